@@ -1,0 +1,177 @@
+"""Constructors for new definitions: each returns a :class:`Definition` whose items are fresh.
+
+They write the same productions ``binary/`` reads (Binary.md) and attach the matching node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from whamm_cm.binary.leb import unsigned as _leb
+from whamm_cm.ir import nodes as n
+from whamm_cm.ir.component import Component, Definition, SectionId
+from whamm_cm.ir.core import CoreModule
+from whamm_cm.ir.items import SORT_BYTES, Item, Ref, Sort, Token
+
+_PRIMITIVES = {
+    "bool": 0x7F, "s8": 0x7E, "u8": 0x7D, "s16": 0x7C, "u16": 0x7B, "s32": 0x7A, "u32": 0x79,
+    "s64": 0x78, "u64": 0x77, "f32": 0x76, "f64": 0x75, "char": 0x74, "string": 0x73,
+}  # fmt: skip
+_KINDS = {"func": b"\x01", "component": b"\x04", "instance": b"\x05", "core module": b"\x00\x11"}
+
+
+
+
+def _name(text: str) -> bytes:
+    raw = text.encode()
+    return _leb(len(raw)) + raw
+
+
+def _sort_ref(item: Item) -> tuple[Token, ...]:
+    return SORT_BYTES[item.sort], Ref(item)
+
+
+def extern_name(name: n.ExternName) -> bytes:
+    """``nameattributes``; form 0 unless there are attributes."""
+    if not name.attributes:
+        return b"\0" + _name(name.name)
+    codes = {"implements": b"\0", "versionsuffix": b"\x01", "external-id": b"\x02"}
+    body = b"".join(codes[kind] + _name(text) for kind, text in name.attributes)
+    return b"\x02" + _name(name.name) + _leb(len(name.attributes)) + body
+
+
+def core_module(data: bytes) -> Definition:
+    module = CoreModule(data)
+    return Definition(SectionId.CORE_MODULE, module, (Item(Sort.CORE_MODULE),))
+
+
+def nested_component(component: Component) -> Definition:
+    return Definition(SectionId.COMPONENT, component, (Item(Sort.COMPONENT),))
+
+
+def custom(name: str, data: bytes) -> Definition:
+    node = n.Custom(name, memoryview(data))
+    return Definition(SectionId.CUSTOM, node, (), (_name(name), data))
+
+
+def core_instantiate(module: Item, args: Sequence[tuple[str, Item]]) -> Definition:
+    tokens: list[Token] = [b"\0", Ref(module), _leb(len(args))]
+    for name, item in args:
+        tokens += (_name(name) + b"\x12", Ref(item))
+    node = n.CoreInstantiate(module, tuple(args))
+    return Definition(SectionId.CORE_INSTANCE, node, (Item(Sort.CORE_INSTANCE),), tuple(tokens))
+
+
+def core_inline_exports(exports: Sequence[tuple[str, Item]]) -> Definition:
+    tokens: list[Token] = [b"\x01" + _leb(len(exports))]
+    for name, item in exports:
+        tokens += (_name(name) + SORT_BYTES[item.sort][1:], Ref(item))
+    node = n.CoreInlineExports(tuple(exports))
+    return Definition(SectionId.CORE_INSTANCE, node, (Item(Sort.CORE_INSTANCE),), tuple(tokens))
+
+
+def instantiate(component: Item, args: Iterable[tuple[str, Item]]) -> Definition:
+    args = tuple(args)
+    tokens: list[Token] = [b"\0", Ref(component), _leb(len(args))]
+    for name, item in args:
+        tokens += (_name(name), *_sort_ref(item))
+    node = n.Instantiate(component, args)
+    return Definition(SectionId.INSTANCE, node, (Item(Sort.INSTANCE),), tuple(tokens))
+
+
+def alias_core_export(instance: Item, name: str, sort: Sort) -> Definition:
+    tokens = (SORT_BYTES[sort] + b"\x01", Ref(instance), _name(name))
+    return Definition(SectionId.ALIAS, n.AliasCoreExport(instance, name), (Item(sort),), tokens)
+
+
+def alias_export(instance: Item, name: str, sort: Sort) -> Definition:
+    tokens = (SORT_BYTES[sort] + b"\0", Ref(instance), _name(name))
+    return Definition(SectionId.ALIAS, n.AliasExport(instance, name), (Item(sort),), tokens)
+
+
+def canon_lower(func: Item, memory: Item | None = None) -> Definition:
+    tokens: tuple[Token, ...] = (b"\x01\x00", Ref(func))
+    tokens += (b"\x00",) if memory is None else (b"\x01\x03", Ref(memory))
+    node = n.Canon("lower", func, None, n.CanonOptions(memory=memory))
+    return Definition(SectionId.CANON, node, (Item(Sort.CORE_FUNC),), tokens)
+
+
+def canon_lift(
+    func: Item, type_: Item, memory: Item | None = None, realloc: Item | None = None
+) -> Definition:
+    options: list[Token] = []
+    for code, item in ((b"\x03", memory), (b"\x04", realloc)):
+        if item is not None:
+            options += (code, Ref(item))
+    tokens = (b"\0\0", Ref(func), _leb(len(options) // 2), *options, Ref(type_))
+    node = n.Canon("lift", func, type_, n.CanonOptions(memory=memory, realloc=realloc))
+    return Definition(SectionId.CANON, node, (Item(Sort.FUNC),), tokens)
+
+
+def resource_drop(resource: Item) -> Definition:
+    node = n.Canon("resource.drop", type=resource)
+    return Definition(SectionId.CANON, node, (Item(Sort.CORE_FUNC),), (b"\x03", Ref(resource)))
+
+
+def val_tokens(ref: n.ValRef) -> tuple[Token, ...]:
+    if isinstance(ref, Item):
+        return (Ref(ref, signed=True),)
+    return (bytes((_PRIMITIVES[ref],)),)
+
+
+def type_def(node: n.Node, *tokens: Token) -> Definition:
+    return Definition(SectionId.TYPE, node, (Item(Sort.TYPE),), tokens)
+
+
+def list_type(element: n.ValRef) -> Definition:
+    return type_def(n.ListDef(element), b"\x70", *val_tokens(element))
+
+
+def result_type(ok: n.ValRef | None, err: n.ValRef | None) -> Definition:
+    tokens: list[Token] = [b"\x6a"]
+    for ref in (ok, err):
+        tokens += (b"\0",) if ref is None else (b"\x01", *val_tokens(ref))
+    return type_def(n.ResultDef(ok, err), *tokens)
+
+
+def own_type(resource: Item) -> Definition:
+    return type_def(n.OwnDef(resource), b"\x69", Ref(resource))
+
+
+def borrow_type(resource: Item) -> Definition:
+    return type_def(n.BorrowDef(resource), b"\x68", Ref(resource))
+
+
+def func_type(params: Sequence[tuple[str, n.ValRef]], result: n.ValRef | None) -> Definition:
+    tokens: list[Token] = [b"\x40" + _leb(len(params))]
+    for name, ref in params:
+        tokens += (_name(name), *val_tokens(ref))
+    tokens += (b"\x01\0",) if result is None else (b"\0", *val_tokens(result))
+    return type_def(n.FuncDef(tuple(params), result, False), *tokens)
+
+
+def instance_type_with(node: n.InstanceTypeDef, extra: Sequence[bytes]) -> Definition:
+    """``node`` with further declarations (already encoded, local indices) at its end."""
+    tokens: list[Token] = [b"\x42" + _leb(len(node.decls) + len(extra))]
+    for decl in node.decls:
+        tokens += decl.tokens
+    return type_def(node, *tokens, *extra)
+
+
+def import_(name: str, kind: str, type_: Item | None) -> Definition:
+    """An import of ``kind`` func, instance, component, core module, or type (None: sub resource)."""
+    sort = {"core module": Sort.CORE_MODULE}.get(kind) or Sort[kind.upper()]
+    head = extern_name(n.ExternName(name))
+    tokens: tuple[Token, ...]
+    if kind == "type":
+        tokens = (head + b"\x03\x01",) if type_ is None else (head + b"\x03\x00", Ref(type_))
+    else:
+        assert type_ is not None
+        tokens = (head + _KINDS[kind], Ref(type_))
+    node = n.Import(n.ExternName(name), n.ExternType(kind, type_))
+    return Definition(SectionId.IMPORT, node, (Item(sort),), tokens)
+
+
+def export(name: n.ExternName, item: Item) -> Definition:
+    tokens = (extern_name(name), *_sort_ref(item), b"\0")
+    return Definition(SectionId.EXPORT, n.Export(name, item), (Item(item.sort),), tokens)

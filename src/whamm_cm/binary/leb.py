@@ -1,0 +1,34 @@
+"""LEB128 integers as core WebAssembly's binary format defines them (5.2.2, "Integers")."""
+
+from __future__ import annotations
+
+
+def unsigned(value: int, width: int = 1) -> bytes:
+    """Encode ``value`` as unsigned LEB128, padded to at least ``width`` bytes."""
+    if value < 0x80 and width <= 1:
+        return _SMALL[value]
+    out = bytearray()
+    while True:
+        byte = value & 0x7F
+        value >>= 7
+        if value or len(out) + 1 < width:
+            out.append(byte | 0x80)
+        else:
+            out.append(byte)
+            return bytes(out)
+
+
+def signed(value: int, width: int = 1) -> bytes:
+    """Encode ``value`` as signed LEB128, padded to at least ``width`` bytes."""
+    out = bytearray()
+    while True:
+        byte = value & 0x7F
+        value >>= 7
+        done = value == 0 and not byte & 0x40 or value == -1 and bool(byte & 0x40)
+        if done and len(out) + 1 >= width:
+            out.append(byte)
+            return bytes(out)
+        out.append(byte | 0x80)
+
+
+_SMALL = [bytes((i,)) for i in range(128)]

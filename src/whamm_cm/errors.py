@@ -1,0 +1,50 @@
+"""The one error tree of whamm-cm.
+
+Every failure a user can cause is a :class:`WhammError`: one sentence that says what, where and
+what to do.  ``exit_code`` is what the command line returns for it (``docs/exit-codes.md``).
+"""
+
+from __future__ import annotations
+
+
+class WhammError(Exception):
+    """Base of everything this package raises on purpose."""
+
+    exit_code = 2
+
+
+class UsageError(WhammError):
+    """The command line, a pattern or an output location is wrong."""
+
+
+class InputError(WhammError):
+    """An input cannot be read or is not what the command works on."""
+
+    exit_code = 3
+
+
+class DecodeError(InputError):
+    """Malformed or unsupported bytes.
+
+    ``offset`` is the byte offset in the outermost input, ``path`` the nesting path such as
+    ``component[0].module[2]`` (empty at the root).
+    """
+
+    def __init__(self, message: str, offset: int, path: str = "") -> None:
+        self.message, self.offset, self.path = message, offset, path
+        where = f"{path}: " if path else ""
+        super().__init__(f"{where}{message} (at offset 0x{offset:x})")
+
+
+class WeaveError(WhammError):
+    """The requested weave is impossible on this component; names the site and the reason."""
+
+
+class RunError(WhammError):
+    """A component or an external command could not be run at all."""
+
+
+class InternalError(WhammError):
+    """A woven component failed its own check: a bug in whamm-cm, never written to disk."""
+
+    exit_code = 4

@@ -1,0 +1,47 @@
+"""The IR checker: faults a transform can introduce, found before anything is written.
+
+It looks at references only (types are wasmtime's business): everything used is defined earlier in
+the same component or in an enclosing one, nothing is defined twice, names are unique.
+"""
+
+from __future__ import annotations
+
+from whamm_cm.ir import nodes as n
+from whamm_cm.ir.component import Component, SectionId
+from whamm_cm.ir.core import CoreModule
+from whamm_cm.ir.items import Item
+
+_NESTED = frozenset((SectionId.COMPONENT, SectionId.CORE_MODULE))
+
+
+def check(component: Component) -> list[str]:
+    """Faults of ``component`` and everything nested in it, as sentences; empty when sound."""
+    faults: list[str] = []
+    _check(component, set(), component.path or "component", faults)
+    return faults
+
+
+def _check(component: Component, visible: set[Item], where: str, faults: list[str]) -> None:
+    known = set(visible)
+    names: dict[str, set[str]] = {"import": set(), "export": set()}
+    nested = 0
+    for position, definition in enumerate(component.definitions):
+        place = f"{where}, definition {position}"
+        for item in definition.refs():
+            if item not in known and not isinstance(definition.node, n.NameSection):
+                faults.append(f"{place}: uses a {item.sort.label} that is not defined before it")
+        for item in definition.items:
+            if item in known:
+                faults.append(f"{place}: defines a {item.sort.label} that exists already")
+            known.add(item)
+        node = definition.node
+        if isinstance(node, Component):
+            _check(node, known, f"{where}.component[{nested}]", faults)
+            nested += 1
+        if isinstance(node, (Component, CoreModule)) != (definition.section in _NESTED):
+            faults.append(f"{place}: is in the wrong section")
+        if isinstance(node, (n.Import, n.Export)):
+            kind = "import" if isinstance(node, n.Import) else "export"
+            if node.name.name in names[kind]:
+                faults.append(f"{place}: second {kind} named {node.name.name!r}")
+            names[kind].add(node.name.name)

@@ -1,0 +1,132 @@
+"""Resolved WIT types: what a canonical definition's values are, with every index resolved.
+
+Types form a DAG (one node may be shared by many parents, and a chain of shared nodes can stand for
+an exponentially large tree), so walk them with a memo keyed on ``id(node)`` and never expand them.
+All nodes are immutable; compare with ``is`` or with :func:`same_type`.  ``Named`` is transparent
+for layout and values: it only remembers under which name a type was imported or exported.
+Explainer.md, "Type Definitions".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prim:
+    """bool s8 u8 s16 u16 s32 u32 s64 u64 f32 f64 char string error-context."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ListT:
+    """``list<element>``; with ``length`` set, the fixed-length ``list<element, length>``."""
+
+    element: ValType
+    length: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MapT:
+    key: ValType
+    value: ValType
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordT:
+    fields: tuple[tuple[str, ValType], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TupleT:
+    types: tuple[ValType, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VariantT:
+    """``cases``: (label, payload or None)."""
+
+    cases: tuple[tuple[str, ValType | None], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EnumT:
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FlagsT:
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OptionT:
+    inner: ValType
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ResultT:
+    ok: ValType | None
+    err: ValType | None
+
+
+@dataclass(slots=True, eq=False)
+class Resource:
+    """A resource type; identity is the object.  ``owner`` is the interface that names it
+    (``wasi:io/streams@0.2.0``) or None for a resource of the world or an anonymous one."""
+
+    name: str | None = None
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Own:
+    resource: Resource
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Borrow:
+    resource: Resource
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StreamT:
+    element: ValType | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FutureT:
+    element: ValType | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Named:
+    """``type name = target`` as exported by interface ``owner`` (None: the world itself)."""
+
+    name: str
+    owner: str | None
+    target: ValType
+
+
+ValType: TypeAlias = (
+    Prim | ListT | MapT | RecordT | TupleT | VariantT | EnumT | FlagsT | OptionT | ResultT
+    | Own | Borrow | StreamT | FutureT | Named
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FuncT:
+    """A component function type; ``params`` are (label, type)."""
+
+    params: tuple[tuple[str, ValType], ...]
+    result: ValType | None
+    is_async: bool = False
+
+
+def strip(t: ValType) -> ValType:
+    """The structural type under any number of ``Named`` wrappers."""
+    while isinstance(t, Named):
+        t = t.target
+    return t
