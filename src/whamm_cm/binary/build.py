@@ -134,6 +134,21 @@ def result_type(ok: n.ValRef | None, err: n.ValRef | None) -> Definition:
     return type_def(n.ResultDef(ok, err), *tokens)
 
 
+def variant_type(cases: Sequence[tuple[str, n.ValRef | None]]) -> Definition:
+    tokens: list[Token] = [b"\x71" + _leb(len(cases))]
+    for label, payload in cases:
+        tokens.append(_name(label) + (b"\0" if payload is None else b"\x01"))
+        if payload is not None:
+            tokens += val_tokens(payload)
+        tokens.append(b"\0")
+    return type_def(n.VariantDef(tuple(cases)), *tokens)
+
+
+def enum_type(labels: tuple[str, ...]) -> Definition:
+    body = b"\x6d" + _leb(len(labels)) + b"".join(map(_name, labels))
+    return type_def(n.EnumDef(labels), body)
+
+
 def own_type(resource: Item) -> Definition:
     return type_def(n.OwnDef(resource), b"\x69", Ref(resource))
 
@@ -150,12 +165,16 @@ def func_type(params: Sequence[tuple[str, n.ValRef]], result: n.ValRef | None) -
     return type_def(n.FuncDef(tuple(params), result, False), *tokens)
 
 
-def instance_type_with(node: n.InstanceTypeDef, extra: Sequence[bytes]) -> Definition:
-    """``node`` with further declarations (already encoded, local indices) at its end."""
+def instance_type_with(
+    node: n.InstanceTypeDef, extra: Sequence[tuple[Token, ...]]
+) -> Definition:
+    """``node`` with further declarations (encoded, in its own indices) at its end."""
     tokens: list[Token] = [b"\x42" + _leb(len(node.decls) + len(extra))]
     for decl in node.decls:
         tokens += decl.tokens
-    return type_def(node, *tokens, *extra)
+    for declaration in extra:
+        tokens += declaration
+    return type_def(node, *tokens)
 
 
 def import_(name: str, kind: str, type_: Item | None) -> Definition:
@@ -175,3 +194,7 @@ def import_(name: str, kind: str, type_: Item | None) -> Definition:
 def export(name: n.ExternName, item: Item) -> Definition:
     tokens = (extern_name(name), *_sort_ref(item), b"\0")
     return Definition(SectionId.EXPORT, n.Export(name, item), (Item(item.sort),), tokens)
+
+
+def export_plain(name: str, item: Item) -> Definition:
+    return export(n.ExternName(name), item)

@@ -83,12 +83,16 @@ class Resource:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Own:
+    """``alias``: the name the handle was written with, where that is not the resource's own."""
+
     resource: Resource
+    alias: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Borrow:
     resource: Resource
+    alias: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,3 +134,68 @@ def strip(t: ValType) -> ValType:
     while isinstance(t, Named):
         t = t.target
     return t
+
+
+def children(t: ValType) -> tuple[ValType, ...]:
+    """The types directly inside ``t``, in order; of handles none (a resource is no value type)."""
+    found: tuple[ValType | None, ...]
+    match t:
+        case Named(target=target):
+            found = (target,)
+        case ListT(element=element) | StreamT(element=element) | FutureT(element=element):
+            found = (element,)
+        case OptionT(inner=inner):
+            found = (inner,)
+        case MapT(key=key, value=value):
+            found = (key, value)
+        case RecordT(fields=fields):
+            found = tuple(field for _, field in fields)
+        case TupleT(types=types):
+            found = types
+        case VariantT(cases=cases):
+            found = tuple(payload for _, payload in cases)
+        case ResultT(ok=ok, err=err):
+            found = (ok, err)
+        case _:
+            found = ()
+    return tuple(child for child in found if child is not None)
+
+
+def same_type(a: ValType, b: ValType) -> bool:
+    """Structural equality, names set aside; resources are the same if they are one object."""
+    seen: set[tuple[int, int]] = set()
+    stack: list[tuple[ValType, ValType]] = [(a, b)]
+    while stack:
+        left, right = (strip(t) for t in stack.pop())
+        if left is right or (id(left), id(right)) in seen:
+            continue
+        seen.add((id(left), id(right)))
+        if _shape(left) != _shape(right):
+            return False
+        stack.extend(zip(children(left), children(right), strict=True))
+    return True
+
+
+def _shape(t: ValType) -> tuple[object, ...]:
+    """All of ``t`` but its children; equal shapes have equally many children."""
+    detail: object = None
+    match t:
+        case Prim(name=name):
+            detail = name
+        case ListT(length=length):
+            detail = length
+        case RecordT(fields=fields):
+            detail = tuple(label for label, _ in fields)
+        case VariantT(cases=cases):
+            detail = tuple((label, payload is None) for label, payload in cases)
+        case EnumT(labels=labels) | FlagsT(labels=labels):
+            detail = labels
+        case ResultT(ok=ok, err=err):
+            detail = (ok is None, err is None)
+        case StreamT(element=element) | FutureT(element=element):
+            detail = element is None
+        case Own(resource=resource) | Borrow(resource=resource):
+            detail = id(resource)
+        case TupleT(types=types):
+            detail = len(types)
+    return type(t), detail

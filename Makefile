@@ -1,0 +1,67 @@
+# Works with only make and a Python >= 3.11 (with venv and pip); everything lands in .venv.
+# `make demo`, `make test`: the two commands of the README.  PYTHON=... picks another interpreter.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+PIP := $(PY) -m pip --disable-pip-version-check install --quiet
+PYTEST_ARGS ?= -q -n 2 --dist worksteal
+FORMATTED := src tests fixtures bench
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast lint format bench fixtures clean
+
+help:
+	@echo "make demo    trace a sample component that uses files, sockets, clocks and randomness"
+	@echo "make test    run the tests          make test-fast   without the slow ones"
+	@echo "make lint    ruff and mypy          make format      let ruff rewrite"
+	@echo "make bench   measure the cost of probes and of weaving"
+	@echo "make clean   remove .venv and everything built"
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "whamm-cm needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ..." >&2; exit 2; }
+	@echo "creating $(VENV)" >&2
+	@$(PYTHON) -m venv $(VENV)
+
+# The stamps make a second run free: pip is asked again only when pyproject.toml changed.
+$(VENV)/.run: pyproject.toml | $(PY)
+	@echo "installing whamm-cm" >&2
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(PY)
+	@echo "installing whamm-cm and what its tests need" >&2
+	@$(PIP) -e '.[test]'
+	@touch $@ $(VENV)/.run
+
+demo: $(VENV)/.run
+	@$(PY) -m fixtures.demo
+
+test: $(VENV)/.test
+	@$(PY) -m pytest $(PYTEST_ARGS)
+
+test-fast: $(VENV)/.test
+	@$(PY) -m pytest $(PYTEST_ARGS) -m "not slow"
+
+lint: $(VENV)/.test
+	@$(BIN)/ruff check --quiet $(wildcard $(FORMATTED))
+	@$(BIN)/ruff format --quiet --check $(wildcard $(FORMATTED))
+	@$(BIN)/mypy --no-error-summary src
+
+format: $(VENV)/.test
+	@$(BIN)/ruff check --quiet --fix $(wildcard $(FORMATTED))
+	@$(BIN)/ruff format --quiet $(wildcard $(FORMATTED))
+
+bench: $(VENV)/.test
+	@$(PY) -m bench.boundary
+	@$(PY) -m bench.weave
+
+fixtures: $(VENV)/.test
+	@$(PY) -m fixtures.build --all
+
+clean:
+	@rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	@rm -rf src/*.egg-info
+	@find src tests fixtures bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null; true

@@ -1,0 +1,180 @@
+"""The ABI of what runs inside the guest, in one place: agent state, records, blocks, site table.
+
+``agent.c``, ``sink.c``, the probe code generator, the weaver and the record decoder all follow this
+file; tests compare the C side with it.  Everything is little-endian.
+
+A *record* is ``u32 size | u32 site<<8 | flags<<4 | phase | u64 call | [u64 t_ns] | [u64 dur_ns] |
+body``, a *block* a 32-byte header and records, the *site table* what turns them into names and
+types (:mod:`whamm_cm.agent.sites` writes and reads it).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+from importlib import resources
+from typing import Final
+
+PAGE: Final = 65536
+
+# --- agent.wasm: addresses in its memory ---------------------------------------------------------
+
+STATE: Final = 1024
+"""Address of the state struct; the offsets below are relative to it."""
+POS: Final = 0
+LIMIT: Final = 4
+NEXT_CALL: Final = 8
+DEPTH: Final = 16
+INSTANCE: Final = 20
+DROPPED: Final = 24
+IN_EMIT: Final = 28
+OUT_PTR: Final = 32
+SCRATCH_PTR: Final = 36
+NAME_PTR: Final = 40
+HIGH: Final = 44
+
+NAME: Final = STATE + 64
+NAME_SIZE: Final = 64
+COUNTERS: Final = 2048
+N_COUNTERS: Final = 4096
+SCRATCH: Final = 34816
+OUT: Final = 59456
+BLOCK_START: Final = 131040
+"""Where the header of the next block is written, directly before the record buffer."""
+BUFFER: Final = 131072
+BUFFER_SIZE: Final = PAGE
+MAX_BUFFER: Final = 1 << 20
+HIGH_SIZE: Final = 32 << 10
+"""Filled bytes above which a probe asks for a flush."""
+MAX_PAYLOAD: Final = 48 << 10
+AGENT_PAGES: Final = 3
+SECRET_NAMES: Final = (
+    "authorization",
+    "cookie",
+    "set-cookie",
+    "proxy-authorization",
+    "x-api-key",
+)
+
+# --- records and blocks --------------------------------------------------------------------------
+
+MAX_RECORD: Final = 16384
+RECORD_HEADER: Final = 16
+BLOCK_MAGIC: Final = 0x314D4357
+BLOCK_HEADER: Final = 32
+FINAL: Final = 1
+"""Bit of the block's flags: nothing is left behind it and the guest is about to leave."""
+
+BAD_POINTER: Final = 0xFFFFFFFF
+"""``kept`` of a string or list whose bytes lie outside of the guest's memory."""
+REDACTED: Final = 0xFFFFFFFE
+
+MAX_DEPTH: Final = 64
+"""A value nested deeper is rendered as ``{"~deep": true}`` by sink and decoder alike, and ends the
+record's tail: the sink runs on whatever stack the guest has left, so it must stay shallow."""
+
+
+class Phase(IntEnum):
+    CALL = 0
+    RETURN = 1
+    REPORT = 2
+    DROPPED = 3
+    PENDING = 4
+
+
+class RecordFlag(IntFlag):
+    TIMED = 1
+    BAD = 2
+    BIG = 4
+
+
+# --- site table ----------------------------------------------------------------------------------
+
+TABLE_MAGIC: Final = 0x544D4357
+TABLE_VERSION: Final = 1
+TABLE_HEADER: Final = 64
+SITE_SIZE: Final = 64
+NODE_SIZE: Final = 32
+ENTRY_SIZE: Final = 16
+NONE: Final = 0xFFFFFFFF
+TABLE_SECTION: Final = "whamm-cm.sites"
+
+
+class SiteKind(IntEnum):
+    LOWER = 0
+    LIFT = 1
+    RESOURCE_DROP = 2
+    RESOURCE_NEW = 3
+    RESOURCE_REP = 4
+    TASK_RETURN = 5
+    BUILTIN = 6
+
+
+class Edge(IntEnum):
+    IMPORT = 0
+    EXPORT = 1
+    INNER = 2
+    BUILTIN = 3
+
+
+class SiteFlag(IntFlag):
+    SELF = 1
+    ASYNC = 2
+    MEMORY64 = 4
+
+
+ENCODING_SHIFT: Final = 4
+ENCODINGS: Final = ("utf8", "utf16", "latin1+utf16")
+
+
+class NodeKind(IntEnum):
+    BOOL = 0
+    S8 = 1
+    U8 = 2
+    S16 = 3
+    U16 = 4
+    S32 = 5
+    U32 = 6
+    S64 = 7
+    U64 = 8
+    F32 = 9
+    F64 = 10
+    CHAR = 11
+    STRING = 12
+    LIST = 13
+    FIXED_LIST = 14
+    MAP = 15
+    RECORD = 16
+    TUPLE = 17
+    VARIANT = 18
+    ENUM = 19
+    FLAGS = 20
+    OPTION = 21
+    RESULT = 22
+    OWN = 23
+    BORROW = 24
+    STREAM = 25
+    FUTURE = 26
+    ERROR_CONTEXT = 27
+
+
+# --- sink-*.wasm ---------------------------------------------------------------------------------
+
+HEAP_BASE: Final = "__heap_base"
+SINK_OUT: Final = 128 << 10
+SINK_INPUT: Final = 64 << 10
+
+
+def sink_table(heap_base: int) -> int:
+    """Where the sink expects the site table, given the value of its exported ``__heap_base``."""
+    return (heap_base + 15) & ~15
+
+
+def sink_pages(heap_base: int, table_size: int) -> int:
+    """Initial memory, in pages, with which a sink never has to grow: table, text, one block."""
+    end = ((sink_table(heap_base) + table_size + 15) & ~15) + SINK_OUT + SINK_INPUT
+    return -(-end // PAGE)
+
+
+def load_wasm(name: str) -> bytes:
+    """The checked-in module of that file name, such as ``agent.wasm`` or ``sink-stderr.wasm``."""
+    return resources.files(__package__).joinpath(name).read_bytes()

@@ -1,0 +1,270 @@
+"""Writing the site table: what a record's site number and bytes mean.
+
+:class:`SiteTableBuilder` collects it while a component is woven; :mod:`whamm_cm.agent.table` reads
+it back, and so does ``sink.c`` inside the guest.  A type node only refers to nodes before it, so
+the table holds no cycles and a reader needs no recursion to check it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from whamm_cm.abi.layout import layouts, postorder, variant_cases
+from whamm_cm.agent.layout import (
+    ENCODING_SHIFT,
+    ENCODINGS,
+    ENTRY_SIZE,
+    NODE_SIZE,
+    NONE,
+    SITE_SIZE,
+    TABLE_HEADER,
+    TABLE_MAGIC,
+    TABLE_VERSION,
+    Edge,
+    NodeKind,
+    SiteFlag,
+    SiteKind,
+)
+from whamm_cm.agent.table import (
+    ENTRY,
+    HANDLES,
+    HEADER,
+    NODE,
+    SITE,
+    Field,
+    Node,
+    SiteTableError,
+)
+from whamm_cm.wit.types import (
+    Borrow,
+    EnumT,
+    FlagsT,
+    FutureT,
+    ListT,
+    MapT,
+    OptionT,
+    Own,
+    Prim,
+    RecordT,
+    Resource,
+    ResultT,
+    StreamT,
+    TupleT,
+    ValType,
+    strip,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SiteSpec:
+    """One probed place as the weaver describes it.
+
+    ``params`` are the component-level parameters (core values as ``Prim`` for a built-in); with
+    ``has_self`` the first is a handle and shown as ``self``.  ``ptr`` is the pointer width and
+    ``encoding`` the string encoding of that canonical definition's options.
+    """
+
+    kind: SiteKind
+    edge: Edge
+    component: str
+    interface: str
+    version: str
+    func: str
+    params: tuple[tuple[str, ValType], ...] = ()
+    result: ValType | None = None
+    has_self: bool = False
+    is_async: bool = False
+    ptr: int = 4
+    encoding: str = "utf8"
+
+
+_PRIMS = {
+    "bool": NodeKind.BOOL, "s8": NodeKind.S8, "u8": NodeKind.U8, "s16": NodeKind.S16,
+    "u16": NodeKind.U16, "s32": NodeKind.S32, "u32": NodeKind.U32, "s64": NodeKind.S64,
+    "u64": NodeKind.U64, "f32": NodeKind.F32, "f64": NodeKind.F64, "char": NodeKind.CHAR,
+    "string": NodeKind.STRING, "error-context": NodeKind.ERROR_CONTEXT,
+}  # fmt: skip
+
+
+class _Strings:
+    """Every string once."""
+
+    __slots__ = ("_spans", "data")
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self._spans: dict[str, tuple[int, int]] = {"": (0, 0)}
+
+    def span(self, text: str) -> tuple[int, int]:
+        """(offset in ``data``, length in bytes)."""
+        found = self._spans.get(text)
+        if found is None:
+            encoded = text.encode("utf-8", "replace")
+            found = self._spans[text] = (len(self.data), len(encoded))
+            self.data += encoded
+        return found
+
+
+class SiteTableBuilder:
+    """Collects types and sites; equal nodes are stored once."""
+
+    def __init__(self) -> None:
+        self._sites: list[SiteSpec] = []
+        self._site_nodes: list[tuple[int, int]] = []
+        self._nodes: list[Node] = []
+        self._numbers: dict[Node, int] = {}
+        # Per pointer width; keyed by the type itself (identity), which also keeps it alive.
+        self._known: dict[int, dict[ValType, int]] = {4: {}, 8: {}}
+
+    def __len__(self) -> int:
+        """How many sites there are, which is the index of the next one."""
+        return len(self._sites)
+
+    def add_type(self, t: ValType, ptr: int = 4) -> int:
+        """The node index of a type.  Raises AbiError for a type without a layout and
+        SiteTableError for one whose elements take no space (no current engine accepts those)."""
+        known = self._known[ptr]
+        for part in postorder(t, known):
+            known[part] = self._intern(self._node(part, ptr))
+        return known[strip(t)]
+
+    def add_site(self, site: SiteSpec) -> int:
+        """Appends a site and returns its index, which is what its records carry."""
+        params = result = NONE
+        if site.params:
+            params = self.add_type(RecordT(site.params), site.ptr)
+        if site.result is not None:
+            result = self.add_type(site.result, site.ptr)
+        self._sites.append(site)
+        self._site_nodes.append((params, result))
+        return len(self._sites) - 1
+
+    def to_bytes(self) -> bytes:
+        """The table: header, sites, types, their entries, strings; padded to 16 bytes."""
+        strings = _Strings()
+        sites_at = TABLE_HEADER
+        types_at = sites_at + SITE_SIZE * len(self._sites)
+        entries_at = types_at + NODE_SIZE * len(self._nodes)
+        strings_at = entries_at + ENTRY_SIZE * sum(_entries(node) for node in self._nodes)
+        types, entries = bytearray(), bytearray()
+        for node in self._nodes:
+            at = entries_at + len(entries) if _entries(node) else 0
+            types += NODE.pack(
+                node.kind, node.size, node.align, node.has_tail, node.a, node.b, node.count, at
+            )
+            entries += _pack_entries(node, strings, strings_at)
+        sites = b"".join(
+            _pack_site(site, nodes, strings, strings_at)
+            for site, nodes in zip(self._sites, self._site_nodes, strict=True)
+        )
+        total = (strings_at + len(strings.data) + 15) & ~15
+        header = HEADER.pack(
+            TABLE_MAGIC, TABLE_VERSION, len(self._sites), sites_at, len(self._nodes), types_at,
+            strings_at, total,
+        )  # fmt: skip
+        return (header + sites + types + entries + strings.data).ljust(total, b"\0")
+
+    def _intern(self, node: Node) -> int:
+        number = self._numbers.setdefault(node, len(self._nodes))
+        if number == len(self._nodes):
+            self._nodes.append(node)
+        return number
+
+    def _node(self, t: ValType, ptr: int) -> Node:
+        info = layouts(ptr).info(t)
+        size, align, tail, known = info.size, info.align, info.pointers, self._known[ptr]
+        match t:
+            case Prim(name):
+                return Node(_PRIMS[name], size, align, tail)
+            case ListT(element, length):
+                return self._list(known[strip(element)], length, ptr)
+            case MapT(key, value):
+                entry = self._record(NodeKind.TUPLE, (("", key), ("", value)), ptr)
+                return Node(NodeKind.MAP, size, align, True, a=self._intern(entry))
+            case RecordT(fields):
+                return self._record(NodeKind.RECORD, fields, ptr)
+            case TupleT(types):
+                return self._record(NodeKind.TUPLE, tuple(("", each) for each in types), ptr)
+            case FlagsT(labels):
+                names = tuple(Field(label, None, 0) for label in labels)
+                return Node(NodeKind.FLAGS, size, align, False, count=len(names), fields=names)
+            case Own(resource):
+                return _handle(NodeKind.OWN, resource)
+            case Borrow(resource):
+                return _handle(NodeKind.BORROW, resource)
+            case StreamT():
+                return Node(NodeKind.STREAM, 4, 4, False)
+            case FutureT():
+                return Node(NodeKind.FUTURE, 4, 4, False)
+        return self._variant(t, ptr)
+
+    def _list(self, element: int, length: int | None, ptr: int) -> Node:
+        node = self._nodes[element]
+        if node.size == 0:
+            raise SiteTableError("a list of elements without a size cannot be traced")
+        if length is None:
+            return Node(NodeKind.LIST, 2 * ptr, ptr, True, a=element)
+        size = length * node.size
+        return Node(NodeKind.FIXED_LIST, size, node.align, node.has_tail, a=element, count=length)
+
+    def _record(self, kind: NodeKind, fields: Iterable[tuple[str, ValType]], ptr: int) -> Node:
+        named, known = tuple(fields), self._known[ptr]
+        layout = layouts(ptr).record(t for _, t in named)
+        numbers = [known[strip(t)] for _, t in named]
+        return Node(
+            kind,
+            layout.size,
+            layout.align,
+            any(self._nodes[number].has_tail for number in numbers),
+            count=len(named),
+            fields=tuple(
+                Field(name, number, offset)
+                for (name, _), number, offset in zip(named, numbers, layout.offsets, strict=True)
+            ),
+        )
+
+    def _variant(self, t: ValType, ptr: int) -> Node:
+        layout, known = layouts(ptr).variant(t), self._known[ptr]
+        fields = tuple(
+            Field(label, None if payload is None else known[strip(payload)], 0)
+            for label, payload in variant_cases(t)
+        )
+        tail = any(self._nodes[f.type].has_tail for f in fields if f.type is not None)
+        kinds = {EnumT: NodeKind.ENUM, OptionT: NodeKind.OPTION, ResultT: NodeKind.RESULT}
+        kind = kinds.get(type(t), NodeKind.VARIANT)
+        payload_at = 0 if kind is NodeKind.ENUM else layout.payload_offset
+        return Node(
+            kind, layout.size, layout.align, tail, layout.disc_size, payload_at, len(fields), fields
+        )  # fmt: skip
+
+
+def _handle(kind: NodeKind, resource: Resource) -> Node:
+    return Node(kind, 4, 4, False, resource=resource.name or "", owner=resource.owner or "")
+
+
+def _entries(node: Node) -> int:
+    return 1 if node.kind in HANDLES else len(node.fields)
+
+
+def _pack_entries(node: Node, strings: _Strings, base: int) -> bytes:
+    if node.kind in HANDLES:
+        name, owner = strings.span(node.resource), strings.span(node.owner)
+        return ENTRY.pack(base + name[0], name[1], base + owner[0], owner[1])
+    missing = 0 if node.kind is NodeKind.FLAGS else NONE
+    packed = []
+    for each in node.fields:
+        at, size = strings.span(each.name)
+        number = missing if each.type is None else each.type
+        packed.append(ENTRY.pack(base + at, size, number, each.offset))
+    return b"".join(packed)
+
+
+def _pack_site(site: SiteSpec, nodes: tuple[int, int], strings: _Strings, base: int) -> bytes:
+    flags = SiteFlag.SELF * site.has_self | SiteFlag.ASYNC * site.is_async
+    flags |= SiteFlag.MEMORY64 * (site.ptr == 8) | ENCODINGS.index(site.encoding) << ENCODING_SHIFT
+    words: list[int] = [site.kind, site.edge]
+    for text in (site.component, site.interface, site.version, site.func):
+        at, size = strings.span(text)
+        words += (base + at, size)
+    return SITE.pack(*words, *nodes, flags)

@@ -1,0 +1,259 @@
+"""Reading the site table back, robustly: it may come from a file anyone has edited."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from whamm_cm.agent.layout import (
+    ENCODING_SHIFT,
+    ENCODINGS,
+    ENTRY_SIZE,
+    NODE_SIZE,
+    NONE,
+    SITE_SIZE,
+    TABLE_HEADER,
+    TABLE_MAGIC,
+    TABLE_VERSION,
+    Edge,
+    NodeKind,
+    SiteFlag,
+    SiteKind,
+)
+from whamm_cm.errors import InputError
+
+HEADER = struct.Struct("<8I32x")
+NODE = struct.Struct("<8I")
+SITE = struct.Struct("<13I12x")
+ENTRY = struct.Struct("<4I")
+
+
+class SiteTableError(InputError):
+    """The bytes are not a site table of this version, or contradict themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field, case or label; ``type`` is a node index or None, ``offset`` that of a field."""
+
+    name: str
+    type: int | None
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One type node; ``a``, ``b`` and ``count`` by kind as the table's format says."""
+
+    kind: NodeKind
+    size: int
+    align: int
+    has_tail: bool
+    a: int = 0
+    b: int = 0
+    count: int = 0
+    fields: tuple[Field, ...] = ()
+    resource: str = ""
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One site as read back; ``params`` and ``result`` are node indices."""
+
+    kind: SiteKind
+    edge: Edge
+    component: str
+    interface: str
+    version: str
+    func: str
+    params: int | None
+    result: int | None
+    has_self: bool
+    is_async: bool
+    ptr: int
+    encoding: str
+
+
+_FIXED_SIZES = {
+    NodeKind.BOOL: 1, NodeKind.S8: 1, NodeKind.U8: 1, NodeKind.S16: 2, NodeKind.U16: 2,
+    NodeKind.S32: 4, NodeKind.U32: 4, NodeKind.S64: 8, NodeKind.U64: 8, NodeKind.F32: 4,
+    NodeKind.F64: 8, NodeKind.CHAR: 4, NodeKind.OWN: 4, NodeKind.BORROW: 4, NodeKind.STREAM: 4,
+    NodeKind.FUTURE: 4, NodeKind.ERROR_CONTEXT: 4,
+}  # fmt: skip
+_POINTERS = (NodeKind.STRING, NodeKind.LIST, NodeKind.MAP)
+_VARIANTS = (NodeKind.VARIANT, NodeKind.ENUM, NodeKind.OPTION, NodeKind.RESULT)
+
+HANDLES = (NodeKind.OWN, NodeKind.BORROW)
+_WITH_FIELDS = (NodeKind.RECORD, NodeKind.TUPLE, NodeKind.FLAGS, *_VARIANTS)
+
+
+@dataclass(frozen=True, slots=True)
+class SiteTable:
+    """A checked table: every index is in range and every part lies inside its whole."""
+
+    nodes: tuple[Node, ...]
+    sites: tuple[Site, ...]
+
+    @classmethod
+    def parse(cls, data: bytes) -> SiteTable:
+        """Raises SiteTableError for anything a builder would not have written."""
+        reader = _Reader(data)
+        return cls(tuple(reader.nodes), tuple(reader.sites()))
+
+
+class _Reader:
+    """One pass over the bytes; ``nodes`` is filled in order, each checked against those before."""
+
+    def __init__(self, data: bytes) -> None:
+        if len(data) < TABLE_HEADER:
+            raise SiteTableError(f"a site table has at least {TABLE_HEADER} bytes, not {len(data)}")
+        magic, version, n_sites, sites, n_types, types, _, total = HEADER.unpack_from(data)
+        if magic != TABLE_MAGIC or version != TABLE_VERSION:
+            raise SiteTableError(f"not a site table of version {TABLE_VERSION}")
+        if total > len(data):
+            raise SiteTableError(f"the site table wants {total} bytes, there are {len(data)}")
+        self._data = data[:total]
+        self._entries_left = total // ENTRY_SIZE
+        self._sites = self._rows(SITE, SITE_SIZE, sites, n_sites)
+        self.nodes: list[Node] = []
+        for words in self._rows(NODE, NODE_SIZE, types, n_types):
+            node = self._node(words)
+            self._check(node)
+            self.nodes.append(node)
+
+    def sites(self) -> list[Site]:
+        return [self._site(words) for words in self._sites]
+
+    def _rows(self, row: struct.Struct, size: int, at: int, n: int) -> list[tuple[int, ...]]:
+        if at + n * size > len(self._data):
+            raise SiteTableError(f"{n} rows of {size} bytes at {at} leave the site table")
+        return [row.unpack_from(self._data, at + i * size) for i in range(n)]
+
+    def _text(self, at: int, size: int) -> str:
+        if at + size > len(self._data):
+            raise SiteTableError(f"a name at {at} leaves the site table")
+        try:
+            return self._data[at : at + size].decode()
+        except UnicodeDecodeError:
+            raise SiteTableError(f"the name at {at} is not UTF-8") from None
+
+    def _site(self, words: Sequence[int]) -> Site:
+        kind, edge, *spans, params, result, flags = words
+        encoding = flags >> ENCODING_SHIFT & 3
+        if kind >= len(SiteKind) or edge >= len(Edge) or encoding >= len(ENCODINGS):
+            raise SiteTableError(f"a site of kind {kind}, edge {edge}, flags 0x{flags:x}")
+        component, interface, version, func = (
+            self._text(spans[i], spans[i + 1]) for i in range(0, 8, 2)
+        )
+        args = self._optional(params)
+        if args is not None and self.nodes[args].kind is not NodeKind.RECORD:
+            raise SiteTableError("the parameters of a site are not a record")
+        return Site(
+            kind=SiteKind(kind),
+            edge=Edge(edge),
+            component=component,
+            interface=interface,
+            version=version,
+            func=func,
+            params=args,
+            result=self._optional(result),
+            has_self=bool(flags & SiteFlag.SELF),
+            is_async=bool(flags & SiteFlag.ASYNC),
+            ptr=8 if flags & SiteFlag.MEMORY64 else 4,
+            encoding=ENCODINGS[encoding],
+        )
+
+    def _optional(self, number: int) -> int | None:
+        return None if number == NONE else self._known(number)
+
+    def _known(self, number: int) -> int:
+        if number >= len(self.nodes):
+            raise SiteTableError(f"type {number} is used before it is defined")
+        return number
+
+    def _node(self, words: Sequence[int]) -> Node:
+        raw, size, align, flags, a, b, count, at = words
+        if raw >= len(NodeKind):
+            raise SiteTableError(f"unknown kind {raw} of type node")
+        kind, resource, owner = NodeKind(raw), "", ""
+        fields: tuple[Field, ...] = ()
+        if kind in HANDLES:
+            (entry,) = self._rows(ENTRY, ENTRY_SIZE, at, 1)
+            resource, owner = self._text(*entry[:2]), self._text(*entry[2:])
+        elif kind in _WITH_FIELDS:
+            # Entries never overlap, so all of them together cannot outnumber the table's bytes.
+            self._entries_left -= count
+            if self._entries_left < 0:
+                raise SiteTableError(f"type node {len(self.nodes)} has {count} entries")
+            rows = self._rows(ENTRY, ENTRY_SIZE, at, count)
+            fields = tuple(self._field(kind, row) for row in rows)
+        return Node(kind, size, align, bool(flags & 1), a, b, count, fields, resource, owner)
+
+    def _field(self, kind: NodeKind, row: Sequence[int]) -> Field:
+        name = self._text(*row[:2])
+        if kind is NodeKind.FLAGS:
+            return Field(name, None, 0)
+        number = self._optional(row[2])
+        if kind in (NodeKind.RECORD, NodeKind.TUPLE) and number is None:
+            raise SiteTableError(f"field {name!r} has no type")
+        return Field(name, number, row[3])
+
+    def _check(self, node: Node) -> None:
+        """Everything a decoder relies on when it slices images by this node."""
+        tail = node.kind in _POINTERS
+        fixed = _FIXED_SIZES.get(node.kind)
+        if fixed is not None:
+            ok = node.size == fixed
+        else:
+            ok = _CHECKS[node.kind](self, node)
+            inner = [each.type for each in node.fields]
+            inner += [node.a] if node.kind is NodeKind.FIXED_LIST else []
+            tail |= any(self.nodes[i].has_tail for i in inner if i is not None)
+        if not ok or tail != node.has_tail:
+            raise SiteTableError(f"type node {len(self.nodes)} ({node.kind.name}) is inconsistent")
+
+    def _check_pointer(self, node: Node) -> bool:
+        if node.size not in (8, 16):
+            return False
+        if node.kind is NodeKind.STRING:
+            return True
+        element = self.nodes[self._known(node.a)]
+        pair = element.kind is NodeKind.TUPLE and element.count == 2
+        return element.size > 0 and (pair or node.kind is NodeKind.LIST)
+
+    def _check_fixed_list(self, node: Node) -> bool:
+        element = self.nodes[self._known(node.a)]
+        return element.size > 0 and node.count > 0 and node.size == node.count * element.size
+
+    def _check_record(self, node: Node) -> bool:
+        return all(
+            each.type is not None and each.offset + self.nodes[each.type].size <= node.size
+            for each in node.fields
+        )
+
+    def _check_variant(self, node: Node) -> bool:
+        sizes = [self.nodes[each.type].size for each in node.fields if each.type is not None]
+        pair = node.kind in (NodeKind.OPTION, NodeKind.RESULT)
+        return (
+            node.a in (1, 2, 4)
+            and node.a <= node.size
+            and 0 < node.count <= 1 << 8 * node.a
+            and (node.count == 2 or not pair)
+            and (node.kind is not NodeKind.OPTION or node.fields[1].type is not None)
+            and all(node.a <= node.b and node.b + size <= node.size for size in sizes)
+        )
+
+    def _check_flags(self, node: Node) -> bool:
+        return node.count <= 8 * node.size
+
+
+_CHECKS: dict[NodeKind, Callable[[_Reader, Node], bool]] = {
+    **dict.fromkeys(_POINTERS, _Reader._check_pointer),
+    **dict.fromkeys(_VARIANTS, _Reader._check_variant),
+    NodeKind.FIXED_LIST: _Reader._check_fixed_list,
+    NodeKind.RECORD: _Reader._check_record,
+    NodeKind.TUPLE: _Reader._check_record,
+    NodeKind.FLAGS: _Reader._check_flags,
+}

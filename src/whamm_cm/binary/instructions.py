@@ -1,0 +1,154 @@
+"""Walking instruction sequences without building anything: where each instruction ends.
+
+This is the plain, readable walk; it defines what a faster scanner must find.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from whamm_cm.binary.core_types import read_block_type, read_heap_type, read_val_type
+from whamm_cm.binary.cursor import Buffer, Cursor
+from whamm_cm.binary.opcodes import PLAIN, PREFIXED, Imm, Opcode
+
+_MEMARG_MEMORY = 0x40  # bit 6: a memory index follows
+_MEMARG_ALIGN = 0x1F
+
+
+def _labels(cur: Cursor) -> None:
+    for _ in range(cur.count("label")):
+        cur.u32("a label")
+    cur.u32("the default label")
+
+
+def _memarg(cur: Cursor) -> None:
+    start, flags = cur.pos, cur.u32("a memory argument")
+    if flags & ~(_MEMARG_MEMORY | _MEMARG_ALIGN):
+        raise cur.error(f"unknown memory argument flags 0x{flags:x}", start)
+    if flags & _MEMARG_MEMORY:
+        cur.u32("a memory index")
+    cur.u64("a memory offset")
+
+
+def _valtypes(cur: Cursor) -> None:
+    for _ in range(cur.count("value type")):
+        read_val_type(cur)
+
+
+def _catches(cur: Cursor) -> None:
+    for _ in range(cur.count("catch clause")):
+        kind = cur.u8("a catch clause")
+        if kind > 3:
+            raise cur.error(f"unknown catch clause 0x{kind:02x}", cur.pos - 1)
+        if kind < 2:  # catch and catch_ref name a tag, catch_all and catch_all_ref do not
+            cur.u32("a tag index")
+        cur.u32("a label")
+
+
+def _handlers(cur: Cursor) -> None:
+    for _ in range(cur.count("on clause")):
+        kind = cur.u8("an on clause")
+        if kind > 1:
+            raise cur.error(f"unknown on clause 0x{kind:02x}", cur.pos - 1)
+        cur.u32("a tag index")
+        if kind == 0:  # (on tag label); 1 is (on tag switch)
+            cur.u32("a label")
+
+
+def _below(limit: int, what: str) -> Callable[[Cursor], None]:
+    def skip(cur: Cursor) -> None:
+        value = cur.u8(what)
+        if value >= limit:
+            raise cur.error(f"{what} is 0x{value:02x}", cur.pos - 1)
+
+    return skip
+
+
+def _bytes(size: int, what: str) -> Callable[[Cursor], object]:
+    return lambda cur: cur.skip(size, what)
+
+
+#: How to step over each kind of immediate; kinds not named here are one u32.
+_SKIP: dict[Imm, Callable[[Cursor], object]] = dict.fromkeys(Imm, Cursor.u32) | {
+    Imm.BLOCKTYPE: read_block_type,
+    Imm.HEAPTYPE: read_heap_type,
+    Imm.VALTYPES: _valtypes,
+    Imm.LABELS: _labels,
+    Imm.MEMARG: _memarg,
+    Imm.I32: Cursor.s32,
+    Imm.I64: Cursor.s64,
+    Imm.F32: _bytes(4, "f32 constant"),
+    Imm.F64: _bytes(8, "f64 constant"),
+    Imm.V128: _bytes(16, "v128 constant"),
+    Imm.LANE: Cursor.u8,
+    Imm.LANES: _bytes(16, "lanes"),
+    Imm.CAST: _below(4, "cast flags"),
+    Imm.CATCHES: _catches,
+    Imm.HANDLERS: _handlers,
+    Imm.ORDERING: _below(2, "memory ordering"),
+    Imm.ZERO: _below(1, "reserved byte"),
+}
+_Step = tuple[Opcode, tuple[Callable[[Cursor], object], ...]]
+
+
+def _step_of(row: Opcode) -> _Step:
+    return row, tuple(_SKIP[kind] for kind in row.immediates)
+
+
+_PLAIN_STEPS = tuple(row and _step_of(row) for row in PLAIN)
+_PREFIXED_STEPS = {
+    prefix: {number: _step_of(row) for number, row in rows.items()}
+    for prefix, rows in PREFIXED.items()
+}
+
+
+def _prefixed(cur: Cursor, prefix: int) -> _Step:
+    start, steps = cur.pos - 1, _PREFIXED_STEPS.get(prefix)
+    if steps is None:
+        raise cur.error(f"unknown opcode 0x{prefix:02x}", start)
+    number = cur.u32("an opcode")
+    found = steps.get(number)
+    if found is None:
+        raise cur.error(f"unknown opcode 0x{prefix:02x} 0x{number:02x}", start)
+    return found
+
+
+def _step(cur: Cursor) -> Opcode:
+    """Move the cursor past one instruction and return its row."""
+    byte = cur.u8("an instruction")
+    row, skips = _PLAIN_STEPS[byte] or _prefixed(cur, byte)
+    for skip in skips:
+        skip(cur)
+    return row
+
+
+def scan(
+    data: Buffer, start: int, end: int, *, offset: int = 0, path: str = ""
+) -> Iterator[tuple[int, Opcode, int]]:
+    """Yield (position, opcode, end of its immediates) of every instruction in ``data[start:end]``.
+
+    Raises DecodeError (at ``offset`` + position, under ``path``) for an unknown opcode and for
+    immediates that are malformed or run past ``end``.  Nesting is not looked at.
+    """
+    cur = Cursor(data, start, end, offset, path)
+    while cur.pos < end:
+        at = cur.pos
+        row = _step(cur)
+        yield at, row, cur.pos
+
+
+def skip_expr(data: Buffer, pos: int, end: int, *, offset: int = 0, path: str = "") -> int:
+    """The position after the ``end`` that closes the expression at ``pos``.
+
+    Raises DecodeError like :func:`scan`, also when ``data[pos:end]`` holds no such ``end``.
+    """
+    cur = Cursor(data, pos, end, offset, path)
+    skip_expr_at(cur)
+    return cur.pos
+
+
+def skip_expr_at(cur: Cursor) -> None:
+    """Move the cursor past the ``end`` that closes the expression it is at."""
+    depth = 1
+    while depth:
+        depth += _step(cur).nesting

@@ -1,0 +1,277 @@
+"""A small assembler: core modules and function bodies, written straight to bytes.
+
+``Module`` collects imports first, then functions; a function's index is known as soon as it is
+declared, so bodies may call functions that are written later.  Core Specification, 5.4 and 5.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+from whamm_cm.binary.leb import signed, unsigned
+from whamm_cm.codegen.opcodes import MEMORY, PLAIN, VALUE_TYPES
+
+FuncType = tuple[tuple[str, ...], tuple[str, ...]]
+
+_EMPTY_BLOCK = b"\x40"
+_FUNC, _MEMORY, _GLOBAL = 0, 2, 3
+_SMALL_SIGNED = [signed(i) for i in range(-64, 8192)]
+
+
+def _sleb(value: int) -> bytes:
+    return _SMALL_SIGNED[value + 64] if -64 <= value < 8192 else signed(value)
+
+
+def _wrap(value: int, bits: int) -> int:
+    """``value`` modulo 2**bits as the signed number a const instruction carries."""
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if value >> (bits - 1) else value
+
+
+def name_bytes(name: str) -> bytes:
+    """A length-prefixed UTF-8 name."""
+    raw = name.encode()
+    return unsigned(len(raw)) + raw
+
+
+def vector(items: Sequence[bytes]) -> bytes:
+    """A count followed by the items."""
+    return unsigned(len(items)) + b"".join(items)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryType:
+    """Limits in pages; ``page_size_log2`` is written only when it is not the usual 16."""
+
+    minimum: int = 0
+    maximum: int | None = None
+    shared: bool = False
+    is64: bool = False
+    page_size_log2: int = 16
+
+    def encode(self) -> bytes:
+        custom = self.page_size_log2 != 16
+        flags = (self.maximum is not None) | self.shared << 1 | self.is64 << 2 | custom << 3
+        out = unsigned(flags) + unsigned(self.minimum)
+        if self.maximum is not None:
+            out += unsigned(self.maximum)
+        return out + unsigned(self.page_size_log2) if custom else out
+
+
+class Label:
+    """An open block; leaving the ``with`` statement writes its ``end``."""
+
+    __slots__ = ("depth", "func")
+
+    def __init__(self, func: Func, depth: int) -> None:
+        self.func, self.depth = func, depth
+
+    def __enter__(self) -> Label:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.func.end()
+
+
+class Func:
+    """A function body under construction.  Parameters are the first locals."""
+
+    __slots__ = ("code", "depth", "index", "locals", "params", "type_index")
+
+    def __init__(self, index: int, type_index: int, params: tuple[str, ...]) -> None:
+        self.index, self.type_index, self.params = index, type_index, params
+        self.code = bytearray()
+        self.locals: list[str] = []
+        self.depth = 0
+
+    def local(self, kind: str) -> int:
+        """Declare a local and return its index."""
+        self.locals.append(kind)
+        return len(self.params) + len(self.locals) - 1
+
+    def get(self, index: int) -> None:
+        self.code += b"\x20" + unsigned(index)
+
+    def set(self, index: int) -> None:
+        self.code += b"\x21" + unsigned(index)
+
+    def tee(self, index: int) -> None:
+        self.code += b"\x22" + unsigned(index)
+
+    def i32(self, value: int) -> None:
+        """``i32.const`` of ``value`` modulo 2**32."""
+        self.code += b"\x41" + _sleb(_wrap(value, 32))
+
+    def i64(self, value: int) -> None:
+        """``i64.const`` of ``value`` modulo 2**64."""
+        self.code += b"\x42" + _sleb(_wrap(value, 64))
+
+    def const(self, kind: str, value: int) -> None:
+        """A constant of ``kind`` i32 or i64."""
+        if kind == "i64":
+            self.i64(value)
+        else:
+            self.i32(value)
+
+    def op(self, *names: str) -> None:
+        """Instructions without immediates."""
+        for name in names:
+            self.code += PLAIN[name]
+
+    def memory_op(self, name: str, offset: int = 0, memory: int = 0) -> None:
+        """A load or store, without alignment hint."""
+        self.code += MEMORY[name]
+        if memory:
+            self.code += b"\x40" + unsigned(memory) + unsigned(offset)
+        else:
+            self.code += b"\0" + unsigned(offset)
+
+    def memory_size(self, memory: int) -> None:
+        self.code += b"\x3f" + unsigned(memory)
+
+    def memory_copy(self, target: int, source: int) -> None:
+        self.code += b"\xfc\x0a" + unsigned(target) + unsigned(source)
+
+    def call(self, index: int) -> None:
+        self.code += b"\x10" + unsigned(index)
+
+    def global_get(self, index: int) -> None:
+        self.code += b"\x23" + unsigned(index)
+
+    def global_set(self, index: int) -> None:
+        self.code += b"\x24" + unsigned(index)
+
+    def _open(self, code: bytes, result: str | None) -> Label:
+        self.code += code
+        self.code += _EMPTY_BLOCK if result is None else bytes((VALUE_TYPES[result],))
+        self.depth += 1
+        return Label(self, self.depth)
+
+    def block(self, result: str | None = None) -> Label:
+        return self._open(b"\x02", result)
+
+    def loop(self, result: str | None = None) -> Label:
+        return self._open(b"\x03", result)
+
+    def if_(self, result: str | None = None) -> Label:
+        return self._open(b"\x04", result)
+
+    def else_(self) -> None:
+        self.code += b"\x05"
+
+    def end(self) -> None:
+        self.code += b"\x0b"
+        self.depth -= 1
+
+    def br(self, label: Label) -> None:
+        self.code += b"\x0c" + unsigned(self.depth - label.depth)
+
+    def br_if(self, label: Label) -> None:
+        self.code += b"\x0d" + unsigned(self.depth - label.depth)
+
+    def encode(self) -> bytes:
+        """The body as an entry of the code section."""
+        runs: list[tuple[int, str]] = []
+        for kind in self.locals:
+            if runs and runs[-1][1] == kind:
+                runs[-1] = (runs[-1][0] + 1, kind)
+            else:
+                runs.append((1, kind))
+        head = vector([unsigned(n) + bytes((VALUE_TYPES[kind],)) for n, kind in runs])
+        return unsigned(len(head) + len(self.code) + 1) + head + self.code + b"\x0b"
+
+
+class Module:
+    """A core module under construction; all imports come before the first function."""
+
+    def __init__(self) -> None:
+        self._types: dict[FuncType, int] = {}
+        self._imports: list[bytes] = []
+        self._imported = [0, 0, 0, 0]
+        self._funcs: list[Func] = []
+        self._memories: list[bytes] = []
+        self._globals: list[bytes] = []
+        self._exports: list[bytes] = []
+        self._data: list[bytes] = []
+
+    def type_index(self, params: Iterable[str], results: Iterable[str]) -> int:
+        key = (tuple(params), tuple(results))
+        return self._types.setdefault(key, len(self._types))
+
+    def _import(self, module: str, name: str, kind: int, desc: bytes) -> int:
+        self._imports.append(name_bytes(module) + name_bytes(name) + bytes((kind,)) + desc)
+        self._imported[kind] += 1
+        return self._imported[kind] - 1
+
+    def import_func(
+        self, module: str, name: str, params: Iterable[str] = (), results: Iterable[str] = ()
+    ) -> int:
+        """Returns the function index; only legal before the first ``func``."""
+        assert not self._funcs, "function imports come before functions"
+        desc = unsigned(self.type_index(params, results))
+        return self._import(module, name, _FUNC, desc)
+
+    def import_memory(self, module: str, name: str, memory: MemoryType) -> int:
+        assert not self._memories, "memory imports come before memories"
+        return self._import(module, name, _MEMORY, memory.encode())
+
+    def func(self, params: Iterable[str] = (), results: Iterable[str] = ()) -> Func:
+        """Declare a function; its body is what has been emitted when ``encode`` is called."""
+        params = tuple(params)
+        index = self._imported[_FUNC] + len(self._funcs)
+        func = Func(index, self.type_index(params, results), params)
+        self._funcs.append(func)
+        return func
+
+    def memory(self, memory: MemoryType) -> int:
+        self._memories.append(memory.encode())
+        return self._imported[_MEMORY] + len(self._memories) - 1
+
+    def global_(self, kind: str, value: int, mutable: bool = True) -> int:
+        """An i32 or i64 global; returns its index."""
+        const = (b"\x42" if kind == "i64" else b"\x41") + signed(value)
+        self._globals.append(bytes((VALUE_TYPES[kind], mutable)) + const + b"\x0b")
+        return self._imported[_GLOBAL] + len(self._globals) - 1
+
+    def export_func(self, name: str, func: int) -> None:
+        self._exports.append(name_bytes(name) + b"\0" + unsigned(func))
+
+    def export_memory(self, name: str, memory: int) -> None:
+        self._exports.append(name_bytes(name) + b"\2" + unsigned(memory))
+
+    def data(self, memory: int, offset: int, raw: bytes) -> None:
+        """An active segment at a constant i32 offset."""
+        mode = b"\0" if memory == 0 else b"\2" + unsigned(memory)
+        self._data.append(mode + b"\x41" + signed(offset) + b"\x0b" + unsigned(len(raw)) + raw)
+
+    def encode(self) -> bytes:
+        types = [
+            b"\x60"
+            + vector([bytes((VALUE_TYPES[k],)) for k in params])
+            + vector([bytes((VALUE_TYPES[k],)) for k in results])
+            for params, results in self._types
+        ]
+        sections = (
+            (1, types),
+            (2, self._imports),
+            (3, [unsigned(f.type_index) for f in self._funcs]),
+            (5, self._memories),
+            (6, self._globals),
+            (7, self._exports),
+            (10, [f.encode() for f in self._funcs]),
+            (11, self._data),
+        )
+        out = bytearray(b"\0asm\1\0\0\0")
+        for number, items in sections:
+            if items:
+                body = vector(items)
+                out += bytes((number,)) + unsigned(len(body)) + body
+        return bytes(out)

@@ -1,0 +1,194 @@
+"""Probe modules: one core module with a wrapper per observed canonical definition.
+
+Imports: ``agent`` (its memory and functions), ``probe.m<i>`` the guest memories, ``probe.emit``,
+``probe.now``, ``probe.f<k>`` the wrapped functions.  Exports: ``w<k>``, with the type of ``f<k>``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from whamm_cm.abi.layout import layouts
+from whamm_cm.agent.layout import LIMIT, OUT_PTR, POS, SCRATCH, STATE
+from whamm_cm.codegen.asm import MemoryType, Module
+from whamm_cm.codegen.flats import Flats
+from whamm_cm.codegen.memory import PUT_GET, Agent, Guest
+from whamm_cm.codegen.model import Encoding, GuestMemory, ProbeOptions, Wrapper
+from whamm_cm.codegen.spans import Spans
+from whamm_cm.codegen.tails import Tails
+from whamm_cm.codegen.wrapper import write_wrapper
+from whamm_cm.errors import WeaveError
+
+_AGENT_FUNCS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "room": ((), ("i32",)),
+    "take_raw": (("i32",), ("i32",)),
+    "take_b64": (("i32",), ("i32",)),
+    "sent": (("i32",), ()),
+    "report": (("i32", "i32"), ()),
+    "secret": (("i32",), ("i32",)),
+    **PUT_GET,
+}
+
+
+def build_probe(
+    wrappers: Sequence[Wrapper], memories: Sequence[GuestMemory], options: ProbeOptions
+) -> bytes:
+    """The module of these wrappers.  Raises WeaveError when a wrapper's values need a memory it
+    does not have, or when ``memories`` are more than the host's features allow."""
+    if not options.multi_memory and len(memories) > 1:
+        raise WeaveError(
+            f"a probe module without multi-memory reads one guest memory, not {len(memories)}"
+        )
+    probe = Probe(wrappers, memories, options)
+    funcs = [probe.module.func(w.signature.params, w.signature.results) for w in wrappers]
+    for k, (wrapper, func) in enumerate(zip(wrappers, funcs, strict=True)):
+        write_wrapper(probe, func, wrapper, probe.targets[k])
+        probe.module.export_func(f"w{k}", func.index)
+    return probe.module.encode()
+
+
+class Probe:
+    """What the wrappers of one module share: its imports and the helper functions made so far."""
+
+    def __init__(
+        self,
+        wrappers: Sequence[Wrapper],
+        memories: Sequence[GuestMemory],
+        options: ProbeOptions,
+    ) -> None:
+        self.module, self.options = Module(), options
+        self._import_memories(memories)
+        imports = {
+            name: self.module.import_func("agent", name, *_AGENT_FUNCS[name])
+            for name in _needed(wrappers, options, self._agent_memory is None)
+        }
+        self._imports = imports
+        self._emit = self._now = None
+        if options.sink != "none":
+            self._emit = self.module.import_func("probe", "emit", ("i32", "i32"), ("i32",))
+        if options.timed:
+            self._now = self.module.import_func("probe", "now", (), ("i64",))
+        self.targets = [
+            self.module.import_func("probe", f"f{k}", w.signature.params, w.signature.results)
+            for k, w in enumerate(wrappers)
+        ]
+        self.agent = Agent(self.module, self._agent_memory, imports)
+        self._flats: dict[int, Flats] = {}
+        self._spans: dict[Guest, Spans] = {}
+        self._tails: dict[tuple[Guest, Encoding], Tails] = {}
+        self._flush: int | None = None
+        self._begin: dict[bool, int] = {}
+
+    def _import_memories(self, memories: Sequence[GuestMemory]) -> None:
+        """The agent's memory comes first: its accesses then have the shortest encoding."""
+        self._agent_memory: int | None = None
+        if self.options.multi_memory or not memories:
+            self._agent_memory = self.module.import_memory("agent", "memory", MemoryType())
+        self.guests = [
+            Guest(
+                self.module.import_memory("probe", f"m{i}", _memory_type(memory)),
+                memory.is64,
+                memory.page_size_log2,
+            )
+            for i, memory in enumerate(memories)
+        ]
+
+    @property
+    def now(self) -> int | None:
+        """The clock, in a timed module."""
+        return self._now
+
+    def flats(self, ptr: int) -> Flats:
+        if ptr not in self._flats:
+            self._flats[ptr] = Flats(self.module, self.agent, layouts(ptr))
+        return self._flats[ptr]
+
+    def tails(self, guest: Guest, encoding: Encoding) -> Tails:
+        key = (guest, encoding)
+        if key not in self._tails:
+            if guest not in self._spans:
+                secret = self._imports.get("secret")
+                self._spans[guest] = Spans(self.module, self.agent, guest, secret)
+            caps = (self.options.max_string, self.options.max_list)
+            self._tails[key] = Tails(
+                self.module,
+                self.agent,
+                guest,
+                self._spans[guest],
+                layouts(guest.width),
+                encoding,
+                caps,
+            )
+        return self._tails[key]
+
+    def flush(self) -> int | None:
+        """A function (final) that sends what is buffered; None when nothing is ever sent."""
+        if self._emit is not None and self._flush is None:
+            self._flush = self._write_flush(self._emit)
+        return self._flush
+
+    def _write_flush(self, emit: int) -> int:
+        f = self.module.func(("i32",))
+        size = f.local("i32")
+        if self.options.count_n:
+            f.get(0)
+            with f.if_():
+                f.i32(self.options.count_base)
+                f.i32(self.options.count_n)
+                f.call(self._imports["report"])
+        with f.block() as done, f.loop() as again:
+            f.get(0)
+            f.call(self._imports[f"take_{self.options.sink}"])
+            f.tee(size)
+            f.op("i32.eqz")
+            f.br_if(done)
+            self.agent.load_at(f, "i32.load", STATE + OUT_PTR)
+            f.get(size)
+            f.call(emit)
+            f.call(self._imports["sent"])
+            f.br(again)
+        return f.index
+
+    def begin(self, may_flush: bool) -> int:
+        """A function () -> address for a record that finds no room: after a flush, in a grown
+        buffer, or the scratch area."""
+        may_flush = may_flush and self._emit is not None
+        if may_flush not in self._begin:
+            flush = self.flush() if may_flush else None
+            f = self.module.func((), ("i32",))
+            self._begin[may_flush] = f.index
+            with f.block() as room:
+                if flush is not None:
+                    f.i32(0)
+                    f.call(flush)
+                    self.agent.load_at(f, "i32.load", STATE + POS)
+                    self.agent.load_at(f, "i32.load", STATE + LIMIT)
+                    f.op("i32.le_u")
+                    f.br_if(room)
+                f.call(self._imports["room"])
+                f.br_if(room)
+                f.i32(SCRATCH)
+                f.op("return")
+            self.agent.load_at(f, "i32.load", STATE + POS)
+        return self._begin[may_flush]
+
+
+def _memory_type(memory: GuestMemory) -> MemoryType:
+    """The widest type that matches any memory of its kind (a shared one needs a maximum)."""
+    bits = 64 if memory.is64 else 32
+    maximum = min(1 << (bits - memory.page_size_log2), (1 << bits) - 1) if memory.shared else None
+    return MemoryType(0, maximum, memory.shared, memory.is64, memory.page_size_log2)
+
+
+def _needed(wrappers: Sequence[Wrapper], options: ProbeOptions, put_get: bool) -> list[str]:
+    """The agent functions a module imports."""
+    names = []
+    if any(w.action == "record" for w in wrappers):
+        names.append("room")
+    if options.sink != "none":
+        names += [f"take_{options.sink}", "sent"]
+        if options.count_n:
+            names.append("report")
+    if any(w.redact is not None for w in wrappers):
+        names.append("secret")
+    return names + list(PUT_GET) if put_get else names

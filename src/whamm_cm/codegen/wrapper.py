@@ -1,0 +1,418 @@
+"""The body of one wrapper: records around the call of the wrapped function, and when to flush."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from whamm_cm.abi.layout import layouts
+from whamm_cm.agent.layout import (
+    COUNTERS,
+    DEPTH,
+    HIGH,
+    LIMIT,
+    MAX_DEPTH,
+    MAX_RECORD,
+    NEXT_CALL,
+    POS,
+    RECORD_HEADER,
+    SCRATCH,
+    STATE,
+    Phase,
+    RecordFlag,
+)
+from whamm_cm.codegen.asm import Func
+from whamm_cm.codegen.flats import Slot
+from whamm_cm.codegen.memory import Guest
+from whamm_cm.codegen.model import Mode, Wrapper
+from whamm_cm.codegen.spans import out_of_bounds
+from whamm_cm.codegen.tails import Step, Tails, is_string
+from whamm_cm.errors import WeaveError
+from whamm_cm.wit.types import ValType
+
+if TYPE_CHECKING:
+    from whamm_cm.codegen.probe import Probe
+
+#: Low bits of the i32 an async lower returns, and the state that says the result is there.
+_STATE_MASK, _RETURNED = 0xF, 2
+
+
+def write_wrapper(probe: Probe, f: Func, wrapper: Wrapper, target: int) -> None:
+    """Write the body of ``f``, which has the type of ``target`` and calls it."""
+    _Body(probe, f, wrapper).write(target)
+
+
+def _check(w: Wrapper) -> None:
+    """Raises WeaveError for what no canonical definition asks for."""
+    if len(w.signature.results) > 1:
+        raise WeaveError(f"site {w.site}: a core function with several results")
+    gate = None if w.redact is None else w.redact.gate
+    if gate is not None and not (gate < len(w.params) and is_string(w.params[gate][1])):
+        raise WeaveError(f"site {w.site}: parameter {gate}, the gate, is not a string")
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """Values recorded together.  ``source`` is the local with their address, or their slots.
+    ``plain`` tails are always written; ``gated`` ones when the call's name is secret, ``open``
+    ones when it is not; ``gate`` is the offset of that name if it is in this image."""
+
+    types: tuple[ValType, ...]
+    offsets: tuple[int, ...]
+    size: int
+    source: int | tuple[Slot, ...]
+    plain: tuple[Step, ...] = ()
+    gated: tuple[Step, ...] = ()
+    open: tuple[Step, ...] = ()
+    gate: int | None = None
+
+    @property
+    def has_tail(self) -> bool:
+        return bool(self.plain or self.gated or self.open)
+
+
+class _Body:
+    def __init__(self, probe: Probe, f: Func, wrapper: Wrapper) -> None:
+        self.probe, self.f, self.w = probe, f, wrapper
+        self.agent, self.options = probe.agent, probe.options
+        self.timed = probe.now is not None
+        self.guest = None if wrapper.memory is None else probe.guests[wrapper.memory]
+        self.entered = wrapper.kind in ("lift", "callback")
+        gate = wrapper.redact is not None and wrapper.redact.gate is not None
+        self.secret = f.local("i32") if gate and wrapper.action == "record" else None
+        if wrapper.action == "record":
+            self.start, self.p, self.end = (f.local("i32") for _ in range(3))
+            self.call, self.head = f.local("i64"), f.local("i64")
+            if self.timed:
+                self.began, self.ended = f.local("i64"), f.local("i64")
+
+    def write(self, target: int) -> None:
+        f, w = self.f, self.w
+        _check(w)
+        if w.flush_before:
+            self._flush(w.final)
+        if self.entered:
+            self._add_depth(1)
+        if w.action == "count":
+            self._count()
+        if w.action == "record":
+            self._record_call()
+        for local in range(len(w.signature.params)):
+            f.get(local)
+        f.call(target)
+        if w.action == "record" and w.kind != "task.return":
+            self._record_return()
+        self._leave()
+
+    def _count(self) -> None:
+        address = COUNTERS + 8 * self.w.slot
+        self.f.i32(address)
+        self.agent.load_at(self.f, "i64.load", address)
+        self.f.i64(1)
+        self.f.op("i64.add")
+        self.agent.store(self.f, "i64.store")
+
+    def _add_depth(self, amount: int) -> None:
+        self.f.i32(STATE + DEPTH)
+        self.agent.load_at(self.f, "i32.load", STATE + DEPTH)
+        self.f.i32(amount)
+        self.f.op("i32.add")
+        self.agent.store(self.f, "i32.store")
+
+    def _flush(self, final: bool) -> None:
+        flush = self.probe.flush()
+        if flush is not None:
+            self.f.i32(int(final))
+            self.f.call(flush)
+
+    def _leave(self) -> None:
+        """What happens after the call; its result, if any, is on the stack and stays there."""
+        if not self.entered:
+            self._flush_if_due()
+        else:
+            self._add_depth(-1)
+            if self.probe.flush() is None:
+                return
+            self.agent.load_at(self.f, "i32.load", STATE + DEPTH)
+            with self.f.if_():
+                self._flush_if_due()
+                self.f.else_()
+                self._flush(True)
+
+    def _flush_if_due(self) -> None:
+        w = self.w
+        if w.flush_after or (w.may_flush and self.options.flush_each):
+            self._flush(w.final)
+        elif w.may_flush and self.probe.flush() is not None:
+            self.agent.load_at(self.f, "i32.load", STATE + POS)
+            self.agent.load_at(self.f, "i32.load", STATE + HIGH)
+            self.f.op("i32.gt_u")
+            with self.f.if_():
+                self._flush(False)
+
+    # --- the two records -------------------------------------------------------------------------
+
+    def _record_call(self) -> None:
+        f, w = self.f, self.w
+        if self.secret is not None:  # until the name is known it counts as secret
+            f.i32(1)
+            f.set(self.secret)
+        types = tuple(t for _, t in w.params)
+        source: int | tuple[Slot, ...] = 0
+        if not w.signature.params_spilled:
+            source = tuple(enumerate(w.signature.params))
+        image = self._image(types, source, "none" if w.redact is None else w.redact.params, True)
+        self._begin_record(Phase.CALL)
+        f.i32(STATE + NEXT_CALL)
+        self.agent.load_at(f, "i64.load", STATE + NEXT_CALL)
+        f.tee(self.call)
+        f.i64(1)
+        f.op("i64.add")
+        self.agent.store(f, "i64.store")
+        self._header(Phase.CALL)
+        self._body(Phase.CALL, image)
+        if self.options.flush_each and w.may_flush:
+            self._flush(False)
+
+    def _record_return(self) -> None:
+        """Result values are on the stack before and after."""
+        f, w = self.f, self.w
+        value = None
+        if w.signature.results:
+            value = f.local(w.signature.results[0])
+            f.set(value)
+        if w.kind == "lift" and w.is_async:
+            self._pending(value)
+        elif w.kind == "lower" and w.is_async:
+            assert value is not None, "an async lower returns its status"
+            f.get(value)
+            f.i32(_STATE_MASK)
+            f.op("i32.and")
+            f.i32(_RETURNED)
+            f.op("i32.eq")
+            with f.if_():
+                self._returned(len(w.signature.params) - 1)
+                f.else_()
+                self._pending(value)
+        else:
+            source: int | tuple[Slot, ...] = ()
+            if value is not None:
+                source = value if w.signature.results_spilled else (self._slot(value),)
+            elif w.signature.results_spilled:
+                source = len(w.signature.params) - 1
+            self._returned(source)
+        if value is not None:
+            f.get(value)
+
+    def _slot(self, local: int) -> Slot:
+        return local, self.w.signature.results[0]
+
+    def _returned(self, source: int | tuple[Slot, ...]) -> None:
+        redact, result = self.w.redact, self.w.result
+        types = () if result is None else (result,)
+        image = self._image(types, source, "none" if redact is None else redact.result, False)
+        self._begin_record(Phase.RETURN)
+        self._header(Phase.RETURN)
+        self._body(Phase.RETURN, image)
+
+    def _pending(self, status: int | None) -> None:
+        """A record of what an async function returned before its result is there."""
+        offset = self._begin_record(Phase.PENDING)
+        self._header(Phase.PENDING)
+        self.agent.at(self.f, self.start, offset)
+        if status is None:
+            self.f.i32(0)
+        else:
+            self.f.get(status)
+        self.agent.store(self.f, "i32.store", offset)
+        self._finish_constant(Phase.PENDING, RecordFlag(0), offset + 4)
+
+    def _image(
+        self, types: tuple[ValType, ...], source: int | tuple[Slot, ...], mode: Mode, params: bool
+    ) -> _Image | None:
+        """None for values that are too large to record."""
+        table = layouts(self.w.ptr)
+        layout = table.record(types)
+        infos = [table.info(t) for t in types]
+        if layout.size > MAX_RECORD // 2 or any(info.depth > MAX_DEPTH for info in infos):
+            return None
+        spilled = isinstance(source, int) and bool(types)
+        pointers = any(info.pointers for info in infos)
+        if (spilled or pointers) and self.guest is None:
+            raise WeaveError(f"site {self.w.site}: values in memory, but its canon names no memory")
+        image = _Image(types, layout.offsets, layout.size, source)
+        if not pointers or self.guest is None:
+            return image
+        return self._with_tails(image, self._tails(self.guest), mode, params)
+
+    def _tails(self, guest: Guest) -> Tails:
+        return self.probe.tails(guest, self.w.encoding)
+
+    def _with_tails(self, image: _Image, tails: Tails, mode: Mode, params: bool) -> _Image:
+        types, offsets = image.types, image.offsets
+        gate = None if self.w.redact is None else self.w.redact.gate
+        if gate is None:
+            plain = tails.steps(types, offsets, mode)
+            return _Image(types, offsets, image.size, image.source, plain)
+        cut = gate + 1 if params else 0
+        return _Image(
+            types,
+            offsets,
+            image.size,
+            image.source,
+            tails.steps(types[:cut], offsets[:cut], mode),
+            tails.steps(types[cut:], offsets[cut:], "values"),
+            tails.steps(types[cut:], offsets[cut:], mode),
+            offsets[gate] if params else None,
+        )
+
+    # --- parts of a record -----------------------------------------------------------------------
+
+    def _begin_record(self, phase: Phase) -> int:
+        """Read the clock and find room; returns the size of the record's header."""
+        f = self.f
+        if self.probe.now is not None:
+            f.call(self.probe.now)
+            f.set(self.began if phase == Phase.CALL else self.ended)
+        self.agent.load_at(f, "i32.load", STATE + POS)
+        f.tee(self.start)
+        self.agent.load_at(f, "i32.load", STATE + LIMIT)
+        f.op("i32.gt_u")
+        with f.if_():
+            f.call(self.probe.begin(self.w.may_flush))
+            f.set(self.start)
+        return self._header_size(phase)
+
+    def _header_size(self, phase: Phase) -> int:
+        return RECORD_HEADER + (0 if not self.timed else 8 if phase == Phase.CALL else 16)
+
+    def _header(self, phase: Phase) -> None:
+        """All of the header but size and word, which ``_finish`` writes."""
+        f = self.f
+        self.agent.at(f, self.start, 8)
+        f.get(self.call)
+        self.agent.store(f, "i64.store", 8)
+        if not self.timed:
+            return
+        self.agent.at(f, self.start, 16)
+        f.get(self.began if phase == Phase.CALL else self.ended)
+        self.agent.store(f, "i64.store", 16)
+        if phase != Phase.CALL:
+            self.agent.at(f, self.start, 24)
+            f.get(self.ended)
+            f.get(self.began)
+            f.op("i64.sub")
+            self.agent.store(f, "i64.store", 24)
+
+    def _body(self, phase: Phase, image: _Image | None) -> None:
+        offset = self._header_size(phase)
+        if image is None:
+            self._finish_constant(phase, RecordFlag.BIG, offset)
+        elif not image.types:
+            self._finish_constant(phase, RecordFlag(0), offset)
+        elif isinstance(image.source, int):
+            self._body_from_memory(phase, image, image.source, offset)
+        else:
+            flats = self.probe.flats(self.w.ptr)
+            flats.write(self.f, flats.record(image.types), self.start, offset, image.source)
+            if not image.has_tail:
+                self._finish_constant(phase, RecordFlag(0), offset + image.size)
+                return
+            self._write_tails(image, offset)
+            self._set_head(phase, RecordFlag(0))
+            self._finish()
+
+    def _body_from_memory(self, phase: Phase, image: _Image, ptr: int, offset: int) -> None:
+        f, guest = self.f, self.guest
+        assert guest is not None, "checked when the image was made"
+        out_of_bounds(f, guest, ptr, None, image.size)
+        with f.if_():
+            self._set_p(offset)
+            self._set_head(phase, RecordFlag.BAD)
+            f.else_()
+            f.get(self.start)
+            f.i32(offset)
+            f.op("i32.add")
+            f.get(ptr)
+            f.i32(image.size)
+            self.agent.copy(f, guest)
+            self._write_tails(image, offset)
+            self._set_head(phase, RecordFlag(0))
+        self._finish()
+
+    def _set_p(self, offset: int) -> None:
+        self.f.get(self.start)
+        self.f.i32(offset)
+        self.f.op("i32.add")
+        self.f.set(self.p)
+
+    def _write_tails(self, image: _Image, offset: int) -> None:
+        """Set ``p`` behind the image at ``offset`` and append its tails."""
+        f = self.f
+        self._set_p(offset + image.size)
+        if not image.has_tail:
+            return
+        assert self.guest is not None, "checked when the image was made"
+        tails = self._tails(self.guest)
+        f.get(self.start)
+        f.i32(MAX_RECORD)
+        f.op("i32.add")
+        f.set(self.end)
+        self._steps(tails, image.plain, offset)
+        if self.secret is not None and image.gate is not None:
+            tails.emit_secret(f, self.start, offset + image.gate)
+            f.set(self.secret)
+        if self.secret is not None and (image.gated or image.open):
+            f.get(self.secret)
+            with f.if_():
+                self._steps(tails, image.gated, offset)
+                f.else_()
+                self._steps(tails, image.open, offset)
+
+    def _steps(self, tails: Tails, steps: Sequence[Step], offset: int) -> None:
+        for step in steps:
+            tails.emit(self.f, step, self.start, self.p, self.end, offset)
+
+    def _word(self, phase: Phase, flags: RecordFlag) -> int:
+        if self.timed:
+            flags |= RecordFlag.TIMED
+        return self.w.site << 8 | flags << 4 | phase
+
+    def _set_head(self, phase: Phase, flags: RecordFlag) -> None:
+        self.f.i64(self._word(phase, flags) << 32)
+        self.f.set(self.head)
+
+    def _finish(self) -> None:
+        """Write size (up to ``p``) and word, and keep the record unless it is in scratch."""
+        f = self.f
+        self.agent.at(f, self.start, 0)
+        f.get(self.p)
+        f.get(self.start)
+        f.op("i32.sub", "i64.extend_i32_u")
+        f.get(self.head)
+        f.op("i64.or")
+        self.agent.store(f, "i64.store")
+        self._commit(None)
+
+    def _finish_constant(self, phase: Phase, flags: RecordFlag, size: int) -> None:
+        """The same for a record whose size is known now."""
+        self.agent.at(self.f, self.start, 0)
+        self.f.i64(self._word(phase, flags) << 32 | size)
+        self.agent.store(self.f, "i64.store")
+        self._commit(size)
+
+    def _commit(self, size: int | None) -> None:
+        f = self.f
+        f.get(self.start)
+        f.i32(SCRATCH)
+        f.op("i32.ne")
+        with f.if_():
+            f.i32(STATE + POS)
+            if size is None:
+                f.get(self.p)
+            else:
+                f.get(self.start)
+                f.i32(size)
+                f.op("i32.add")
+            self.agent.store(f, "i32.store")

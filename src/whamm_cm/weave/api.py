@@ -1,0 +1,302 @@
+"""The weave: decode, choose sites, interpose, enclose, stamp, check, encode."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from whamm_cm import __version__
+from whamm_cm.agent.layout import N_COUNTERS
+from whamm_cm.agent.sites import SiteTableBuilder
+from whamm_cm.binary import build
+from whamm_cm.binary.decode import decode
+from whamm_cm.binary.encode import encode
+from whamm_cm.codegen.model import ProbeOptions
+from whamm_cm.errors import InternalError, WeaveError
+from whamm_cm.ir import nodes as n
+from whamm_cm.ir.check import check
+from whamm_cm.ir.component import Component, Definition, SectionId, walk
+from whamm_cm.weave.boundary import Supply, Weaver
+from whamm_cm.weave.enclose import Outer, enclose
+from whamm_cm.weave.plan import Added, Chosen, Plan, Site
+from whamm_cm.weave.program import Program, Reach
+from whamm_cm.weave.redact import rule_for
+from whamm_cm.weave.sinks import SinkWiring, logging_wiring, stderr_wiring
+from whamm_cm.weave.sites import find_sites, site_spec
+from whamm_cm.weave.supply import EMIT, NOW, Interface, clock, host_emit, pass_on, threaded
+
+STAMP, SITES = "whamm-cm", "whamm-cm.sites"
+_SINKS = {"stderr": stderr_wiring, "logging": logging_wiring}
+
+
+@dataclass(frozen=True, slots=True)
+class Woven:
+    """The outcome: the component (as bytes and as IR), the site table its records are read with,
+    and what was added."""
+
+    wasm: bytes
+    component: Component
+    table: bytes
+    added: Added
+
+
+def weave(data: bytes, plan: Plan, what: str = "input") -> Woven:
+    """Weave ``plan`` into the component ``data``; same input, same bytes.
+
+    Raises InputError/DecodeError for something that is no component, WeaveError when the plan cannot
+    be carried out on it, InternalError when the result fails the IR checker.
+    """
+    root = decode(data, what)
+    if not plan.force and stamp_of(root) is not None:
+        raise WeaveError(
+            f"{what} has already been instrumented by whamm-cm; start from the original,"
+            " or use --force to weave again"
+        )
+    woven = _Weave(root, plan).run(hashlib.sha256(data).hexdigest())
+    faults = check(woven.component)
+    if faults:
+        raise InternalError(f"the woven component is unsound: {faults[0]}; please report this")
+    return Woven(encode(woven.component), woven.component, woven.table, woven.added)
+
+
+def stamp_of(root: Component) -> dict[str, object] | None:
+    """The ``whamm-cm`` custom section of an instrumented component, or None."""
+    for definition in root.definitions:
+        node = definition.node
+        if isinstance(node, n.Custom) and node.name == STAMP:
+            try:
+                stamp = json.loads(bytes(node.data))
+            except ValueError:
+                stamp = None
+            return stamp if isinstance(stamp, dict) else {}
+    return None
+
+
+def table_of(root: Component) -> bytes | None:
+    """The site table kept in an instrumented component, or None."""
+    for definition in root.definitions:
+        node = definition.node
+        if isinstance(node, n.Custom) and node.name == SITES:
+            return bytes(node.data)
+    return None
+
+
+@dataclass(slots=True)
+class _Result:
+    component: Component
+    table: bytes
+    added: Added
+
+
+@dataclass(slots=True)
+class _Weave:
+    root: Component
+    plan: Plan
+    added: Added = field(default_factory=Added)
+    builder: SiteTableBuilder = field(default_factory=SiteTableBuilder)
+
+    def run(self, origin: str) -> _Result:
+        program = Program.of(self.root)
+        sites = find_sites(program)
+        chosen = self._choose(program, sites)
+        table = self.builder.to_bytes()
+        component = self.root
+        if chosen:
+            component = self._transform(program, chosen, table)
+        component = self._stamped(component, origin, table)
+        limit = self.plan.max_core_instances
+        if limit is not None and _core_instances(component) > limit:
+            raise WeaveError(
+                f"the woven component has {_core_instances(component)} core instances, more than"
+                f" --max-core-instances {limit}; select fewer functions with --trace"
+            )
+        return _Result(component, table, self.added)
+
+    def _choose(self, program: Program, sites: Sequence[Site]) -> dict[int, list[Chosen]]:
+        """Chosen sites by the identity of their component, flush-only ones included."""
+        reach = Reach.of(program)
+        wanted: dict[int, list[tuple[Site, bool]]] = {}
+        for site in sites:
+            key = (site.edge, site.interface, site.version, site.func)
+            trace = self.plan.trace(*key)
+            if not trace and not self.plan.count(*key):
+                continue
+            reason = site.reason or reach.blocked.get(id(site.component), "")
+            if reason:
+                self.added.skipped.append((site.title, reason))
+            elif not reach.instantiated(site.component):
+                self.added.skipped.append((site.title, "its component is never instantiated"))
+            else:
+                wanted.setdefault(id(site.component), []).append((site, trace))
+        result: dict[int, list[Chosen]] = {}
+        for component in walk(self.root):
+            if id(component) in wanted:
+                own = [s for s in sites if s.component is component]
+                result[id(component)] = self._orders(
+                    own, wanted[id(component)], len(wanted) > 1
+                )
+        return result
+
+    def _orders(
+        self, own: Sequence[Site], wanted: Sequence[tuple[Site, bool]], several: bool
+    ) -> list[Chosen]:
+        traced = {id(site) for site, trace in wanted if trace}
+        counted = [site for site, trace in wanted if not trace]
+        if len(counted) > N_COUNTERS:
+            raise WeaveError(
+                f"{len(counted)} functions to count in one component, at most {N_COUNTERS} fit"
+            )
+        base = len(self.builder)
+        slots = {id(site): slot for slot, site in enumerate(counted)}
+        for site in counted:
+            self.builder.add_site(site_spec(site))
+        has_lifts = any(site.kind == "lift" for site in own)
+        orders = []
+        for site in own:
+            leaves = site.interface == "wasi:cli/exit" and site.kind == "lower"
+            crossing = several and site.edge == "inner" and site.kind == "lower"
+            action = "none"
+            number = 0
+            if id(site) in traced:
+                action, number = "record", self.builder.add_site(site_spec(site))
+            elif id(site) in slots:
+                action, number = "count", base + slots[id(site)]
+            elif site.reason or not (leaves or site.kind == "lift"):
+                continue
+            orders.append(
+                Chosen(
+                    site,
+                    action,
+                    number,
+                    slots.get(id(site), 0),
+                    None if self.plan.show_secrets else rule_for(site.interface, site.func),
+                    flush_before=leaves or crossing,
+                    flush_after=not has_lifts,
+                    final=leaves,
+                )
+            )
+        self.added.sites += len(wanted)
+        return orders
+
+    def _transform(
+        self, program: Program, chosen: dict[int, list[Chosen]], table: bytes
+    ) -> Component:
+        tree = _Tree(program, Reach.of(program).closure(set(chosen)), chosen, self.plan, self.added)
+        if self.plan.sink not in _SINKS:
+            return tree.weave(self.root, *self._root_supply())
+        return self._enclosed(tree, table)
+
+    def _root_supply(self) -> tuple[Supply, Interface | None]:
+        supply = Supply()
+        if self.plan.sink == "host":
+            supply.front, supply.emit = host_emit()
+        imported = None
+        if self.plan.timed:
+            imported, supply.now = clock(self.root)
+            if imported.replaces is None:
+                supply.front += imported.definitions
+            else:
+                supply.clock = imported.instance
+        return supply, imported
+
+    def _enclosed(self, tree: _Tree, table: bytes) -> Component:
+        wiring: SinkWiring = _SINKS[self.plan.sink](self.root, table)
+        outer = Outer.around(self.root)
+        for interface in wiring.imports:
+            outer.use(interface)
+        extra = []
+        if self.plan.timed:
+            imported, now = clock(self.root)
+            outer.use(imported)
+            extra.append((NOW, now))
+        sink = build.nested_component(wiring.component)
+        instance = build.instantiate(sink.item, wiring.args)
+        emit = build.alias_export(instance.item, "emit", build.Sort.FUNC)
+        outer.add(sink, instance, emit)
+        extra.append((EMIT, emit.item))
+        inner = tree.weave(self.root, threaded("bytes", self.plan.timed), None)
+        self.added.core_modules += 2
+        self.added.core_instances += 4
+        return enclose(outer, inner, extra)
+
+    def _stamped(self, component: Component, origin: str, table: bytes) -> Component:
+        script = hashlib.sha256(self.plan.script.encode()).hexdigest()
+        stamp = {
+            "tool": "whamm-cm",
+            "version": __version__,
+            "original-sha256": origin,
+            "script-sha256": script,
+            "sink": self.plan.sink,
+        }
+        data = json.dumps(stamp, separators=(",", ":")).encode()
+        sections = [build.custom(STAMP, data)]
+        if self.plan.sink in ("host", "none"):
+            sections.append(build.custom(SITES, table))
+        return component.with_definitions((*component.definitions, *sections))
+
+
+@dataclass(slots=True)
+class _Tree:
+    """Weaves a component and, through ``edit``, everything nested in it."""
+
+    program: Program
+    needs: set[int]
+    chosen: dict[int, list[Chosen]]
+    plan: Plan
+    added: Added
+
+    def weave(
+        self, component: Component, supply: Supply, imported: Interface | None
+    ) -> Component:
+        chosen = self.chosen.get(id(component), [])
+
+        def edit(definition: Definition, supply: Supply) -> Iterable[Definition]:
+            if imported is not None and definition is imported.replaces:
+                return imported.definitions
+            node = definition.node
+            if isinstance(node, Component):
+                return (replace(definition, node=self._nested(node)),)
+            if isinstance(node, n.Instantiate) and self._needy(node):
+                return (pass_on(definition, supply),)
+            return (definition,)
+
+        options = self._options(chosen)
+        weaver = Weaver(self.program, component, chosen, options, supply, self.added, edit)
+        return weaver.run()
+
+    def _nested(self, component: Component) -> Component:
+        kind = {"host": "string", "none": None}.get(self.plan.sink, "bytes")
+        if id(component) in self.needs:
+            supply = threaded(kind, self.plan.timed)
+        else:
+            supply = Supply()
+        return self.weave(component, supply, None)
+
+    def _needy(self, node: n.Instantiate) -> bool:
+        target = self.program.definition(self.program.follow(node.component)).node
+        return isinstance(target, Component) and id(target) in self.needs
+
+    def _options(self, chosen: Sequence[Chosen]) -> ProbeOptions:
+        counts = [c.number for c in chosen if c.action == "count"]
+        sink = {"host": "b64", "none": "none"}.get(self.plan.sink, "raw")
+        return ProbeOptions(
+            timed=self.plan.timed,
+            multi_memory=self.plan.multi_memory,
+            flush_each=self.plan.flush_each,
+            sink=sink,  # type: ignore[arg-type]
+            max_string=self.plan.max_string,
+            max_list=self.plan.max_list,
+            count_base=min(counts, default=0),
+            count_n=len(counts),
+        )
+
+
+def _core_instances(root: Component) -> int:
+    """Core instances defined anywhere in the tree (each component definition counted once)."""
+    return sum(
+        d.section == SectionId.CORE_INSTANCE and not isinstance(d.node, n.EmptySection)
+        for component in walk(root)
+        for d in component.definitions
+    )

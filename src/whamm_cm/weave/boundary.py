@@ -1,0 +1,277 @@
+"""Boundary interposition in one component: wrappers behind ``canon lower``, before ``canon lift``.
+
+The definitions are walked once, in order.  A lower waits until something uses it; then one probe
+module takes every lower and lift that can be had at that point (the definitions they need are
+brought forward when that is harmless), so an ordinary component gets one probe module before its
+main module and one after.  Nothing but core functions is replaced: handles, memories, types, imports
+and exports stay what they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from whamm_cm.abi.flatten import CoreSig
+from whamm_cm.agent.layout import load_wasm
+from whamm_cm.binary import build
+from whamm_cm.codegen.model import GuestMemory, ProbeOptions, Wrapper
+from whamm_cm.codegen.probe import build_probe
+from whamm_cm.ir import nodes as n
+from whamm_cm.ir.component import Component, Definition
+from whamm_cm.ir.items import Item, Sort
+from whamm_cm.weave.plan import Added, Chosen
+from whamm_cm.weave.program import Program
+
+#: Definitions that may be brought forward: they only name things (the order of imports is free).
+_PURE = (
+    n.AliasExport, n.AliasCoreExport, n.AliasOuter, n.FuncDef, n.RecordDef, n.VariantDef, n.ListDef,
+    n.MapDef, n.TupleDef, n.FlagsDef, n.EnumDef, n.OptionDef, n.ResultDef, n.OwnDef, n.BorrowDef,
+    n.StreamDef, n.FutureDef, n.PrimDef, n.InstanceTypeDef, n.ComponentTypeDef, n.CoreTypeDef,
+    n.Import,
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Supply:
+    """Where a component gets its way out: definitions to put first, and the component functions
+    ``emit`` and ``now``.  ``clock`` is the import of the component itself that ``now`` is taken
+    from, if it is one: it has to come before the agent."""
+
+    front: list[Definition] = field(default_factory=list)
+    emit: Item | None = None
+    now: Item | None = None
+    clock: Item | None = None
+
+
+@dataclass(slots=True)
+class Weaver:
+    """Weaves one component.  ``edit`` maps each other definition to what it becomes (nested
+    components, instantiations that pass the extra imports on)."""
+
+    program: Program
+    component: Component
+    chosen: Sequence[Chosen]
+    options: ProbeOptions
+    supply: Supply
+    added: Added
+    edit: Callable[[Definition, Supply], Iterable[Definition]]
+
+    out: list[Definition] = field(default_factory=list)
+    mapping: dict[Item, Item] = field(default_factory=dict)
+    done: set[int] = field(default_factory=set)
+    waiting: set[Item] = field(default_factory=set)
+    lifts: dict[int, dict[Item, Item]] = field(default_factory=dict)
+    wrapped: set[int] = field(default_factory=set)
+    position: int = 0
+    agent: Item | None = None
+    emit: Item | None = None
+    now: Item | None = None
+
+    def run(self) -> Component:
+        self.out.extend(self.supply.front)
+        by_definition = {id(c.site.definition): c for c in self.chosen}
+        for self.position, definition in enumerate(self.component.definitions):
+            if id(definition) in self.done:
+                continue
+            if self.waiting and not self.waiting.isdisjoint(definition.refs()):
+                self._probe()
+            choice = by_definition.get(id(definition))
+            if choice is not None and _is_lift(choice) and id(definition) not in self.wrapped:
+                self._probe(choice)
+            self._put(definition, choice)
+        return self.component.with_definitions(tuple(self.out))
+
+    def _put(self, definition: Definition, choice: Chosen | None) -> None:
+        self.done.add(id(definition))
+        if choice is None:
+            for edited in self.edit(definition, self.supply):
+                self.out.append(edited.substitute(self.mapping))
+        elif _is_lift(choice):
+            self.out.append(definition.substitute(self.mapping | self.lifts[id(definition)]))
+        else:
+            self.out.append(definition.substitute(self.mapping))
+            if id(definition) not in self.wrapped:
+                self.waiting.add(definition.item)
+
+    def _probe(self, must: Chosen | None = None) -> None:
+        """Insert a probe module for everything that can be wrapped here."""
+        batch = [c for c in self.chosen if id(c.site.definition) not in self.wrapped]
+        batch = [c for c in batch if c is must or self._reachable(c)]
+        groups = self._by_memory(batch)
+        for memories, members in groups:
+            self._insert(memories, members)
+        self.waiting.clear()
+
+    def _reachable(self, choice: Chosen) -> bool:
+        """Bring forward what the wrapper needs; False when that must wait for its turn."""
+        definition = choice.site.definition
+        if _is_lift(choice):
+            needs = [i for i in _lift_needs(choice) if i is not None]
+            return self._bring(needs)
+        if id(definition) in self.done:
+            return True
+        if not self._bring(list(definition.refs())):
+            return False
+        self._put(definition, choice)
+        return True
+
+    def _bring(self, items: list[Item]) -> bool:
+        """Make ``items`` available now; all of them or none."""
+        plan: list[Definition] = []
+        seen: set[int] = set()
+        stack: list[tuple[Item, bool]] = [(item, False) for item in reversed(items)]
+        while stack:
+            item, expanded = stack.pop()
+            home, definition = self.program.home.get(item, (self.component, None))
+            if definition is None or home is not self.component:
+                continue
+            if id(definition) in self.done or (id(definition) in seen and not expanded):
+                continue
+            if expanded:
+                plan.append(definition)
+                continue
+            if not isinstance(definition.node, _PURE) or item in self.waiting:
+                return False
+            seen.add(id(definition))
+            stack.append((item, True))
+            stack.extend((ref, False) for ref in definition.refs())
+        for definition in plan:
+            self._put(definition, None)
+        return True
+
+    def _by_memory(
+        self, batch: list[Chosen]
+    ) -> list[tuple[list[tuple[Item, GuestMemory]], list[Chosen]]]:
+        """One group, or one per guest memory where a module may have only one."""
+        groups: dict[Item | None, list[Chosen]] = {}
+        for choice in batch:
+            key = None if self.options.multi_memory else choice.site.memory
+            groups.setdefault(key, []).append(choice)
+        if len(groups) > 1 and None in groups:
+            loose = groups.pop(None)
+            next(iter(groups.values()))[:0] = loose
+        result = []
+        for members in groups.values():
+            memories: dict[Item, GuestMemory] = {}
+            for choice in members:
+                memory = choice.site.memory
+                if memory is not None and memory not in memories:
+                    memory_type = self.program.memory(memory)
+                    assert isinstance(memory_type, GuestMemory)
+                    memories[memory] = memory_type
+            result.append((list(memories.items()), members))
+        return result
+
+    def _insert(self, memories: list[tuple[Item, GuestMemory]], members: list[Chosen]) -> None:
+        self._ensure_agent()
+        indices = {item: i for i, (item, _) in enumerate(memories)}
+        wrappers: list[Wrapper] = []
+        callees: list[Item] = []
+        outputs: list[tuple[Chosen, Item]] = []
+        for choice in members:
+            for wrapper, callee in _wrappers(choice, indices):
+                wrappers.append(wrapper)
+                callees.append(callee)
+                outputs.append((choice, callee))
+        bag = [(f"m{i}", item) for i, (item, _) in enumerate(memories)]
+        bag += [(f"f{k}", self.mapping.get(item, item)) for k, item in enumerate(callees)]
+        if self.emit is not None:
+            bag.append(("emit", self.emit))
+        if self.now is not None:
+            bag.append(("now", self.now))
+        wasm = build_probe(wrappers, [m for _, m in memories], self.options)
+        assert self.agent is not None
+        module = build.core_module(wasm)
+        inline = build.core_inline_exports(bag)
+        args = (("agent", self.agent), ("probe", inline.item))
+        instance = build.core_instantiate(module.item, args)
+        self.out += (module, inline, instance)
+        for k, (choice, callee) in enumerate(outputs):
+            alias = build.alias_core_export(instance.item, f"w{k}", Sort.CORE_FUNC)
+            self.out.append(alias)
+            self._wrapped(choice, callee, alias.item)
+        self.added.wrappers += len(wrappers)
+        self.added.probe_modules += 1
+        self.added.core_modules += 1
+        self.added.core_instances += 2
+
+    def _wrapped(self, choice: Chosen, callee: Item, wrapper: Item) -> None:
+        key = id(choice.site.definition)
+        self.wrapped.add(key)
+        if _is_lift(choice):
+            self.lifts.setdefault(key, {})[callee] = wrapper
+        else:
+            self.mapping[callee] = wrapper
+
+    def _ensure_agent(self) -> None:
+        if self.agent is not None:
+            return
+        module = build.core_module(load_wasm("agent.wasm"))
+        instance = build.core_instantiate(module.item, ())
+        self.agent = instance.item
+        self.out += (module, instance)
+        if self.supply.emit is not None:
+            memory = build.alias_core_export(instance.item, "memory", Sort.CORE_MEMORY)
+            lower = build.canon_lower(self.supply.emit, memory.item)
+            self.out += (memory, lower)
+            self.emit = lower.item
+        if self.options.timed:
+            assert self.supply.now is not None
+            if self.supply.clock is not None:
+                self._bring([self.supply.clock])
+            lower = build.canon_lower(self.supply.now)
+            self.out.append(lower)
+            self.now = lower.item
+        self.added.agents += 1
+        self.added.core_modules += 1
+        self.added.core_instances += 1
+
+
+def _is_lift(choice: Chosen) -> bool:
+    return choice.site.kind == "lift"
+
+
+def _lift_needs(choice: Chosen) -> tuple[Item | None, ...]:
+    node = choice.site.definition.node
+    assert isinstance(node, n.Canon)
+    return node.func, node.options.callback, choice.site.memory
+
+
+def _wrappers(choice: Chosen, memories: dict[Item, int]) -> list[tuple[Wrapper, Item]]:
+    """The wrappers of one site with the core functions they wrap."""
+    site = choice.site
+    node = site.definition.node
+    assert isinstance(node, n.Canon)
+    wrapper = Wrapper(
+        site=choice.number,
+        kind=site.kind,
+        action=choice.action,
+        signature=site.signature,
+        params=site.params,
+        result=site.result,
+        is_async=site.is_async,
+        callback=site.callback is not None,
+        memory=None if site.memory is None else memories[site.memory],
+        ptr=site.ptr,
+        encoding=site.encoding,
+        slot=choice.slot,
+        redact=choice.redact,
+        flush_before=choice.flush_before,
+        may_flush=site.leave,
+        flush_after=choice.flush_after,
+        final=choice.final,
+    )
+    if site.kind != "lift":
+        return [(wrapper, site.definition.item)]
+    assert node.func is not None
+    result = [(wrapper, node.func)]
+    if site.callback is not None:
+        result.append((_callback(), site.callback))
+    return result
+
+
+def _callback() -> Wrapper:
+    """A callback only needs the flush rules: what it does shows at the built-ins it calls."""
+    signature = CoreSig(("i32", "i32", "i32"), ("i32",), False, False)
+    return Wrapper(site=0, kind="callback", action="none", signature=signature)

@@ -1,0 +1,110 @@
+"""What to weave: the caller's wishes, and a site with what was decided for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from whamm_cm.abi.flatten import CoreSig
+from whamm_cm.codegen.model import Action, Encoding, Kind, Redact
+from whamm_cm.ir.component import Component, Definition
+from whamm_cm.ir.items import Item
+from whamm_cm.wit.types import ValType
+
+SinkName: TypeAlias = Literal["host", "stderr", "logging", "none"]
+
+#: (edge, interface, version, func) → is it wanted?
+Selector: TypeAlias = Callable[[str, str, str | None, str], bool]
+
+
+def nothing(edge: str, interface: str, version: str | None, func: str) -> bool:
+    """The selector that wants no site."""
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One weave.
+
+    ``trace`` selects the sites that write typed records, ``count`` those that only bump a counter
+    (a site selected by both is traced).  ``max_string`` is in bytes, ``max_list`` in elements.
+    ``origin`` is the sha256 (hex) of the input, ``script`` the text that asked for the weave: both
+    go into the ``whamm-cm`` custom section.
+    """
+
+    trace: Selector = nothing
+    count: Selector = nothing
+    sink: SinkName = "stderr"
+    timed: bool = False
+    flush_each: bool = False
+    multi_memory: bool = True
+    max_string: int = 256
+    max_list: int = 32
+    show_secrets: bool = False
+    max_core_instances: int | None = None
+    force: bool = False
+    script: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Site:
+    """One canonical definition a probe can stand at.
+
+    ``func`` is the label (``bucket.get``), ``interface`` without its version, "" for the world.
+    ``reason`` is non-empty when no wrapper can be put here, and says why.
+    """
+
+    component: Component
+    definition: Definition
+    kind: Kind
+    edge: str
+    place: str
+    interface: str
+    version: str | None
+    func: str
+    signature: CoreSig
+    params: tuple[tuple[str, ValType], ...] = ()
+    result: ValType | None = None
+    is_async: bool = False
+    callback: Item | None = None
+    memory: Item | None = None
+    ptr: int = 4
+    encoding: Encoding = "utf8"
+    self_first: bool = False
+    leave: bool = True
+    reason: str = ""
+
+    @property
+    def title(self) -> str:
+        """``import wasi:io/poll@0.2.0#pollable.block`` for messages."""
+        version = f"@{self.version}" if self.version else ""
+        return f"{self.edge} {self.interface}{version}#{self.func}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen:
+    """A site with its orders.  ``number`` is its row in the site table (0 when not recorded)."""
+
+    site: Site
+    action: Action
+    number: int = 0
+    slot: int = 0
+    redact: Redact | None = None
+    flush_before: bool = False
+    flush_after: bool = False
+    final: bool = False
+
+
+@dataclass(slots=True)
+class Added:
+    """What the weave put into the component, and what it had to leave alone."""
+
+    wrappers: int = 0
+    probe_modules: int = 0
+    agents: int = 0
+    core_modules: int = 0
+    core_instances: int = 0
+    sites: int = 0
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)

@@ -1,0 +1,220 @@
+"""The sink component: our own little component that renders blocks as JSON and sends them out.
+
+It is a sibling of the components that emit (a parent cannot be called by its child on wasmtime 47)
+and imports plain functions and the types they need; :mod:`enclose` wires them to WASI.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from whamm_cm.agent.layout import HEAP_BASE, load_wasm, sink_pages, sink_table
+from whamm_cm.binary import build
+from whamm_cm.binary.leb import signed
+from whamm_cm.codegen.asm import MemoryType, Module
+from whamm_cm.errors import InternalError
+from whamm_cm.ir.component import Component, Definition
+from whamm_cm.ir.core import CoreModule
+from whamm_cm.ir.items import Item, Sort
+from whamm_cm.weave.instance_types import U8, InstanceTypeEditor
+from whamm_cm.weave.supply import (
+    Interface,
+    editor_for,
+    find_import,
+    interface_import,
+    wasi_version,
+)
+
+_WRITE = "[method]output-stream.blocking-write-and-flush"
+LOGGING = "wasi:logging/logging"
+LOGGING_VERSION = "0.1.0-draft"
+
+
+@dataclass(frozen=True, slots=True)
+class SinkWiring:
+    """What the root must have for the sink: imports, and the arguments made of them."""
+
+    imports: tuple[Interface, ...]
+    args: tuple[tuple[str, Item], ...]
+    component: Component
+
+
+def stderr_wiring(root: Component, table: bytes) -> SinkWiring:
+    """Write to ``wasi:cli/stderr``, in the version the component already uses where it does."""
+    version = wasi_version(root, "io", "cli")
+    error = find_import(root, "wasi:io/error", "0.2.")
+    streams = find_import(root, "wasi:io/streams", "0.2.")
+    stderr = find_import(root, "wasi:cli/stderr", "0.2.")
+    error_type = editor_for(root, error)
+    if "error" not in error_type.types:
+        error_type.export_type("error", None)
+    error_import = interface_import(root, error, f"wasi:io/error@{version}", error_type)
+    error_import, error_item = error_import.with_alias("error", Sort.TYPE)
+
+    streams_type = editor_for(root, streams)
+    _complete_streams(streams_type, error_item)
+    streams_import = interface_import(root, streams, f"wasi:io/streams@{version}", streams_type)
+    streams_import, stream = streams_import.with_alias("output-stream", Sort.TYPE)
+    streams_import, failure = streams_import.with_alias("stream-error", Sort.TYPE)
+    streams_import, write = streams_import.with_alias(_WRITE, Sort.FUNC)
+
+    stderr_type = editor_for(root, stderr)
+    _complete_stderr(stderr_type, stream)
+    stderr_import = interface_import(root, stderr, f"wasi:cli/stderr@{version}", stderr_type)
+    stderr_import, get = stderr_import.with_alias("get-stderr", Sort.FUNC)
+    args = (
+        ("output-stream", stream),
+        ("error", error_item),
+        ("stream-error", failure),
+        ("get-stderr", get),
+        ("write", write),
+    )
+    component = _component(table, "sink-stderr.wasm", _stderr_imports)
+    return SinkWiring((error_import, streams_import, stderr_import), args, component)
+
+
+def _complete_stderr(editor: InstanceTypeEditor, stream: Item) -> None:
+    if "get-stderr" in editor.exports:
+        return
+    if "output-stream" not in editor.types:
+        editor.export_type("output-stream", editor.outer(stream))
+    handle = editor.handle(editor.types["output-stream"])
+    editor.export_func("get-stderr", [], handle)
+
+
+def _complete_streams(editor: InstanceTypeEditor, error: Item) -> None:
+    """Add what is missing of ``output-stream``, ``stream-error`` and the write function."""
+    if "output-stream" not in editor.types:
+        editor.export_type("output-stream", None)
+    if "stream-error" not in editor.types:
+        if "error" not in editor.types:
+            editor.export_type("error", editor.outer(error))
+        own = editor.handle(editor.types["error"])
+        variant = b"\x71\x02\x15last-operation-failed\x01" + own + b"\x00\x06closed\x00\x00"
+        index = editor.count
+        editor.define(variant)
+        editor.export_type("stream-error", index)
+    if _WRITE not in editor.exports:
+        self_ = editor.handle(editor.types["output-stream"], borrow=True)
+        contents = editor.define(b"\x70" + U8)
+        failure = signed(editor.types["stream-error"])
+        result = editor.define(b"\x6a\x00\x01" + failure)
+        editor.export_func(_WRITE, [("self", self_), ("contents", contents)], result)
+
+
+def logging_wiring(root: Component, table: bytes) -> SinkWiring:
+    """Send every record to ``wasi:logging/logging#log`` at level info."""
+    found = find_import(root, LOGGING)
+    editor = editor_for(root, found)
+    if "level" not in editor.types:
+        index = editor.count
+        editor.define(_LEVEL)
+        editor.export_type("level", index)
+    level_type = signed(editor.types["level"])
+    editor.export_func(
+        "log", [("level", level_type), ("context", b"\x73"), ("message", b"\x73")], None
+    )
+    imported = interface_import(root, found, f"{LOGGING}@{LOGGING_VERSION}", editor)
+    imported, level = imported.with_alias("level", Sort.TYPE)
+    imported, log = imported.with_alias("log", Sort.FUNC)
+    component = _component(table, "sink-logging.wasm", _logging_imports)
+    return SinkWiring((imported,), (("level", level), ("log", log)), component)
+
+
+_LEVELS = (b"trace", b"debug", b"info", b"warn", b"error", b"critical")
+_LEVEL = b"\x6d\x06" + b"".join(bytes((len(label),)) + label for label in _LEVELS)
+
+#: Definitions to put first, and the core functions the sink's module imports, by name; the
+#: argument is the memory they work on.
+_Imports = tuple[list[Definition], str, list[tuple[str, Item]]]
+
+
+def _stderr_imports(memory: Item) -> _Imports:
+    stream = build.import_("output-stream", "type", None)
+    error = build.import_("error", "type", None)
+    own_error = build.own_type(error.item)
+    failure = build.variant_type(
+        (("last-operation-failed", own_error.item), ("closed", None))
+    )
+    failure_import = build.import_("stream-error", "type", failure.item)
+    own_stream = build.own_type(stream.item)
+    get_type = build.func_type((), own_stream.item)
+    get = build.import_("get-stderr", "func", get_type.item)
+    borrow = build.borrow_type(stream.item)
+    contents = build.list_type("u8")
+    result = build.result_type(None, failure_import.item)
+    write_type = build.func_type(
+        (("self", borrow.item), ("contents", contents.item)), result.item
+    )
+    write = build.import_("write", "func", write_type.item)
+    lowers = [
+        ("get", build.canon_lower(get.item)),
+        ("write", build.canon_lower(write.item, memory)),
+        ("drop", build.resource_drop(stream.item)),
+        ("drop-error", build.resource_drop(error.item)),
+    ]
+    definitions = [
+        stream, error, own_error, failure, failure_import, own_stream, get_type, get, borrow,
+        contents, result, write_type, write, *(d for _, d in lowers),
+    ]  # fmt: skip
+    return definitions, "stderr", [(name, d.item) for name, d in lowers]
+
+
+def _logging_imports(memory: Item) -> _Imports:
+    level = build.enum_type(tuple(label.decode() for label in _LEVELS))
+    level_import = build.import_("level", "type", level.item)
+    log_type = build.func_type(
+        (("level", level_import.item), ("context", "string"), ("message", "string")), None
+    )
+    log = build.import_("log", "func", log_type.item)
+    lower = build.canon_lower(log.item, memory)
+    return [level, level_import, log_type, log, lower], "logging", [("log", lower.item)]
+
+
+def _component(table: bytes, wasm: str, imports: Callable[[Item], _Imports]) -> Component:
+    """``imports`` → core modules → ``emit: func(block: list<u8>) -> u32``."""
+    code = load_wasm(wasm)
+    memory_def = build.core_module(_memory_module(_heap_base(code), table))
+    memory_instance = build.core_instantiate(memory_def.item, ())
+    memory = build.alias_core_export(memory_instance.item, "memory", Sort.CORE_MEMORY)
+    definitions, module_name, functions = imports(memory.item)
+    bag = build.core_inline_exports(functions)
+    env = build.core_inline_exports((("memory", memory.item),))
+    module = build.core_module(code)
+    instance = build.core_instantiate(module.item, ((module_name, bag.item), ("env", env.item)))
+    emit = build.alias_core_export(instance.item, "emit", Sort.CORE_FUNC)
+    realloc = build.alias_core_export(instance.item, "cabi_realloc", Sort.CORE_FUNC)
+    block = build.list_type("u8")
+    emit_type = build.func_type((("block", block.item),), "u32")
+    lift = build.canon_lift(emit.item, emit_type.item, memory.item, realloc.item)
+    return Component(
+        (
+            memory_def, memory_instance, memory, *definitions, bag, env, module, instance, emit,
+            realloc, block, emit_type, lift, build.export_plain("emit", lift.item),
+        )
+    )  # fmt: skip
+
+
+def _heap_base(code: bytes) -> int:
+    """The constant value of the sink's exported ``__heap_base``."""
+    module = CoreModule(code)
+    export = module.export(HEAP_BASE)
+    if export is None or export.kind != "global":
+        raise InternalError(f"the sink module does not export {HEAP_BASE}")
+    expression = bytes(module.globals[export.index].init)
+    value = shift = 0
+    for byte in expression[1:-1]:  # i32.const … end
+        value |= (byte & 0x7F) << shift
+        shift += 7
+    return value
+
+
+def _memory_module(heap_base: int, table: bytes) -> bytes:
+    """The sink's memory with the site table in it; a module of its own, for the functions the sink
+    imports are lowered onto this memory before the sink itself exists."""
+    module = Module()
+    memory = module.memory(MemoryType(sink_pages(heap_base, len(table))))
+    module.export_memory("memory", memory)
+    module.data(memory, sink_table(heap_base), table)
+    return module.encode()

@@ -1,0 +1,164 @@
+"""Where each component gets ``emit`` and ``now``: imports of the root, extra imports further in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from whamm_cm.binary import build
+from whamm_cm.errors import WeaveError
+from whamm_cm.ir import nodes as n
+from whamm_cm.ir.component import Component, Definition
+from whamm_cm.ir.items import Item, Sort
+from whamm_cm.weave.boundary import Supply
+from whamm_cm.weave.instance_types import STRING, U64, InstanceTypeEditor
+from whamm_cm.wit.names import InterfaceName
+
+#: Names of the plain functions threaded into components; no WIT world of a guest uses them.
+EMIT, NOW = "whamm-cm-emit", "whamm-cm-now"
+SINK_INTERFACE = "whamm:cm/sink"
+CLOCK = "wasi:clocks/monotonic-clock"
+
+
+def wasi_version(component: Component, *preferred: str) -> str:
+    """The 0.2 version this component speaks, looked up in the imports of ``preferred`` packages
+    first; 0.2.0 when it imports nothing of WASI 0.2."""
+    found: dict[str, str] = {}
+    for definition in component.definitions:
+        if isinstance(definition.node, n.Import):
+            name = interface(definition.node.name.name)
+            if name is not None and name.namespace == "wasi" and name.version:
+                if name.version.startswith("0.2."):
+                    found.setdefault(name.package, name.version)
+    for package in (*preferred, *found):
+        if package in found:
+            return found[package]
+    return "0.2.0"
+
+
+def interface(name: str) -> InterfaceName | None:
+    """``name`` as an interface name, or None for a plain name."""
+    return InterfaceName.parse(name) if ":" in name and "/" in name else None
+
+
+def find_import(component: Component, path: str, major: str = "0.") -> Definition | None:
+    """The first instance import of interface ``path`` (no version) at a version of ``major``."""
+    for definition in component.definitions:
+        node = definition.node
+        if isinstance(node, n.Import) and node.type.kind == "instance":
+            base, _, version = node.name.name.partition("@")
+            if base == path and version.startswith(major):
+                return definition
+    return None
+
+
+def instance_type(component: Component, definition: Definition) -> n.InstanceTypeDef | None:
+    """The instance type an import of ``component`` is given, if it is defined right there."""
+    node = definition.node
+    assert isinstance(node, n.Import)
+    if node.type.item is None or not component.defines(node.type.item):
+        return None
+    type_ = component.definition_of(node.type.item).node
+    return type_ if isinstance(type_, n.InstanceTypeDef) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """An interface of the outside world as the root imports it after the weave.
+
+    ``definitions`` stand where the import ``replaces`` stood (None: they go to the front).
+    """
+
+    instance: Item
+    replaces: Definition | None
+    definitions: tuple[Definition, ...]
+
+    def with_alias(self, name: str, sort: Sort) -> tuple[Interface, Item]:
+        """The same with an alias of its export ``name`` right behind it, and that alias."""
+        alias = build.alias_export(self.instance, name, sort)
+        return replace(self, definitions=(*self.definitions, alias)), alias.item
+
+
+def interface_import(
+    component: Component, definition: Definition | None, name: str, editor: InstanceTypeEditor
+) -> Interface:
+    """Import ``name`` with the type ``editor`` describes, or reuse ``definition`` for it."""
+    if definition is None:
+        type_def = editor.to_definition()
+        imported = build.import_(name, "instance", type_def.item)
+        return Interface(imported.item, None, (type_def, imported))
+    if not editor.edited:
+        return Interface(definition.item, definition, (definition,))
+    node = definition.node
+    assert isinstance(node, n.Import) and node.type.item is not None
+    extended = editor.to_definition()
+    changed = definition.substitute({node.type.item: extended.item})
+    return Interface(definition.item, definition, (extended, changed))
+
+
+def editor_for(component: Component, definition: Definition | None) -> InstanceTypeEditor:
+    """An editor of the import's instance type; of an empty one when there is no import yet."""
+    if definition is None:
+        return InstanceTypeEditor()
+    type_ = instance_type(component, definition)
+    if type_ is None:
+        raise WeaveError(
+            "the type of an import the sink needs is not defined beside it; use --sink none"
+        )
+    return InstanceTypeEditor(type_)
+
+
+def clock(component: Component) -> tuple[Interface, Item]:
+    """The monotonic clock (the component's own, extended by ``now`` if need be, or a new import)
+    and its ``now``."""
+    definition = find_import(component, CLOCK)
+    editor = editor_for(component, definition)
+    editor.export_func("now", [], U64)
+    version = wasi_version(component, "clocks", "cli", "io")
+    imported = interface_import(component, definition, f"{CLOCK}@{version}", editor)
+    return imported.with_alias("now", Sort.FUNC)
+
+
+def host_emit() -> tuple[list[Definition], Item]:
+    """Import ``whamm:cm/sink`` and take ``emit: func(block: string) -> u32`` out of it."""
+    editor = InstanceTypeEditor()
+    editor.export_func("emit", [("block", STRING)], b"\x79")
+    type_def = editor.to_definition()
+    imported = build.import_(SINK_INTERFACE, "instance", type_def.item)
+    emit = build.alias_export(imported.item, "emit", Sort.FUNC)
+    return [type_def, imported, emit], emit.item
+
+
+def threaded(emit: str | None, timed: bool) -> Supply:
+    """The extra imports of a nested component.  ``emit``: ``string`` or ``bytes`` blocks."""
+    supply = Supply()
+    if emit is not None:
+        block: n.ValRef = "string"
+        if emit == "bytes":
+            list_type = build.list_type("u8")
+            supply.front.append(list_type)
+            block = list_type.item
+        func = build.func_type((("block", block),), "u32")
+        imported = build.import_(EMIT, "func", func.item)
+        supply.front += (func, imported)
+        supply.emit = imported.item
+    if timed:
+        func = build.func_type((), "u64")
+        imported = build.import_(NOW, "func", func.item)
+        supply.front += (func, imported)
+        supply.now = imported.item
+    return supply
+
+
+def pass_on(definition: Definition, supply: Supply) -> Definition:
+    """An ``instantiate`` that also passes the extra imports."""
+    node = definition.node
+    assert isinstance(node, n.Instantiate)
+    args = list(node.args)
+    if supply.emit is not None:
+        args.append((EMIT, supply.emit))
+    if supply.now is not None:
+        args.append((NOW, supply.now))
+    replacement = build.instantiate(node.component, args)
+    return Definition(
+        definition.section, node, definition.items, replacement.tokens, None, definition.offset
+    )

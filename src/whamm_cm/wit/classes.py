@@ -1,0 +1,150 @@
+"""Classes of functions (``%net``) and the site sets of ``-e trace=SET``.
+
+A set is a comma-separated list of items: a class, a pattern (:class:`ItemPattern`) or one of
+``all`` and ``none``; a leading ``!`` takes the item out again.  The last item that matches a
+function decides, and a list that starts with ``!`` starts from everything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from whamm_cm.wit.glob import split_top
+from whamm_cm.wit.names import ItemPattern, PatternError
+
+#: class → (what it covers, patterns). One row per class; ``%inner`` goes by the edge instead.
+CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "http": ("HTTP requests and responses", ("wasi:http/*",)),
+    "fs": ("files and directories", ("wasi:filesystem/*",)),
+    "net": ("sockets, name lookup and TLS", ("wasi:sockets/*", "wasi:tls/*")),
+    "dns": ("name lookup", ("wasi:sockets/ip-name-lookup",)),
+    "clock": ("clocks", ("wasi:clocks/*",)),
+    "random": ("random numbers", ("wasi:random/*",)),
+    "stdio": ("standard streams and terminals", ("wasi:cli/{stdin,stdout,stderr,terminal-*}",)),
+    "env": ("environment variables and arguments", ("wasi:cli/environment",)),
+    "config": ("configuration", ("wasi:config/*", "wasi:runtime-config/*")),
+    "secrets": ("secrets", ("wasmcloud:secrets/*",)),
+    "kv": ("key-value stores", ("wasi:keyvalue/*", "wasmcloud:keyvalue/*")),
+    "blob": ("object stores", ("wasi:blobstore/*", "wasmcloud:blobstore/*")),
+    "messaging": ("message brokers", ("wasi:messaging/*", "wasmcloud:messaging/*")),
+    "sql": ("SQL databases", ("wasi:sql/*", "wasi:sql-*/*", "wasmcloud:postgres/*")),
+    "log": ("logging", ("wasi:logging/*", "wasmcloud:bus/logging")),
+    "inner": ("calls between the components inside a composed one", ()),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SiteItem:
+    """One item of a set. No ``patterns`` and no ``edge``: everything."""
+
+    include: bool
+    patterns: tuple[ItemPattern, ...] = ()
+    edge: str = ""
+
+    def matches(self, edge: str, interface: str, version: str | None, func: str) -> bool:
+        if self.edge:
+            return edge == self.edge
+        if not self.patterns:
+            return True
+        return any(p.matches(interface, version, func) for p in self.patterns)
+
+
+@dataclass(frozen=True, slots=True)
+class SiteSet:
+    """What ``-e trace=SET`` selects."""
+
+    text: str
+    default: bool
+    items: tuple[SiteItem, ...]
+
+    @staticmethod
+    def parse(text: str) -> SiteSet:
+        """``text`` with or without ``trace=`` in front.
+
+        Raises PatternError (a UsageError) with the position of the mistake and, for an unknown
+        class, the nearest one.
+        """
+        start = len("trace=") if text.startswith("trace=") else 0
+        items: list[SiteItem] = []
+        for position, part in split_top(text[start:], ","):
+            stripped = part.strip()
+            at = start + position + part.find(stripped)
+            items.append(_item(text, stripped, at))
+        return SiteSet(text, not items[0].include, tuple(items))
+
+    def matches(self, edge: str, interface: str, version: str | None, func: str) -> bool:
+        """``edge``: import, export, inner, builtin; ``interface`` without a version, "" for the
+        world itself; ``func`` a label such as ``bucket.get`` or a raw name."""
+        for item in reversed(self.items):
+            if item.matches(edge, interface, version, func):
+                return item.include
+        return self.default
+
+
+#: What is traced when nobody says otherwise.
+ALL = SiteSet("all", True, ())
+
+
+def _item(whole: str, text: str, at: int) -> SiteItem:
+    include = not text.startswith("!")
+    body = text if include else text[1:].lstrip()
+    at += len(text) - len(body)
+    if not body:
+        raise PatternError(
+            "expected a class such as %net, a pattern such as wasi:io/*, all or none", whole, at
+        )
+    if body == "all":
+        return SiteItem(include)
+    if body == "none":
+        return SiteItem(not include)
+    if body.startswith("%"):
+        return _class(whole, body[1:], at, include)
+    if not any(ch in body for ch in ":/#*?["):
+        raise PatternError(_bare_word(body), whole, at)
+    try:
+        return SiteItem(include, (ItemPattern.parse(body),))
+    except PatternError as error:
+        raise PatternError(error.message, whole, at + error.position) from None
+
+
+def _class(whole: str, name: str, at: int, include: bool) -> SiteItem:
+    if name == "inner":
+        return SiteItem(include, edge="inner")
+    if name not in CLASSES:
+        raise PatternError(f'unknown class "%{name}"{_suggestion(name)}', whole, at)
+    return SiteItem(include, tuple(ItemPattern.parse(text) for text in CLASSES[name][1]))
+
+
+def _bare_word(word: str) -> str:
+    near = get_close_matches(word.lower(), CLASSES, n=1, cutoff=0.6)
+    meant = f'"%{near[0]}"' if near else f'"#{word}" for a function of the world itself'
+    return f'"{word}" is neither a class nor a pattern; did you mean {meant}?'
+
+
+#: Words of other tools, and the class they mean here.
+_SYNONYMS = {
+    "file": "fs",
+    "filesystem": "fs",
+    "desc": "fs",
+    "network": "net",
+    "sockets": "net",
+    "socket": "net",
+    "clocks": "clock",
+    "time": "clock",
+    "keyvalue": "kv",
+    "blobstore": "blob",
+    "environment": "env",
+    "environ": "env",
+    "logging": "log",
+    "postgres": "sql",
+}
+
+
+def _suggestion(name: str) -> str:
+    lower = name.lower()
+    near = [_SYNONYMS[lower]] if lower in _SYNONYMS else []
+    near = near or get_close_matches(lower, CLASSES, n=1, cutoff=0.5)
+    if near:
+        return f'; did you mean "%{near[0]}"?'
+    return "; known: " + " ".join("%" + known for known in CLASSES)
