@@ -6,6 +6,10 @@
 
 #include "decimal.h"
 
+/* Functions with a buffer are kept out of the recursive ones: inlined, they would cost stack on every
+ * level of a value. */
+#define OWN_FRAME __attribute__((noinline))
+
 static struct {
     char *at, *end;
     int overflow;
@@ -20,7 +24,12 @@ static void put_bytes(const void *bytes, uint32_t size) {
     text.at += size;
 }
 
-static void put(char c) { put_bytes(&c, 1); }
+static void put(char c) {
+    if (text.at == text.end)
+        text.overflow = 1;
+    else
+        *text.at++ = c;
+}
 
 static uint32_t length_of(const char *s) {
     uint32_t n = 0;
@@ -30,7 +39,7 @@ static uint32_t length_of(const char *s) {
 
 static void put_text(const char *s) { put_bytes(s, length_of(s)); }
 
-static void put_unsigned(uint64_t v) {
+static OWN_FRAME void put_unsigned(uint64_t v) {
     char digits[20];
     uint32_t at = sizeof digits;
     do digits[--at] = (char)('0' + v % 10);
@@ -38,7 +47,7 @@ static void put_unsigned(uint64_t v) {
     put_bytes(digits + at, (uint32_t)sizeof digits - at);
 }
 
-static void put_hex(uint64_t v) {
+static OWN_FRAME void put_hex(uint64_t v) {
     char digits[16];
     uint32_t at = sizeof digits;
     do digits[--at] = "0123456789abcdef"[v & 15];
@@ -56,7 +65,7 @@ static void put_int(uint64_t magnitude, int negative) {
     if (quoted) put('"');
 }
 
-static void put_float(uint64_t bits, int single) {
+static OWN_FRAME void put_float(uint64_t bits, int single) {
     char out[MAX_FLOAT];
     int32_t width = single ? 23 : 52, all_ones = single ? 0xFF : 0x7FF;
     uint64_t mantissa = bits & (((uint64_t)1 << width) - 1);
@@ -69,7 +78,7 @@ static void put_float(uint64_t bits, int single) {
     put_bytes(out, (uint32_t)(write_float(out, mantissa, biased, width, negative) - out));
 }
 
-static void put_utf8(uint32_t c) {
+static OWN_FRAME void put_utf8(uint32_t c) {
     uint8_t b[4];
     if (c < 0x80) {
         put((char)c);
@@ -180,7 +189,7 @@ static uint32_t next_utf16(const uint8_t *s, uint32_t size, uint32_t *c) {
 enum { LATIN1 = 2 };
 
 /* `encoding`: 0 utf8, 1 utf16, LATIN1.  A cut string loses the character at its end. */
-static void put_string(const uint8_t *s, uint32_t size, uint32_t encoding, int cut) {
+static OWN_FRAME void put_string(const uint8_t *s, uint32_t size, uint32_t encoding, int cut) {
     put('"');
     while (size) {
         uint32_t c = s[0];

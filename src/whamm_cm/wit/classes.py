@@ -77,7 +77,7 @@ class SiteSet:
         """``edge``: import, export, inner, builtin; ``interface`` without a version, "" for the
         world itself; ``func`` a label such as ``bucket.get`` or a raw name."""
         for item in reversed(self.items):
-            if item.matches(edge, interface, version, func):
+            if item.matches(edge, interface, version or None, func):
                 return item.include
         return self.default
 

@@ -25,12 +25,14 @@ from whamm_cm.wit.names import InterfaceName
 
 @dataclass(slots=True)
 class Declared:
-    """A type of a block: ``source`` is (interface, name) where it is used from elsewhere."""
+    """A type of a block: ``source`` is (interface, name) where it is used from elsewhere,
+    ``alias`` the other name in this block it was said to be equal to."""
 
     name: str
     type: AnyType
     external_id: str | None = None
     source: tuple[str, str] | None = None
+    alias: str | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -84,12 +86,23 @@ class Document:
         return self._definitions.get(id(found))
 
     def packages(self) -> dict[str, dict[str, Block]]:
-        """Package with version → interface → block."""
+        """Package with version → interface → block; packages come after those they use."""
         packages: dict[str, dict[str, Block]] = {}
         for key, block in self.interfaces.items():
             name = InterfaceName.parse(key)
             packages.setdefault(name.package_id, {})[name.interface] = block
-        return packages
+        ordered: dict[str, dict[str, Block]] = {}
+        visited: set[str] = set()
+        stack = list(reversed(packages))
+        while stack:
+            package = stack[-1]
+            if package in visited:
+                ordered.setdefault(stack.pop(), packages[package])
+                continue
+            visited.add(package)
+            used = [p for block in packages[package].values() for p in _used_packages(block)]
+            stack.extend(p for p in reversed(used) if p not in visited)
+        return ordered
 
     def _add(self, keyword: str, extern: Extern) -> None:
         entity = extern.entity
@@ -128,13 +141,27 @@ class Document:
 
     def _add_type(self, block: Block, name: str, item: TypeItem) -> None:
         if name not in block.types:
-            source = self._source(item.type, block)
-            block.types[name] = Declared(name, item.type, item.external_id, source)
+            block.types[name] = self._declared(block, name, item)
         if isinstance(item.type, t.Prim):
             return  # all uses of a primitive share one object
         block.names.setdefault(id(item.type), name)
         if block.key:
             self._definitions.setdefault(id(item.type), (block.key, name))
+
+    def _declared(self, block: Block, name: str, item: TypeItem) -> Declared:
+        source, said, alias = self._source(item.type, block), item.source, None
+        if said is not None and said[0] == block.key and said[1] in block.types:
+            source, alias = None, said[1]
+        elif isinstance(item.type, t.Resource) and id(item.type) in block.names:
+            source, alias = None, block.names[id(item.type)]
+        elif source is not None and said is not None:
+            source = self._said(said, block) or source
+        return Declared(name, item.type, item.external_id, source, alias)
+
+    def _said(self, source: tuple[str, str], block: Block) -> tuple[str, str] | None:
+        """``source`` as the component itself has it, which may be a ``use`` of a ``use``."""
+        said = self.interfaces.get(source[0])
+        return source if said not in (None, block) and source[1] in said.types else None
 
     def _source(self, found: AnyType, block: Block) -> tuple[str, str] | None:
         """Where a type that this block only renames comes from."""
@@ -145,6 +172,11 @@ class Document:
             if not isinstance(found, t.Named) or id(found.target) in block.names:
                 return None
             found = found.target
+
+
+def _used_packages(block: Block) -> list[str]:
+    sources = (declared.source for declared in block.types.values())
+    return [InterfaceName.parse(source[0]).package_id for source in sources if source is not None]
 
 
 def _kind(entity: Entity) -> str:

@@ -173,10 +173,12 @@ class Elaborator:
                 func = self.func(scope, self._referent(type_))
                 return FuncItem(name.name, func, owner or "", origin, external)
             case "type" if type_.item is None:
-                return TypeItem(name.name, t.Resource(name.name, owner), external)
+                return TypeItem(name.name, t.Resource(name.name, owner), external, owner)
             case "type":
                 target = self.any_type(scope, self._referent(type_))
-                return TypeItem(name.name, self.named(name.name, owner, target), external)
+                named = self.named(name.name, owner, target)
+                source = self._source(scope, self._referent(type_))
+                return TypeItem(name.name, named, external, owner, source)
             case "instance" | "component" as kind:
                 scoped = self.any_type(scope, self._referent(type_))
                 return self._scoped(kind, name, scoped, origin, self.builder.enter(depth))
@@ -185,6 +187,12 @@ class Elaborator:
             case "core module":
                 return ModuleItem(name.name)
         self.fail(f"unknown kind of import or export {type_.kind!r}")
+
+    def _source(self, scope: Scope, item: Item) -> tuple[str, str] | None:
+        found = scope.find(item)
+        if isinstance(found, TypeItem) and found.owner and found.name:
+            return found.owner, found.name
+        return None
 
     def _referent(self, type_: n.ExternType) -> Item:
         if type_.item is None:

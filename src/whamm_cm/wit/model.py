@@ -67,9 +67,14 @@ class FuncItem:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TypeItem:
+    """``owner``: the interface that exports it, if one does. ``source``: (interface, name) of the
+    type it was said to be equal to."""
+
     name: str
     type: AnyType
     external_id: str | None = None
+    owner: str | None = None
+    source: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

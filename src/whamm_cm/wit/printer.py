@@ -43,12 +43,14 @@ def world_text(world: World, name: str = "root", package: str = "root:component"
     lines = [f"package {package};", "", f"world {escape(name)} {{"]
     lines += _indent(_world(document))
     lines.append("}")
+    # All bodies first: printing one may make it use further packages.
+    bodies = {key: _BlockPrinter(document, b).body() for key, b in document.interfaces.items()}
     for number, (package_id, interfaces) in enumerate(document.packages().items()):
         lines += ["", ""] if number else []
         lines.append(f"package {_package(package_id)} {{")
         for interface, block in interfaces.items():
             lines.append(f"  interface {escape(interface)} {{")
-            lines += _indent(_indent(_BlockPrinter(document, block).body()))
+            lines += _indent(_indent(bodies[block.key]))
             lines.append("  }")
         lines.append("}")
     return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -293,6 +295,8 @@ class _BlockPrinter(_TypePrinter):
 
     def _declare(self, declared: Declared) -> list[str]:
         name, found = escape(declared.name), declared.type
+        if declared.alias is not None:
+            return [f"type {name} = {escape(declared.alias)};"]
         first = self.block.names.get(id(found))
         if isinstance(found, t.Resource):
             if first is not None and first != declared.name:

@@ -1,0 +1,114 @@
+"""What the commands share: reading inputs, writing outputs whole or not at all, progress."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from whamm_cm.errors import InputError, UsageError
+
+#: Inputs above this size are refused: no component is that large, and memory is not endless.
+MAX_INPUT = 1 << 30
+
+
+def read_input(path: str) -> bytes:
+    """The bytes of a file, ``-`` for standard input.
+
+    Raises InputError: missing, a directory, unreadable, or above 1 GiB.
+    """
+    if path == "-":
+        data = sys.stdin.buffer.read(MAX_INPUT + 1)
+    else:
+        try:
+            with open(path, "rb") as file:
+                data = file.read(MAX_INPUT + 1)
+        except FileNotFoundError:
+            raise InputError(f"{path}: there is no such file") from None
+        except IsADirectoryError:
+            raise InputError(f"{path} is a directory, expected a component file") from None
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+    if len(data) > MAX_INPUT:
+        raise InputError(f"{path} is larger than 1 GiB, which no component is")
+    return data
+
+
+def display(path: str) -> str:
+    return "standard input" if path == "-" else path
+
+
+def write_output(path: str | None, data: bytes | str) -> None:
+    """Write to ``path`` (None or ``-``: standard output), by a temporary file and a rename.
+
+    Raises UsageError when the place cannot be written; nothing half-written is left behind.
+    """
+    raw = data.encode() if isinstance(data, str) else data
+    if path is None or path == "-":
+        sys.stdout.flush()
+        sys.stdout.buffer.write(raw)
+        sys.stdout.buffer.flush()
+        return
+    with replacing(path) as temporary:
+        temporary.write_bytes(raw)
+
+
+@contextmanager
+def replacing(path: str) -> Iterator[Path]:
+    """A temporary file beside ``path`` that takes its place if the block ends well.
+
+    Devices and pipes (``/dev/null``, ``/dev/stdout``) are written in place.
+    """
+    target = Path(path)
+    try:
+        if target.exists() and not target.is_file():
+            if target.is_dir():
+                raise UsageError(f"{path} is a directory; name a file to write")
+            yield target
+            return
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
+        temporary.chmod(mode)
+        temporary.replace(target)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def say(args: argparse.Namespace, text: str) -> None:
+    """A line for the user on stderr, unless ``--quiet``."""
+    if not args.quiet:
+        print(f"whamm-cm: {text}", file=sys.stderr)
+
+
+@contextmanager
+def progress(args: argparse.Namespace, what: str) -> Iterator[None]:
+    """A spinner on a terminal for what may take over a second; nothing in pipes and CI."""
+    if args.quiet or not sys.stderr.isatty() or os.environ.get("CI"):
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        bar.add_task(what)
+        yield

@@ -1,0 +1,90 @@
+"""``whamm-cm instrument``: write a woven component that any host can run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from whamm_cm.cli import weaving
+from whamm_cm.cli.common import read_input, say, write_output
+from whamm_cm.errors import UsageError
+
+if TYPE_CHECKING:
+    from whamm_cm.weave.api import Woven
+
+_LOGGING_PATCH = """\
+the host must provide wasi:logging; on wasmCloud add to the workload's hostInterfaces:
+    - namespace: wasi
+      package: logging
+      version: 0.1.0-draft
+      interfaces: [logging]"""
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "instrument", help="weave probes into a component and write it", allow_abbrev=False
+    )
+    parser.add_argument("app", metavar="APP.wasm", help="the component, - for standard input")
+    parser.add_argument("-o", "--output", metavar="OUT.wasm", required=True)
+    parser.add_argument(
+        "--trace", metavar="SET",
+        help="functions to record with their values, such as '%%net,wasi:io/*' or '*'",
+    )  # fmt: skip
+    parser.add_argument("--count", metavar="SET", help="functions to count only")
+    parser.add_argument(
+        "--sink", choices=("stderr", "logging", "host", "none"), default="stderr",
+        help="where records go (default: stderr, lines that start with WCM1)",
+    )  # fmt: skip
+    parser.add_argument("--time", action="store_true", help="time stamps and durations")
+    parser.add_argument("--no-time", dest="time", action="store_false")
+    parser.add_argument("--json", action="store_true", help="say what was added as JSON on stdout")
+    weaving.add_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.trace is None and args.count is None:
+        raise UsageError("nothing to weave: name functions with --trace or --count, '*' for all")
+    if args.output == "-" and args.json:
+        raise UsageError("--json and the component cannot both go to standard output")
+    weaving.check_output(args.output)
+    data = read_input(args.app)
+    plan = weaving.make_plan(args, args.sink, args.time, args.trace, args.count)
+    woven = weaving.weave_checked(args, data, args.app, plan)
+    write_output(args.output, woven.wasm)
+    if args.json:
+        _print_json(args, data, woven)
+    elif woven.added.sites:
+        say(args, f"{weaving.describe(woven)}; {len(data)} -> {len(woven.wasm)} bytes")
+    else:
+        say(args, _nothing(woven))
+    if args.sink == "logging" and woven.added.sites:
+        say(args, _LOGGING_PATCH)
+    return 0
+
+
+def _nothing(woven: Woven) -> str:
+    reasons = sorted({reason for _, reason in woven.added.skipped})
+    why = "; ".join(reasons) if reasons else "no function of the component matches the set"
+    return f"nothing woven: {why}"
+
+
+def _print_json(args: argparse.Namespace, data: bytes, woven: Woven) -> None:
+    import json
+
+    added = woven.added
+    facts = {
+        "output": args.output,
+        "sites": added.sites,
+        "wrappers": added.wrappers,
+        "probe_modules": added.probe_modules,
+        "agents": added.agents,
+        "core_modules": added.core_modules,
+        "core_instances": added.core_instances,
+        "bytes_before": len(data),
+        "bytes_after": len(woven.wasm),
+        "skipped": [{"site": title, "reason": reason} for title, reason in added.skipped],
+    }
+    json.dump(facts, sys.stdout, indent=2)
+    print()

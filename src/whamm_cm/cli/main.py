@@ -1,0 +1,107 @@
+"""``whamm-cm``: one parser, one place where errors become sentences and exit codes.
+
+Commands import what they need when they run, so that ``--version`` and ``--help`` are quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from whamm_cm._version import __version__
+from whamm_cm.errors import UsageError, WhammError
+
+#: One row per command: module under ``whamm_cm.cli`` with ``register`` and ``run``.
+COMMANDS = ("trace", "instrument", "report")
+
+_EPILOG = """\
+exit codes: 0 ok; 1 findings; 2 usage or script error, or the output cannot be written; 3 input
+unreadable or not a component; 4 internal error (please report it); 130 interrupted. `trace` exits
+with the guest's own status, 134 when it trapped.
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose complaints are one sentence like every other error's."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see `{self.prog} --help`)")
+
+
+def parser() -> Parser:
+    """The whole command line."""
+    top = Parser(
+        prog="whamm-cm",
+        description="See, measure and test what a WebAssembly component does.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"whamm-cm {__version__}")
+    top.add_argument("-v", dest="verbose", action="count", default=0, help="say more; -vv: all")
+    top.add_argument("-q", "--quiet", action="store_true", help="only errors")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+    for name in COMMANDS:
+        importlib.import_module(f"whamm_cm.cli.{name}").register(commands)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code.  Never raises for anything a user can cause."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    verbose = "-vv" in argv
+    try:
+        return _run(argv)
+    except WhammError as error:
+        return _fail(error, error.exit_code, verbose)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader went away, as `head` does: nothing is left to tell anyone.
+        _silence_stdout()
+        return 141
+    except MemoryError as error:
+        return _fail(error, 3, verbose, "not enough memory for this input")
+    except Exception as error:
+        text = f"internal error: {type(error).__name__}: {error}; please report it (-vv shows where)"
+        return _fail(error, 4, verbose, text)
+
+
+def _run(argv: Sequence[str]) -> int:
+    top = parser()
+    args = top.parse_args(argv)
+    if args.command is None:
+        top.print_help(sys.stderr)
+        return 2
+    run: Callable[[argparse.Namespace], int] = args.run
+    code = run(args)
+    sys.stdout.flush()
+    return code
+
+
+def _fail(error: BaseException, code: int, verbose: bool, text: str = "") -> int:
+    if verbose:
+        traceback.print_exception(error)
+    print(f"whamm-cm: {text or error}", file=sys.stderr)
+    return code
+
+
+def _silence_stdout() -> None:
+    """Keep the interpreter from complaining about the closed pipe once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def entry() -> NoReturn:
+    """The console script.  A guest left behind in a host call must not hold the process up."""
+    code = main()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        pass
+    os._exit(code)

@@ -1,0 +1,171 @@
+"""Where records go while they arrive: a renderer fed record by record, on stderr or into a file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from whamm_cm.cli.common import replacing
+from whamm_cm.errors import UsageError
+
+if TYPE_CHECKING:
+    from whamm_cm.render.options import RenderOptions
+    from whamm_cm.trace.reader import Record
+
+
+class Output(Protocol):
+    """A consumer of records; ``finish`` is called once, also after an interruption."""
+
+    def feed(self, record: Record) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+class Lines:
+    """Formats whose text grows with every record: strace and jsonl."""
+
+    def __init__(self, stream: TextIO, name: str, options: RenderOptions, close: bool) -> None:
+        from whamm_cm.render.jsonl import line
+        from whamm_cm.render.strace import Strace
+
+        self._stream, self._close = stream, close
+        self._strace = Strace(options) if name == "strace" else None
+        self._line = line
+
+    def feed(self, record: Record) -> None:
+        text = self._strace.feed(record) if self._strace is not None else self._line(record)
+        if text:
+            self._stream.write(text)
+
+    def pause(self) -> None:
+        """Nothing more for the moment: show what is held back for joining with what follows."""
+        self._stream.flush()
+
+    def finish(self) -> None:
+        if self._strace is not None:
+            self._stream.write(self._strace.finish())
+        self._stream.flush()
+        if self._close:
+            self._stream.close()
+
+
+class Table:
+    """The ``-c`` summary, printed at the end."""
+
+    def __init__(self, path: str | None, options: RenderOptions) -> None:
+        from whamm_cm.trace.summary import Summary
+
+        self._summary, self._path, self._options = Summary(), path, options
+
+    def feed(self, record: Record) -> None:
+        self._summary.feed(record)
+
+    def finish(self) -> None:
+        from whamm_cm.render.summary import table
+
+        self._summary.finish()
+        put(self._path, [table(self._summary, self._options)])
+
+
+class Collected:
+    """Formats that need the whole session."""
+
+    def __init__(self, path: str | None, name: str, options: RenderOptions) -> None:
+        self._records: list[Record] = []
+        self._path, self._name, self._options = path, name, options
+
+    def feed(self, record: Record) -> None:
+        self._records.append(record)
+
+    def finish(self) -> None:
+        from whamm_cm.render.registry import renderer
+
+        put(self._path, renderer(self._name).render(self._records, self._options))
+
+
+def put(path: str | None, chunks: Iterable[str]) -> None:
+    """Write text whole: to stderr for None, to a file that appears only when it is complete."""
+    if path is None:
+        for chunk in chunks:
+            sys.stderr.write(chunk)
+        sys.stderr.flush()
+        return
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        for chunk in chunks:
+            file.write(chunk)
+
+
+def open_output(path: str | None, name: str, options: RenderOptions) -> Output:
+    """The output for format ``name``; ``path`` None is stderr.
+
+    A streaming format goes into its file as the records come, as strace's does, so that it can be
+    followed; raises UsageError when the file cannot be opened.
+    """
+    if name == "summary":
+        return Table(path, options)
+    if name not in ("strace", "jsonl"):
+        return Collected(path, name, options)
+    if path is None:
+        return Lines(sys.stderr, name, options, close=False)
+    try:
+        stream = open(path, "w", encoding="utf-8")  # noqa: SIM115  (closed by finish)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None
+    return Lines(stream, name, options, close=True)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The display options that ``trace`` and ``report`` share, named as strace names them."""
+    group = parser.add_argument_group("display")
+    group.add_argument("-f", "--format", metavar="FMT", help="strace, summary, jsonl, chrome, …")
+    group.add_argument("-o", "--output", metavar="FILE", help="write there; format by its ending")
+    group.add_argument("-c", dest="summary", action="store_true", help="summary table only")
+    group.add_argument("-C", dest="both", action="store_true", help="log and summary")
+    group.add_argument(
+        "-S", dest="sort", default="time", metavar="COL",
+        help="sort the summary by time, calls, errors, avg-time, max-time or name",
+    )  # fmt: skip
+    group.add_argument("-T", dest="durations", action="store_true", help="time spent in each call")
+    group.add_argument("-t", dest="stamps", action="store_true", help="seconds since the start")
+    group.add_argument("-r", dest="deltas", action="store_true", help="seconds since the last line")
+    group.add_argument("-y", dest="names", action="store_true", help="say what handles stand for")
+    group.add_argument(
+        "-s", dest="width", type=int, default=32, metavar="N",
+        help="characters of each string to show (default 32)",
+    )  # fmt: skip
+
+
+def render_options(args: argparse.Namespace) -> RenderOptions:
+    from whamm_cm.render.options import SORTS, RenderOptions
+
+    if args.sort not in SORTS:
+        raise UsageError(f'cannot sort by "{args.sort}"; known: {", ".join(SORTS)}')
+    if args.width < 0:
+        raise UsageError(f"-s {args.width}: expected a number of characters")
+    stamps = "delta" if args.deltas else "start" if args.stamps else "none"
+    return RenderOptions(
+        stamps=stamps,  # type: ignore[arg-type]
+        durations=args.durations,
+        names=args.names,
+        max_string=args.width,
+        sort=args.sort,
+    )
+
+
+def formats(args: argparse.Namespace) -> list[tuple[str | None, str]]:
+    """(path, format) of each output the options ask for."""
+    from whamm_cm.render.registry import format_for_path, renderer
+
+    if args.format is not None:
+        renderer(args.format)
+    if args.output == "-":
+        raise UsageError("standard output is the guest's; name a file with -o")
+    if args.summary:
+        return [(args.output, args.format or "summary")]
+    name = args.format or (format_for_path(args.output) if args.output else "strace")
+    result: list[tuple[str | None, str]] = [(args.output, name)]
+    if args.both:
+        result.append((None, "summary"))
+    return result

@@ -1,0 +1,90 @@
+"""``whamm-cm report``: render saved records again."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from whamm_cm.cli import outputs
+from whamm_cm.cli.common import progress, replacing, say
+from whamm_cm.errors import UsageError
+
+if TYPE_CHECKING:
+    from whamm_cm.trace.reader import Record, RecordReader
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "report",
+        help="render saved records: JSONL, or a host's log with WCM1 lines",
+        allow_abbrev=False,
+    )
+    parser.add_argument("logs", nargs="+", metavar="LOG", help="a file, - for standard input")
+    outputs.add_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from whamm_cm.render.registry import renderer
+
+    if args.both and args.output:
+        raise UsageError("-C prints log and summary one after the other; leave out -o")
+    options = outputs.render_options(args)
+    for position, name in enumerate(_formats(args)):
+        if position:
+            sys.stdout.write("\n")
+            if "-" in args.logs:
+                raise UsageError("-C reads the log twice, which standard input does not allow")
+        chunks = renderer(name).render(_records(args), options)
+        if args.output in (None, "-"):
+            for chunk in chunks:
+                sys.stdout.write(chunk)
+            continue
+        with (
+            progress(args, f"writing {args.output}"),
+            replacing(args.output) as temporary,
+            open(temporary, "w", encoding="utf-8") as file,
+        ):
+            for chunk in chunks:
+                file.write(chunk)
+    return 0
+
+
+def _formats(args: argparse.Namespace) -> list[str]:
+    from whamm_cm.render.registry import format_for_path, renderer
+
+    if args.format is not None:
+        return [renderer(args.format).name]
+    if args.summary:
+        return ["summary"]
+    if args.output not in (None, "-"):
+        return [format_for_path(args.output)]
+    return ["strace", "summary"] if args.both else ["strace"]
+
+
+def _records(args: argparse.Namespace) -> Iterator[Record]:
+    """The records of all logs, one log after the other."""
+    from whamm_cm.trace.reader import RecordReader, open_log
+
+    found = 0
+    for name in args.logs:
+        with ExitStack() as stack:
+            if name == "-":
+                reader = RecordReader(sys.stdin.buffer, "standard input")
+            else:
+                reader = stack.enter_context(open_log(Path(name)))
+            yield from reader
+            found += reader.records
+            _warn(args, reader)
+    if not found:
+        say(args, "no records found")
+
+
+def _warn(args: argparse.Namespace, reader: RecordReader) -> None:
+    warning = reader.warning()
+    if warning is not None:
+        say(args, warning)

@@ -1,0 +1,214 @@
+"""``whamm-cm trace``: strace for components."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from whamm_cm.cli import outputs, weaving
+from whamm_cm.cli.common import read_input, say
+from whamm_cm.errors import UsageError
+
+if TYPE_CHECKING:
+    from whamm_cm.cli.outputs import Output
+    from whamm_cm.run.outcome import Outcome, Trap
+    from whamm_cm.trace.reader import Record
+
+_USAGE = """\
+whamm-cm trace [options] APP.wasm [guest arguments]
+       whamm-cm trace [options] -- COMMAND ... APP.wasm ..."""
+_LAST = 5
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "trace",
+        help="run a component and log what it calls",
+        usage=_USAGE,
+        description="Runs APP.wasm under the embedded engine, or COMMAND with a woven copy in the"
+        " place of APP.wasm, and logs the calls at its boundaries on stderr.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "-e", "--expr", action="append", default=[], metavar="trace=SET",
+        help="what to log: classes (%%net), patterns (wasi:io/*#*), ! to take out (default: all)",
+    )  # fmt: skip
+    parser.add_argument("--count", metavar="SET", help="functions to count only")
+    parser.add_argument("--no-time", dest="time", action="store_false", help="do not read clocks")
+    outputs.add_options(parser)
+    _add_running(parser)
+    weaving.add_options(parser)
+    parser.add_argument("words", nargs=argparse.REMAINDER, metavar="APP.wasm [ARG...]")
+    parser.set_defaults(run=run)
+
+
+def _add_running(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("running (embedded engine)")
+    group.add_argument("--invoke", metavar="CALL", help="call an export: 'add(1, 2)' in WAVE")
+    group.add_argument("--dir", action="append", default=[], metavar="HOST[::GUEST]")
+    group.add_argument("--env", action="append", default=[], metavar="NAME[=VALUE]")
+    group.add_argument("--inherit-network", action="store_true", help="let the guest use sockets")
+    group.add_argument(
+        "--stub-imports", action="store_true", help="imports nobody provides trap when called"
+    )
+    group.add_argument("--no-cache", dest="cache", action="store_false", help="always compile")
+
+
+def run(args: argparse.Namespace) -> int:
+    words: list[str] = args.words
+    external = bool(words) and words[0] == "--"
+    if external:
+        words = words[1:]
+    if not words:
+        raise UsageError("no component given (see `whamm-cm trace --help`)")
+    if external and not _is_component(words[0]):
+        return _external(args, words)
+    return _embedded(args, words)
+
+
+def _is_component(path: str) -> bool:
+    """``trace -c -- app.wasm`` means the component, not a command of that name."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(8) == b"\0asm\x0d\0\x01\0"
+    except OSError:
+        return False
+
+
+def _trace_set(args: argparse.Namespace) -> str | None:
+    """The SET of the last ``-e trace=``; everything by default, nothing if only --count is given."""
+    chosen = None if args.count is not None else "all"
+    for text in args.expr:
+        key, equals, value = text.partition("=")
+        if not equals or key != "trace":
+            raise UsageError(f"-e {text}: expected -e trace=SET, such as -e trace=%net")
+        chosen = value
+    return chosen
+
+
+class Recorder:
+    """Feeds every record to all outputs and remembers the last few."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        options = outputs.render_options(args)
+        self.options = options
+        self.outputs: list[Output] = []
+        self.live = False
+        for path, name in outputs.formats(args):
+            self.outputs.append(outputs.open_output(path, name, options))
+            self.live |= path is None and name in ("strace", "jsonl")
+        self.last: deque[Record] = deque(maxlen=2 * _LAST)
+        self.count = self.dropped = 0
+
+    def feed(self, records: Sequence[Record]) -> None:
+        for record in records:
+            self.count += 1
+            if record["phase"] == "dropped":
+                self.dropped += record["count"]
+            for output in self.outputs:
+                output.feed(record)
+        self.last.extend(records)
+        if self.live:
+            sys.stderr.flush()
+
+    def finish(self) -> None:
+        for output in self.outputs:
+            output.finish()
+        self.outputs = []
+
+
+def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
+    from whamm_cm.agent.table import SiteTable
+    from whamm_cm.run.embedded import run_component
+    from whamm_cm.run.options import parse_dir, parse_env
+    from whamm_cm.trace.decode import Receiver
+
+    path = words[0]
+    data = read_input(path)
+    dirs = [parse_dir(text) for text in args.dir]
+    env = [pair for pair in map(parse_env, args.env) if pair is not None]
+    plan = weaving.make_plan(args, "host", args.time, _trace_set(args), args.count)
+    woven = weaving.weave_checked(args, data, path, plan)
+    if args.verbose:
+        say(args, weaving.describe(woven))
+    receiver = Receiver(SiteTable.parse(woven.table))
+    recorder = Recorder(args)
+
+    def emit(block: str) -> int:
+        received = receiver.receive(block)
+        recorder.feed(received.records)
+        return received.instance
+
+    try:
+        outcome = run_component(
+            woven.wasm,
+            args=(path.rpartition("/")[2], *words[1:]),
+            env=env,
+            dirs=dirs,
+            inherit_network=args.inherit_network,
+            invoke=args.invoke,
+            emit=emit,
+            stub_imports=args.stub_imports,
+            cache=args.cache,
+        )
+    finally:
+        recorder.finish()
+    return _conclude(args, outcome, recorder)
+
+
+def _conclude(args: argparse.Namespace, outcome: Outcome, recorder: Recorder) -> int:
+    if outcome.result is not None:
+        print(outcome.result, flush=True)
+    if recorder.dropped:
+        say(args, f"{recorder.dropped} records were dropped under pressure")
+    if outcome.trap is not None:
+        _show_trap(outcome.trap, recorder)
+    if outcome.interrupted:
+        say(args, f"interrupted; {recorder.count} records had left the guest")
+    return outcome.status
+
+
+def _show_trap(trap: Trap, recorder: Recorder) -> None:
+    print(f"whamm-cm: the guest trapped: {trap}", file=sys.stderr)
+    for frame in trap.frames:
+        print(f"    at {frame}", file=sys.stderr)
+    if recorder.live or not recorder.last:
+        return
+    from whamm_cm.render.strace import render
+
+    print("whamm-cm: the last records before it:", file=sys.stderr)
+    for text in list(render(recorder.last, recorder.options))[-_LAST:]:
+        sys.stderr.write(text)
+
+
+def _external(args: argparse.Namespace, words: list[str]) -> int:
+    from whamm_cm.run.external import find_wasm_argument, run_external
+    from whamm_cm.trace.reader import RecordReader
+
+    for option in ("invoke", "dir", "env", "inherit_network", "stub_imports"):
+        if getattr(args, option):
+            name = option.replace("_", "-")
+            raise UsageError(f"--{name} is for the embedded engine; give it to the command instead")
+    index = find_wasm_argument(words)
+    data = read_input(words[index])
+    plan = weaving.make_plan(args, "stderr", args.time, _trace_set(args), args.count)
+    woven = weaving.weave_checked(args, data, words[index], plan)
+    recorder = Recorder(args)
+    damaged = 0
+
+    def on_line(line: str) -> None:
+        nonlocal damaged
+        reader = RecordReader([line])
+        recorder.feed(list(reader))
+        damaged += reader.malformed
+
+    try:
+        status = run_external(words, index, woven.wasm, on_line)
+    finally:
+        recorder.finish()
+    if damaged:
+        say(args, f"{damaged} records were cut by the host")
+    return status

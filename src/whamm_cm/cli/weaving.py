@@ -1,0 +1,134 @@
+"""The options that say what to weave, shared by ``trace`` and ``instrument``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from whamm_cm.cli.common import display, progress, say
+from whamm_cm.errors import InputError, InternalError, UsageError
+
+if TYPE_CHECKING:
+    from whamm_cm.weave.api import Woven
+    from whamm_cm.weave.plan import Plan, Selector, SinkName
+
+
+def _limit(text: str) -> int:
+    """A size limit of the command line: 0 to a million."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1000000")
+    return value
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("weaving")
+    group.add_argument(
+        "--flush", choices=("full", "each"), default="full",
+        help="when records leave the guest: in blocks, or after each one (crash forensics)",
+    )  # fmt: skip
+    group.add_argument(
+        "--max-string", type=_limit, default=256, metavar="N",
+        help="bytes of each string or list<u8> to record (default 256)",
+    )  # fmt: skip
+    group.add_argument(
+        "--max-list", type=_limit, default=32, metavar="N",
+        help="elements of each list to record (default 32)",
+    )  # fmt: skip
+    group.add_argument(
+        "--show-secrets", action="store_true",
+        help="record environment values, secrets and secret HTTP headers, too",
+    )  # fmt: skip
+    group.add_argument(
+        "--no-multi-memory", dest="multi_memory", action="store_false",
+        help="for hosts without multi-memory, such as Node 20 (slower)",
+    )  # fmt: skip
+    group.add_argument(
+        "--max-core-instances", type=_limit, metavar="N",
+        help="refuse to write a component with more core instances than that",
+    )  # fmt: skip
+    group.add_argument(
+        "--force", action="store_true", help="weave a component that is instrumented already"
+    )
+
+
+def selector(text: str) -> Selector:
+    """The selector of ``-e trace=SET`` and ``--trace SET``; ``*`` is everything."""
+    from whamm_cm.wit.classes import SiteSet
+
+    return SiteSet.parse("all" if text == "*" else text).matches
+
+
+def make_plan(
+    args: argparse.Namespace, sink: SinkName, timed: bool, trace: str | None, count: str | None
+) -> Plan:
+    from whamm_cm.weave.plan import Plan, nothing
+
+    return Plan(
+        trace=selector(trace) if trace is not None else nothing,
+        count=selector(count) if count is not None else nothing,
+        sink=sink,
+        timed=timed,
+        flush_each=args.flush == "each",
+        multi_memory=args.multi_memory,
+        max_string=args.max_string,
+        max_list=args.max_list,
+        show_secrets=args.show_secrets,
+        max_core_instances=args.max_core_instances,
+        force=args.force,
+        script=f"trace={trace};count={count}",
+    )
+
+
+def weave_checked(args: argparse.Namespace, data: bytes, path: str, plan: Plan) -> Woven:
+    """Weave and validate; an invalid component is never handed out."""
+    from whamm_cm.run.engine import validate_component
+    from whamm_cm.weave.api import weave
+    from whamm_cm.weave.verify import skeleton
+
+    with progress(args, f"weaving {display(path)}"):
+        woven = weave(data, plan, display(path))
+        fault = validate_component(skeleton(woven.component))
+        if fault is not None:
+            _blame(data, display(path), fault)
+    added = woven.added
+    if args.verbose:
+        for title, reason in added.skipped:
+            say(args, f"not woven: {title}: {reason}")
+    elif added.skipped:
+        say(args, f"{len(added.skipped)} functions were left alone (-v lists them)")
+    return woven
+
+
+def _blame(data: bytes, what: str, fault: str) -> None:
+    """Say whose fault it is that the woven component is refused."""
+    from whamm_cm.binary.decode import decode
+    from whamm_cm.run.engine import validate_component
+    from whamm_cm.weave.verify import skeleton
+
+    original = validate_component(skeleton(decode(data, what)))
+    if original is not None:
+        raise InputError(f"{what} is not valid on this wasmtime: {original}")
+    raise InternalError(
+        f"the woven copy of {what} is not valid: {fault}; please report this"
+    )
+
+
+def describe(woven: Woven) -> str:
+    """One sentence about what was added."""
+    added = woven.added
+    return (
+        f"{added.sites} functions woven: {added.wrappers} wrappers in {added.probe_modules} probe"
+        f" modules, {added.agents} agents; {added.core_modules} core modules and"
+        f" {added.core_instances} core instances added"
+    )
+
+
+def check_output(path: str) -> None:
+    """Binary output does not belong on a terminal."""
+    if path == "-" and sys.stdout.isatty():
+        raise UsageError("the woven component is binary; name a file with -o, or pipe it")

@@ -1,0 +1,38 @@
+"""Folded stacks for flamegraph.pl, inferno and speedscope: ``a;b;c 123`` a line.
+
+The number is self time in nanoseconds; in a log without times it is calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from whamm_cm.render.options import RenderOptions
+from whamm_cm.render.wave import printable
+from whamm_cm.trace.reader import Record
+from whamm_cm.trace.session import Call, Session
+
+
+def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
+    session = Session.build(records)
+    weights: dict[str, int] = {}
+    for call in session.calls:
+        weight = (call.self_ns or 0) if session.timed else 1
+        if weight:
+            stack = _stack(call, session)
+            weights[stack] = weights.get(stack, 0) + weight
+    for stack in sorted(weights):
+        yield f"{stack} {weights[stack]}\n"
+
+
+def _stack(call: Call, session: Session) -> str:
+    frames = [_frame(call)]
+    while call.parent is not None:
+        call = session.calls[call.parent]
+        frames.append(_frame(call))
+    return ";".join(reversed(frames))
+
+
+def _frame(call: Call) -> str:
+    kind = f"{call.site.edge} " if call.site.edge in ("export", "inner") else ""
+    return printable(kind + call.site.item).replace(";", ",")

@@ -1,0 +1,27 @@
+"""What the user may choose about a rendering; each format reads what concerns it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Stamps: TypeAlias = Literal["none", "start", "delta"]
+
+#: What ``-c`` can be sorted by (``-S``).
+SORTS = ("time", "calls", "errors", "avg-time", "max-time", "name")
+
+
+@dataclass(frozen=True, slots=True)
+class RenderOptions:
+    """``stamps`` (``-t``, ``-r``): seconds since the first record, or since the line before;
+    ``durations`` (``-T``), ``names`` (``-y``), ``max_string`` (``-s``), ``sort`` (``-S``).
+
+    ``base_ns`` is the clock reading that counts as 0; None: that of the first record.
+    """
+
+    stamps: Stamps = "none"
+    durations: bool = False
+    names: bool = False
+    max_string: int = 32
+    sort: str = "time"
+    base_ns: int | None = None

@@ -1,0 +1,67 @@
+"""The formats by name: one file and one row per format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import PurePath
+
+from whamm_cm.errors import UsageError
+from whamm_cm.render import chrome, folded, jsonl, speedscope, strace, summary
+from whamm_cm.render.options import RenderOptions
+from whamm_cm.trace.reader import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Renderer:
+    """``render`` yields chunks of text; with ``streams`` it keeps no record it has shown.
+
+    ``suffixes`` are the endings of file names that ask for the format.
+    """
+
+    name: str
+    help: str
+    suffixes: tuple[str, ...]
+    streams: bool
+    render: Callable[[Iterable[Record], RenderOptions], Iterator[str]]
+
+
+RENDERERS: dict[str, Renderer] = {
+    renderer.name: renderer
+    for renderer in (
+        Renderer("strace", "one line a call", (".strace", ".txt", ".log"), True, strace.render),
+        Renderer("summary", "time and calls per function", (".summary",), True, summary.render),
+        Renderer("jsonl", "the records, one a line", (".jsonl", ".ndjson"), True, jsonl.render),
+        Renderer("chrome", "for the Perfetto UI", (".json",), False, chrome.render),
+        Renderer(
+            "speedscope",
+            "for speedscope.app",
+            (".speedscope", ".speedscope.json"),
+            False,
+            speedscope.render,
+        ),
+        Renderer("folded", "for flame graphs", (".folded",), False, folded.render),
+    )
+}
+
+
+def renderer(name: str) -> Renderer:
+    """Raises UsageError, with the nearest name, for a format that does not exist."""
+    if name in RENDERERS:
+        return RENDERERS[name]
+    near = get_close_matches(name, RENDERERS, n=1)
+    hint = f'did you mean "{near[0]}"?' if near else "known: " + ", ".join(RENDERERS)
+    raise UsageError(f'unknown format "{name}"; {hint}')
+
+
+def format_for_path(path: str | PurePath, default: str = "strace") -> str:
+    """The format that a file's ending asks for; of several fitting endings the longest."""
+    name = PurePath(path).name.lower()
+    fitting = [
+        (len(suffix), row.name)
+        for row in RENDERERS.values()
+        for suffix in row.suffixes
+        if name.endswith(suffix)
+    ]
+    return max(fitting)[1] if fitting else default

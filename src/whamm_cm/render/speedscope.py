@@ -1,0 +1,54 @@
+"""speedscope's "evented" profiles, one per instance (more where its calls overlap)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from whamm_cm.render.lanes import Lane, lanes
+from whamm_cm.render.options import RenderOptions
+from whamm_cm.trace.reader import Record
+from whamm_cm.trace.session import Call, Session
+
+_SCHEMA = "https://www.speedscope.app/file-format-schema.json"
+
+
+def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
+    session = Session.build(records)
+    frames: dict[str, int] = {}
+    unit = "nanoseconds" if session.timed else "none"
+    profiles = [_profile(lane, frames, unit) for lane in lanes(session)]
+    yield (
+        json.dumps(
+            {
+                "$schema": _SCHEMA,
+                "exporter": "whamm-cm",
+                "shared": {"frames": [{"name": name} for name in frames]},
+                "profiles": profiles,
+            },
+            indent=1,
+        )
+        + "\n"
+    )
+
+
+def _profile(lane: Lane, frames: dict[str, int], unit: str) -> dict[str, Any]:
+    events = [
+        {"type": "O" if opens else "C", "frame": _frame(call, frames), "at": at}
+        for opens, at, call in lane.steps()
+    ]
+    name = f"{lane.component} {lane.label}" if lane.component else lane.label
+    return {
+        "type": "evented",
+        "name": name,
+        "unit": unit,
+        "startValue": lane.slices[0].start,
+        "endValue": max(piece.end for piece in lane.slices),
+        "events": events,
+    }
+
+
+def _frame(call: Call, frames: dict[str, int]) -> int:
+    kind = f"{call.site.edge} " if call.site.edge in ("export", "inner") else ""
+    return frames.setdefault(kind + call.site.item, len(frames))

@@ -1,0 +1,200 @@
+"""Calls as strace prints them, one record at a time.
+
+A call and its return share a line when nothing comes between; a call that makes calls of its own
+is followed by them, indented; any other interruption is marked as strace marks it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from whamm_cm.render.options import RenderOptions
+from whamm_cm.render.wave import ValueStyle, handle_text, printable, wave
+from whamm_cm.trace.calls import LiveCall, Outcome, Tracker
+from whamm_cm.trace.handle_rules import OPTION_IN_OK
+from whamm_cm.trace.names import NamedCall, Namer
+from whamm_cm.trace.reader import Record
+
+#: Column at which ``<time>`` stands where the line leaves room for it.
+TIME_COLUMN = 88
+
+_STATES = {0: "starting", 1: "started", 2: "returned", 3: "cancelled", 4: "cancelled"}
+_CODES = {0: "exit", 1: "yield", 2: "wait", 3: "poll"}
+
+
+def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
+    """The whole text, in chunks of one or more lines."""
+    strace = Strace(options)
+    for record in records:
+        text = strace.feed(record)
+        if text:
+            yield text
+    text = strace.finish()
+    if text:
+        yield text
+
+
+class Strace:
+    """The live renderer. Memory is bounded by the calls that are open."""
+
+    def __init__(self, options: RenderOptions) -> None:
+        self.options = options
+        self._tracker = Tracker()
+        self._namer = Namer()
+        self._named: dict[int, NamedCall] = {}
+        self._held: tuple[LiveCall, str] | None = None
+        self._base = options.base_ns
+        self._last: int | None = None
+        self._first_instance: int | None = None
+        self._several = False
+
+    def feed(self, record: Record) -> str:
+        """The lines that are complete now; a call is held until the next record."""
+        if record["phase"] in ("report", "dropped"):
+            return self.flush() + _note(record)
+        self._meet(record["instance"])
+        call = self._tracker.feed(record)
+        while self._tracker.given_up:
+            self._named.pop(self._tracker.given_up.pop().index, None)
+        if call is None:
+            return ""
+        if record["phase"] == "call":
+            out = self._release(call)
+            named = self._namer.open(record)
+            self._named[call.index] = named
+            self._held = (call, self._lead(call, record) + self._head(call, named, record))
+            return out
+        return self._returned(call, record)
+
+    def flush(self) -> str:
+        """Show a held call now, for a terminal that should not wait for its return."""
+        return self._release(None)
+
+    def finish(self) -> str:
+        """The rest: calls that never returned end in ``= ?``."""
+        out = ""
+        if self._held is not None:
+            call, head = self._held
+            self._held = None
+            self._named.pop(call.index, None)
+            out = f"{head} = ?\n"
+        for call in reversed(self._tracker.unfinished()):
+            if call.index in self._named and call.outcome is Outcome.UNFINISHED:
+                out += f"{self._lead(call, None)}<… {printable(call.site.item)} resumed> = ?\n"
+        self._named.clear()
+        return out
+
+    def _release(self, following: LiveCall | None) -> str:
+        if self._held is None:
+            return ""
+        call, head = self._held
+        self._held = None
+        nested = following is not None and following.parent is call
+        return f"{head}\n" if nested else f"{head} <unfinished …>\n"
+
+    def _returned(self, call: LiveCall, record: Record) -> str:
+        out = ""
+        if self._held is not None and self._held[0] is call:
+            text = self._held[1]
+            self._held = None
+        else:
+            out = self._release(None)
+            text = f"{self._lead(call, record)}<… {printable(call.site.item)} resumed>"
+        pending = call.outcome is Outcome.PENDING
+        named = self._named.get(call.index) if pending else self._named.pop(call.index, None)
+        if named is None:  # its call record was lost, and with it what its handles were
+            named = NamedCall(call.instance, None, None, {})
+        text += " = " + self._result(call, named, record)
+        if self.options.durations and call.dur_ns is not None:
+            text = f"{text:<{TIME_COLUMN - 1}} <{_seconds(call.dur_ns)}>"
+        return out + text + "\n"
+
+    def _head(self, call: LiveCall, named: NamedCall, record: Record) -> str:
+        site, style = call.site, self._style(call)
+        exported = site.edge == "export"
+        args = [(key, wave(value, style)) for key, value in named.args.items()]
+        label = printable(site.item)
+        if named.receiver is not None:
+            receiver = handle_text(named.receiver, self.options.names)
+            if exported:
+                args.insert(0, ("self", receiver))
+            else:
+                label = f"{receiver}.{printable(site.func.rpartition('.')[2])}"
+        texts = [f"{printable(key)}={text}" if exported else text for key, text in args]
+        kind = f"{site.edge} " if site.edge in ("export", "inner") else ""
+        return f"{kind}{label}({', '.join(texts + _lost(record))})"
+
+    def _result(self, call: LiveCall, named: NamedCall, record: Record) -> str:
+        if record.get("pending"):
+            return _pending(call, record.get("status"))
+        lost = _lost(record)
+        if lost:
+            return lost[0]
+        result = self._namer.close(named, record)
+        if "result" not in record:
+            return "()"
+        style = self._style(call)
+        # Right behind the arguments its name is made from, a new handle needs none.
+        return wave(result, ValueStyle(style.max_string, False, style.option_in_ok))
+
+    def _style(self, call: LiveCall) -> ValueStyle:
+        optional = call.site.item in OPTION_IN_OK
+        return ValueStyle(self.options.max_string, self.options.names, optional)
+
+    def _lead(self, call: LiveCall, record: Record | None) -> str:
+        """Instance, time stamp and indentation."""
+        tag = ""
+        if self._several:
+            component = printable(call.site.component)
+            tag = f"[{component} {call.instance}] " if component else f"[{call.instance}] "
+        return tag + self._stamp(record) + "  " * call.depth
+
+    def _stamp(self, record: Record | None) -> str:
+        if self.options.stamps == "none":
+            return ""
+        time: Any = None if record is None else record.get("t_ns")
+        if time is None:
+            return " " * 9
+        if self._base is None:
+            self._base = time
+        since = self._base if self.options.stamps == "start" else self._last
+        self._last = time
+        return f"{_seconds(0 if since is None else time - since)} "
+
+    def _meet(self, instance: int) -> None:
+        if self._first_instance is None:
+            self._first_instance = instance
+        self._several = self._several or instance != self._first_instance
+
+
+def _seconds(ns: int) -> str:
+    """Microseconds, cut rather than rounded, so that times of one log stay in order."""
+    sign, ns = ("-", -ns) if ns < 0 else ("", ns)
+    return f"{sign}{ns // 1_000_000_000}.{ns % 1_000_000_000 // 1000:06}"
+
+
+def _lost(record: Record) -> list[str]:
+    if record.get("bad"):
+        return ["<bad pointer>"]
+    return ["<too big>"] if record.get("big") else []
+
+
+def _pending(call: LiveCall, status: object) -> str:
+    """What an async function's core result says. CanonicalABI.md, "canon lower", "canon lift"."""
+    if type(status) is not int:
+        return "pending"
+    if call.site.edge == "export":
+        code, index = _CODES.get(status & 15, str(status & 15)), status >> 4
+        return f"pending({code}, waitable-set#{index})" if index else f"pending({code})"
+    state, index = _STATES.get(status & 15, str(status & 15)), status >> 4
+    return f"pending({state}, subtask#{index})" if index else f"pending({state})"
+
+
+def _note(record: Record) -> str:
+    count, instance = record["count"], record["instance"]
+    if record["phase"] == "dropped":
+        return f"--- instance {instance} dropped {count} records ---\n"
+    interface, func = record.get("interface", ""), record.get("func", "")
+    item = printable(f"{interface}#{func}" if interface else func)
+    return f"--- {item}: {count} calls ---\n"

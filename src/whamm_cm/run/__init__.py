@@ -1,0 +1,1 @@
+"""Runners: the embedded wasmtime one (:mod:`.embedded`) and any command (:mod:`.external`)."""

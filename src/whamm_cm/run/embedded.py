@@ -1,0 +1,138 @@
+"""The embedded runner: a component under wasmtime in this process."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from whamm_cm.run.guest import GuestRun, Job
+from whamm_cm.run.options import Dir, HostOptions
+from whamm_cm.run.outcome import Outcome
+from whamm_cm.run.wave import Invocation, parse_invocation
+
+_POLL = 0.1  # seconds between looks at the signals; a guest's end wakes us at once
+_GRACE = 0.5  # seconds an interrupted guest has before it is left behind
+
+
+def run_component(
+    wasm: bytes,
+    *,
+    args: Sequence[str] = ("component",),
+    env: Sequence[tuple[str, str]] = (),
+    dirs: Sequence[Dir] = (),
+    inherit_network: bool = False,
+    invoke: Invocation | str | None = None,
+    emit: Callable[[str], int] | None = None,
+    stub_imports: bool = False,
+    cache: bool = True,
+    inherit_stdin: bool = True,
+    inherit_stdout: bool = True,
+    inherit_stderr: bool = True,
+) -> Outcome:
+    """Runs a WASI 0.2 command, or the export ``invoke`` names, to its end.
+
+    ``emit`` gets the blocks the guest sends to ``whamm:cm/sink`` (on another thread, never two at a
+    time) and answers the instance id; what it raises traps the guest and is raised again here.
+    Outgoing HTTP is always allowed, sockets only with ``inherit_network``.
+
+    SIGINT, SIGTERM and SIGHUP end the run with status 128 + N and ``interrupted`` set: the guest
+    runs on a thread of its own, so that they are noticed whatever it does.  Guest code is stopped
+    at its next function entry or loop; a guest blocked in a host call is left behind after half a
+    second, or at the next signal.
+
+    Raises RunError (cannot be run at all), UsageError (bad invocation) and what ``emit`` raised.
+    """
+    call = parse_invocation(invoke) if isinstance(invoke, str) else invoke
+    host = HostOptions(
+        args, env, dirs, inherit_network, inherit_stdin, inherit_stdout, inherit_stderr
+    )
+    # The guest writes to the file descriptors: what Python holds back must come before it.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    worker = _Worker(GuestRun(Job(wasm, host, call, emit, stub_imports, cache)))
+    with _signals() as caught:
+        worker.start()
+        return _await(worker, caught)
+
+
+class _Worker(threading.Thread):
+    """A daemon, so that a guest left behind in a host call does not keep the process alive."""
+
+    def __init__(self, guest: GuestRun) -> None:
+        super().__init__(name="whamm-cm guest", daemon=True)
+        self.guest = guest
+        self.ended = threading.Event()
+        self.outcome: Outcome | None = None
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self.outcome = self.guest.run()
+        except BaseException as error:
+            self.error = error
+        finally:
+            self.ended.set()
+
+
+def _await(worker: _Worker, caught: list[int]) -> Outcome:
+    number = _wait(worker, caught, 0, None)
+    if number is None:
+        if worker.error is not None:
+            raise worker.error
+        assert worker.outcome is not None  # it ended without an error
+        return worker.outcome
+    worker.guest.interrupt()
+    _wait(worker, caught, 1, time.monotonic() + _GRACE)
+    gate = worker.guest.gate
+    if gate is not None:
+        gate.close()
+        if gate.error is not None:
+            raise gate.error
+    trap = worker.outcome.trap if worker.outcome is not None else None
+    return Outcome(128 + number, trap=trap, interrupted=True, abandoned=not worker.ended.is_set())
+
+
+def _wait(worker: _Worker, caught: list[int], known: int, until: float | None) -> int | None:
+    """Waits for the end; returns the signal that came first instead, if one did."""
+    try:
+        while not worker.ended.wait(_POLL):
+            if len(caught) > known:
+                return caught[known]
+            if until is not None and time.monotonic() >= until:
+                return None
+    except KeyboardInterrupt:  # SIGINT under a handler we were not able to replace
+        return signal.SIGINT
+    return caught[known] if len(caught) > known else None
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Notes the signals that would end us, while in the block; ignored ones stay ignored.
+
+    A list and a poll, because a handler runs between any two bytecodes of this thread and must
+    not touch a lock.
+    """
+    caught: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        caught.append(number)
+
+    replaced: dict[int, object] = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) in (
+                signal.SIG_DFL,
+                signal.default_int_handler,
+            ):
+                replaced[number] = signal.signal(number, note)
+    try:
+        yield caught
+    finally:
+        for number, handler in replaced.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]

@@ -1,0 +1,112 @@
+"""wasmtime engines: what they compile, how fast, and the check of a finished component."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from functools import lru_cache
+from typing import Any
+
+from wasmtime import Config, Engine, WasmtimeError
+from wasmtime import _ffi as ffi
+from wasmtime.component import Component
+
+from whamm_cm.errors import RunError
+
+# Everything wasmtime can compile, so that no component is refused for a feature somebody uses.
+# By the names of the C API: the Config class covers only some, and releases differ in which exist.
+_FEATURES = (
+    "wasm_threads",
+    "shared_memory",
+    "wasm_tail_call",
+    "wasm_function_references",
+    "wasm_gc",
+    "wasm_exceptions",
+    "wasm_multi_memory",
+    "wasm_memory64",
+    "wasm_relaxed_simd",
+    "wasm_wide_arithmetic",
+    "wasm_custom_page_sizes",
+    "wasm_branch_hinting",
+    "wasm_component_model_map",
+    "wasm_component_model_async",
+    "wasm_component_model_more_async_builtins",
+    "wasm_component_model_async_stackful",
+)
+_MAGIC = b"\0asm"
+_SINGLE_PASS = 1  # WASMTIME_REGALLOC_SINGLE_PASS
+
+
+def _config() -> Config:
+    config = Config()
+    for feature in _FEATURES:
+        _set(config, feature, True)
+    if sys.platform == "linux" and platform.machine() == "x86_64":
+        # Elsewhere wasmtime aborts the process when an engine is made with it.
+        _set(config, "wasm_stack_switching", True)
+    return config
+
+
+def _set(config: Config, name: str, value: Any) -> None:
+    setter = getattr(ffi, f"wasmtime_config_{name}_set", None)
+    if setter is not None:
+        setter(config.ptr(), value)
+
+
+def run_engine(*, cache: bool) -> Engine:
+    """An engine for running: optimised code, interruptible by epochs, compiled code kept in
+    wasmtime's own cache (``~/.cache/wasmtime``, bounded in size) unless that cannot be set up."""
+    config = _config()
+    config.epoch_interruption = True
+    if cache:
+        try:
+            config.cache = True
+        except WasmtimeError:
+            # No home directory, no permission, a broken config file of wasmtime's: the cache only
+            # saves time, so do without.
+            return run_engine(cache=False)
+    return Engine(config)
+
+
+@lru_cache(maxsize=1)
+def _check_engine() -> Engine:
+    config = _config()
+    config.cranelift_opt_level = "none"
+    config.native_unwind_info = False
+    _set(config, "cranelift_regalloc_algorithm", _SINGLE_PASS)
+    return Engine(config)
+
+
+def validate_component(wasm: bytes) -> str | None:
+    """The reason wasmtime refuses a component, or None.
+
+    wasmtime offers components no validation without compilation, so this compiles with the least
+    effort there is: about 0.2 s a megabyte on one core.  A component that is run right away need
+    not be validated before: :func:`whamm_cm.run.embedded.run_component` refuses it just the same.
+    """
+    try:
+        _compile(_check_engine(), wasm).close()
+    except WasmtimeError as error:
+        return reason(error)
+    return None
+
+
+def compile_component(engine: Engine, wasm: bytes) -> Component:
+    """Compiles for ``engine``; raises RunError with wasmtime's reason."""
+    try:
+        return _compile(engine, wasm)
+    except WasmtimeError as error:
+        raise RunError(f"the embedded engine refuses the component: {reason(error)}") from None
+
+
+def _compile(engine: Engine, wasm: bytes) -> Component:
+    if not wasm.startswith(_MAGIC):
+        # wasmtime would take the bytes for component text.
+        raise WasmtimeError("not a WebAssembly binary")
+    return Component(engine, wasm)
+
+
+def reason(error: WasmtimeError) -> str:
+    """wasmtime's error text on one line: headline and causes."""
+    lines = (line.strip() for line in str(error).replace("Caused by:", "").splitlines())
+    return ": ".join(line for line in lines if line)

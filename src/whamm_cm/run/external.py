@@ -1,0 +1,199 @@
+"""Any command as the runner: it gets the woven file in the place of the component it was given,
+and its stderr is split live into our records and everything else.  POSIX only."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from whamm_cm.errors import RunError, UsageError
+from whamm_cm.run.split import LineSplitter
+
+COMPONENT_MAGIC = b"\0asm\x0d\0\x01\0"
+
+_QUIET = 0.05  # seconds without output after which an unfinished line is shown
+_CHUNK = 1 << 16
+_STOP_SECONDS = 2.0
+_FORWARDED = (int(signal.SIGINT), int(signal.SIGTERM), int(signal.SIGHUP))
+
+
+class CommandNotFound(RunError):
+    """The command does not exist; a shell exits with 127."""
+
+    exit_code = 127
+
+
+class CommandNotExecutable(RunError):
+    """The command exists but cannot be executed; a shell exits with 126."""
+
+    exit_code = 126
+
+
+def find_wasm_argument(cmd: Sequence[str]) -> int:
+    """The index of the argument to replace: the first that names a component, else the first that
+    names a file ending in ``.wasm``.  The command itself is not looked at."""
+    candidates = [i for i, word in enumerate(cmd) if i > 0 and os.path.isfile(word)]
+    for index in candidates:
+        with open(cmd[index], "rb") as file:
+            if file.read(len(COMPONENT_MAGIC)) == COMPONENT_MAGIC:
+                return index
+    for index in candidates:
+        if cmd[index].endswith(".wasm"):
+            return index
+    raise UsageError(
+        f"no argument of '{' '.join(cmd)}' names an existing component: "
+        "give the path of the .wasm file as an argument of its own"
+    )
+
+
+def run_external(
+    cmd: Sequence[str],
+    wasm_arg_index: int,
+    woven: bytes,
+    on_line: Callable[[str], None],
+    *,
+    stderr_fd: int = 2,
+) -> int:
+    """Runs ``cmd`` with ``woven`` (a temporary file of the same name) as its argument number
+    ``wasm_arg_index``; returns its exit status, 128 + N if signal N killed it.
+
+    stdin and stdout are inherited.  Each line of stderr that holds a record is cut down to
+    ``WCM1 {…}`` and given to ``on_line``; all other bytes go to ``stderr_fd`` as they are.
+    SIGINT, SIGTERM and SIGHUP are passed on to the command and do not end us; what a terminal
+    sends to the command anyway is not sent twice.  If ``on_line`` raises, the command is stopped.
+
+    Raises :class:`CommandNotFound` (exit code 127) or :class:`CommandNotExecutable` (126), as
+    shells do, and RunError when there is no room for the temporary file.
+    """
+    with _woven_file(Path(cmd[wasm_arg_index]).name, woven) as path:
+        words = [*cmd[:wasm_arg_index], path, *cmd[wasm_arg_index + 1 :]]
+        forward = _Forwarder()
+        with forward.installed():
+            child = _start(words)
+            try:
+                forward.attach(child)
+                assert child.stderr is not None  # asked for in _start
+                _pump(child, child.stderr.fileno(), LineSplitter(on_line, stderr_fd))
+                status = child.wait()
+            finally:
+                _stop(child)
+    return 128 - status if status < 0 else status
+
+
+@contextmanager
+def _woven_file(name: str, woven: bytes) -> Iterator[str]:
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="whamm-cm-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise RunError(f"no temporary directory for the woven component: {error}") from None
+    with folder as where:
+        path = Path(where, name)
+        try:
+            path.write_bytes(woven)
+        except OSError as error:
+            raise RunError(f"the woven component cannot be written: {error}") from None
+        yield str(path)
+
+
+def _start(words: list[str]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(words, stderr=subprocess.PIPE, bufsize=0)
+    except FileNotFoundError:
+        raise CommandNotFound(f"{words[0]}: command not found") from None
+    except PermissionError:
+        raise CommandNotExecutable(f"{words[0]}: permission denied") from None
+    except (OSError, ValueError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+        raise CommandNotExecutable(f"{words[0]}: cannot be executed: {reason}") from None
+
+
+def _pump(child: subprocess.Popen[bytes], fd: int, splitter: LineSplitter) -> None:
+    """Reads stderr to its end, or until the command is gone: a process it left in the background
+    may hold stderr open for ever."""
+    while True:
+        gone = child.poll() is not None
+        if not select.select([fd], [], [], 0 if gone else _QUIET)[0]:
+            if gone:
+                break
+            splitter.quiet()
+            continue
+        data = os.read(fd, _CHUNK)
+        if not data:
+            break
+        splitter.feed(data)
+    splitter.finish()
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    """Leaves no command behind; does nothing after an orderly end."""
+    if child.stderr is not None:
+        child.stderr.close()
+    if child.poll() is None:
+        child.terminate()
+        try:
+            child.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+class _Forwarder:
+    """Passes signals on to the command.
+
+    The command stays in our process group, so that it can use the terminal.  A Ctrl-C there reaches
+    it without us; servers take a second SIGINT for "at once", so the first one is not repeated.
+    """
+
+    def __init__(self) -> None:
+        self.child: subprocess.Popen[bytes] | None = None
+        self.early: list[int] = []
+        self.interrupts = 0
+
+    def attach(self, child: subprocess.Popen[bytes]) -> None:
+        self.child = child
+        for number in self.early:
+            child.send_signal(number)
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT:
+            self.interrupts += 1
+            if self.interrupts == 1 and _terminal_is_ours():
+                return
+        if self.child is None:
+            self.early.append(number)
+        else:
+            self.child.send_signal(number)
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Ignored signals stay ignored, for the command too."""
+        replaced: dict[int, object] = {}
+        try:
+            for number in _FORWARDED:
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    replaced[number] = signal.signal(number, self.note)
+        except ValueError:
+            # Not the main thread: signals are the caller's, there is nothing to forward.
+            pass
+        try:
+            yield
+        finally:
+            for number, handler in replaced.items():
+                signal.signal(number, handler)  # type: ignore[arg-type]
+
+
+def _terminal_is_ours() -> bool:
+    """Whether Ctrl-C on the terminal goes to our process group."""
+    for fd in (0, 1, 2):
+        try:
+            return os.tcgetpgrp(fd) == os.getpgrp()
+        except OSError:  # no terminal, or closed
+            continue
+    return False

@@ -1,0 +1,200 @@
+"""What the embedded host offers a component: WASI 0.2, wasi:http, our sink, and stubs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from wasmtime import Engine, Store, WasiConfig, WasmtimeError
+from wasmtime.component import (
+    Component,
+    FuncType,
+    Instance,
+    Linker,
+    LinkerInstance,
+    ResourceType,
+)
+from wasmtime.component import ComponentInstanceType as InstanceType
+
+from whamm_cm.errors import RunError
+
+SINK = "whamm:cm/sink"
+
+_MISSING = re.compile(r"^component imports (\S+(?: \S+)??) `([^`]*)`")
+_EXPORT = re.compile(r"instance export `([^`]*)`")
+_FIRST_STUB_RESOURCE = 0x5743_0000  # a number of its own for each resource type we make up
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """An import the host cannot satisfy; ``item`` is the first function of it that is missing."""
+
+    name: str
+    kind: str
+    item: str | None
+    cause: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.item})" if self.item else self.name
+
+
+def is_sink(name: str) -> bool:
+    return name == SINK or name.startswith(f"{SINK}@")
+
+
+def make_linker(
+    engine: Engine, imports: dict[str, Any], emit: Callable[[str], int] | None
+) -> Linker:
+    """A linker with everything the host has; ``emit`` answers the sink if it is imported."""
+    linker = Linker(engine)
+    linker.add_wasip2()
+    linker.add_wasi_http()
+    for name in filter(is_sink, imports if emit is not None else ()):
+        with linker.root() as root, root.add_instance(name) as instance:
+            instance.add_func("emit", lambda store, block: emit(block))  # type: ignore[misc]
+    return linker
+
+
+def missing_import(error: WasmtimeError) -> Missing | None:
+    """What an instantiation error says is missing, if that is what it is about."""
+    text = str(error)
+    match = _MISSING.match(text)
+    if match is None:
+        return None
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    cause = re.sub(r"^\d+: ", "", lines[-1])
+    item = _EXPORT.search(text)
+    return Missing(match.group(2), match.group(1), item.group(1) if item else None, cause)
+
+
+def link(
+    engine: Engine,
+    component: Component,
+    store: Store,
+    emit: Callable[[str], int] | None,
+    *,
+    stub_imports: bool,
+) -> Instance:
+    """Instantiates; start functions run here, so this may trap or exit like any call.
+
+    wasmtime has a function that stubs all unknown imports, but it knows an import only by its exact
+    version (it would stub ``wasi:cli/stdout@0.2.0`` beside the 0.2.12 it has), so this stubs one by
+    one what wasmtime itself reports missing.
+    """
+    imports = component.type.imports(engine)
+    linker = make_linker(engine, imports, emit)
+    try:
+        return linker.instantiate(store, component)
+    except WasmtimeError as error:
+        if missing_import(error) is None:
+            raise
+    missing = find_missing(engine, component, emit)
+    if not stub_imports or any(not _can_stub(m) for m in missing):
+        raise RunError(_complaint(missing))
+    stubs = _Stubs(engine, imports)
+    for item in missing:
+        stubs.define(linker, item.name)
+    return linker.instantiate(store, component)
+
+
+def find_missing(
+    engine: Engine, component: Component, emit: Callable[[str], int] | None
+) -> list[Missing]:
+    """Every import the host cannot satisfy, in the order wasmtime finds them.
+
+    wasmtime reports one at a time: stub it, try again.  The store's epoch deadline has already
+    passed, so no start function of the guest gets to run.
+    """
+    imports = component.type.imports(engine)
+    linker = make_linker(engine, imports, emit)
+    stubs, missing = _Stubs(engine, imports), list[Missing]()
+    while True:
+        store = Store(engine)
+        store.set_epoch_deadline(0)
+        store.set_wasi(WasiConfig())
+        store.set_wasi_http()
+        try:
+            linker.instantiate(store, component)
+        except WasmtimeError as error:
+            found = missing_import(error)
+            if found is not None:
+                again = any(found.name == earlier.name for earlier in missing)
+                if not again:
+                    missing.append(found)
+                    stubs.define(linker, found.name)
+                    continue
+                # Stubbing did not help (an async function, a module): remember why.
+                missing = [found if found.name == m.name else m for m in missing]
+        return missing
+
+
+def _can_stub(item: Missing) -> bool:
+    return item.cause in (
+        "function implementation is missing",
+        "resource implementation is missing",
+    )
+
+
+def _complaint(missing: list[Missing]) -> str:
+    hopeless = [m for m in missing if not _can_stub(m)]
+    if hopeless:
+        names = ", ".join(f"{m} [{m.cause}]" for m in hopeless)
+        return (
+            f"the embedded host cannot provide {names}; run the component on a host that does: "
+            "whamm-cm trace -- CMD … APP.wasm …"
+        )
+    names = ", ".join(map(str, missing))
+    return (
+        f"the component imports {names}, which the embedded host does not have; "
+        "--stub-imports runs it with stubs that trap when called"
+    )
+
+
+class _Stubs:
+    """Definitions for imports nobody has: functions that trap and resource types of their own."""
+
+    def __init__(self, engine: Engine, imports: dict[str, Any]) -> None:
+        self.engine, self.imports = engine, imports
+        self.next_resource = _FIRST_STUB_RESOURCE
+
+    def define(self, linker: Linker, name: str) -> None:
+        item = self.imports[name]
+        linker.allow_shadowing = True
+        with linker.root() as root:
+            if isinstance(item, InstanceType):
+                with root.add_instance(name) as instance:
+                    for label, export in item.exports(self.engine).items():
+                        self._item(instance, label, export, f"{name}#{label}", name)
+            else:
+                self._item(root, name, item, name, name)
+
+    def _item(self, parent: LinkerInstance, label: str, item: Any, full: str, name: str) -> None:
+        if isinstance(item, FuncType):
+            parent.add_func(label, _trapping(full))
+        elif isinstance(item, ResourceType) and not self._seen_before(item, name):
+            self.next_resource += 1
+            parent.add_resource(label, ResourceType.host(self.next_resource), _no_destructor)
+
+    def _seen_before(self, resource: ResourceType, name: str) -> bool:
+        """Whether an earlier import introduced the type: then this is an alias of it, which
+        wasmtime takes from there."""
+        for other, item in self.imports.items():
+            if other == name:
+                return False
+            exports = item.exports(self.engine).values() if isinstance(item, InstanceType) else ()
+            if any(isinstance(e, ResourceType) and e == resource for e in (item, *exports)):
+                return True
+        return False
+
+
+def _trapping(full: str) -> Callable[..., None]:
+    def stub(*_: object) -> None:
+        raise WasmtimeError(f"the stub of the unknown import {full} was called")
+
+    return stub
+
+
+def _no_destructor(*_: object) -> None:
+    """Stub resources own nothing."""

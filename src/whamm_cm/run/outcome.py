@@ -1,0 +1,76 @@
+"""How a run ended."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+TRAP_STATUS = 134  # 128 + SIGABRT, what the wasmtime command reports for a trap
+
+_FRAME = re.compile(r"^ *\d+: +0x([0-9a-f]+) - (.*)$")
+_CAUSE = re.compile(r"^ +(?:\d+: )?(.*)$")
+_UNNAMED = ("<unknown>", "<wasm function ")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame of a guest's backtrace, innermost first.  ``offset`` is the byte offset in the
+    component; names are None where the module has no name section."""
+
+    module: str | None
+    function: str | None
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.module or '?'}!{self.function or '?'} (0x{self.offset:x})"
+
+
+@dataclass(frozen=True, slots=True)
+class Trap:
+    """Why a guest was stopped: the root cause, what led to it, and where it was."""
+
+    message: str
+    context: tuple[str, ...] = ()
+    frames: tuple[Frame, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.message} ({'; '.join(self.context)})" if self.context else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """``status`` is what the command line exits with: the guest's own exit status, 1 when ``run``
+    returned an error, 134 on a trap, 128 + the signal's number when ``interrupted``.
+
+    ``result`` is the WAVE text of what an invoked export returned and ``value`` the same as a
+    Python value.  ``abandoned``: the guest sat in a host call that cannot be cut short and was left
+    behind in its (daemon) thread; nothing it does reaches ``emit`` any more.
+    """
+
+    status: int
+    trap: Trap | None = None
+    result: str | None = None
+    value: object = None
+    interrupted: bool = False
+    abandoned: bool = False
+
+
+def parse_trap(text: str) -> Trap:
+    """Reads wasmtime's error text: a headline, a backtrace, and ``Caused by:`` with its causes."""
+    head, _, tail = text.partition("\nCaused by:\n")
+    frames = tuple(_frame(m) for m in map(_FRAME.match, head.splitlines()) if m is not None)
+    lines = tail.split("\n\n", 1)[0].splitlines()
+    causes = [m.group(1) for m in map(_CAUSE.match, lines) if m is not None and m.group(1)]
+    if not frames:
+        causes.insert(0, head.strip().split("\n", 1)[0])
+    root = causes[-1] if causes else head.strip().split("\n", 1)[0]
+    return Trap(root, tuple(causes[:-1]), frames)
+
+
+def _frame(match: re.Match[str]) -> Frame:
+    module, _, function = match.group(2).partition("!")
+    return Frame(_named(module), _named(function), int(match.group(1), 16))
+
+
+def _named(name: str) -> str | None:
+    return None if not name or name.startswith(_UNNAMED) else name

@@ -1,0 +1,81 @@
+"""Records out of a stream of bytes that is somebody else's stderr."""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Callable
+
+SENTINEL = b"WCM1 {"  # every record is a JSON object
+
+_MAX_LINE = 16 << 20
+
+
+class LineSplitter:
+    """Gives lines that hold a record to ``on_line``, from the sentinel on, and writes all other
+    bytes to ``fd`` as they are.
+
+    Hosts put their own prefix before a guest's line; it goes with the record.  So an unfinished
+    line is held back until its end, or until :meth:`quiet` says that nothing more is coming soon.
+    """
+
+    def __init__(self, on_line: Callable[[str], None], fd: int) -> None:
+        self._on_line, self._fd = on_line, fd
+        self._held = bytearray()
+        self._scanned = 0  # bytes of _held known to hold no line break
+        self._open = True
+
+    def feed(self, data: bytes) -> None:
+        self._held += data
+        end = self._held.rfind(b"\n", self._scanned) + 1
+        if end:
+            block = bytes(self._held[:end])
+            del self._held[:end]
+            self._lines(block)
+        self._scanned = len(self._held)
+        if len(self._held) > _MAX_LINE:
+            self._release()
+
+    def _lines(self, block: bytes) -> None:
+        """Whole lines; the text between two records is written in one piece."""
+        start = 0
+        while (at := block.find(SENTINEL, start)) >= 0:
+            line_start = block.rfind(b"\n", start, at) + 1 or start
+            end = block.index(b"\n", at)
+            self._write(block[start:line_start])
+            self._record(block[at:end])
+            start = end + 1
+        self._write(block[start:])
+
+    def quiet(self) -> None:
+        """Shows an unfinished line (a prompt, a progress bar), unless it is a record."""
+        if self._held and SENTINEL not in self._held:
+            self._release()
+
+    def finish(self) -> None:
+        """The stream is over.  A record without a line break counts; a cut one is text."""
+        at = self._held.find(SENTINEL)
+        if at >= 0 and self._held.endswith(b"}"):
+            line = bytes(self._held[at:])
+            self._held.clear()
+            self._record(line)
+        self._release()
+
+    def _release(self) -> None:
+        data = bytes(self._held)
+        self._held.clear()
+        self._scanned = 0
+        self._write(data)
+
+    def _record(self, line: bytes) -> None:
+        self._on_line(line.rstrip(b"\r").decode("utf-8", "replace"))
+
+    def _write(self, data: bytes) -> None:
+        """All of ``data``, at once; our own stderr going away must not stop the command."""
+        while data and self._open:
+            try:
+                data = data[os.write(self._fd, data) :]
+            except BlockingIOError:
+                select.select([], [self._fd], [])
+            except OSError:
+                self._open = False

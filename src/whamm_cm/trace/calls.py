@@ -1,0 +1,246 @@
+"""Pairing of call and return records, one record at a time, in memory bounded by the open calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from whamm_cm.trace.reader import Record
+
+#: Edges over which control enters an instance, and those over which it leaves one. ``inner`` is
+#: both: a lower in one component and a lift in the other.
+ENTERING = ("export", "inner")
+LEAVING = ("import", "inner")
+
+
+class Outcome(Enum):
+    RETURNED = "returned"
+    PENDING = "pending"  # an async function that said "later" and was not heard of again
+    UNFINISHED = "unfinished"  # exit, a trap, or the log ends here
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A function at a boundary, as its records name it."""
+
+    edge: str
+    component: str
+    interface: str
+    version: str
+    func: str
+
+    @staticmethod
+    def of(record: Record) -> Site:
+        get = record.get
+        return Site(
+            get("edge", ""),
+            get("component", ""),
+            get("interface", ""),
+            get("version", ""),
+            get("func", ""),
+        )
+
+    @property
+    def item(self) -> str:
+        """``wasi:keyvalue/store#bucket.get``; only the function for the world's own."""
+        return f"{self.interface}#{self.func}" if self.interface else self.func
+
+
+@dataclass(slots=True, eq=False)
+class LiveCall:
+    """A call while its records arrive. ``index`` counts the calls of the log in order.
+
+    ``opened`` is the call record (None when it was lost), ``closed`` the last return record.
+    ``parent`` is the call it was made from as far as the log tells; times are nanoseconds:
+    ``dur_ns`` until the result, ``frame_ns`` until the core call returned, which for an async
+    function may be long before.
+    """
+
+    index: int
+    site: Site
+    instance: int
+    call: int
+    opened: Record | None
+    parent: LiveCall | None = None
+    depth: int = 0
+    closed: Record | None = None
+    outcome: Outcome = Outcome.UNFINISHED
+    start_ns: int | None = None
+    dur_ns: int | None = None
+    frame_ns: int = 0
+    child_ns: int = 0
+
+    @property
+    def self_ns(self) -> int | None:
+        """Time of the call without the calls made from it, None without times."""
+        return None if self.dur_ns is None else max(0, self.dur_ns - self.child_ns)
+
+    @property
+    def result(self) -> Any:
+        return None if self.closed is None else self.closed.get("result")
+
+    @property
+    def failed(self) -> bool:
+        """Whether it returned the error case of a result."""
+        return self.outcome is Outcome.RETURNED and is_error(self.result)
+
+
+def is_error(result: object) -> bool:
+    """Whether a result as JSON is the ``error`` case of a ``result``."""
+    return isinstance(result, dict) and len(result) == 1 and "error" in result
+
+
+class Tracker:
+    """Feed it records in order; it pairs by (instance, call) and finds who called whom.
+
+    ``max_open`` bounds memory where returns were lost: the oldest open call is given up.
+    Within an instance a call's parent is the export that was entered last and has not returned;
+    an entry into another instance belongs to an open call of the same function from elsewhere.
+    """
+
+    def __init__(self, max_open: int = 65536) -> None:
+        self.max_open = max_open
+        self.given_up: list[LiveCall] = []  # for the owner to collect and clear
+        self._count = 0
+        self._open: dict[tuple[int, int], list[LiveCall]] = {}
+        self._frames: dict[int, list[LiveCall]] = {}
+        self._leaving: dict[tuple[str, str], dict[int, LiveCall]] = {}
+
+    def feed(self, record: Record) -> LiveCall | None:
+        """The call a call or return record belongs to; None for report and dropped records."""
+        if record["phase"] == "call":
+            return self._call(record)
+        if record["phase"] == "return":
+            return self._return(record)
+        return None
+
+    def unfinished(self) -> list[LiveCall]:
+        """Calls that are open or pending, in the order they were made."""
+        return sorted(
+            (call for calls in self._open.values() for call in calls), key=lambda call: call.index
+        )
+
+    def _new(self, record: Record) -> LiveCall:
+        call = LiveCall(self._count, Site.of(record), record["instance"], record["call"], None)
+        self._count += 1
+        return call
+
+    def _call(self, record: Record) -> LiveCall:
+        call = self._new(record)
+        call.opened = record
+        call.start_ns = record.get("t_ns")
+        call.parent = self._parent(call)
+        call.depth = 0 if call.parent is None else call.parent.depth + 1
+        if len(self._open) >= self.max_open:
+            self._give_up()
+        self._open.setdefault((call.instance, call.call), []).append(call)
+        if call.site.edge in ENTERING:
+            self._frames.setdefault(call.instance, []).append(call)
+        if call.site.edge in LEAVING:
+            self._leaving.setdefault(_target(call.site), {})[call.index] = call
+        return call
+
+    def _parent(self, call: LiveCall) -> LiveCall | None:
+        frames = self._frames.get(call.instance)
+        if frames and call.site.edge != "export":
+            return frames[-1]
+        if call.site.edge in ENTERING:
+            for caller in reversed(self._leaving.get(_target(call.site), {}).values()):
+                if caller.instance != call.instance:
+                    return caller
+        return None
+
+    def _return(self, record: Record) -> LiveCall:
+        call = self._match(record)
+        if call is None:  # its call record was lost
+            call = self._new(record)
+        pending = bool(record.get("pending"))
+        was_pending = call.outcome is Outcome.PENDING
+        call.closed = record
+        call.outcome = Outcome.PENDING if pending else Outcome.RETURNED
+        call.dur_ns = _duration(call, record)
+        if call.start_ns is None and call.dur_ns is not None and "t_ns" in record:
+            call.start_ns = max(0, record["t_ns"] - call.dur_ns)
+        if not was_pending:
+            call.frame_ns = call.dur_ns or 0
+            if call.parent is not None:
+                call.parent.child_ns += call.frame_ns
+        self._leave(call)
+        if not pending:
+            self._forget(call)
+        return call
+
+    def _match(self, record: Record) -> LiveCall | None:
+        """The open call of a return. Logs of several runs may reuse the same numbers."""
+        site = Site.of(record)
+        same = self._open.get((record["instance"], record["call"]), ())
+        candidates = [call for call in same if call.site == site]
+        if len(candidates) > 1 and "dur_ns" in record and "t_ns" in record:
+            start = record["t_ns"] - record["dur_ns"]
+            exact = [call for call in candidates if call.start_ns == start]
+            candidates = exact or candidates
+        return candidates[-1] if candidates else None
+
+    def _leave(self, call: LiveCall) -> None:
+        """Its frame is gone, and with it whatever it called and whose return got lost."""
+        frames = self._frames.get(call.instance)
+        if frames and call.site.edge in ENTERING and call in frames:
+            frames[:] = [frame for frame in frames if not _within(frame, call)]
+            if not frames:
+                del self._frames[call.instance]
+        target = _target(call.site)
+        leaving = self._leaving.get(target)
+        if leaving is not None:
+            leaving.pop(call.index, None)
+            if not leaving:
+                del self._leaving[target]
+
+    def _forget(self, call: LiveCall) -> None:
+        key = (call.instance, call.call)
+        same = self._open.get(key)
+        if same and call in same:
+            same.remove(call)
+            if not same:
+                del self._open[key]
+
+    def _give_up(self) -> None:
+        key = next(iter(self._open))
+        for call in self._open.pop(key):
+            self._leave(call)
+            self.given_up.append(call)
+
+
+def track(records: Iterable[Record]) -> Iterable[LiveCall]:
+    """Every call of a log once: those that returned when they do, the others at the end."""
+    tracker = Tracker()
+    for record in records:
+        call = tracker.feed(record)
+        if tracker.given_up:
+            yield from tracker.given_up
+            tracker.given_up.clear()
+        if call is not None and call.outcome is Outcome.RETURNED:
+            yield call
+    yield from tracker.unfinished()
+
+
+def _target(site: Site) -> tuple[str, str]:
+    return site.interface, site.func
+
+
+def _within(frame: LiveCall | None, outer: LiveCall) -> bool:
+    while frame is not None:
+        if frame is outer:
+            return True
+        frame = frame.parent
+    return False
+
+
+def _duration(call: LiveCall, record: Record) -> int | None:
+    if "dur_ns" in record:
+        duration: int = record["dur_ns"]
+        return duration
+    if call.start_ns is None or "t_ns" not in record:
+        return None
+    return max(0, int(record["t_ns"]) - call.start_ns)

@@ -1,0 +1,231 @@
+"""Blocks of binary records into JSON-ready dicts, the Python twin of ``agent/sink.c``.
+
+Both follow agent/layout.py and agree word for word; tests hold them together.  The keys of a record
+come in a fixed order, and keys that say nothing are left out.
+"""
+
+from __future__ import annotations
+
+import binascii
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from whamm_cm.agent.layout import (
+    BLOCK_HEADER,
+    BLOCK_MAGIC,
+    ENCODINGS,
+    FINAL,
+    RECORD_HEADER,
+    Phase,
+    RecordFlag,
+)
+from whamm_cm.agent.table import Site, SiteTable
+from whamm_cm.errors import InputError
+from whamm_cm.trace.values import Readers, Tail, ValueFault, fields
+
+Record: TypeAlias = dict[str, Any]
+
+_BLOCK = struct.Struct("<6I8x")
+_HEAD = struct.Struct("<IIQ")
+_U64 = struct.Struct("<Q")
+_U32 = struct.Struct("<I")
+_KNOWN_FLAGS = int(RecordFlag.TIMED | RecordFlag.BAD | RecordFlag.BIG)
+_NO_IMAGE = int(RecordFlag.BAD | RecordFlag.BIG)
+_PHASES = ("call", "return", "report", "dropped", "return")
+
+
+class BlockError(InputError):
+    """A block is damaged.  ``records`` are those before the damage."""
+
+    def __init__(self, message: str, records: list[Record]) -> None:
+        super().__init__(message)
+        self.records = records
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A received block: the instance it is from, its records, and whether it says that it is the
+    last before the guest leaves."""
+
+    instance: int
+    final: bool
+    records: list[Record]
+
+
+@dataclass(frozen=True, slots=True)
+class _SiteReader:
+    """``names`` are the constant keys of each record of a site, ``call`` and ``result`` add to a
+    record what its body holds."""
+
+    names: Record
+    call: Callable[[Record, Tail], None]
+    result: Callable[[Record, Tail], None]
+
+
+class Decoder:
+    """Decodes records of one site table; holds no state between blocks but compiled readers."""
+
+    def __init__(self, table: SiteTable) -> None:
+        self._table = table
+        self._encodings = {name: Readers(table, name) for name in ENCODINGS}
+        self._sites: list[_SiteReader | None] = [None] * len(table.sites)
+
+    def decode(self, data: bytes, start: int, instance: int, seq: int, into: list[Record]) -> None:
+        """Appends the records of ``data[start:]`` numbered from ``seq``; ValueFault if damaged."""
+        at, end = start, len(data)
+        while at < end:
+            if at + RECORD_HEADER > end:
+                raise ValueFault(f"the record at byte {at} is cut short")
+            size, word, call = _HEAD.unpack_from(data, at)
+            if size < RECORD_HEADER or at + size > end:
+                raise ValueFault(f"the record at byte {at} says it has {size} bytes")
+            record: Record = {"v": 1, "seq": seq}
+            try:
+                self._record(
+                    record, word, call, instance, Tail(data, at + RECORD_HEADER, at + size)
+                )
+            except ValueFault as fault:
+                raise ValueFault(f"the record at byte {at}: {fault}") from None
+            into.append(record)
+            at, seq = at + size, seq + 1
+
+    def _record(self, record: Record, word: int, call: int, instance: int, tail: Tail) -> None:
+        phase, flags = word & 15, word >> 4 & 15
+        if phase > Phase.PENDING or flags & ~_KNOWN_FLAGS:
+            raise ValueFault(f"unknown phase {phase} or flags {flags}")
+        duration = None
+        if flags & RecordFlag.TIMED:
+            record["t_ns"] = _u64(tail)
+            if phase in (Phase.RETURN, Phase.PENDING):
+                duration = _u64(tail)
+        record["instance"] = instance
+        if phase not in (Phase.REPORT, Phase.DROPPED):
+            record["call"] = call
+        record["phase"] = _PHASES[phase]
+        if phase == Phase.DROPPED:
+            record["count"] = _u64(tail)
+        else:
+            self._body(record, phase, flags, self._site(word >> 8), tail)
+        if duration is not None:
+            record["dur_ns"] = duration
+
+    def _body(self, record: Record, phase: int, flags: int, site: _SiteReader, tail: Tail) -> None:
+        record.update(site.names)
+        if phase == Phase.REPORT:
+            record["count"] = _u64(tail)
+        elif phase == Phase.PENDING:
+            record["pending"] = True
+            record["status"] = _U32.unpack_from(tail.data, tail.take(4))[0]
+        elif not flags & _NO_IMAGE:
+            (site.call if phase == Phase.CALL else site.result)(record, tail)
+        if flags & RecordFlag.BAD:
+            record["bad"] = True
+        if flags & RecordFlag.BIG:
+            record["big"] = True
+
+    def _site(self, number: int) -> _SiteReader:
+        if number >= len(self._sites):
+            raise ValueFault(f"there is no site {number}")
+        found = self._sites[number]
+        if found is None:
+            found = self._sites[number] = self._compile(self._table.sites[number])
+        return found
+
+    def _compile(self, site: Site) -> _SiteReader:
+        names: Record = {"edge": site.edge.name.lower()}
+        for key in ("component", "interface", "version"):
+            if getattr(site, key):
+                names[key] = getattr(site, key)
+        names["func"] = site.func
+        readers = self._encodings[site.encoding]
+        return _SiteReader(names, _args(readers, site), _result(readers, site.result))
+
+
+def _u64(tail: Tail) -> int:
+    value: int = _U64.unpack_from(tail.data, tail.take(8))[0]
+    return value
+
+
+def _nothing(record: Record, tail: Tail) -> None:
+    """For a function without parameters or result."""
+
+
+def _args(readers: Readers, site: Site) -> Callable[[Record, Tail], None]:
+    if site.params is None:
+        return _nothing
+    node = readers.node(site.params)
+    parts = fields(readers, node, 1)
+    handle, parts = (parts[0], parts[1:]) if site.has_self and parts else (None, parts)
+    size = node.size
+
+    def read(record: Record, tail: Tail) -> None:
+        at = tail.take(size)
+        if handle is not None:
+            record["self"] = handle[1](tail, at + handle[2])
+        if parts:
+            record["args"] = {name: item(tail, at + offset) for name, item, offset in parts}
+
+    return read
+
+
+def _result(readers: Readers, number: int | None) -> Callable[[Record, Tail], None]:
+    if number is None:
+        return _nothing
+    size, item = readers.node(number).size, readers.get(number, 1)
+
+    def read(record: Record, tail: Tail) -> None:
+        record["result"] = item(tail, tail.take(size))
+
+    return read
+
+
+class Receiver:
+    """The receiving end of a session: hands out instance ids and numbers the records."""
+
+    def __init__(self, table: SiteTable) -> None:
+        self._decoder = Decoder(table)
+        self._instances = 0
+        self._seq = 0
+
+    def receive(self, block: bytes | str) -> Block:
+        """One block as emitted: raw bytes, or base64 text.
+
+        Records that the agent had to drop since its last block are reported by a record of phase
+        ``dropped`` behind those of the block.  Raises BlockError; its ``records`` count as
+        received.
+        """
+        data = _unbase64(block) if isinstance(block, str) else block
+        if len(data) < BLOCK_HEADER:
+            raise BlockError(f"a block has at least {BLOCK_HEADER} bytes, not {len(data)}", [])
+        magic, flags, instance, _, dropped, size = _BLOCK.unpack_from(data)
+        if magic != BLOCK_MAGIC:
+            raise BlockError("not a block of records: the magic number is missing", [])
+        if size != len(data) - BLOCK_HEADER:
+            have = len(data) - BLOCK_HEADER
+            raise BlockError(f"a block announces {size} bytes of records and holds {have}", [])
+        if instance == 0:
+            self._instances += 1
+            instance = self._instances
+        records: list[Record] = []
+        try:
+            self._decoder.decode(data, BLOCK_HEADER, instance, self._seq, records)
+        except ValueFault as fault:
+            raise BlockError(f"instance {instance}: {fault}", records) from None
+        finally:
+            self._seq += len(records)
+        if dropped:
+            records.append(self._dropped(instance, dropped))
+        return Block(instance, bool(flags & FINAL), records)
+
+    def _dropped(self, instance: int, count: int) -> Record:
+        seq, self._seq = self._seq, self._seq + 1
+        return {"v": 1, "seq": seq, "instance": instance, "phase": "dropped", "count": count}
+
+
+def _unbase64(text: str) -> bytes:
+    try:
+        return binascii.a2b_base64(text.encode("ascii"), strict_mode=True)
+    except (ValueError, UnicodeEncodeError) as error:
+        raise BlockError(f"a block is not base64: {error}", []) from None

@@ -1,0 +1,272 @@
+"""Handles get types and names: ``descriptor#3</data/a.txt>``.
+
+The identity of a resource is (instance, resource type, handle, generation).  A generation ends
+at ``<resource>.drop``, when an own handle is handed over, and when its number is given out anew.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from whamm_cm.trace.address import address_text
+from whamm_cm.trace.calls import is_error
+from whamm_cm.trace.handle_rules import METHOD_RULES, RULES, Rule
+from whamm_cm.trace.reader import Record
+
+#: Handles remembered at most; beyond it the oldest are forgotten (fresh instances pile up).
+MAX_HANDLES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class HandleRef:
+    """A handle in a value; ``generation`` 0 when the log does not show where it came from."""
+
+    resource: str
+    handle: int
+    generation: int = 0
+    name: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.resource}#{self.handle}"
+
+
+@dataclass(frozen=True, slots=True)
+class NamedCall:
+    """A call record with :class:`HandleRef` in place of the numbers that are known handles."""
+
+    instance: int
+    rule: Rule | None
+    receiver: HandleRef | None
+    args: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class _Entry:
+    generation: int
+    name: str | None = None
+    parts: dict[str, str] = field(default_factory=dict)
+    alive: bool = True
+
+
+_Key = tuple[int, str, int]
+
+
+class Namer:
+    """Feed it every call (:meth:`open`) and return (:meth:`close`) in order."""
+
+    def __init__(self) -> None:
+        self._entries: dict[_Key, _Entry] = {}
+
+    def open(self, record: Record) -> NamedCall:
+        """Name the handles of a call record; handles it hands over are gone afterwards."""
+        rule = _rule(record)
+        instance, exported = record["instance"], record.get("edge") == "export"
+        args: dict[str, Any] = dict(record.get("args", {}))
+        receiver = self._receiver(record, args, exported)
+        if rule is None:
+            return NamedCall(instance, None, receiver, args)
+        for path, resource in _places(rule.borrows):
+            args = _replace(args, path, _each(self._ref, instance, resource))
+        hand_over = self._begin if exported else self._end  # to us, or away from us
+        for path, resource in _places(rule.takes):
+            args = _replace(args, path, _each(hand_over, instance, resource))
+        return NamedCall(instance, rule, receiver, args)
+
+    def close(self, call: NamedCall, record: Record) -> Any:
+        """The result of a return record with its handles named."""
+        result = record.get("result")
+        rule = call.rule
+        if rule is None:
+            return result
+        exported = record.get("edge") == "export"
+        for path, resource in _places(rule.makes):
+            resource = resource.replace("{resource}", record["func"].rpartition(".")[0])
+
+            def made(number: int, near: Any, resource: str = resource) -> HandleRef:
+                if exported:
+                    return self._end(call.instance, resource, number)
+                name = _expand(rule.name, call, near=near)
+                return self._begin(call.instance, resource, number, name)
+
+            result = _replace(result, path, made)
+        if call.receiver is not None and not is_error(result) and not record.get("pending"):
+            self._rename(call, rule, result)
+        return result
+
+    def _receiver(self, record: Record, args: dict[str, Any], exported: bool) -> HandleRef | None:
+        resource, _, method = record["func"].rpartition(".")
+        number = record.get("self")
+        if number is None and method == "drop" and len(args) == 1:
+            number = next(iter(args.values()))
+            if type(number) is not int:
+                return None
+            args.clear()
+        if number is None:
+            return None
+        if exported:  # the representation of the exporter's own resource, not a handle
+            return HandleRef(resource, number)
+        if method == "drop":
+            return self._end(record["instance"], resource, number)
+        return self._ref(record["instance"], resource, number)
+
+    def _ref(self, instance: int, resource: str, number: int) -> HandleRef:
+        entry = self._entries.get((instance, resource, number))
+        if entry is None or not entry.alive:
+            return HandleRef(resource, number)
+        return HandleRef(resource, number, entry.generation, entry.name)
+
+    def _begin(
+        self, instance: int, resource: str, number: int, name: str | None = None
+    ) -> HandleRef:
+        key = (instance, resource, number)
+        before = self._entries.pop(key, None)
+        if len(self._entries) >= MAX_HANDLES:
+            del self._entries[next(iter(self._entries))]
+        generation = 1 if before is None else before.generation + 1
+        self._entries[key] = _Entry(generation, name)
+        return HandleRef(resource, number, generation, name)
+
+    def _end(self, instance: int, resource: str, number: int) -> HandleRef:
+        ref = self._ref(instance, resource, number)
+        entry = self._entries.get((instance, resource, number))
+        if entry is not None:
+            entry.alive = False
+        return ref
+
+    def _rename(self, call: NamedCall, rule: Rule, result: Any) -> None:
+        ref = call.receiver
+        if ref is None or not (rule.renames or rule.part):
+            return
+        key = (call.instance, ref.resource, ref.handle)
+        entry = self._entries.get(key)
+        if entry is None or not entry.alive:
+            if ref.generation:  # it ended while the call ran
+                return
+            self._begin(*key)
+            entry = self._entries[key]
+        elif ref.generation and ref.generation != entry.generation:
+            return
+        if rule.renames:
+            value = result["ok"] if isinstance(result, dict) and "ok" in result else result
+            entry.name = _expand(rule.renames, call, result=value) or entry.name
+            return
+        part, _, source = rule.part.partition("=")
+        text = _text(result if source == "@" else call.args.get(source))
+        if text is None:
+            entry.parts.pop(part, None)
+        else:
+            entry.parts[part] = text
+        entry.name = _request_name(entry.parts)
+
+
+def _rule(record: Record) -> Rule | None:
+    func = record["func"]
+    rule = RULES.get(f"{record.get('interface', '')}#{func}")
+    if rule is None and record.get("edge") != "builtin":
+        resource, _, method = func.rpartition(".")
+        rule = METHOD_RULES.get(method) if resource else None
+    return rule
+
+
+def _each(
+    how: Callable[[int, str, int], HandleRef], instance: int, resource: str
+) -> Callable[[int, Any], HandleRef]:
+    return lambda number, near: how(instance, resource, number)
+
+
+@cache
+def _places(text: str) -> tuple[tuple[tuple[str, ...], str], ...]:
+    found = []
+    for place in filter(None, text.split(", ")):
+        path, _, resource = place.partition(":")
+        found.append(((() if path == "@" else tuple(path.split("."))), resource))
+    return tuple(found)
+
+
+def _replace(
+    value: Any, path: tuple[str, ...], make: Callable[[int, Any], HandleRef], near: Any = None
+) -> Any:
+    """``value`` with ``make(number, list around it)`` at ``path``; unchanged where it has none."""
+    if not path:
+        return make(value, near) if type(value) is int else value
+    step, rest = path[0], path[1:]
+    if step == "*":
+        if isinstance(value, dict) and "~list" in value:
+            return {**value, "~list": _replace(value["~list"], path, make)}
+        if not isinstance(value, list):
+            return value
+        return [_replace(item, rest, make, value) for item in value]
+    if isinstance(value, list) and step.isdigit() and int(step) < len(value):
+        copy = list(value)
+        copy[int(step)] = _replace(value[int(step)], rest, make, value)
+        return copy
+    if isinstance(value, dict) and step in value:
+        return {**value, step: _replace(value[step], rest, make)}
+    return value
+
+
+_HOLE = re.compile(r"\{([^{}]*)\}")
+
+
+def _expand(template: str, call: NamedCall, near: Any = None, result: Any = None) -> str | None:
+    """The name a template gives, None if it is empty or a part is not known."""
+    if not template:
+        return None
+    texts: list[str] = []
+    for position, piece in enumerate(_HOLE.split(template)):
+        if position % 2 == 0:
+            texts.append(piece)
+            continue
+        choices = (_hole(choice, call, near, result) for choice in piece.split("|"))
+        text = next((choice for choice in choices if choice is not None), None)
+        if text is None:
+            return None
+        texts.append(text)
+    if template == "{self}/{path}" and texts[1].endswith("/"):
+        del texts[2]
+    return "".join(texts)
+
+
+def _hole(name: str, call: NamedCall, near: Any, result: Any) -> str | None:
+    if name == "self":
+        return _text(call.receiver)
+    if name == "result":
+        return _text(result)
+    if name.startswith("near."):
+        at = int(name.removeprefix("near."))
+        return _text(near[at]) if isinstance(near, list) and at < len(near) else None
+    return _text(call.args.get(name))
+
+
+def _text(value: Any) -> str | None:
+    """How a value stands in a name; None for what cannot (absent, redacted, compound)."""
+    if isinstance(value, HandleRef):
+        return value.name or str(value)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    address = address_text(value)
+    if address is not None or not isinstance(value, dict):
+        return address
+    if "~str" in value:
+        return f"{value['~str']}…"
+    if len(value) == 1:  # a variant: its case, or the text of ``other(text)``
+        ((case, payload),) = value.items()
+        if not case.startswith("~"):
+            return payload if isinstance(payload, str) else case
+    return None
+
+
+def _request_name(parts: Mapping[str, str]) -> str | None:
+    """``GET https://host/path`` from what is known of it."""
+    if not parts:
+        return None
+    scheme, authority = parts.get("scheme", ""), parts.get("authority", "")
+    url = (f"{scheme.lower()}://" if scheme and authority else "") + authority
+    path = parts.get("path", "/" if url else "")
+    return f"{parts.get('method', 'get').upper()} {url}{path}".rstrip()

@@ -1,0 +1,228 @@
+"""A whole log in memory: calls in the order they were made, who called whom, counts."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from whamm_cm.trace.calls import ENTERING, LEAVING, LiveCall, Outcome, Site, Tracker, is_error
+from whamm_cm.trace.reader import Record
+
+_NOTHING: Mapping[str, Any] = {}
+
+#: How many earlier calls of a function are looked at for the one that spans an entry: as many as
+#: may run at the same time.
+_LOOK_BACK = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call. ``parent`` is an index into ``Session.calls``; ``depth`` the number of ancestors.
+
+    ``opened`` and ``closed`` are its records (None: lost, or never returned).  Times are
+    nanoseconds, None in a log without times; ``self_ns`` leaves out the calls made from it.
+    ``start_seq`` and ``end_seq`` count records, ``end_seq`` being the log's end for a call that
+    never returned.
+    """
+
+    site: Site
+    instance: int
+    call: int
+    outcome: Outcome
+    opened: Record | None
+    closed: Record | None
+    start_seq: int
+    end_seq: int
+    start_ns: int | None
+    dur_ns: int | None
+    self_ns: int | None = None
+    parent: int | None = None
+    depth: int = 0
+
+    @property
+    def args(self) -> Mapping[str, Any]:
+        args: Mapping[str, Any] = _NOTHING if self.opened is None else self.opened.get("args", {})
+        return args
+
+    @property
+    def self_handle(self) -> int | None:
+        return None if self.opened is None else self.opened.get("self")
+
+    @property
+    def has_result(self) -> bool:
+        return self.closed is not None and "result" in self.closed
+
+    @property
+    def result(self) -> Any:
+        return None if self.closed is None else self.closed.get("result")
+
+    @property
+    def failed(self) -> bool:
+        return self.outcome is Outcome.RETURNED and is_error(self.result)
+
+    @property
+    def end_ns(self) -> int | None:
+        return None if self.start_ns is None or self.dur_ns is None else self.start_ns + self.dur_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """``counts`` come from report records (sites that only count), ``dropped`` is by instance."""
+
+    calls: tuple[Call, ...]
+    counts: Mapping[Site, int]
+    dropped: Mapping[int, int]
+    records: int
+
+    @staticmethod
+    def build(records: Iterable[Record]) -> Session:
+        return _Builder().run(records)
+
+    @property
+    def instances(self) -> tuple[int, ...]:
+        return tuple(sorted({call.instance for call in self.calls}))
+
+    @property
+    def timed(self) -> bool:
+        """Whether every call says when it started."""
+        return all(call.start_ns is not None for call in self.calls)
+
+    def children(self) -> list[list[int]]:
+        """For each call the indices of the calls made from it, in order."""
+        found: list[list[int]] = [[] for _ in self.calls]
+        for index, call in enumerate(self.calls):
+            if call.parent is not None:
+                found[call.parent].append(index)
+        return found
+
+
+class _Builder:
+    def __init__(self) -> None:
+        self.tracker = Tracker()
+        self.live: list[LiveCall] = []
+        self.spans: list[tuple[int, int]] = []
+        self.counts: dict[Site, int] = {}
+        self.dropped: dict[int, int] = {}
+
+    def run(self, records: Iterable[Record]) -> Session:
+        at = 0
+        for at, record in enumerate(records, 1):
+            self.feed(record, at - 1)
+        calls = self.calls(at)
+        parents = [None if c.parent is None else c.parent.index for c in self.live]
+        frames = [c.frame_ns for c in self.live]
+        calls = _nested(calls, _linked(calls, parents), frames)
+        return Session(tuple(calls), self.counts, self.dropped, at)
+
+    def feed(self, record: Record, at: int) -> None:
+        if record["phase"] == "report":
+            site = Site.of(record)
+            self.counts[site] = self.counts.get(site, 0) + record["count"]
+        elif record["phase"] == "dropped":
+            instance = record["instance"]
+            self.dropped[instance] = self.dropped.get(instance, 0) + record["count"]
+        call = self.tracker.feed(record)
+        if call is None:
+            return
+        if call.index == len(self.live):
+            self.live.append(call)
+            self.spans.append((at, -1 if call.closed is None else at))
+        else:
+            self.spans[call.index] = (self.spans[call.index][0], at)
+
+    def calls(self, records: int) -> list[Call]:
+        return [
+            Call(
+                live.site,
+                live.instance,
+                live.call,
+                live.outcome,
+                live.opened,
+                live.closed,
+                start,
+                records if live.outcome is Outcome.UNFINISHED else end,
+                live.start_ns,
+                live.dur_ns,
+            )
+            for live, (start, end) in zip(self.live, self.spans, strict=True)
+        ]
+
+
+def _linked(calls: list[Call], parents: list[int | None]) -> list[int | None]:
+    """Find callers in other instances that the order of arrival did not show.
+
+    Blocks of different instances arrive in any order, so this goes by time: an entry belongs to
+    the innermost call of the same function from another instance that spans it.
+    """
+    callers: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for index, call in enumerate(calls):
+        if call.site.edge in LEAVING and call.start_ns is not None and call.dur_ns is not None:
+            key = (call.site.interface, call.site.func)
+            callers.setdefault(key, []).append((call.start_ns, index))
+    for entries in callers.values():
+        entries.sort()
+    taken = {parent for parent in parents if parent is not None}
+    linked = list(parents)
+    for index, call in enumerate(calls):
+        if linked[index] is not None or call.site.edge not in ENTERING or call.start_ns is None:
+            continue
+        candidates = callers.get((call.site.interface, call.site.func), [])
+        last = bisect_right(candidates, (call.start_ns, len(calls)))
+        for _, caller in reversed(candidates[max(0, last - _LOOK_BACK) : last]):
+            free = caller not in taken and linked[caller] != index
+            if free and _spans(calls[caller], call):
+                linked[index] = caller
+                taken.add(caller)
+                break
+    return linked
+
+
+def _spans(outer: Call, inner: Call) -> bool:
+    if outer.instance == inner.instance or inner.start_ns is None:
+        return False
+    start, end = outer.start_ns, outer.end_ns
+    inner_end = inner.end_ns if inner.end_ns is not None else inner.start_ns
+    return start is not None and end is not None and start <= inner.start_ns and inner_end <= end
+
+
+def _nested(calls: list[Call], parents: list[int | None], frames: list[int]) -> list[Call]:
+    """Depth and self time from the parents; a link that would close a circle is left out.
+
+    ``frames``: how long each call kept its caller from going on.
+    """
+    spent = [0] * len(calls)
+    depths: list[int | None] = [None] * len(calls)
+    for index in range(len(calls)):
+        _set_depth(index, parents, depths)
+    for frame, parent in zip(frames, parents, strict=True):
+        if parent is not None:
+            spent[parent] += frame
+    return [
+        replace(
+            call,
+            parent=parent,
+            depth=depth or 0,
+            self_ns=None if call.dur_ns is None else max(0, call.dur_ns - inside),
+        )
+        for call, parent, depth, inside in zip(calls, parents, depths, spent, strict=True)
+    ]
+
+
+def _set_depth(index: int, parents: list[int | None], depths: list[int | None]) -> None:
+    path: dict[int, None] = {}  # a set in order
+    last, at = index, parents[index]
+    path[index] = None
+    while at is not None and depths[at] is None:
+        if at in path:
+            parents[last] = None
+            break
+        path[at] = None
+        last, at = at, parents[at]
+    above = None if at is None else depths[at]
+    depth = -1 if above is None else above
+    for step in reversed(path):
+        if depths[step] is None:
+            depth += 1
+            depths[step] = depth

@@ -1,0 +1,150 @@
+"""The agent and the sinks as bare core modules, with their imports played by Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from wasmtime import Config, Engine, Func, FuncType, Instance, Module, Store, ValType
+
+from whamm_cm.agent import layout
+
+I32 = ValType.i32()
+STACK = 512 << 10
+
+
+@cache
+def _module(name: str, stack: int) -> Module:
+    return Module(_engine(stack), layout.load_wasm(name))
+
+
+@cache
+def _engine(stack: int) -> Engine:
+    config = Config()
+    config.max_wasm_stack = stack
+    return Engine(config)
+
+
+class Guest:
+    """One instance; exports are called as methods."""
+
+    def __init__(
+        self, name: str, imports: Sequence[tuple[FuncType, Any]] = (), stack: int = STACK
+    ) -> None:
+        self.store = Store(_engine(stack))
+        functions = [Func(self.store, kind, call) for kind, call in imports]
+        self.exports: Any = Instance(self.store, _module(name, stack), functions).exports(
+            self.store
+        )
+        self.memory = self.exports["memory"]
+
+    def __getattr__(self, name: str) -> Any:
+        function = self.exports[name]
+        return lambda *arguments: function(self.store, *arguments)
+
+    def read(self, at: int, size: int) -> bytes:
+        return bytes(self.memory.read(self.store, at, at + size))
+
+    def write(self, at: int, data: bytes) -> None:
+        self.memory.write(self.store, data, at)
+
+    def get(self, offset: int, size: int = 4) -> int:
+        """A field of the agent's state."""
+        return int.from_bytes(self.read(layout.STATE + offset, size), "little")
+
+    def set(self, offset: int, value: int, size: int = 4) -> None:
+        self.write(layout.STATE + offset, value.to_bytes(size, "little"))
+
+
+class Agent(Guest):
+    def __init__(self) -> None:
+        super().__init__("agent.wasm")
+
+    def append(self, record: bytes) -> bool:
+        """What a probe does: write at ``pos`` if there is room, else into the scratch area."""
+        fits = self.get(layout.POS) <= self.get(layout.LIMIT) or bool(self.room())
+        at = self.get(layout.POS) if fits else self.get(layout.SCRATCH_PTR)
+        self.write(at, record)
+        if fits:
+            self.set(layout.POS, at + len(record))
+        return fits
+
+    def take(self, mode: str, final: bool = False) -> bytes | None:
+        size = getattr(self, f"take_{mode}")(int(final))
+        return self.read(self.get(layout.OUT_PTR), size) if size else None
+
+
+class Sink(Guest):
+    """Common to both: the site table in place, and blocks passed as the canonical ABI does."""
+
+    def __init__(
+        self, name: str, table: bytes, imports: Sequence[tuple[FuncType, Any]], stack: int = STACK
+    ) -> None:
+        super().__init__(name, imports, stack)
+        heap_base = self.exports["__heap_base"].value(self.store)
+        at = layout.sink_table(heap_base)
+        missing = -(-(at + len(table)) // layout.PAGE) - self.memory.size(self.store)
+        if missing > 0:
+            self.memory.grow(self.store, missing)
+        self.write(at, table)
+
+    def send(self, block: bytes) -> int:
+        at = self.cabi_realloc(0, 0, 1, len(block))
+        self.write(at, block)
+        return int(self.emit(at, len(block)))
+
+
+class StderrSink(Sink):
+    """``fail_at`` is the write that fails, ``error`` what it fails with: the handle of a
+    wasi:io/error, or None for ``closed``."""
+
+    def __init__(
+        self,
+        table: bytes,
+        fail_at: int | None = None,
+        error: int | None = None,
+        stack: int = STACK,
+    ) -> None:
+        self.calls: list[tuple[str, int]] = []
+        self.writes: list[bytes] = []
+        self._fail_at, self._error = fail_at, error
+        imports = [
+            (FuncType([], [I32]), self._get),
+            (FuncType([I32] * 4, []), self._write),
+            (FuncType([I32], []), lambda handle: self.calls.append(("drop-error", handle))),
+            (FuncType([I32], []), lambda handle: self.calls.append(("drop", handle))),
+        ]
+        super().__init__("sink-stderr.wasm", table, imports, stack)
+
+    def _get(self) -> int:
+        self.calls.append(("get", 0))
+        return 7
+
+    def _write(self, handle: int, at: int, size: int, result: int) -> None:
+        assert handle == 7
+        failing = len(self.writes) == self._fail_at
+        self.writes.append(self.read(at, size))
+        words = [0, 0, 0]
+        if failing:
+            words = [1, 1, 0] if self._error is None else [1, 0, self._error]
+        data = bytes([words[0], 9, 9, 9, words[1], 9, 9, 9]) + words[2].to_bytes(4, "little")
+        self.write(result, data if failing else data[:1])
+
+    def lines(self) -> list[str]:
+        text = b"".join(self.writes).decode()
+        assert text.endswith("\n") or not text
+        lines = text.split("\n")[:-1]
+        assert all(line.startswith("WCM1 ") for line in lines)
+        self.writes.clear()
+        return [line.removeprefix("WCM1 ") for line in lines]
+
+
+class LoggingSink(Sink):
+    def __init__(self, table: bytes) -> None:
+        self.messages: list[tuple[int, str, str]] = []
+        super().__init__("sink-logging.wasm", table, [(FuncType([I32] * 5, []), self._log)])
+
+    def _log(self, level: int, at: int, size: int, message_at: int, message_size: int) -> None:
+        context, message = self.read(at, size), self.read(message_at, message_size)
+        self.messages.append((level, context.decode(), message.decode()))

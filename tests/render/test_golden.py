@@ -1,0 +1,44 @@
+"""Every log in data/ rendered in every way; expected texts stand beside the logs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.golden import check_golden
+from whamm_cm.render.options import RenderOptions
+from whamm_cm.render.registry import RENDERERS
+from whamm_cm.trace.reader import open_log
+
+DATA = Path(__file__).parent / "data"
+PLAIN = RenderOptions()
+FULL = RenderOptions(stamps="start", durations=True, names=True, base_ns=0)
+
+#: ending of the expected file → (format, options)
+WAYS = {
+    "strace": ("strace", PLAIN),
+    "full.strace": ("strace", FULL),
+    "delta.strace": ("strace", replace(FULL, stamps="delta", durations=False, max_string=4)),
+    "summary": ("summary", PLAIN),
+    "calls.summary": ("summary", replace(PLAIN, sort="calls")),
+    "chrome.json": ("chrome", PLAIN),
+    "speedscope.json": ("speedscope", PLAIN),
+    "folded": ("folded", PLAIN),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("log", sorted(DATA.glob("*.jsonl")), ids=lambda path: path.stem)
+def test_golden(log, way):
+    name, options = WAYS[way]
+    with open_log(log) as reader:
+        text = "".join(RENDERERS[name].render(reader, options))
+    check_golden(log.with_suffix(f".{way}"), text)
+
+
+@pytest.mark.parametrize("log", sorted(DATA.glob("*.jsonl")), ids=lambda path: path.stem)
+def test_jsonl_gives_the_log_back(log):
+    with open_log(log) as reader:
+        assert "".join(RENDERERS["jsonl"].render(reader, PLAIN)) == log.read_text("utf-8")

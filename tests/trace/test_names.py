@@ -1,0 +1,290 @@
+"""Handles get types and names from what the calls show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.trace.records import Log
+from whamm_cm.trace import names
+from whamm_cm.trace.address import address_text
+from whamm_cm.trace.handle_rules import RULES
+from whamm_cm.trace.names import HandleRef, NamedCall, Namer
+
+FS = "wasi:filesystem/types#descriptor."
+HTTP = "wasi:http/types#"
+V4 = {"ipv4": {"port": 443, "address": [10, 0, 0, 1]}}
+V6 = {
+    "ipv6": {"port": 80, "flow-info": 0, "address": [0x2001, 0xDB8, 0, 0, 0, 0, 0, 1], "scope-id": 0}
+}
+
+
+class Seen:
+    """Runs a log through a Namer and keeps what it said."""
+
+    def __init__(self, log: Log) -> None:
+        namer = Namer()
+        open_calls: dict[tuple[int, int], NamedCall] = {}
+        self.calls: list[NamedCall] = []
+        self.results: list[Any] = []
+        for record in log:
+            key = (record["instance"], record["call"])
+            if record["phase"] == "call":
+                open_calls[key] = namer.open(record)
+                self.calls.append(open_calls[key])
+            else:
+                self.results.append(namer.close(open_calls[key], record))
+
+    def last(self) -> str:
+        """The receiver of the last call with its name."""
+        return shown(self.calls[-1].receiver)
+
+
+def shown(ref: HandleRef | None) -> str:
+    assert ref is not None
+    return str(ref) + (f"<{ref.name}>" if ref.name else "")
+
+
+def files() -> Log:
+    log = Log()
+    log.call("wasi:filesystem/preopens#get-directories", [[3, "/data"], [4, "/"]])
+    log.call(FS + "open-at", {"ok": 5}, 3, path_flags=[], path="a.txt", open_flags=[], flags=[])
+    return log
+
+
+def test_files_have_their_path():
+    log = files()
+    log.call(FS + "read-via-stream", {"ok": 6}, 5, offset=0)
+    log.call("wasi:io/streams#input-stream.subscribe", 7, 6)
+    log.call("wasi:io/poll#pollable.block", ..., 7)
+    seen = Seen(log)
+    assert [shown(call.receiver) for call in seen.calls[1:]] == [
+        "descriptor#3</data>",
+        "descriptor#5</data/a.txt>",
+        "input-stream#6</data/a.txt>",
+        "pollable#7<poll(/data/a.txt)>",
+    ]
+    assert [shown(item[0]) for item in seen.results[0]] == [
+        "descriptor#3</data>",
+        "descriptor#4</>",
+    ]
+
+
+def test_below_the_root_there_is_one_slash():
+    log = files()
+    log.call(FS + "open-at", {"ok": 6}, 4, path="etc/hosts")
+    log.call(FS + "sync", {"ok": None}, 6)
+    assert Seen(log).last() == "descriptor#6</etc/hosts>"
+
+
+def test_a_failed_open_names_nothing():
+    log = files()
+    log.call(FS + "open-at", {"error": "no-entry"}, 3, path="b")
+    log.call(FS + "sync", {"ok": None}, 9)
+    assert Seen(log).last() == "descriptor#9"
+
+
+def test_a_generation_ends_at_drop():
+    log = files()
+    log.call(FS + "drop", ..., 5)
+    log.call(FS + "sync", {"ok": None}, 5)  # a number without a known origin
+    log.call(FS + "open-at", {"ok": 5}, 3, path="b.txt")
+    log.call(FS + "drop", ..., None, handle=5)  # drop as an argument
+    seen = Seen(log)
+    refs = [call.receiver for call in seen.calls[2:]]
+    assert [(shown(ref), ref and ref.generation) for ref in refs] == [
+        ("descriptor#5</data/a.txt>", 1),
+        ("descriptor#5", 0),
+        ("descriptor#3</data>", 1),
+        ("descriptor#5</data/b.txt>", 2),
+    ]
+    assert seen.calls[-1].args == {}
+
+
+def test_instances_have_their_own_handles():
+    log = files()
+    log.instance = 2
+    log.call(FS + "sync", {"ok": None}, 5)
+    assert Seen(log).last() == "descriptor#5"
+
+
+@pytest.mark.parametrize(("address", "text"), [(V4, "10.0.0.1:443"), (V6, "[2001:db8::1]:80")])
+def test_tcp(address, text):
+    log = Log()
+    tcp = "wasi:sockets/tcp#tcp-socket."
+    log.call("wasi:sockets/instance-network#instance-network", 1)
+    log.call("wasi:sockets/tcp-create-socket#create-tcp-socket", {"ok": 2}, address_family="ipv4")
+    log.call(tcp + "start-connect", {"ok": None}, 2, network=1, remote_address=address)
+    log.call(tcp + "finish-connect", {"ok": [3, 4]}, 2)
+    log.call("wasi:io/streams#output-stream.flush", {"ok": None}, 4)
+    seen = Seen(log)
+    assert shown(seen.calls[2].args["network"]) == "network#1"
+    assert seen.last() == f"output-stream#4<{text}>"
+
+
+def test_accepted_sockets():
+    log = Log()
+    tcp = "wasi:sockets/tcp#tcp-socket."
+    log.call("wasi:sockets/tcp-create-socket#create-tcp-socket", {"ok": 2}, address_family="ipv4")
+    log.call(tcp + "start-bind", {"ok": None}, 2, network=1, local_address=V4)
+    log.call(tcp + "accept", {"ok": [3, 4, 5]}, 2)
+    log.call("wasi:io/streams#input-stream.read", {"error": {"closed": None}}, 4, len=1)
+    assert Seen(log).last() == "input-stream#4<from 10.0.0.1:443>"
+    log.call(tcp + "remote-address", {"ok": V6}, 3)
+    log.call(tcp + "shutdown", {"ok": None}, 3, shutdown_type="both")
+    assert Seen(log).last() == "tcp-socket#3<[2001:db8::1]:80>"
+
+
+def test_sockets_of_wasi_0_3():
+    log = Log()
+    tcp = "wasi:sockets/types#tcp-socket."
+    log.call(tcp + "create", {"ok": 2}, address_family="ipv4")
+    log.call(tcp + "connect", {"ok": None}, 2, remote_address=V4)
+    log.call(tcp + "receive", [3, 4], 2)
+    seen = Seen(log)
+    assert [shown(ref) for ref in seen.results[-1]] == [
+        "stream#3<10.0.0.1:443>",
+        "future#4<10.0.0.1:443>",
+    ]
+
+
+def outgoing() -> Log:
+    log = Log()
+    log.call(HTTP + "fields.new", 1)
+    log.call(HTTP + "outgoing-request.new", 2, headers=1)
+    log.call(HTTP + "outgoing-request.set-method", {"ok": None}, 2, method={"post": None})
+    log.call(HTTP + "outgoing-request.set-scheme", {"ok": None}, 2, scheme={"HTTPS": None})
+    log.call(HTTP + "outgoing-request.set-authority", {"ok": None}, 2, authority="api.test")
+    log.call(HTTP + "outgoing-request.set-path-with-query", {"ok": None}, 2, path_with_query="/v1?q")
+    return log
+
+
+def test_outgoing_requests():
+    log = outgoing()
+    log.call("wasi:http/outgoing-handler#handle", {"ok": 3}, request=2, options=None)
+    log.call(HTTP + "future-incoming-response.get", {"ok": {"ok": 2}}, 3)
+    log.call(HTTP + "incoming-response.status", 200, 2)
+    seen = Seen(log)
+    assert shown(seen.calls[1].args["headers"]) == "fields#1"
+    assert shown(seen.calls[6].args["request"]) == "outgoing-request#2<POST https://api.test/v1?q>"
+    assert seen.calls[6].args["options"] is None
+    assert seen.last() == "incoming-response#2<POST https://api.test/v1?q>"
+
+
+def test_a_request_that_was_handed_over_is_gone():
+    log = outgoing()
+    log.call("wasi:http/outgoing-handler#handle", {"ok": 3}, request=2, options=None)
+    log.call(HTTP + "outgoing-request.method", {"get": None}, 2)
+    assert Seen(log).last() == "outgoing-request#2"
+
+
+def test_setting_the_path_back_to_none():
+    log = outgoing()
+    log.call(HTTP + "outgoing-request.set-path-with-query", {"ok": None}, 2, path_with_query=None)
+    log.call(HTTP + "outgoing-request.set-method", {"error": None}, 2, method={"other": "x"})
+    log.call(HTTP + "outgoing-request.body", {"ok": 9}, 2)
+    assert Seen(log).last() == "outgoing-request#2<POST https://api.test/>"
+
+
+def test_incoming_requests_begin_at_the_export():
+    log = Log()
+    handle = log.enter(
+        "wasi:http/incoming-handler#handle", edge="export", args={"request": 7, "response-out": 8}
+    )
+    log.call(HTTP + "incoming-request.method", {"get": None}, 7)
+    log.call(HTTP + "incoming-request.path-with-query", "/cart", 7)
+    log.call(HTTP + "incoming-request.headers", 9, 7)
+    log.leave("wasi:http/incoming-handler#handle", handle)
+    seen = Seen(log)
+    assert shown(seen.calls[0].args["request"]) == "incoming-request#7"
+    assert seen.calls[0].args["request"].generation == 1
+    assert seen.last() == "incoming-request#7<GET /cart>"
+
+
+def test_stores():
+    log = Log()
+    log.call("wasi:keyvalue/store#open", {"ok": 1}, identifier="sessions")
+    log.call("wasi:keyvalue/atomics#increment", {"ok": 5}, bucket=1, key="n", delta=1)
+    log.call("wasi:blobstore/blobstore#get-container", {"ok": 2}, name="photos")
+    log.call("wasi:blobstore/container#container.get-data", {"ok": 3}, 2, name="a", start=0, end=9)
+    seen = Seen(log)
+    assert shown(seen.calls[1].args["bucket"]) == 'bucket#1<"sessions">'
+    assert shown(seen.results[-1]["ok"]) == 'incoming-value#3<"photos"/a>'
+
+
+def test_lists_of_borrowed_handles_also_when_cut():
+    log = Log()
+    log.call("wasi:clocks/monotonic-clock#subscribe-duration", 4, when=1)
+    log.call("wasi:io/poll#poll", [0], **{"in": [4, 5]})
+    log.call("wasi:io/poll#poll", [0], **{"in": {"~cut": 99, "~list": [4]}})
+    seen = Seen(log)
+    assert [shown(ref) for ref in seen.calls[1].args["in"]] == ["pollable#4<timer>", "pollable#5"]
+    assert shown(seen.calls[2].args["in"]["~list"][0]) == "pollable#4<timer>"
+
+
+def test_any_constructor_and_no_builtin():
+    log = Log()
+    log.call("my:own/things#thing.new", 4)
+    log.add("call", "waitable-set.new", 2, edge="builtin")
+    log.add("return", "waitable-set.new", 2, edge="builtin", result=5)
+    seen = Seen(log)
+    assert str(seen.results[0]) == "thing#4" and seen.results[1] == 5
+
+
+def test_cut_and_redacted_names():
+    log = Log()
+    log.call("wasi:keyvalue/store#open", {"ok": 1}, identifier={"~cut": 900, "~str": "ab"})
+    log.call("wasi:keyvalue/store#bucket.drop", ..., 1)
+    assert Seen(log).last() == 'bucket#1<"ab…">'
+    log.call("wasi:keyvalue/store#open", {"ok": 1}, identifier={"~redacted": 2})
+    log.call("wasi:keyvalue/store#bucket.drop", ..., 1)
+    assert Seen(log).last() == "bucket#1"
+
+
+def test_memory_is_bounded(monkeypatch):
+    monkeypatch.setattr(names, "MAX_HANDLES", 4)
+    log = Log()
+    for number in range(9):
+        log.call("my:own/things#thing.new", number)
+    namer = Namer()
+    for record in log:
+        if record["phase"] == "call":
+            call = namer.open(record)
+        else:
+            namer.close(call, record)
+    assert len(namer._entries) == 4
+
+
+@pytest.mark.parametrize("item", RULES)
+def test_rows_survive_values_of_any_shape(item):
+    shapes: list[Any] = [None, True, -1, 2, "x", [], [[]], [1, [2]], {"ok": None}, {"ok": [1]}]
+    shapes += [{"error": {"last-operation-failed": 3}}, {"~cut": 3}, {"~redacted": 1}, {}]
+    for value in shapes:
+        log = Log()
+        words = ("request", "in", "path", "headers", "this", "data", "remote-address", "method")
+        number = log.enter(item, self=1, args=dict.fromkeys(words, value))
+        log.leave(item, number, result=value)
+        Seen(log)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "ipv4",
+        {"ipv4": None},
+        {"ipv4": [1, 2, 3]},
+        {"ipv4": [1, 2, 3, 256]},
+        {"ipv4": {"port": "80", "address": [1, 2, 3, 4]}},
+        {"ipv6": [1, 2, 3, 4]},
+        {"ipv4": [1, 2, 3, 4], "ipv6": None},
+    ],
+)
+def test_what_is_no_address(value):
+    assert address_text(value) is None
+
+
+def test_addresses_without_port():
+    assert address_text({"ipv4": [127, 0, 0, 1]}) == "127.0.0.1"
+    assert address_text({"ipv6": [0] * 7 + [1]}) == "::1"

@@ -1,0 +1,150 @@
+"""Logs of every kind → the same records."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+
+import pytest
+
+from tests.trace.records import Log
+from whamm_cm.errors import InputError
+from whamm_cm.trace.reader import RecordReader, fault_of, in_time_order, open_log
+
+LOG = Log()
+LOG.call("wasi:cli/stdout#get-stdout", 3)
+LOG.call("a:b/c#say", None, text='quote " and WCM1 {"v":1} in a string, ünïcode')
+LOG.add("dropped", "", 0, count=4)
+LINES = [json.dumps(record, ensure_ascii=False) for record in LOG]
+
+
+def read(text: str | bytes) -> tuple[list, RecordReader]:
+    stream = io.StringIO(text) if isinstance(text, str) else io.BytesIO(text)
+    reader = RecordReader(stream, "log")
+    return list(reader), reader
+
+
+WRAPPERS = {
+    "plain": lambda line: line,
+    "sentinel": lambda line: f"WCM1 {line}",
+    "pod prefix": lambda line: f"[pod/host-0/host] 2026-11-20T10:00:00.123Z stderr F WCM1 {line}",
+    "text before on the same line": lambda line: f"guest wrote {{this}} WCM1 {line}",
+    "text behind on the same line": lambda line: f"WCM1 {line} next message",
+    "docker json-file": lambda line: json.dumps({"log": f"WCM1 {line}\n", "stream": "stderr"}),
+    "crlf": lambda line: f"WCM1 {line}\r",
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=list(WRAPPERS))
+@pytest.mark.parametrize("noise", [False, True], ids=["bare", "noisy"])
+def test_every_wrapping_gives_the_records(wrap, noise):
+    lines = [wrap(line) for line in LINES]
+    if noise and wrap is not WRAPPERS["plain"]:
+        between = ["INFO starting", "", "{not json", '{"level":"info","msg":"hi"}', "WCM1 word"]
+        lines = [text for line in lines for text in (*between, line)]
+    text = "\n".join(lines) + "\n"
+    for data in (text, text.encode(), gzip.compress(text.encode())):
+        records, reader = read(data)
+        assert records == LOG.records
+        assert reader.malformed == 0 and reader.warning() is None
+        assert reader.records == len(LOG.records)
+
+
+def test_two_records_on_one_line():
+    records, _ = read(f"WCM1 {LINES[0]}WCM1 {LINES[1]}\n")
+    assert records == LOG.records[:2]
+
+
+def test_unknown_keys_are_kept():
+    records, _ = read('{"v":1,"phase":"dropped","instance":1,"count":1,"new":[1,2]}\n')
+    assert records[0]["new"] == [1, 2]
+
+
+def test_a_record_cut_by_the_host_is_counted():
+    records, reader = read(f"WCM1 {LINES[0]}\nx WCM1 {LINES[1][:40]}\nWCM1 {LINES[2]}\n")
+    assert records == [LOG.records[0], LOG.records[2]]
+    assert reader.malformed == 1
+    assert reader.warning() == "log: 1 record cut or damaged, first on line 2"
+
+
+def test_the_last_line_of_a_killed_run_is_counted():
+    records, reader = read(f"{LINES[0]}\n{LINES[1][:40]}")
+    assert records == LOG.records[:1]
+    assert reader.malformed == 1
+
+
+BAD_LINES = {
+    "cut": LINES[1][:40],
+    "text": "hello",
+    "array": "[1]",
+    "no phase": '{"v":1}',
+    "odd phase": '{"v":1,"phase":"again","instance":1}',
+    "no func": '{"v":1,"phase":"call","instance":1,"call":1}',
+    "no instance": '{"v":1,"phase":"dropped","count":1}',
+    "text for a number": '{"v":1,"phase":"dropped","instance":1,"count":"1"}',
+    "true for a number": '{"v":1,"phase":"dropped","instance":1,"count":true}',
+    "huge number": '{"v":1,"phase":"dropped","instance":1,"count":18446744073709551616}',
+    "number for a text": '{"v":1,"phase":"call","instance":1,"call":1,"func":7}',
+    "args is a list": '{"v":1,"phase":"call","instance":1,"call":1,"func":"f","args":[]}',
+    "not a number": '{"v":1,"phase":"return","instance":1,"call":1,"func":"f","result":NaN}',
+    "nested deeply": '{"v":1,"result":' + "[" * 100000 + "]" * 100000 + "}",
+}
+
+
+@pytest.mark.parametrize("line", BAD_LINES.values(), ids=list(BAD_LINES))
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_bad_line_of_a_plain_log_is_an_error_with_its_number(line, at):
+    lines = list(LINES)
+    lines.insert(at - 1, line)
+    with pytest.raises(InputError, match=rf"^log:{at}: "):
+        read("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("line", BAD_LINES.values(), ids=list(BAD_LINES))
+def test_the_same_line_does_not_stop_a_host_log(line):
+    records, _ = read(f"{line}\nWCM1 {LINES[0]}\nWCM1 {line}\n{line}\nWCM1 {LINES[1]}\n")
+    assert records == LOG.records[:2]
+
+
+def test_a_file_without_records_says_so():
+    with pytest.raises(InputError, match="none of 2 lines is a record"):
+        read("hello\nworld\n")
+    assert read("")[0] == []
+
+
+def test_a_newer_format_is_refused():
+    for line in ('{"v":2,"phase":"call"}', 'x WCM1 {"v":2,"phase":"call"}'):
+        with pytest.raises(InputError, match="record format 2 is not known"):
+            read(line + "\n")
+
+
+def test_damaged_gzip():
+    with pytest.raises(InputError, match="damaged gzip"):
+        read(gzip.compress("\n".join(LINES).encode())[:-12])
+
+
+def test_bytes_that_are_no_utf8_do_no_harm():
+    records, _ = read(b"\xff\xfe noise\nWCM1 " + LINES[0].encode() + b"\n")
+    assert records == LOG.records[:1]
+
+
+def test_open_log(tmp_path):
+    path = tmp_path / "run.jsonl"
+    path.write_text("\n".join(LINES))
+    with open_log(path) as reader:
+        assert list(reader) == LOG.records
+    with pytest.raises(InputError, match=r"gone\.jsonl: cannot be read"), open_log(
+        tmp_path / "gone.jsonl"
+    ) as reader:
+        list(reader)
+
+
+def test_every_test_record_is_valid():
+    assert [fault_of(record) for record in LOG] == [""] * len(LOG.records)
+
+
+def test_time_order_keeps_the_order_of_an_instance():
+    late = [{"instance": 1, "t_ns": t, "n": n} for n, t in enumerate((10, 40))]
+    early = [{"instance": 2, "t_ns": 20}, {"instance": 2}, {"instance": 2, "t_ns": 30}]
+    assert in_time_order([*early, *late]) == [late[0], *early, late[1]]
