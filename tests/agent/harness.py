@@ -6,7 +6,18 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from wasmtime import Config, Engine, Func, FuncType, Instance, Module, Store, ValType
+from wasmtime import (
+    Config,
+    Engine,
+    Func,
+    FuncType,
+    Instance,
+    Memory,
+    MemoryType,
+    Module,
+    Store,
+    ValType,
+)
 
 from whamm_cm.agent import layout
 
@@ -33,11 +44,19 @@ class Guest:
         self, name: str, imports: Sequence[tuple[FuncType, Any]] = (), stack: int = STACK
     ) -> None:
         self.store = Store(_engine(stack))
-        functions = [Func(self.store, kind, call) for kind, call in imports]
-        self.exports: Any = Instance(self.store, _module(name, stack), functions).exports(
-            self.store
-        )
-        self.memory = self.exports["memory"]
+        functions = iter([Func(self.store, kind, call) for kind, call in imports])
+        module = _module(name, stack)
+        self.memory: Any = None
+        given: list[Any] = []
+        for needed in module.imports:
+            if isinstance(needed.type, MemoryType):
+                self.memory = Memory(self.store, needed.type)
+                given.append(self.memory)
+            else:
+                given.append(next(functions))
+        self.exports: Any = Instance(self.store, module, given).exports(self.store)
+        if self.memory is None:
+            self.memory = self.exports["memory"]
 
     def __getattr__(self, name: str) -> Any:
         function = self.exports[name]

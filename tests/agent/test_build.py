@@ -35,4 +35,6 @@ def test_no_table_and_no_custom_sections(artifact: build.Artifact) -> None:
         size, body = build._leb(module, at + 1)
         ids.append(module[at])
         at = body + size
-    assert ids == sorted(ids) and not {0, 4, 8, 9} & set(ids)
+    # A sink's memory is imported, so the linker clears its variables in a start function.
+    allowed = {8} if artifact.output.startswith("sink") else set()
+    assert ids == sorted(ids) and {0, 4, 8, 9} & set(ids) == allowed

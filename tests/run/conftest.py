@@ -24,10 +24,11 @@ def python(tmp_path: Path) -> Callable[..., subprocess.Popen[bytes]]:
         path = tmp_path / "script.py"
         path.write_text(script)
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": "1"}
-        pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
-        return subprocess.Popen(
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        child: subprocess.Popen[bytes] = subprocess.Popen(
             [sys.executable, str(path), *args],
             **{"env": environment, **pipes, **options},  # type: ignore[call-overload]
         )
+        return child
 
     return start

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import threading
 from pathlib import Path
 
@@ -88,6 +90,13 @@ def test_what_wasi_cannot_carry_is_refused(command: bytes) -> None:
         _run(command, dirs=[Dir("/no/such/place", "/")])
 
 
+def test_sockets_need_permission() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        call = f"connect({server.getsockname()[1]})"
+        assert _run(assemble("run_network"), invoke=call).result == "101"
+        assert _run(assemble("run_network"), invoke=call, inherit_network=True).result == "0"
+
+
 def test_not_a_component() -> None:
     with pytest.raises(RunError, match="the embedded engine refuses the component: .*"):
         _run(bytes(wat2wasm("(module)")))
@@ -98,6 +107,21 @@ def test_not_a_component() -> None:
 def test_not_a_command() -> None:
     with pytest.raises(RunError, match=r"no WASI 0.2 command .*--invoke 'func\(args\)'"):
         _run(assemble("run_exports"))
+    handler = wat2wasm(
+        """(component (core module $m (func (export "f"))) (core instance $i (instantiate $m))
+        (func $f (canon lift (core func $i "f"))) (instance $h (export "handle" (func $f)))
+        (export "wasi:http/incoming-handler@0.2.0" (instance $h)))"""
+    )
+    with pytest.raises(RunError, match="it is an HTTP handler: whamm-cm trace -- wasmtime serve"):
+        _run(bytes(handler))
+    later = wat2wasm(
+        """(component (core module $m (func (export "f") (result i32) i32.const 0))
+        (core instance $i (instantiate $m))
+        (func $f (result (result)) (canon lift (core func $i "f")))
+        (instance $run (export "run" (func $f))) (export "wasi:cli/run@0.3.0" (instance $run)))"""
+    )
+    with pytest.raises(RunError, match="it is a WASI 0.3 command: whamm-cm trace -- wasmtime run"):
+        _run(bytes(later))
 
 
 EXPORTS = [
@@ -171,8 +195,6 @@ def test_a_sink_that_answers_nonsense_is_an_error() -> None:
 
 
 def test_signal_handlers_are_put_back_and_threads_end(command: bytes) -> None:
-    import signal
-
     before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     _run(command)
     after = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]

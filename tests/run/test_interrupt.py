@@ -95,3 +95,16 @@ def test_an_ignored_signal_stays_ignored(python: Start) -> None:
     out, _ = child.communicate(b"still here", timeout=20)
     assert child.returncode == 0
     assert out.startswith(b"still here")
+
+
+def test_a_handler_of_the_callers_that_raises(python: Start) -> None:
+    """Only default handlers are replaced; KeyboardInterrupt out of another one works as well."""
+    handler = "def stop(number, frame): raise KeyboardInterrupt\n"
+    script = f"import signal\n{handler}signal.signal(signal.SIGINT, stop)\n{SCRIPT}"
+    child = python(script, str(ROOT / "fixtures" / "wat" / "run_command.wat"), "b")
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"start\n"
+    time.sleep(0.3)
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=20)
+    assert (child.returncode, out, err) == (130, b"130 True False True\nflushed\n", b"")

@@ -52,6 +52,18 @@ def test_a_function_wasi_does_not_have() -> None:
     assert run_component(wasm, invoke="f", cache=False, stub_imports=True).status == 0
 
 
+def test_a_long_list_is_cut() -> None:
+    imports = "".join(f'(import "f{i}" (func))' for i in range(20))
+    with pytest.raises(RunError, match="imports f0, f1, .*, f11 and 8 more, which the embedded"):
+        run_component(
+            _wat(f"""(component {imports}
+              (core module $m (func (export "f"))) (core instance $i (instantiate $m))
+              (func (export "f") (canon lift (core func $i "f"))))"""),
+            invoke="f",
+            cache=False,
+        )
+
+
 def test_what_no_stub_can_replace() -> None:
     wasm = _wat("""(component
       (import "acme:a/b" (instance (export "f" (func async (param "x" u32)))))

@@ -272,7 +272,7 @@ def _writable(t: ValType) -> bool:
 
 
 @given(st.data())
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_what_is_written_reads_back(data: st.DataObject) -> None:
     t = data.draw(wit_types().filter(_writable))
     value = data.draw(values_of(t))

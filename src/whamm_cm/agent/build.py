@@ -42,7 +42,9 @@ class Artifact:
 
 
 # The sink keeps small buffers for numbers, none of them per level of a value.
-_SINK_LINK = ("-zstack-size=8192", "--export=__heap_base")
+# Its memory comes from a module with the site table in it (weave/sinks.py), for the functions the
+# sink imports must be lowered onto that memory before the sink itself exists.
+_SINK_LINK = ("-zstack-size=8192", "--export=__heap_base", "--import-memory")
 ARTIFACTS = (
     Artifact(
         "agent.wasm",

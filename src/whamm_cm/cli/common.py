@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,6 +62,8 @@ def replacing(path: str) -> Iterator[Path]:
 
     Devices and pipes (``/dev/null``, ``/dev/stdout``) are written in place.
     """
+    import tempfile  # slow to import, and most commands write nothing
+
     target = Path(path)
     try:
         if target.exists() and not target.is_file():

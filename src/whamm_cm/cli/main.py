@@ -9,7 +9,6 @@ import argparse
 import importlib
 import os
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -86,6 +85,8 @@ def _run(argv: Sequence[str]) -> int:
 
 def _fail(error: BaseException, code: int, verbose: bool, text: str = "") -> int:
     if verbose:
+        import traceback
+
         traceback.print_exception(error)
     print(f"whamm-cm: {text or error}", file=sys.stderr)
     return code

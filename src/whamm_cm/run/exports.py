@@ -74,11 +74,14 @@ def _known(names: list[str]) -> str:
     return f"there is {', '.join(names[:20])}{more}"
 
 
+_REMEDIES = (
+    ("wasi:http/", "it is an HTTP handler: whamm-cm trace -- wasmtime serve APP.wasm"),
+    ("wasi:cli/run@0.3.", "it is a WASI 0.3 command: whamm-cm trace -- wasmtime run APP.wasm"),
+    ("", "name an export with --invoke 'func(args)'"),
+)
+
+
 def _no_command(names: Iterable[str]) -> str:
-    http = any("wasi:http/incoming-handler" in n for n in names)
-    remedy = (
-        "it is an HTTP handler: whamm-cm trace -- wasmtime serve APP.wasm"
-        if http
-        else "name an export with --invoke 'func(args)'"
-    )
+    known = [*names, ""]
+    remedy = next(r for start, r in _REMEDIES if any(n.startswith(start) for n in known))
     return f"the component is no WASI 0.2 command (it does not export {COMMAND}x); {remedy}"

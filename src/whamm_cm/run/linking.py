@@ -22,8 +22,9 @@ from whamm_cm.errors import RunError
 
 SINK = "whamm:cm/sink"
 
-_MISSING = re.compile(r"^component imports (\S+(?: \S+)??) `([^`]*)`")
+_MISSING = re.compile(r"^component imports [^`]* `([^`]*)`")
 _EXPORT = re.compile(r"instance export `([^`]*)`")
+_MAX_LISTED = 12
 _FIRST_STUB_RESOURCE = 0x5743_0000  # a number of its own for each resource type we make up
 
 
@@ -32,7 +33,6 @@ class Missing:
     """An import the host cannot satisfy; ``item`` is the first function of it that is missing."""
 
     name: str
-    kind: str
     item: str | None
     cause: str
 
@@ -66,7 +66,7 @@ def missing_import(error: WasmtimeError) -> Missing | None:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     cause = re.sub(r"^\d+: ", "", lines[-1])
     item = _EXPORT.search(text)
-    return Missing(match.group(2), match.group(1), item.group(1) if item else None, cause)
+    return Missing(match.group(1), item.group(1) if item else None, cause)
 
 
 def link(
@@ -140,16 +140,21 @@ def _can_stub(item: Missing) -> bool:
 def _complaint(missing: list[Missing]) -> str:
     hopeless = [m for m in missing if not _can_stub(m)]
     if hopeless:
-        names = ", ".join(f"{m} [{m.cause}]" for m in hopeless)
+        names = _listed([f"{m} [{m.cause}]" for m in hopeless])
         return (
             f"the embedded host cannot provide {names}; run the component on a host that does: "
             "whamm-cm trace -- CMD … APP.wasm …"
         )
-    names = ", ".join(map(str, missing))
+    names = _listed([str(m) for m in missing])
     return (
         f"the component imports {names}, which the embedded host does not have; "
         "--stub-imports runs it with stubs that trap when called"
     )
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _MAX_LISTED
+    return ", ".join(names[:_MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 class _Stubs:

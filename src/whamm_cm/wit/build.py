@@ -14,7 +14,7 @@ from whamm_cm.wit.types import Named, ValType, children
 MAX_TYPE_DEPTH = 100
 
 #: Levels including names (a type used through a chain of interfaces is named once in each).
-MAX_NAMED_DEPTH = 200
+MAX_NAMED_DEPTH = 150
 
 #: Levels of instances in instances, and of uses of instance types in instance types.
 MAX_INSTANCE_DEPTH = 100
@@ -46,9 +46,10 @@ class Builder:
         """``t``, whose children must have come from here too, after a look at its depth."""
         if id(t) in self._depths:
             return t
-        self.spend()
         plain = named = 0
-        for child in children(t):
+        inside = children(t)
+        self.spend(1 + len(inside))
+        for child in inside:
             known = self._depths.get(id(child))
             if known is not None:
                 plain, named = max(plain, known[0]), max(named, known[1])

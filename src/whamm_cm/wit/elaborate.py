@@ -88,6 +88,7 @@ class Elaborator:
         """The type ``node`` defines, None when it defines none."""
         match node:
             case n.FuncDef():
+                self.builder.spend(len(node.params))
                 params = tuple((label, self.val(scope, ref)) for label, ref in node.params)
                 return t.FuncT(params, self.opt(scope, node.result), node.is_async)
             case n.ResourceDef():

@@ -226,11 +226,13 @@ def interfaces(externs: tuple[Extern, ...]) -> Iterator[Interface]:
 
 
 def functions(entity: Entity) -> Iterator[FuncItem]:
-    """Every function in ``entity``, through nested instances."""
+    """Every function in ``entity``, through nested instances, each of which is visited once."""
     stack = [entity]
+    seen: set[int] = set()
     while stack:
         current = stack.pop()
         if isinstance(current, FuncItem):
             yield current
-        elif isinstance(current, InstanceItem):
+        elif isinstance(current, InstanceItem) and id(current) not in seen:
+            seen.add(id(current))
             stack.extend(reversed(list(current.exports.values())))

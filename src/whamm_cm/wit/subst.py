@@ -80,6 +80,7 @@ class Substitution:
                 return old
             return self.builder.made(type(old)(resource, old.alias))
         before = t.children(old)
+        self.builder.spend(len(before))
         after = []
         for child in before:
             after.append(self.type(child))
@@ -88,6 +89,7 @@ class Substitution:
         return self.builder.made(with_children(old, tuple(after)))
 
     def func(self, old: t.FuncT) -> t.FuncT:
+        self.builder.spend(len(old.params))
         params = tuple((label, self.type(param)) for label, param in old.params)
         result = None if old.result is None else self.type(old.result)
         same = result is old.result and all(
