@@ -30,6 +30,7 @@ PAGES = 4
 def engine(multi_memory: bool = True) -> wt.Engine:
     config = wt.Config()
     config.wasm_memory64 = True
+    config.wasm_custom_page_sizes = True
     config.wasm_multi_memory = multi_memory
     config.cranelift_opt_level = "none"
     config.memory_reservation = 1 << 21  # not 4 GiB of address space for each of many rigs

@@ -140,6 +140,24 @@ def test_a_full_buffer_is_flushed_where_that_is_allowed() -> None:
     assert len(rig.sent()) + len(rig.buffered()) == 80
 
 
+def test_a_full_buffer_grows_while_it_cannot_be_flushed() -> None:
+    """In the middle of an emit a flush does nothing; the buffer takes what comes."""
+    wrapper = Wrapper(1, "lower", "record", TEXT_SIG, TEXT.params, memory=0)
+    rig = Rig([wrapper, void("lift", "none")], [nothing] * 2, ProbeOptions(max_string=12000))
+    during: list[int] = []
+
+    def burst() -> None:
+        if len(rig.blocks) == 1:
+            fill(rig, 20)
+            during.append(len(rig.buffered()))
+            assert rig.state(layout.POS) <= rig.agent["memory"].data_len(rig.store)
+
+    rig.on_emit = burst
+    fill(rig, 1)
+    rig.call(k=1)
+    assert during == [40] and len(rig.sent()) == 42 and rig.state(layout.DROPPED) == 0
+
+
 def test_records_made_during_an_emit_are_kept() -> None:
     rig = Rig([void("lift"), void(site=2)], [nothing, nothing])
 

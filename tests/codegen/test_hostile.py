@@ -156,10 +156,12 @@ def one_call_flats(t: ValType, flats: list[int]) -> Any:
     return one_call(t, flats, 4)
 
 
-def test_a_bad_discriminant_in_memory_has_no_tail() -> None:
+@modes
+def test_a_bad_discriminant_in_memory_has_no_tail(multi_memory: bool) -> None:
+    """Padding next to the discriminant means nothing."""
     variant = VariantT((("a", STRING), ("b", ListT(U8))))
-    heap = struct.pack("<III", 7, 1024, 4) + struct.pack("<III", 1, 1024, 2)
-    _, _, items = one_call(ListT(variant), [1024, 2], 4, heap)
+    heap = struct.pack("<III", 7, 1024, 4) + struct.pack("<III", 0xFFFFFF01, 1024, 2)
+    _, _, items = one_call(ListT(variant), [1024, 2], 4, heap, multi_memory=multi_memory)
     assert items == [("bad case", 7), (1, ("list", 2, [7, 0]))]
 
 
@@ -249,6 +251,23 @@ def test_elements_larger_than_any_memory() -> None:
 def test_elements_larger_than_a_record_are_counted_not_kept() -> None:
     t = ListT(ListT(U8, 20000))
     assert one_call(t, [0, 5], 4) == ("list", 5, [])
+
+
+@modes
+def test_bounds_of_a_memory_with_byte_sized_pages(multi_memory: bool) -> None:
+    func = FuncT((("p", STRING),), None)
+    wrapper = Wrapper(1, "lower", "record", core_signature(func, "lower"), func.params, memory=0)
+    memory = GuestMemory(page_size_log2=0)
+    options = ProbeOptions(multi_memory=multi_memory)
+    rig = Rig([wrapper], [lambda *_: None], options, memory, pages=1003)
+    for at, count, expected in (
+        (1000, 3, ("str", bytes(3), 3)),
+        (1000, 4, "bad"),
+        (1003, 0, ("str", b"", 0)),
+        (1004, 0, "bad"),
+    ):
+        rig.call(at, count)
+        assert Body(rig.buffered()[-2].body, 4, "utf8").values([STRING]) == [expected]
 
 
 def test_custom_page_size_and_shared_memories_are_declared() -> None:

@@ -13,6 +13,7 @@ from tests.codegen.records import SECRETS, Body, Expected
 from tests.codegen.rig import Rig
 from tests.strategies import texts, values_of, wit_types
 from whamm_cm.abi.flatten import core_signature
+from whamm_cm.agent.layout import RecordFlag
 from whamm_cm.codegen import ProbeOptions, Redact, Wrapper
 from whamm_cm.wit.types import FuncT, ListT, MapT, Named, Prim, ResultT, TupleT, ValType
 
@@ -21,13 +22,13 @@ BYTES = ListT(Prim("u8"))
 NAME, VALUE = Named("field-name", None, STRING), Named("field-value", None, BYTES)
 FIELDS = ListT(TupleT((NAME, VALUE)))
 HEADERS = [
+    ["a" * 300, b"longer than any name the agent compares"],
     ["Authorization", b"Bearer 1"],
     ["accept", b"*/*"],
     ["COOKIE", b"a=b"],
     ["x-api-keys", b"plural"],
     ["x-api-key", b""],
     ["", b"empty"],
-    ["a" * 65, b"long"],
 ]
 
 
@@ -76,7 +77,7 @@ def test_headers(encoding: Any, multi_memory: bool) -> None:
     guest = Guest(encoding=encoding)
     found, back = observe(func, [HEADERS], HEADERS, redact, guest, multi_memory=multi_memory)
     values = [pair[1] for pair in back[0][2]]
-    assert [v == "redacted" for v in values] == [True, False, True, False, True, False, False]
+    assert [v == "redacted" for v in values] == [False, True, False, True, False, True, False]
     assert found == back == Expected(encoding).values([FIELDS], [HEADERS], "headers")
 
 
@@ -130,6 +131,20 @@ def test_gate_that_cannot_be_read_redacts() -> None:
     rig.call(0x7FFFFFFF, 6, 0, 6)
     types: list[ValType] = [STRING, STRING]
     assert Body(rig.buffered()[0].body, 4, "utf8").values(types) == ["bad", "redacted"]
+
+
+def test_gate_of_unreadable_parameters_redacts_the_result() -> None:
+    params = (("name", STRING), *((f"n{i}", Prim("u8")) for i in range(16)))
+    func = FuncT(params, STRING)
+    sig = core_signature(func, "lower")
+    wrapper = Wrapper(
+        1, "lower", "record", sig, params, func.result, memory=0, redact=Redact(gate=0)
+    )
+    rig = Rig([wrapper], [lambda *_: None])
+    rig.call(-1, 0)
+    call, back = rig.buffered()
+    assert call.flags == RecordFlag.BAD
+    assert Body(back.body, 4, "utf8").values([STRING]) == ["redacted"]
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))

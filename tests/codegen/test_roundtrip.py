@@ -14,7 +14,18 @@ from tests.codegen.rig import Rig
 from tests.strategies import values_of, wit_funcs, wit_types
 from whamm_cm.abi.flatten import CoreSig, core_signature, task_return_signature
 from whamm_cm.codegen import GuestMemory, ProbeOptions, Wrapper
-from whamm_cm.wit.types import FuncT, ListT, Prim, ValType
+from whamm_cm.wit.types import (
+    FuncT,
+    ListT,
+    MapT,
+    OptionT,
+    Prim,
+    RecordT,
+    ResultT,
+    TupleT,
+    ValType,
+    VariantT,
+)
 
 RETURNED, STARTED = 2, 1
 SUBTASK = 9 << 4
@@ -128,6 +139,33 @@ def test_values_come_back(data: st.DataObject) -> None:
         max_list=data.draw(st.sampled_from((32, 2))),
     )
     check(call, wrapper, options, values, result)
+
+
+STRING = Prim("string")
+MANY = VariantT(tuple((f"c{i}", STRING if i == 1 else None) for i in range(300)))
+TABLE: list[tuple[ValType, Any]] = [
+    (ListT(STRING, 3), ["one", "two", "three"]),
+    (ListT(ListT(STRING, 2)), [["a", "b"], ["c", "d"]]),
+    (ListT(TupleT((Prim("u8"), STRING)), 2), [[1, "x"], [2, "y"]]),
+    (MapT(STRING, ListT(STRING)), [["k", ["v", "w"]], ["l", []]]),
+    (RecordT((("a", ListT(STRING)), ("b", STRING))), {"a": ["x"], "b": "y"}),
+    (ListT(ListT(ListT(Prim("u16")))), [[[1], [2, 3]], [], [[]]]),
+    (ResultT(STRING, ListT(Prim("u8"))), {"error": b"no"}),
+    # the same string, in the same case, behind every size of discriminant and payload offset
+    (TupleT((OptionT(STRING), MANY, MANY, OptionT(TupleT((STRING, Prim("u64")))))),
+     ["a", {"c1": "b"}, {"c257": None}, ["c", 1]]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("multi_memory", [True, False])
+@pytest.mark.parametrize("kind", ["lower", "lift"])
+@pytest.mark.parametrize("case", range(len(TABLE)))
+def test_table(case: int, kind: Any, multi_memory: bool) -> None:
+    t, value = TABLE[case]
+    func = FuncT((("p", t), ("q", STRING)), t)
+    call = Call(func, kind, False, Guest())
+    wrapper = Wrapper(1, kind, "record", call.sig, func.params, t, memory=0)
+    check(call, wrapper, ProbeOptions(multi_memory=multi_memory), [value, "after"], value)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))

@@ -16,7 +16,12 @@ FS = "wasi:filesystem/types#descriptor."
 HTTP = "wasi:http/types#"
 V4 = {"ipv4": {"port": 443, "address": [10, 0, 0, 1]}}
 V6 = {
-    "ipv6": {"port": 80, "flow-info": 0, "address": [0x2001, 0xDB8, 0, 0, 0, 0, 0, 1], "scope-id": 0}
+    "ipv6": {
+        "port": 80,
+        "flow-info": 0,
+        "address": [0x2001, 0xDB8, 0, 0, 0, 0, 0, 1],
+        "scope-id": 0,
+    }
 }
 
 
@@ -156,7 +161,8 @@ def outgoing() -> Log:
     log.call(HTTP + "outgoing-request.set-method", {"ok": None}, 2, method={"post": None})
     log.call(HTTP + "outgoing-request.set-scheme", {"ok": None}, 2, scheme={"HTTPS": None})
     log.call(HTTP + "outgoing-request.set-authority", {"ok": None}, 2, authority="api.test")
-    log.call(HTTP + "outgoing-request.set-path-with-query", {"ok": None}, 2, path_with_query="/v1?q")
+    path = {"path_with_query": "/v1?q"}
+    log.call(HTTP + "outgoing-request.set-path-with-query", {"ok": None}, 2, **path)
     return log
 
 

@@ -134,9 +134,10 @@ def test_open_log(tmp_path):
     path.write_text("\n".join(LINES))
     with open_log(path) as reader:
         assert list(reader) == LOG.records
-    with pytest.raises(InputError, match=r"gone\.jsonl: cannot be read"), open_log(
-        tmp_path / "gone.jsonl"
-    ) as reader:
+    with (
+        pytest.raises(InputError, match=r"gone\.jsonl: cannot be read"),
+        open_log(tmp_path / "gone.jsonl") as reader,
+    ):
         list(reader)
 
 

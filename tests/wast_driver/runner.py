@@ -228,14 +228,26 @@ class _Script:
         return Outcome(command.line, ASSERTION, status, detail)
 
 
-def run_script(path: Path, hook: Hook | None = None, sink: Sink | None = None) -> list[Outcome]:
-    """Run the script at ``path``; one outcome per command, in order.
+def run_text(text: str, hook: Hook | None = None, sink: Sink | None = None) -> list[Outcome]:
+    """Run a script; one outcome per command, in order.
 
-    Raises ``tests.wast_driver.sexpr.SyntaxFault`` where the file is not s-expressions.
+    Raises ``tests.wast_driver.sexpr.SyntaxFault`` where the text is not s-expressions.
     """
-    text = path.read_text("utf-8", "surrogateescape")
     script = _Script(text, hook or Hook(), sink or Sink())
     return [script.run(command) for command in commands(text)]
+
+
+def run_script(path: Path, hook: Hook | None = None, sink: Sink | None = None) -> list[Outcome]:
+    """`run_text` of the file at ``path``.
+
+    In a ``.wat`` file, which holds one component, the lines behind ``;;!`` are commands that come
+    after it; line numbers of their outcomes count on from the component's end.
+    """
+    text = path.read_text("utf-8", "surrogateescape")
+    if path.suffix == ".wat":
+        lines = text.splitlines()
+        text += "\n".join(line[3:] for line in lines if line.startswith(";;!"))
+    return run_text(text, hook, sink)
 
 
 def compare(original: Sequence[Outcome], woven: Sequence[Outcome]) -> list[str]:

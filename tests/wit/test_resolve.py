@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.wit.support import canons, resolve_text, show
 
+from tests.wit.support import canons, resolve_text, show
 from whamm_cm.ir.items import Sort
 from whamm_cm.wit import types as t
 from whamm_cm.wit.model import InstanceItem, TypeItem, functions, interface_of, interfaces
@@ -325,7 +325,7 @@ def test_outer_aliases_of_any_depth() -> None:
             (type $inner (instance
               (type (component
                 (type (instance
-                  (alias outer 5 $t (type $mine))
+                  (alias outer 6 $t (type $mine))
                   (export "u" (type (eq $mine)))))
                 (export "i" (instance (type 0)))))))
             (type $f (func (param "p" $t) (param "q" $lt)))

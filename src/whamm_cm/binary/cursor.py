@@ -1,13 +1,12 @@
-"""A bounds-checked cursor over core module bytes.
+"""A bounds-checked cursor over input bytes: every integer, name and vector is read by it.
 
-Unlike :class:`whamm_cm.binary.reader.Reader` it knows nothing of index spaces and tokens: what lies
-inside a core module is kept as slices.
+:class:`whamm_cm.binary.reader.Reader` adds what components need: index spaces and tokens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias, TypeVar
+from typing import Self, TypeAlias, TypeVar
 
 from whamm_cm.errors import DecodeError
 
@@ -29,6 +28,12 @@ class Cursor:
     def error(self, message: str, at: int | None = None) -> DecodeError:
         return DecodeError(message, self.offset + (self.pos if at is None else at), self.path)
 
+    def inside(self, step: str, fault: DecodeError) -> DecodeError:
+        """``fault``, met while reading ``step`` (such as ``type[3]``), with that in its path."""
+        inner = fault.path[len(self.path) :].lstrip(".")
+        path = ".".join(part for part in (self.path, step, inner) if part)
+        return DecodeError(fault.message, fault.offset, path)
+
     @property
     def left(self) -> int:
         return self.end - self.pos
@@ -44,6 +49,13 @@ class Cursor:
         if self.pos >= self.end:
             raise self.error(f"unexpected end, expected {what}")
         return self.data[self.pos]
+
+    def flag(self, what: str) -> bool:
+        """A byte that is 0 or 1."""
+        at, value = self.pos, self.u8(what)
+        if value > 1:
+            raise self.error(f"{what} must be 0 or 1, not 0x{value:02x}", at)
+        return value == 1
 
     def u32(self, what: str = "a u32") -> int:
         pos = self.pos
@@ -91,6 +103,11 @@ class Cursor:
         self.pos = start + size
         return start
 
+    def inner(self, size: int, what: str) -> Self:
+        """Step over ``size`` bytes and return a cursor over them."""
+        start = self.skip(size, what)
+        return type(self)(self.data, start, self.pos, self.offset, self.path)
+
     def name(self, what: str = "name") -> str:
         size = self.u32(f"the length of a {what}")
         start = self.skip(size, what)
@@ -107,16 +124,14 @@ class Cursor:
             raise self.error(f"{count} {what} announced, {self.left} bytes left", start)
         return count
 
-    def vector(self, what: str, read: Callable[[Cursor], T]) -> tuple[T, ...]:
+    def vector(self, what: str, read: Callable[[Self], T]) -> tuple[T, ...]:
         """A vector; an element's failure is reported under ``path.what[index]``."""
         found: list[T] = []
         for index in range(self.count(what)):
             try:
                 found.append(read(self))
             except DecodeError as fault:
-                inner = fault.path[len(self.path) :].lstrip(".")
-                path = ".".join(part for part in (self.path, f"{what}[{index}]", inner) if part)
-                raise DecodeError(fault.message, fault.offset, path) from None
+                raise self.inside(f"{what}[{index}]", fault) from None
         return tuple(found)
 
     def finish(self, what: str) -> None:

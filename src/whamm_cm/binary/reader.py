@@ -1,8 +1,8 @@
-"""A bounds-checked cursor over input bytes that also cuts them into tokens."""
+"""A cursor over a component's bytes that knows index spaces and cuts definitions into tokens."""
 
 from __future__ import annotations
 
-from whamm_cm.errors import DecodeError
+from whamm_cm.binary.cursor import Cursor
 from whamm_cm.ir.items import Item, Ref, Sort, Token
 
 #: Nesting allowed for components and for types inside types; real components use under ten.
@@ -12,10 +12,11 @@ MAX_DEPTH = 100
 class Scope:
     """The index spaces of one component, component type, instance type or module type."""
 
-    __slots__ = ("is_component", "outer", "spaces")
+    __slots__ = ("depth", "is_component", "outer", "spaces")
 
     def __init__(self, is_component: bool, outer: Scope | None) -> None:
         self.is_component, self.outer = is_component, outer
+        self.depth: int = outer.depth + 1 if outer else 1
         self.spaces: list[list[Item]] = [[] for _ in Sort]
 
     def new(self, sort: Sort) -> Item:
@@ -23,105 +24,26 @@ class Scope:
         self.spaces[sort].append(item)
         return item
 
-    def depth(self) -> int:
-        count, scope = 1, self.outer
-        while scope is not None:
-            count, scope = count + 1, scope.outer
-        return count
 
-
-class Reader:
-    """Reads ``data[pos:end]``; every failure is a :class:`DecodeError` with an absolute offset.
+class Reader(Cursor):
+    """A :class:`Cursor` over the outermost input itself, so that positions are offsets.
 
     While a definition is read, references to items of *components* are cut out of the byte stream
     as :class:`Ref` tokens; references inside a type's own scope stay bytes, for nothing is ever
     inserted there.
     """
 
-    __slots__ = ("data", "end", "mark", "path", "pos", "shared_flags", "tokens", "width")
+    __slots__ = ("mark", "tokens")
+    data: bytes
 
-    def __init__(self, data: bytes, pos: int, end: int, path: str = "") -> None:
-        self.data, self.pos, self.end, self.path = data, pos, end, path
+    def __init__(self, data: bytes, pos: int, end: int, offset: int = 0, path: str = "") -> None:
+        super().__init__(data, pos, end, offset, path)
         self.tokens: list[Token] = []
         self.mark = pos
-        self.width = 1
-        self.shared_flags = False
-
-    def error(self, message: str, at: int | None = None) -> DecodeError:
-        return DecodeError(message, self.pos if at is None else at, self.path)
-
-    @property
-    def left(self) -> int:
-        return self.end - self.pos
-
-    def u8(self, what: str = "byte") -> int:
-        if self.pos >= self.end:
-            raise self.error(f"unexpected end of input, expected {what}")
-        self.pos += 1
-        return self.data[self.pos - 1]
-
-    def peek(self) -> int:
-        if self.pos >= self.end:
-            raise self.error("unexpected end of input")
-        return self.data[self.pos]
-
-    def u32(self, what: str = "u32") -> int:
-        start, result, shift = self.pos, 0, 0
-        while True:
-            byte = self.u8(what)
-            if shift == 28 and byte > 0x0F:
-                raise self.error(f"{what} is not a 32-bit LEB128 integer", start)
-            result |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                self.width = self.pos - start
-                return result
-            shift += 7
-
-    def u64(self, what: str = "u64") -> int:
-        start, result, shift = self.pos, 0, 0
-        while True:
-            byte = self.u8(what)
-            if shift == 63 and byte > 0x01:
-                raise self.error(f"{what} is not a 64-bit LEB128 integer", start)
-            result |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return result
-            shift += 7
-
-    def s33(self) -> int:
-        start, result, shift = self.pos, 0, 0
-        while True:
-            byte = self.u8("type")
-            if shift == 28 and byte & 0xF0 not in (0x00, 0x70):
-                raise self.error("type is not a 33-bit LEB128 integer", start)
-            result |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                self.width = self.pos - start
-                return result - (1 << shift) if byte & 0x40 else result
 
     def take(self, size: int, what: str) -> bytes:
-        if size > self.left:
-            raise self.error(f"{what} of {size} bytes runs past the end ({self.left} bytes left)")
-        self.pos += size
-        return self.data[self.pos - size : self.pos]
-
-    def name(self, what: str = "name") -> str:
-        size = self.u32(f"length of {what}")
-        start = self.pos
-        raw = self.take(size, what)
-        try:
-            return raw.decode()
-        except UnicodeDecodeError:
-            raise self.error(f"{what} is not valid UTF-8", start) from None
-
-    def count(self, what: str) -> int:
-        """A vector's length; each element takes at least one byte, so it cannot exceed what is left."""
-        start = self.pos
-        count = self.u32(f"number of {what}")
-        if count > self.left:
-            raise self.error(f"{count} {what} announced, but only {self.left} bytes are left", start)
-        return count
+        start = self.skip(size, what)
+        return self.data[start : self.pos]
 
     def begin(self) -> None:
         """Start collecting tokens for a new definition."""
@@ -135,7 +57,8 @@ class Reader:
         self.mark = self.pos
         return len(self.tokens)
 
-    def finish(self) -> tuple[Token, ...]:
+    def collected(self) -> tuple[Token, ...]:
+        """The tokens of everything read since :meth:`begin`."""
         self.cut()
         return tuple(self.tokens)
 
@@ -150,7 +73,7 @@ class Reader:
     def ref(self, scope: Scope, sort: Sort) -> Item:
         """Read an index into ``scope`` and return the item."""
         start = self.pos
-        item = self.lookup(scope, sort, self.u32(f"{sort.label} index"), start)
+        item = self.lookup(scope, sort, self.u32(f"a {sort.label} index"), start)
         self.note(scope, item, start)
         return item
 

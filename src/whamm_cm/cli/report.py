@@ -69,6 +69,7 @@ def _formats(args: argparse.Namespace) -> list[str]:
 def _records(args: argparse.Namespace) -> Iterator[Record]:
     """The records of all logs, one log after the other."""
     from whamm_cm.trace.reader import RecordReader, open_log
+    from whamm_cm.trace.sources import separate
 
     found = 0
     for name in args.logs:
@@ -77,7 +78,7 @@ def _records(args: argparse.Namespace) -> Iterator[Record]:
                 reader = RecordReader(sys.stdin.buffer, "standard input")
             else:
                 reader = stack.enter_context(open_log(Path(name)))
-            yield from reader
+            yield from separate(reader)
             found += reader.records
             _warn(args, reader)
     if not found:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whamm_cm.cli import outputs, weaving
@@ -92,8 +93,8 @@ def _trace_set(args: argparse.Namespace) -> str | None:
 class Recorder:
     """Feeds every record to all outputs and remembers the last few."""
 
-    def __init__(self, args: argparse.Namespace) -> None:
-        options = outputs.render_options(args)
+    def __init__(self, args: argparse.Namespace, base_ns: int | None = None) -> None:
+        options = replace(outputs.render_options(args), base_ns=base_ns)
         self.options = options
         self.outputs: list[Output] = []
         self.live = False
@@ -135,7 +136,7 @@ def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
     if args.verbose:
         say(args, weaving.describe(woven))
     receiver = Receiver(SiteTable.parse(woven.table))
-    recorder = Recorder(args)
+    recorder = Recorder(args, base_ns=0)  # the embedded engine's clock starts with the guest
 
     def emit(block: str) -> int:
         received = receiver.receive(block)
@@ -186,7 +187,6 @@ def _show_trap(trap: Trap, recorder: Recorder) -> None:
 
 def _external(args: argparse.Namespace, words: list[str]) -> int:
     from whamm_cm.run.external import find_wasm_argument, run_external
-    from whamm_cm.trace.reader import RecordReader
 
     for option in ("invoke", "dir", "env", "inherit_network", "stub_imports"):
         if getattr(args, option):
@@ -197,18 +197,36 @@ def _external(args: argparse.Namespace, words: list[str]) -> int:
     plan = weaving.make_plan(args, "stderr", args.time, _trace_set(args), args.count)
     woven = weaving.weave_checked(args, data, words[index], plan)
     recorder = Recorder(args)
-    damaged = 0
-
-    def on_line(line: str) -> None:
-        nonlocal damaged
-        reader = RecordReader([line])
-        recorder.feed(list(reader))
-        damaged += reader.malformed
-
+    lines = _Lines()
     try:
-        status = run_external(words, index, woven.wasm, on_line)
+        status = run_external(words, index, woven.wasm, lambda line: recorder.feed(lines.read(line)))
     finally:
         recorder.finish()
-    if damaged:
-        say(args, f"{damaged} records were cut by the host")
+    if lines.damaged:
+        say(args, f"{lines.damaged} records were cut by the host")
     return status
+
+
+class _Lines:
+    """Turns the lines of a running command into records; each fresh instance the host makes gets
+    a number of its own."""
+
+    def __init__(self) -> None:
+        from whamm_cm.trace.sources import separate
+
+        self.damaged = 0
+        self._waiting: list[Record] = []
+        self._separated = separate(self._arrivals())
+
+    def _arrivals(self) -> Iterator[Record]:
+        while True:
+            yield self._waiting.pop(0)
+
+    def read(self, line: str) -> list[Record]:
+        from whamm_cm.trace.reader import RecordReader
+
+        reader = RecordReader([line])
+        self._waiting.extend(reader)
+        self.damaged += reader.malformed
+        # `separate` gives one record for each it takes, so it never waits for another.
+        return [next(self._separated) for _ in range(len(self._waiting))]

@@ -28,6 +28,7 @@ MAX_NAME = 100
 MAX_DATA = 32
 
 _WORD = re.compile(r"[0-9A-Za-z!#$%&'*+\-./:<=>?@^_`|~]+")
+_LABEL = re.compile(r"[0-9A-Za-z-]+")
 _SECTIONS = (
     "custom", "core module", "core instance", "core type", "component", "instance", "alias",
     "type", "canon", "start", "import", "export", "value",
@@ -118,7 +119,7 @@ class _Names:
 
     def fields(self, pairs: Iterable[tuple[str, n.ValRef | None]]) -> str:
         return ", ".join(
-            quote(label) if ref is None else f"{quote(label)}: {self.val(ref)}"
+            _label(label) if ref is None else f"{_label(label)}: {self.val(ref)}"
             for label, ref in pairs
         )
 
@@ -186,10 +187,12 @@ def _extern_name(name: n.ExternName) -> str:
 
 
 def _extern_type(names: _Names, found: n.ExternType) -> str:
+    if found.kind in ("type", "value") and found.item is not None:
+        return f"{found.kind} (eq {names(found.item)})"
     if found.kind == "type":
-        return f"type (eq {names(found.item)})" if found.item else "type (sub resource)"
+        return "type (sub resource)"
     if found.kind == "value":
-        return f"value (eq {names(found.item)})" if found.item else f"value {names.val(found.valtype)}"
+        return f"value {names.val(found.valtype)}"
     return f"{found.kind} {names(found.item)}"
 
 
@@ -222,7 +225,11 @@ def _element(names: _Names, node: n.StreamDef | n.FutureDef) -> str:
 
 
 def _labels(labels: Iterable[str]) -> str:
-    return ", ".join(map(quote, labels))
+    return ", ".join(map(_label, labels))
+
+
+def _label(text: str) -> str:
+    return text if _LABEL.fullmatch(text) else quote(text)
 
 
 def _func(names: _Names, node: n.FuncDef) -> str:

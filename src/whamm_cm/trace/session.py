@@ -69,12 +69,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """``counts`` come from report records (sites that only count), ``dropped`` is by instance."""
+    """``counts`` come from report records (sites that only count), ``dropped`` is by instance.
+
+    ``timed``: every call says when it started.
+    """
 
     calls: tuple[Call, ...]
     counts: Mapping[Site, int]
     dropped: Mapping[int, int]
     records: int
+    timed: bool
 
     @staticmethod
     def build(records: Iterable[Record]) -> Session:
@@ -83,11 +87,6 @@ class Session:
     @property
     def instances(self) -> tuple[int, ...]:
         return tuple(sorted({call.instance for call in self.calls}))
-
-    @property
-    def timed(self) -> bool:
-        """Whether every call says when it started."""
-        return all(call.start_ns is not None for call in self.calls)
 
     def children(self) -> list[list[int]]:
         """For each call the indices of the calls made from it, in order."""
@@ -114,7 +113,8 @@ class _Builder:
         parents = [None if c.parent is None else c.parent.index for c in self.live]
         frames = [c.frame_ns for c in self.live]
         calls = _nested(calls, _linked(calls, parents), frames)
-        return Session(tuple(calls), self.counts, self.dropped, at)
+        timed = all(call.start_ns is not None for call in calls)
+        return Session(tuple(calls), self.counts, self.dropped, at, timed)
 
     def feed(self, record: Record, at: int) -> None:
         if record["phase"] == "report":

@@ -18,8 +18,9 @@ MAX_OPEN = 1024
 def separate(records: Iterable[Record]) -> Iterator[Record]:
     """The records with ``instance`` unique over all runs; all else as it was.
 
-    A run keeps its numbers where they are above all before.  Records without ``seq`` pass unchanged.  A gap in ``seq``
-    (lost lines) goes to the run that was heard last among those it can continue.
+    A run keeps its numbers where they are above all before.  Records without ``seq`` pass
+    unchanged.  A gap in ``seq`` (lost lines) goes to the run that was heard last among those it
+    can continue.
     """
     runs: list[_Run] = []  # the one heard last at the end
     highest = 0  # instance number so far

@@ -19,16 +19,17 @@ MAX_NAMED_DEPTH = 150
 #: Levels of instances in instances, and of uses of instance types in instance types.
 MAX_INSTANCE_DEPTH = 100
 
-#: Declarations elaborated, types and entities made for one component.
-MAX_WORK = 2_000_000
+#: Declarations elaborated, types and entities made for one component; one more for each byte of
+#: input. Components of two megabytes were seen to need 20 000.
+MAX_WORK = 500_000
 
 
 class Builder:
     """Counts work and depth; ``fail`` makes the error that says where."""
 
-    def __init__(self, fail: Callable[[str], WhammError]) -> None:
+    def __init__(self, fail: Callable[[str], WhammError], size: int) -> None:
         self.fail = fail
-        self._left = MAX_WORK
+        self._left = MAX_WORK + size
         # Keyed by id; the type is kept too, so that its id stays its own.
         self._depths: dict[int, tuple[int, int, ValType]] = {}
 

@@ -98,7 +98,7 @@ class _Resolver:
     def __init__(self, root: Component) -> None:
         self.root = root
         self.component, self.offset = root, root.offset
-        builder = Builder(self.error)
+        builder = Builder(self.error, root.size)
         self.types = Elaborator(builder)
         self.linker = Linker(builder)
         self.scope = Scope()

@@ -1,0 +1,89 @@
+"""``whamm-cm inspect``: what a component is made of, what it asks for and what can be probed."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from whamm_cm.cli.common import display, read_input, write_output
+
+if TYPE_CHECKING:
+    from whamm_cm.cli.inspect_tree import Twig
+    from whamm_cm.ir.component import Component
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "inspect",
+        help="show what a component is made of, imports and exports",
+        description="Show the parts of a component with their sizes, who made it, its imports and"
+        " exports, and the functions a probe can watch. -v (before the command) names each one.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("app", metavar="APP.wasm", help="the component, - for standard input")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--wit", action="store_true", help="its world as WIT text")
+    form.add_argument("--json", action="store_true", help="the facts as one JSON document")
+    form.add_argument("--ir", action="store_true", help="every definition, one a line")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to a file instead")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Raises InputError (DecodeError) for what is no sound component."""
+    from whamm_cm.binary.decode import decode
+
+    root = decode(read_input(args.app), display(args.app))
+    if args.wit:
+        write_output(args.output, _wit(root))
+    elif args.ir:
+        from whamm_cm.ir.printer import print_component
+
+        write_output(args.output, "".join(f"{line}\n" for line in print_component(root)))
+    elif args.json:
+        from whamm_cm.cli.inspect_json import document
+        from whamm_cm.weave.facts import collect
+
+        write_output(args.output, document(collect(root), args.app))
+    else:
+        _tree(args, root)
+    return 0
+
+
+def _wit(root: Component) -> str:
+    from whamm_cm.wit.printer import world_text
+    from whamm_cm.wit.resolve import resolve
+
+    return world_text(resolve(root).world)
+
+
+def _tree(args: argparse.Namespace, root: Component) -> None:
+    from whamm_cm.cli.inspect_tree import grow, plain
+    from whamm_cm.weave.facts import collect
+
+    tree = grow(collect(root), display(args.app), args.verbose > 0)
+    to_terminal = args.output in (None, "-") and sys.stdout.isatty()
+    if to_terminal and not os.environ.get("NO_COLOR"):
+        _print_rich(tree)
+    else:
+        write_output(args.output, "".join(f"{line}\n" for line in plain(tree)))
+
+
+def _print_rich(tree: Twig) -> None:
+    from rich.console import Console
+    from rich.text import Text
+    from rich.tree import Tree
+
+    def text(twig: Twig) -> Text:
+        # Text and not markup: names come from the component.
+        label = Text(twig.label, "yellow" if twig.warning else "bold")
+        return label.append(f"  {twig.note}", "not bold dim") if twig.note else label
+
+    top = Tree(text(tree), guide_style="dim")
+    pending = [(top, tree)]
+    while pending:
+        branch, twig = pending.pop()
+        pending += [(branch.add(text(inner)), inner) for inner in twig.twigs]
+    Console(file=sys.stdout, highlight=False, soft_wrap=True).print(top)
