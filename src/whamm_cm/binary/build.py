@@ -20,8 +20,6 @@ _PRIMITIVES = {
 _KINDS = {"func": b"\x01", "component": b"\x04", "instance": b"\x05", "core module": b"\x00\x11"}
 
 
-
-
 def _name(text: str) -> bytes:
     raw = text.encode()
     return _leb(len(raw)) + raw
@@ -165,9 +163,7 @@ def func_type(params: Sequence[tuple[str, n.ValRef]], result: n.ValRef | None) -
     return type_def(n.FuncDef(tuple(params), result, False), *tokens)
 
 
-def instance_type_with(
-    node: n.InstanceTypeDef, extra: Sequence[tuple[Token, ...]]
-) -> Definition:
+def instance_type_with(node: n.InstanceTypeDef, extra: Sequence[tuple[Token, ...]]) -> Definition:
     """``node`` with further declarations (encoded, in its own indices) at its end."""
     tokens: list[Token] = [b"\x42" + _leb(len(node.decls) + len(extra))]
     for decl in node.decls:
@@ -178,7 +174,8 @@ def instance_type_with(
 
 
 def import_(name: str, kind: str, type_: Item | None) -> Definition:
-    """An import of ``kind`` func, instance, component, core module, or type (None: sub resource)."""
+    """An import of ``kind``: func, instance, component, core module, or type (for which None
+    means ``sub resource``)."""
     sort = {"core module": Sort.CORE_MODULE}.get(kind) or Sort[kind.upper()]
     head = extern_name(n.ExternName(name))
     tokens: tuple[Token, ...]

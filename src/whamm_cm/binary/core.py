@@ -97,11 +97,11 @@ def _section(cur: Cursor, number: int) -> Section:
     before = cur.pos
     size = cur.u32("the size of a section")
     width = cur.pos - before
-    start = cur.skip(size, f"{SECTION_NAMES[number]} section")
+    inner = cur.inner(size, f"{SECTION_NAMES[number]} section")
+    start = inner.pos
     payload = memoryview(cur.data)[start : cur.pos]
     if number:
         return Section(number, payload, start, cur.pos, width, "", start)
-    inner = Cursor(cur.data, start, cur.pos, cur.offset, cur.path)
     name = inner.name("custom section name")
     return Section(number, payload, start, cur.pos, width, name, inner.pos)
 

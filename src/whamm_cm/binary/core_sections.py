@@ -6,31 +6,32 @@ section ends; positions in records are positions in the module's bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from whamm_cm.binary.core_types import KINDS as KINDS
 from whamm_cm.binary.core_types import (
+    ExternType,
     GlobalType,
     MemoryType,
     TableType,
+    read_extern_type,
     read_global_type,
+    read_kind,
     read_memory_type,
     read_ref_type,
     read_table_type,
+    read_tag_type,
     read_val_type,
 )
 from whamm_cm.binary.cursor import Cursor
 from whamm_cm.binary.instructions import skip_expr_at
 from whamm_cm.errors import DecodeError
 
-#: Kinds of imports and exports, by their byte.
-KINDS = ("func", "table", "memory", "global", "tag")
-_FUNC_EXACT = 0x20
 _COMPACT_TYPES, _COMPACT_NAMES = 0x7F, 0x7E
 
 #: The type of an import; a function's and a tag's is an index into the type section.
-ImportType: TypeAlias = "int | TableType | MemoryType | GlobalType"
+ImportType: TypeAlias = ExternType
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,38 +121,8 @@ def _expr(cur: Cursor) -> memoryview:
     return memoryview(cur.data)[start : cur.pos]
 
 
-def _tag_type(cur: Cursor) -> int:
-    if cur.u8("a tag attribute"):
-        raise cur.error("unknown tag attribute", cur.pos - 1)
-    return cur.u32("a type index")
-
-
 def _func_type(cur: Cursor) -> int:
     return cur.u32("a type index")
-
-
-_IMPORT_TYPES: tuple[Callable[[Cursor], ImportType], ...] = (
-    _func_type,
-    read_table_type,
-    read_memory_type,
-    read_global_type,
-    _tag_type,
-)
-
-
-def _kind(cur: Cursor) -> str:
-    byte = cur.u8("a kind")
-    if byte >= len(KINDS):
-        raise cur.error(f"unknown kind of import or export 0x{byte:02x}", cur.pos - 1)
-    return KINDS[byte]
-
-
-def _import_type(cur: Cursor) -> tuple[str, ImportType, bool]:
-    if cur.peek("a kind") == _FUNC_EXACT:
-        cur.pos += 1
-        return "func", _func_type(cur), True
-    kind = _kind(cur)
-    return kind, _IMPORT_TYPES[KINDS.index(kind)](cur), False
 
 
 def _imports(cur: Cursor) -> tuple[Import, ...]:
@@ -160,12 +131,12 @@ def _imports(cur: Cursor) -> tuple[Import, ...]:
     form = cur.peek("a kind") if not name else None
     if form == _COMPACT_TYPES:
         cur.pos += 1
-        return cur.vector("item", lambda c: Import(module, c.name(), *_import_type(c)))
+        return cur.vector("item", lambda c: Import(module, c.name(), *read_extern_type(c)))
     if form == _COMPACT_NAMES:
         cur.pos += 1
-        described = _import_type(cur)
+        described = read_extern_type(cur)
         return cur.vector("item", lambda c: Import(module, c.name(), *described))
-    return (Import(module, name, *_import_type(cur)),)
+    return (Import(module, name, *read_extern_type(cur)),)
 
 
 def read_imports(cur: Cursor) -> tuple[Import, ...]:
@@ -194,7 +165,7 @@ def read_memories(cur: Cursor) -> tuple[MemoryType, ...]:
 
 
 def read_tags(cur: Cursor) -> tuple[int, ...]:
-    return cur.vector("tag", _tag_type)
+    return cur.vector("tag", read_tag_type)
 
 
 def read_globals(cur: Cursor) -> tuple[Global, ...]:
@@ -203,7 +174,7 @@ def read_globals(cur: Cursor) -> tuple[Global, ...]:
 
 def read_exports(cur: Cursor) -> tuple[Export, ...]:
     return cur.vector(
-        "export", lambda c: Export(c.name("export name"), _kind(c), c.u32("an index"))
+        "export", lambda c: Export(c.name("export name"), read_kind(c), c.u32("an index"))
     )
 
 
@@ -252,8 +223,8 @@ def read_data(cur: Cursor) -> tuple[Data, ...]:
 
 def _body(cur: Cursor) -> Body:
     size = cur.u32("a length")
-    start = cur.skip(size, "function body")
-    inner = Cursor(cur.data, start, cur.pos, cur.offset, cur.path)
+    inner = cur.inner(size, "function body")
+    start = inner.pos
     groups = inner.vector("local", lambda c: (c.u32("a count"), read_val_type(c)))
     if sum(count for count, _ in groups) >> 32:
         raise inner.error("more than 2**32 locals", start)
@@ -279,8 +250,7 @@ def read_names(cur: Cursor) -> Names:
         while cur.left:
             kind = cur.u8("a subsection")
             size = cur.u32("a length")
-            start = cur.skip(size, "subsection")
-            inner = Cursor(cur.data, start, cur.pos, cur.offset, cur.path)
+            inner = cur.inner(size, "subsection")
             if kind == 0:
                 module = inner.name("module name")
             elif kind == 1:

@@ -1,13 +1,19 @@
-"""Types of core modules: records for them and how they are read.
+"""Core types: records for them and how they are read, in core modules and in components alike.
 
 Value types are strings in the text format, abbreviated wherever an abbreviation exists: ``i32``,
 ``funcref``, ``(ref null 3)``, ``(ref extern)``, ``(ref null (shared any))``; equal types of one
 module are equal strings.  Core specification 5.3 ("Types").
+
+What may hold a type index takes a ``TypeIndex``, the reader of such indices: components look them
+up in their own index spaces (``component_core_types``), core modules only keep the number.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 from whamm_cm.binary.cursor import Cursor
 
@@ -33,10 +39,14 @@ _HEAP = {
 }
 _ABBREVIATIONS = dict(_HEAP.values())
 _SHARED, _EXACT, _REF_NULL, _REF = 0x65, 0x62, 0x63, 0x64
-_REC, _SUB, _SUB_FINAL = 0x4E, 0x50, 0x4F
+REC, SUB, SUB_FINAL = 0x4E, 0x50, 0x4F
 _DESCRIBES, _DESCRIPTOR = 0x4C, 0x4D
 _FUNC, _STRUCT, _ARRAY, _CONT = 0x60, 0x5F, 0x5E, 0x5D
 _EMPTY = 0x40
+
+#: Kinds of imports and exports, by their byte.
+KINDS = ("func", "table", "memory", "global", "tag")
+_FUNC_EXACT = 0x20
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +99,30 @@ class GlobalType:
     shared: bool = False
 
 
-def read_heap_type(cur: Cursor) -> str:
-    start = cur.pos
+#: The type of an import or export; a function's and a tag's is a type index.
+ExternType: TypeAlias = "int | TableType | MemoryType | GlobalType"
+
+
+def type_index(cur: Cursor, signed: bool) -> int:
+    """A type index; ``signed`` where an abstract heap type could stand instead."""
+    if not signed:
+        return cur.u32("a type index")
+    start, index = cur.pos, cur.s33("a type index")
+    if index < 0:
+        raise cur.error("negative type index", start)
+    return index
+
+
+TypeIndex: TypeAlias = Callable[[Cursor, bool], int]
+
+
+def read_heap_type(cur: Cursor, index: TypeIndex = type_index) -> str:
     byte = cur.peek("a heap type")
-    if byte & 0xC0 != 0x40:  # not a negative number of one byte: a type index
-        index = cur.s33()
-        if index < 0:
-            raise cur.error("negative type index", start)
-        return str(index)
+    if byte & 0xC0 != 0x40:  # not a negative number of one byte
+        return str(index(cur, True))
     cur.pos += 1
     if byte == _EXACT:
-        return f"(exact {cur.u32('a type index')})"
+        return f"(exact {index(cur, False)})"
     if byte == _SHARED:
         return f"(shared {_abstract(cur, cur.u8('a heap type'))})"
     return _abstract(cur, byte)
@@ -117,10 +140,10 @@ def _reference(heap: str, nullable: bool) -> str:
     return _ABBREVIATIONS.get(heap) or f"(ref null {heap})"
 
 
-def read_ref_type(cur: Cursor) -> str:
+def read_ref_type(cur: Cursor, index: TypeIndex = type_index) -> str:
     byte = cur.u8("a reference type")
     if byte in (_REF_NULL, _REF):
-        return _reference(read_heap_type(cur), byte == _REF_NULL)
+        return _reference(read_heap_type(cur, index), byte == _REF_NULL)
     if byte == _SHARED:
         return _reference(f"(shared {_abstract(cur, cur.u8('a heap type'))})", True)
     if byte not in _HEAP:
@@ -128,7 +151,7 @@ def read_ref_type(cur: Cursor) -> str:
     return _HEAP[byte][1]
 
 
-def read_val_type(cur: Cursor) -> str:
+def read_val_type(cur: Cursor, index: TypeIndex = type_index) -> str:
     byte = cur.peek("a value type")
     number = _NUMBERS.get(byte)
     if number is not None:
@@ -136,7 +159,7 @@ def read_val_type(cur: Cursor) -> str:
         return number
     if byte not in _HEAP and byte not in (_REF_NULL, _REF, _SHARED):
         raise cur.error(f"unknown value type 0x{byte:02x}")
-    return read_ref_type(cur)
+    return read_ref_type(cur, index)
 
 
 def read_block_type(cur: Cursor) -> int | str | None:
@@ -147,10 +170,7 @@ def read_block_type(cur: Cursor) -> int | str | None:
         return None
     if byte & 0xC0 == 0x40:
         return read_val_type(cur)
-    start, index = cur.pos, cur.s33("a block type")
-    if index < 0:
-        raise cur.error("negative type index", start)
-    return index
+    return type_index(cur, True)
 
 
 def read_types(cur: Cursor) -> tuple[TypeDef, ...]:
@@ -160,61 +180,57 @@ def read_types(cur: Cursor) -> tuple[TypeDef, ...]:
     def group(inner: Cursor) -> tuple[TypeDef, ...]:
         nonlocal groups
         number, groups = groups, groups + 1
-        if inner.peek("a type") != _REC:
-            return (_read_subtype(inner, number),)
+        if inner.peek("a type") != REC:
+            return (read_subtype(inner, number),)
         inner.pos += 1
-        return inner.vector("member", lambda member: _read_subtype(member, number))
+        return inner.vector("member", lambda member: read_subtype(member, number))
 
     return tuple(member for members in cur.vector("type", group) for member in members)
 
 
-def _read_subtype(cur: Cursor, group: int) -> TypeDef:
+def read_subtype(cur: Cursor, group: int, index: TypeIndex = type_index) -> TypeDef:
     start, final = cur.pos, True
     supertypes: tuple[int, ...] = ()
     lead = cur.peek("a type")
-    if lead in (_SUB, _SUB_FINAL):
+    if lead in (SUB, SUB_FINAL):
         cur.pos += 1
-        final = lead == _SUB_FINAL
-        supertypes = cur.vector("supertype", Cursor.u32)
+        final = lead == SUB_FINAL
+        supertypes = cur.vector("supertype", lambda inner: index(inner, False))
     shared = cur.peek("a type") == _SHARED
     if shared:
         cur.pos += 1
     for clause in (_DESCRIBES, _DESCRIPTOR):
         if cur.peek("a type") == clause:
             cur.pos += 1
-            cur.u32("a type index")
-    kind, func = _read_composite(cur)
+            index(cur, False)
+    kind, func = _read_composite(cur, index)
     data = memoryview(cur.data)[start : cur.pos]
     return TypeDef(kind, group, data, func, final, supertypes, shared)
 
 
-def _read_composite(cur: Cursor) -> tuple[str, FuncType | None]:
+def _read_composite(cur: Cursor, index: TypeIndex) -> tuple[str, FuncType | None]:
     byte = cur.u8("a type")
     if byte == _FUNC:
-        return "func", FuncType(
-            cur.vector("param", read_val_type), cur.vector("result", read_val_type)
-        )
+        read = partial(read_val_type, index=index)
+        return "func", FuncType(cur.vector("param", read), cur.vector("result", read))
     if byte == _STRUCT:
-        cur.vector("field", _skip_field)
+        cur.vector("field", partial(_skip_field, index=index))
         return "struct", None
     if byte == _ARRAY:
-        _skip_field(cur)
+        _skip_field(cur, index)
         return "array", None
     if byte == _CONT:
-        index = cur.s33("a type index")
-        if index < 0:
-            raise cur.error("negative type index")
+        index(cur, True)
         return "cont", None
     raise cur.error(f"unknown kind of type 0x{byte:02x}", cur.pos - 1)
 
 
-def _skip_field(cur: Cursor) -> None:
+def _skip_field(cur: Cursor, index: TypeIndex) -> None:
     if cur.peek("a field type") in _PACKED:
         cur.pos += 1
     else:
-        read_val_type(cur)
-    if cur.u8("mutability") > 1:
-        raise cur.error("mutability of a field is neither 0 nor 1", cur.pos - 1)
+        read_val_type(cur, index)
+    cur.flag("mutability of a field")
 
 
 def read_memory_type(cur: Cursor) -> MemoryType:
@@ -228,8 +244,8 @@ def read_memory_type(cur: Cursor) -> MemoryType:
     return MemoryType(least, most, bool(flags & 4), bool(flags & 2), page)
 
 
-def read_table_type(cur: Cursor) -> TableType:
-    element = read_ref_type(cur)
+def read_table_type(cur: Cursor, index: TypeIndex = type_index) -> TableType:
+    element = read_ref_type(cur, index)
     flags, least, most = _read_limits(cur, 0b111)
     return TableType(element, least, most, bool(flags & 4), bool(flags & 2))
 
@@ -241,10 +257,44 @@ def _read_limits(cur: Cursor, allowed: int) -> tuple[int, int, int | None]:
     return flags, cur.u64("a minimum"), cur.u64("a maximum") if flags & 1 else None
 
 
-def read_global_type(cur: Cursor) -> GlobalType:
+def read_global_type(cur: Cursor, index: TypeIndex = type_index) -> GlobalType:
     """A value type and flags: 1 mutable, 2 shared."""
-    kind = read_val_type(cur)
+    kind = read_val_type(cur, index)
     flags = cur.u8("mutability")
     if flags > 3:
         raise cur.error(f"unknown global flags 0x{flags:02x}", cur.pos - 1)
     return GlobalType(kind, bool(flags & 1), bool(flags & 2))
+
+
+def read_tag_type(cur: Cursor, index: TypeIndex = type_index) -> int:
+    if cur.u8("a tag attribute"):
+        raise cur.error("unknown tag attribute", cur.pos - 1)
+    return index(cur, False)
+
+
+def read_kind(cur: Cursor) -> str:
+    byte = cur.u8("a kind")
+    if byte >= len(KINDS):
+        raise cur.error(f"unknown kind of import or export 0x{byte:02x}", cur.pos - 1)
+    return KINDS[byte]
+
+
+def read_extern_type(cur: Cursor, index: TypeIndex = type_index) -> tuple[str, ExternType, bool]:
+    """(kind, type, exact): an import's type, or an export's in a module type.
+
+    ``exact`` is the custom descriptors' ``(exact func)``.
+    """
+    if cur.peek("a kind") == _FUNC_EXACT:
+        cur.pos += 1
+        return "func", index(cur, False), True
+    kind = read_kind(cur)
+    return kind, _EXTERN_TYPES[kind](cur, index), False
+
+
+_EXTERN_TYPES: dict[str, Callable[[Cursor, TypeIndex], ExternType]] = {
+    "func": lambda cur, index: index(cur, False),
+    "table": read_table_type,
+    "memory": lambda cur, index: read_memory_type(cur),
+    "global": read_global_type,
+    "tag": read_tag_type,
+}

@@ -4,47 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from whamm_cm.binary.component_names import in_place, write_names
 from whamm_cm.binary.leb import signed, unsigned
 from whamm_cm.errors import InternalError
 from whamm_cm.ir.component import Component, Definition, SectionId
 from whamm_cm.ir.core import CoreModule
-from whamm_cm.ir.items import SORT_BYTES, Item, Ref, Sort, Token
+from whamm_cm.ir.items import Item, Ref, Sort, Token
 from whamm_cm.ir.nodes import EmptySection, NameSection
 
 _PREAMBLE = b"\0asm\x0d\0\x01\0"
-_Piece = bytes | memoryview
+Piece = bytes | memoryview
 
 
 def encode(component: Component) -> bytes:
     """Encode a component.  Whatever was not edited comes out byte for byte as it was read.
 
-    Raises :class:`InternalError` when a definition refers to an item that nothing before it
-    defines (a weaver's bug; ``ir.check`` names it better).
+    Raises :class:`InternalError` when a definition refers to an item that neither its component nor
+    an enclosing one defines (a weaver's bug; ``ir.check`` names it better, and also sees uses that
+    precede their definition).
     """
-    return b"".join(_pieces(component, {}))
+    return b"".join(pieces(component))
 
 
-def _pieces(component: Component, outer: dict[Item, int]) -> list[_Piece]:
-    numbers = _number(component, outer)
-    out: list[_Piece] = [_PREAMBLE]
+def pieces(component: Component) -> list[Piece]:
+    """What `encode` joins: for writing a large component out without a second copy of it."""
+    return _pieces(component, {})
+
+
+def _pieces(component: Component, numbers: dict[Item, int]) -> list[Piece]:
+    """``numbers`` holds the index of every item of the enclosing components."""
+    # Entered here and taken out at the end: a copy for each nested component would cost the square.
+    items = _number(component, numbers)
+    out: list[Piece] = [_PREAMBLE]
     for run in _runs(component.definitions):
         body = _body(run, numbers)
         size = sum(map(len, body))
         width = run[0].group.size_width if run[0].group else 1
         out.append(bytes((run[0].section,)) + unsigned(size, width))
         out.extend(body)
+    for item in items:
+        numbers.pop(item, None)
     return out
 
 
-def _number(component: Component, outer: dict[Item, int]) -> dict[Item, int]:
-    """Every item's index in its space.  Items of enclosing components keep theirs."""
-    numbers = dict(outer) if outer else {}
+def _number(component: Component, numbers: dict[Item, int]) -> list[Item]:
+    """Enter the index every item of ``component`` has in its space; returns the items."""
+    items: list[Item] = []
     counts = [0] * len(Sort)
     for definition in component.definitions:
         for item in definition.items:
             numbers[item] = counts[item.sort]
             counts[item.sort] += 1
-    return numbers
+            items.append(item)
+    return items
 
 
 def _runs(definitions: Iterable[Definition]) -> Iterable[list[Definition]]:
@@ -63,15 +75,15 @@ def _runs(definitions: Iterable[Definition]) -> Iterable[list[Definition]]:
         yield run
 
 
-def _body(run: list[Definition], numbers: dict[Item, int]) -> list[_Piece]:
+def _body(run: list[Definition], numbers: dict[Item, int]) -> list[Piece]:
     first = run[0]
     if isinstance(first.node, CoreModule):
         return [first.node.data]
     if isinstance(first.node, Component):
         return _pieces(first.node, numbers)
-    if isinstance(first.node, NameSection):
-        return [_names(first.node, first.tokens, numbers)]
-    out: list[_Piece] = []
+    if isinstance(first.node, NameSection) and not in_place(first.node, numbers):
+        return [write_names(first.node, numbers)]
+    out: list[Piece] = []
     if first.section not in SectionId.SINGLE:
         width = first.group.count_width if first.group else 1
         empty = isinstance(first.node, EmptySection)
@@ -81,33 +93,10 @@ def _body(run: list[Definition], numbers: dict[Item, int]) -> list[_Piece]:
     return out
 
 
-def _token(token: Token, numbers: dict[Item, int]) -> _Piece:
+def _token(token: Token, numbers: dict[Item, int]) -> Piece:
     if not isinstance(token, Ref):
         return token
     number = numbers.get(token.item)
     if number is None:
         raise InternalError(f"reference to a {token.item.sort.label} that nothing defines")
     return (signed if token.signed else unsigned)(number, token.width)
-
-
-def _names(node: NameSection, tokens: tuple[Token, ...], numbers: dict[Item, int]) -> bytes:
-    if all(numbers.get(item) == index for _, index, item, _ in node.rows):
-        return b"".join(_token(token, numbers) for token in tokens)
-    out = _string("component-name")
-    if node.component is not None:
-        name = _string(node.component)
-        out += b"\0" + unsigned(len(name)) + name
-    by_sort: dict[Sort, list[tuple[int, str]]] = {}
-    for sort, _, item, name_ in node.rows:
-        if item in numbers:  # a definition that was replaced takes its name with it
-            by_sort.setdefault(sort, []).append((numbers[item], name_))
-    for sort, rows in by_sort.items():
-        body = SORT_BYTES[sort] + unsigned(len(rows))
-        body += b"".join(unsigned(index) + _string(name_) for index, name_ in sorted(rows))
-        out += b"\x01" + unsigned(len(body)) + body
-    return out
-
-
-def _string(text: str) -> bytes:
-    raw = text.encode()
-    return unsigned(len(raw)) + raw

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,19 +41,20 @@ def display(path: str) -> str:
     return "standard input" if path == "-" else path
 
 
-def write_output(path: str | None, data: bytes | str) -> None:
-    """Write to ``path`` (None or ``-``: standard output), by a temporary file and a rename.
+def write_output(path: str | None, data: str | Iterable[bytes | memoryview]) -> None:
+    """Write a text, or bytes in pieces, to ``path`` (None or ``-``: standard output), by a
+    temporary file and a rename.
 
     Raises UsageError when the place cannot be written; nothing half-written is left behind.
     """
-    raw = data.encode() if isinstance(data, str) else data
+    pieces = (data.encode(),) if isinstance(data, str) else data
     if path is None or path == "-":
         sys.stdout.flush()
-        sys.stdout.buffer.write(raw)
+        sys.stdout.buffer.writelines(pieces)
         sys.stdout.buffer.flush()
         return
-    with replacing(path) as temporary:
-        temporary.write_bytes(raw)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.writelines(pieces)
 
 
 @contextmanager

@@ -86,4 +86,4 @@ def _print_rich(tree: Twig) -> None:
     while pending:
         branch, twig = pending.pop()
         pending += [(branch.add(text(inner)), inner) for inner in twig.twigs]
-    Console(file=sys.stdout, highlight=False, soft_wrap=True).print(top)
+    Console(file=sys.stdout, highlight=False).print(top)

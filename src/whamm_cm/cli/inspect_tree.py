@@ -113,8 +113,12 @@ def _part(part: ComponentFacts | ModuleFacts, facts: Facts, grown: dict[str, Twi
     label, note = _title(part, facts)
     if part.fault:
         return Twig(label, note, (Twig(printable(part.fault), warning=True),))
-    counts = f"{part.imports:,} imports, {part.exports:,} exports, {part.functions:,} functions"
-    return Twig(label, f"{note}; {counts}", (Twig(_largest(part)),))
+    counts = (
+        _count(part.imports, "import"),
+        _count(part.exports, "export"),
+        _count(part.functions, "function"),
+    )
+    return Twig(label, f"{note}; {', '.join(counts)}", (Twig(_largest(part)),))
 
 
 def _title(part: ComponentFacts | ModuleFacts, facts: Facts) -> tuple[str, str]:
@@ -152,18 +156,26 @@ def _extern(extern: ExternFacts, verbose: bool, verb: str) -> Twig:
         notes.append(_count(declared, "function"))
     if len(extern.functions) > declared:
         notes.append(_count(len(extern.functions) - declared, "drop"))
-    open_ = sum(function.probes > 0 for function in extern.functions)
-    unused = sum(function.sites == 0 for function in extern.functions)
-    shut = [function for function in extern.functions if function.sites and function.reasons]
-    notes.append(
-        "all can be probed" if open_ == len(extern.functions) else f"{open_} can be probed"
-    )
-    if unused:
-        notes.append(f"{unused} not {verb} in here")
-    if shut:
-        notes.append(f"{len(shut)} cannot everywhere")
+    tally: dict[str, int] = {}
+    for function in extern.functions:
+        state = _state(function)
+        tally[state] = tally.get(state, 0) + 1
+    if list(tally) == ["can be probed"]:
+        notes.append("all can be probed")
+    else:
+        words = {"unused": f"not {verb} in here"}
+        notes += (f"{number} {words.get(state, state)}" for state, number in tally.items())
+    shut = [function for function in extern.functions if function.reasons]
     shown = extern.functions if verbose else shut
     return Twig(name, ", ".join(notes), tuple(_function(f, verb) for f in shown))
+
+
+def _state(function: FunctionFacts) -> str:
+    if not function.sites:
+        return "unused"
+    if not function.probes:
+        return "cannot be probed"
+    return "can be probed" if function.probes == function.sites else "only in part"
 
 
 def _function(function: FunctionFacts, verb: str) -> Twig:
@@ -179,7 +191,7 @@ def _function(function: FunctionFacts, verb: str) -> Twig:
 
 
 def _count(number: int, what: str) -> str:
-    return f"{number} {what}" + ("" if number == 1 else "s")
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
 def _inside(facts: Facts) -> list[Twig]:

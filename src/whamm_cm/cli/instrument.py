@@ -52,11 +52,13 @@ def run(args: argparse.Namespace) -> int:
     data = read_input(args.app)
     plan = weaving.make_plan(args, args.sink, args.time, args.trace, args.count)
     woven = weaving.weave_checked(args, data, args.app, plan)
-    write_output(args.output, woven.wasm)
+    pieces = woven.pieces
+    size = sum(map(len, pieces))
+    write_output(args.output, pieces)
     if args.json:
-        _print_json(args, data, woven)
+        _print_json(args, len(data), size, woven)
     elif woven.added.sites:
-        say(args, f"{weaving.describe(woven)}; {len(data)} -> {len(woven.wasm)} bytes")
+        say(args, f"{weaving.describe(woven)}; {len(data)} -> {size} bytes")
     else:
         say(args, _nothing(woven))
     if args.sink == "logging" and woven.added.sites:
@@ -70,7 +72,7 @@ def _nothing(woven: Woven) -> str:
     return f"nothing woven: {why}"
 
 
-def _print_json(args: argparse.Namespace, data: bytes, woven: Woven) -> None:
+def _print_json(args: argparse.Namespace, before: int, after: int, woven: Woven) -> None:
     import json
 
     added = woven.added
@@ -82,8 +84,8 @@ def _print_json(args: argparse.Namespace, data: bytes, woven: Woven) -> None:
         "agents": added.agents,
         "core_modules": added.core_modules,
         "core_instances": added.core_instances,
-        "bytes_before": len(data),
-        "bytes_after": len(woven.wasm),
+        "bytes_before": before,
+        "bytes_after": after,
         "skipped": [{"site": title, "reason": reason} for title, reason in added.skipped],
     }
     json.dump(facts, sys.stdout, indent=2)

@@ -67,7 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         return _fail(error, 3, verbose, "not enough memory for this input")
     except Exception as error:
-        text = f"internal error: {type(error).__name__}: {error}; please report it (-vv shows where)"
+        text = (
+            f"internal error: {type(error).__name__}: {error}; please report it (-vv shows where)"
+        )
         return _fail(error, 4, verbose, text)
 
 

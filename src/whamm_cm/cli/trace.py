@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -80,7 +80,7 @@ def _is_component(path: str) -> bool:
 
 
 def _trace_set(args: argparse.Namespace) -> str | None:
-    """The SET of the last ``-e trace=``; everything by default, nothing if only --count is given."""
+    """The SET of the last ``-e trace=``; else everything, or nothing beside ``--count``."""
     chosen = None if args.count is not None else "all"
     for text in args.expr:
         key, equals, value = text.partition("=")
@@ -199,7 +199,7 @@ def _external(args: argparse.Namespace, words: list[str]) -> int:
     recorder = Recorder(args)
     lines = _Lines()
     try:
-        status = run_external(words, index, woven.wasm, lambda line: recorder.feed(lines.read(line)))
+        status = run_external(words, index, woven.wasm, lines.into(recorder))
     finally:
         recorder.finish()
     if lines.damaged:
@@ -222,7 +222,10 @@ class _Lines:
         while True:
             yield self._waiting.pop(0)
 
-    def read(self, line: str) -> list[Record]:
+    def into(self, recorder: Recorder) -> Callable[[str], None]:
+        return lambda line: recorder.feed(self._read(line))
+
+    def _read(self, line: str) -> list[Record]:
         from whamm_cm.trace.reader import RecordReader
 
         reader = RecordReader([line])

@@ -88,11 +88,11 @@ def weave_checked(args: argparse.Namespace, data: bytes, path: str, plan: Plan) 
     """Weave and validate; an invalid component is never handed out."""
     from whamm_cm.run.engine import validate_component
     from whamm_cm.weave.api import weave
-    from whamm_cm.weave.verify import skeleton
+    from whamm_cm.weave.verify import own_modules, skeleton
 
     with progress(args, f"weaving {display(path)}"):
         woven = weave(data, plan, display(path))
-        fault = validate_component(skeleton(woven.component))
+        fault = validate_component(skeleton(woven.component), own_modules(woven.component))
         if fault is not None:
             _blame(data, display(path), fault)
     added = woven.added
@@ -113,9 +113,7 @@ def _blame(data: bytes, what: str, fault: str) -> None:
     original = validate_component(skeleton(decode(data, what)))
     if original is not None:
         raise InputError(f"{what} is not valid on this wasmtime: {original}")
-    raise InternalError(
-        f"the woven copy of {what} is not valid: {fault}; please report this"
-    )
+    raise InternalError(f"the woven copy of {what} is not valid: {fault}; please report this")
 
 
 def describe(woven: Woven) -> str:

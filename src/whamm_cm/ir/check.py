@@ -21,20 +21,25 @@ def check(component: Component) -> list[str]:
     return faults
 
 
-def _check(component: Component, visible: set[Item], where: str, faults: list[str]) -> None:
-    known = set(visible)
+def _check(component: Component, known: set[Item], where: str, faults: list[str]) -> None:
+    """``known``: what the enclosing components have defined so far; left as it was found."""
+    own: list[Item] = []
     names: dict[str, set[str]] = {"import": set(), "export": set()}
     nested = 0
     for position, definition in enumerate(component.definitions):
         place = f"{where}, definition {position}"
+        node = definition.node
+        # The types of a recursion group may refer to each other.
+        group = definition.items if isinstance(node, n.CoreTypeDef) else ()
         for item in definition.refs():
-            if item not in known and not isinstance(definition.node, n.NameSection):
+            if item not in known and item not in group:
                 faults.append(f"{place}: uses a {item.sort.label} that is not defined before it")
         for item in definition.items:
             if item in known:
                 faults.append(f"{place}: defines a {item.sort.label} that exists already")
-            known.add(item)
-        node = definition.node
+            else:
+                known.add(item)
+                own.append(item)
         if isinstance(node, Component):
             _check(node, known, f"{where}.component[{nested}]", faults)
             nested += 1
@@ -45,3 +50,4 @@ def _check(component: Component, visible: set[Item], where: str, faults: list[st
             if node.name.name in names[kind]:
                 faults.append(f"{place}: second {kind} named {node.name.name!r}")
             names[kind].add(node.name.name)
+    known.difference_update(own)

@@ -100,7 +100,6 @@ class Component:
         return replace(self, definitions=definitions, _index={})
 
 
-
 def walk(component: Component) -> Iterator[Component]:
     """``component`` and every component nested in it, outermost first."""
     stack = [component]
@@ -112,7 +111,7 @@ def walk(component: Component) -> Iterator[Component]:
 
 
 def transform(component: Component) -> Component:
-    """The identity transform, rebuilt from the inside out: the base case every weave starts from."""
+    """The identity transform, rebuilt from the inside out: the base case of every weave."""
     definitions = tuple(
         replace(d, node=transform(d.node)) if isinstance(d.node, Component) else d
         for d in component.definitions

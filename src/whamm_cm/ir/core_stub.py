@@ -1,9 +1,11 @@
-"""A core module's external type without its code."""
+"""Stand-ins for core modules: the same imports and exports, and no code to speak of."""
 
 from __future__ import annotations
 
 from whamm_cm.binary.core import Section, SectionId, join
-from whamm_cm.binary.cursor import Cursor
+from whamm_cm.binary.core_sections import KINDS
+from whamm_cm.binary.cursor import Buffer, Cursor
+from whamm_cm.binary.instructions import scan
 from whamm_cm.binary.leb import unsigned
 from whamm_cm.ir.core import CoreModule
 
@@ -22,23 +24,63 @@ _DROPPED = frozenset(
 )
 #: size 3, no locals, unreachable, end: valid for every function type.
 _BODY = b"\x03\x00\x00\x0b"
+_REF_FUNC = 0xD2
 
 
 def stub_module(module: CoreModule) -> bytes:
     """A valid module with exactly the imports and exports of ``module``; every body traps.
 
     Takes a few copies of the small sections and looks at no code: it stands in for ``module`` where
-    a component around it is to be validated without compiling megabytes.  Raises DecodeError when
-    the module cannot be cut into sections.
+    a component around it is to be validated without compiling megabytes.  Exported functions of one
+    type share one body, so that a module of ten thousand functions has some dozen left.  Raises
+    DecodeError when the module cannot be cut into sections or these not into entries.
     """
-    kept = [(s.id, s.payload, s.size_width) for s in module.sections if s.id not in _DROPPED]
+    kept: dict[int, tuple[Buffer, int]] = {
+        s.id: (s.payload, s.size_width) for s in module.sections if s.id not in _DROPPED
+    }
     functions = module.section(SectionId.FUNCTION)
-    count = _count(module, functions) if functions is not None else 0
-    if count:
-        kept.append((SectionId.CODE, memoryview(unsigned(count) + _BODY * count), 1))
-    return join(kept)
+    if functions is not None:
+        count = _count(module, functions)
+        if not _names_functions(module):
+            count = _share(module, kept)
+        if count:
+            kept[SectionId.CODE] = unsigned(count) + _BODY * count, 1
+    return join((number, payload, width) for number, (payload, width) in kept.items())
 
 
 def _count(module: CoreModule, functions: Section) -> int:
     cur = Cursor(module.data, functions.start, functions.end, module.offset, module.path)
     return cur.count("function")
+
+
+def _names_functions(module: CoreModule) -> bool:
+    """Whether an initializer names a function by its index, so that all must keep theirs."""
+    sections = (module.section(SectionId.GLOBAL), module.section(SectionId.TABLE))
+    if not any(s is not None and _REF_FUNC in s.payload for s in sections):
+        return False
+    initializers = [entry.init for entry in module.globals]
+    initializers += [entry.init for entry in module.tables if entry.init is not None]
+    return any(
+        opcode.mnemonic == "ref.func"
+        for init in initializers
+        for _, opcode, _ in scan(init, 0, len(init), offset=module.offset, path=module.path)
+    )
+
+
+def _share(module: CoreModule, kept: dict[int, tuple[Buffer, int]]) -> int:
+    """Leave one function for each type an exported one has; the number of them."""
+    imported = len(module.imported("func"))
+    by_type: dict[int, int] = {}
+    rows = bytearray(unsigned(len(module.exports)))
+    for export in module.exports:
+        index = export.index
+        if export.kind == "func" and imported <= index < imported + len(module.functions):
+            kind = module.functions[index - imported]
+            index = imported + by_type.setdefault(kind, len(by_type))
+        name = export.name.encode()
+        rows += unsigned(len(name)) + name + bytes((KINDS.index(export.kind),)) + unsigned(index)
+    if module.exports:
+        kept[SectionId.EXPORT] = bytes(rows), 1
+    kinds = b"".join(map(unsigned, by_type))
+    kept[SectionId.FUNCTION] = unsigned(len(by_type)) + kinds, 1
+    return len(by_type)

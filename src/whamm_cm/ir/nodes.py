@@ -317,13 +317,11 @@ class EmptySection:
     """A section with a count of zero: it defines nothing and is kept only for fidelity."""
 
 
-
-
 Node: TypeAlias = (
-    Import | Export | ExportDecl | CoreInstantiate | CoreInlineExports | Instantiate | InlineExports
-    | AliasExport | AliasCoreExport | AliasOuter | PrimDef | RecordDef | VariantDef | ListDef
-    | MapDef | TupleDef | FlagsDef | EnumDef | OptionDef | ResultDef | OwnDef | BorrowDef | StreamDef
-    | FutureDef | FuncDef | ResourceDef | ComponentTypeDef | InstanceTypeDef | CoreTypeDef
-    | CoreModuleTypeDef | CoreImportDecl | CoreExportDecl | Canon | Start | ValueDef | Custom
-    | NameSection | EmptySection
+    Import | Export | ExportDecl | CoreInstantiate | CoreInlineExports | Instantiate
+    | InlineExports | AliasExport | AliasCoreExport | AliasOuter | PrimDef | RecordDef | VariantDef
+    | ListDef | MapDef | TupleDef | FlagsDef | EnumDef | OptionDef | ResultDef | OwnDef | BorrowDef
+    | StreamDef | FutureDef | FuncDef | ResourceDef | ComponentTypeDef | InstanceTypeDef
+    | CoreTypeDef | CoreModuleTypeDef | CoreImportDecl | CoreExportDecl | Canon | Start | ValueDef
+    | Custom | NameSection | EmptySection
 )  # fmt: skip

@@ -12,12 +12,13 @@ from whamm_cm.agent.layout import N_COUNTERS
 from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.binary import build
 from whamm_cm.binary.decode import decode
-from whamm_cm.binary.encode import encode
-from whamm_cm.codegen.model import ProbeOptions
+from whamm_cm.binary.encode import Piece, encode, pieces
+from whamm_cm.codegen.model import Action, ProbeOptions
 from whamm_cm.errors import InternalError, WeaveError
 from whamm_cm.ir import nodes as n
 from whamm_cm.ir.check import check
 from whamm_cm.ir.component import Component, Definition, SectionId, walk
+from whamm_cm.ir.items import Sort
 from whamm_cm.weave.boundary import Supply, Weaver
 from whamm_cm.weave.enclose import Outer, enclose
 from whamm_cm.weave.plan import Added, Chosen, Plan, Site
@@ -33,20 +34,28 @@ _SINKS = {"stderr": stderr_wiring, "logging": logging_wiring}
 
 @dataclass(frozen=True, slots=True)
 class Woven:
-    """The outcome: the component (as bytes and as IR), the site table its records are read with,
-    and what was added."""
+    """The outcome: the component, the site table its records are read with, and what was added."""
 
-    wasm: bytes
     component: Component
     table: bytes
     added: Added
+
+    @property
+    def wasm(self) -> bytes:
+        """The component as bytes, encoded anew each time."""
+        return encode(self.component)
+
+    @property
+    def pieces(self) -> list[Piece]:
+        """The same bytes in pieces, most of them views of the input."""
+        return pieces(self.component)
 
 
 def weave(data: bytes, plan: Plan, what: str = "input") -> Woven:
     """Weave ``plan`` into the component ``data``; same input, same bytes.
 
-    Raises InputError/DecodeError for something that is no component, WeaveError when the plan cannot
-    be carried out on it, InternalError when the result fails the IR checker.
+    Raises InputError/DecodeError for something that is no component, WeaveError when the plan
+    cannot be carried out on it, InternalError when the result fails the IR checker.
     """
     root = decode(data, what)
     if not plan.force and stamp_of(root) is not None:
@@ -58,7 +67,7 @@ def weave(data: bytes, plan: Plan, what: str = "input") -> Woven:
     faults = check(woven.component)
     if faults:
         raise InternalError(f"the woven component is unsound: {faults[0]}; please report this")
-    return Woven(encode(woven.component), woven.component, woven.table, woven.added)
+    return woven
 
 
 def stamp_of(root: Component) -> dict[str, object] | None:
@@ -84,20 +93,13 @@ def table_of(root: Component) -> bytes | None:
 
 
 @dataclass(slots=True)
-class _Result:
-    component: Component
-    table: bytes
-    added: Added
-
-
-@dataclass(slots=True)
 class _Weave:
     root: Component
     plan: Plan
     added: Added = field(default_factory=Added)
     builder: SiteTableBuilder = field(default_factory=SiteTableBuilder)
 
-    def run(self, origin: str) -> _Result:
+    def run(self, origin: str) -> Woven:
         program = Program.of(self.root)
         sites = find_sites(program)
         chosen = self._choose(program, sites)
@@ -112,7 +114,7 @@ class _Weave:
                 f"the woven component has {_core_instances(component)} core instances, more than"
                 f" --max-core-instances {limit}; select fewer functions with --trace"
             )
-        return _Result(component, table, self.added)
+        return Woven(component, table, self.added)
 
     def _choose(self, program: Program, sites: Sequence[Site]) -> dict[int, list[Chosen]]:
         """Chosen sites by the identity of their component, flush-only ones included."""
@@ -134,9 +136,7 @@ class _Weave:
         for component in walk(self.root):
             if id(component) in wanted:
                 own = [s for s in sites if s.component is component]
-                result[id(component)] = self._orders(
-                    own, wanted[id(component)], len(wanted) > 1
-                )
+                result[id(component)] = self._orders(own, wanted[id(component)], len(wanted) > 1)
         return result
 
     def _orders(
@@ -157,7 +157,7 @@ class _Weave:
         for site in own:
             leaves = site.interface == "wasi:cli/exit" and site.kind == "lower"
             crossing = several and site.edge == "inner" and site.kind == "lower"
-            action = "none"
+            action: Action = "none"
             number = 0
             if id(site) in traced:
                 action, number = "record", self.builder.add_site(site_spec(site))
@@ -173,7 +173,7 @@ class _Weave:
                     slots.get(id(site), 0),
                     None if self.plan.show_secrets else rule_for(site.interface, site.func),
                     flush_before=leaves or crossing,
-                    flush_after=not has_lifts,
+                    flush_after=not has_lifts and site.leave,
                     final=leaves,
                 )
             )
@@ -213,7 +213,7 @@ class _Weave:
             extra.append((NOW, now))
         sink = build.nested_component(wiring.component)
         instance = build.instantiate(sink.item, wiring.args)
-        emit = build.alias_export(instance.item, "emit", build.Sort.FUNC)
+        emit = build.alias_export(instance.item, "emit", Sort.FUNC)
         outer.add(sink, instance, emit)
         extra.append((EMIT, emit.item))
         inner = tree.weave(self.root, threaded("bytes", self.plan.timed), None)
@@ -247,9 +247,7 @@ class _Tree:
     plan: Plan
     added: Added
 
-    def weave(
-        self, component: Component, supply: Supply, imported: Interface | None
-    ) -> Component:
+    def weave(self, component: Component, supply: Supply, imported: Interface | None) -> Component:
         chosen = self.chosen.get(id(component), [])
 
         def edit(definition: Definition, supply: Supply) -> Iterable[Definition]:
@@ -268,10 +266,8 @@ class _Tree:
 
     def _nested(self, component: Component) -> Component:
         kind = {"host": "string", "none": None}.get(self.plan.sink, "bytes")
-        if id(component) in self.needs:
-            supply = threaded(kind, self.plan.timed)
-        else:
-            supply = Supply()
+        needy = id(component) in self.needs
+        supply = threaded(kind, self.plan.timed) if needy else Supply()
         return self.weave(component, supply, None)
 
     def _needy(self, node: n.Instantiate) -> bool:

@@ -3,8 +3,8 @@
 The definitions are walked once, in order.  A lower waits until something uses it; then one probe
 module takes every lower and lift that can be had at that point (the definitions they need are
 brought forward when that is harmless), so an ordinary component gets one probe module before its
-main module and one after.  Nothing but core functions is replaced: handles, memories, types, imports
-and exports stay what they were.
+main module and one after.  Nothing but core functions is replaced: handles, memories, types,
+imports and exports stay what they were.
 """
 
 from __future__ import annotations
@@ -63,7 +63,6 @@ class Weaver:
     waiting: set[Item] = field(default_factory=set)
     lifts: dict[int, dict[Item, Item]] = field(default_factory=dict)
     wrapped: set[int] = field(default_factory=set)
-    position: int = 0
     agent: Item | None = None
     emit: Item | None = None
     now: Item | None = None
@@ -71,7 +70,7 @@ class Weaver:
     def run(self) -> Component:
         self.out.extend(self.supply.front)
         by_definition = {id(c.site.definition): c for c in self.chosen}
-        for self.position, definition in enumerate(self.component.definitions):
+        for definition in self.component.definitions:
             if id(definition) in self.done:
                 continue
             if self.waiting and not self.waiting.isdisjoint(definition.refs()):

@@ -30,7 +30,7 @@ def import_closure(component: Component) -> list[Definition]:
 
 @dataclass(slots=True)
 class Outer:
-    """The definitions of the new root while it is put together, in terms of the original's items."""
+    """The definitions of the new root while it is put together, with the original's items."""
 
     component: Component
     definitions: list[Definition] = field(default_factory=list)
@@ -40,7 +40,7 @@ class Outer:
         return cls(component, import_closure(component))
 
     def use(self, interface: Interface) -> None:
-        """Put ``interface`` in place of the import it replaces, or behind the last import so far."""
+        """Put ``interface`` where the import it replaces stood, or behind the last import."""
         if interface.replaces is None:
             self.definitions.extend(interface.definitions)
             return
@@ -51,17 +51,13 @@ class Outer:
         self.definitions.extend(definitions)
 
 
-def enclose(
-    outer: Outer, inner: Component, extra: Sequence[tuple[str, Item]] = ()
-) -> Component:
+def enclose(outer: Outer, inner: Component, extra: Sequence[tuple[str, Item]] = ()) -> Component:
     """Finish the new root: ``inner`` (the original, perhaps woven) instantiated with every import
     of the original and ``extra``, and its exports passed on."""
     original = outer.component
     nested = build.nested_component(inner.with_definitions(_without_metadata(inner)))
     args = [
-        (d.node.name.name, d.item)
-        for d in original.definitions
-        if isinstance(d.node, n.Import)
+        (d.node.name.name, d.item) for d in original.definitions if isinstance(d.node, n.Import)
     ]
     instance = build.instantiate(nested.item, (*args, *extra))
     definitions = [*outer.definitions, nested, instance]

@@ -7,7 +7,7 @@ order of the input; ``path`` (``component[0].module[2]``, empty for the root) te
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from whamm_cm.binary.core import SECTION_NAMES, SectionId
 from whamm_cm.binary.cursor import Cursor
@@ -20,17 +20,18 @@ from whamm_cm.ir.items import Item, Ref
 from whamm_cm.weave.api import stamp_of
 from whamm_cm.weave.plan import Site
 from whamm_cm.weave.program import Program, Reach
+from whamm_cm.weave.routes import Routes
 from whamm_cm.weave.sites import find_sites
 from whamm_cm.wit.model import (
     Extern,
     InstanceItem,
-    TypeItem,
+    World,
     full_name,
     functions,
     interface_id,
     split_version,
 )
-from whamm_cm.wit.names import InterfaceName
+from whamm_cm.wit.names import InterfaceName, func_label
 from whamm_cm.wit.resolve import Resolved, resolve
 
 _PRODUCERS = "producers"
@@ -38,7 +39,8 @@ _PRODUCERS = "producers"
 
 @dataclass(frozen=True, slots=True)
 class ComponentFacts:
-    """One component definition.  ``sections``: its custom sections with the size of their content;
+    """One component definition.  ``instantiated`` is False when nobody can: nothing in here does,
+    and it is not handed out.  ``sections``: its custom sections with the size of their content;
     ``stamp``: what a weave noted about itself, None where there was none."""
 
     path: str
@@ -142,7 +144,7 @@ def collect(root: Component) -> Facts:
             _component(c.component, c.name, reach, faults) for c in resolved.components
         ),
         modules=tuple(module for component in walk(root) for module in _modules(component, faults)),
-        imports=_imports(resolved, sites),
+        imports=_imports(resolved, Routes.of(program), sites),
         exports=_exports(resolved, sites),
         sites=tuple(facts for _, facts in sites),
         faults=tuple(faults),
@@ -178,7 +180,7 @@ def _component(
         name=name,
         offset=component.offset,
         size=component.size,
-        instantiated=reach.instantiated(component),
+        instantiated=reach.instantiated(component) or id(component) in reach.blocked,
         sections=tuple(sections),
         producers=tuple(producers),
         stamp=_stamp(component),
@@ -256,31 +258,66 @@ def _key(extern: Extern) -> tuple[str, str | None]:
 _Sites = list[tuple[Site, SiteFacts]]
 
 
-def _imports(resolved: Resolved, sites: _Sites) -> tuple[ExternFacts, ...]:
-    """Imports by name: a lower, wherever it is, bears the name of the interface it calls."""
-    by_key: dict[tuple[str, str | None], dict[str, list[SiteFacts]]] = {}
+@dataclass(slots=True)
+class _Callers:
+    """Sites by the import of the root they lead to, and there by function."""
+
+    resolved: Resolved
+    routes: Routes
+    found: dict[str, dict[str, list[SiteFacts]]] = field(default_factory=dict)
+    keys: dict[int, dict[tuple[str, str | None], str]] = field(default_factory=dict)
+    worlds: dict[int, World] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.worlds.update((id(c.component), c.world) for c in self.resolved.components)
+
+    def add(self, site: Site, facts: SiteFacts) -> None:
+        info = self.resolved.canons[site.definition.item]
+        paths: Iterable[tuple[str, str]] = ()
+        origin = info.origin
+        if site.kind == "lower" and origin is not None and origin.kind == "import":
+            paths = {
+                (path[0], func_label(path[-1]))
+                for path in self.routes.outside(origin.component, origin.names)
+            }
+        elif site.kind == "resource.drop":
+            name = self._import(site.component, site)
+            if name is not None:
+                inside = self.routes.outside(site.component, (name,))
+                paths = {(path[0], site.func) for path in inside}
+        if not paths and site.edge == "import":
+            # Nobody instantiates it, or the way out is too tangled: go by the interface's name.
+            name = self._import(self.resolved.root, site)
+            paths = [(name, site.func)] if name is not None else []
+        for name, label in sorted(paths):
+            self.found.setdefault(name, {}).setdefault(label, []).append(facts)
+
+    def _import(self, component: Component, site: Site) -> str | None:
+        """The import of ``component`` that is the interface, or else the item, of ``site``."""
+        if not site.interface:
+            return site.func.removesuffix(".drop") if site.kind == "resource.drop" else site.func
+        if id(component) not in self.keys:
+            imports = self.worlds[id(component)].imports
+            instances = [e for e in imports if isinstance(e.entity, InstanceItem)]
+            self.keys[id(component)] = {_key(e): e.name.name for e in instances}
+        return self.keys[id(component)].get((site.interface, site.version))
+
+
+def _imports(resolved: Resolved, routes: Routes, sites: _Sites) -> tuple[ExternFacts, ...]:
+    """Imports by where calls go: what is imported inside may have another name there."""
+    callers = _Callers(resolved, routes)
     for site, facts in sites:
-        if site.edge == "import":
-            by_func = by_key.setdefault((site.interface, site.version), {})
-            by_func.setdefault(site.func, []).append(facts)
+        callers.add(site, facts)
     result = []
     for extern in resolved.world.imports:
-        by_func = by_key.get(_key(extern), {})
+        called = callers.found.get(extern.name.name, {})
         labels = dict.fromkeys(func.label for func in functions(extern.entity))
-        found = [_function(label, True, by_func.get(label, ())) for label in labels]
-        for label in _undeclared(extern, by_func):
+        found = [_function(label, True, called.get(label, ())) for label in labels]
+        for label in called:
             if label not in labels:
-                found.append(_function(label, False, by_func[label]))
+                found.append(_function(label, False, called[label]))
         result.append(_extern(extern, tuple(found)))
     return tuple(result)
-
-
-def _undeclared(extern: Extern, called: Iterable[str]) -> Iterable[str]:
-    """The drops of resources that ``extern`` brings, among the functions ``called``."""
-    if isinstance(extern.entity, InstanceItem):
-        return called
-    drop = f"{extern.name.name}.drop"
-    return [label for label in called if label == drop and isinstance(extern.entity, TypeItem)]
 
 
 def _exports(resolved: Resolved, sites: _Sites) -> tuple[ExternFacts, ...]:

@@ -82,9 +82,9 @@ class Program:
             return memory.min, memory.max, memory.is64, memory.shared, memory.page_size_log2
         if isinstance(node, n.Import) and node.type.item is not None:
             for decl in self._module_type(node.type.item):
-                if isinstance(decl.node, n.CoreExportDecl) and decl.node.name == name:
-                    if decl.node.type.limits is not None:
-                        return decl.node.type.limits
+                found = decl.node
+                if isinstance(found, n.CoreExportDecl) and found.name == name and found.type.limits:
+                    return found.type.limits
         return "its memory belongs to a core module of unknown type"
 
     def _module_type(self, item: Item) -> tuple[n.Decl, ...]:

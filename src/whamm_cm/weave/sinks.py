@@ -134,9 +134,7 @@ def _stderr_imports(memory: Item) -> _Imports:
     stream = build.import_("output-stream", "type", None)
     error = build.import_("error", "type", None)
     own_error = build.own_type(error.item)
-    failure = build.variant_type(
-        (("last-operation-failed", own_error.item), ("closed", None))
-    )
+    failure = build.variant_type((("last-operation-failed", own_error.item), ("closed", None)))
     failure_import = build.import_("stream-error", "type", failure.item)
     own_stream = build.own_type(stream.item)
     get_type = build.func_type((), own_stream.item)
@@ -144,9 +142,7 @@ def _stderr_imports(memory: Item) -> _Imports:
     borrow = build.borrow_type(stream.item)
     contents = build.list_type("u8")
     result = build.result_type(None, failure_import.item)
-    write_type = build.func_type(
-        (("self", borrow.item), ("contents", contents.item)), result.item
-    )
+    write_type = build.func_type((("self", borrow.item), ("contents", contents.item)), result.item)
     write = build.import_("write", "func", write_type.item)
     lowers = [
         ("get", build.canon_lower(get.item)),

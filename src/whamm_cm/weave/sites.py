@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal, cast
 
 from whamm_cm.abi.flatten import CoreSig, core_signature, task_return_signature
 from whamm_cm.agent.layout import Edge, SiteKind
 from whamm_cm.agent.sites import SiteSpec
-from whamm_cm.codegen.model import GuestMemory, Kind
+from whamm_cm.codegen.model import Encoding, GuestMemory, Kind
 from whamm_cm.ir import nodes as n
 from whamm_cm.ir.canons import BY_OP
 from whamm_cm.weave.plan import Site
@@ -72,7 +73,7 @@ def _complete(site: Site, info: CanonInfo, program: Program) -> Site:
         if isinstance(memory, str):
             return replace(site, reason=memory)
         ptr = 8 if isinstance(memory, GuestMemory) and memory.is64 else 4
-    site = replace(site, memory=memory_item, ptr=ptr, encoding=options.encoding)
+    site = replace(site, memory=memory_item, ptr=ptr, encoding=cast(Encoding, options.encoding))
     if info.op in ("lift", "lower"):
         return _function(site, info)
     if info.op == "task.return":
@@ -85,7 +86,7 @@ def _complete(site: Site, info: CanonInfo, program: Program) -> Site:
 def _function(site: Site, info: CanonInfo) -> Site:
     assert info.func is not None
     options = info.canon.options
-    context = "lift" if info.op == "lift" else "lower"
+    context: Literal["lift", "lower"] = "lift" if info.op == "lift" else "lower"
     signature = core_signature(
         info.func, context, options.is_async, options.callback is not None, site.ptr
     )
@@ -141,9 +142,7 @@ def _representation(info: CanonInfo, program: Program) -> str:
         node = program.definition(item).node
         if isinstance(node, n.ResourceDef):
             return node.rep
-        if isinstance(node, n.AliasOuter):
-            item = node.item
-        elif isinstance(node, n.Export):
+        if isinstance(node, (n.AliasOuter, n.Export)):
             item = node.item
         else:
             break

@@ -26,9 +26,9 @@ def wasi_version(component: Component, *preferred: str) -> str:
     for definition in component.definitions:
         if isinstance(definition.node, n.Import):
             name = interface(definition.node.name.name)
-            if name is not None and name.namespace == "wasi" and name.version:
-                if name.version.startswith("0.2."):
-                    found.setdefault(name.package, name.version)
+            version = name.version or "" if name is not None and name.namespace == "wasi" else ""
+            if name is not None and version.startswith("0.2."):
+                found.setdefault(name.package, version)
     for package in (*preferred, *found):
         if package in found:
             return found[package]

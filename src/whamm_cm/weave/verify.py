@@ -1,8 +1,8 @@
-"""A small stand-in for a woven component, for validating it without compiling 18 MB of guest code.
+"""What to validate of a woven component, without compiling 18 MB of guest code.
 
-The stand-in has our own modules whole and every other core module reduced to its type, so an
-engine that accepts it accepts all the weave has done; the guest's code is untouched and was the
-guest's toolchain's business.
+The skeleton has every core module reduced to its type, and the modules of ours go beside it whole:
+an engine that accepts both accepts all the weave has done.  The guest's code is untouched and was
+the guest's toolchain's business.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from whamm_cm.binary.encode import encode
 from whamm_cm.errors import DecodeError
-from whamm_cm.ir.component import Component, Definition
+from whamm_cm.ir.component import Component, Definition, walk
 from whamm_cm.ir.core import CoreModule
 from whamm_cm.ir.core_stub import stub_module
 
@@ -20,8 +20,18 @@ _SMALL = 512
 
 
 def skeleton(component: Component) -> bytes:
-    """Encode ``component`` with the core modules of the input (not ours) as stubs."""
+    """Encode ``component`` with stubs for core modules."""
     return encode(_reduce(component))
+
+
+def own_modules(component: Component) -> list[bytes]:
+    """The core modules in ``component`` that are not the input's."""
+    return [
+        bytes(definition.node.data)
+        for part in walk(component)
+        for definition in part.definitions
+        if isinstance(definition.node, CoreModule) and definition.group is None
+    ]
 
 
 def _reduce(component: Component) -> Component:
@@ -32,7 +42,7 @@ def _definition(definition: Definition) -> Definition:
     node = definition.node
     if isinstance(node, Component):
         return replace(definition, node=_reduce(node))
-    if isinstance(node, CoreModule) and definition.group is not None and len(node.data) > _SMALL:
+    if isinstance(node, CoreModule) and len(node.data) > _SMALL:
         try:
             return replace(definition, node=CoreModule(stub_module(node)))
         except DecodeError:
