@@ -46,9 +46,11 @@ test-fast: $(VENV)/.test
 	@$(PY) -m pytest $(PYTEST_ARGS) -m "not slow"
 
 lint: $(VENV)/.test
-	@$(BIN)/ruff check --quiet $(wildcard $(FORMATTED))
-	@$(BIN)/ruff format --quiet --check $(wildcard $(FORMATTED))
-	@$(BIN)/mypy --no-error-summary src
+	@status=0; \
+	$(BIN)/ruff check --quiet $(wildcard $(FORMATTED)) || status=1; \
+	$(BIN)/ruff format --quiet --check $(wildcard $(FORMATTED)) || status=1; \
+	$(BIN)/mypy --no-error-summary src || status=1; \
+	exit $$status
 
 format: $(VENV)/.test
 	@$(BIN)/ruff check --quiet --fix $(wildcard $(FORMATTED))

@@ -27,12 +27,12 @@ class DecodeError(InputError):
     """Malformed or unsupported bytes.
 
     ``offset`` is the byte offset in the outermost input, ``path`` the nesting path such as
-    ``component[0].module[2]`` (empty at the root).
+    ``component[0].module[2]`` (empty at the root), ``source`` the name of the input if known.
     """
 
-    def __init__(self, message: str, offset: int, path: str = "") -> None:
-        self.message, self.offset, self.path = message, offset, path
-        where = f"{path}: " if path else ""
+    def __init__(self, message: str, offset: int, path: str = "", source: str = "") -> None:
+        self.message, self.offset, self.path, self.source = message, offset, path, source
+        where = "".join(f"{part}: " for part in (source, path) if part)
         super().__init__(f"{where}{message} (at offset 0x{offset:x})")
 
 

@@ -89,8 +89,8 @@ class Agent(Guest):
             self.set(layout.POS, at + len(record))
         return fits
 
-    def take(self, mode: str, final: bool = False) -> bytes | None:
-        size = getattr(self, f"take_{mode}")(int(final))
+    def take(self, final: bool = False) -> bytes | None:
+        size = self.exports["take"](self.store, int(final))
         return self.read(self.get(layout.OUT_PTR), size) if size else None
 
 
@@ -109,9 +109,10 @@ class Sink(Guest):
         self.write(at, table)
 
     def send(self, block: bytes) -> int:
-        at = self.cabi_realloc(0, 0, 1, len(block))
-        self.write(at, block)
-        return int(self.emit(at, len(block)))
+        chunks = -(-len(block) // layout.CHUNK)
+        at = self.cabi_realloc(0, 0, 8, chunks * layout.CHUNK)
+        self.write(at, block.ljust(chunks * layout.CHUNK, b"\xee"))
+        return int(self.emit(at, chunks))
 
 
 class StderrSink(Sink):

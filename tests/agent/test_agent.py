@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import random
 import struct
 
@@ -38,55 +37,48 @@ def test_state_is_right_without_any_call() -> None:
 
 
 def test_areas_do_not_overlap() -> None:
-    base64_block = -(-(layout.BLOCK_HEADER + layout.MAX_PAYLOAD) // 3) * 4
     areas = [
         (layout.STATE, 48),
         (layout.NAME, layout.NAME_SIZE),
         (layout.COUNTERS, 8 * layout.N_COUNTERS),
         (layout.SCRATCH, layout.MAX_RECORD + 64),
-        (layout.OUT, base64_block),
-        (layout.BLOCK_START, layout.BLOCK_HEADER),
+        (layout.OUT, layout.BLOCK_HEADER + layout.MAX_PAYLOAD),
         (layout.BUFFER, layout.BUFFER_SIZE),
     ]
     for (at, size), (following, _) in zip(areas, areas[1:], strict=False):
         assert at + size <= following
-    assert layout.COUNTERS % 8 == 0
+    assert layout.COUNTERS % 8 == 0 and layout.OUT % 2 == 0
 
 
 def test_exports_and_no_imports() -> None:
     agent = Agent()
-    names = "memory room take_raw take_b64 sent report secret put8 put16 put32 put64 get32 get64"
+    names = "memory room take sent report secret put8 put16 put32 put64 get32 get64"
     assert {name for name in names.split() if name in agent.exports} == set(names.split())
     assert len(list(agent.exports)) == len(names.split())
 
 
-@pytest.mark.parametrize("mode", ["raw", "b64"])
 @pytest.mark.parametrize("sizes", [(16,), (17,), (18,), (16, 16384, 333), (100,) * 300])
-def test_a_block_holds_header_and_records(mode: str, sizes: tuple[int, ...]) -> None:
+def test_a_block_holds_header_and_records(sizes: tuple[int, ...]) -> None:
     agent, rng = Agent(), random.Random(len(sizes))
     records = [encode.record(1, 0, rng.randbytes(size - 16)) for size in sizes]
     for record in records:
         agent.append(record)
     agent.set(layout.INSTANCE, 5)
     agent.set(layout.DROPPED, 3)
-    block = agent.take(mode, final=True)
-    assert block is not None
-    data = base64.b64decode(block, validate=True) if mode == "b64" else block
-    assert data == encode.block(*records, instance=5, dropped=3, final=True)
+    block = agent.take(final=True)
+    assert block == encode.block(*records, instance=5, dropped=3, final=True)
     assert agent.get(layout.POS) == layout.BUFFER
     assert agent.get(layout.DROPPED) == 0
 
 
-@pytest.mark.parametrize("mode", ["raw", "b64"])
-def test_a_large_buffer_leaves_in_blocks_of_whole_records(mode: str) -> None:
+def test_a_large_buffer_leaves_in_blocks_of_whole_records() -> None:
     agent, records = filled(3000, 99)
     payload, finals = b"", []
-    while block := agent.take(mode, final=True):
-        data = base64.b64decode(block) if mode == "b64" else block
-        assert 0 < len(data) - layout.BLOCK_HEADER <= layout.MAX_PAYLOAD
-        assert (len(data) - layout.BLOCK_HEADER) % 99 == 0
-        payload += data[layout.BLOCK_HEADER :]
-        finals.append(data[4])
+    while block := agent.take(final=True):
+        assert 0 < len(block) - layout.BLOCK_HEADER <= layout.MAX_PAYLOAD
+        assert (len(block) - layout.BLOCK_HEADER) % 99 == 0
+        payload += block[layout.BLOCK_HEADER :]
+        finals.append(block[4])
         agent.sent(1)
     assert payload == b"".join(records)
     assert finals == [0] * (len(finals) - 1) + [1] and len(finals) == 7
@@ -94,20 +86,20 @@ def test_a_large_buffer_leaves_in_blocks_of_whole_records(mode: str) -> None:
 
 def test_nothing_to_take_and_nothing_while_emitting() -> None:
     agent = Agent()
-    assert agent.take("raw") is None and agent.get(layout.IN_EMIT) == 0
+    assert agent.take() is None and agent.get(layout.IN_EMIT) == 0
     agent.append(encode.record(0, 0, b""))
-    assert agent.take("raw") and agent.get(layout.IN_EMIT) == 1
+    assert agent.take() and agent.get(layout.IN_EMIT) == 1
     agent.append(encode.record(1, 0, b""))
-    assert agent.take("raw") is None
+    assert agent.take() is None
     agent.sent(9)
     assert (agent.get(layout.INSTANCE), agent.get(layout.IN_EMIT)) == (9, 0)
-    assert agent.take("raw") == encode.block(encode.record(1, 0, b""), instance=9)
+    assert agent.take() == encode.block(encode.record(1, 0, b""), instance=9)
 
 
 def test_dropped_records_alone_are_something_to_send() -> None:
     agent = Agent()
     agent.set(layout.DROPPED, 2)
-    assert agent.take("raw") == encode.block(dropped=2)
+    assert agent.take() == encode.block(dropped=2)
 
 
 def test_the_buffer_grows_to_a_megabyte_and_then_counts_what_it_drops() -> None:
@@ -119,16 +111,16 @@ def test_the_buffer_grows_to_a_megabyte_and_then_counts_what_it_drops() -> None:
     assert kept == layout.MAX_BUFFER // layout.MAX_RECORD
     assert not agent.append(record) and agent.get(layout.DROPPED) == 2
     assert agent.memory.data_len(agent.store) == layout.BUFFER + layout.MAX_BUFFER
-    block = agent.take("raw")
+    block = agent.take()
     assert block is not None and block[16] == 2 and agent.append(record)
 
 
 def test_a_broken_record_does_not_block_the_queue() -> None:
     agent, _ = filled(600)
     agent.write(layout.BUFFER, bytes(4))
-    assert agent.take("raw") == encode.block(dropped=1)
+    assert agent.take() == encode.block(dropped=1)
     agent.sent(1)
-    assert agent.take("raw") is None
+    assert agent.take() is None
 
 
 def test_report_writes_and_clears_what_counted() -> None:
@@ -141,11 +133,11 @@ def test_report_writes_and_clears_what_counted() -> None:
         encode.record(10, 2, struct.pack("<Q", 7), call=0),
         encode.record(13, 2, struct.pack("<Q", 1 << 40), call=0),
     ]
-    assert agent.take("raw") == encode.block(*expected)
+    assert agent.take() == encode.block(*expected)
     agent.sent(1)
     agent.report(10, 1 << 20)
     last = encode.record(4105, 2, struct.pack("<Q", 1), call=0)
-    assert agent.take("raw") == encode.block(last, instance=1)
+    assert agent.take() == encode.block(last, instance=1)
 
 
 def test_counts_without_room_wait() -> None:

@@ -6,7 +6,6 @@ string ("str", kept bytes, units), a list ("list", length, kept elements); "bad"
 
 from __future__ import annotations
 
-import base64
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -53,11 +52,10 @@ def parse(raw: bytes) -> list[Record]:
     return out
 
 
-def parse_block(raw: bytes, sink: str) -> Block:
-    data = base64.b64decode(raw, validate=True) if sink == "b64" else raw
-    magic, flags, instance, _, dropped, size, _ = struct.unpack_from("<IIIIIIQ", data)
-    assert magic == 0x314D4357 and len(data) == 32 + size
-    return Block(bool(flags & 1), instance, dropped, parse(data[32:]))
+def parse_block(raw: bytes) -> Block:
+    magic, flags, instance, _, dropped, size, _ = struct.unpack_from("<IIIIIIQ", raw)
+    assert magic == 0x314D4357 and len(raw) == 32 + size
+    return Block(bool(flags & 1), instance, dropped, parse(raw[32:]))
 
 
 class Body:

@@ -91,8 +91,13 @@ class Rig:
         return wt.Func(self.store, wanted.type, func)
 
     def _emit(self, at: int, size: int) -> int:
+        size *= layout.CHUNK if self.options.chunked else 1
         raw = bytes(self.agent["memory"].read(self.store, at, at + size))
-        self.blocks.append(parse_block(raw, self.options.sink))
+        if self.options.chunked:
+            end = layout.BLOCK_HEADER + int.from_bytes(raw[20:24], "little")
+            assert size - layout.CHUNK < end <= size and at % 8 == 0
+            raw = raw[:end]
+        self.blocks.append(parse_block(raw))
         self.on_emit()
         return 77
 

@@ -33,8 +33,7 @@ def nothing(*_: Any) -> None:
 
 
 @modes
-@pytest.mark.parametrize("sink", ["b64", "raw"])
-def test_outermost_export_flushes_as_final(sink: Any, multi_memory: bool) -> None:
+def test_outermost_export_flushes_as_final(multi_memory: bool) -> None:
     sent = 0
 
     def export() -> None:
@@ -44,7 +43,7 @@ def test_outermost_export_flushes_as_final(sink: Any, multi_memory: bool) -> Non
         assert len(rig.blocks) == sent
 
     wrappers = [void("lift", site=1), void(site=2)]
-    rig = Rig(wrappers, [export, nothing], ProbeOptions(sink=sink, multi_memory=multi_memory))
+    rig = Rig(wrappers, [export, nothing], ProbeOptions(multi_memory=multi_memory))
     rig.call(k=0)
     [block] = rig.blocks
     assert block.final and block.instance == 0 and block.dropped == 0
@@ -75,13 +74,23 @@ def test_exit_flushes_before_it_is_called() -> None:
     rig = Rig(wrappers, [lambda: seen.append(len(rig.sent())), nothing])
     rig.call(k=1)
     rig.call(k=0)
-    assert seen == [2] and rig.blocks[0].final
+    assert seen == [3] and rig.blocks[0].final
+    assert phases(rig.blocks[0].records) == [(2, 0), (2, 1), (1, 0)]
 
 
-def test_flush_after() -> None:
-    rig = Rig([void(flush_after=True)], [nothing])
+@modes
+def test_flush_outside_of_any_export(multi_memory: bool) -> None:
+    """A start function or a destructor calls: no export's return will send that."""
+    def export() -> None:
+        rig.call()
+        assert len(rig.blocks) == 1
+
+    wrappers = [void(flush_outside=True), void("lift", "none")]
+    rig = Rig(wrappers, [nothing, export], ProbeOptions(multi_memory=multi_memory))
     rig.call()
-    assert phases(rig.sent()) == [(1, 0), (1, 1)] and not rig.blocks[0].final
+    assert [phases(b.records) for b in rig.blocks] == [[(1, 0), (1, 1)]] and rig.blocks[0].final
+    rig.call(k=1)
+    assert phases(rig.blocks[1].records) == [(1, 0), (1, 1)]
 
 
 def test_flush_each_sends_the_call_before_the_callee_runs() -> None:
@@ -189,11 +198,25 @@ def test_counters_are_reported_by_the_final_flush(multi_memory: bool) -> None:
     assert len(rig.blocks) == 1 and [rig.counter(i) for i in range(3)] == [0] * 3
 
 
-def test_without_a_sink_nothing_leaves() -> None:
-    rig = Rig([void("lift", "count", slot=1)], [nothing], ProbeOptions(sink="none", count_n=4))
+@pytest.mark.parametrize("n", [1, 2, 3, 20])
+def test_a_block_can_be_sized_in_chunks(n: int) -> None:
+    """A record of ``void`` has 16 bytes, so blocks end within a chunk or with one."""
+
+    def export() -> None:
+        for _ in range(n):
+            rig.call(k=1)
+
+    wrappers = [void("lift", "none"), void("task.return")]
+    rig = Rig(wrappers, [export, nothing], ProbeOptions(chunked=True))
+    rig.call(k=0)
+    assert phases(rig.sent()) == [(1, 0)] * n
+
+
+def test_without_emit_nothing_leaves() -> None:
+    rig = Rig([void("lift", "count", slot=1)], [nothing], ProbeOptions(emit=False, count_n=4))
     rig.call()
     assert rig.counter(1) == 1 and rig.state(layout.DEPTH) == 0
-    assert not {name for _, name in rig.imports} & {"emit", "take_b64", "sent", "report"}
+    assert not {name for _, name in rig.imports} & {"emit", "take", "sent", "report"}
 
 
 def test_a_trap_in_the_callee_passes_through() -> None:
@@ -210,10 +233,10 @@ def test_a_trap_in_the_callee_passes_through() -> None:
 
 
 def test_imports_are_as_few_as_needed() -> None:
-    rig = Rig([void(action="none")], [nothing], ProbeOptions(sink="raw"))
+    rig = Rig([void(action="none")], [nothing])
     names = {f"{module}.{name}" for module, name in rig.imports}
     assert names == {
-        "agent.memory", "agent.take_raw", "agent.sent", "probe.m0", "probe.emit", "probe.f0"
+        "agent.memory", "agent.take", "agent.sent", "probe.m0", "probe.emit", "probe.f0"
     }  # fmt: skip
     rig = Rig([void()], [nothing], ProbeOptions(multi_memory=False, timed=True))
     names = {name for _, name in rig.imports}

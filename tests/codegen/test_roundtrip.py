@@ -134,7 +134,6 @@ def test_values_come_back(data: st.DataObject) -> None:
     options = ProbeOptions(
         timed=data.draw(st.booleans()),
         multi_memory=data.draw(st.booleans()),
-        sink=data.draw(st.sampled_from(("b64", "raw"))),
         max_string=data.draw(st.sampled_from((256, 7, 0))),
         max_list=data.draw(st.sampled_from((32, 2))),
     )

@@ -74,7 +74,7 @@ def wrappers(draw: st.DrawFn) -> Wrapper:
         redact=redact,
         flush_before=draw(st.booleans()),
         may_flush=draw(st.booleans()),
-        flush_after=draw(st.booleans()),
+        flush_outside=draw(st.booleans()),
         final=draw(st.booleans()),
     )
 
@@ -86,7 +86,7 @@ def test_every_module_validates(chosen: list[Wrapper], data: st.DataObject) -> N
         timed=data.draw(st.booleans()),
         multi_memory=data.draw(st.booleans()),
         flush_each=data.draw(st.booleans()),
-        sink=data.draw(st.sampled_from(("b64", "raw", "none"))),
+        emit=data.draw(st.booleans()),
         count_n=data.draw(st.sampled_from((0, 7))),
     )
     memories = MEMORIES[:2]

@@ -124,11 +124,15 @@ def test_instances_and_numbers_run_over_blocks() -> None:
     assert [r.get("count") for r in records if r["phase"] == "dropped"] == [3, 1]
 
 
-def test_base64_and_final() -> None:
-    block = encode.block(encode.record(0, 2, bytes(8)), final=True)
-    receiver = Receiver(SiteTable.parse(table(GET)))
-    received = receiver.receive(base64.b64encode(block).decode())
-    assert received.final and received.instance == 1 and len(received.records) == 1
+def test_every_character_of_a_text_block_is_one_byte() -> None:
+    every = bytes(range(256)) * 32
+    data = table(site(result=ListT(Prim("u8"))))
+    block = encode.block(encode.record(0, 1, b"".join(text(every))), final=True)
+    received = Receiver(SiteTable.parse(data)).receive("".join(map(chr, block)))
+    assert received.final and received.instance == 1
+    assert received == Receiver(SiteTable.parse(data)).receive(block)
+    (record,) = received.records
+    assert base64.b64decode(record["result"]["~b64"]) == every
 
 
 @pytest.mark.parametrize(
@@ -273,8 +277,8 @@ def test_a_contradiction_is_named_and_dropped_by_the_sink(body: bytes, message: 
         (encode.block(encode.record(7, 0, b"")), "no site 7"),
         (encode.block(encode.record(0, 5, b"")), "unknown phase 5"),
         (encode.block(encode.record(0, 0, b"", flags=8)), "flags 8"),
-        ("%%%", "not base64"),
-        ("é", "not base64"),
+        ("é", "at least 32 bytes, not 1"),
+        ("\0" * 30 + "\u0100", r"character 30 of a block is U\+0100"),
     ],
 )
 def test_a_damaged_block_is_refused(block: bytes | str, message: str) -> None:

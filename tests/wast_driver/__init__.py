@@ -7,7 +7,17 @@ so that an original and a woven copy can be compared assertion by assertion (``c
 From the command line: ``python -m tests.wast_driver DIR [--weave]``.
 """
 
+from tests.wast_driver.host import Sink
 from tests.wast_driver.runner import Hook, Outcome, compare, run_script, run_text
 from tests.wast_driver.script import Definition, definitions
 
-__all__ = ["Definition", "Hook", "Outcome", "compare", "definitions", "run_script", "run_text"]
+__all__ = [
+    "Definition",
+    "Hook",
+    "Outcome",
+    "Sink",
+    "compare",
+    "definitions",
+    "run_script",
+    "run_text",
+]

@@ -69,6 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print("\n".join(summary(reports)))
     differing = sum(len(report.differences) for report in reports)
     if transform is not None:
+        print(f"record blocks sent     {sum(report.blocks for report in reports)}")
         print(f"differences            {differing}")
     return 1 if differing or any(report.fault for report in reports) else 0
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from tests.wast_driver.host import Sink
 from tests.wast_driver.runner import Hook, Outcome, compare, run_script
 from tests.wast_driver.script import definitions
 from tests.wast_driver.weaving import load_transform
@@ -27,6 +28,7 @@ class FileReport:
     assembled: int
     defined: int
     fault: str = ""
+    blocks: int = 0  # record blocks the transformed copies sent
 
 
 def examine(path: Path, transform: str | None) -> FileReport:
@@ -34,10 +36,13 @@ def examine(path: Path, transform: str | None) -> FileReport:
     found = list(definitions(path))
     original = run_script(path)
     differences: list[str] = []
+    sink = Sink()
     if transform is not None:
-        differences = compare(original, run_script(path, Hook(load_transform(transform))))
+        hook = Hook(load_transform(transform))
+        differences = compare(original, run_script(path, hook, sink))
     assembled = sum(one.data is not None for one in found)
-    return FileReport(path, original, differences, assembled, len(found))
+    blocks = len(sink.blocks)
+    return FileReport(path, original, differences, assembled, len(found), blocks=blocks)
 
 
 def _child(path: Path, transform: str | None, pipe: Connection) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 import struct
 from dataclasses import dataclass, field
@@ -36,7 +35,7 @@ class Sink:
     instances: Any = field(default_factory=lambda: itertools.count(1))
 
     def emit(self, _store: Any, block: str) -> int:
-        data = base64.b64decode(block, validate=True)
+        data = block.encode("latin-1")
         self.blocks.append(data)
         (instance,) = struct.unpack_from("<I", data, 8)
         return int(instance) or next(self.instances)

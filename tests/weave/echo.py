@@ -132,7 +132,12 @@ def _core(number: int, func: FuncT) -> tuple[str, str]:
     )
 
 
-def echo_component(funcs: Sequence[FuncT], encoding: str = "utf8", post_return: bool = False) -> bytes:
+def echo_component(
+    funcs: Sequence[FuncT],
+    encoding: str = "utf8",
+    post_return: bool = False,
+    interface: str = HOST,
+) -> bytes:
     """The component whose exports ``f0``, ``f1``… have these types."""
     types = _Types()
     signatures = [_signature(func, types) for func in funcs]
@@ -141,7 +146,7 @@ def echo_component(funcs: Sequence[FuncT], encoding: str = "utf8", post_return: 
         f'string-encoding={encoding} (memory $libc "memory") (realloc (func $libc "realloc"))'
     )
     cores = [_core(i, func) for i, func in enumerate(funcs)]
-    lines = ["(component", f'(import "{HOST}" (instance $h', *types.declarations, *declared, "))"]
+    lines = ["(component", f'(import "{interface}" (instance $h', *types.declarations, *declared, "))"]
     lines += [f'(alias export $h "{name}" (type ${name}))' for name in types.names]
     lines.append(LIBC)
     lines += [

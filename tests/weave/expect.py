@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from whamm_cm.wit.types import (
@@ -23,6 +23,10 @@ from whamm_cm.wit.types import (
 )
 
 EXACT = 1 << 53
+
+
+def _is_string(t: ValType) -> bool:
+    return getattr(strip(t), "name", "") == "string"
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,14 @@ class Show:
             case ListT(element, None):
                 return self._list(len(v), [self.value(element, x) for x in v[: self.max_list]])
             case MapT(key, item):
-                kept = v[: self.max_list]
-                return self._list(
-                    len(v), [[self.value(key, k), self.value(item, x)] for k, x in kept]
-                )
+                entry = TupleT((key, item))
+                return self._list(len(v), [self.value(entry, pair) for pair in v[: self.max_list]])
             case RecordT(fields):
                 return {name: self.value(field, v[name]) for name, field in fields}
+            case TupleT((first, second)) if self.redacted and _is_string(first):
+                # The name of a secret is none.
+                name = replace(self, redacted=False).value(first, v[0])
+                return [name, self.value(second, v[1])]
             case TupleT(types):
                 return [self.value(item, x) for item, x in zip(types, v, strict=True)]
             case OptionT(inner):

@@ -60,6 +60,7 @@ class Sink:
 
     woven: Woven
     records: list[Record] = field(default_factory=list)
+    blocks: list[bytes] = field(default_factory=list)
     finals: list[bool] = field(default_factory=list)
     keep: bool = True
     count: int = 0
@@ -70,6 +71,8 @@ class Sink:
 
     def emit(self, _store: object, block: str) -> int:
         received = self.receiver.receive(block)
+        if self.keep:
+            self.blocks.append(block.encode("latin-1"))
         self.count += len(received.records)
         if self.keep:
             self.records += received.records

@@ -8,10 +8,8 @@
  *     1024  State, name area, secret header names (the only initialised data)
  *     2048  counters               4096 x u64
  *    34816  scratch                one record that found no room
- *    51264  base64 pairs           4096 x u16, filled on the first take_b64
- *    59456  out area               one block, raw or base64
- *   131040  block header           directly before the buffer, so both encode in one go
- *   131072  record buffer          to the end of memory, grows up to 1 MiB
+ *    51264  out area               one block; even, for it may be lowered as a latin1+utf16 string
+ *   131072  record buffer          to the end of memory, grows by pages up to 1 MiB
  */
 #include <stdint.h>
 
@@ -25,9 +23,7 @@ enum {
     COUNTERS = 2048,
     N_COUNTERS = 4096,
     SCRATCH = 34816,
-    PAIRS = 51264,
-    OUT = 59456,
-    HEADER = 131040,
+    OUT = 51264,
     HEADER_SIZE = 32,
     START = 131072,
     MAX_RECORD = 16384,
@@ -103,83 +99,33 @@ static uint32_t whole_records(void) {
     return taken;
 }
 
-/* Puts the block header before the buffer; 0 when there is nothing to send. */
-static uint32_t open_block(int32_t final, uint32_t *taken) {
+static void write_header(uint32_t final, uint32_t taken) {
+    store32(OUT, MAGIC);
+    store32(OUT + 4, final);
+    store32(OUT + 8, S.instance);
+    store32(OUT + 12, 0);
+    store32(OUT + 16, S.dropped);
+    store32(OUT + 20, taken);
+    store64(OUT + 24, 0);
+}
+
+/* Moves a block into the out area, where it stays while records are added during the emit. */
+EXPORT(take) int32_t take(int32_t final) {
     if (S.in_emit || (S.pos == START && !S.dropped)) return 0;
-    *taken = whole_records();
-    if (!*taken && S.pos != START) { /* only a broken record can block the queue: give it up */
+    uint32_t taken = whole_records();
+    if (!taken && S.pos != START) { /* only a broken record can block the queue: give it up */
         S.pos = START;
         S.dropped++;
     }
-    store32(HEADER, MAGIC);
-    store32(HEADER + 4, final && S.pos == START + *taken);
-    store32(HEADER + 8, S.instance);
-    store32(HEADER + 12, 0);
-    store32(HEADER + 16, S.dropped);
-    store32(HEADER + 20, *taken);
-    store64(HEADER + 24, 0);
+    uint32_t rest = S.pos - START - taken;
+    write_header(final && !rest, taken);
+    __builtin_memcpy((void *)(OUT + HEADER_SIZE), (void *)START, taken);
+    if (rest) __builtin_memmove((void *)START, (void *)(START + taken), rest);
+    S.pos = START + rest;
     S.dropped = 0;
     S.in_emit = 1;
     S.out_ptr = OUT;
-    return HEADER_SIZE + *taken;
-}
-
-static void close_block(uint32_t taken) {
-    uint32_t rest = S.pos - START - taken;
-    if (rest && taken) __builtin_memmove((void *)START, (void *)(START + taken), rest);
-    S.pos = START + rest;
-}
-
-EXPORT(take_raw) int32_t take_raw(int32_t final) {
-    uint32_t taken = 0, size = open_block(final, &taken);
-    if (!size) return 0;
-    __builtin_memcpy((void *)OUT, (void *)HEADER, size);
-    close_block(taken);
-    return (int32_t)size;
-}
-
-static uint32_t digit(uint32_t v) {
-    return v < 26 ? 'A' + v : v < 52 ? 'a' + v - 26 : v < 62 ? '0' + v - 52 : v == 62 ? '+' : '/';
-}
-
-static const uint16_t *base64_pairs(void) {
-    uint16_t *pairs = (uint16_t *)PAIRS;
-    if (!pairs[0])
-        for (uint32_t i = 0; i < 4096; i++) pairs[i] = (uint16_t)(digit(i >> 6) | digit(i & 63) << 8);
-    return pairs;
-}
-
-static inline uint32_t quad(const uint16_t *pairs, uint32_t bits24) {
-    return pairs[bits24 >> 12] | (uint32_t)pairs[bits24 & 4095] << 16;
-}
-
-static uint32_t base64(uint32_t out, const uint8_t *in, uint32_t size) {
-    const uint16_t *pairs = base64_pairs();
-    uint32_t start = out;
-    for (; size >= 6; in += 6, size -= 6, out += 8) { /* two overlapping loads: no byte beyond is read */
-        uint32_t x = __builtin_bswap32(load32((uint32_t)in));
-        uint32_t y = __builtin_bswap32(load32((uint32_t)in + 2));
-        store64(out, quad(pairs, x >> 8) | (uint64_t)quad(pairs, y & 0xFFFFFF) << 32);
-    }
-    if (size >= 3) {
-        store32(out, quad(pairs, (uint32_t)in[0] << 16 | (uint32_t)in[1] << 8 | in[2]));
-        in += 3, size -= 3, out += 4;
-    }
-    if (size) {
-        uint32_t bits = (uint32_t)in[0] << 16 | (size == 2 ? (uint32_t)in[1] << 8 : 0);
-        uint32_t keep = size == 2 ? 0x00FFFFFF : 0x0000FFFF;
-        store32(out, (quad(pairs, bits) & keep) | (0x3D3D3D3D & ~keep));
-        out += 4;
-    }
-    return out - start;
-}
-
-EXPORT(take_b64) int32_t take_b64(int32_t final) {
-    uint32_t taken = 0, size = open_block(final, &taken);
-    if (!size) return 0;
-    uint32_t length = base64(OUT, (const uint8_t *)HEADER, size);
-    close_block(taken);
-    return (int32_t)length;
+    return (int32_t)(HEADER_SIZE + taken);
 }
 
 EXPORT(sent) void sent(int32_t id) {

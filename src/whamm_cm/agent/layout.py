@@ -31,15 +31,16 @@ OUT_PTR: Final = 32
 SCRATCH_PTR: Final = 36
 NAME_PTR: Final = 40
 HIGH: Final = 44
+LAST_FLUSH: Final = 48
+"""u64: clock reading of the last flush that a probe made because time had passed."""
 
 NAME: Final = STATE + 64
 NAME_SIZE: Final = 64
 COUNTERS: Final = 2048
 N_COUNTERS: Final = 4096
 SCRATCH: Final = 34816
-OUT: Final = 59456
-BLOCK_START: Final = 131040
-"""Where the header of the next block is written, directly before the record buffer."""
+OUT: Final = 51264
+"""Where a block lies while it is emitted; even, as a string in latin1+utf16 has to be."""
 BUFFER: Final = 131072
 BUFFER_SIZE: Final = PAGE
 MAX_BUFFER: Final = 1 << 20
@@ -61,6 +62,8 @@ MAX_RECORD: Final = 16384
 RECORD_HEADER: Final = 16
 BLOCK_MAGIC: Final = 0x314D4357
 BLOCK_HEADER: Final = 32
+CHUNK: Final = 32
+"""A block goes to a sink component as a list of chunks of that many bytes, the header being one."""
 FINAL: Final = 1
 """Bit of the block's flags: nothing is left behind it and the guest is about to leave."""
 

@@ -566,10 +566,12 @@ static void put_dropped(uint64_t count, uint32_t instance) {
 
 static uint32_t last_instance;
 
-EXPORT("emit") uint32_t emit(const uint8_t *block, uint32_t size) {
-    if (size < BLOCK_HEADER || load32(block) != BLOCK_MAGIC) return 0;
+/* A block of `chunks` times the header's size; what is beyond the payload is anything. */
+EXPORT("emit") uint32_t emit(const uint8_t *block, uint32_t chunks) {
+    if (!chunks || load32(block) != BLOCK_MAGIC) return 0;
     uint32_t instance = load32(block + 8), payload = load32(block + 20);
-    if (payload > size - BLOCK_HEADER) payload = size - BLOCK_HEADER;
+    uint32_t room = (chunks - 1) * BLOCK_HEADER;
+    if (payload > room) payload = room;
     if (!instance) instance = ++last_instance;
     if (silent) return instance;
     text.at = (char *)text_at();

@@ -6,6 +6,7 @@ They write the same productions ``binary/`` reads (Binary.md) and attach the mat
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from whamm_cm.binary.leb import unsigned as _leb
 from whamm_cm.ir import nodes as n
@@ -17,6 +18,7 @@ _PRIMITIVES = {
     "bool": 0x7F, "s8": 0x7E, "u8": 0x7D, "s16": 0x7C, "u16": 0x7B, "s32": 0x7A, "u32": 0x79,
     "s64": 0x78, "u64": 0x77, "f32": 0x76, "f64": 0x75, "char": 0x74, "string": 0x73,
 }  # fmt: skip
+_ENCODINGS = {"utf8": b"\x00", "utf16": b"\x01", "latin1+utf16": b"\x02"}
 _KINDS = {"func": b"\x01", "component": b"\x04", "instance": b"\x05", "core module": b"\x00\x11"}
 
 
@@ -87,10 +89,14 @@ def alias_export(instance: Item, name: str, sort: Sort) -> Definition:
     return Definition(SectionId.ALIAS, n.AliasExport(instance, name), (Item(sort),), tokens)
 
 
-def canon_lower(func: Item, memory: Item | None = None) -> Definition:
-    tokens: tuple[Token, ...] = (b"\x01\x00", Ref(func))
-    tokens += (b"\x00",) if memory is None else (b"\x01\x03", Ref(memory))
-    node = n.Canon("lower", func, None, n.CanonOptions(memory=memory))
+def canon_lower(func: Item, memory: Item | None = None, encoding: str = "utf8") -> Definition:
+    options: list[tuple[Token, ...]] = []
+    if encoding != "utf8":
+        options.append((_ENCODINGS[encoding],))
+    if memory is not None:
+        options.append((b"\x03", Ref(memory)))
+    tokens = (b"\x01\x00", Ref(func), _leb(len(options)), *chain.from_iterable(options))
+    node = n.Canon("lower", func, None, n.CanonOptions(encoding, memory))
     return Definition(SectionId.CANON, node, (Item(Sort.CORE_FUNC),), tokens)
 
 
@@ -123,6 +129,13 @@ def type_def(node: n.Node, *tokens: Token) -> Definition:
 
 def list_type(element: n.ValRef) -> Definition:
     return type_def(n.ListDef(element), b"\x70", *val_tokens(element))
+
+
+def tuple_type(types: Sequence[n.ValRef]) -> Definition:
+    tokens: list[Token] = [b"\x6f" + _leb(len(types))]
+    for ref in types:
+        tokens += val_tokens(ref)
+    return type_def(n.TupleDef(tuple(types)), *tokens)
 
 
 def result_type(ok: n.ValRef | None, err: n.ValRef | None) -> Definition:

@@ -130,12 +130,7 @@ def _option(r: Reader, scope: Scope) -> tuple[str, Item | str | bool]:
     raise r.error(f"unknown canonical option 0x{code:02x}", at)
 
 
-def canon(r: Reader, scope: Scope, with_shared: bool = False) -> Result:
-    """Read a ``canon``.
-
-    ``with_shared``: the ``thread.spawn`` built-ins have the ``shared`` immediate of Binary.md,
-    which toolchains leave out.
-    """
+def _canon(r: Reader, scope: Scope) -> Result:
     at, code = r.pos, r.u8("a canonical definition")
     row = BY_OPCODE.get(code)
     if row is None:
@@ -144,7 +139,7 @@ def canon(r: Reader, scope: Scope, with_shared: bool = False) -> Result:
     for kind in row.immediates:
         if kind == "func":
             fields["func"] = _func(r, scope, row.op)
-        elif kind != "shared" or with_shared:
+        elif kind != "shared" or not r.as_toolchains_do():  # they leave it out
             field, read = _IMMEDIATES[kind]
             fields[field] = read(r, scope)
     node = replace(n.Canon(row.op), **fields)
@@ -178,7 +173,7 @@ VECTORS: dict[int, ReadDefinition] = {
     SectionId.INSTANCE: _instance,
     SectionId.ALIAS: alias,
     SectionId.TYPE: _type,
-    SectionId.CANON: canon,
+    SectionId.CANON: _canon,
     SectionId.IMPORT: import_,
     SectionId.EXPORT: _export,
     SectionId.VALUE: _value,

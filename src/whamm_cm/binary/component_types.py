@@ -99,15 +99,20 @@ def extern_type(r: Reader, scope: Scope) -> n.ExternType:
             raise r.error("only core modules can be imported or exported", at)
         return n.ExternType("core module", r.ref(scope, Sort.CORE_TYPE))
     if code == 0x02:
-        if r.flag("a value bound"):
-            return n.ExternType("value", None, val_type(r, scope))
-        return n.ExternType("value", r.ref(scope, Sort.VALUE))
+        return _value_bound(r, scope)
     if code == 0x03:
         return n.ExternType("type", None if r.flag("a type bound") else r.ref(scope, Sort.TYPE))
     kind = {0x01: "func", 0x04: "component", 0x05: "instance"}.get(code)
     if kind is None:
         raise r.error(f"unknown extern type 0x{code:02x}", at)
     return n.ExternType(kind, r.ref(scope, Sort.TYPE))
+
+
+def _value_bound(r: Reader, scope: Scope) -> n.ExternType:
+    # Toolchains write a bare value type, which is one for sure unless it is type index 0 or 1.
+    if r.peek("a value bound") > 1 or r.as_toolchains_do() or r.flag("a value bound"):
+        return n.ExternType("value", None, val_type(r, scope))
+    return n.ExternType("value", r.ref(scope, Sort.VALUE))
 
 
 def _label(r: Reader) -> str:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
-from whamm_cm.binary.component_definitions import VECTORS, ReadDefinition, canon, start
+from whamm_cm.binary.component_definitions import VECTORS, ReadDefinition, start
 from whamm_cm.binary.component_names import SECTION_NAME, read_names
 from whamm_cm.binary.reader import MAX_DEPTH, Reader, Scope
 from whamm_cm.errors import DecodeError, InputError
 from whamm_cm.ir import nodes as n
-from whamm_cm.ir.canons import ROWS
 from whamm_cm.ir.component import Component, Definition, Group, SectionId
 from whamm_cm.ir.core import CoreModule
 from whamm_cm.ir.items import Sort
@@ -62,7 +60,12 @@ def decode(data: bytes, what: str = "input") -> Component:
     offset and nesting path) for a malformed one or a construct whose indices we cannot see.
     """
     check_component(data, what)
-    return _component(Reader(data, 0, len(data)), Scope(True, None))
+    try:
+        return _component(Reader(data, 0, len(data)), Scope(True, None))
+    except DecodeError as error:
+        if what == "input":
+            raise
+        raise DecodeError(error.message, error.offset, error.path, what) from None
 
 
 def _component(r: Reader, scope: Scope) -> Component:
@@ -141,31 +144,29 @@ def _vector(s: _Section) -> list[Definition]:
     s = replace(s, group=Group(s.group.size_width, s.r.pos - at))
     if not count:
         return [Definition(s.id, n.EmptySection(), (), (), s.group, s.r.pos)]
-    if s.id == SectionId.CANON:
-        return _canons(s, count)
-    return [s.definition(nth, VECTORS[s.id]) for nth in range(s.nth, s.nth + count)]
+    return _definitions(s, count)
 
 
-def _canons(s: _Section, count: int) -> list[Definition]:
-    """A canon section, in which ``shared`` immediates may stand or be left out.
+def _definitions(s: _Section, count: int) -> list[Definition]:
+    """The definitions of a section, as Binary.md or as toolchains write them.
 
-    Binary.md gives the ``thread.spawn`` built-ins a ``shared`` immediate, toolchains write none.
-    The section's count and size tell which it is; where both readings fit, nothing is guessed.
+    They differ in the ``shared`` immediate of ``thread.spawn`` and in ``value`` types, both of them
+    gated features.  The section's count and size tell which it is; where both readings fit, nothing
+    is guessed.
     """
     begin, lengths = s.r.pos, [len(space) for space in s.scope.spaces]
 
-    def read(with_shared: bool) -> list[Definition]:
-        s.r.pos = begin
+    def read(toolchain: bool) -> list[Definition]:
+        s.r.pos, s.r.toolchain = begin, toolchain
         for space, length in zip(s.scope.spaces, lengths, strict=True):
             del space[length:]
-        one = partial(canon, with_shared=with_shared)
-        found = [s.definition(nth, one) for nth in range(s.nth, s.nth + count)]
-        s.r.finish("canon section")
+        found = [s.definition(nth, VECTORS[s.id]) for nth in range(s.nth, s.nth + count)]
+        s.r.finish(f"{_STEPS[s.id]} section")
         return found
 
-    def fits(with_shared: bool) -> bool:
+    def fits(toolchain: bool) -> bool:
         try:
-            read(with_shared)
+            read(toolchain)
         except DecodeError:
             return False
         return True
@@ -173,11 +174,13 @@ def _canons(s: _Section, count: int) -> list[Definition]:
     try:
         found = read(False)
     except DecodeError:
+        if not s.r.forked:
+            raise
         return read(fits(True))
-    if not any(isinstance(d.node, n.Canon) and d.node.op in _SHARED_OPS for d in found):
+    if not s.r.forked:
         return found
     if fits(True):
-        raise s.r.error("thread.spawn can be read with and without its `shared` immediate", begin)
+        raise s.r.error("a `shared` or `value` that can be read in two ways", begin)
     return read(False)
 
 
@@ -193,7 +196,6 @@ def _read_names(definitions: list[Definition], scope: Scope) -> None:
             definitions[position] = replace(found, node=names)
 
 
-_SHARED_OPS = frozenset(row.op for row in ROWS if "shared" in row.immediates)
 _READ: dict[int, Callable[[_Section], list[Definition]]] = {
     SectionId.CUSTOM: _custom,
     SectionId.CORE_MODULE: _nested,

@@ -33,13 +33,23 @@ class Reader(Cursor):
     inserted there.
     """
 
-    __slots__ = ("mark", "tokens")
+    __slots__ = ("forked", "mark", "tokens", "toolchain")
     data: bytes
 
     def __init__(self, data: bytes, pos: int, end: int, offset: int = 0, path: str = "") -> None:
         super().__init__(data, pos, end, offset, path)
         self.tokens: list[Token] = []
         self.mark = pos
+        self.toolchain = False
+        self.forked = False
+
+    def as_toolchains_do(self) -> bool:
+        """Whether to read the next production as toolchains write it and not as Binary.md has it.
+
+        Asked only where these differ; ``forked`` tells afterwards that it was.
+        """
+        self.forked = True
+        return self.toolchain
 
     def take(self, size: int, what: str) -> bytes:
         start = self.skip(size, what)

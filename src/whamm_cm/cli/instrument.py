@@ -39,7 +39,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--time", action="store_true", help="time stamps and durations")
     parser.add_argument("--no-time", dest="time", action="store_false")
     parser.add_argument("--json", action="store_true", help="say what was added as JSON on stdout")
-    weaving.add_options(parser)
+    weaving.add_options(parser, flush="full")
     parser.set_defaults(run=run)
 
 

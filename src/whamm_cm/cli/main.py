@@ -16,7 +16,7 @@ from whamm_cm._version import __version__
 from whamm_cm.errors import UsageError, WhammError
 
 #: One row per command: module under ``whamm_cm.cli`` with ``register`` and ``run``.
-COMMANDS = ("trace", "instrument", "report")
+COMMANDS = ("inspect", "trace", "instrument", "report")
 
 _EPILOG = """\
 exit codes: 0 ok; 1 findings; 2 usage or script error, or the output cannot be written; 3 input
@@ -47,6 +47,10 @@ def parser() -> Parser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
     for name in COMMANDS:
         importlib.import_module(f"whamm_cm.cli.{name}").register(commands)
+    for command in commands.choices.values():  # -v and -q are welcome behind the command, too
+        hidden = argparse.SUPPRESS
+        command.add_argument("-v", dest="verbose", action="count", default=hidden, help=hidden)
+        command.add_argument("-q", "--quiet", action="store_true", default=hidden, help=hidden)
     return top
 
 

@@ -41,7 +41,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--no-time", dest="time", action="store_false", help="do not read clocks")
     outputs.add_options(parser)
     _add_running(parser)
-    weaving.add_options(parser)
+    weaving.add_options(parser, flush="live")
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="APP.wasm [ARG...]")
     parser.set_defaults(run=run)
 

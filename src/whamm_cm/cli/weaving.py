@@ -25,11 +25,12 @@ def _limit(text: str) -> int:
     return value
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser, flush: str) -> None:
     group = parser.add_argument_group("weaving")
     group.add_argument(
-        "--flush", choices=("full", "each"), default="full",
-        help="when records leave the guest: in blocks, or after each one (crash forensics)",
+        "--flush", choices=("full", "live", "each"), default=flush,
+        help="when records leave the guest: in full blocks, at least every 0.1 s where clocks are"
+        f" read, or after each one (crash forensics); default {flush}",
     )  # fmt: skip
     group.add_argument(
         "--max-string", type=_limit, default=256, metavar="N",
@@ -74,6 +75,7 @@ def make_plan(
         sink=sink,
         timed=timed,
         flush_each=args.flush == "each",
+        live=args.flush == "live",
         multi_memory=args.multi_memory,
         max_string=args.max_string,
         max_list=args.max_list,

@@ -54,8 +54,10 @@ class Wrapper:
     ``signature`` is the core function's type, ``params`` and ``result`` its component-level types
     (core values as ``Prim`` for a built-in).  ``memory`` indexes the module's memories; it may be
     None only when no value lies in memory.  ``slot`` is the counter of a ``count`` action.  With
-    ``may_flush`` off nothing ever leaves the instance from this wrapper; ``final`` marks the flush
-    of a function that never returns (``wasi:cli/exit``) as the last one.
+    ``may_flush`` off nothing ever leaves the instance from this wrapper.  ``flush_before``: right
+    before the callee runs, ``final`` marking it as the last flush before the guest is gone
+    (``wasi:cli/exit``); ``flush_outside``: after a call that no export of the component is behind,
+    as from a start function or a destructor.
     """
 
     site: int
@@ -73,7 +75,7 @@ class Wrapper:
     redact: Redact | None = None
     flush_before: bool = False
     may_flush: bool = True
-    flush_after: bool = False
+    flush_outside: bool = False
     final: bool = False
 
 
@@ -82,14 +84,19 @@ class ProbeOptions:
     """Settings of a whole probe module.
 
     ``max_string`` counts bytes, ``max_list`` elements.  Counters 0..``count_n`` belong to sites
-    ``count_base``.. and are reported by the final flush.
+    ``count_base``.. and are reported by the final flush.  With ``interval_ns`` a timed record also
+    sends what is buffered when that much time has passed since the last such sending.  Without
+    ``emit`` nothing is ever sent; with ``chunked`` it is told a block's size in chunks
+    (``agent.layout.CHUNK``), else in bytes.
     """
 
     timed: bool = False
     multi_memory: bool = True
     flush_each: bool = False
-    sink: Literal["b64", "raw", "none"] = "b64"
+    emit: bool = True
+    chunked: bool = False
     max_string: int = 256
     max_list: int = 32
+    interval_ns: int = 0
     count_base: int = 0
     count_n: int = 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from whamm_cm.abi.layout import layouts
-from whamm_cm.agent.layout import LIMIT, OUT_PTR, POS, SCRATCH, STATE
+from whamm_cm.agent.layout import CHUNK, LIMIT, OUT_PTR, POS, SCRATCH, STATE
 from whamm_cm.codegen.asm import MemoryType, Module
 from whamm_cm.codegen.flats import Flats
 from whamm_cm.codegen.memory import PUT_GET, Agent, Guest
@@ -21,8 +21,7 @@ from whamm_cm.errors import WeaveError
 
 _AGENT_FUNCS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "room": ((), ("i32",)),
-    "take_raw": (("i32",), ("i32",)),
-    "take_b64": (("i32",), ("i32",)),
+    "take": (("i32",), ("i32",)),
     "sent": (("i32",), ()),
     "report": (("i32", "i32"), ()),
     "secret": (("i32",), ("i32",)),
@@ -64,7 +63,7 @@ class Probe:
         }
         self._imports = imports
         self._emit = self._now = None
-        if options.sink != "none":
+        if options.emit:
             self._emit = self.module.import_func("probe", "emit", ("i32", "i32"), ("i32",))
         if options.timed:
             self._now = self.module.import_func("probe", "now", (), ("i64",))
@@ -138,12 +137,17 @@ class Probe:
                 f.call(self._imports["report"])
         with f.block() as done, f.loop() as again:
             f.get(0)
-            f.call(self._imports[f"take_{self.options.sink}"])
+            f.call(self._imports["take"])
             f.tee(size)
             f.op("i32.eqz")
             f.br_if(done)
             self.agent.load_at(f, "i32.load", STATE + OUT_PTR)
             f.get(size)
+            if self.options.chunked:
+                f.i32(CHUNK - 1)
+                f.op("i32.add")
+                f.i32(CHUNK.bit_length() - 1)
+                f.op("i32.shr_u")
             f.call(emit)
             f.call(self._imports["sent"])
             f.br(again)
@@ -185,8 +189,8 @@ def _needed(wrappers: Sequence[Wrapper], options: ProbeOptions, put_get: bool) -
     names = []
     if any(w.action == "record" for w in wrappers):
         names.append("room")
-    if options.sink != "none":
-        names += [f"take_{options.sink}", "sent"]
+    if options.emit:
+        names += ["take", "sent"]
         if options.count_n:
             names.append("report")
     if any(w.redact is not None for w in wrappers):

@@ -11,6 +11,7 @@ from whamm_cm.agent.layout import (
     COUNTERS,
     DEPTH,
     HIGH,
+    LAST_FLUSH,
     LIMIT,
     MAX_DEPTH,
     MAX_RECORD,
@@ -90,14 +91,14 @@ class _Body:
     def write(self, target: int) -> None:
         f, w = self.f, self.w
         _check(w)
-        if w.flush_before:
-            self._flush(w.final)
         if self.entered:
             self._add_depth(1)
         if w.action == "count":
             self._count()
         if w.action == "record":
             self._record_call()
+        if w.flush_before:
+            self._flush(w.final)
         for local in range(len(w.signature.params)):
             f.get(local)
         f.call(target)
@@ -130,6 +131,8 @@ class _Body:
         """What happens after the call; its result, if any, is on the stack and stays there."""
         if not self.entered:
             self._flush_if_due()
+            if self.w.action == "record" and self.w.kind != "task.return":
+                self._flush_if_late(self.ended if self.timed else None)
         else:
             self._add_depth(-1)
             if self.probe.flush() is None:
@@ -141,15 +144,30 @@ class _Body:
                 self._flush(True)
 
     def _flush_if_due(self) -> None:
-        w = self.w
-        if w.flush_after or (w.may_flush and self.options.flush_each):
-            self._flush(w.final)
-        elif w.may_flush and self.probe.flush() is not None:
-            self.agent.load_at(self.f, "i32.load", STATE + POS)
-            self.agent.load_at(self.f, "i32.load", STATE + HIGH)
-            self.f.op("i32.gt_u")
-            with self.f.if_():
-                self._flush(False)
+        flush = self.probe.flush()
+        if not self.w.may_flush or flush is None:
+            return
+        if self.options.flush_each:
+            self._is_outside()
+            self.f.call(flush)
+            return
+        self.agent.load_at(self.f, "i32.load", STATE + POS)
+        self.agent.load_at(self.f, "i32.load", STATE + HIGH)
+        self.f.op("i32.gt_u")
+        if self.w.flush_outside:
+            self._is_outside()
+            self.f.op("i32.or")
+        with self.f.if_():
+            self._is_outside()
+            self.f.call(flush)
+
+    def _is_outside(self) -> None:
+        """Push whether no export is running; nothing else would send what was recorded then."""
+        if self.w.flush_outside:
+            self.agent.load_at(self.f, "i32.load", STATE + DEPTH)
+            self.f.op("i32.eqz")
+        else:
+            self.f.i32(0)
 
     # --- the two records -------------------------------------------------------------------------
 
@@ -173,6 +191,24 @@ class _Body:
         self._header(Phase.CALL)
         self._body(Phase.CALL, image)
         if self.options.flush_each and w.may_flush:
+            self._flush(False)
+        elif not w.flush_before:
+            self._flush_if_late(self.began if self.timed else None)
+
+    def _flush_if_late(self, now: int | None) -> None:
+        """Send what is buffered when the last time was ``interval_ns`` ago, for a live log."""
+        f, interval = self.f, self.options.interval_ns
+        if now is None or not interval or not self.w.may_flush or self.probe.flush() is None:
+            return
+        f.get(now)
+        self.agent.load_at(f, "i64.load", STATE + LAST_FLUSH)
+        f.op("i64.sub")
+        f.i64(interval)
+        f.op("i64.gt_u")
+        with f.if_():
+            f.i32(STATE + LAST_FLUSH)
+            f.get(now)
+            self.agent.store(f, "i64.store")
             self._flush(False)
 
     def _record_return(self) -> None:

@@ -11,7 +11,7 @@ from whamm_cm.ir.component import Component, SectionId
 from whamm_cm.ir.core import CoreModule
 from whamm_cm.ir.items import Item
 
-_NESTED = frozenset((SectionId.COMPONENT, SectionId.CORE_MODULE))
+_NESTED = ((Component, SectionId.COMPONENT), (CoreModule, SectionId.CORE_MODULE))
 
 
 def check(component: Component) -> list[str]:
@@ -43,7 +43,7 @@ def _check(component: Component, known: set[Item], where: str, faults: list[str]
         if isinstance(node, Component):
             _check(node, known, f"{where}.component[{nested}]", faults)
             nested += 1
-        if isinstance(node, (Component, CoreModule)) != (definition.section in _NESTED):
+        if any(isinstance(node, t) != (definition.section == at) for t, at in _NESTED):
             faults.append(f"{place}: is in the wrong section")
         if isinstance(node, (n.Import, n.Export)):
             kind = "import" if isinstance(node, n.Import) else "export"

@@ -36,8 +36,9 @@ def run_component(
 ) -> Outcome:
     """Runs a WASI 0.2 command, or the export ``invoke`` names, to its end.
 
-    ``emit`` gets the blocks the guest sends to ``whamm:cm/sink`` (on another thread, never two at a
-    time) and answers the instance id; what it raises traps the guest and is raised again here.
+    ``emit`` gets the blocks the guest sends to ``whamm:cm/sink``, one character per byte, and
+    answers the instance id.  It is called on another thread, never two at a time; what it raises
+    traps the guest and is raised again here.
     Outgoing HTTP is always allowed, sockets only with ``inherit_network``.
 
     SIGINT, SIGTERM and SIGHUP end the run with status 128 + N and ``interrupted`` set: the guest

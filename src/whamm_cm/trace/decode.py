@@ -6,7 +6,6 @@ come in a fixed order, and keys that say nothing are left out.
 
 from __future__ import annotations
 
-import binascii
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -190,13 +189,13 @@ class Receiver:
         self._seq = 0
 
     def receive(self, block: bytes | str) -> Block:
-        """One block as emitted: raw bytes, or base64 text.
+        """One block as emitted: its bytes, or text in which each character is one byte.
 
         Records that the agent had to drop since its last block are reported by a record of phase
         ``dropped`` behind those of the block.  Raises BlockError; its ``records`` count as
         received.
         """
-        data = _unbase64(block) if isinstance(block, str) else block
+        data = _latin1(block) if isinstance(block, str) else block
         if len(data) < BLOCK_HEADER:
             raise BlockError(f"a block has at least {BLOCK_HEADER} bytes, not {len(data)}", [])
         magic, flags, instance, _, dropped, size = _BLOCK.unpack_from(data)
@@ -224,8 +223,9 @@ class Receiver:
         return {"v": 1, "seq": seq, "instance": instance, "phase": "dropped", "count": count}
 
 
-def _unbase64(text: str) -> bytes:
+def _latin1(text: str) -> bytes:
     try:
-        return binascii.a2b_base64(text.encode("ascii"), strict_mode=True)
-    except (ValueError, UnicodeEncodeError) as error:
-        raise BlockError(f"a block is not base64: {error}", []) from None
+        return text.encode("latin-1")
+    except UnicodeEncodeError as error:
+        at, odd = error.start, ord(text[error.start])
+        raise BlockError(f"character {at} of a block is U+{odd:04X}, not a byte", []) from None

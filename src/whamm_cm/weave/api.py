@@ -8,28 +8,30 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from whamm_cm import __version__
-from whamm_cm.agent.layout import N_COUNTERS
-from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.binary import build
 from whamm_cm.binary.decode import decode
 from whamm_cm.binary.encode import Piece, encode, pieces
-from whamm_cm.codegen.model import Action, ProbeOptions
+from whamm_cm.codegen.model import ProbeOptions
 from whamm_cm.errors import InternalError, WeaveError
 from whamm_cm.ir import nodes as n
 from whamm_cm.ir.check import check
 from whamm_cm.ir.component import Component, Definition, SectionId, walk
 from whamm_cm.ir.items import Sort
-from whamm_cm.weave.boundary import Supply, Weaver
+from whamm_cm.weave.boundary import Block, Supply, Weaver
 from whamm_cm.weave.enclose import Outer, enclose
-from whamm_cm.weave.plan import Added, Chosen, Plan, Site
+from whamm_cm.weave.orders import Orders
+from whamm_cm.weave.plan import Added, Chosen, Plan
 from whamm_cm.weave.program import Program, Reach
-from whamm_cm.weave.redact import rule_for
 from whamm_cm.weave.sinks import SinkWiring, logging_wiring, stderr_wiring
-from whamm_cm.weave.sites import find_sites, site_spec
+from whamm_cm.weave.sites import find_sites
 from whamm_cm.weave.supply import EMIT, NOW, Interface, clock, host_emit, pass_on, threaded
 
+#: How long a live log may hold a record back.
+LIVE_NS = 100_000_000
 STAMP, SITES = "whamm-cm", "whamm-cm.sites"
 _SINKS = {"stderr": stderr_wiring, "logging": logging_wiring}
+#: What components emit by sink; chunks where it is a component of ours.
+_BLOCKS: dict[str, Block | None] = {"host": "string", "none": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ def stamp_of(root: Component) -> dict[str, object] | None:
         if isinstance(node, n.Custom) and node.name == STAMP:
             try:
                 stamp = json.loads(bytes(node.data))
-            except ValueError:
+            except (ValueError, RecursionError):
                 stamp = None
             return stamp if isinstance(stamp, dict) else {}
     return None
@@ -97,13 +99,13 @@ class _Weave:
     root: Component
     plan: Plan
     added: Added = field(default_factory=Added)
-    builder: SiteTableBuilder = field(default_factory=SiteTableBuilder)
 
     def run(self, origin: str) -> Woven:
         program = Program.of(self.root)
         sites = find_sites(program)
-        chosen = self._choose(program, sites)
-        table = self.builder.to_bytes()
+        orders = Orders(self.plan, self.added)
+        chosen = orders.choose(program, sites)
+        table = orders.builder.to_bytes()
         component = self.root
         if chosen:
             component = self._transform(program, chosen, table)
@@ -115,70 +117,6 @@ class _Weave:
                 f" --max-core-instances {limit}; select fewer functions with --trace"
             )
         return Woven(component, table, self.added)
-
-    def _choose(self, program: Program, sites: Sequence[Site]) -> dict[int, list[Chosen]]:
-        """Chosen sites by the identity of their component, flush-only ones included."""
-        reach = Reach.of(program)
-        wanted: dict[int, list[tuple[Site, bool]]] = {}
-        for site in sites:
-            key = (site.edge, site.interface, site.version, site.func)
-            trace = self.plan.trace(*key)
-            if not trace and not self.plan.count(*key):
-                continue
-            reason = site.reason or reach.blocked.get(id(site.component), "")
-            if reason:
-                self.added.skipped.append((site.title, reason))
-            elif not reach.instantiated(site.component):
-                self.added.skipped.append((site.title, "its component is never instantiated"))
-            else:
-                wanted.setdefault(id(site.component), []).append((site, trace))
-        result: dict[int, list[Chosen]] = {}
-        for component in walk(self.root):
-            if id(component) in wanted:
-                own = [s for s in sites if s.component is component]
-                result[id(component)] = self._orders(own, wanted[id(component)], len(wanted) > 1)
-        return result
-
-    def _orders(
-        self, own: Sequence[Site], wanted: Sequence[tuple[Site, bool]], several: bool
-    ) -> list[Chosen]:
-        traced = {id(site) for site, trace in wanted if trace}
-        counted = [site for site, trace in wanted if not trace]
-        if len(counted) > N_COUNTERS:
-            raise WeaveError(
-                f"{len(counted)} functions to count in one component, at most {N_COUNTERS} fit"
-            )
-        base = len(self.builder)
-        slots = {id(site): slot for slot, site in enumerate(counted)}
-        for site in counted:
-            self.builder.add_site(site_spec(site))
-        has_lifts = any(site.kind == "lift" for site in own)
-        orders = []
-        for site in own:
-            leaves = site.interface == "wasi:cli/exit" and site.kind == "lower"
-            crossing = several and site.edge == "inner" and site.kind == "lower"
-            action: Action = "none"
-            number = 0
-            if id(site) in traced:
-                action, number = "record", self.builder.add_site(site_spec(site))
-            elif id(site) in slots:
-                action, number = "count", base + slots[id(site)]
-            elif site.reason or not (leaves or site.kind == "lift"):
-                continue
-            orders.append(
-                Chosen(
-                    site,
-                    action,
-                    number,
-                    slots.get(id(site), 0),
-                    None if self.plan.show_secrets else rule_for(site.interface, site.func),
-                    flush_before=leaves or crossing,
-                    flush_after=not has_lifts and site.leave,
-                    final=leaves,
-                )
-            )
-        self.added.sites += len(wanted)
-        return orders
 
     def _transform(
         self, program: Program, chosen: dict[int, list[Chosen]], table: bytes
@@ -192,6 +130,7 @@ class _Weave:
         supply = Supply()
         if self.plan.sink == "host":
             supply.front, supply.emit = host_emit()
+            supply.block = "string"
         imported = None
         if self.plan.timed:
             imported, supply.now = clock(self.root)
@@ -216,7 +155,7 @@ class _Weave:
         emit = build.alias_export(instance.item, "emit", Sort.FUNC)
         outer.add(sink, instance, emit)
         extra.append((EMIT, emit.item))
-        inner = tree.weave(self.root, threaded("bytes", self.plan.timed), None)
+        inner = tree.weave(self.root, threaded("chunks", self.plan.timed), None)
         self.added.core_modules += 2
         self.added.core_instances += 4
         return enclose(outer, inner, extra)
@@ -265,7 +204,7 @@ class _Tree:
         return weaver.run()
 
     def _nested(self, component: Component) -> Component:
-        kind = {"host": "string", "none": None}.get(self.plan.sink, "bytes")
+        kind = _BLOCKS.get(self.plan.sink, "chunks")
         needy = id(component) in self.needs
         supply = threaded(kind, self.plan.timed) if needy else Supply()
         return self.weave(component, supply, None)
@@ -276,14 +215,15 @@ class _Tree:
 
     def _options(self, chosen: Sequence[Chosen]) -> ProbeOptions:
         counts = [c.number for c in chosen if c.action == "count"]
-        sink = {"host": "b64", "none": "none"}.get(self.plan.sink, "raw")
         return ProbeOptions(
             timed=self.plan.timed,
             multi_memory=self.plan.multi_memory,
             flush_each=self.plan.flush_each,
-            sink=sink,  # type: ignore[arg-type]
+            emit=self.plan.sink != "none",
+            chunked=_BLOCKS.get(self.plan.sink, "chunks") == "chunks",
             max_string=self.plan.max_string,
             max_list=self.plan.max_list,
+            interval_ns=LIVE_NS if self.plan.live else 0,
             count_base=min(counts, default=0),
             count_n=len(counts),
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from whamm_cm.abi.flatten import CoreSig
 from whamm_cm.agent.layout import load_wasm
@@ -31,15 +32,25 @@ _PURE = (
     n.Import,
 )  # fmt: skip
 
+#: What the parameter of ``emit`` is.  To a component: a list of 32-byte chunks (four u64), for the
+#: adapters between components copy element by element, which costs a ``list<u8>`` more than all
+#: else a record costs.  To the host: a string, which most hosts' bindings move much faster.
+Block = Literal["chunks", "string"]
+#: In latin1+utf16 a string without the tag bit in its length has one character per byte, so the
+#: block itself is the string (its length stays far below that bit).
+_BLOCK_ENCODING: dict[Block, str] = {"chunks": "utf8", "string": "latin1+utf16"}
+
 
 @dataclass(slots=True)
 class Supply:
     """Where a component gets its way out: definitions to put first, and the component functions
-    ``emit`` and ``now``.  ``clock`` is the import of the component itself that ``now`` is taken
-    from, if it is one: it has to come before the agent."""
+    ``emit`` and ``now``.  ``block`` is what ``emit`` takes a block as.  ``clock`` is the import of
+    the component itself that ``now`` is taken from, if it is one: it has to come before the agent.
+    """
 
     front: list[Definition] = field(default_factory=list)
     emit: Item | None = None
+    block: Block = "chunks"
     now: Item | None = None
     clock: Item | None = None
 
@@ -212,7 +223,8 @@ class Weaver:
         self.out += (module, instance)
         if self.supply.emit is not None:
             memory = build.alias_core_export(instance.item, "memory", Sort.CORE_MEMORY)
-            lower = build.canon_lower(self.supply.emit, memory.item)
+            encoding = _BLOCK_ENCODING[self.supply.block]
+            lower = build.canon_lower(self.supply.emit, memory.item, encoding)
             self.out += (memory, lower)
             self.emit = lower.item
         if self.options.timed:
@@ -258,7 +270,7 @@ def _wrappers(choice: Chosen, memories: dict[Item, int]) -> list[tuple[Wrapper, 
         redact=choice.redact,
         flush_before=choice.flush_before,
         may_flush=site.leave,
-        flush_after=choice.flush_after,
+        flush_outside=choice.flush_outside,
         final=choice.final,
     )
     if site.kind != "lift":

@@ -29,8 +29,9 @@ class Plan:
 
     ``trace`` selects the sites that write typed records, ``count`` those that only bump a counter
     (a site selected by both is traced).  ``max_string`` is in bytes, ``max_list`` in elements.
-    ``origin`` is the sha256 (hex) of the input, ``script`` the text that asked for the weave: both
-    go into the ``whamm-cm`` custom section.
+    ``live`` sends records at least every tenth of a second (as often as clocks are read: it needs
+    ``timed``) and before calls that wait.  ``script`` is the text that asked for the weave; its
+    hash goes into the ``whamm-cm`` custom section.
     """
 
     trace: Selector = nothing
@@ -38,6 +39,7 @@ class Plan:
     sink: SinkName = "stderr"
     timed: bool = False
     flush_each: bool = False
+    live: bool = False
     multi_memory: bool = True
     max_string: int = 256
     max_list: int = 32
@@ -92,7 +94,7 @@ class Chosen:
     slot: int = 0
     redact: Redact | None = None
     flush_before: bool = False
-    flush_after: bool = False
+    flush_outside: bool = False
     final: bool = False
 
 

@@ -19,6 +19,7 @@ from whamm_cm.ir.core import CoreModule
 from whamm_cm.ir.items import Item, Sort
 from whamm_cm.weave.instance_types import U8, InstanceTypeEditor
 from whamm_cm.weave.supply import (
+    CHUNK,
     Interface,
     editor_for,
     find_import,
@@ -169,7 +170,7 @@ def _logging_imports(memory: Item) -> _Imports:
 
 
 def _component(table: bytes, wasm: str, imports: Callable[[Item], _Imports]) -> Component:
-    """``imports`` → core modules → ``emit: func(block: list<u8>) -> u32``."""
+    """``imports`` → core modules → ``emit: func(block: list<CHUNK>) -> u32``."""
     code = load_wasm(wasm)
     memory_def = build.core_module(_memory_module(_heap_base(code), table))
     memory_instance = build.core_instantiate(memory_def.item, ())
@@ -181,13 +182,14 @@ def _component(table: bytes, wasm: str, imports: Callable[[Item], _Imports]) -> 
     instance = build.core_instantiate(module.item, ((module_name, bag.item), ("env", env.item)))
     emit = build.alias_core_export(instance.item, "emit", Sort.CORE_FUNC)
     realloc = build.alias_core_export(instance.item, "cabi_realloc", Sort.CORE_FUNC)
-    block = build.list_type("u8")
+    chunk = build.tuple_type(CHUNK)
+    block = build.list_type(chunk.item)
     emit_type = build.func_type((("block", block.item),), "u32")
     lift = build.canon_lift(emit.item, emit_type.item, memory.item, realloc.item)
     return Component(
         (
             memory_def, memory_instance, memory, *definitions, bag, env, module, instance, emit,
-            realloc, block, emit_type, lift, build.export_plain("emit", lift.item),
+            realloc, chunk, block, emit_type, lift, build.export_plain("emit", lift.item),
         )
     )  # fmt: skip
 

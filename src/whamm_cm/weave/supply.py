@@ -9,7 +9,7 @@ from whamm_cm.errors import WeaveError
 from whamm_cm.ir import nodes as n
 from whamm_cm.ir.component import Component, Definition
 from whamm_cm.ir.items import Item, Sort
-from whamm_cm.weave.boundary import Supply
+from whamm_cm.weave.boundary import Block, Supply
 from whamm_cm.weave.instance_types import STRING, U64, InstanceTypeEditor
 from whamm_cm.wit.names import InterfaceName
 
@@ -17,6 +17,8 @@ from whamm_cm.wit.names import InterfaceName
 EMIT, NOW = "whamm-cm-emit", "whamm-cm-now"
 SINK_INTERFACE = "whamm:cm/sink"
 CLOCK = "wasi:clocks/monotonic-clock"
+#: ``emit`` of a sink component takes ``list<tuple<u64, u64, u64, u64>>`` (see ``boundary.Block``).
+CHUNK: tuple[n.ValRef, ...] = ("u64",) * 4
 
 
 def wasi_version(component: Component, *preferred: str) -> str:
@@ -128,14 +130,16 @@ def host_emit() -> tuple[list[Definition], Item]:
     return [type_def, imported, emit], emit.item
 
 
-def threaded(emit: str | None, timed: bool) -> Supply:
-    """The extra imports of a nested component.  ``emit``: ``string`` or ``bytes`` blocks."""
+def threaded(emit: Block | None, timed: bool) -> Supply:
+    """The extra imports of a nested component.  ``emit``: what it takes a block as."""
     supply = Supply()
     if emit is not None:
+        supply.block = emit
         block: n.ValRef = "string"
-        if emit == "bytes":
-            list_type = build.list_type("u8")
-            supply.front.append(list_type)
+        if emit == "chunks":
+            chunk = build.tuple_type(CHUNK)
+            list_type = build.list_type(chunk.item)
+            supply.front += (chunk, list_type)
             block = list_type.item
         func = build.func_type((("block", block),), "u32")
         imported = build.import_(EMIT, "func", func.item)

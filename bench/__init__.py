@@ -1,0 +1,1 @@
+"""Benchmarks: ``python -m bench.boundary`` and ``python -m bench.weave``."""

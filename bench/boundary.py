@@ -1,0 +1,216 @@
+"""What a probe costs: ns per call of one component by another, with nothing, a probe or a
+hand-written pass-through component in between.
+
+    python -m bench.boundary [--quick] [--rounds N]
+
+All variants run interleaved in one process, so that a busy machine slows them alike; the minimum of
+the rounds is the figure to trust, and "over direct" is the difference of two minima.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+import wasmtime
+from wasmtime import component as wc
+
+from whamm_cm.binary import build
+from whamm_cm.binary.encode import encode
+from whamm_cm.ir import nodes as n
+from whamm_cm.ir.component import Component, Definition
+from whamm_cm.ir.core import CoreModule
+from whamm_cm.ir.items import Sort
+from whamm_cm.weave.api import Woven, weave
+from whamm_cm.weave.plan import Plan
+from whamm_cm.weave.supply import SINK_INTERFACE
+
+TEXT = Path(__file__).with_suffix(".wat")
+#: Export of the caller, what it calls, and the selector's name of the probed function.
+ROWS = (("numbers", "u32 -> u32"), ("texts", "string (64 bytes) -> u32"))
+COUNT_AIM, RECORD_AIM = 3.0, 30.0
+
+#: Accepts any block and forgets it; in place of the sink's code, or lifted beside it.
+_SILENT = """(module
+  (memory (export "memory") 4)
+  (func (export "emit") (param i32 i32) (result i32) (i32.const 1))
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 16)))"""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """``aim``: at most that many ns over direct; None where there is none."""
+
+    name: str
+    wasm: bytes
+    aim: float | None = None
+
+
+def _called(edge: str, interface: str, version: str | None, func: str) -> bool:
+    """The selector of the two functions $caller imports, and of nothing else."""
+    return func.startswith("called-")
+
+
+def _assemble(target: str) -> bytes:
+    return bytes(wasmtime.wat2wasm(TEXT.read_text().replace("$target", target)))
+
+
+def silenced(woven: Woven) -> bytes:
+    """``woven``, for the stderr sink, with a sink that throws every block away."""
+    code = CoreModule(bytes(wasmtime.wat2wasm(_SILENT)))
+
+    def quiet(definition: Definition) -> Definition:
+        node = definition.node
+        if isinstance(node, CoreModule) and node.export("emit") is not None:
+            return replace(definition, node=code)
+        if isinstance(node, Component) and _exports_emit(node):
+            parts = tuple(map(quiet, node.definitions))
+            return replace(definition, node=node.with_definitions(parts))
+        return definition
+
+    parts = tuple(map(quiet, woven.component.definitions))
+    return encode(woven.component.with_definitions(parts))
+
+
+def _exports_emit(component: Component) -> bool:
+    nodes = (d.node for d in component.definitions)
+    return any(isinstance(node, n.Export) and node.name.name == "emit" for node in nodes)
+
+
+def beside_silence(woven: Woven) -> bytes:
+    """``woven``, for the host sink, with a component that takes the place of the host."""
+    module = build.core_module(bytes(wasmtime.wat2wasm(_SILENT)))
+    core = build.core_instantiate(module.item, ())
+    memory = build.alias_core_export(core.item, "memory", Sort.CORE_MEMORY)
+    realloc = build.alias_core_export(core.item, "cabi_realloc", Sort.CORE_FUNC)
+    code = build.alias_core_export(core.item, "emit", Sort.CORE_FUNC)
+    type_ = build.func_type((("block", "string"),), "u32")
+    emit = build.canon_lift(code.item, type_.item, memory.item, realloc.item)
+    sink = build.nested_component(
+        Component(
+            (module, core, memory, realloc, code, type_, emit)
+            + (build.export_plain("emit", emit.item),)
+        )
+    )
+    guest = build.nested_component(woven.component)
+    silence = build.instantiate(sink.item, ())
+    instance = build.instantiate(guest.item, ((SINK_INTERFACE, silence.item),))
+    parts = [sink, guest, silence, instance]
+    for name, _ in ROWS:
+        alias = build.alias_export(instance.item, name, Sort.FUNC)
+        parts += (alias, build.export_plain(name, alias.item))
+    return encode(Component(tuple(parts)))
+
+
+def direct() -> bytes:
+    """Caller and callee with nothing in between."""
+    return _assemble("$callee")
+
+
+def traced(**options: object) -> Woven:
+    """`direct` with typed records of every call."""
+    return weave(direct(), Plan(trace=_called, **options))  # type: ignore[arg-type]
+
+
+def variants() -> list[Variant]:
+    """Direct comes first, the pass-through component last."""
+    counted = weave(direct(), Plan(count=_called))
+    return [
+        Variant("direct", direct()),
+        Variant("counting wrapper", silenced(counted), COUNT_AIM),
+        Variant("typed record", silenced(traced()), RECORD_AIM),
+        Variant("typed record, time stamps", silenced(traced(timed=True))),
+        Variant("typed record, string blocks", beside_silence(traced(sink="host"))),
+        Variant("typed record, host sink in Python", traced(sink="host").wasm),
+        Variant("typed record, JSON to stderr", traced().wasm),
+        Variant("pass-through component", _assemble("$middle")),
+    ]
+
+
+class Bench:
+    """Instances of a variant, ready to be called."""
+
+    def __init__(
+        self, engine: wasmtime.Engine, variant: Variant, receive: Callable[[str], None]
+    ) -> None:
+        """``receive`` gets the blocks the host sink sends."""
+        self.variant = variant
+        self.samples: dict[str, list[float]] = {name: [] for name, _ in ROWS}
+        self._store = wasmtime.Store(engine)
+        wasi = wasmtime.WasiConfig()
+        wasi.stderr_file = "/dev/null"
+        self._store.set_wasi(wasi)
+
+        def emit(store: wasmtime.Storelike, block: str) -> int:
+            receive(block)
+            return 1
+
+        linker = wc.Linker(engine)
+        linker.add_wasip2()
+        with linker.root() as root, root.add_instance(SINK_INTERFACE) as sink:
+            sink.add_func("emit", emit)  # type: ignore[arg-type]
+        self._instance = linker.instantiate(self._store, wc.Component(engine, variant.wasm))
+
+    def sample(self, name: str, calls: int) -> None:
+        """Append the ns per call of one run of ``calls`` calls."""
+        func = self._instance.get_func(self._store, name)
+        assert func is not None
+        start = time.perf_counter_ns()
+        func(self._store, calls)
+        self.samples[name].append((time.perf_counter_ns() - start) / calls)
+
+
+def measure(calls: int, rounds: int) -> list[Bench]:
+    """All variants, sampled in turns; the first turn, which warms up, is dropped."""
+    engine = wasmtime.Engine()
+    benches = [Bench(engine, variant, lambda block: None) for variant in variants()]
+    for turn in range(rounds + 1):
+        for name, _ in ROWS:
+            for bench in benches:
+                bench.sample(name, calls if turn else max(1, calls // 10))
+                if not turn:
+                    bench.samples[name].clear()
+    return benches
+
+
+def report(benches: Sequence[Bench]) -> bool:
+    """Print a table per row; whether every aim was met."""
+    met = True
+    for name, title in ROWS:
+        print(f"\n{title}\n{'':36}{'min ns':>8}{'median':>8}{'over direct':>13}{'ratio':>7}  aim")
+        direct, through = (min(b.samples[name]) for b in (benches[0], benches[-1]))
+        for bench in benches:
+            found = bench.samples[name]
+            over, aim = min(found) - direct, bench.variant.aim
+            verdict = ""
+            if aim is not None:
+                good = over <= aim and min(found) < through
+                met = met and good
+                limit = f"<= +{aim:.0f} ns and below pass-through"
+                verdict = f"{limit}: {'met' if good else 'MISSED'}"
+            print(
+                f"{bench.variant.name:36}{min(found):8.1f}{median(found):8.1f}{over:+13.1f}"
+                f"{min(found) / direct:7.2f}  {verdict}"
+            )
+    return met
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.boundary", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="too few calls to mean anything")
+    parser.add_argument("--rounds", type=int, default=60, metavar="N")
+    options = parser.parse_args(argv)
+    calls, rounds = (200, 1) if options.quick else (20_000, options.rounds)
+    print(f"ns per call, {calls} calls a round, {rounds} rounds, all variants in turns")
+    met = report(measure(calls, rounds))
+    print(f"\naims: {'all met' if met else 'MISSED'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""What to do at each site: record, count or only flush, and when to send what is buffered.
+
+Records leave the guest when the buffer is a third full and when the outermost export returns; the
+rules here add the moments at which waiting longer would lose them or hide them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from whamm_cm.agent.layout import N_COUNTERS
+from whamm_cm.agent.sites import SiteTableBuilder
+from whamm_cm.codegen.model import Action
+from whamm_cm.errors import WeaveError
+from whamm_cm.ir.component import Component, walk
+from whamm_cm.weave.plan import Added, Chosen, Plan, Site
+from whamm_cm.weave.program import Program, Reach
+from whamm_cm.weave.redact import rule_for
+from whamm_cm.weave.sites import site_spec
+from whamm_cm.wit.glob import compile_glob
+
+#: Functions that wait for something outside: a live log shows the call while it waits.
+WAITS: tuple[tuple[str, str], ...] = (
+    ("wasi:io/poll", "{poll,pollable.block}"),
+    ("wasi:io/streams", "input-stream.blocking-*"),
+    ("", "{waitable-set.wait,thread.suspend*}"),
+)
+_WAITS = tuple((compile_glob(i), compile_glob(f)) for i, f in WAITS)
+
+
+def waits(site: Site) -> bool:
+    return any(i.fullmatch(site.interface) and f.fullmatch(site.func) for i, f in _WAITS)
+
+
+def leaves(site: Site) -> bool:
+    """Whether the call never returns: what is buffered has to go before it."""
+    return site.kind == "lower" and site.interface == "wasi:cli/exit"
+
+
+@dataclass(slots=True)
+class Orders:
+    """Turns the sites a plan wants into orders, and numbers those that make records."""
+
+    plan: Plan
+    added: Added
+    builder: SiteTableBuilder = field(default_factory=SiteTableBuilder)
+
+    def choose(self, program: Program, sites: Sequence[Site]) -> dict[int, list[Chosen]]:
+        """Orders by the identity of their component, flush-only ones included."""
+        wanted = self._wanted(Reach.of(program), sites)
+        exits = {id(site.component) for site in sites if leaves(site)}
+        result: dict[int, list[Chosen]] = {}
+        for component in walk(program.root):
+            if id(component) in wanted:
+                own = [site for site in sites if site.component is component]
+                crossings = self._crossings(component, own, len(wanted) > 1, exits)
+                result[id(component)] = self._orders(own, wanted[id(component)], crossings)
+        return result
+
+    def _wanted(self, reach: Reach, sites: Sequence[Site]) -> dict[int, dict[int, bool]]:
+        """By component: the selected sites, and whether each is traced or only counted."""
+        wanted: dict[int, dict[int, bool]] = {}
+        for site in sites:
+            key = (site.edge, site.interface, site.version, site.func)
+            trace = self.plan.trace(*key)
+            if not trace and not self.plan.count(*key):
+                continue
+            reason = site.reason or reach.blocked.get(id(site.component), "")
+            if reason:
+                self.added.skipped.append((site.title, reason))
+            elif not reach.instantiated(site.component):
+                self.added.skipped.append((site.title, "its component is never instantiated"))
+            else:
+                wanted.setdefault(id(site.component), {})[id(site)] = trace
+        return wanted
+
+    def _crossings(
+        self, component: Component, own: Sequence[Site], several: bool, exits: set[int]
+    ) -> tuple[set[int], bool]:
+        """Calls into other components of ours, and whether one of those may end the program.
+
+        Sending before such a call keeps the records of all instances in order, and nothing is lost
+        when the callee exits.
+        """
+        ends = bool(exits - {id(component)})
+        inner = {id(s) for s in own if s.kind == "lower" and s.edge == "inner" and not s.reason}
+        return (inner if several or ends else set()), ends
+
+    def _orders(
+        self, own: Sequence[Site], wanted: dict[int, bool], crossings: tuple[set[int], bool]
+    ) -> list[Chosen]:
+        counted = [site for site in own if wanted.get(id(site)) is False]
+        if len(counted) > N_COUNTERS:
+            raise WeaveError(
+                f"{len(counted)} functions to count in one component, at most {N_COUNTERS} fit"
+            )
+        slots = {id(site): slot for slot, site in enumerate(counted)}
+        base = len(self.builder)
+        for site in counted:
+            self.builder.add_site(site_spec(site))
+        self.added.sites += len(wanted)
+        inner, ends = crossings
+        orders = []
+        for site in own:
+            crossing = id(site) in inner
+            action: Action = "none"
+            number = slot = 0
+            if wanted.get(id(site)):
+                action, number = "record", self.builder.add_site(site_spec(site))
+            elif id(site) in slots:
+                slot = slots[id(site)]
+                action, number = "count", base + slot
+            elif site.reason or not (site.kind == "lift" or leaves(site) or (crossing and ends)):
+                continue
+            early = crossing and (ends or action == "record")
+            early = early or (self.plan.live and action == "record" and waits(site))
+            orders.append(self._order(site, action, number, slot, early))
+        return orders
+
+    def _order(self, site: Site, action: Action, number: int, slot: int, early: bool) -> Chosen:
+        return Chosen(
+            site,
+            action,
+            number,
+            slot,
+            None if self.plan.show_secrets else rule_for(site.interface, site.func),
+            flush_before=site.leave and (leaves(site) or early),
+            flush_outside=site.leave,
+            final=leaves(site),
+        )
