@@ -5,7 +5,8 @@
 A component that decodes must be written back byte for byte, also through the identity transform,
 and have no faults.  A script says of its components whether they are valid: a valid one must
 decode.  Of others, and of ``.wasm`` files, it is only asked that a refusal gives an offset inside
-the input.  Text is assembled by wasmtime and, what that refuses, by ``wasm-tools`` if there is one.
+the input (a folder named after a command says the same of the files in it).  Text is assembled by
+wasmtime and, what that refuses, by ``wasm-tools`` if there is one.
 Prints counts, and a line for every refused file and every mismatch; exits 1 on any mismatch.
 """
 
@@ -139,9 +140,9 @@ def script_apart(path: Path) -> Tally:
 def tallies(directories: list[Path]) -> Iterator[Tally]:
     for directory in directories:
         for path in sorted(directory.rglob("*.wasm")):
-            data, tally = path.read_bytes(), Tally()
+            data, tally, folder = path.read_bytes(), Tally(), path.parent.name
             if data[:8] == COMPONENT_PREAMBLE:
-                tally.judge(str(path), "file", data)
+                tally.judge(str(path), folder if folder.startswith("assert_") else "file", data)
             else:
                 tally.counts["file", "not a component"] += 1
             yield tally

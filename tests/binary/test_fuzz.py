@@ -10,6 +10,7 @@ import os
 import random
 import time
 import tracemalloc
+from array import array
 from functools import cache
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from whamm_cm.ir.core import CoreModule
 
 CASES = int(os.environ.get("WHAMM_FUZZ", "3000"))
 CORPUS = os.environ.get("WHAMM_FUZZ_CORPUS", "")
-_LARGEST = 300_000
+_LARGEST = 200_000
 #: More than any case needs on a slow machine, less than anything that does not scale.
 _SECONDS = 5.0
 _BYTES = (0, 1, 2, 0x3F, 0x40, 0x41, 0x42, 0x50, 0x7F, 0x80, 0xFF)
@@ -52,7 +53,7 @@ def attempt(data: bytes) -> bool:
     return True
 
 
-def outside_of_modules(data: bytes) -> list[int]:
+def outside_of_modules(data: bytes) -> array[int]:
     """The positions that are not in a core module."""
     kept = bytearray(b"\1") * len(data)
     for component in walk(decode(data)):
@@ -60,11 +61,11 @@ def outside_of_modules(data: bytes) -> list[int]:
             if isinstance(definition.node, CoreModule):
                 start, size = definition.node.offset, len(definition.node.data)
                 kept[start : start + size] = bytes(size)
-    return [at for at, keep in enumerate(kept) if keep]
+    return array("I", (at for at, keep in enumerate(kept) if keep))
 
 
 @cache
-def seeds() -> tuple[tuple[bytes, list[int]], ...]:
+def seeds() -> tuple[tuple[bytes, array[int]], ...]:
     if CORPUS:
         files = sorted(Path(CORPUS).glob("*.wasm"))
         found = [path.read_bytes() for path in files if path.stat().st_size <= _LARGEST]
@@ -79,7 +80,7 @@ def seeds() -> tuple[tuple[bytes, list[int]], ...]:
     return tuple(usable)
 
 
-def mutate(dice: random.Random, data: bytearray, places: list[int]) -> None:
+def mutate(dice: random.Random, data: bytearray, places: array[int]) -> None:
     """One change of ``data``, at one of ``places`` if these still exist."""
     at = min(dice.choice(places), len(data))
     kind = dice.randrange(8)

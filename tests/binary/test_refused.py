@@ -84,7 +84,7 @@ REFUSED = {
     "sort": (one(6, b"\x06\x00\x00"), 11, "alias[0]", "unknown sort 0x06"),
     "core sort": (one(6, b"\x00\x05\x00"), 12, "alias[0]", "unknown core sort 0x05"),
     "outer": (one(6, b"\x03\x02\x01\x00"), 13, "alias[0]", "leaves the component"),
-    "outer func": (one(6, b"\x01\x02\x00\x00"), 12, "alias[0]", "a func cannot be"),
+    "outer func": (one(6, b"\x01\x02\x00\x00"), 12, "alias[0]", "of the sort func are not"),
     "core export": (one(6, b"\x01\x01\x00\x00"), 12, "alias[0]", "cannot export a func"),
     "core instance": (one(2, b"\x02"), 11, "core instance[0]", "unknown core instance"),
     "instance": (one(5, b"\x02"), 11, "instance[0]", "unknown instance 0x02"),

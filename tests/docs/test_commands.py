@@ -45,8 +45,7 @@ def shell(command: str, status: int, folder: Path, bin_: Path) -> subprocess.Com
         ["sh", "-c", f"(exit {status})\n{command}"],
         cwd=folder,
         env=environment(bin_, folder),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        capture_output=True,
         stdin=subprocess.DEVNULL,
         encoding="utf-8",
         timeout=300,
@@ -89,11 +88,13 @@ def follow(block: Block, folder: Path, bin_: Path) -> None:
     status = 0
     for shown, following in zip(commands, [*commands[1:], Shown("", ())], strict=True):
         ran = shell(shown.command, status, folder, bin_)
-        where = f"{block.name}: {shown.command}\n{ran.stdout}"
+        # What the guest prints first, then our log: how they interleave is up to the clock.
+        said = ran.stdout + ran.stderr
+        where = f"{block.name}: {shown.command}\n{said}"
         if following.command != "echo $?":
             assert ran.returncode == 0, where
         if shown.output and any(shown.output):
-            assert matches(shown.output, ran.stdout), where
+            assert matches(shown.output, said), where
         status = ran.returncode
 
 

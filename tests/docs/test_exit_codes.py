@@ -88,9 +88,12 @@ def test_4_an_internal_error(
 def test_130_ctrl_c(folder: Path) -> None:
     with start(folder, "trace", "--flush", "each", "run_command.wasm", "busy") as child:
         assert child.stderr is not None
-        assert b"export" in child.stderr.readline()  # now it runs, and it would for ever
-        child.send_signal(signal.SIGINT)
-        child.communicate(timeout=60)
+        try:
+            assert b"export" in child.stderr.readline()  # now it runs, and it would for ever
+            child.send_signal(signal.SIGINT)
+            child.communicate(timeout=60)
+        finally:
+            child.kill()
     assert child.returncode == 130
 
 

@@ -164,6 +164,7 @@ def test_constants_of_the_binary_formats() -> None:
         f"Site, {layout.SITE_SIZE} bytes",
         f"Type node, {layout.NODE_SIZE} bytes",
         f"rows of {layout.ENTRY_SIZE} bytes",
+        f"a list of chunks of {layout.CHUNK} bytes",
         f"custom section `{layout.TABLE_SECTION}`",
         f"nested more than {layout.MAX_DEPTH} deep",
     ):

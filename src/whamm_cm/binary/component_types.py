@@ -231,7 +231,7 @@ def alias(r: Reader, scope: Scope) -> tuple[n.Node, tuple[Item, ...]]:
         node = n.AliasCoreExport(r.ref(scope, Sort.CORE_INSTANCE), r.name("export name"))
     elif target == 0x02:
         if kind not in _OUTER_SORTS:
-            raise r.error(f"a {kind.label} cannot be aliased from an outer scope", at)
+            raise r.error(f"outer aliases of the sort {kind.label} are not allowed", at)
         at, count = r.pos, r.u32("an outer count")
         outer = outer_scope(r, scope, count, at)
         node = n.AliasOuter(count, r.ref(outer, kind))

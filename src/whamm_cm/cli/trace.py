@@ -6,11 +6,12 @@ import argparse
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whamm_cm.cli import outputs, weaving
-from whamm_cm.cli.common import read_input, say
+from whamm_cm.cli.common import progress, read_input, say
 from whamm_cm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -143,6 +144,8 @@ def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
         recorder.feed(received.records)
         return received.instance
 
+    compiling = ExitStack()
+    compiling.enter_context(progress(args, f"compiling {path}"))
     try:
         outcome = run_component(
             woven.wasm,
@@ -154,8 +157,10 @@ def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
             emit=emit,
             stub_imports=args.stub_imports,
             cache=args.cache,
+            on_start=compiling.close,
         )
     finally:
+        compiling.close()
         recorder.finish()
     return _conclude(args, outcome, recorder)
 

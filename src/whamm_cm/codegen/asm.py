@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import TracebackType
 
 from whamm_cm.binary.leb import signed, unsigned
@@ -17,11 +18,7 @@ FuncType = tuple[tuple[str, ...], tuple[str, ...]]
 
 _EMPTY_BLOCK = b"\x40"
 _FUNC, _MEMORY, _GLOBAL = 0, 2, 3
-_SMALL_SIGNED = [signed(i) for i in range(-64, 8192)]
-
-
-def _sleb(value: int) -> bytes:
-    return _SMALL_SIGNED[value + 64] if -64 <= value < 8192 else signed(value)
+_sleb = lru_cache(maxsize=1 << 14)(signed)  # the same few offsets and sizes again and again
 
 
 def _wrap(value: int, bits: int) -> int:

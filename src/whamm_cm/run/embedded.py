@@ -33,12 +33,14 @@ def run_component(
     inherit_stdin: bool = True,
     inherit_stdout: bool = True,
     inherit_stderr: bool = True,
+    on_start: Callable[[], None] | None = None,
 ) -> Outcome:
     """Runs a WASI 0.2 command, or the export ``invoke`` names, to its end.
 
     ``emit`` gets the blocks the guest sends to ``whamm:cm/sink``, one character per byte, and
     answers the instance id.  It is called on another thread, never two at a time; what it raises
     traps the guest and is raised again here.
+    ``on_start`` is called once, on that thread, when all is compiled and the guest is about to run.
     Outgoing HTTP is always allowed, sockets only with ``inherit_network``.
 
     SIGINT, SIGTERM and SIGHUP end the run with status 128 + N and ``interrupted`` set: the guest
@@ -55,7 +57,7 @@ def run_component(
     # The guest writes to the file descriptors: what Python holds back must come before it.
     sys.stdout.flush()
     sys.stderr.flush()
-    worker = _Worker(GuestRun(Job(wasm, host, call, emit, stub_imports, cache)))
+    worker = _Worker(GuestRun(Job(wasm, host, call, emit, stub_imports, cache, on_start)))
     with _signals() as caught:
         worker.start()
         return _await(worker, caught)

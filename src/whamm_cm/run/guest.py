@@ -35,6 +35,7 @@ class Job:
     emit: Callable[[str], int] | None
     stub_imports: bool
     cache: bool
+    on_start: Callable[[], None] | None = None
 
 
 @dataclass(slots=True)
@@ -104,6 +105,8 @@ class GuestRun:
             engine.increment_epoch()
         store.set_wasi(wasi_config(job.host))
         store.set_wasi_http()
+        if job.on_start is not None:
+            job.on_start()
         try:
             instance = link(engine, component, store, self.gate, stub_imports=job.stub_imports)
             func = _function(instance, store, export)

@@ -24,7 +24,16 @@ from whamm_cm.weave.plan import Added, Chosen, Plan
 from whamm_cm.weave.program import Program, Reach
 from whamm_cm.weave.sinks import SinkWiring, logging_wiring, stderr_wiring
 from whamm_cm.weave.sites import find_sites
-from whamm_cm.weave.supply import EMIT, NOW, Interface, clock, host_emit, pass_on, threaded
+from whamm_cm.weave.supply import (
+    EMIT,
+    NOW,
+    Interface,
+    clock,
+    host_emit,
+    pass_on,
+    taken,
+    threaded,
+)
 
 #: How long a live log may hold a record back.
 LIVE_NS = 100_000_000
@@ -64,6 +73,12 @@ def weave(data: bytes, plan: Plan, what: str = "input") -> Woven:
         raise WeaveError(
             f"{what} has already been instrumented by whamm-cm; start from the original,"
             " or use --force to weave again"
+        )
+    clash = None if plan.sink == "none" and not plan.timed else taken(root, plan.sink == "host")
+    if clash is not None:
+        raise WeaveError(
+            f"{what} imports {clash} already, which is what records leave by; start from a component"
+            " that is not instrumented, or use another --sink"
         )
     woven = _Weave(root, plan).run(hashlib.sha256(data).hexdigest())
     faults = check(woven.component)

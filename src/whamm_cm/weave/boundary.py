@@ -118,6 +118,8 @@ class Weaver:
         definition = choice.site.definition
         if _is_lift(choice):
             needs = [i for i in _lift_needs(choice) if i is not None]
+            if not self.waiting.isdisjoint(needs):
+                return False  # it lifts what another wrapper of this module will stand for
             return self._bring(needs)
         if id(definition) in self.done:
             return True

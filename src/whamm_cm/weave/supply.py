@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from whamm_cm.binary import build
 from whamm_cm.errors import WeaveError
 from whamm_cm.ir import nodes as n
-from whamm_cm.ir.component import Component, Definition
+from whamm_cm.ir.component import Component, Definition, walk
 from whamm_cm.ir.items import Item, Sort
 from whamm_cm.weave.boundary import Block, Supply
 from whamm_cm.weave.instance_types import STRING, U64, InstanceTypeEditor
@@ -128,6 +128,17 @@ def host_emit() -> tuple[list[Definition], Item]:
     imported = build.import_(SINK_INTERFACE, "instance", type_def.item)
     emit = build.alias_export(imported.item, "emit", Sort.FUNC)
     return [type_def, imported, emit], emit.item
+
+
+def taken(root: Component, host: bool) -> str | None:
+    """The name of an import of ours that some component in the tree has already, or None."""
+    for component in walk(root):
+        ours = (EMIT, NOW, SINK_INTERFACE) if host and component is root else (EMIT, NOW)
+        for definition in component.definitions:
+            node = definition.node
+            if isinstance(node, n.Import) and node.name.name in ours:
+                return node.name.name
+    return None
 
 
 def threaded(emit: Block | None, timed: bool) -> Supply:
