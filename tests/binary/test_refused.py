@@ -37,6 +37,10 @@ REFUSED = {
     "long integer": (component(b"\x07" + b"\x80" * 5 + b"\x00"), 9, "", "takes too many bytes"),
     "type": (one(7, b"\x7d", b"\x60"), 12, "type[1]", "unknown type 0x60"),
     "later section": (component(_U8, section(7, b"\x00")), 15, "type[1]", "unknown type 0x00"),
+    "behind an empty section": (
+        component(section(7), _U8, section(7, b"\x00")),
+        *(18, "type[1]", "unknown type 0x00"),
+    ),
     "value type": (one(7, b"\x70\x63"), 12, "type[0]", "unknown value type 0x63"),
     "long value type": (one(7, b"\x70\xff\x7f"), 12, "type[0]", "negative type"),
     "forward": (one(7, b"\x70\x00"), 12, "type[0]", "index 0 is out of bounds"),

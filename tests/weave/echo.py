@@ -142,11 +142,15 @@ def echo_component(
     types = _Types()
     signatures = [_signature(func, types) for func in funcs]
     declared = [f'(export "f{i}" (func {s}))' for i, s in enumerate(signatures)]
-    options = (
-        f'string-encoding={encoding} (memory $libc "memory") (realloc (func $libc "realloc"))'
-    )
+    options = f'string-encoding={encoding} (memory $libc "memory") (realloc (func $libc "realloc"))'
     cores = [_core(i, func) for i, func in enumerate(funcs)]
-    lines = ["(component", f'(import "{interface}" (instance $h', *types.declarations, *declared, "))"]
+    lines = [
+        "(component",
+        f'(import "{interface}" (instance $h',
+        *types.declarations,
+        *declared,
+        "))",
+    ]
     lines += [f'(alias export $h "{name}" (type ${name}))' for name in types.names]
     lines.append(LIBC)
     lines += [

@@ -87,13 +87,13 @@ class Functions:
     """Host functions by (interface or "", name); ``calls`` are the arguments they were given."""
 
     def __init__(self, functions: Mapping[tuple[str, str], tuple[FuncT, Implementation]]) -> None:
-        self._functions = functions
+        self.functions = functions
         self._alive: list[Any] = []
         self.calls: list[tuple[str, list[Any]]] = []
         self.error: BaseException | None = None
 
     def define(self, linker: Linker) -> None:
-        for interface in dict.fromkeys(interface for interface, _ in self._functions):
+        for interface in dict.fromkeys(interface for interface, _ in self.functions):
             with linker.root() as root:
                 if not interface:
                     self._add(root, interface)
@@ -102,10 +102,12 @@ class Functions:
                     self._add(instance, interface)
 
     def _add(self, instance: Any, interface: str) -> None:
-        for (owner, name), (t, implementation) in self._functions.items():
+        for (owner, name), (t, implementation) in self.functions.items():
             if owner != interface:
                 continue
-            callback = ffi.wasmtime_component_func_callback_t(self._callback(name, t, implementation))
+            callback = ffi.wasmtime_component_func_callback_t(
+                self._callback(name, t, implementation)
+            )
             self._alive.append(callback)
             raw = name.encode()
             error = ffi.wasmtime_component_linker_instance_add_func(
@@ -116,9 +118,11 @@ class Functions:
                 raise WasmtimeError._from_ptr(error)
 
     def _callback(self, name: str, t: FuncT, implementation: Implementation) -> Callable[..., int]:
-        def call(_env: Any, _ctx: Any, _type: Any, args: Any, nargs: int, results: Any, _n: int) -> int:
+        def call(
+            _env: Any, _ctx: Any, _type: Any, args: Any, nargs: int, results: Any, _n: int
+        ) -> int:
             try:
-                values = [lift(args[i], param) for i, (_, param) in zip(range(nargs), t.params)]
+                values = [lift(args[i], param) for i, (_, param) in enumerate(t.params)]
                 self.calls.append((name, values))
                 result = implementation(*values)
                 if t.result is not None:

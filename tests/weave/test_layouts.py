@@ -8,6 +8,7 @@ import pytest
 from wasmtime import WasmtimeError
 
 from fixtures.build import build
+from tests.wast_driver import Hook, run_script
 from tests.weave import guests
 from tests.weave.host import FIXTURES, Functions, everything, fixture, text, traced
 from whamm_cm.binary.decode import decode
@@ -85,11 +86,13 @@ def test_a_lowered_function_that_is_lifted_again_is_seen_on_both_sides() -> None
 
 
 def test_one_core_function_lifted_twice_has_two_sites() -> None:
-    guest, sink = traced(text("""(component
+    guest, sink = traced(
+        text("""(component
       (core module $m (func (export "f") (param i32) (result i32) (local.get 0)))
       (core instance $m (instantiate $m))
       (func (export "number") (param "n" u32) (result u32) (canon lift (core func $m "f")))
-      (func (export "letter") (param "c" char) (result char) (canon lift (core func $m "f"))))"""))
+      (func (export "letter") (param "c" char) (result char) (canon lift (core func $m "f"))))""")
+    )
     assert (guest.call("number", 65), guest.call("letter", "A")) == (65, "A")
     assert rows(sink.records, "func", "args", "result") == [
         ("number", {"n": 65}, None),
@@ -104,8 +107,6 @@ def test_one_core_function_lifted_twice_has_two_sites() -> None:
 
 def test_handles_of_a_host_resource() -> None:
     """`host_resources` checks that numbers are reused, so the weave must not shift them."""
-    from tests.wast_driver import Hook, run_script
-
     path = FIXTURES / "host_resources.wat"
     outcomes = run_script(path, Hook(lambda data: weave(data, TRACE).wasm))
     assert [outcome.status for outcome in outcomes] == ["passed"] * 2
@@ -220,6 +221,31 @@ EXPORTED = """(component
   (instance $c (instantiate $c))
   (export "f" (func $c "f"))
   (export "c" (component $c)))"""
+
+
+#: A component that another one exports: the root makes an instance of it.
+HANDED_OUT = """(component
+  (component $box
+    (component $c
+      (core module $m (func (export "f") (result i32) (i32.const 1)))
+      (core instance $m (instantiate $m))
+      (func (export "f") (result u32) (canon lift (core func $m "f"))))
+    (core module $m (func (export "g") (result i32) (i32.const 2)))
+    (core instance $m (instantiate $m))
+    (func (export "g") (result u32) (canon lift (core func $m "g")))
+    (export "c" (component $c)))
+  (instance $box (instantiate $box))
+  (alias export $box "c" (component $c))
+  (instance $c (instantiate $c))
+  (export "f" (func $c "f"))
+  (export "g" (func $box "g")))"""
+
+
+def test_a_component_handed_out_runs_unwoven_beside_woven_ones() -> None:
+    guest, sink = traced(text(HANDED_OUT))
+    assert [title for title, _ in sink.woven.added.skipped] == ["export #f"]
+    assert (guest.call("f"), guest.call("g")) == (1, 2)
+    assert rows(sink.records, "func", "phase") == [("g", "call"), ("g", "return")]
 
 
 def test_an_exported_component_and_what_is_in_it_are_left_alone() -> None:
@@ -358,13 +384,13 @@ def test_a_limit_of_core_instances() -> None:
     limit = added + original
     weave(fixture("indirect"), Plan(trace=everything, sink="host", max_core_instances=limit))
     with pytest.raises(WeaveError, match=f"has {limit} core instances.*--max-core-instances"):
-        weave(fixture("indirect"), Plan(trace=everything, max_core_instances=limit - 1, sink="host"))
+        weave(
+            fixture("indirect"), Plan(trace=everything, max_core_instances=limit - 1, sink="host")
+        )
 
 
 def test_too_many_functions_to_count() -> None:
-    lifts = "".join(
-        f'(func (export "f{i}") (canon lift (core func $m "f")))' for i in range(4097)
-    )
+    lifts = "".join(f'(func (export "f{i}") (canon lift (core func $m "f")))' for i in range(4097))
     wasm = text(
         f'(component (core module $m (func (export "f")))'
         f" (core instance $m (instantiate $m)) {lifts})"

@@ -109,7 +109,11 @@ def test_exit_reports_what_was_counted() -> None:
     wasi.argv = ["command"]
     with pytest.raises(ExitTrap):
         Guest(woven.wasm, None, sink, wasi).call("wasi:cli/run@0.2.0#run")
-    assert {r["func"]: r["count"] for r in sink.records} == {"run": 1, "get-arguments": 1, "exit": 1}
+    assert {r["func"]: r["count"] for r in sink.records} == {
+        "run": 1,
+        "get-arguments": 1,
+        "exit": 1,
+    }
 
 
 # --- where records cannot leave at once
@@ -173,7 +177,10 @@ def test_realloc_and_post_return_only_write_to_the_buffer(flush_each: bool) -> N
     before = len(sink.records)
     for turn in range(3):
         assert guest.call("f", f"turn {turn}") == f"turn {turn}"
-    rep = [("builtin", "[resource-rep]resource", "call"), ("builtin", "[resource-rep]resource", "return")]
+    rep = [
+        ("builtin", "[resource-rep]resource", "call"),
+        ("builtin", "[resource-rep]resource", "return"),
+    ]
     once = [*rep, ("export", "f", "call"), ("export", "f", "return")]
     assert places(sink)[before:] == [*once, *rep, *once, *rep, *once]
 
@@ -197,7 +204,7 @@ def test_start_functions_are_recorded_before_any_export_is_called() -> None:
 def test_a_component_that_only_has_a_start_function() -> None:
     functions = Functions({("", "tick"): (TICK, lambda i: i), ("", "say"): (SAY, lambda s: None)})
     _, sink = traced(text(guests.START % ("", "")), functions)
-    assert [p for p in places(sink)] == [
+    assert places(sink) == [
         ("import", "tick", "call"),
         ("import", "tick", "return"),
         ("import", "say", "call"),

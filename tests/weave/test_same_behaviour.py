@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.build import build
+from fixtures.running import run_command
 from tests.wast_driver import Hook, Outcome, compare, run_script
 from tests.wast_driver.host import Sink
 from tests.wast_driver.runner import PASSED
 from tests.weave.host import everything
 from whamm_cm.weave.api import weave
-from whamm_cm.weave.plan import Plan
+from whamm_cm.weave.plan import Plan, SinkName
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = [
@@ -45,3 +47,42 @@ def test_no_assertion_notices_the_weave(path: Path, plan: str) -> None:
     sink = Sink()
     assert compare(before, run_script(path, Hook(weaver(PLANS[plan])), sink)) == []
     assert bool(sink.blocks) == (plan != "none")
+
+
+RUNS = [[], ["hello"], ["error"], ["ok"], ["fail"], ["trap"], ["dir"], ["var"], ["in"]]
+
+
+@pytest.mark.parametrize("sink", ["stderr", "none"])
+@pytest.mark.parametrize("args", RUNS, ids=lambda args: args[0] if args else "nothing")
+def test_a_command_prints_and_ends_the_same(args: list[str], sink: SinkName) -> None:
+    wasm = build("run_command")
+    woven = weave(wasm, Plan(trace=everything, sink=sink, flush_each=True)).wasm
+    before, after = (run_command(w, ["command", *args], {"A": "b"}) for w in (wasm, woven))
+    assert (after.status, after.stdout) == (before.status, before.stdout)
+    assert cause(after.trap) == cause(before.trap)
+    lines = after.stderr.splitlines(keepends=True)
+    assert b"".join(x for x in lines if not x.startswith(b"WCM1 ")) == before.stderr
+    assert any(x.startswith(b"WCM1 ") for x in lines) == (sink == "stderr")
+
+
+@pytest.mark.parametrize(("args", "status"), [([], 0), (["127.0.0.1:1"], 1), (["nonsense"], 1)])
+@pytest.mark.parametrize("sink", ["stderr", "none"])
+def test_a_c_command_writes_the_same_files(
+    sink: SinkName, args: list[str], status: int, tmp_path: Path
+) -> None:
+    wasm = build("command")
+    found = []
+    for name, data in (("a", wasm), ("b", weave(wasm, Plan(trace=everything, sink=sink)).wasm)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "input.txt").write_text("some input\n")
+        ended = run_command(data, ["command", *args], {"NAME": "value"}, folder)
+        files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+        found.append((ended.status, ended.stdout, files))
+    assert found[0] == found[1]
+    assert found[0][0] == status and found[0][2]
+
+
+def cause(trap: str) -> str:
+    """Without the backtrace, whose frames the weave adds to."""
+    return trap.rpartition("Caused by:")[2].strip()

@@ -23,7 +23,6 @@ from whamm_cm.weave.api import weave
 from whamm_cm.weave.plan import Plan
 from whamm_cm.wit.types import (
     Borrow,
-    EnumT,
     FlagsT,
     FuncT,
     FutureT,
@@ -267,7 +266,7 @@ def test_strings_and_bytes_on_both_sides_of_the_cap(size: int, encoding: str) ->
 
 def test_a_full_record_cuts_what_no_longer_fits() -> None:
     """16 KiB is the end of a record; every string still says how long it was."""
-    strings = ["%04d" % i * 500 for i in range(40)]
+    strings = [f"{i:04}" * 500 for i in range(40)]
     case = Case(FuncT((("p0", ListT(Prim("string"))),), None), [strings], None)
     for record in one(case, max_string=1 << 20, max_list=64):
         if record["phase"] == "call":
@@ -321,9 +320,7 @@ def test_what_wasmtime_47_cannot_run_yet_is_woven_all_the_same(
 ) -> None:
     """The component is refused by its bindings with or without us; our modules are valid."""
     wasm = text(TOO_NEW[feature])
-    woven = weave(
-        wasm, Plan(trace=everything, sink="host", multi_memory=multi_memory)
-    )
+    woven = weave(wasm, Plan(trace=everything, sink="host", multi_memory=multi_memory))
     for data in (wasm, woven.wasm):
         with pytest.raises(WasmtimeError, match="cm64|fixed-length lists"):
             Component(engine(), data)

@@ -8,23 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
-from whamm_cm.binary.leb import unsigned as _leb
+from whamm_cm.binary.component_types import PRIMITIVES
+from whamm_cm.binary.leb import name_bytes, unsigned
 from whamm_cm.ir import nodes as n
 from whamm_cm.ir.component import Component, Definition, SectionId
 from whamm_cm.ir.core import CoreModule
 from whamm_cm.ir.items import SORT_BYTES, Item, Ref, Sort, Token
 
-_PRIMITIVES = {
-    "bool": 0x7F, "s8": 0x7E, "u8": 0x7D, "s16": 0x7C, "u16": 0x7B, "s32": 0x7A, "u32": 0x79,
-    "s64": 0x78, "u64": 0x77, "f32": 0x76, "f64": 0x75, "char": 0x74, "string": 0x73,
-}  # fmt: skip
+_PRIMITIVES = {name: code for code, name in PRIMITIVES.items()}
 _ENCODINGS = {"utf8": b"\x00", "utf16": b"\x01", "latin1+utf16": b"\x02"}
 _KINDS = {"func": b"\x01", "component": b"\x04", "instance": b"\x05", "core module": b"\x00\x11"}
-
-
-def _name(text: str) -> bytes:
-    raw = text.encode()
-    return _leb(len(raw)) + raw
 
 
 def _sort_ref(item: Item) -> tuple[Token, ...]:
@@ -34,10 +27,10 @@ def _sort_ref(item: Item) -> tuple[Token, ...]:
 def extern_name(name: n.ExternName) -> bytes:
     """``nameattributes``; form 0 unless there are attributes."""
     if not name.attributes:
-        return b"\0" + _name(name.name)
+        return b"\0" + name_bytes(name.name)
     codes = {"implements": b"\0", "versionsuffix": b"\x01", "external-id": b"\x02"}
-    body = b"".join(codes[kind] + _name(text) for kind, text in name.attributes)
-    return b"\x02" + _name(name.name) + _leb(len(name.attributes)) + body
+    body = b"".join(codes[kind] + name_bytes(text) for kind, text in name.attributes)
+    return b"\x02" + name_bytes(name.name) + unsigned(len(name.attributes)) + body
 
 
 def core_module(data: bytes) -> Definition:
@@ -51,41 +44,41 @@ def nested_component(component: Component) -> Definition:
 
 def custom(name: str, data: bytes) -> Definition:
     node = n.Custom(name, memoryview(data))
-    return Definition(SectionId.CUSTOM, node, (), (_name(name), data))
+    return Definition(SectionId.CUSTOM, node, (), (name_bytes(name), data))
 
 
 def core_instantiate(module: Item, args: Sequence[tuple[str, Item]]) -> Definition:
-    tokens: list[Token] = [b"\0", Ref(module), _leb(len(args))]
+    tokens: list[Token] = [b"\0", Ref(module), unsigned(len(args))]
     for name, item in args:
-        tokens += (_name(name) + b"\x12", Ref(item))
+        tokens += (name_bytes(name) + b"\x12", Ref(item))
     node = n.CoreInstantiate(module, tuple(args))
     return Definition(SectionId.CORE_INSTANCE, node, (Item(Sort.CORE_INSTANCE),), tuple(tokens))
 
 
 def core_inline_exports(exports: Sequence[tuple[str, Item]]) -> Definition:
-    tokens: list[Token] = [b"\x01" + _leb(len(exports))]
+    tokens: list[Token] = [b"\x01" + unsigned(len(exports))]
     for name, item in exports:
-        tokens += (_name(name) + SORT_BYTES[item.sort][1:], Ref(item))
+        tokens += (name_bytes(name) + SORT_BYTES[item.sort][1:], Ref(item))
     node = n.CoreInlineExports(tuple(exports))
     return Definition(SectionId.CORE_INSTANCE, node, (Item(Sort.CORE_INSTANCE),), tuple(tokens))
 
 
 def instantiate(component: Item, args: Iterable[tuple[str, Item]]) -> Definition:
     args = tuple(args)
-    tokens: list[Token] = [b"\0", Ref(component), _leb(len(args))]
+    tokens: list[Token] = [b"\0", Ref(component), unsigned(len(args))]
     for name, item in args:
-        tokens += (_name(name), *_sort_ref(item))
+        tokens += (name_bytes(name), *_sort_ref(item))
     node = n.Instantiate(component, args)
     return Definition(SectionId.INSTANCE, node, (Item(Sort.INSTANCE),), tuple(tokens))
 
 
 def alias_core_export(instance: Item, name: str, sort: Sort) -> Definition:
-    tokens = (SORT_BYTES[sort] + b"\x01", Ref(instance), _name(name))
+    tokens = (SORT_BYTES[sort] + b"\x01", Ref(instance), name_bytes(name))
     return Definition(SectionId.ALIAS, n.AliasCoreExport(instance, name), (Item(sort),), tokens)
 
 
 def alias_export(instance: Item, name: str, sort: Sort) -> Definition:
-    tokens = (SORT_BYTES[sort] + b"\0", Ref(instance), _name(name))
+    tokens = (SORT_BYTES[sort] + b"\0", Ref(instance), name_bytes(name))
     return Definition(SectionId.ALIAS, n.AliasExport(instance, name), (Item(sort),), tokens)
 
 
@@ -95,7 +88,7 @@ def canon_lower(func: Item, memory: Item | None = None, encoding: str = "utf8") 
         options.append((_ENCODINGS[encoding],))
     if memory is not None:
         options.append((b"\x03", Ref(memory)))
-    tokens = (b"\x01\x00", Ref(func), _leb(len(options)), *chain.from_iterable(options))
+    tokens = (b"\x01\x00", Ref(func), unsigned(len(options)), *chain.from_iterable(options))
     node = n.Canon("lower", func, None, n.CanonOptions(encoding, memory))
     return Definition(SectionId.CANON, node, (Item(Sort.CORE_FUNC),), tokens)
 
@@ -107,7 +100,7 @@ def canon_lift(
     for code, item in ((b"\x03", memory), (b"\x04", realloc)):
         if item is not None:
             options += (code, Ref(item))
-    tokens = (b"\0\0", Ref(func), _leb(len(options) // 2), *options, Ref(type_))
+    tokens = (b"\0\0", Ref(func), unsigned(len(options) // 2), *options, Ref(type_))
     node = n.Canon("lift", func, type_, n.CanonOptions(memory=memory, realloc=realloc))
     return Definition(SectionId.CANON, node, (Item(Sort.FUNC),), tokens)
 
@@ -132,7 +125,7 @@ def list_type(element: n.ValRef) -> Definition:
 
 
 def tuple_type(types: Sequence[n.ValRef]) -> Definition:
-    tokens: list[Token] = [b"\x6f" + _leb(len(types))]
+    tokens: list[Token] = [b"\x6f" + unsigned(len(types))]
     for ref in types:
         tokens += val_tokens(ref)
     return type_def(n.TupleDef(tuple(types)), *tokens)
@@ -146,9 +139,9 @@ def result_type(ok: n.ValRef | None, err: n.ValRef | None) -> Definition:
 
 
 def variant_type(cases: Sequence[tuple[str, n.ValRef | None]]) -> Definition:
-    tokens: list[Token] = [b"\x71" + _leb(len(cases))]
+    tokens: list[Token] = [b"\x71" + unsigned(len(cases))]
     for label, payload in cases:
-        tokens.append(_name(label) + (b"\0" if payload is None else b"\x01"))
+        tokens.append(name_bytes(label) + (b"\0" if payload is None else b"\x01"))
         if payload is not None:
             tokens += val_tokens(payload)
         tokens.append(b"\0")
@@ -156,7 +149,7 @@ def variant_type(cases: Sequence[tuple[str, n.ValRef | None]]) -> Definition:
 
 
 def enum_type(labels: tuple[str, ...]) -> Definition:
-    body = b"\x6d" + _leb(len(labels)) + b"".join(map(_name, labels))
+    body = b"\x6d" + unsigned(len(labels)) + b"".join(map(name_bytes, labels))
     return type_def(n.EnumDef(labels), body)
 
 
@@ -169,16 +162,16 @@ def borrow_type(resource: Item) -> Definition:
 
 
 def func_type(params: Sequence[tuple[str, n.ValRef]], result: n.ValRef | None) -> Definition:
-    tokens: list[Token] = [b"\x40" + _leb(len(params))]
+    tokens: list[Token] = [b"\x40" + unsigned(len(params))]
     for name, ref in params:
-        tokens += (_name(name), *val_tokens(ref))
+        tokens += (name_bytes(name), *val_tokens(ref))
     tokens += (b"\x01\0",) if result is None else (b"\0", *val_tokens(result))
     return type_def(n.FuncDef(tuple(params), result, False), *tokens)
 
 
 def instance_type_with(node: n.InstanceTypeDef, extra: Sequence[tuple[Token, ...]]) -> Definition:
     """``node`` with further declarations (encoded, in its own indices) at its end."""
-    tokens: list[Token] = [b"\x42" + _leb(len(node.decls) + len(extra))]
+    tokens: list[Token] = [b"\x42" + unsigned(len(node.decls) + len(extra))]
     for decl in node.decls:
         tokens += decl.tokens
     for declaration in extra:

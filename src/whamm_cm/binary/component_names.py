@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from whamm_cm.binary.component_types import sort
 from whamm_cm.binary.cursor import Cursor
-from whamm_cm.binary.leb import unsigned
+from whamm_cm.binary.leb import name_bytes, unsigned
 from whamm_cm.binary.reader import Scope
 from whamm_cm.ir.items import SORT_BYTES, Item, Sort
 from whamm_cm.ir.nodes import NameSection
@@ -54,9 +54,9 @@ def in_place(node: NameSection, numbers: Mapping[Item, int]) -> bool:
 
 def write_names(node: NameSection, numbers: Mapping[Item, int]) -> bytes:
     """The whole section payload with the indices of ``numbers``."""
-    out = _string(SECTION_NAME)
+    out = name_bytes(SECTION_NAME)
     if node.component is not None:
-        name = _string(node.component)
+        name = name_bytes(node.component)
         out += bytes((_COMPONENT,)) + unsigned(len(name)) + name
     by_sort: dict[Sort, list[tuple[int, str]]] = {}
     for kind, _, item, text in node.rows:
@@ -64,11 +64,6 @@ def write_names(node: NameSection, numbers: Mapping[Item, int]) -> bytes:
             by_sort.setdefault(kind, []).append((numbers[item], text))
     for kind, rows in by_sort.items():
         body = SORT_BYTES[kind] + unsigned(len(rows))
-        body += b"".join(unsigned(index) + _string(text) for index, text in sorted(rows))
+        body += b"".join(unsigned(index) + name_bytes(text) for index, text in sorted(rows))
         out += bytes((_SORT,)) + unsigned(len(body)) + body
     return out
-
-
-def _string(text: str) -> bytes:
-    raw = text.encode()
-    return unsigned(len(raw)) + raw

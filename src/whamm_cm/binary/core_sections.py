@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from whamm_cm.binary.core_types import KINDS as KINDS
 from whamm_cm.binary.core_types import (
     ExternType,
     GlobalType,
@@ -36,7 +35,7 @@ ImportType: TypeAlias = ExternType
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """``kind`` is one of :data:`KINDS`; ``exact`` is the custom descriptors' ``(exact func)``."""
+    """``kind`` is in ``core_types.KINDS``, ``exact``: custom descriptors' ``(exact func)``."""
 
     module: str
     name: str

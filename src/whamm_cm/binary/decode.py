@@ -87,7 +87,8 @@ def _component(r: Reader, scope: Scope) -> Component:
         found = _READ.get(number, _vector)(section)
         section.r.finish(what)
         definitions += found
-        counts[number] += len(found)
+        if not isinstance(found[0].node, n.EmptySection):
+            counts[number] += len(found)
     _read_names(definitions, scope)
     return Component(tuple(definitions), r.path, offset, r.end - offset)
 

@@ -1,4 +1,4 @@
-"""LEB128 integers as core WebAssembly's binary format defines them (5.2.2, "Integers")."""
+"""LEB128 integers and names as core WebAssembly's binary format defines them (5.2, "Values")."""
 
 from __future__ import annotations
 
@@ -29,6 +29,12 @@ def signed(value: int, width: int = 1) -> bytes:
             out.append(byte)
             return bytes(out)
         out.append(byte | 0x80)
+
+
+def name_bytes(text: str) -> bytes:
+    """``text`` as UTF-8 behind its length: ``name`` in both binary formats."""
+    raw = text.encode()
+    return unsigned(len(raw)) + raw
 
 
 _SMALL = [bytes((i,)) for i in range(128)]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from types import TracebackType
 
-from whamm_cm.binary.leb import signed, unsigned
+from whamm_cm.binary.leb import name_bytes, signed, unsigned
 from whamm_cm.codegen.opcodes import MEMORY, PLAIN, VALUE_TYPES
 
 FuncType = tuple[tuple[str, ...], tuple[str, ...]]
@@ -25,12 +25,6 @@ def _wrap(value: int, bits: int) -> int:
     """``value`` modulo 2**bits as the signed number a const instruction carries."""
     value &= (1 << bits) - 1
     return value - (1 << bits) if value >> (bits - 1) else value
-
-
-def name_bytes(name: str) -> bytes:
-    """A length-prefixed UTF-8 name."""
-    raw = name.encode()
-    return unsigned(len(raw)) + raw
 
 
 def vector(items: Sequence[bytes]) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from whamm_cm.binary.core import Section, SectionId, join
-from whamm_cm.binary.core_sections import KINDS
+from whamm_cm.binary.core_types import KINDS
 from whamm_cm.binary.cursor import Buffer, Cursor
 from whamm_cm.binary.instructions import scan
 from whamm_cm.binary.leb import unsigned

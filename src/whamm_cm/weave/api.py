@@ -77,8 +77,8 @@ def weave(data: bytes, plan: Plan, what: str = "input") -> Woven:
     clash = None if plan.sink == "none" and not plan.timed else taken(root, plan.sink == "host")
     if clash is not None:
         raise WeaveError(
-            f"{what} imports {clash} already, which is what records leave by; start from a component"
-            " that is not instrumented, or use another --sink"
+            f"{what} imports {clash} already, which records leave by; start from a component that"
+            " is not instrumented, or use another --sink"
         )
     woven = _Weave(root, plan).run(hashlib.sha256(data).hexdigest())
     faults = check(woven.component)

@@ -8,17 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from whamm_cm.binary import build
-from whamm_cm.binary.leb import signed, unsigned
+from whamm_cm.binary.leb import name_bytes, signed, unsigned
 from whamm_cm.ir import nodes as n
 from whamm_cm.ir.component import Definition
 from whamm_cm.ir.items import Item, Ref, Sort, Token
 
 U8, U64, STRING = b"\x7d", b"\x77", b"\x73"
-
-
-def _name(text: str) -> bytes:
-    raw = text.encode()
-    return unsigned(len(raw)) + raw
 
 
 @dataclass(slots=True)
@@ -59,7 +54,7 @@ class InstanceTypeEditor:
     def export_type(self, name: str, index: int | None) -> int:
         """Export type ``index``, or a fresh resource for None; returns the new index."""
         bound = b"\x03\x01" if index is None else b"\x03\x00" + unsigned(index)
-        self.types[name] = self._type(b"\x04\0" + _name(name) + bound)
+        self.types[name] = self._type(b"\x04\0" + name_bytes(name) + bound)
         self.exports.add(name)
         return self.types[name]
 
@@ -68,10 +63,10 @@ class InstanceTypeEditor:
         if name in self.exports:
             return
         body = b"\x01\x40" + unsigned(len(params))
-        body += b"".join(_name(label) + type_ for label, type_ in params)
+        body += b"".join(name_bytes(label) + type_ for label, type_ in params)
         body += b"\x01\0" if result is None else b"\0" + result
         index = self._type(body)
-        self.extra.append((b"\x04\0" + _name(name) + b"\x01" + unsigned(index),))
+        self.extra.append((b"\x04\0" + name_bytes(name) + b"\x01" + unsigned(index),))
         self.exports.add(name)
 
     def value(self, index: int) -> bytes:
