@@ -81,6 +81,7 @@ def test_exit_flushes_before_it_is_called() -> None:
 @modes
 def test_flush_outside_of_any_export(multi_memory: bool) -> None:
     """A start function or a destructor calls: no export's return will send that."""
+
     def export() -> None:
         rig.call()
         assert len(rig.blocks) == 1

@@ -72,8 +72,8 @@ class Show:
             case VariantT() | ResultT():
                 cases = dict(t.cases) if isinstance(t, VariantT) else {"ok": t.ok, "error": t.err}
                 [(label, payload)] = v.items()
-                inner = cases[label]
-                return {label: None if inner is None else self.value(inner, payload)}
+                of = cases[label]
+                return {label: None if of is None else self.value(of, payload)}
         return v  # enums and flags
 
     def _prim(self, name: str, v: Any) -> Any:

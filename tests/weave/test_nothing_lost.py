@@ -11,6 +11,7 @@ import pytest
 from wasmtime import ExitTrap, WasiConfig, WasmtimeError
 
 from tests.weave import guests
+from tests.weave.echo import LIBC
 from tests.weave.host import Functions, Guest, Sink, everything, fixture, text, traced
 from whamm_cm.agent.layout import BLOCK_HEADER, BLOCK_MAGIC
 from whamm_cm.weave.api import weave
@@ -153,7 +154,7 @@ def _sayer() -> bytes:
     return text(
         f"""(component
   (import "say" (func $say (param "s" string)))
-  {guests.LIBC}
+  {LIBC}
   (core func $say (canon lower (func $say) (memory $libc "memory")))
   (core module $m
     (import "" "say" (func $say (param i32 i32)))

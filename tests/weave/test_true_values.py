@@ -44,7 +44,7 @@ ENCODINGS = ("utf8", "utf16", "latin1+utf16")
 FACTOR = float(os.environ.get("WHAMM_EXAMPLES", "1"))
 
 
-def budget(examples: int) -> Any:
+def budget(examples: int) -> settings:
     """Each example compiles two components."""
     return settings(
         deadline=None,

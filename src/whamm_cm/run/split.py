@@ -17,12 +17,16 @@ class LineSplitter:
 
     Hosts put their own prefix before a guest's line; it goes with the record.  So an unfinished
     line is held back until its end, or until :meth:`quiet` says that nothing more is coming soon.
+    A host that lets one record through without a prefix has none: what stands before a record is
+    the beginning of a line the guest has not ended, then, and stays.
     """
 
     def __init__(self, on_line: Callable[[str], None], fd: int) -> None:
         self._on_line, self._fd = on_line, fd
         self._held = bytearray()
         self._scanned = 0  # bytes of _held known to hold no line break
+        self._bare: bool | None = None  # whether records come without a prefix; None: not known
+        self._prefix = b""  # of the line before, while that is not known
         self._open = True
 
     def feed(self, data: bytes) -> None:
@@ -42,10 +46,29 @@ class LineSplitter:
         while (at := block.find(SENTINEL, start)) >= 0:
             line_start = block.rfind(b"\n", start, at) + 1 or start
             end = block.index(b"\n", at)
-            self._write(block[start:line_start])
+            self._text(block[start:line_start])
+            self._before_record(block[line_start:at])
             self._record(block[at:end])
             start = end + 1
-        self._write(block[start:])
+        self._text(block[start:])
+
+    def _before_record(self, prefix: bytes) -> None:
+        if not prefix:
+            self._bare = True
+            self._write(self._prefix)  # the line before was the guest's own after all
+            self._prefix = b""
+        elif self._bare:
+            self._write(prefix)
+        else:
+            # The next line tells: a host's prefix stands before every line.
+            self._prefix = prefix if self._bare is None else b""
+            self._bare = False
+
+    def _text(self, data: bytes) -> None:
+        """Bytes without a record: the question of a prefix is settled."""
+        if data:
+            self._prefix = b""
+        self._write(data)
 
     def quiet(self) -> None:
         """Shows an unfinished line (a prompt, a progress bar), unless it is a record."""
@@ -56,9 +79,10 @@ class LineSplitter:
         """The stream is over.  A record without a line break counts; a cut one is text."""
         at = self._held.find(SENTINEL)
         if at >= 0 and self._held.endswith(b"}"):
-            line = bytes(self._held[at:])
+            line = bytes(self._held)
             self._held.clear()
-            self._record(line)
+            self._before_record(line[:at])
+            self._record(line[at:])
         self._release()
 
     def _release(self) -> None:

@@ -24,6 +24,8 @@ from whamm_cm.weave.supply import (
     editor_for,
     find_import,
     interface_import,
+    type_source,
+    version_of,
     wasi_version,
 )
 
@@ -43,10 +45,12 @@ class SinkWiring:
 
 def stderr_wiring(root: Component, table: bytes) -> SinkWiring:
     """Write to ``wasi:cli/stderr``, in the version the component already uses where it does."""
-    version = wasi_version(root, "io", "cli")
-    error = find_import(root, "wasi:io/error", "0.2.")
-    streams = find_import(root, "wasi:io/streams", "0.2.")
-    stderr = find_import(root, "wasi:cli/stderr", "0.2.")
+    # A component may import several versions, whose resources differ: follow the types.
+    stderr = find_import(root, "wasi:cli/stderr")
+    streams = type_source(root, stderr, "output-stream")
+    streams = streams or find_import(root, "wasi:io/streams")
+    error = type_source(root, streams, "error") or find_import(root, "wasi:io/error")
+    version = version_of(streams or error) or wasi_version(root, "io", "cli")
     error_type = editor_for(root, error)
     if "error" not in error_type.types:
         error_type.export_type("error", None)
@@ -106,7 +110,7 @@ def _complete_streams(editor: InstanceTypeEditor, error: Item) -> None:
 
 def logging_wiring(root: Component, table: bytes) -> SinkWiring:
     """Send every record to ``wasi:logging/logging#log`` at level info."""
-    found = find_import(root, LOGGING)
+    found = find_import(root, LOGGING, {"", LOGGING_VERSION}.__contains__)
     editor = editor_for(root, found)
     if "level" not in editor.types:
         index = editor.count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from whamm_cm.binary import build
@@ -29,7 +30,7 @@ def wasi_version(component: Component, *preferred: str) -> str:
         if isinstance(definition.node, n.Import):
             name = interface(definition.node.name.name)
             version = name.version or "" if name is not None and name.namespace == "wasi" else ""
-            if name is not None and version.startswith("0.2."):
+            if name is not None and is_release(version):
                 found.setdefault(name.package, version)
     for package in (*preferred, *found):
         if package in found:
@@ -42,13 +43,20 @@ def interface(name: str) -> InterfaceName | None:
     return InterfaceName.parse(name) if ":" in name and "/" in name else None
 
 
-def find_import(component: Component, path: str, major: str = "0.") -> Definition | None:
-    """The first instance import of interface ``path`` (no version) at a version of ``major``."""
+def is_release(version: str) -> bool:
+    """Whether ``version`` is a release of WASI 0.2; its candidates had other interfaces."""
+    return version.startswith("0.2.") and "-" not in version
+
+
+def find_import(
+    component: Component, path: str, wanted: Callable[[str], bool] = is_release
+) -> Definition | None:
+    """The first instance import of interface ``path`` (no version) at a version that is wanted."""
     for definition in component.definitions:
         node = definition.node
         if isinstance(node, n.Import) and node.type.kind == "instance":
             base, _, version = node.name.name.partition("@")
-            if base == path and version.startswith(major):
+            if base == path and wanted(version):
                 return definition
     return None
 
@@ -61,6 +69,43 @@ def instance_type(component: Component, definition: Definition) -> n.InstanceTyp
         return None
     type_ = component.definition_of(node.type.item).node
     return type_ if isinstance(type_, n.InstanceTypeDef) else None
+
+
+def version_of(definition: Definition | None) -> str:
+    """The version in an import's name, "" if there is none."""
+    if definition is None:
+        return ""
+    assert isinstance(definition.node, n.Import)
+    return definition.node.name.name.partition("@")[2]
+
+
+def type_source(
+    component: Component, definition: Definition | None, name: str
+) -> Definition | None:
+    """The import whose type an import's own type ``name`` is: both name the same resource."""
+    type_ = None if definition is None else instance_type(component, definition)
+    if type_ is None:
+        return None
+    outer: dict[Item, Item] = {}  # types of the instance type → what they are outside
+    for decl in type_.decls:
+        node = decl.node
+        if isinstance(node, n.AliasOuter):
+            outer[decl.items[0]] = node.item
+        elif isinstance(node, n.ExportDecl) and node.name.name == name:
+            source = outer.get(node.type.item) if node.type.item is not None else None
+            return None if source is None else _instance_import(component, source)
+    return None
+
+
+def _instance_import(component: Component, type_: Item) -> Definition | None:
+    """The import that exports ``type_``, an item aliased in ``component``."""
+    if not component.defines(type_):
+        return None
+    alias = component.definition_of(type_).node
+    if not isinstance(alias, n.AliasExport) or not component.defines(alias.instance):
+        return None
+    definition = component.definition_of(alias.instance)
+    return definition if isinstance(definition.node, n.Import) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +154,15 @@ def editor_for(component: Component, definition: Definition | None) -> InstanceT
     return InstanceTypeEditor(type_)
 
 
+def _has_now(version: str) -> bool:
+    """``now: func() -> u64`` in all but name since 0.2.0, in 0.3 as well."""
+    return is_release(version) or version.startswith("0.3.")
+
+
 def clock(component: Component) -> tuple[Interface, Item]:
     """The monotonic clock (the component's own, extended by ``now`` if need be, or a new import)
     and its ``now``."""
-    definition = find_import(component, CLOCK)
+    definition = find_import(component, CLOCK, _has_now)
     editor = editor_for(component, definition)
     editor.export_func("now", [], U64)
     version = wasi_version(component, "clocks", "cli", "io")
