@@ -108,8 +108,10 @@ class Sink(Guest):
             self.memory.grow(self.store, missing)
         self.write(at, table)
 
-    def send(self, block: bytes) -> int:
+    def send(self, block: bytes, final: bool = True) -> int:
         chunks = -(-len(block) // layout.CHUNK)
+        if final and len(block) > 4:  # what most tests want: nothing is held back
+            block = block[:4] + bytes((block[4] | layout.FINAL,)) + block[5:]
         at = self.cabi_realloc(0, 0, 8, chunks * layout.CHUNK)
         self.write(at, block.ljust(chunks * layout.CHUNK, b"\xee"))
         return int(self.emit(at, chunks))

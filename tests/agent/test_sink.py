@@ -96,7 +96,7 @@ def test_lines_are_written_whole_and_in_chunks_of_4096() -> None:
 
 def test_the_stream_is_taken_once_and_late() -> None:
     sink = StderrSink(TEXT)
-    assert sink.send(encode.block()) == 1 and sink.calls == []
+    assert sink.send(encode.block()) == 0 and sink.calls == []
     for _ in range(3):
         sink.send(encode.block(said(b"a")))
     assert sink.calls == [("get", 0)] and len(sink.writes) == 3

@@ -10,6 +10,7 @@ from tests.codegen.records import Record
 from tests.codegen.rig import Rig
 from whamm_cm.abi.flatten import core_signature
 from whamm_cm.agent import layout
+from whamm_cm.agent.layout import Flush
 from whamm_cm.codegen import ProbeOptions, Wrapper
 from whamm_cm.wit.types import FuncT, Prim
 
@@ -70,7 +71,7 @@ def test_nothing_is_sent_when_there_is_nothing() -> None:
 
 def test_exit_flushes_before_it_is_called() -> None:
     seen: list[int] = []
-    wrappers = [void(flush_before=True, final=True, site=1), void(site=2)]
+    wrappers = [void(flush_before=Flush.PUSH | Flush.REPORT, site=1), void(site=2)]
     rig = Rig(wrappers, [lambda: seen.append(len(rig.sent())), nothing])
     rig.call(k=1)
     rig.call(k=0)

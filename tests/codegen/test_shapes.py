@@ -15,7 +15,7 @@ from tests.codegen.records import Body, Expected
 from tests.codegen.rig import Rig, engine
 from tests.strategies import wit_funcs
 from whamm_cm.abi.flatten import core_signature, task_return_signature
-from whamm_cm.agent.layout import MAX_DEPTH, RecordFlag
+from whamm_cm.agent.layout import MAX_DEPTH, Flush, RecordFlag
 from whamm_cm.codegen import GuestMemory, ProbeOptions, Redact, Wrapper, build_probe
 from whamm_cm.errors import WeaveError
 from whamm_cm.wit.types import (
@@ -72,10 +72,10 @@ def wrappers(draw: st.DrawFn) -> Wrapper:
         encoding=draw(st.sampled_from(("utf8", "utf16", "latin1+utf16"))),
         slot=draw(st.integers(0, 4095)),
         redact=redact,
-        flush_before=draw(st.booleans()),
+        flush_before=draw(st.sampled_from((None, Flush.NONE, Flush.PUSH | Flush.REPORT))),
         may_flush=draw(st.booleans()),
         flush_outside=draw(st.booleans()),
-        final=draw(st.booleans()),
+        relayed=draw(st.booleans()),
     )
 
 

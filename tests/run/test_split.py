@@ -69,6 +69,14 @@ def test_a_prompt_is_shown_when_nothing_follows(split: _Split) -> None:
     assert split.text() == b"done\nName? next"
 
 
+def test_a_prompt_tells_nothing_about_prefixes(split: _Split) -> None:
+    split.splitter.feed(b"out: WCM1 {}\nout: ")
+    split.splitter.quiet()
+    split.splitter.feed(b"WCM1 {}\nout: WCM1 {}\nout: text\n")
+    split.splitter.finish()
+    assert (len(split.records), split.text()) == (3, b"out: out: text\n")
+
+
 def test_half_a_record_is_not_shown(split: _Split) -> None:
     split.splitter.feed(b'x WCM1 {"a"')
     split.splitter.quiet()

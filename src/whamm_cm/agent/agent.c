@@ -34,6 +34,8 @@ enum {
     PHASE_REPORT = 2,
     REPORT_SIZE = 24,
     MIN_RECORD = 16,
+    PUSH = 1,
+    EVEN_EMPTY = 2,
 };
 
 typedef struct {
@@ -110,15 +112,15 @@ static void write_header(uint32_t final, uint32_t taken) {
 }
 
 /* Moves a block into the out area, where it stays while records are added during the emit. */
-EXPORT(take) int32_t take(int32_t final) {
-    if (S.in_emit || (S.pos == START && !S.dropped)) return 0;
+EXPORT(take) int32_t take(int32_t flags) {
+    if (S.in_emit || (S.pos == START && !S.dropped && !(flags & EVEN_EMPTY))) return 0;
     uint32_t taken = whole_records();
     if (!taken && S.pos != START) { /* only a broken record can block the queue: give it up */
         S.pos = START;
         S.dropped++;
     }
     uint32_t rest = S.pos - START - taken;
-    write_header(final && !rest, taken);
+    write_header((flags & PUSH) && !rest, taken);
     __builtin_memcpy((void *)(OUT + HEADER_SIZE), (void *)START, taken);
     if (rest) __builtin_memmove((void *)START, (void *)(START + taken), rest);
     S.pos = START + rest;

@@ -52,6 +52,7 @@ ARTIFACTS = (
         ("-O2",),
         ("-zstack-size=1024", "--global-base=1024", "--initial-memory=196608"),
     ),
+    Artifact("relay.wasm", "relay.c", ("-O2",), _SINK_LINK),
     Artifact("sink-stderr.wasm", "sink.c", ("-Os",), _SINK_LINK),
     Artifact("sink-logging.wasm", "sink.c", ("-Os", "-DSINK_LOGGING"), _SINK_LINK),
 )

@@ -65,7 +65,7 @@ BLOCK_HEADER: Final = 32
 CHUNK: Final = 32
 """A block goes to a sink component as a list of chunks of that many bytes, the header being one."""
 FINAL: Final = 1
-"""Bit of the block's flags: nothing is left behind it and the guest is about to leave."""
+"""Bit of the block's flags: nothing is left behind it, and what was received is to go out now."""
 
 BAD_POINTER: Final = 0xFFFFFFFF
 """``kept`` of a string or list whose bytes lie outside of the guest's memory."""
@@ -74,6 +74,18 @@ REDACTED: Final = 0xFFFFFFFE
 MAX_DEPTH: Final = 64
 """A value nested deeper is rendered as ``{"~deep": true}`` by sink and decoder alike, and ends the
 record's tail: the sink runs on whatever stack the guest has left, so it must stay shallow."""
+
+
+class Flush(IntFlag):
+    """What the probes' flush function is told; ``take`` gets the same number."""
+
+    NONE = 0
+    PUSH = 1
+    """Mark the block FINAL: the receiver passes on what it holds."""
+    EMPTY = 2
+    """Send a block even when there is no record."""
+    REPORT = 4
+    """Add the counters first."""
 
 
 class Phase(IntEnum):

@@ -24,6 +24,7 @@ enum {
     FLUSH_AT = 32 << 10,
     MAX_DEPTH = 64,
     BLOCK_MAGIC = 0x314D4357,
+    FINAL = 1,
     BLOCK_HEADER = 32,
     RECORD_HEADER = 16,
     TIMED = 1, BAD = 2, BIG = 4,
@@ -572,14 +573,14 @@ EXPORT("emit") uint32_t emit(const uint8_t *block, uint32_t chunks) {
     uint32_t instance = load32(block + 8), payload = load32(block + 20);
     uint32_t room = (chunks - 1) * BLOCK_HEADER;
     if (payload > room) payload = room;
-    if (!instance) instance = ++last_instance;
+    if (!instance && (payload || load32(block + 16))) instance = ++last_instance;
     if (silent) return instance;
-    text.at = (char *)text_at();
+    if (!text.at) text.at = (char *)text_at();
     const uint8_t *records = block + BLOCK_HEADER;
     uint64_t lost = load32(block + 16);
     lost += put_records(records, records + payload, instance);
     if (lost) put_dropped(lost, instance);
-    flush();
+    if (load32(block + 4) & FINAL) flush(); /* else it waits for more */
     return instance;
 }
 

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from whamm_cm.errors import InputError, UsageError
@@ -20,19 +20,23 @@ def read_input(path: str) -> bytes:
 
     Raises InputError: missing, a directory, unreadable, or above 1 GiB.
     """
+    if not path:
+        raise InputError("the name of the input file is empty")
     if path == "-":
         data = sys.stdin.buffer.read(MAX_INPUT + 1)
     else:
         try:
             with open(path, "rb") as file:
-                data = file.read(MAX_INPUT + 1)
+                # The size that the system knows spares reading a gigabyte.
+                known = os.fstat(file.fileno()).st_size
+                data = file.read(MAX_INPUT + 1) if known <= MAX_INPUT else None
         except FileNotFoundError:
             raise InputError(f"{path}: there is no such file") from None
         except IsADirectoryError:
             raise InputError(f"{path} is a directory, expected a component file") from None
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
-    if len(data) > MAX_INPUT:
+    if data is None or len(data) > MAX_INPUT:
         raise InputError(f"{path} is larger than 1 GiB, which no component is")
     return data
 
@@ -65,14 +69,16 @@ def replacing(path: str) -> Iterator[Path]:
     """
     import tempfile  # slow to import, and most commands write nothing
 
-    target = Path(path)
+    if not path:
+        raise UsageError("the name of the output file is empty")
+    target = Path(os.path.realpath(path))  # a symbolic link stays one
     try:
         if target.exists() and not target.is_file():
             if target.is_dir():
                 raise UsageError(f"{path} is a directory; name a file to write")
             yield target
             return
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        handle, name = tempfile.mkstemp(prefix=".whamm-cm-", dir=target.parent)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None
     os.close(handle)
@@ -86,6 +92,16 @@ def replacing(path: str) -> Iterator[Path]:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_place(path: str) -> None:
+    """Raises UsageError when :func:`replacing` could not write there, before any work is done."""
+    with suppress(_Unused), replacing(path):
+        raise _Unused
+
+
+class _Unused(Exception):
+    """Leaves :func:`replacing` without a result."""
 
 
 def _umask() -> int:

@@ -6,6 +6,7 @@ Commands import what they need when they run, so that ``--version`` and ``--help
 from __future__ import annotations
 
 import argparse
+import errno
 import gc
 import importlib
 import os
@@ -18,6 +19,9 @@ from whamm_cm.errors import UsageError, WhammError
 
 #: One row per command: module under ``whamm_cm.cli`` with ``register`` and ``run``.
 COMMANDS = ("inspect", "trace", "instrument", "report", "completion")
+
+#: What a write fails with when there is no room.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 _EPILOG = """\
 exit codes: 0 ok; 1 findings; 2 usage or script error, or the output cannot be written; 3 input
@@ -69,13 +73,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader went away, as `head` does: nothing is left to tell anyone.
         _silence_stdout()
         return 141
+    except OSError as error:
+        if error.errno not in _FULL:
+            return _fail(error, 4, verbose, _internal(error))
+        return _fail(error, 2, verbose, f"the output cannot be written: {error.strerror}")
     except MemoryError as error:
         return _fail(error, 3, verbose, "not enough memory for this input")
     except Exception as error:
-        text = (
-            f"internal error: {type(error).__name__}: {error}; please report it (-vv shows where)"
-        )
-        return _fail(error, 4, verbose, text)
+        return _fail(error, 4, verbose, _internal(error))
+
+
+def _internal(error: Exception) -> str:
+    return f"internal error: {type(error).__name__}: {error}; please report it (-vv shows where)"
 
 
 def _run(argv: Sequence[str]) -> int:
@@ -91,11 +100,14 @@ def _run(argv: Sequence[str]) -> int:
 
 
 def _fail(error: BaseException, code: int, verbose: bool, text: str = "") -> int:
-    if verbose:
-        import traceback
+    try:
+        if verbose:
+            import traceback
 
-        traceback.print_exception(error)
-    print(f"whamm-cm: {text or error}", file=sys.stderr)
+            traceback.print_exception(error)
+        print(f"whamm-cm: {text or error}", file=sys.stderr, flush=True)
+    except OSError:
+        pass  # a full or closed stderr: the exit code is all that is left
     return code
 
 
@@ -109,6 +121,7 @@ def entry() -> NoReturn:
     # A decoded component is a large heap without cycles: looking through it as often as Python does
     # by default takes a tenth of the time of `instrument`.
     gc.set_threshold(50_000, 20, 20)
+    _open_closed_streams()
     code = main()
     try:
         sys.stdout.flush()
@@ -116,3 +129,13 @@ def entry() -> NoReturn:
     except OSError:
         pass
     os._exit(code)
+
+
+def _open_closed_streams() -> None:
+    """``2>&-`` and the like: what is opened next must not become the guest's standard stream."""
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, which is this one
+            setattr(sys, name, open(fd, "w" if fd else "r", encoding="utf-8"))  # noqa: SIM115

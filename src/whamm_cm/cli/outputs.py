@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from whamm_cm.cli.common import replacing
+from whamm_cm.cli.common import check_place, replacing
 from whamm_cm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ def open_output(path: str | None, name: str, options: RenderOptions) -> Output:
     A streaming format goes into its file as the records come, as strace's does, so that it can be
     followed; raises UsageError when the file cannot be opened.
     """
+    if path is not None:
+        check_place(path)
     if name == "summary":
         return Table(path, options)
     if name not in ("strace", "jsonl"):

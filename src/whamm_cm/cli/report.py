@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from whamm_cm.cli import outputs
 from whamm_cm.cli.common import progress, replacing, say
-from whamm_cm.errors import UsageError
+from whamm_cm.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from whamm_cm.trace.reader import Record, RecordReader
@@ -76,6 +76,8 @@ def _records(args: argparse.Namespace) -> Iterator[Record]:
         with ExitStack() as stack:
             if name == "-":
                 reader = RecordReader(sys.stdin.buffer, "standard input")
+            elif not name:
+                raise InputError("the name of the input file is empty")
             else:
                 reader = stack.enter_context(open_log(Path(name)))
             yield from separate(reader)

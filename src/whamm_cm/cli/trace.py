@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from whamm_cm.cli import outputs, weaving
@@ -199,6 +200,9 @@ def _external(args: argparse.Namespace, words: list[str]) -> int:
             raise UsageError(f"--{name} is for the embedded engine; give it to the command instead")
     index = find_wasm_argument(words)
     data = read_input(words[index])
+    if "jco" in (PurePath(word).name for word in words[:index]):
+        # Its transpiler fails on modules with two memories, whatever Node would say to them.
+        args.multi_memory = False
     plan = weaving.make_plan(args, "stderr", args.time, _trace_set(args), args.count)
     woven = weaving.weave_checked(args, data, words[index], plan)
     recorder = Recorder(args)

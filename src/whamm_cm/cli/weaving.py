@@ -46,7 +46,7 @@ def add_options(parser: argparse.ArgumentParser, flush: str) -> None:
     )  # fmt: skip
     group.add_argument(
         "--no-multi-memory", dest="multi_memory", action="store_false",
-        help="for hosts without multi-memory, such as Node 20 (slower)",
+        help="for hosts without multi-memory, such as jco and Node 20 (slower)",
     )  # fmt: skip
     group.add_argument(
         "--max-core-instances", type=_limit, metavar="N",

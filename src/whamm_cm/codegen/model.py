@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from whamm_cm.abi.flatten import CoreSig
+from whamm_cm.agent.layout import Flush
 from whamm_cm.wit.types import ValType
 
 Kind = Literal[
@@ -54,10 +55,10 @@ class Wrapper:
     ``signature`` is the core function's type, ``params`` and ``result`` its component-level types
     (core values as ``Prim`` for a built-in).  ``memory`` indexes the module's memories; it may be
     None only when no value lies in memory.  ``slot`` is the counter of a ``count`` action.  With
-    ``may_flush`` off nothing ever leaves the instance from this wrapper.  ``flush_before``: right
-    before the callee runs, ``final`` marking it as the last flush before the guest is gone
-    (``wasi:cli/exit``); ``flush_outside``: after a call that no export of the component is behind,
-    as from a start function or a destructor.
+    ``may_flush`` off nothing ever leaves the instance from this wrapper.  ``flush_before``: how to
+    flush right before the callee runs, None not to; ``flush_outside``: flush after a call that no
+    export of the component is behind, as from a start function or a destructor.  ``relayed``: the
+    return of this export need not push, for that of another component's export does.
     """
 
     site: int
@@ -73,10 +74,10 @@ class Wrapper:
     encoding: Encoding = "utf8"
     slot: int = 0
     redact: Redact | None = None
-    flush_before: bool = False
+    flush_before: Flush | None = None
     may_flush: bool = True
     flush_outside: bool = False
-    final: bool = False
+    relayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,8 @@ class ProbeOptions:
     ``count_base``.. and are reported by the final flush.  With ``interval_ns`` a timed record also
     sends what is buffered when that much time has passed since the last such sending.  Without
     ``emit`` nothing is ever sent; with ``chunked`` it is told a block's size in chunks
-    (``agent.layout.CHUNK``), else in bytes.
+    (``agent.layout.CHUNK``), else in bytes.  ``push_empty``: others have sent records that wait
+    for the return of this component's exports, so that return pushes even with nothing of its own.
     """
 
     timed: bool = False
@@ -95,6 +97,7 @@ class ProbeOptions:
     flush_each: bool = False
     emit: bool = True
     chunked: bool = False
+    push_empty: bool = False
     max_string: int = 256
     max_list: int = 32
     interval_ns: int = 0

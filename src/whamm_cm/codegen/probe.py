@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from whamm_cm.abi.layout import layouts
-from whamm_cm.agent.layout import CHUNK, LIMIT, OUT_PTR, POS, SCRATCH, STATE
+from whamm_cm.agent.layout import CHUNK, LIMIT, OUT_PTR, POS, SCRATCH, STATE, Flush
 from whamm_cm.codegen.asm import MemoryType, Module
 from whamm_cm.codegen.flats import Flats
 from whamm_cm.codegen.memory import PUT_GET, Agent, Guest
@@ -121,7 +121,7 @@ class Probe:
         return self._tails[key]
 
     def flush(self) -> int | None:
-        """A function (final) that sends what is buffered; None when nothing is ever sent."""
+        """A function of :class:`Flush` flags that sends what is buffered; None when nothing is."""
         if self._emit is not None and self._flush is None:
             self._flush = self._write_flush(self._emit)
         return self._flush
@@ -131,6 +131,8 @@ class Probe:
         size = f.local("i32")
         if self.options.count_n:
             f.get(0)
+            f.i32(int(Flush.REPORT))
+            f.op("i32.and")
             with f.if_():
                 f.i32(self.options.count_base)
                 f.i32(self.options.count_n)
@@ -150,6 +152,10 @@ class Probe:
                 f.op("i32.shr_u")
             f.call(emit)
             f.call(self._imports["sent"])
+            f.get(0)
+            f.i32(int(~Flush.EMPTY))
+            f.op("i32.and")
+            f.set(0)
             f.br(again)
         return f.index
 
@@ -163,7 +169,7 @@ class Probe:
             self._begin[may_flush] = f.index
             with f.block() as room:
                 if flush is not None:
-                    f.i32(0)
+                    f.i32(int(Flush.NONE))
                     f.call(flush)
                     self.agent.load_at(f, "i32.load", STATE + POS)
                     self.agent.load_at(f, "i32.load", STATE + LIMIT)

@@ -20,6 +20,7 @@ from whamm_cm.agent.layout import (
     RECORD_HEADER,
     SCRATCH,
     STATE,
+    Flush,
     Phase,
     RecordFlag,
 )
@@ -97,8 +98,8 @@ class _Body:
             self._count()
         if w.action == "record":
             self._record_call()
-        if w.flush_before:
-            self._flush(w.final)
+        if w.flush_before is not None:
+            self._flush(w.flush_before)
         for local in range(len(w.signature.params)):
             f.get(local)
         f.call(target)
@@ -121,10 +122,10 @@ class _Body:
         self.f.op("i32.add")
         self.agent.store(self.f, "i32.store")
 
-    def _flush(self, final: bool) -> None:
+    def _flush(self, flags: Flush) -> None:
         flush = self.probe.flush()
         if flush is not None:
-            self.f.i32(int(final))
+            self.f.i32(int(flags))
             self.f.call(flush)
 
     def _leave(self) -> None:
@@ -141,7 +142,12 @@ class _Body:
             with self.f.if_():
                 self._flush_if_due()
                 self.f.else_()
-                self._flush(True)
+                flags = Flush.REPORT
+                if not self.w.relayed:
+                    flags |= Flush.PUSH
+                if self.options.push_empty and not self.w.relayed:
+                    flags |= Flush.EMPTY
+                self._flush(flags)
 
     def _flush_if_due(self) -> None:
         flush = self.probe.flush()
@@ -149,6 +155,8 @@ class _Body:
             return
         if self.options.flush_each:
             self._is_outside()
+            self.f.i32(int(Flush.PUSH))
+            self.f.op("i32.or")
             self.f.call(flush)
             return
         self.agent.load_at(self.f, "i32.load", STATE + POS)
@@ -162,12 +170,15 @@ class _Body:
             self.f.call(flush)
 
     def _is_outside(self) -> None:
-        """Push whether no export is running; nothing else would send what was recorded then."""
+        """Put flush flags on the stack: outside of any export nothing else would send on what was
+        recorded there."""
         if self.w.flush_outside:
             self.agent.load_at(self.f, "i32.load", STATE + DEPTH)
             self.f.op("i32.eqz")
+            self.f.i32(int(Flush.PUSH | Flush.REPORT))
+            self.f.op("i32.mul")
         else:
-            self.f.i32(0)
+            self.f.i32(int(Flush.NONE))
 
     # --- the two records -------------------------------------------------------------------------
 
@@ -191,8 +202,8 @@ class _Body:
         self._header(Phase.CALL)
         self._body(Phase.CALL, image)
         if self.options.flush_each and w.may_flush:
-            self._flush(False)
-        elif not w.flush_before:
+            self._flush(Flush.PUSH)
+        elif w.flush_before is None:
             self._flush_if_late(self.began if self.timed else None)
 
     def _flush_if_late(self, now: int | None) -> None:
@@ -209,7 +220,7 @@ class _Body:
             f.i32(STATE + LAST_FLUSH)
             f.get(now)
             self.agent.store(f, "i64.store")
-            self._flush(False)
+            self._flush(Flush.PUSH)
 
     def _record_return(self) -> None:
         """Result values are on the stack before and after."""

@@ -27,6 +27,7 @@ class LineSplitter:
         self._scanned = 0  # bytes of _held known to hold no line break
         self._bare: bool | None = None  # whether records come without a prefix; None: not known
         self._prefix = b""  # of the line before, while that is not known
+        self._shown = False  # the beginning of the line in _held was written already
         self._open = True
 
     def feed(self, data: bytes) -> None:
@@ -47,10 +48,12 @@ class LineSplitter:
             line_start = block.rfind(b"\n", start, at) + 1 or start
             end = block.index(b"\n", at)
             self._text(block[start:line_start])
-            self._before_record(block[line_start:at])
+            if line_start or not self._shown:
+                self._before_record(block[line_start:at])
             self._record(block[at:end])
             start = end + 1
         self._text(block[start:])
+        self._shown = False
 
     def _before_record(self, prefix: bytes) -> None:
         if not prefix:
@@ -73,7 +76,9 @@ class LineSplitter:
     def quiet(self) -> None:
         """Shows an unfinished line (a prompt, a progress bar), unless it is a record."""
         if self._held and SENTINEL not in self._held:
+            self._prefix = b""
             self._release()
+            self._shown = True
 
     def finish(self) -> None:
         """The stream is over.  A record without a line break counts; a cut one is text."""

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from whamm_cm.agent.layout import (
     BLOCK_HEADER,
     BLOCK_MAGIC,
+    CHUNK,
     ENCODINGS,
     FINAL,
     RECORD_HEADER,
@@ -189,21 +190,42 @@ class Receiver:
         self._seq = 0
 
     def receive(self, block: bytes | str) -> Block:
-        """One block as emitted: its bytes, or text in which each character is one byte.
+        """What was emitted: the bytes of a block, or text in which each character is one byte.
 
-        Records that the agent had to drop since its last block are reported by a record of phase
-        ``dropped`` behind those of the block.  Raises BlockError; its ``records`` count as
-        received.
+        A relay sends several blocks at once, each padded to a multiple of ``CHUNK`` bytes; the
+        answer then has the records of all.  Records that an agent had to drop since its last block
+        are reported by a record of phase ``dropped`` behind those of the block.  Raises BlockError;
+        its ``records`` count as received.
         """
         data = _latin1(block) if isinstance(block, str) else block
-        if len(data) < BLOCK_HEADER:
-            raise BlockError(f"a block has at least {BLOCK_HEADER} bytes, not {len(data)}", [])
-        magic, flags, instance, _, dropped, size = _BLOCK.unpack_from(data)
+        records: list[Record] = []
+        at = 0
+        while True:
+            end = self._end(data, at, records)
+            instance, final = self._one(data[at:end], records)
+            at = -(-end // CHUNK) * CHUNK
+            if at >= len(data):
+                return Block(instance, final, records)
+
+    def _end(self, data: bytes, at: int, records: list[Record]) -> int:
+        """Where the block at ``at`` ends."""
+        left = len(data) - at
+        if left < BLOCK_HEADER:
+            raise BlockError(f"a block has at least {BLOCK_HEADER} bytes, not {left}", records)
+        magic, _, _, _, _, size = _BLOCK.unpack_from(data, at)
         if magic != BLOCK_MAGIC:
-            raise BlockError("not a block of records: the magic number is missing", [])
-        if size != len(data) - BLOCK_HEADER:
-            have = len(data) - BLOCK_HEADER
-            raise BlockError(f"a block announces {size} bytes of records and holds {have}", [])
+            raise BlockError("not a block of records: the magic number is missing", records)
+        end = at + BLOCK_HEADER + size
+        chunked = len(data) % CHUNK == 0 and -(-end // CHUNK) * CHUNK <= len(data)
+        if end != len(data) and not chunked:
+            have = left - BLOCK_HEADER
+            text = f"a block announces {size} bytes of records and holds {have}"
+            raise BlockError(text, records)
+        return int(end)
+
+    def _one(self, data: bytes, into: list[Record]) -> tuple[int, bool]:
+        """The records of one block; returns its instance and whether it is marked final."""
+        _, flags, instance, _, dropped, _ = _BLOCK.unpack_from(data)
         if instance == 0:
             self._instances += 1
             instance = self._instances
@@ -211,12 +233,13 @@ class Receiver:
         try:
             self._decoder.decode(data, BLOCK_HEADER, instance, self._seq, records)
         except ValueFault as fault:
-            raise BlockError(f"instance {instance}: {fault}", records) from None
+            raise BlockError(f"instance {instance}: {fault}", into + records) from None
         finally:
             self._seq += len(records)
+        into += records
         if dropped:
-            records.append(self._dropped(instance, dropped))
-        return Block(instance, bool(flags & FINAL), records)
+            into.append(self._dropped(instance, dropped))
+        return instance, bool(flags & FINAL)
 
     def _dropped(self, instance: int, count: int) -> Record:
         seq, self._seq = self._seq, self._seq + 1

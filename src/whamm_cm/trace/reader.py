@@ -26,6 +26,8 @@ SENTINEL = "WCM1 "
 #: Record format this reader knows (``"v"``).
 VERSION = 1
 
+_MAX_LINE = 64 << 20
+
 _PHASES = ("call", "return", "report", "dropped")
 _INTS = ("seq", "t_ns", "instance", "call", "self", "status", "count", "dur_ns")
 _TEXTS = ("edge", "component", "interface", "version", "func")
@@ -218,7 +220,16 @@ def _unpacked(lines: Iterable[str] | Iterable[bytes], name: str) -> Iterator[str
     if not isinstance(lines, io.TextIOBase):
         stream = _plain_bytes(stream)
     try:
-        yield from stream
+        line: str | bytes
+        number = 0
+        while line := stream.readline(_MAX_LINE):
+            number += 1
+            if len(line) == _MAX_LINE:
+                raise InputError(
+                    f"{name}:{number}: a line of more than {_MAX_LINE >> 20} MiB, "
+                    "which no log of records has"
+                )
+            yield line
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"{name}: damaged gzip data: {error}") from error
     except UnicodeDecodeError as error:

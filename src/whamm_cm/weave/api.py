@@ -22,7 +22,7 @@ from whamm_cm.weave.enclose import Outer, enclose
 from whamm_cm.weave.orders import Orders
 from whamm_cm.weave.plan import Added, Chosen, Plan
 from whamm_cm.weave.program import Program, Reach
-from whamm_cm.weave.sinks import SinkWiring, logging_wiring, stderr_wiring
+from whamm_cm.weave.sinks import SinkWiring, logging_wiring, relay_wiring, stderr_wiring
 from whamm_cm.weave.sites import find_sites
 from whamm_cm.weave.supply import (
     EMIT,
@@ -38,9 +38,8 @@ from whamm_cm.weave.supply import (
 #: How long a live log may hold a record back.
 LIVE_NS = 100_000_000
 STAMP, SITES = "whamm-cm", "whamm-cm.sites"
-_SINKS = {"stderr": stderr_wiring, "logging": logging_wiring}
-#: What components emit by sink; chunks where it is a component of ours.
-_BLOCKS: dict[str, Block | None] = {"host": "string", "none": None}
+#: Components of ours that take the blocks, beside the enclosed original.
+_SINKS = {"stderr": stderr_wiring, "logging": logging_wiring, "relay": relay_wiring}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +135,14 @@ class _Weave:
     def _transform(
         self, program: Program, chosen: dict[int, list[Chosen]], table: bytes
     ) -> Component:
-        tree = _Tree(program, Reach.of(program).closure(set(chosen)), chosen, self.plan, self.added)
-        if self.plan.sink not in _SINKS:
+        several = len(chosen) > 1
+        sink = "relay" if several and self.plan.sink == "host" else self.plan.sink
+        block: Block | None = "chunks" if sink in _SINKS else "string" if sink == "host" else None
+        needs = Reach.of(program).closure(set(chosen))
+        tree = _Tree(program, needs, chosen, self.plan, self.added, block, several)
+        if sink not in _SINKS:
             return tree.weave(self.root, *self._root_supply())
-        return self._enclosed(tree, table)
+        return self._enclosed(tree, _SINKS[sink](self.root, table))
 
     def _root_supply(self) -> tuple[Supply, Interface | None]:
         supply = Supply()
@@ -155,8 +158,7 @@ class _Weave:
                 supply.clock = imported.instance
         return supply, imported
 
-    def _enclosed(self, tree: _Tree, table: bytes) -> Component:
-        wiring: SinkWiring = _SINKS[self.plan.sink](self.root, table)
+    def _enclosed(self, tree: _Tree, wiring: SinkWiring) -> Component:
         outer = Outer.around(self.root)
         for interface in wiring.imports:
             outer.use(interface)
@@ -200,6 +202,8 @@ class _Tree:
     chosen: dict[int, list[Chosen]]
     plan: Plan
     added: Added
+    block: Block | None
+    several: bool
 
     def weave(self, component: Component, supply: Supply, imported: Interface | None) -> Component:
         chosen = self.chosen.get(id(component), [])
@@ -219,9 +223,8 @@ class _Tree:
         return weaver.run()
 
     def _nested(self, component: Component) -> Component:
-        kind = _BLOCKS.get(self.plan.sink, "chunks")
         needy = id(component) in self.needs
-        supply = threaded(kind, self.plan.timed) if needy else Supply()
+        supply = threaded(self.block, self.plan.timed) if needy else Supply()
         return self.weave(component, supply, None)
 
     def _needy(self, node: n.Instantiate) -> bool:
@@ -234,14 +237,20 @@ class _Tree:
             timed=self.plan.timed,
             multi_memory=self.plan.multi_memory,
             flush_each=self.plan.flush_each,
-            emit=self.plan.sink != "none",
-            chunked=_BLOCKS.get(self.plan.sink, "chunks") == "chunks",
+            emit=self.block is not None,
+            chunked=self.block == "chunks",
+            push_empty=self.several and any(_pushes(c) for c in chosen),
             max_string=self.plan.max_string,
             max_list=self.plan.max_list,
             interval_ns=LIVE_NS if self.plan.live else 0,
             count_base=min(counts, default=0),
             count_n=len(counts),
         )
+
+
+def _pushes(choice: Chosen) -> bool:
+    """Whether this is an export whose return sends on what other components have recorded."""
+    return choice.site.kind == "lift" and not choice.relayed
 
 
 def _core_instances(root: Component) -> int:

@@ -273,18 +273,18 @@ def _wrappers(choice: Chosen, memories: dict[Item, int]) -> list[tuple[Wrapper, 
         flush_before=choice.flush_before,
         may_flush=site.leave,
         flush_outside=choice.flush_outside,
-        final=choice.final,
+        relayed=choice.relayed,
     )
     if site.kind != "lift":
         return [(wrapper, site.definition.item)]
     assert node.func is not None
     result = [(wrapper, node.func)]
     if site.callback is not None:
-        result.append((_callback(), site.callback))
+        result.append((_callback(choice.relayed), site.callback))
     return result
 
 
-def _callback() -> Wrapper:
+def _callback(relayed: bool) -> Wrapper:
     """A callback only needs the flush rules: what it does shows at the built-ins it calls."""
     signature = CoreSig(("i32", "i32", "i32"), ("i32",), False, False)
-    return Wrapper(site=0, kind="callback", action="none", signature=signature)
+    return Wrapper(site=0, kind="callback", action="none", signature=signature, relayed=relayed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from whamm_cm.agent.layout import N_COUNTERS
+from whamm_cm.agent.layout import N_COUNTERS, Flush
 from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.codegen.model import Action
 from whamm_cm.errors import WeaveError
@@ -48,14 +48,16 @@ class Orders:
 
     def choose(self, program: Program, sites: Sequence[Site]) -> dict[int, list[Chosen]]:
         """Orders by the identity of their component, flush-only ones included."""
-        wanted = self._wanted(Reach.of(program), sites)
+        reach = Reach.of(program)
+        wanted = self._wanted(reach, sites)
+        relayed = len(wanted) > 1 and self._exits_all_push(reach, sites, wanted)
         exits = {id(site.component) for site in sites if leaves(site)}
         result: dict[int, list[Chosen]] = {}
         for component in walk(program.root):
             if id(component) in wanted:
                 own = [site for site in sites if site.component is component]
                 crossings = self._crossings(component, own, len(wanted) > 1, exits)
-                result[id(component)] = self._orders(own, wanted[id(component)], crossings)
+                result[id(component)] = self._orders(own, wanted[id(component)], crossings, relayed)
         return result
 
     def _wanted(self, reach: Reach, sites: Sequence[Site]) -> dict[int, dict[int, bool]]:
@@ -75,6 +77,20 @@ class Orders:
                 wanted.setdefault(id(site.component), {})[id(site)] = trace
         return wanted
 
+    def _exits_all_push(
+        self, reach: Reach, sites: Sequence[Site], wanted: dict[int, dict[int, bool]]
+    ) -> bool:
+        """Give every component with an export of the root an agent, so that the return of that
+        export sends on what the others have recorded; False where one cannot have an agent."""
+        exports = [site for site in sites if site.kind == "lift" and site.edge == "export"]
+        for site in exports:
+            component = site.component
+            if site.reason or id(component) in reach.blocked or not reach.instantiated(component):
+                return False
+        for site in exports:
+            wanted.setdefault(id(site.component), {})
+        return bool(exports)
+
     def _crossings(
         self, component: Component, own: Sequence[Site], several: bool, exits: set[int]
     ) -> tuple[set[int], bool]:
@@ -88,7 +104,11 @@ class Orders:
         return (inner if several or ends else set()), ends
 
     def _orders(
-        self, own: Sequence[Site], wanted: dict[int, bool], crossings: tuple[set[int], bool]
+        self,
+        own: Sequence[Site],
+        wanted: dict[int, bool],
+        crossings: tuple[set[int], bool],
+        relayed: bool,
     ) -> list[Chosen]:
         counted = [site for site in own if wanted.get(id(site)) is False]
         if len(counted) > N_COUNTERS:
@@ -113,19 +133,38 @@ class Orders:
                 action, number = "count", base + slot
             elif site.reason or not (site.kind == "lift" or leaves(site) or (crossing and ends)):
                 continue
-            early = crossing and (ends or action == "record")
-            early = early or (self.plan.live and action == "record" and waits(site))
-            orders.append(self._order(site, action, number, slot, early))
+            passing = crossing and (ends or action == "record")
+            before = self._before(site, action, passing)
+            inner_lift = relayed and site.kind == "lift" and site.edge != "export"
+            orders.append(self._order(site, action, number, slot, before, inner_lift))
         return orders
 
-    def _order(self, site: Site, action: Action, number: int, slot: int, early: bool) -> Chosen:
+    def _before(self, site: Site, action: Action, passing: bool) -> Flush | None:
+        """How to flush right before the call, None not to."""
+        if not site.leave:
+            return None
+        if leaves(site):
+            return Flush.PUSH | Flush.REPORT
+        if self.plan.live and action == "record" and waits(site):
+            return Flush.PUSH
+        return Flush.NONE if passing else None
+
+    def _order(
+        self,
+        site: Site,
+        action: Action,
+        number: int,
+        slot: int,
+        before: Flush | None,
+        relayed: bool,
+    ) -> Chosen:
         return Chosen(
             site,
             action,
             number,
             slot,
             None if self.plan.show_secrets else rule_for(site.interface, site.func),
-            flush_before=site.leave and (leaves(site) or early),
+            flush_before=before,
             flush_outside=site.leave,
-            final=leaves(site),
+            relayed=relayed,
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from whamm_cm.abi.flatten import CoreSig
+from whamm_cm.agent.layout import Flush
 from whamm_cm.codegen.model import Action, Encoding, Kind, Redact
 from whamm_cm.ir.component import Component, Definition
 from whamm_cm.ir.items import Item
@@ -93,9 +94,9 @@ class Chosen:
     number: int = 0
     slot: int = 0
     redact: Redact | None = None
-    flush_before: bool = False
+    flush_before: Flush | None = None
     flush_outside: bool = False
-    final: bool = False
+    relayed: bool = False
 
 
 @dataclass(slots=True)

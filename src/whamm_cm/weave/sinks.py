@@ -23,6 +23,7 @@ from whamm_cm.weave.supply import (
     Interface,
     editor_for,
     find_import,
+    host_emit,
     interface_import,
     type_source,
     version_of,
@@ -127,6 +128,14 @@ def logging_wiring(root: Component, table: bytes) -> SinkWiring:
     return SinkWiring((imported,), (("level", level), ("log", log)), component)
 
 
+def relay_wiring(root: Component, table: bytes) -> SinkWiring:
+    """Collect the blocks of several instances and pass them to the host in larger pieces."""
+    definitions, emit = host_emit()
+    host = Interface(definitions[1].item, None, tuple(definitions))
+    component = _component(b"", "relay.wasm", _relay_imports)
+    return SinkWiring((host,), (("emit", emit),), component)
+
+
 _LEVELS = (b"trace", b"debug", b"info", b"warn", b"error", b"critical")
 _LEVEL = b"\x6d\x06" + b"".join(bytes((len(label),)) + label for label in _LEVELS)
 
@@ -171,6 +180,13 @@ def _logging_imports(memory: Item) -> _Imports:
     log = build.import_("log", "func", log_type.item)
     lower = build.canon_lower(log.item, memory)
     return [level, level_import, log_type, log, lower], "logging", [("log", lower.item)]
+
+
+def _relay_imports(memory: Item) -> _Imports:
+    emit_type = build.func_type((("block", "string"),), "u32")
+    emit = build.import_("emit", "func", emit_type.item)
+    lower = build.canon_lower(emit.item, memory, "latin1+utf16")
+    return [emit_type, emit, lower], "host", [("emit", lower.item)]
 
 
 def _component(table: bytes, wasm: str, imports: Callable[[Item], _Imports]) -> Component:

@@ -1,0 +1,120 @@
+"""Inputs and outputs that do not behave: closed, full, endless, in a place that is not there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.run.guests import ROOT, assemble
+
+_RECORD = '{"v":1,"seq":0,"instance":1,"call":1,"phase":"call","func":"f"}\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "app.wasm").write_bytes(assemble("run_command"))
+    (tmp_path / "log.jsonl").write_text(_RECORD)
+    return tmp_path
+
+
+def shell(folder: Path, line: str) -> subprocess.CompletedProcess[bytes]:
+    """Runs a line of shell in which ``whamm-cm`` is ours."""
+    return subprocess.run(
+        ["sh", "-c", line.replace("whamm-cm", f"'{sys.executable}' -m whamm_cm")],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+
+COMMANDS = ("inspect app.wasm", "report log.jsonl", "trace app.wasm", "--version")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_closed_standard_streams_are_no_error(folder: Path, command: str, closed: str) -> None:
+    ended = shell(folder, f"whamm-cm {command} {closed}")
+    assert ended.returncode == 0
+    assert b"Traceback" not in ended.stderr and b"internal" not in ended.stderr
+
+
+def test_an_error_never_goes_to_standard_output(folder: Path) -> None:
+    ended = shell(folder, "whamm-cm inspect missing.wasm 2>&-")
+    assert (ended.returncode, ended.stdout) == (3, b"")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no /dev/full")
+@pytest.mark.parametrize(
+    "line",
+    [
+        "inspect app.wasm >/dev/full",
+        "report log.jsonl >/dev/full",
+        "report log.jsonl -o /dev/full",
+        "trace -o /dev/full app.wasm",
+        "trace -c -o /dev/full app.wasm",
+        "instrument app.wasm --trace '*' -o /dev/full",
+    ],
+)
+def test_a_full_disk_is_told(folder: Path, line: str) -> None:
+    ended = shell(folder, f"whamm-cm {line}")
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1].endswith(b"cannot be written: No space left on device")
+    assert b"internal" not in ended.stderr and b"Traceback" not in ended.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no /dev/full")
+@pytest.mark.parametrize("command", ["trace app.wasm", "trace -c app.wasm", "--no-such-option"])
+def test_a_full_stderr_has_its_exit_code(folder: Path, command: str) -> None:
+    assert shell(folder, f"whamm-cm {command} 2>/dev/full").returncode == 2
+
+
+@pytest.mark.parametrize("name", ["none/log.jsonl", "none/log.json", "none/log.txt", "taken"])
+@pytest.mark.parametrize("summary", ["", "-c"])
+def test_the_output_is_tried_before_the_guest_runs(folder: Path, name: str, summary: str) -> None:
+    (folder / "taken").mkdir()
+    ended = shell(folder, f"whamm-cm trace {summary} -o {name} app.wasm")
+    assert (ended.returncode, ended.stdout) == (2, b"")
+    assert ended.stderr.count(b"\n") == 1 and name.encode() in ended.stderr
+
+
+@pytest.mark.parametrize("command", ["inspect", "trace", "report"])
+def test_a_name_that_is_empty(folder: Path, command: str) -> None:
+    ended = shell(folder, f"whamm-cm {command} ''")
+    assert ended.returncode == 3
+    assert ended.stderr == b"whamm-cm: the name of the input file is empty\n"
+
+
+@pytest.mark.parametrize("line", ["instrument app.wasm --trace '*'", "trace app.wasm"])
+def test_an_output_name_that_is_empty(folder: Path, line: str) -> None:
+    command, _, rest = line.partition(" ")
+    ended = shell(folder, f"whamm-cm {command} -o '' {rest}")
+    assert ended.returncode == 2
+    assert ended.stderr == b"whamm-cm: the name of the output file is empty\n"
+
+
+def _limited(folder: Path, line: str) -> subprocess.CompletedProcess[bytes]:
+    return shell(folder, f"ulimit -v 2000000; {line}")
+
+
+@pytest.mark.parametrize("command", ["inspect", "trace", "report"])
+def test_a_huge_file_is_not_read(folder: Path, command: str) -> None:
+    """Five gigabytes of zeros, which take no room on the disk."""
+    with (folder / "huge").open("wb") as file:
+        file.truncate(5 << 30)
+    ended = _limited(folder, f"whamm-cm {command} huge")
+    assert ended.returncode == 3
+    assert ended.stderr.count(b"\n") == 1 and b"huge" in ended.stderr
+    assert b"memory" not in ended.stderr
+
+
+def test_a_huge_line_in_a_log_is_refused(folder: Path) -> None:
+    ended = _limited(folder, "(cat log.jsonl; cat /dev/zero) | whamm-cm report -")
+    assert ended.returncode == 3
+    assert b"standard input:2: a line of more than" in ended.stderr
