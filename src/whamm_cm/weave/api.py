@@ -25,13 +25,13 @@ from whamm_cm.weave.program import Program, Reach
 from whamm_cm.weave.sinks import SinkWiring, logging_wiring, relay_wiring, stderr_wiring
 from whamm_cm.weave.sites import find_sites
 from whamm_cm.weave.supply import (
-    EMIT,
-    NOW,
+    SINK_INTERFACE,
     Interface,
+    Names,
     clock,
     host_emit,
+    import_names,
     pass_on,
-    taken,
     threaded,
 )
 
@@ -73,13 +73,7 @@ def weave(data: bytes, plan: Plan, what: str = "input") -> Woven:
             f"{what} has already been instrumented by whamm-cm; start from the original,"
             " or use --force to weave again"
         )
-    clash = None if plan.sink == "none" and not plan.timed else taken(root, plan.sink == "host")
-    if clash is not None:
-        raise WeaveError(
-            f"{what} imports {clash} already, which records leave by; start from a component that"
-            " is not instrumented, or use another --sink"
-        )
-    woven = _Weave(root, plan).run(hashlib.sha256(data).hexdigest())
+    woven = _Weave(root, plan, what).run(hashlib.sha256(data).hexdigest())
     faults = check(woven.component)
     if faults:
         raise InternalError(f"the woven component is unsound: {faults[0]}; please report this")
@@ -88,22 +82,26 @@ def weave(data: bytes, plan: Plan, what: str = "input") -> Woven:
 
 def stamp_of(root: Component) -> dict[str, object] | None:
     """The ``whamm-cm`` custom section of an instrumented component, or None."""
-    for definition in root.definitions:
-        node = definition.node
-        if isinstance(node, n.Custom) and node.name == STAMP:
-            try:
-                stamp = json.loads(bytes(node.data))
-            except (ValueError, RecursionError):
-                stamp = None
-            return stamp if isinstance(stamp, dict) else {}
-    return None
+    data = _section(root, STAMP)
+    if data is None:
+        return None
+    try:
+        stamp = json.loads(data)
+    except (ValueError, RecursionError):
+        stamp = None
+    return stamp if isinstance(stamp, dict) else {}
 
 
 def table_of(root: Component) -> bytes | None:
     """The site table kept in an instrumented component, or None."""
-    for definition in root.definitions:
+    return _section(root, SITES)
+
+
+def _section(root: Component, name: str) -> bytes | None:
+    """The last custom section of that name, which the latest weave wrote."""
+    for definition in reversed(root.definitions):
         node = definition.node
-        if isinstance(node, n.Custom) and node.name == SITES:
+        if isinstance(node, n.Custom) and node.name == name:
             return bytes(node.data)
     return None
 
@@ -112,6 +110,7 @@ def table_of(root: Component) -> bytes | None:
 class _Weave:
     root: Component
     plan: Plan
+    what: str
     added: Added = field(default_factory=Added)
 
     def run(self, origin: str) -> Woven:
@@ -123,6 +122,8 @@ class _Weave:
         component = self.root
         if chosen:
             component = self._transform(program, chosen, table)
+        else:
+            table = table_of(self.root) or table  # what an earlier weave sends is still its own
         component = self._stamped(component, origin, table)
         limit = self.plan.max_core_instances
         if limit is not None and _core_instances(component) > limit:
@@ -138,8 +139,14 @@ class _Weave:
         several = len(chosen) > 1
         sink = "relay" if several and self.plan.sink == "host" else self.plan.sink
         block: Block | None = "chunks" if sink in _SINKS else "string" if sink == "host" else None
+        if self.plan.sink == "host" and SINK_INTERFACE in import_names(self.root):
+            raise WeaveError(
+                f"{self.what} imports {SINK_INTERFACE} already, which records leave by; start from"
+                " a component that is not instrumented, or use another --sink"
+            )
         needs = Reach.of(program).closure(set(chosen))
-        tree = _Tree(program, needs, chosen, self.plan, self.added, block, several)
+        names = Names.free(self.root)
+        tree = _Tree(program, needs, chosen, self.plan, self.added, block, several, names)
         if sink not in _SINKS:
             return tree.weave(self.root, *self._root_supply())
         return self._enclosed(tree, _SINKS[sink](self.root, table))
@@ -166,13 +173,13 @@ class _Weave:
         if self.plan.timed:
             imported, now = clock(self.root)
             outer.use(imported)
-            extra.append((NOW, now))
+            extra.append((tree.names.now, now))
         sink = build.nested_component(wiring.component)
         instance = build.instantiate(sink.item, wiring.args)
         emit = build.alias_export(instance.item, "emit", Sort.FUNC)
         outer.add(sink, instance, emit)
-        extra.append((EMIT, emit.item))
-        inner = tree.weave(self.root, threaded("chunks", self.plan.timed), None)
+        extra.append((tree.names.emit, emit.item))
+        inner = tree.weave(self.root, threaded("chunks", self.plan.timed, tree.names), None)
         self.added.core_modules += 2
         self.added.core_instances += 4
         return enclose(outer, inner, extra)
@@ -188,7 +195,7 @@ class _Weave:
         }
         data = json.dumps(stamp, separators=(",", ":")).encode()
         sections = [build.custom(STAMP, data)]
-        if self.plan.sink in ("host", "none"):
+        if self.plan.sink in ("host", "none") and table_of(self.root) != table:
             sections.append(build.custom(SITES, table))
         return component.with_definitions((*component.definitions, *sections))
 
@@ -204,6 +211,7 @@ class _Tree:
     added: Added
     block: Block | None
     several: bool
+    names: Names
 
     def weave(self, component: Component, supply: Supply, imported: Interface | None) -> Component:
         chosen = self.chosen.get(id(component), [])
@@ -215,7 +223,7 @@ class _Tree:
             if isinstance(node, Component):
                 return (replace(definition, node=self._nested(node)),)
             if isinstance(node, n.Instantiate) and self._needy(node):
-                return (pass_on(definition, supply),)
+                return (pass_on(definition, supply, self.names),)
             return (definition,)
 
         options = self._options(chosen)
@@ -224,7 +232,7 @@ class _Tree:
 
     def _nested(self, component: Component) -> Component:
         needy = id(component) in self.needs
-        supply = threaded(self.block, self.plan.timed) if needy else Supply()
+        supply = threaded(self.block, self.plan.timed, self.names) if needy else Supply()
         return self.weave(component, supply, None)
 
     def _needy(self, node: n.Instantiate) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from whamm_cm.binary import build
@@ -14,8 +14,6 @@ from whamm_cm.weave.boundary import Block, Supply
 from whamm_cm.weave.instance_types import STRING, U64, InstanceTypeEditor
 from whamm_cm.wit.names import InterfaceName
 
-#: Names of the plain functions threaded into components; no WIT world of a guest uses them.
-EMIT, NOW = "whamm-cm-emit", "whamm-cm-now"
 SINK_INTERFACE = "whamm:cm/sink"
 CLOCK = "wasi:clocks/monotonic-clock"
 #: ``emit`` of a sink component takes ``list<tuple<u64, u64, u64, u64>>`` (see ``boundary.Block``).
@@ -180,18 +178,39 @@ def host_emit() -> tuple[list[Definition], Item]:
     return [type_def, imported, emit], emit.item
 
 
-def taken(root: Component, host: bool) -> str | None:
-    """The name of an import of ours that some component in the tree has already, or None."""
-    for component in walk(root):
-        ours = (EMIT, NOW, SINK_INTERFACE) if host and component is root else (EMIT, NOW)
-        for definition in component.definitions:
-            node = definition.node
-            if isinstance(node, n.Import) and node.name.name in ours:
-                return node.name.name
-    return None
+def import_names(component: Component) -> Iterator[str]:
+    """The names of the imports of ``component`` itself."""
+    for definition in component.definitions:
+        if isinstance(definition.node, n.Import):
+            yield definition.node.name.name
 
 
-def threaded(emit: Block | None, timed: bool) -> Supply:
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the plain functions threaded into components are called."""
+
+    emit: str = "whamm-cm-emit"
+    now: str = "whamm-cm-now"
+
+    @classmethod
+    def free(cls, root: Component) -> Names:
+        """Names that no component in the tree imports yet, as those of an earlier weave do."""
+        # Names that differ in case only are the same to a host (Explainer.md, "Name Uniqueness").
+        taken = {name.lower() for component in walk(root) for name in import_names(component)}
+        first = cls()
+        return cls(_free(first.emit, taken), _free(first.now, taken))
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """``name``, ``name2``, ``name3`` …: older hosts want a letter behind each hyphen."""
+    number, candidate = 1, name
+    while candidate in taken:
+        number += 1
+        candidate = f"{name}{number}"
+    return candidate
+
+
+def threaded(emit: Block | None, timed: bool, names: Names) -> Supply:
     """The extra imports of a nested component.  ``emit``: what it takes a block as."""
     supply = Supply()
     if emit is not None:
@@ -203,26 +222,26 @@ def threaded(emit: Block | None, timed: bool) -> Supply:
             supply.front += (chunk, list_type)
             block = list_type.item
         func = build.func_type((("block", block),), "u32")
-        imported = build.import_(EMIT, "func", func.item)
+        imported = build.import_(names.emit, "func", func.item)
         supply.front += (func, imported)
         supply.emit = imported.item
     if timed:
         func = build.func_type((), "u64")
-        imported = build.import_(NOW, "func", func.item)
+        imported = build.import_(names.now, "func", func.item)
         supply.front += (func, imported)
         supply.now = imported.item
     return supply
 
 
-def pass_on(definition: Definition, supply: Supply) -> Definition:
+def pass_on(definition: Definition, supply: Supply, names: Names) -> Definition:
     """An ``instantiate`` that also passes the extra imports."""
     node = definition.node
     assert isinstance(node, n.Instantiate)
     args = list(node.args)
     if supply.emit is not None:
-        args.append((EMIT, supply.emit))
+        args.append((names.emit, supply.emit))
     if supply.now is not None:
-        args.append((NOW, supply.now))
+        args.append((names.now, supply.now))
     replacement = build.instantiate(node.component, args)
     return Definition(
         definition.section, node, definition.items, replacement.tokens, None, definition.offset

@@ -1,0 +1,61 @@
+"""The rules of the house: who may import whom, and how long things may get."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "whamm_cm"
+#: Bottom first: a room imports itself and what stands before it.
+ROOMS = (
+    "errors", "_version", "binary", "ir", "wit", "abi", "agent", "codegen", "weave", "run", "trace",
+    "render", "cli", "__main__", "__init__",
+)  # fmt: skip
+#: `binary` makes and reads the data model of `ir`, which in turn indexes core modules with the
+#: readers of `binary`.  Module by module there is no circle.
+DATA_MODEL = {f"whamm_cm.ir.{name}" for name in ("items", "nodes", "component", "core", "canons")}
+FILES = sorted(SOURCE.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imports(tree: ast.AST) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_arrows_point_down(path: Path) -> None:
+    room = room_of(path)
+    for name in imports(ast.parse(path.read_text(encoding="utf-8"))):
+        parts = name.split(".")
+        if parts[0] != "whamm_cm" or len(parts) < 2 or parts[1] not in ROOMS:
+            continue
+        allowed = room == "binary" and (name == "whamm_cm.ir" or ".".join(parts[:3]) in DATA_MODEL)
+        assert allowed or ROOMS.index(parts[1]) <= ROOMS.index(room), f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_files_and_functions_stay_short(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") < 600
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno is not None
+            assert node.end_lineno - node.lineno < 50, f"{path}:{node.lineno} {node.name}"
+
+
+def test_only_the_command_line_knows_rich() -> None:
+    for path in FILES:
+        if any(name.split(".")[0] == "rich" for name in imports(ast.parse(path.read_text()))):
+            assert room_of(path) == "cli", path
