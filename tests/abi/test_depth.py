@@ -91,8 +91,10 @@ WRAPS: list[Wrap] = [OptionT, list_of, map_of, result_of]
 @pytest.mark.parametrize("wrap", WRAPS)
 @pytest.mark.parametrize("levels", [MAX_TYPE_DEPTH, 100_000])
 @pytest.mark.parametrize(
-    "ask", [size, flatten, has_pointers, lambda t: load(t, b"", 0)], ids=str
-)  # fmt: skip
+    "ask",
+    [size, flatten, has_pointers, lambda t: load(t, b"", 0)],
+    ids=["size", "flatten", "has_pointers", "load"],
+)
 def test_too_deep_types_are_refused(wrap: Wrap, levels: int, ask: Callable[..., object]) -> None:
     with pytest.raises(AbiError, match="nests deeper than 500 levels"):
         ask(chain(wrap, levels))

@@ -118,3 +118,21 @@ def test_a_huge_line_in_a_log_is_refused(folder: Path) -> None:
     ended = _limited(folder, "(cat log.jsonl; cat /dev/zero) | whamm-cm report -")
     assert ended.returncode == 3
     assert b"standard input:2: a line of more than" in ended.stderr
+
+
+def test_what_a_guest_says_is_shown_whatever_the_locale(folder: Path) -> None:
+    (folder / "log.jsonl").write_text(_RECORD.replace('"f"', '"f","args":{"x":"\N{SNOWMAN}"}'))
+    legacy = "PYTHONIOENCODING=ascii whamm-cm"
+    ended = shell(folder, f"{legacy} report log.jsonl && {legacy} report -f jsonl log.jsonl")
+    assert ended.returncode == 0
+    assert ended.stdout.decode("utf-8").count("\N{SNOWMAN}") == 2
+
+
+def test_file_names_that_are_no_text(folder: Path) -> None:
+    try:
+        os.rename(folder / "app.wasm", os.fsencode(folder) + b"/\xff.wasm")
+    except OSError:
+        pytest.skip("the file system takes only text for names")
+    for line in ("inspect $'\\xff.wasm'", "trace -c $'\\xff.wasm'"):
+        ended = shell(folder, f"bash -c \"\$0 -m whamm_cm {line}\" '{sys.executable}'")
+        assert (ended.returncode, ended.stderr.count(b"whamm-cm:")) == (0, 0)

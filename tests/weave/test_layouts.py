@@ -357,18 +357,6 @@ def test_a_woven_component_says_so_and_is_not_woven_again(sink: Any) -> None:
         weave(woven.wasm, TRACE)
 
 
-def test_force_weaves_again_where_the_names_are_free() -> None:
-    once = weave(guests.INNER_TICKER, Plan(trace=everything, sink="none"))
-    guest, sink = traced(once.wasm, force=True, trace=lambda edge, *_: edge == "export")
-    assert guest.call("go", 3) == 3
-    assert rows(sink.records, "func", "phase") == [("go", "call"), ("go", "return")]
-    for first, second in (("host", "host"), ("stderr", "stderr"), ("stderr", "host")):
-        once = weave(guests.INNER_TICKER, Plan(trace=everything, sink=first))  # type: ignore[arg-type]
-        again = Plan(trace=everything, sink=second, force=True)  # type: ignore[arg-type]
-        with pytest.raises(WeaveError, match="imports whamm.* already"):
-            weave(once.wasm, again)
-
-
 def test_the_site_table_is_kept_where_a_host_reads_the_records() -> None:
     for sink in ("host", "none"):
         woven = weave(guests.TICKER, Plan(trace=everything, sink=sink))

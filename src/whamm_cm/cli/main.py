@@ -9,6 +9,7 @@ import argparse
 import errno
 import gc
 import importlib
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -121,7 +122,7 @@ def entry() -> NoReturn:
     # A decoded component is a large heap without cycles: looking through it as often as Python does
     # by default takes a tenth of the time of `instrument`.
     gc.set_threshold(50_000, 20, 20)
-    _open_closed_streams()
+    _prepare_streams()
     code = main()
     try:
         sys.stdout.flush()
@@ -131,11 +132,14 @@ def entry() -> NoReturn:
     os._exit(code)
 
 
-def _open_closed_streams() -> None:
-    """``2>&-`` and the like: what is opened next must not become the guest's standard stream."""
+def _prepare_streams() -> None:
+    """Opens what ``2>&-`` and the like closed: what is opened next must not become the guest's
+    standard stream.  And all text is UTF-8: JSON has to be, and guests write it, too."""
     for fd, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(fd)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, which is this one
             setattr(sys, name, open(fd, "w" if fd else "r", encoding="utf-8"))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")

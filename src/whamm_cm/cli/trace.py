@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -150,7 +151,7 @@ def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
     try:
         outcome = run_component(
             woven.wasm,
-            args=(path.rpartition("/")[2], *words[1:]),
+            args=(_guest_name(path), *words[1:]),
             env=env,
             dirs=dirs,
             inherit_network=args.inherit_network,
@@ -164,6 +165,11 @@ def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
         compiling.close()
         recorder.finish()
     return _conclude(args, outcome, recorder)
+
+
+def _guest_name(path: str) -> str:
+    """What the guest is told it is called: WASI takes UTF-8 only, file systems take any bytes."""
+    return os.fsencode(PurePath(path).name).decode("utf-8", "replace")
 
 
 def _conclude(args: argparse.Namespace, outcome: Outcome, recorder: Recorder) -> int:
