@@ -23,6 +23,13 @@ class InputError(WhammError):
     exit_code = 3
 
 
+def unreadable(name: str, error: OSError) -> InputError:
+    """The sentence about an input that the system does not let us read."""
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"{name}: there is no such file")
+    return InputError(f"{name} cannot be read: {error.strerror or error}")
+
+
 class DecodeError(InputError):
     """Malformed or unsupported bytes.
 

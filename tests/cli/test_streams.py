@@ -133,6 +133,24 @@ def test_file_names_that_are_no_text(folder: Path) -> None:
         os.rename(folder / "app.wasm", os.fsencode(folder) + b"/\xff.wasm")
     except OSError:
         pytest.skip("the file system takes only text for names")
-    for line in ("inspect $'\\xff.wasm'", "trace -c $'\\xff.wasm'"):
-        ended = shell(folder, f"bash -c \"\$0 -m whamm_cm {line}\" '{sys.executable}'")
+    for command in ("inspect", "trace"):
+        ended = subprocess.run(
+            [sys.executable, "-m", "whamm_cm", command, b"\xff.wasm"],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
         assert (ended.returncode, ended.stderr.count(b"whamm-cm:")) == (0, 0)
+
+
+@pytest.mark.parametrize("name", ["link.wasm", "n" * 250 + ".wasm"], ids=["link", "long"])
+def test_odd_output_names(folder: Path, name: str) -> None:
+    """A symbolic link stays one, and a name may be as long as the file system allows."""
+    (folder / "link.wasm").symlink_to("target.wasm")
+    ended = shell(folder, f"whamm-cm instrument app.wasm --trace '*' -o {name}")
+    assert ended.returncode == 0
+    assert (folder / "link.wasm").is_symlink()
+    assert (folder / name).read_bytes().startswith(b"\0asm")
+    assert not list(folder.glob(".*"))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from whamm_cm.errors import UsageError
+from whamm_cm.errors import InputError, UsageError
 from whamm_cm.run.external import (
     CommandNotExecutable,
     CommandNotFound,
@@ -253,5 +253,8 @@ def test_the_argument_to_replace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     Path("dir.wasm").mkdir()
     assert find_wasm_argument(["wasmtime", "run", "core.wasm"]) == 2
     assert find_wasm_argument(["app", "config.toml", "dir.wasm", "core.wasm", "app"]) == 4
-    with pytest.raises(UsageError, match="no argument of 'wasmtime run gone.wasm' names an"):
+    with pytest.raises(InputError, match="^gone.wasm: there is no such file"):
         find_wasm_argument(["wasmtime", "run", "gone.wasm"])
+    for word in ("dir.wasm", "config.toml", "--app=gone.wasm"):
+        with pytest.raises(UsageError, match=f"no argument of 'wasmtime run {word}' names an"):
+            find_wasm_argument(["wasmtime", "run", word])

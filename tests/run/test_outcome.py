@@ -22,10 +22,16 @@ def test_backtrace_and_causes() -> None:
         ("memory fault at wasm address 0x10000 in linear memory of size 0x10000",),
         (
             Frame("main", "inner", 0x7EA),
-            Frame(None, None, 0x1234),
+            Frame(None, None, 0x1234, 19),
             Frame("a.wasm", "core::ops::function::FnOnce::call_once", 0x10),
         ),
     )
+
+
+def test_a_frame_as_text() -> None:
+    assert str(Frame("main", "inner", 0x7EA)) == "main!inner (0x7ea)"
+    assert str(Frame("main", None, 0x7EA, 19)) == "main!function[19] (0x7ea)"
+    assert str(Frame(None, None, 0x7EA)) == "?!? (0x7ea)"
 
 
 def test_a_bare_message() -> None:

@@ -135,7 +135,7 @@ def test_open_log(tmp_path):
     with open_log(path) as reader:
         assert list(reader) == LOG.records
     with (
-        pytest.raises(InputError, match=r"gone\.jsonl: cannot be read"),
+        pytest.raises(InputError, match=r"gone\.jsonl: there is no such file"),
         open_log(tmp_path / "gone.jsonl") as reader,
     ):
         list(reader)

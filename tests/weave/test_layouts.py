@@ -200,7 +200,7 @@ def test_definitions_through_outer_aliases_are_woven() -> None:
 def test_a_component_passed_as_an_argument_is_left_alone() -> None:
     woven = weave(fixture("nested"), TRACE)
     reason = "it is exported or passed on as a component, whose type allows no more imports"
-    assert woven.added.skipped == [("import #f", reason), ("export #g", reason)]
+    assert woven.added.skipped == [("import #f in plus", reason), ("export #g in plus", reason)]
     guest, sink = traced(fixture("nested"))
     assert guest.call("deep", 39) == 42
     assert {r["component"] for r in sink.records} == {"three"}
@@ -243,7 +243,7 @@ HANDED_OUT = """(component
 
 def test_a_component_handed_out_runs_unwoven_beside_woven_ones() -> None:
     guest, sink = traced(text(HANDED_OUT))
-    assert [title for title, _ in sink.woven.added.skipped] == ["export #f"]
+    assert [title for title, _ in sink.woven.added.skipped] == ["export #f in c"]
     assert (guest.call("f"), guest.call("g")) == (1, 2)
     assert rows(sink.records, "func", "phase") == [("g", "call"), ("g", "return")]
 
@@ -251,8 +251,8 @@ def test_a_component_handed_out_runs_unwoven_beside_woven_ones() -> None:
 def test_an_exported_component_and_what_is_in_it_are_left_alone() -> None:
     woven = weave(text(EXPORTED), TRACE)
     assert woven.added.skipped == [
-        ("export #f", "a component around it cannot take more imports"),
-        ("inner #u", "its component is never instantiated"),
+        ("export #f in inside", "a component around it cannot take more imports"),
+        ("inner #u in unused", "its component is never instantiated"),
     ]
     assert (woven.added.wrappers, woven.added.agents, woven.added.sites) == (0, 0, 0)
     original = decode(text(EXPORTED))

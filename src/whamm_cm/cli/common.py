@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from whamm_cm.errors import InputError, UsageError
+from whamm_cm.errors import InputError, UsageError, unreadable
 
 #: Inputs above this size are refused: no component is that large, and memory is not endless.
 MAX_INPUT = 1 << 30
@@ -30,12 +30,8 @@ def read_input(path: str) -> bytes:
                 # The size that the system knows spares reading a gigabyte.
                 known = os.fstat(file.fileno()).st_size
                 data = file.read(MAX_INPUT + 1) if known <= MAX_INPUT else None
-        except FileNotFoundError:
-            raise InputError(f"{path}: there is no such file") from None
-        except IsADirectoryError:
-            raise InputError(f"{path} is a directory, expected a component file") from None
         except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+            raise unreadable(path, error) from None
     if data is None or len(data) > MAX_INPUT:
         raise InputError(f"{path} is larger than 1 GiB, which no component is")
     return data

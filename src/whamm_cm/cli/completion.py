@@ -26,9 +26,12 @@ complete -o filenames -F _whamm_cm whamm-cm
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
-        "completion", help="print a shell completion script", allow_abbrev=False
+        "completion",
+        help="print a shell completion script",
+        description="Print a script that completes the commands and options of whamm-cm.",
+        allow_abbrev=False,
     )
-    parser.add_argument("shell", choices=("bash", "zsh", "fish"))
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="the shell to print it for")
     parser.set_defaults(run=run, choices=commands.choices)
 
 

@@ -19,15 +19,17 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "inspect",
         help="show what a component is made of, imports and exports",
         description="Show the parts of a component with their sizes, who made it, its imports and"
-        " exports, and the functions a probe can watch. -v (before the command) names each one.",
+        " exports, and the functions a probe can watch. -v names each one.",
         allow_abbrev=False,
     )
     parser.add_argument("app", metavar="APP.wasm", help="the component, - for standard input")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--wit", action="store_true", help="its world as WIT text")
-    form.add_argument("--json", action="store_true", help="the facts as one JSON document")
-    form.add_argument("--ir", action="store_true", help="every definition, one a line")
-    parser.add_argument("-o", "--output", metavar="FILE", help="write to a file instead")
+    form.add_argument("--wit", action="store_true", help="show its world as WIT text")
+    form.add_argument("--json", action="store_true", help="show the facts as one JSON document")
+    form.add_argument("--ir", action="store_true", help="show every definition, one a line")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="write to FILE instead of standard output"
+    )
     parser.set_defaults(run=run)
 
 

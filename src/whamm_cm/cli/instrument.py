@@ -23,23 +23,37 @@ the host must provide wasi:logging; on wasmCloud add to the workload's hostInter
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
-        "instrument", help="weave probes into a component and write it", allow_abbrev=False
+        "instrument",
+        help="weave probes into a component and write it",
+        description="Write a copy of APP.wasm with probes woven in, which any host can run. One of"
+        " --trace and --count is needed.",
+        allow_abbrev=False,
     )
     parser.add_argument("app", metavar="APP.wasm", help="the component, - for standard input")
-    parser.add_argument("-o", "--output", metavar="OUT.wasm", required=True)
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT.wasm",
+        required=True,
+        help="where to write it, - for standard output",
+    )
     parser.add_argument(
         "--trace", metavar="SET",
-        help="functions to record with their values, such as '%%net,wasi:io/*' or '*'",
+        help="what to record with its values: a list of classes (%%net), patterns (wasi:io/*) and"
+        " either behind ! to take it out; '*' for all",
     )  # fmt: skip
-    parser.add_argument("--count", metavar="SET", help="functions to count only")
+    parser.add_argument("--count", metavar="SET", help="what to count only; a SET as of --trace")
     parser.add_argument(
         "--sink", choices=("stderr", "logging", "host", "none"), default="stderr",
-        help="where records go (default: stderr, lines that start with WCM1)",
+        help="where records go: the guest's stderr, as lines that start with WCM1; wasi:logging;"
+        " whamm:cm/sink of the host; or nowhere, to measure the cost (default: stderr)",
     )  # fmt: skip
-    parser.add_argument("--time", action="store_true", help="time stamps and durations")
-    parser.add_argument("--no-time", dest="time", action="store_false")
-    parser.add_argument("--json", action="store_true", help="say what was added as JSON on stdout")
-    weaving.add_options(parser, flush="full")
+    parser.add_argument("--time", action="store_true", help="record time stamps and durations")
+    parser.add_argument("--no-time", dest="time", action="store_false", help="do not (default)")
+    parser.add_argument(
+        "--json", action="store_true", help="say on standard output, as JSON, what was added"
+    )
+    weaving.add_options(parser, "full", "full")
     parser.set_defaults(run=run)
 
 

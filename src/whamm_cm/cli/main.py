@@ -25,9 +25,11 @@ COMMANDS = ("inspect", "trace", "instrument", "report", "completion")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 _EPILOG = """\
-exit codes: 0 ok; 1 findings; 2 usage or script error, or the output cannot be written; 3 input
-unreadable or not a component; 4 internal error (please report it); 130 interrupted. `trace` exits
-with the guest's own status, 134 when it trapped.
+`whamm-cm COMMAND --help` says more about a command.
+
+exit codes: 0 ok; 2 usage error, or the output cannot be written; 3 input unreadable or not a
+component; 4 internal error (please report it); 130 interrupted. `trace` exits with the status of
+what it ran, 134 when the guest trapped.
 """
 
 
@@ -42,7 +44,7 @@ def parser() -> Parser:
     """The whole command line."""
     top = Parser(
         prog="whamm-cm",
-        description="See, measure and test what a WebAssembly component does.",
+        description="See and measure what a WebAssembly component does at its boundaries.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

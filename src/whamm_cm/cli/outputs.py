@@ -26,29 +26,40 @@ class Output(Protocol):
 class Lines:
     """Formats whose text grows with every record: strace and jsonl."""
 
-    def __init__(self, stream: TextIO, name: str, options: RenderOptions, close: bool) -> None:
+    def __init__(self, path: str | None, name: str, options: RenderOptions) -> None:
         from whamm_cm.render.jsonl import line
         from whamm_cm.render.strace import Strace
 
-        self._stream, self._close = stream, close
+        self._path = path
+        self._file: TextIO | None = None
         self._strace = Strace(options) if name == "strace" else None
         self._line = line
 
     def feed(self, record: Record) -> None:
         text = self._strace.feed(record) if self._strace is not None else self._line(record)
         if text:
-            self._stream.write(text)
-
-    def pause(self) -> None:
-        """Nothing more for the moment: show what is held back for joining with what follows."""
-        self._stream.flush()
+            self._stream().write(text)
 
     def finish(self) -> None:
+        stream = self._stream()
         if self._strace is not None:
-            self._stream.write(self._strace.finish())
-        self._stream.flush()
-        if self._close:
-            self._stream.close()
+            stream.write(self._strace.finish())
+        stream.flush()
+        if self._file is not None:
+            self._file.close()
+
+    def _stream(self) -> TextIO:
+        """The file is opened with the first line: an earlier log outlives a run that never is."""
+        if self._path is None:
+            return sys.stderr
+        if self._file is None:
+            try:
+                self._file = open(self._path, "w", encoding="utf-8")  # noqa: SIM115
+            except OSError as error:
+                raise UsageError(
+                    f"{self._path} cannot be written: {error.strerror or error}"
+                ) from None
+        return self._file
 
 
 class Table:
@@ -101,41 +112,48 @@ def open_output(path: str | None, name: str, options: RenderOptions) -> Output:
     """The output for format ``name``; ``path`` None is stderr.
 
     A streaming format goes into its file as the records come, as strace's does, so that it can be
-    followed; raises UsageError when the file cannot be opened.
+    followed; raises UsageError when there can be no such file.
     """
     if path is not None:
         check_place(path)
     if name == "summary":
         return Table(path, options)
-    if name not in ("strace", "jsonl"):
-        return Collected(path, name, options)
-    if path is None:
-        return Lines(sys.stderr, name, options, close=False)
-    try:
-        stream = open(path, "w", encoding="utf-8")  # noqa: SIM115  (closed by finish)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None
-    return Lines(stream, name, options, close=True)
+    kind = Lines if name in ("strace", "jsonl") else Collected
+    return kind(path, name, options)
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The display options that ``trace`` and ``report`` share, named as strace names them."""
+def add_options(parser: argparse.ArgumentParser, instead: str, start: str) -> None:
+    """The display options that ``trace`` and ``report`` share, named as strace names them.
+
+    ``instead``: where the text goes without ``-o``; ``start``: what ``-t`` counts from.
+    """
     group = parser.add_argument_group("display")
-    group.add_argument("-f", "--format", metavar="FMT", help="strace, summary, jsonl, chrome, …")
-    group.add_argument("-o", "--output", metavar="FILE", help="write there; format by its ending")
-    group.add_argument("-c", dest="summary", action="store_true", help="summary table only")
-    group.add_argument("-C", dest="both", action="store_true", help="log and summary")
+    group.add_argument(
+        "-f", "--format", metavar="FMT",
+        help="strace, summary, jsonl, chrome, speedscope or folded (default: strace)",
+    )  # fmt: skip
+    group.add_argument(
+        "-o", "--output", metavar="FILE",
+        help=f"write to FILE instead of {instead}; its ending says the format if -f does not",
+    )  # fmt: skip
+    group.add_argument(
+        "-c", dest="summary", action="store_true", help="the summary instead of the log"
+    )
+    group.add_argument("-C", dest="both", action="store_true", help="the log and the summary")
     group.add_argument(
         "-S", dest="sort", default="time", metavar="COL",
-        help="sort the summary by time, calls, errors, avg-time, max-time or name",
+        help="sort the summary by time, calls, errors, avg-time, max-time or name (default: time)",
     )  # fmt: skip
-    group.add_argument("-T", dest="durations", action="store_true", help="time spent in each call")
-    group.add_argument("-t", dest="stamps", action="store_true", help="seconds since the start")
-    group.add_argument("-r", dest="deltas", action="store_true", help="seconds since the last line")
-    group.add_argument("-y", dest="names", action="store_true", help="say what handles stand for")
+    for letter, name, text in (
+        ("-T", "durations", "show the time spent in each call"),
+        ("-t", "stamps", f"show seconds since {start}"),
+        ("-r", "deltas", "show seconds since the line before"),
+        ("-y", "names", "say what handles stand for: paths, addresses, URLs and so on"),
+    ):
+        group.add_argument(letter, dest=name, action="store_true", help=text)
     group.add_argument(
         "-s", dest="width", type=int, default=32, metavar="N",
-        help="characters of each string to show (default 32)",
+        help="characters to show of each string (default: 32)",
     )  # fmt: skip
 
 

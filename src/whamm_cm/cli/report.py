@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "report",
-        help="render saved records: JSONL, or a host's log with WCM1 lines",
+        help="render saved records again",
+        description="Render saved records again: the JSONL of `trace -o run.jsonl`, or the log of a"
+        " host with WCM1 records among other text; gzip of either.",
         allow_abbrev=False,
     )
     parser.add_argument("logs", nargs="+", metavar="LOG", help="a file, - for standard input")
-    outputs.add_options(parser)
+    outputs.add_options(parser, "standard output", "the first record")
     parser.set_defaults(run=run)
 
 
@@ -33,13 +35,14 @@ def run(args: argparse.Namespace) -> int:
 
     if args.both and args.output:
         raise UsageError("-C prints log and summary one after the other; leave out -o")
+    names = _formats(args)
+    if len(names) > 1 and "-" in args.logs:
+        raise UsageError("-C reads the log twice, which standard input does not allow")
     options = outputs.render_options(args)
-    for position, name in enumerate(_formats(args)):
+    for position, name in enumerate(names):
         if position:
             sys.stdout.write("\n")
-            if "-" in args.logs:
-                raise UsageError("-C reads the log twice, which standard input does not allow")
-        chunks = renderer(name).render(_records(args), options)
+        chunks = renderer(name).render(_records(args, warn=not position), options)
         if args.output in (None, "-"):
             for chunk in chunks:
                 sys.stdout.write(chunk)
@@ -66,8 +69,8 @@ def _formats(args: argparse.Namespace) -> list[str]:
     return ["strace", "summary"] if args.both else ["strace"]
 
 
-def _records(args: argparse.Namespace) -> Iterator[Record]:
-    """The records of all logs, one log after the other."""
+def _records(args: argparse.Namespace, warn: bool) -> Iterator[Record]:
+    """The records of all logs, one log after the other; ``warn`` of what cannot be read."""
     from whamm_cm.trace.reader import RecordReader, open_log
     from whamm_cm.trace.sources import separate
 
@@ -82,8 +85,9 @@ def _records(args: argparse.Namespace) -> Iterator[Record]:
                 reader = stack.enter_context(open_log(Path(name)))
             yield from separate(reader)
             found += reader.records
-            _warn(args, reader)
-    if not found:
+            if warn:
+                _warn(args, reader)
+    if warn and not found:
         say(args, "no records found")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,17 +13,18 @@ from typing import TYPE_CHECKING
 
 from whamm_cm.cli import outputs, weaving
 from whamm_cm.cli.common import progress, read_input, say
-from whamm_cm.errors import UsageError
+from whamm_cm.cli.recorder import Recorder
+from whamm_cm.errors import RunError, UsageError
+from whamm_cm.render.words import counted, were
 
 if TYPE_CHECKING:
-    from whamm_cm.cli.outputs import Output
-    from whamm_cm.run.outcome import Outcome, Trap
+    from whamm_cm.run.outcome import Frame, Outcome, Trap
     from whamm_cm.trace.reader import Record
+    from whamm_cm.weave.api import Woven
 
 _USAGE = """\
 whamm-cm trace [options] APP.wasm [guest arguments]
        whamm-cm trace [options] -- COMMAND ... APP.wasm ..."""
-_LAST = 5
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -32,36 +32,60 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "trace",
         help="run a component and log what it calls",
         usage=_USAGE,
-        description="Runs APP.wasm under the embedded engine, or COMMAND with a woven copy in the"
-        " place of APP.wasm, and logs the calls at its boundaries on stderr.",
+        description="Run APP.wasm under the embedded engine and log the calls at its boundaries on"
+        " stderr. With --, run any COMMAND instead, with a woven copy in the place of APP.wasm.",
         allow_abbrev=False,
     )
     parser.add_argument(
         "-e", "--expr", action="append", default=[], metavar="trace=SET",
-        help="what to log: classes (%%net), patterns (wasi:io/*#*), ! to take out (default: all)",
+        help="what to log: a list of classes (%%net), patterns (wasi:io/*, wasi:io/*#*.drop), and"
+        " either behind ! to take it out (default: all)",
     )  # fmt: skip
-    parser.add_argument("--count", metavar="SET", help="functions to count only")
-    parser.add_argument("--no-time", dest="time", action="store_false", help="do not read clocks")
-    outputs.add_options(parser)
+    parser.add_argument("--count", metavar="SET", help="what to count only; a SET as of -e")
+    parser.add_argument(
+        "--no-time", dest="time", action="store_false",
+        help="read no clock: no times, and less cost per call",
+    )  # fmt: skip
+    outputs.add_options(parser, "stderr", "the start")
     _add_running(parser)
-    weaving.add_options(parser, flush="live")
-    parser.add_argument("words", nargs=argparse.REMAINDER, metavar="APP.wasm [ARG...]")
+    weaving.add_options(parser, None, "live; with --no-time, full")
+    parser.add_argument(
+        "words", nargs=argparse.REMAINDER, metavar="APP.wasm [ARG...]",
+        help="the component (- for standard input) and what it gets as arguments",
+    )  # fmt: skip
     parser.set_defaults(run=run)
 
 
 def _add_running(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("running (embedded engine)")
-    group.add_argument("--invoke", metavar="CALL", help="call an export: 'add(1, 2)' in WAVE")
-    group.add_argument("--dir", action="append", default=[], metavar="HOST[::GUEST]")
-    group.add_argument("--env", action="append", default=[], metavar="NAME[=VALUE]")
-    group.add_argument("--inherit-network", action="store_true", help="let the guest use sockets")
     group.add_argument(
-        "--stub-imports", action="store_true", help="imports nobody provides trap when called"
-    )
-    group.add_argument("--no-cache", dest="cache", action="store_false", help="always compile")
+        "--invoke", metavar="CALL",
+        help="call this export instead of wasi:cli/run: 'add(1, 2)', with values in WAVE",
+    )  # fmt: skip
+    group.add_argument(
+        "--dir", action="append", default=[], metavar="HOST[::GUEST]",
+        help="let the guest use a directory, as GUEST; repeatable",
+    )  # fmt: skip
+    group.add_argument(
+        "--env", action="append", default=[], metavar="NAME[=VALUE]",
+        help="set a variable for the guest, or pass on our own; repeatable",
+    )  # fmt: skip
+    group.add_argument(
+        "--inherit-network", action="store_true",
+        help="let the guest use sockets and look up names",
+    )  # fmt: skip
+    group.add_argument(
+        "--stub-imports", action="store_true",
+        help="let imports that nobody provides trap when called, instead of refusing to run",
+    )  # fmt: skip
+    group.add_argument(
+        "--no-cache", dest="cache", action="store_false",
+        help="compile anew (default: keep compiled code)",
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
+    args.flush = args.flush or ("live" if args.time else "full")
     words: list[str] = args.words
     external = bool(words) and words[0] == "--"
     if external:
@@ -93,37 +117,6 @@ def _trace_set(args: argparse.Namespace) -> str | None:
     return chosen
 
 
-class Recorder:
-    """Feeds every record to all outputs and remembers the last few."""
-
-    def __init__(self, args: argparse.Namespace, base_ns: int | None = None) -> None:
-        options = replace(outputs.render_options(args), base_ns=base_ns)
-        self.options = options
-        self.outputs: list[Output] = []
-        self.live = False
-        for path, name in outputs.formats(args):
-            self.outputs.append(outputs.open_output(path, name, options))
-            self.live |= path is None and name in ("strace", "jsonl")
-        self.last: deque[Record] = deque(maxlen=2 * _LAST)
-        self.count = self.dropped = 0
-
-    def feed(self, records: Sequence[Record]) -> None:
-        for record in records:
-            self.count += 1
-            if record["phase"] == "dropped":
-                self.dropped += record["count"]
-            for output in self.outputs:
-                output.feed(record)
-        self.last.extend(records)
-        if self.live:
-            sys.stderr.flush()
-
-    def finish(self) -> None:
-        for output in self.outputs:
-            output.finish()
-        self.outputs = []
-
-
 def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
     from whamm_cm.agent.table import SiteTable
     from whamm_cm.run.embedded import run_component
@@ -139,7 +132,8 @@ def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
     if args.verbose:
         say(args, weaving.describe(woven))
     receiver = Receiver(SiteTable.parse(woven.table))
-    recorder = Recorder(args, base_ns=0)  # the embedded engine's clock starts with the guest
+    # The embedded engine's clock starts with the guest.
+    recorder = Recorder(args, tags=woven.added.agents > 1, base_ns=0)
 
     def emit(block: str) -> int:
         received = receiver.receive(block)
@@ -161,10 +155,13 @@ def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
             cache=args.cache,
             on_start=compiling.close,
         )
+    except (RunError, UsageError):
+        recorder.abandon()
+        raise
     finally:
         compiling.close()
         recorder.finish()
-    return _conclude(args, outcome, recorder)
+    return _conclude(args, outcome, woven, recorder)
 
 
 def _guest_name(path: str) -> str:
@@ -172,29 +169,41 @@ def _guest_name(path: str) -> str:
     return os.fsencode(PurePath(path).name).decode("utf-8", "replace")
 
 
-def _conclude(args: argparse.Namespace, outcome: Outcome, recorder: Recorder) -> int:
+def _conclude(args: argparse.Namespace, outcome: Outcome, woven: Woven, recorder: Recorder) -> int:
     if outcome.result is not None:
         print(outcome.result, flush=True)
     if recorder.dropped:
-        say(args, f"{recorder.dropped} records were dropped under pressure")
+        say(args, f"{were(recorder.dropped, 'record')} dropped under pressure")
     if outcome.trap is not None:
-        _show_trap(outcome.trap, recorder)
+        _show_trap(args, outcome.trap, woven, recorder)
     if outcome.interrupted:
-        say(args, f"interrupted; {recorder.count} records had left the guest")
+        say(args, f"interrupted; {counted(recorder.count, 'record')} had left the guest")
     return outcome.status
 
 
-def _show_trap(trap: Trap, recorder: Recorder) -> None:
+def _show_trap(args: argparse.Namespace, trap: Trap, woven: Woven, recorder: Recorder) -> None:
     print(f"whamm-cm: the guest trapped: {trap}", file=sys.stderr)
-    for frame in trap.frames:
-        print(f"    at {frame}", file=sys.stderr)
-    if recorder.live or not recorder.last:
-        return
-    from whamm_cm.render.strace import render
+    for text in _backtrace(trap.frames, woven, probes=args.verbose > 0):
+        print(f"    at {text}", file=sys.stderr)
+    lines = recorder.last.lines() if recorder.last is not None else []
+    if lines:
+        print("whamm-cm: the last calls before it:", file=sys.stderr)
+        sys.stderr.writelines(lines)
 
-    print("whamm-cm: the last records before it:", file=sys.stderr)
-    for text in list(render(recorder.last, recorder.options))[-_LAST:]:
-        sys.stderr.write(text)
+
+def _backtrace(frames: Sequence[Frame], woven: Woven, probes: bool) -> Iterator[str]:
+    """The frames as text, with places in the original component; those of ours if ``probes``."""
+    from whamm_cm.weave.places import Places
+
+    places = Places.of(woven.component)
+    for frame in frames:
+        place = places.find(frame.offset, frame.index)
+        if place is None:
+            unknown = frame.module is None and frame.function is None
+            yield "an adapter between two components" if unknown else str(frame)
+        elif probes or not place.own:
+            name = place.module if place.own else frame.module or place.module
+            yield str(replace(frame, module=name, offset=place.offset))
 
 
 def _external(args: argparse.Namespace, words: list[str]) -> int:
@@ -211,14 +220,17 @@ def _external(args: argparse.Namespace, words: list[str]) -> int:
         args.multi_memory = False
     plan = weaving.make_plan(args, "stderr", args.time, _trace_set(args), args.count)
     woven = weaving.weave_checked(args, data, words[index], plan)
-    recorder = Recorder(args)
+    recorder = Recorder(args, tags=woven.added.agents > 1)
     lines = _Lines()
     try:
         status = run_external(words, index, woven.wasm, lines.into(recorder))
+    except RunError:
+        recorder.abandon()
+        raise
     finally:
         recorder.finish()
     if lines.damaged:
-        say(args, f"{lines.damaged} records were cut by the host")
+        say(args, f"{were(lines.damaged, 'record')} cut by the host")
     return status
 
 

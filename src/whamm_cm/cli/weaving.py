@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from whamm_cm.cli.common import display, progress, say
 from whamm_cm.errors import InputError, InternalError, UsageError
+from whamm_cm.render.words import counted, were
 
 if TYPE_CHECKING:
     from whamm_cm.weave.api import Woven
@@ -25,35 +26,39 @@ def _limit(text: str) -> int:
     return value
 
 
-def add_options(parser: argparse.ArgumentParser, flush: str) -> None:
+def add_options(parser: argparse.ArgumentParser, flush: str | None, default: str) -> None:
+    """``flush`` is the default of ``--flush``, ``default`` what the help says about it."""
     group = parser.add_argument_group("weaving")
     group.add_argument(
         "--flush", choices=("full", "live", "each"), default=flush,
-        help="when records leave the guest: in full blocks, at least every 0.1 s where clocks are"
-        f" read, or after each one (crash forensics); default {flush}",
+        help="when records leave the guest: in full blocks; every 0.1 s as well, which needs time"
+        f" stamps; or each one at once, so that none is lost in a crash (default: {default})",
     )  # fmt: skip
     group.add_argument(
         "--max-string", type=_limit, default=256, metavar="N",
-        help="bytes of each string or list<u8> to record (default 256)",
+        help="bytes to record of each string and list<u8> (default: 256)",
     )  # fmt: skip
     group.add_argument(
         "--max-list", type=_limit, default=32, metavar="N",
-        help="elements of each list to record (default 32)",
+        help="elements to record of each other list (default: 32)",
     )  # fmt: skip
     group.add_argument(
         "--show-secrets", action="store_true",
-        help="record environment values, secrets and secret HTTP headers, too",
+        help="record the values of variables, configuration, secrets and secret HTTP headers,"
+        " too (default: their lengths)",
     )  # fmt: skip
     group.add_argument(
         "--no-multi-memory", dest="multi_memory", action="store_false",
-        help="for hosts without multi-memory, such as jco and Node 20 (slower)",
+        help="weave for hosts without multi-memory, such as jco and Node 20 (slower)",
     )  # fmt: skip
     group.add_argument(
         "--max-core-instances", type=_limit, metavar="N",
-        help="refuse to write a component with more core instances than that",
+        help="fail if the woven component has more core instances than N (default: no limit)",
     )  # fmt: skip
     group.add_argument(
-        "--force", action="store_true", help="weave a component that is instrumented already"
+        "--force",
+        action="store_true",
+        help="also take a component that is instrumented already",
     )
 
 
@@ -69,6 +74,9 @@ def make_plan(
 ) -> Plan:
     from whamm_cm.weave.plan import Plan, nothing
 
+    if args.flush == "live" and not timed:
+        remedy = "leave out --no-time" if args.command == "trace" else "add --time"
+        raise UsageError(f"--flush live needs time stamps; {remedy}")
     return Plan(
         trace=selector(trace) if trace is not None else nothing,
         count=selector(count) if count is not None else nothing,
@@ -102,7 +110,7 @@ def weave_checked(args: argparse.Namespace, data: bytes, path: str, plan: Plan) 
         for title, reason in added.skipped:
             say(args, f"not woven: {title}: {reason}")
     elif added.skipped:
-        say(args, f"{len(added.skipped)} functions were left alone (-v lists them)")
+        say(args, f"{were(len(added.skipped), 'function')} left alone (-v lists them)")
     return woven
 
 
@@ -122,9 +130,10 @@ def describe(woven: Woven) -> str:
     """One sentence about what was added."""
     added = woven.added
     return (
-        f"{added.sites} functions woven: {added.wrappers} wrappers in {added.probe_modules} probe"
-        f" modules, {added.agents} agents; {added.core_modules} core modules and"
-        f" {added.core_instances} core instances added"
+        f"{counted(added.sites, 'function')} woven: {counted(added.wrappers, 'wrapper')} in"
+        f" {counted(added.probe_modules, 'probe module')}, {counted(added.agents, 'agent')};"
+        f" {counted(added.core_modules, 'core module')} and"
+        f" {counted(added.core_instances, 'core instance')} added"
     )
 
 

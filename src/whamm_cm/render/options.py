@@ -16,7 +16,8 @@ class RenderOptions:
     """``stamps`` (``-t``, ``-r``): seconds since the first record, or since the line before;
     ``durations`` (``-T``), ``names`` (``-y``), ``max_string`` (``-s``), ``sort`` (``-S``).
 
-    ``base_ns`` is the clock reading that counts as 0; None: that of the first record.
+    ``base_ns`` is the clock reading that counts as 0; None: that of the first record.  ``tags``:
+    name the instance of each line from the start, not only when a second one appears.
     """
 
     stamps: Stamps = "none"
@@ -25,3 +26,4 @@ class RenderOptions:
     max_string: int = 32
     sort: str = "time"
     base_ns: int | None = None
+    tags: bool = False

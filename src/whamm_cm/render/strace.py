@@ -11,6 +11,7 @@ from typing import Any
 
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.render.wave import ValueStyle, handle_text, printable, wave
+from whamm_cm.render.words import counted
 from whamm_cm.trace.calls import LiveCall, Outcome, Tracker
 from whamm_cm.trace.handle_rules import OPTION_IN_OK
 from whamm_cm.trace.names import NamedCall, Namer
@@ -47,7 +48,7 @@ class Strace:
         self._base = options.base_ns
         self._last: int | None = None
         self._first_instance: int | None = None
-        self._several = False
+        self._several = options.tags
 
     def feed(self, record: Record) -> str:
         """The lines that are complete now; a call is held until the next record."""
@@ -73,17 +74,21 @@ class Strace:
 
     def finish(self) -> str:
         """The rest: calls that never returned end in ``= ?``."""
-        out = ""
-        if self._held is not None:
-            call, head = self._held
-            self._held = None
-            self._named.pop(call.index, None)
-            out = f"{head} = ?\n"
+        out = self.stop()
         for call in reversed(self._tracker.unfinished()):
             if call.index in self._named and call.outcome is Outcome.UNFINISHED:
                 out += f"{self._lead(call, None)}<… {printable(call.site.item)} resumed> = ?\n"
         self._named.clear()
         return out
+
+    def stop(self) -> str:
+        """What :meth:`finish` shows of the call that was made last, if nothing came behind it."""
+        if self._held is None:
+            return ""
+        call, head = self._held
+        self._held = None
+        self._named.pop(call.index, None)
+        return f"{head} = ?\n"
 
     def _release(self, following: LiveCall | None) -> str:
         if self._held is None:
@@ -194,7 +199,7 @@ def _pending(call: LiveCall, status: object) -> str:
 def _note(record: Record) -> str:
     count, instance = record["count"], record["instance"]
     if record["phase"] == "dropped":
-        return f"--- instance {instance} dropped {count} records ---\n"
+        return f"--- instance {instance} dropped {counted(count, 'record')} ---\n"
     interface, func = record.get("interface", ""), record.get("func", "")
     item = printable(f"{interface}#{func}" if interface else func)
-    return f"--- {item}: {count} calls ---\n"
+    return f"--- {item}: {counted(count, 'call')} ---\n"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from whamm_cm.errors import UsageError
 from whamm_cm.render.options import SORTS, RenderOptions
 from whamm_cm.render.wave import printable
+from whamm_cm.render.words import counted, were
 from whamm_cm.trace.reader import Record
 from whamm_cm.trace.summary import Summary, Totals
 
@@ -49,9 +50,9 @@ def table(summary: Summary, options: RenderOptions) -> str:
     lines += [_line(row, label, total.self_ns) for row, label in zip(rows, labels, strict=True)]
     lines += [rule, _line(total, "total", total.self_ns)]
     if total.unfinished:
-        lines.append(f"{total.unfinished} {_calls(total.unfinished)} never returned")
+        lines.append(f"{counted(total.unfinished, 'call')} never returned")
     if summary.dropped:
-        lines.append(f"{summary.dropped} records were dropped; the counts are too low")
+        lines.append(f"{were(summary.dropped, 'record')} dropped; the counts are too low")
     return "\n".join(lines) + "\n"
 
 
@@ -77,7 +78,3 @@ def _total(rows: Iterable[Totals]) -> Totals:
         total.timed += row.timed
         total.self_ns += row.self_ns
     return total
-
-
-def _calls(count: int) -> str:
-    return "call" if count == 1 else "calls"

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from whamm_cm.errors import RunError, UsageError
+from whamm_cm.errors import InputError, RunError, UsageError
 from whamm_cm.run.split import LineSplitter
 
 COMPONENT_MAGIC = b"\0asm\x0d\0\x01\0"
@@ -47,6 +47,9 @@ def find_wasm_argument(cmd: Sequence[str]) -> int:
     for index in candidates:
         if cmd[index].endswith(".wasm"):
             return index
+    for word in cmd[1:]:
+        if word.endswith(".wasm") and not word.startswith("-") and not os.path.exists(word):
+            raise InputError(f"{word}: there is no such file")
     raise UsageError(
         f"no argument of '{' '.join(cmd)}' names an existing component: "
         "give the path of the .wasm file as an argument of its own"

@@ -9,20 +9,28 @@ TRAP_STATUS = 134  # 128 + SIGABRT, what the wasmtime command reports for a trap
 
 _FRAME = re.compile(r"^ *\d+: +0x([0-9a-f]+) - (.*)$")
 _CAUSE = re.compile(r"^ +(?:\d+: )?(.*)$")
+_INDEX = re.compile(r"<wasm function (\d+)>")
 _UNNAMED = ("<unknown>", "<wasm function ")
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One frame of a guest's backtrace, innermost first.  ``offset`` is the byte offset in the
-    component; names are None where the module has no name section."""
+    component; names are None where the module has no name section, and then ``index`` is that of
+    the function.
+
+    In an adapter, which the engine makes where one component calls another, nothing has a name and
+    the offset is one in the adapter.
+    """
 
     module: str | None
     function: str | None
     offset: int
+    index: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.module or '?'}!{self.function or '?'} (0x{self.offset:x})"
+        function = self.function or ("?" if self.index is None else f"function[{self.index}]")
+        return f"{self.module or '?'}!{function} (0x{self.offset:x})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +77,13 @@ def parse_trap(text: str) -> Trap:
 
 def _frame(match: re.Match[str]) -> Frame:
     module, _, function = match.group(2).partition("!")
-    return Frame(_named(module), _named(function), int(match.group(1), 16))
+    index = _INDEX.fullmatch(function)
+    return Frame(
+        _named(module),
+        _named(function),
+        int(match.group(1), 16),
+        None if index is None else int(index.group(1)),
+    )
 
 
 def _named(name: str) -> str | None:

@@ -76,6 +76,8 @@ def parse_arguments(call: Invocation, params: Sequence[tuple[str, ValType]]) -> 
     scan = Scanner(call.text, len(call.text) if call.start is None else call.start)
     values: list[Any] = []
     while call.start is not None and scan.peek() != ")":
+        if not scan.peek():
+            raise scan.fail("expected ')'" + (" or a value" if len(values) < len(params) else ""))
         if len(values) == len(params):
             raise scan.fail(f"too many arguments: {_signature(call.name, params)}")
         values.append(_Reader(scan).value(params[len(values)][1], 0))

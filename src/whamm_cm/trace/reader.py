@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeAlias, cast
 
-from whamm_cm.errors import InputError
+from whamm_cm.errors import InputError, unreadable
 
 #: One record as in "Record as JSON": the keys of a JSON object, unknown ones kept.
 Record: TypeAlias = dict[str, Any]
@@ -177,7 +177,7 @@ def open_log(path: Path) -> Iterator[RecordReader]:
         with path.open("rb") as file:
             yield RecordReader(file, str(path))
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise unreadable(str(path), error) from error
 
 
 def in_time_order(records: Iterable[Record]) -> list[Record]:

@@ -19,7 +19,7 @@ from whamm_cm.ir.core import CoreModule
 from whamm_cm.ir.items import Item, Ref
 from whamm_cm.weave.api import stamp_of
 from whamm_cm.weave.plan import Site
-from whamm_cm.weave.program import Program, Reach
+from whamm_cm.weave.program import Program, Reach, given_names
 from whamm_cm.weave.routes import Routes
 from whamm_cm.weave.sites import find_sites
 from whamm_cm.wit.model import (
@@ -203,10 +203,7 @@ def _producers(cur: Cursor, faults: list[str]) -> tuple[Producer, ...]:
 
 
 def _modules(component: Component, faults: list[str]) -> Iterable[ModuleFacts]:
-    names: dict[Item, str] = {}
-    for definition in component.definitions:
-        if isinstance(definition.node, n.NameSection):
-            names.update((item, name) for _, _, item, name in definition.node.rows)
+    names = given_names(component)
     for definition in component.definitions:
         if isinstance(definition.node, CoreModule):
             yield _module(definition.node, names.get(definition.item), faults)

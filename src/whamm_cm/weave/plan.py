@@ -80,9 +80,10 @@ class Site:
 
     @property
     def title(self) -> str:
-        """``import wasi:io/poll@0.2.0#pollable.block`` for messages."""
+        """``import wasi:io/poll@0.2.0#pollable.block in main`` for messages."""
         version = f"@{self.version}" if self.version else ""
-        return f"{self.edge} {self.interface}{version}#{self.func}"
+        place = f" in {self.place}" if self.place else ""
+        return f"{self.edge} {self.interface}{version}#{self.func}{place}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -101,6 +101,15 @@ def uses_of_components(root: Component) -> Iterator[tuple[Component, Definition,
                     yield component, definition, item
 
 
+def given_names(component: Component) -> dict[Item, str]:
+    """The names that the name section of ``component`` itself gives to its items."""
+    names: dict[Item, str] = {}
+    for definition in component.definitions:
+        if isinstance(definition.node, n.NameSection):
+            names.update((item, name) for _, _, item, name in definition.node.rows)
+    return names
+
+
 @dataclass(slots=True)
 class Reach:
     """Which components can be given the extra imports a probe needs.

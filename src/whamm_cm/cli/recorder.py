@@ -1,0 +1,109 @@
+"""Records on their way to the outputs of ``trace``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from whamm_cm.cli import outputs
+
+if TYPE_CHECKING:
+    from whamm_cm.cli.outputs import Output
+    from whamm_cm.render.options import RenderOptions
+    from whamm_cm.trace.reader import Record
+
+#: Lines shown after a trap, and the records kept for them: more, because names of handles (``-y``)
+#: come from earlier calls.
+_LINES, _WINDOW = 5, 1024
+#: Calls remembered at most that were open where the kept records begin.
+_MAX_OPEN = 65536
+
+
+class Recorder:
+    """Feeds every record to all outputs.
+
+    ``tags``: lines name their instance from the start.  ``base_ns`` as in ``RenderOptions``.
+    """
+
+    def __init__(
+        self, args: argparse.Namespace, *, tags: bool = False, base_ns: int | None = None
+    ) -> None:
+        options = replace(outputs.render_options(args), base_ns=base_ns, tags=tags)
+        self.outputs: list[Output] = []
+        live = False
+        for path, name in outputs.formats(args):
+            self.outputs.append(outputs.open_output(path, name, options))
+            live |= path is None and name in ("strace", "jsonl")
+        #: None where everybody can see the last lines anyway.
+        self.last = None if live else LastLines(options)
+        self.count = self.dropped = 0
+
+    def feed(self, records: Sequence[Record]) -> None:
+        for record in records:
+            self.count += 1
+            if record["phase"] == "dropped":
+                self.dropped += record["count"]
+            for output in self.outputs:
+                output.feed(record)
+        if self.last is None:
+            sys.stderr.flush()
+        else:
+            self.last.feed(records)
+
+    def abandon(self) -> None:
+        """The run failed: show nothing, and write nothing, if it did not even start."""
+        if not self.count:
+            self.outputs = []
+
+    def finish(self) -> None:
+        for output in self.outputs:
+            output.finish()
+        self.outputs = []
+
+
+class LastLines:
+    """What a live log would have shown last, rendered only when asked for.
+
+    A line depends on the calls that are open: those open where the window begins are kept, too.
+    """
+
+    def __init__(self, options: RenderOptions) -> None:
+        self._options = options
+        self._window: deque[Record] = deque()
+        self._open: dict[tuple[int, int], list[Record]] = {}
+        self._first: int | None = None
+
+    def feed(self, records: Sequence[Record]) -> None:
+        self._window.extend(records)
+        while len(self._window) > _WINDOW:
+            self._leave(self._window.popleft())
+
+    def _leave(self, record: Record) -> None:
+        if self._first is None:
+            self._first = record["instance"]
+        if record["instance"] != self._first:
+            self._options = replace(self._options, tags=True)
+            self._first = record["instance"]
+        if record["phase"] not in ("call", "return"):
+            return
+        key = record["instance"], record["call"]
+        if record["phase"] == "return" and not record.get("pending"):
+            self._open.pop(key, None)
+            return
+        self._open.setdefault(key, []).append(record)
+        if len(self._open) > _MAX_OPEN:
+            del self._open[next(iter(self._open))]
+
+    def lines(self) -> list[str]:
+        """The last few lines; a call that was under way last ends in ``= ?``."""
+        from whamm_cm.render.strace import Strace
+
+        strace = Strace(self._options)
+        before = [record for records in self._open.values() for record in records]
+        before.sort(key=lambda record: record["seq"])
+        shown = "".join(map(strace.feed, (*before, *self._window))) + strace.stop()
+        return shown.splitlines(keepends=True)[-_LINES:]
