@@ -75,3 +75,19 @@ def test_the_sink_uses_resources_of_one_version(name: str, timed: bool) -> None:
     names = [d.node.name.name for d in decode(woven).definitions if isinstance(d.node, n.Import)]
     assert {x for x in names if x.startswith("wasi:cli/stderr")} == expected
     assert len(names) == len(set(names))
+
+
+def test_names_that_are_no_interfaces_do_not_disturb() -> None:
+    """Dependency and URL names have colons and slashes, too."""
+    imports = """
+  (import "locked-dep=<acme:tool/part@1.2.3>" (component))
+  (import "url=<https://example.org/a:b/c@0.2.0>" (component))"""
+    wasm = bytes(wat2wasm(f"(component {imports} {_BODY})"))
+    woven = weave(wasm, Plan(trace=lambda *key: True)).wasm
+    # wasmtime takes no component imports at the root, so it cannot be asked about this one.
+    names = [d.node.name.name for d in decode(woven).definitions if isinstance(d.node, n.Import)]
+    assert names[:2] == [
+        "locked-dep=<acme:tool/part@1.2.3>",
+        "url=<https://example.org/a:b/c@0.2.0>",
+    ]
+    assert names[2:] == ["wasi:io/error@0.2.0", "wasi:io/streams@0.2.0", "wasi:cli/stderr@0.2.0"]

@@ -26,7 +26,7 @@ def wasi_version(component: Component, *preferred: str) -> str:
     found: dict[str, str] = {}
     for definition in component.definitions:
         if isinstance(definition.node, n.Import):
-            name = interface(definition.node.name.name)
+            name = InterfaceName.try_parse(definition.node.name.name)
             version = name.version or "" if name is not None and name.namespace == "wasi" else ""
             if name is not None and is_release(version):
                 found.setdefault(name.package, version)
@@ -34,11 +34,6 @@ def wasi_version(component: Component, *preferred: str) -> str:
         if package in found:
             return found[package]
     return "0.2.0"
-
-
-def interface(name: str) -> InterfaceName | None:
-    """``name`` as an interface name, or None for a plain name."""
-    return InterfaceName.parse(name) if ":" in name and "/" in name else None
 
 
 def is_release(version: str) -> bool:
