@@ -24,12 +24,13 @@ from whamm_cm.ir.items import Item, Sort
 from whamm_cm.weave.plan import Added, Chosen
 from whamm_cm.weave.program import Program
 
-#: Definitions that may be brought forward: they only name things (the order of imports is free).
+#: Definitions that may be brought forward: they only name things (the order of imports is free), or
+#: make what is the same wherever it is made (a resource type, once its destructor exists).
 _PURE = (
     n.AliasExport, n.AliasCoreExport, n.AliasOuter, n.FuncDef, n.RecordDef, n.VariantDef, n.ListDef,
     n.MapDef, n.TupleDef, n.FlagsDef, n.EnumDef, n.OptionDef, n.ResultDef, n.OwnDef, n.BorrowDef,
     n.StreamDef, n.FutureDef, n.PrimDef, n.InstanceTypeDef, n.ComponentTypeDef, n.CoreTypeDef,
-    n.Import,
+    n.Import, n.ResourceDef,
 )  # fmt: skip
 
 #: What the parameter of ``emit`` is.  To a component: a list of 32-byte chunks (four u64), for the
