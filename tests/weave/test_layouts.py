@@ -386,3 +386,35 @@ def test_too_many_functions_to_count() -> None:
     )
     with pytest.raises(WeaveError, match="4097 functions to count.*at most 4096"):
         weave(wasm, Plan(count=everything, sink="host"))
+
+
+def test_resources_with_destructors_share_a_probe_module() -> None:
+    """Each resource type stands between the built-ins of the one before and its own."""
+    count = 5
+    resources = "".join(
+        f"""
+  (alias core export $shim "dtor" (core func $dtor{i}))
+  (type $r{i} (resource (rep i32) (dtor (func $dtor{i}))))
+  (core func $new{i} (canon resource.new $r{i}))
+  (core func $drop{i} (canon resource.drop $r{i}))
+  (core instance $bag{i} (export "new" (func $new{i})) (export "drop" (func $drop{i})))"""
+        for i in range(count)
+    )
+    imports = "".join(
+        f"""
+    (import "b{i}" "new" (func $new{i} (param i32) (result i32)))
+    (import "b{i}" "drop" (func $drop{i} (param i32)))"""
+        for i in range(count)
+    )
+    uses = "".join(f"(call $drop{i} (call $new{i} (i32.const {i})))" for i in range(count))
+    args = "".join(f'(with "b{i}" (instance $bag{i}))' for i in range(count))
+    wasm = text(f"""(component
+  (core module $shim (func (export "dtor") (param i32)))
+  (core instance $shim (instantiate $shim)){resources}
+  (core module $m {imports} (func (export "go") {uses}))
+  (core instance $m (instantiate $m {args}))
+  (func (export "go") (canon lift (core func $m "go"))))""")
+    assert weave(wasm, TRACE).added.probe_modules == 2
+    guest, sink = traced(wasm)
+    guest.call("go")
+    assert len(sink.records) == 2 + 4 * count
