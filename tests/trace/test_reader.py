@@ -10,7 +10,7 @@ import pytest
 
 from tests.trace.records import Log
 from whamm_cm.errors import InputError
-from whamm_cm.trace.reader import RecordReader, fault_of, in_time_order, open_log
+from whamm_cm.trace.reader import RecordReader, fault_of, open_log
 
 LOG = Log()
 LOG.call("wasi:cli/stdout#get-stdout", 3)
@@ -143,9 +143,3 @@ def test_open_log(tmp_path):
 
 def test_every_test_record_is_valid():
     assert [fault_of(record) for record in LOG] == [""] * len(LOG.records)
-
-
-def test_time_order_keeps_the_order_of_an_instance():
-    late = [{"instance": 1, "t_ns": t, "n": n} for n, t in enumerate((10, 40))]
-    early = [{"instance": 2, "t_ns": 20}, {"instance": 2}, {"instance": 2, "t_ns": 30}]
-    assert in_time_order([*early, *late]) == [late[0], *early, late[1]]

@@ -44,7 +44,6 @@ _PRIM_SIZES = {
 }  # fmt: skip
 
 Cases = tuple[tuple[str, ValType | None], ...]
-VariantLike = VariantT | EnumT | OptionT | ResultT
 
 
 class RecordLayout(NamedTuple):

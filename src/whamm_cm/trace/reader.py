@@ -180,23 +180,6 @@ def open_log(path: Path) -> Iterator[RecordReader]:
         raise unreadable(str(path), error) from error
 
 
-def in_time_order(records: Iterable[Record]) -> list[Record]:
-    """Records sorted by time; blocks of different instances arrive in the order they were sent.
-
-    Needs all records at once.  A record without a time stays behind the record of its instance
-    that came before it.  The order within an instance never changes.
-    """
-    last: dict[int, int] = {}
-    keyed: list[tuple[int, int, Record]] = []
-    for position, record in enumerate(records):
-        instance = record["instance"]
-        time = max(record.get("t_ns", 0), last.get(instance, 0))
-        last[instance] = time
-        keyed.append((time, position, record))
-    keyed.sort(key=lambda entry: entry[:2])
-    return [record for _, _, record in keyed]
-
-
 def _no_constant(text: str) -> None:
     raise ValueError(f"{text} is not JSON")
 

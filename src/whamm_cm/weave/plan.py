@@ -111,4 +111,3 @@ class Added:
     core_instances: int = 0
     sites: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)

@@ -82,10 +82,6 @@ class SiteSet:
         return self.default
 
 
-#: What is traced when nobody says otherwise.
-ALL = SiteSet("all", True, ())
-
-
 def _item(whole: str, text: str, at: int) -> SiteItem:
     include = not text.startswith("!")
     body = text if include else text[1:].lstrip()

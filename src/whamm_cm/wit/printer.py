@@ -99,10 +99,6 @@ def _external(text: str | None) -> list[str]:
     return [f'@external-id("{body}")']
 
 
-def _unicode(ch: str) -> str:
-    return f"\\u{{{ord(ch):x}}}"
-
-
 def _world(document: Document) -> list[str]:
     """Interfaces, types, functions, exports: the order wasm-tools writes, too."""
     printer = _BlockPrinter(document, document.world)
