@@ -12,6 +12,7 @@ from wasmtime import (
     Func,
     FuncType,
     Instance,
+    Linker,
     Memory,
     MemoryType,
     Module,
@@ -162,6 +163,25 @@ class StderrSink(Sink):
         return [line.removeprefix("WCM1 ") for line in lines]
 
 
+class Preview1Sink(Sink):
+    """The sink that is merged into a plain module; its ``emit`` takes bytes."""
+
+    def __init__(self, table: bytes) -> None:
+        self.writes: list[bytes] = []
+        kind = FuncType([I32] * 2, [])
+        super().__init__("sink-preview1.wasm", table, [(kind, self._write)])
+
+    def _write(self, at: int, size: int) -> None:
+        self.writes.append(self.read(at, size))
+
+    def send(self, block: bytes, final: bool = True) -> int:
+        if final:
+            block = block[:4] + bytes((block[4] | layout.FINAL,)) + block[5:]
+        at = self.input()
+        self.write(at, block)
+        return int(self.emit(at, len(block)))
+
+
 class LoggingSink(Sink):
     def __init__(self, table: bytes) -> None:
         self.messages: list[tuple[int, str, str]] = []
@@ -170,3 +190,36 @@ class LoggingSink(Sink):
     def _log(self, level: int, at: int, size: int, message_at: int, message_size: int) -> None:
         context, message = self.read(at, size), self.read(message_at, message_size)
         self.messages.append((level, context.decode(), message.decode()))
+
+
+class State(Guest):
+    """state.wasm with an agent behind it.  ``drain`` sends what is buffered, if it may."""
+
+    def __init__(self, draining: bool = True) -> None:
+        self.agent = Agent()
+        self.store = self.agent.store
+        self.blocks: list[bytes] = []
+        self._draining = draining
+        linker = Linker(self.store.engine)
+        linker.define(self.store, "way", "drain", Func(self.store, FuncType([], []), self._drain))
+        for name in ("room", "put8", "put16", "put32", "put64", "get32", "get64"):
+            linker.define(self.store, "agent", name, self.agent.exports[name])
+        instance = linker.instantiate(self.store, _module("state.wasm", STACK))
+        self.exports = instance.exports(self.store)
+        self.memory = self.exports["memory"]
+        self.state_init(layout.STATIC)
+
+    def _drain(self) -> None:
+        if self._draining:
+            self.flush()
+
+    def flush(self) -> None:
+        while block := self.agent.take():
+            self.blocks.append(block)
+            self.agent.sent(1)
+
+    def sent(self) -> list[bytes]:
+        """Every block since the last time."""
+        self.flush()
+        blocks, self.blocks = self.blocks, []
+        return blocks

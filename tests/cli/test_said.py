@@ -127,10 +127,6 @@ def test_what_is_left_alone_is_said_with_its_component(said) -> None:
     assert f"whamm-cm: {count} left alone (-v lists them)\n" in said(*words)[1]
 
 
-def test_the_help_promises_no_findings() -> None:
-    assert "findings" not in parser().format_help()
-
-
 def test_every_option_is_explained() -> None:
     (commands,) = (a for a in parser()._actions if a.dest == "command")
     for command in commands.choices.values():  # type: ignore[union-attr]

@@ -120,3 +120,56 @@ def test_opcode_tables_agree_with_the_text_format() -> None:
         if "." in name:
             text = f"(module (func unreachable {name} drop))"
             assert bytes(wt.wat2wasm(text)).endswith(b"\0" + code + b"\x1a\x0b")
+
+
+def test_floats_and_blocks_with_several_results() -> None:
+    module = Module()
+    pair = module.type_index((), ("f32", "f64"))
+    f = module.func((), ("f32", "f64"))
+    with f.block(pair):
+        f.const("f32", 0.1)
+        f.const("f64", -0.0)
+    module.export_func("f", f.index)
+    single, double = run(module, "f")
+    assert single == pytest.approx(0.1, rel=1e-7) and single != 0.1
+    assert str(double) == "-0.0"
+
+
+def test_tables_start_and_imported_globals() -> None:
+    """The start function puts into an imported global what a table's function answers."""
+    module = Module()
+    target = module.import_global("m", "g", "i64")
+    table = module.table(3)
+    answer = module.func((), ("i64",))
+    answer.i64(42)
+    init = module.func()
+    init.i32(2)
+    init.call_indirect(module.type_index((), ("i64",)), table)
+    init.i32(0)
+    init.table_get(table)
+    init.ref_is_null()
+    init.op("i64.extend_i32_u", "i64.add")
+    init.global_set(target)
+    module.elements(2, [answer.index], table)
+    module.export_global("g", target)
+    module.export_table("t", table)
+    module.start(init.index)
+    store = wt.Store()
+    given = wt.Global(store, wt.GlobalType(wt.ValType.i64(), True), wt.Val.i64(0))
+    wt.Instance(store, wt.Module(store.engine, module.encode()), [given])
+    assert given.value(store) == 43
+
+
+def test_elements_of_an_imported_second_table() -> None:
+    """The first table has no room: a segment that went there would trap."""
+    owner, filler = Module(), Module()
+    for size, name in enumerate("ab"):
+        owner.export_table(name, owner.table(size, size))
+    second = [filler.import_table("o", name) for name in "ab"][1]
+    func = filler.func()
+    filler.elements(0, [func.index], second)
+    store = wt.Store()
+    exports = wt.Instance(store, wt.Module(store.engine, owner.encode()), []).exports(store)
+    tables = [exports[name] for name in "ab"]
+    wt.Instance(store, wt.Module(store.engine, filler.encode()), tables)
+    assert isinstance(tables[1].get(store, 0), wt.Func)

@@ -53,8 +53,25 @@ ARTIFACTS = (
         ("-zstack-size=1024", "--global-base=1024", "--initial-memory=196608"),
     ),
     Artifact("relay.wasm", "relay.c", ("-O2",), _SINK_LINK),
+    Artifact(
+        "state.wasm",
+        "state.c",
+        ("-Os",),
+        (
+            "-zstack-size=4096",
+            "--global-base=8192",
+            "--initial-memory=196608",
+            "--export=__heap_base",
+        ),
+    ),
     Artifact("sink-stderr.wasm", "sink.c", ("-Os",), _SINK_LINK),
     Artifact("sink-logging.wasm", "sink.c", ("-Os", "-DSINK_LOGGING"), _SINK_LINK),
+    Artifact(
+        "sink-preview1.wasm",
+        "sink.c",
+        ("-Os", "-DSINK_PREVIEW1"),
+        ("-zstack-size=8192", "--export=__heap_base"),
+    ),
 )
 
 

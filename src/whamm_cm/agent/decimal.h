@@ -165,20 +165,27 @@ static char *lay_out(char *out, const uint8_t *digits, int32_t n, int32_t place)
     return scientific ? write_exponent(out, place - 1) : out;
 }
 
-/* A finite float of `bits` mantissa bits (52 or 23) as text of at most MAX_FLOAT bytes. */
-static char *write_float(char *out, uint64_t mantissa, int32_t biased, int32_t bits, int negative) {
-    uint8_t digits[MAX_DIGITS] = {0};
+/* The shortest digits of a finite float other than 0 of `bits` mantissa bits (52 or 23), how many, and
+ * the place of the point: value = 0.d1d2… * 10^place. */
+static int32_t float_digits(uint8_t *digits, int32_t *place, uint64_t mantissa, int32_t biased,
+                            int32_t bits) {
     int32_t bias = bits == 52 ? 1075 : 150;
-    if (negative) *out++ = '-';
-    if (!biased && !mantissa) return lay_out(out, digits, 1, 1);
     int lopsided = biased > 1 && !mantissa;
     if (biased) mantissa |= (uint64_t)1 << bits;
     int32_t exponent = (biased ? biased : 1) - bias;
     int even = !(mantissa & 1);
     set_up(mantissa, exponent, lopsided);
-    int32_t place = scale(exponent + 63 - __builtin_clzll(mantissa), even);
-    uint32_t n = generate(digits, even);
-    return lay_out(out, digits, (int32_t)n, place);
+    *place = scale(exponent + 63 - __builtin_clzll(mantissa), even);
+    return (int32_t)generate(digits, even);
+}
+
+/* A finite float as text of at most MAX_FLOAT bytes. */
+static char *write_float(char *out, uint64_t mantissa, int32_t biased, int32_t bits, int negative) {
+    uint8_t digits[MAX_DIGITS] = {0};
+    int32_t n = 1, place = 1;
+    if (negative) *out++ = '-';
+    if (biased || mantissa) n = float_digits(digits, &place, mantissa, biased, bits);
+    return lay_out(out, digits, n, place);
 }
 
 #endif

@@ -94,12 +94,15 @@ class Phase(IntEnum):
     REPORT = 2
     DROPPED = 3
     PENDING = 4
+    PRINT = 5
 
 
 class RecordFlag(IntFlag):
     TIMED = 1
     BAD = 2
     BIG = 4
+    RAW = 8
+    """Of a print: text that goes on in the same line."""
 
 
 # --- site table ----------------------------------------------------------------------------------
@@ -109,6 +112,7 @@ TABLE_VERSION: Final = 1
 TABLE_HEADER: Final = 64
 SITE_SIZE: Final = 64
 NODE_SIZE: Final = 32
+VARIABLE_SIZE: Final = 32
 ENTRY_SIZE: Final = 16
 NONE: Final = 0xFFFFFFFF
 TABLE_SECTION: Final = "whamm-cm.sites"
@@ -122,6 +126,10 @@ class SiteKind(IntEnum):
     RESOURCE_REP = 4
     TASK_RETURN = 5
     BUILTIN = 6
+    VARIABLE = 7
+    """A script variable: its records are of phase REPORT, ``call`` the cell (or counter), the body
+    a value of type ``result``."""
+    PRINT = 8
 
 
 class Edge(IntEnum):
@@ -171,6 +179,35 @@ class NodeKind(IntEnum):
     FUTURE = 26
     ERROR_CONTEXT = 27
 
+
+# --- state.wasm: addresses in its memory ---------------------------------------------------------
+
+KEY: Final = 4096
+"""Where the fields of a map's key are put before ``map_at`` and ``map_get``, 8 bytes each: integers
+extended to i64, f32 as the zero-extended bits, f64, strings as (u32 address, u32 length)."""
+KEY_FIELDS: Final = 32
+ZEROS: Final = KEY + 8 * KEY_FIELDS
+"""What ``map_get`` answers for a missing key. Never written."""
+VALUE_FIELDS: Final = 64
+STATIC: Final = 2 * PAGE
+"""First address for the script's own strings; ``state_init`` is told where they end."""
+STATE_PAGES: Final = 3
+MAX_TMP: Final = 16384
+MAX_IMAGE: Final = 1024
+"""Bytes of the image of a value that goes through ``rec_put``."""
+
+
+class Agg(IntEnum):
+    """Kinds of aggregation, for ``agg_new``."""
+
+    HIST = 0
+    MIN = 1
+    MAX = 2
+    AVG = 3
+
+
+DESCRIBE_AGG: Final = 128
+"""Added to an :class:`Agg` in a descriptor."""
 
 # --- sink-*.wasm ---------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ the table holds no cycles and a reader needs no recursion to check it.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from whamm_cm.agent.layout import (
     TABLE_HEADER,
     TABLE_MAGIC,
     TABLE_VERSION,
+    VARIABLE_SIZE,
     Edge,
     NodeKind,
     SiteFlag,
@@ -32,10 +34,13 @@ from whamm_cm.agent.table import (
     HEADER,
     NODE,
     SITE,
+    SPAN,
+    VARIABLE,
     Field,
     Node,
     SiteTableError,
 )
+from whamm_cm.agent.variables import Cells, Counters, VariableSpec, Words, words_of
 from whamm_cm.wit.types import (
     Borrow,
     EnumT,
@@ -106,6 +111,58 @@ class _Strings:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    type: str
+    cells: Cells | None
+    counters: Counters | None
+
+
+class _Columns:
+    """The part of the table that only variables have: a row for each, the names of functions, and
+    the columns, those that rows share only once."""
+
+    def __init__(self, at: int, rows: Iterable[_Row]) -> None:
+        self._rows = tuple(rows)
+        self.names: dict[str, int] = {}
+        self._found: dict[int, int] = {}  # by identity: where the columns are
+        self._columns: list[bytes] = []
+        cells = {id(row.cells): row.cells for row in self._rows if row.cells}
+        numbers = {key: self._renumbered(each) for key, each in cells.items()}
+        self.names_at = at + VARIABLE_SIZE * len(self._rows)
+        self.end = self.names_at + SPAN.size * len(self.names)
+        for key, each in cells.items():
+            self._add(key, each.fids, each.pcs, numbers[key])
+        for row in self._rows:
+            if row.counters and id(row.counters) not in self._found:
+                self._add(id(row.counters), row.counters.firsts, row.counters.counts)
+
+    def _renumbered(self, cells: Cells) -> Words:
+        """The number of each cell's function name among those of all rows."""
+        known = [self.names.setdefault(name, len(self.names)) for name in cells.names]
+        return array("I", map(known.__getitem__, cells.numbers))
+
+    def _add(self, key: int, *columns: Words) -> None:
+        self._found[key] = self.end
+        self._columns.append(words_of(*columns))
+        self.end += len(self._columns[-1])
+
+    def pack(self, strings: _Strings) -> bytes:
+        packed = bytearray()
+        for row in self._rows:
+            at, size = strings.span(row.type)
+            # A table that nothing was added to has no columns, yet is not that of a global.
+            cells = 0 if row.cells is None else self._found.get(id(row.cells), self.end)
+            n_cells = 1 if row.cells is None else len(row.cells)
+            n_counters = len(row.counters) if row.counters else 0
+            counters = self._found[id(row.counters)] if row.counters else 0
+            packed += VARIABLE.pack(self.end + at, size, n_cells, cells, n_counters, counters)
+        for name in self.names:
+            at, size = strings.span(name)
+            packed += SPAN.pack(self.end + at, size)
+        return bytes(packed) + b"".join(self._columns)
+
+
 class SiteTableBuilder:
     """Collects types and sites; equal nodes are stored once."""
 
@@ -116,6 +173,7 @@ class SiteTableBuilder:
         self._numbers: dict[Node, int] = {}
         # Per pointer width; keyed by the type itself (identity), which also keeps it alive.
         self._known: dict[int, dict[ValType, int]] = {4: {}, 8: {}}
+        self._variables: dict[int, _Row] = {}  # by site
 
     def __len__(self) -> int:
         """How many sites there are, which is the index of the next one."""
@@ -140,13 +198,39 @@ class SiteTableBuilder:
         self._site_nodes.append((params, result))
         return len(self._sites) - 1
 
+    def add_variable(
+        self, spec: VariableSpec, cells: Cells | None = None, counters: Counters | None = None
+    ) -> int:
+        """Appends the row of a variable and returns its index, which is what its records carry.
+
+        Without ``cells`` it is a script global, whose only cell is number 0.  ``cells`` and
+        ``counters`` may still grow until ``to_bytes``; with counters, records carry the number of
+        a counter instead of that of a cell.
+        """
+        site = SiteSpec(
+            SiteKind.VARIABLE, Edge.INNER, spec.module, spec.probe, spec.script, spec.name,
+            result=spec.result,
+        )  # fmt: skip
+        number = self.add_site(site)
+        self._variables[number] = _Row(spec.type, cells, counters)
+        return number
+
+    def add_print(self, script: str, probe: str = "") -> int:
+        """Appends the row that printed text comes from and returns its index."""
+        return self.add_site(
+            SiteSpec(SiteKind.PRINT, Edge.INNER, "", probe, script, "", result=Prim("string"))
+        )
+
     def to_bytes(self) -> bytes:
-        """The table: header, sites, types, their entries, strings; padded to 16 bytes."""
+        """The table: header, sites, types, their entries, what variables have beyond that,
+        strings; padded to 16 bytes."""
         strings = _Strings()
         sites_at = TABLE_HEADER
         types_at = sites_at + SITE_SIZE * len(self._sites)
         entries_at = types_at + NODE_SIZE * len(self._nodes)
-        strings_at = entries_at + ENTRY_SIZE * sum(_entries(node) for node in self._nodes)
+        variables_at = entries_at + ENTRY_SIZE * sum(_entries(node) for node in self._nodes)
+        columns = _Columns(variables_at, self._variables.values())
+        strings_at = columns.end
         types, entries = bytearray(), bytearray()
         for node in self._nodes:
             at = entries_at + len(entries) if _entries(node) else 0
@@ -154,16 +238,20 @@ class SiteTableBuilder:
                 node.kind, node.size, node.align, node.has_tail, node.a, node.b, node.count, at
             )
             entries += _pack_entries(node, strings, strings_at)
+        variables = columns.pack(strings)
+        infos = dict(
+            zip(self._variables, range(variables_at, strings_at, VARIABLE_SIZE), strict=False)
+        )
         sites = b"".join(
-            _pack_site(site, nodes, strings, strings_at)
-            for site, nodes in zip(self._sites, self._site_nodes, strict=True)
+            _pack_site(site, self._site_nodes[i], infos.get(i, 0), strings, strings_at)
+            for i, site in enumerate(self._sites)
         )
         total = (strings_at + len(strings.data) + 15) & ~15
         header = HEADER.pack(
             TABLE_MAGIC, TABLE_VERSION, len(self._sites), sites_at, len(self._nodes), types_at,
-            strings_at, total,
+            strings_at, total, len(columns.names), columns.names_at,
         )  # fmt: skip
-        return (header + sites + types + entries + strings.data).ljust(total, b"\0")
+        return (header + sites + types + entries + variables + strings.data).ljust(total, b"\0")
 
     def _intern(self, node: Node) -> int:
         number = self._numbers.setdefault(node, len(self._nodes))
@@ -260,11 +348,13 @@ def _pack_entries(node: Node, strings: _Strings, base: int) -> bytes:
     return b"".join(packed)
 
 
-def _pack_site(site: SiteSpec, nodes: tuple[int, int], strings: _Strings, base: int) -> bytes:
+def _pack_site(
+    site: SiteSpec, nodes: tuple[int, int], info: int, strings: _Strings, base: int
+) -> bytes:
     flags = SiteFlag.SELF * site.has_self | SiteFlag.ASYNC * site.is_async
     flags |= SiteFlag.MEMORY64 * (site.ptr == 8) | ENCODINGS.index(site.encoding) << ENCODING_SHIFT
     words: list[int] = [site.kind, site.edge]
     for text in (site.component, site.interface, site.version, site.func):
         at, size = strings.span(text)
         words += (base + at, size)
-    return SITE.pack(*words, *nodes, flags)
+    return SITE.pack(*words, *nodes, flags, info)

@@ -16,17 +16,21 @@ from whamm_cm.agent.layout import (
     TABLE_HEADER,
     TABLE_MAGIC,
     TABLE_VERSION,
+    VARIABLE_SIZE,
     Edge,
     NodeKind,
     SiteFlag,
     SiteKind,
 )
+from whamm_cm.agent.variables import Cells, Variable, read_words, variable_fault
 from whamm_cm.errors import InputError
 
-HEADER = struct.Struct("<8I32x")
+HEADER = struct.Struct("<10I24x")
 NODE = struct.Struct("<8I")
-SITE = struct.Struct("<13I12x")
+SITE = struct.Struct("<14I8x")
 ENTRY = struct.Struct("<4I")
+SPAN = struct.Struct("<2I")
+VARIABLE = struct.Struct("<6I8x")
 
 
 class SiteTableError(InputError):
@@ -74,6 +78,7 @@ class Site:
     is_async: bool
     ptr: int
     encoding: str
+    variable: Variable | None = None
 
 
 _FIXED_SIZES = {
@@ -109,13 +114,17 @@ class _Reader:
     def __init__(self, data: bytes) -> None:
         if len(data) < TABLE_HEADER:
             raise SiteTableError(f"a site table has at least {TABLE_HEADER} bytes, not {len(data)}")
-        magic, version, n_sites, sites, n_types, types, _, total = HEADER.unpack_from(data)
+        magic, version, n_sites, sites, n_types, types, _, total, n_names, names = (
+            HEADER.unpack_from(data)
+        )
         if magic != TABLE_MAGIC or version != TABLE_VERSION:
             raise SiteTableError(f"not a site table of version {TABLE_VERSION}")
         if total > len(data):
             raise SiteTableError(f"the site table wants {total} bytes, there are {len(data)}")
         self._data = data[:total]
         self._entries_left = total // ENTRY_SIZE
+        rows = self._rows(SPAN, SPAN.size, names, n_names)
+        self._names = [self._text(*row) for row in rows]
         self._sites = self._rows(SITE, SITE_SIZE, sites, n_sites)
         self.nodes: list[Node] = []
         for words in self._rows(NODE, NODE_SIZE, types, n_types):
@@ -140,7 +149,7 @@ class _Reader:
             raise SiteTableError(f"the name at {at} is not UTF-8") from None
 
     def _site(self, words: Sequence[int]) -> Site:
-        kind, edge, *spans, params, result, flags = words
+        kind, edge, *spans, params, result, flags, info = words
         encoding = flags >> ENCODING_SHIFT & 3
         if kind >= len(SiteKind) or edge >= len(Edge) or encoding >= len(ENCODINGS):
             raise SiteTableError(f"a site of kind {kind}, edge {edge}, flags 0x{flags:x}")
@@ -163,7 +172,30 @@ class _Reader:
             is_async=bool(flags & SiteFlag.ASYNC),
             ptr=8 if flags & SiteFlag.MEMORY64 else 4,
             encoding=ENCODINGS[encoding],
+            variable=self._variable(info, result) if kind == SiteKind.VARIABLE else None,
         )
+
+    def _variable(self, at: int, result: int) -> Variable:
+        """What a site of a variable has beyond names and type."""
+        (row,) = self._rows(VARIABLE, VARIABLE_SIZE, at, 1)
+        type_at, type_size, n_cells, cells, n_counters, counters = row
+        for first, words in ((cells, 3 * n_cells), (counters, 2 * n_counters)):
+            if first and first + 4 * words > len(self._data):
+                raise SiteTableError(f"{words} words at {first} leave the site table")
+        places = None
+        if cells:
+            fids, pcs, numbers = read_words(self._data, cells, 3, n_cells)
+            places = Cells(fids, pcs, numbers, self._names)
+        found = Variable(
+            self._text(type_at, type_size),
+            n_cells,
+            places,
+            read_words(self._data, counters, 2, n_counters) if n_counters else None,
+        )
+        fault = variable_fault(found) or ("it has no type" if result == NONE else "")
+        if fault:
+            raise SiteTableError(f"a variable contradicts itself: {fault}")
+        return found
 
     def _optional(self, number: int) -> int | None:
         return None if number == NONE else self._known(number)

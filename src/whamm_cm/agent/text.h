@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "decimal.h"
+#include "utf8.h"
 
 /* Functions with a buffer are kept out of the recursive ones: inlined, they would cost stack on every
  * level of a value. */
@@ -80,20 +81,7 @@ static OWN_FRAME void put_float(uint64_t bits, int single) {
 
 static OWN_FRAME void put_utf8(uint32_t c) {
     uint8_t b[4];
-    if (c < 0x80) {
-        put((char)c);
-    } else if (c < 0x800) {
-        b[0] = (uint8_t)(0xC0 | c >> 6), b[1] = (uint8_t)(0x80 | (c & 63));
-        put_bytes(b, 2);
-    } else if (c < 0x10000) {
-        b[0] = (uint8_t)(0xE0 | c >> 12), b[1] = (uint8_t)(0x80 | (c >> 6 & 63));
-        b[2] = (uint8_t)(0x80 | (c & 63));
-        put_bytes(b, 3);
-    } else {
-        b[0] = (uint8_t)(0xF0 | c >> 18), b[1] = (uint8_t)(0x80 | (c >> 12 & 63));
-        b[2] = (uint8_t)(0x80 | (c >> 6 & 63)), b[3] = (uint8_t)(0x80 | (c & 63));
-        put_bytes(b, 4);
-    }
+    put_bytes(b, encode_utf8(b, c));
 }
 
 /* One character inside a JSON string, escaped where JSON demands it. */

@@ -72,6 +72,15 @@ def instantiate(component: Item, args: Iterable[tuple[str, Item]]) -> Definition
     return Definition(SectionId.INSTANCE, node, (Item(Sort.INSTANCE),), tuple(tokens))
 
 
+def inline_exports(exports: Sequence[tuple[str, Item]]) -> Definition:
+    tokens: list[Token] = [b"\x01" + unsigned(len(exports))]
+    for name, item in exports:
+        tokens += (extern_name(n.ExternName(name)), *_sort_ref(item))
+    named = tuple((n.ExternName(name), item) for name, item in exports)
+    node = n.InlineExports(named)
+    return Definition(SectionId.INSTANCE, node, (Item(Sort.INSTANCE),), tuple(tokens))
+
+
 def alias_core_export(instance: Item, name: str, sort: Sort) -> Definition:
     tokens = (SORT_BYTES[sort] + b"\x01", Ref(instance), name_bytes(name))
     return Definition(SectionId.ALIAS, n.AliasCoreExport(instance, name), (Item(sort),), tokens)
@@ -82,14 +91,18 @@ def alias_export(instance: Item, name: str, sort: Sort) -> Definition:
     return Definition(SectionId.ALIAS, n.AliasExport(instance, name), (Item(sort),), tokens)
 
 
-def canon_lower(func: Item, memory: Item | None = None, encoding: str = "utf8") -> Definition:
+def canon_lower(
+    func: Item, memory: Item | None = None, encoding: str = "utf8", realloc: Item | None = None
+) -> Definition:
     options: list[tuple[Token, ...]] = []
     if encoding != "utf8":
         options.append((_ENCODINGS[encoding],))
     if memory is not None:
         options.append((b"\x03", Ref(memory)))
+    if realloc is not None:
+        options.append((b"\x04", Ref(realloc)))
     tokens = (b"\x01\x00", Ref(func), unsigned(len(options)), *chain.from_iterable(options))
-    node = n.Canon("lower", func, None, n.CanonOptions(encoding, memory))
+    node = n.Canon("lower", func, None, n.CanonOptions(encoding, memory, realloc))
     return Definition(SectionId.CANON, node, (Item(Sort.CORE_FUNC),), tokens)
 
 

@@ -11,8 +11,10 @@ from whamm_cm.binary.core_types import read_block_type, read_heap_type, read_val
 from whamm_cm.binary.cursor import Buffer, Cursor
 from whamm_cm.binary.opcodes import PLAIN, PREFIXED, Imm, Opcode
 
-_MEMARG_MEMORY = 0x40  # bit 6: a memory index follows
-_MEMARG_ALIGN = 0x1F
+MEMARG_MEMORY = 0x40  # bit 6: a memory index follows
+MEMARG_ORDERING = 0x10  # bit 4: a memory ordering follows, behind the memory index
+MEMARG_ALIGN = 0x0F
+_ARRAY = 0x20  # bit 5: of multibyte array access, whose type index is not told from a memory's here
 
 
 def _labels(cur: Cursor) -> None:
@@ -21,13 +23,41 @@ def _labels(cur: Cursor) -> None:
     cur.u32("the default label")
 
 
-def _memarg(cur: Cursor) -> None:
+#: What each kind of memory argument allows as its ordering: sequentially consistent, and
+#: acquire-release (of the read in the low, of the write in the high half).
+ORDERINGS: dict[Imm, tuple[int, ...]] = {Imm.MEMARG: (), Imm.ATOMIC: (0, 1), Imm.RMW: (0, 0x11)}
+
+
+def memarg_flags(cur: Cursor, kind: Imm) -> int:
+    """Alignment and flags of a memory argument of that kind, without any that are not known."""
     start, flags = cur.pos, cur.u32("a memory argument")
-    if flags & ~(_MEMARG_MEMORY | _MEMARG_ALIGN):
-        raise cur.error(f"unknown memory argument flags 0x{flags:x}", start)
-    if flags & _MEMARG_MEMORY:
-        cur.u32("a memory index")
-    cur.u64("a memory offset")
+    if flags & ~(MEMARG_MEMORY | MEMARG_ORDERING | MEMARG_ALIGN):
+        why = " (multibyte array access)" if flags & _ARRAY else ""
+        raise cur.error(f"unknown memory argument flags 0x{flags:x}{why}", start)
+    if flags & MEMARG_ORDERING and not ORDERINGS[kind]:
+        raise cur.error(f"memory argument flags 0x{flags:x} of an instruction without order", start)
+    return flags
+
+
+def memarg_ordering(cur: Cursor, flags: int, kind: Imm) -> int | None:
+    """The ordering that follows flags and memory index; None (which means 0) for none."""
+    if not flags & MEMARG_ORDERING:
+        return None
+    ordering = cur.u8("a memory ordering")
+    if ordering not in ORDERINGS[kind]:
+        raise cur.error(f"memory ordering is 0x{ordering:02x}", cur.pos - 1)
+    return ordering
+
+
+def _memarg(kind: Imm) -> Callable[[Cursor], None]:
+    def skip(cur: Cursor) -> None:
+        flags = memarg_flags(cur, kind)
+        if flags & MEMARG_MEMORY:
+            cur.u32("a memory index")
+        memarg_ordering(cur, flags, kind)
+        cur.u64("a memory offset")
+
+    return skip
 
 
 def _valtypes(cur: Cursor) -> None:
@@ -74,7 +104,7 @@ _SKIP: dict[Imm, Callable[[Cursor], object]] = dict.fromkeys(Imm, Cursor.u32) | 
     Imm.HEAPTYPE: read_heap_type,
     Imm.VALTYPES: _valtypes,
     Imm.LABELS: _labels,
-    Imm.MEMARG: _memarg,
+    **{kind: _memarg(kind) for kind in ORDERINGS},
     Imm.I32: Cursor.s32,
     Imm.I64: Cursor.s64,
     Imm.F32: _bytes(4, "f32 constant"),
@@ -86,8 +116,14 @@ _SKIP: dict[Imm, Callable[[Cursor], object]] = dict.fromkeys(Imm, Cursor.u32) | 
     Imm.CATCHES: _catches,
     Imm.HANDLERS: _handlers,
     Imm.ORDERING: _below(2, "memory ordering"),
-    Imm.ZERO: _below(1, "reserved byte"),
 }
+
+
+def skip_immediate(cur: Cursor, kind: Imm) -> None:
+    """Move the cursor past one immediate of that kind."""
+    _SKIP[kind](cur)
+
+
 _Step = tuple[Opcode, tuple[Callable[[Cursor], object], ...]]
 
 

@@ -1,9 +1,9 @@
 """Every core WebAssembly opcode as one table: code, mnemonic, kinds of the immediates.
 
 Core specification 5.4 ("Instructions") with the proposals tools know today: legacy exceptions,
-threads, shared-everything threads, wide arithmetic, memory control, custom descriptors and stack
-switching.  To add an opcode, add a row (or a word to a row whose codes are consecutive and whose
-immediates are the same).
+threads, acquire-release atomics, shared-everything threads, wide arithmetic, memory control, custom
+descriptors and stack switching.  To add an opcode, add a row (or a word to a row whose codes are
+consecutive and whose immediates are the same).
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ class Imm(enum.Enum):
     VALTYPES = "valtypes"  # vector of value types
     LABELS = "labels"  # br_table: vector of labels, then the default
     MEMARG = "memarg"  # alignment and flags, memory index when bit 6 is set, offset
+    ATOMIC = "atomic"  # the same, with an ordering before the offset when bit 4 is set
+    RMW = "rmw"  # the same, with one byte for the orderings of the read and of the write
     I32 = "i32"
     I64 = "i64"
     F32 = "f32"
@@ -44,7 +46,13 @@ class Imm(enum.Enum):
     CATCHES = "catches"  # try_table: vector of catch clauses
     HANDLERS = "handlers"  # resume: vector of on clauses
     ORDERING = "ordering"
-    ZERO = "zero"  # atomic.fence: a reserved zero byte
+
+    @property
+    def is_memarg(self) -> bool:
+        return self in _MEMARGS
+
+
+_MEMARGS = frozenset((Imm.MEMARG, Imm.ATOMIC, Imm.RMW))
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,18 +288,19 @@ _SIMD: tuple[_Row, ...] = (
 
 _ATOMICS: tuple[_Row, ...] = (
     (0xFE, 0x00, "memarg", "memory.atomic.notify memory.atomic.wait32 memory.atomic.wait64"),
-    (0xFE, 0x03, "zero", "atomic.fence"),
-    (0xFE, 0x10, "memarg", "i32.atomic.load i64.atomic.load"),
-    (0xFE, 0x12, "memarg", "i32.atomic.load8_u i32.atomic.load16_u"),
-    (0xFE, 0x14, "memarg", "i64.atomic.load8_u i64.atomic.load16_u i64.atomic.load32_u"),
-    (0xFE, 0x17, "memarg", "i32.atomic.store i64.atomic.store"),
-    (0xFE, 0x19, "memarg", "i32.atomic.store8 i32.atomic.store16"),
-    (0xFE, 0x1B, "memarg", "i64.atomic.store8 i64.atomic.store16 i64.atomic.store32"),
+    (0xFE, 0x03, "ordering", "atomic.fence"),
+    (0xFE, 0x04, "", "pause"),
+    (0xFE, 0x10, "atomic", "i32.atomic.load i64.atomic.load"),
+    (0xFE, 0x12, "atomic", "i32.atomic.load8_u i32.atomic.load16_u"),
+    (0xFE, 0x14, "atomic", "i64.atomic.load8_u i64.atomic.load16_u i64.atomic.load32_u"),
+    (0xFE, 0x17, "atomic", "i32.atomic.store i64.atomic.store"),
+    (0xFE, 0x19, "atomic", "i32.atomic.store8 i32.atomic.store16"),
+    (0xFE, 0x1B, "atomic", "i64.atomic.store8 i64.atomic.store16 i64.atomic.store32"),
     *(
         (
             0xFE,
             0x1E + 7 * i,
-            "memarg",
+            "rmw",
             f"i32.atomic.rmw.{op} i64.atomic.rmw.{op} i32.atomic.rmw8.{op}_u "
             f"i32.atomic.rmw16.{op}_u i64.atomic.rmw8.{op}_u i64.atomic.rmw16.{op}_u "
             f"i64.atomic.rmw32.{op}_u",

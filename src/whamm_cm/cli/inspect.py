@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from whamm_cm.cli.common import display, read_input, write_output
+from whamm_cm.errors import UsageError
 
 if TYPE_CHECKING:
     from whamm_cm.cli.inspect_tree import Twig
@@ -25,8 +26,22 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("app", metavar="APP.wasm", help="the component, - for standard input")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--wit", action="store_true", help="show its world as WIT text")
-    form.add_argument("--json", action="store_true", help="show the facts as one JSON document")
     form.add_argument("--ir", action="store_true", help="show every definition, one a line")
+    form.add_argument(
+        "--capabilities",
+        action="store_true",
+        help="for each imported function: can it be reached from the exports, was it observed",
+    )
+    form.add_argument(
+        "--why", metavar="ITEM", help="show a shortest path to an import, wasi:sockets/tcp#* say"
+    )
+    parser.add_argument("--json", action="store_true", help="show the facts as one JSON document")
+    parser.add_argument(
+        "--trace-log",
+        action="append",
+        metavar="LOG",
+        help="with --capabilities: records of a run, for what was observed; may be repeated",
+    )
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="write to FILE instead of standard output"
     )
@@ -37,8 +52,15 @@ def run(args: argparse.Namespace) -> int:
     """Raises InputError (DecodeError) for what is no sound component."""
     from whamm_cm.binary.decode import decode
 
+    _check(args)
     root = decode(read_input(args.app), display(args.app))
-    if args.wit:
+    if args.capabilities or args.why is not None:
+        from whamm_cm.cli import inspect_capabilities
+
+        (inspect_capabilities.show if args.capabilities else inspect_capabilities.explain)(
+            args, root
+        )
+    elif args.wit:
         write_output(args.output, _wit(root))
     elif args.ir:
         from whamm_cm.ir.printer import print_component
@@ -52,6 +74,17 @@ def run(args: argparse.Namespace) -> int:
     else:
         _tree(args, root)
     return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Options that make no sense together."""
+    if args.json and (args.wit or args.ir):
+        other = "--wit" if args.wit else "--ir"
+        raise UsageError(f"argument --json: not allowed with argument {other}")
+    if args.trace_log and not args.capabilities:
+        raise UsageError("--trace-log goes with --capabilities")
+    if args.trace_log and "-" in args.trace_log and args.app == "-":
+        raise UsageError("component and log cannot both come from standard input")
 
 
 def _wit(root: Component) -> str:

@@ -6,12 +6,13 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from whamm_cm.cli import weaving
+from whamm_cm.cli import scripts, weaving
 from whamm_cm.cli.common import read_input, say, write_output
 from whamm_cm.errors import UsageError
 
 if TYPE_CHECKING:
     from whamm_cm.weave.api import Woven
+    from whamm_cm.weave.plain import WovenModule
 
 _LOGGING_PATCH = """\
 the host must provide wasi:logging; on wasmCloud add to the workload's hostInterfaces:
@@ -26,7 +27,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "instrument",
         help="weave probes into a component and write it",
         description="Write a copy of APP.wasm with probes woven in, which any host can run. One of"
-        " --trace and --count is needed.",
+        " --trace, --count and a script (-s, -e, -m) is needed.",
         allow_abbrev=False,
     )
     parser.add_argument("app", metavar="APP.wasm", help="the component, - for standard input")
@@ -53,25 +54,34 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--json", action="store_true", help="say on standard output, as JSON, what was added"
     )
+    scripts.add_options(parser, expressions=True)
     weaving.add_options(parser, "full", "full")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.trace is None and args.count is None:
-        raise UsageError("nothing to weave: name functions with --trace or --count, '*' for all")
+    script = scripts.script_plan(args, args.expr)
+    if args.trace is None and args.count is None and script is None:
+        raise UsageError(
+            "nothing to weave: name functions with --trace or --count, '*' for all, or a script"
+            " with -s or -e"
+        )
     if args.output == "-" and args.json:
         raise UsageError("--json and the component cannot both go to standard output")
     weaving.check_output(args.output)
     data = read_input(args.app)
-    plan = weaving.make_plan(args, args.sink, args.time, args.trace, args.count)
-    woven = weaving.weave_checked(args, data, args.app, plan)
+    plan = weaving.make_plan(args, args.sink, args.time, args.trace, args.count, script)
+    woven: Woven | WovenModule
+    if weaving.is_module(data):
+        woven = weaving.weave_module_checked(args, data, args.app, plan)
+    else:
+        woven = weaving.weave_checked(args, data, args.app, plan)
     pieces = woven.pieces
     size = sum(map(len, pieces))
     write_output(args.output, pieces)
     if args.json:
         _print_json(args, len(data), size, woven)
-    elif woven.added.sites:
+    elif woven.added.sites or woven.added.core_sites:
         say(args, f"{weaving.describe(woven)}; {len(data)} -> {size} bytes")
     else:
         say(args, _nothing(woven))
@@ -80,13 +90,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _nothing(woven: Woven) -> str:
+def _nothing(woven: Woven | WovenModule) -> str:
     reasons = sorted({reason for _, reason in woven.added.skipped})
     why = "; ".join(reasons) if reasons else "no function of the component matches the set"
     return f"nothing woven: {why}"
 
 
-def _print_json(args: argparse.Namespace, before: int, after: int, woven: Woven) -> None:
+def _print_json(
+    args: argparse.Namespace, before: int, after: int, woven: Woven | WovenModule
+) -> None:
     import json
 
     added = woven.added
@@ -98,6 +110,9 @@ def _print_json(args: argparse.Namespace, before: int, after: int, woven: Woven)
         "agents": added.agents,
         "core_modules": added.core_modules,
         "core_instances": added.core_instances,
+        "opcode_sites": added.core_sites,
+        "woven_modules": added.woven_modules,
+        "counters": added.counters,
         "bytes_before": before,
         "bytes_after": after,
         "skipped": [{"site": title, "reason": reason} for title, reason in added.skipped],

@@ -19,7 +19,9 @@ from whamm_cm._version import __version__
 from whamm_cm.errors import UsageError, WhammError
 
 #: One row per command: module under ``whamm_cm.cli`` with ``register`` and ``run``.
-COMMANDS = ("inspect", "trace", "instrument", "report", "completion")
+COMMANDS = (
+    "inspect", "trace", "instrument", "info", "report", "gate", "policy", "diff", "completion",
+)  # fmt: skip
 
 #: What a write fails with when there is no room.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -27,8 +29,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _EPILOG = """\
 `whamm-cm COMMAND --help` says more about a command.
 
-exit codes: 0 ok; 2 usage error, or the output cannot be written; 3 input unreadable or not a
-component; 4 internal error (please report it); 130 interrupted. `trace` exits with the status of
+exit codes: 0 ok; 1 findings of the gate; 2 usage error, or the output cannot be written; 3 input
+unreadable or not a component; 4 internal error (please report it); 130 interrupted. `trace` exits with the status of
 what it ran, 134 when the guest trapped.
 """
 

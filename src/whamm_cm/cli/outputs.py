@@ -97,7 +97,13 @@ class Collected:
 
 
 def put(path: str | None, chunks: Iterable[str]) -> None:
-    """Write text whole: to stderr for None, to a file that appears only when it is complete."""
+    """Write text whole: to stderr for None, to a file that appears only when it is complete; to
+    standard output for "-"."""
+    if path == "-":
+        for chunk in chunks:
+            sys.stdout.write(chunk)
+        sys.stdout.flush()
+        return
     if path is None:
         for chunk in chunks:
             sys.stderr.write(chunk)
@@ -114,7 +120,7 @@ def open_output(path: str | None, name: str, options: RenderOptions) -> Output:
     A streaming format goes into its file as the records come, as strace's does, so that it can be
     followed; raises UsageError when there can be no such file.
     """
-    if path is not None:
+    if path not in (None, "-"):
         check_place(path)
     if name == "summary":
         return Table(path, options)
@@ -122,15 +128,36 @@ def open_output(path: str | None, name: str, options: RenderOptions) -> Output:
     return kind(path, name, options)
 
 
-def add_options(parser: argparse.ArgumentParser, instead: str, start: str) -> None:
+class _WidthOrScript(argparse.Action):
+    """``-s N`` is strace's, ``-s FILE`` whamm's."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        text = str(values)
+        if text.isdigit():
+            namespace.width = int(text)
+        else:
+            namespace.script = [*namespace.script, text]
+
+
+def add_options(
+    parser: argparse.ArgumentParser, instead: str, start: str, scripts: bool = False
+) -> None:
     """The display options that ``trace`` and ``report`` share, named as strace names them.
 
-    ``instead``: where the text goes without ``-o``; ``start``: what ``-t`` counts from.
+    ``instead``: where the text goes without ``-o``; ``start``: what ``-t`` counts from;
+    ``scripts``: ``-s`` may name a script, too.
     """
     group = parser.add_argument_group("display")
     group.add_argument(
         "-f", "--format", metavar="FMT",
-        help="strace, summary, jsonl, chrome, speedscope or folded (default: strace)",
+        help="strace, summary, jsonl, chrome, speedscope, folded, table, json, csv or whamm"
+        " (default: strace)",
     )  # fmt: skip
     group.add_argument(
         "-o", "--output", metavar="FILE",
@@ -151,10 +178,18 @@ def add_options(parser: argparse.ArgumentParser, instead: str, start: str) -> No
         ("-y", "names", "say what handles stand for: paths, addresses, URLs and so on"),
     ):
         group.add_argument(letter, dest=name, action="store_true", help=text)
-    group.add_argument(
-        "-s", dest="width", type=int, default=32, metavar="N",
-        help="characters to show of each string (default: 32)",
-    )  # fmt: skip
+    if scripts:
+        parser.set_defaults(width=32, script=[])
+        group.add_argument(
+            "-s", action=_WidthOrScript, dest="script", metavar="N|FILE.mm",
+            help="a number: characters to show of each string (default: 32); a file: weave the"
+            " probes of this script (repeatable)",
+        )  # fmt: skip
+    else:
+        group.add_argument(
+            "-s", dest="width", type=int, default=32, metavar="N",
+            help="characters to show of each string (default: 32)",
+        )  # fmt: skip
 
 
 def render_options(args: argparse.Namespace) -> RenderOptions:
@@ -178,6 +213,8 @@ def formats(args: argparse.Namespace) -> list[tuple[str | None, str]]:
     """(path, format) of each output the options ask for."""
     from whamm_cm.render.registry import format_for_path, renderer
 
+    if getattr(args, "compat", None) is not None:
+        return [(args.output or "-", args.compat)]
     if args.format is not None:
         renderer(args.format)
     if args.output == "-":
@@ -186,6 +223,8 @@ def formats(args: argparse.Namespace) -> list[tuple[str | None, str]]:
         return [(args.output, args.format or "summary")]
     name = args.format or (format_for_path(args.output) if args.output else "strace")
     result: list[tuple[str | None, str]] = [(args.output, name)]
+    if getattr(args, "reports", False) and name == "strace":
+        result.append((None, "table"))
     if args.both:
         result.append((None, "summary"))
     return result

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from whamm_cm.cli import outputs
 
 if TYPE_CHECKING:
+    from whamm_cm.agent.table import SiteTable
     from whamm_cm.cli.outputs import Output
     from whamm_cm.render.options import RenderOptions
     from whamm_cm.trace.reader import Record
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 #: Lines shown after a trap, and the records kept for them: more, because names of handles (``-y``)
 #: come from earlier calls.
 _LINES, _WINDOW = 5, 1024
+#: Formats of what scripts report.
+_REPORTS = ("table", "json", "csv", "whamm")
 #: Calls remembered at most that were open where the kept records begin.
 _MAX_OPEN = 65536
 
@@ -27,16 +30,28 @@ class Recorder:
     """Feeds every record to all outputs.
 
     ``tags``: lines name their instance from the start.  ``base_ns`` as in ``RenderOptions``.
+    ``table``: formats that show a script's variables learn from it which there are.
     """
 
     def __init__(
-        self, args: argparse.Namespace, *, tags: bool = False, base_ns: int | None = None
+        self,
+        args: argparse.Namespace,
+        *,
+        tags: bool = False,
+        base_ns: int | None = None,
+        table: SiteTable | None = None,
     ) -> None:
+        from whamm_cm.trace.reports import declared
+
         options = replace(outputs.render_options(args), base_ns=base_ns, tags=tags)
         self.outputs: list[Output] = []
         live = False
         for path, name in outputs.formats(args):
-            self.outputs.append(outputs.open_output(path, name, options))
+            output = outputs.open_output(path, name, options)
+            self.outputs.append(output)
+            if table is not None and name in _REPORTS:
+                for record in declared(table):
+                    output.feed(record)
             live |= path is None and name in ("strace", "jsonl")
         #: None where everybody can see the last lines anyway.
         self.last = None if live else LastLines(options)
@@ -83,13 +98,13 @@ class LastLines:
             self._leave(self._window.popleft())
 
     def _leave(self, record: Record) -> None:
+        if record["phase"] not in ("call", "return"):
+            return
         if self._first is None:
             self._first = record["instance"]
         if record["instance"] != self._first:
             self._options = replace(self._options, tags=True)
             self._first = record["instance"]
-        if record["phase"] not in ("call", "return"):
-            return
         key = record["instance"], record["call"]
         if record["phase"] == "return" and not record.get("pending"):
             self._open.pop(key, None)

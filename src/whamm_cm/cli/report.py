@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     for position, name in enumerate(names):
         if position:
             sys.stdout.write("\n")
-        chunks = renderer(name).render(_records(args, warn=not position), options)
+        chunks = renderer(name).render(read_logs(args, args.logs, warn=not position), options)
         if args.output in (None, "-"):
             for chunk in chunks:
                 sys.stdout.write(chunk)
@@ -69,13 +69,13 @@ def _formats(args: argparse.Namespace) -> list[str]:
     return ["strace", "summary"] if args.both else ["strace"]
 
 
-def _records(args: argparse.Namespace, warn: bool) -> Iterator[Record]:
+def read_logs(args: argparse.Namespace, logs: list[str], warn: bool = True) -> Iterator[Record]:
     """The records of all logs, one log after the other; ``warn`` of what cannot be read."""
     from whamm_cm.trace.reader import RecordReader, open_log
     from whamm_cm.trace.sources import separate
 
     found = 0
-    for name in args.logs:
+    for name in logs:
         with ExitStack() as stack:
             if name == "-":
                 reader = RecordReader(sys.stdin.buffer, "standard input")

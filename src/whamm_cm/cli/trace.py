@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -11,7 +12,7 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from whamm_cm.cli import outputs, weaving
+from whamm_cm.cli import outputs, scripts, weaving
 from whamm_cm.cli.common import progress, read_input, say
 from whamm_cm.cli.recorder import Recorder
 from whamm_cm.errors import RunError, UsageError
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
     from whamm_cm.run.outcome import Frame, Outcome, Trap
     from whamm_cm.trace.reader import Record
     from whamm_cm.weave.api import Woven
+    from whamm_cm.weave.plain import WovenModule
+    from whamm_cm.weave.plan import Plan, ScriptPlan
 
+#: What strace's ``-e`` takes; no script is without braces.
+_WORD = re.compile(r"[\w%!]+(=[^{}]*)?")
 _USAGE = """\
 whamm-cm trace [options] APP.wasm [guest arguments]
        whamm-cm trace [options] -- COMMAND ... APP.wasm ..."""
@@ -37,16 +42,22 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         allow_abbrev=False,
     )
     parser.add_argument(
-        "-e", "--expr", action="append", default=[], metavar="trace=SET",
-        help="what to log: a list of classes (%%net), patterns (wasi:io/*, wasi:io/*#*.drop), and"
-        " either behind ! to take it out (default: all)",
+        "-e", "--expr", action="append", default=[], metavar="trace=SET|SCRIPT",
+        help="trace=SET says what to log: a list of classes (%%net), patterns (wasi:io/*,"
+        " wasi:io/*#*.drop), and either behind ! to take it out (default: all; with scripts:"
+        " nothing). Anything else is a script to weave; repeatable",
     )  # fmt: skip
     parser.add_argument("--count", metavar="SET", help="what to count only; a SET as of -e")
     parser.add_argument(
         "--no-time", dest="time", action="store_false",
         help="read no clock: no times, and less cost per call",
     )  # fmt: skip
-    outputs.add_options(parser, "stderr", "the start")
+    parser.add_argument(
+        "--compat", choices=("whamm",),
+        help="print what scripts print and report on standard output, as whamm does",
+    )  # fmt: skip
+    outputs.add_options(parser, "stderr", "the start", scripts=True)
+    scripts.add_options(parser)
     _add_running(parser)
     weaving.add_options(parser, None, "live; with --no-time, full")
     parser.add_argument(
@@ -106,15 +117,28 @@ def _is_component(path: str) -> bool:
         return False
 
 
-def _trace_set(args: argparse.Namespace) -> str | None:
-    """The SET of the last ``-e trace=``; else everything, or nothing beside ``--count``."""
-    chosen = None if args.count is not None else "all"
+def _trace_set(args: argparse.Namespace, scripted: bool) -> str | None:
+    """The SET of the last ``-e trace=``; else everything, or nothing beside ``--count`` and
+    scripts."""
+    chosen = None if args.count is not None or scripted else "all"
     for text in args.expr:
-        key, equals, value = text.partition("=")
-        if not equals or key != "trace":
-            raise UsageError(f"-e {text}: expected -e trace=SET, such as -e trace=%net")
-        chosen = value
+        if text.startswith("trace="):
+            chosen = text.partition("=")[2]
+        elif _WORD.fullmatch(text):
+            raise UsageError(
+                f"-e {text}: expected -e trace=SET, such as -e trace=%net, or a script"
+            )
     return chosen
+
+
+def _scripts(args: argparse.Namespace) -> ScriptPlan | None:
+    """The scripts of ``-s``, ``-m`` and ``-e``."""
+    texts = [t for t in args.expr if not t.startswith("trace=") and not _WORD.fullmatch(t)]
+    plan = scripts.script_plan(args, texts)
+    args.reports = plan is not None and plan.reports
+    if args.compat is not None and plan is None:
+        raise UsageError("--compat is for scripts; add one with -s or -e")
+    return plan
 
 
 def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
@@ -127,13 +151,18 @@ def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
     data = read_input(path)
     dirs = [parse_dir(text) for text in args.dir]
     env = [pair for pair in map(parse_env, args.env) if pair is not None]
-    plan = weaving.make_plan(args, "host", args.time, _trace_set(args), args.count)
+    script = _scripts(args)
+    chosen = _trace_set(args, script is not None)
+    plan = weaving.make_plan(args, "host", args.time, chosen, args.count, script)
+    if weaving.is_module(data):
+        return _module(args, words, data, plan)
     woven = weaving.weave_checked(args, data, path, plan)
     if args.verbose:
         say(args, weaving.describe(woven))
-    receiver = Receiver(SiteTable.parse(woven.table))
+    table = SiteTable.parse(woven.table)
+    receiver = Receiver(table)
     # The embedded engine's clock starts with the guest.
-    recorder = Recorder(args, tags=woven.added.agents > 1, base_ns=0)
+    recorder = Recorder(args, tags=woven.added.agents > 1, base_ns=0, table=table)
 
     def emit(block: str) -> int:
         received = receiver.receive(block)
@@ -164,12 +193,53 @@ def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
     return _conclude(args, outcome, woven, recorder)
 
 
+def _module(args: argparse.Namespace, words: Sequence[str], data: bytes, plan: Plan) -> int:
+    """A plain core module, under WASI preview 1."""
+    from whamm_cm.agent.table import SiteTable
+    from whamm_cm.run.embedded import run_module
+    from whamm_cm.run.options import HostOptions, parse_dir, parse_env
+    from whamm_cm.trace.decode import Receiver
+
+    path = words[0]
+    dirs = [parse_dir(text) for text in args.dir]
+    env = [pair for pair in map(parse_env, args.env) if pair is not None]
+    woven = weaving.weave_module_checked(args, data, path, plan)
+    if args.verbose:
+        say(args, weaving.describe(woven))
+    table = SiteTable.parse(woven.table)
+    receiver = Receiver(table)
+    recorder = Recorder(args, base_ns=0, table=table)
+
+    def emit(block: str) -> int:
+        received = receiver.receive(block)
+        recorder.feed(received.records)
+        return received.instance
+
+    try:
+        outcome = run_module(
+            woven.wasm,
+            HostOptions((_guest_name(path), *words[1:]), env, dirs, args.inherit_network),
+            invoke=args.invoke,
+            emit=emit,
+            stub_imports=args.stub_imports,
+            cache=args.cache,
+        )
+    except (RunError, UsageError):
+        recorder.abandon()
+        raise
+    finally:
+        recorder.finish()
+    return _conclude(args, outcome, None, recorder)
+
+
 def _guest_name(path: str) -> str:
     """What the guest is told it is called: WASI takes UTF-8 only, file systems take any bytes."""
     return os.fsencode(PurePath(path).name).decode("utf-8", "replace")
 
 
-def _conclude(args: argparse.Namespace, outcome: Outcome, woven: Woven, recorder: Recorder) -> int:
+def _conclude(
+    args: argparse.Namespace, outcome: Outcome, woven: Woven | None, recorder: Recorder
+) -> int:
     if outcome.result is not None:
         print(outcome.result, flush=True)
     if recorder.dropped:
@@ -181,9 +251,15 @@ def _conclude(args: argparse.Namespace, outcome: Outcome, woven: Woven, recorder
     return outcome.status
 
 
-def _show_trap(args: argparse.Namespace, trap: Trap, woven: Woven, recorder: Recorder) -> None:
+def _show_trap(
+    args: argparse.Namespace, trap: Trap, woven: Woven | None, recorder: Recorder
+) -> None:
+    """``woven`` is None for a core module, whose frames are those of the woven one."""
     print(f"whamm-cm: the guest trapped: {trap}", file=sys.stderr)
-    for text in _backtrace(trap.frames, woven, probes=args.verbose > 0):
+    frames: Iterator[str] = map(str, trap.frames)
+    if woven is not None:
+        frames = _backtrace(trap.frames, woven, probes=args.verbose > 0)
+    for text in frames:
         print(f"    at {text}", file=sys.stderr)
     lines = recorder.last.lines() if recorder.last is not None else []
     if lines:
@@ -207,6 +283,7 @@ def _backtrace(frames: Sequence[Frame], woven: Woven, probes: bool) -> Iterator[
 
 
 def _external(args: argparse.Namespace, words: list[str]) -> int:
+    from whamm_cm.agent.table import SiteTable
     from whamm_cm.run.external import find_wasm_argument, run_external
 
     for option in ("invoke", "dir", "env", "inherit_network", "stub_imports"):
@@ -218,9 +295,16 @@ def _external(args: argparse.Namespace, words: list[str]) -> int:
     if "jco" in (PurePath(word).name for word in words[:index]):
         # Its transpiler fails on modules with two memories, whatever Node would say to them.
         args.multi_memory = False
-    plan = weaving.make_plan(args, "stderr", args.time, _trace_set(args), args.count)
-    woven = weaving.weave_checked(args, data, words[index], plan)
-    recorder = Recorder(args, tags=woven.added.agents > 1)
+    script = _scripts(args)
+    chosen = _trace_set(args, script is not None)
+    plan = weaving.make_plan(args, "stderr", args.time, chosen, args.count, script)
+    woven: Woven | WovenModule
+    if weaving.is_module(data):
+        woven = weaving.weave_module_checked(args, data, words[index], plan)
+    else:
+        woven = weaving.weave_checked(args, data, words[index], plan)
+    table = SiteTable.parse(woven.table)
+    recorder = Recorder(args, tags=woven.added.agents > 1, table=table)
     lines = _Lines()
     try:
         status = run_external(words, index, woven.wasm, lines.into(recorder))

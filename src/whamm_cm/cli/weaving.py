@@ -12,7 +12,12 @@ from whamm_cm.render.words import counted, were
 
 if TYPE_CHECKING:
     from whamm_cm.weave.api import Woven
-    from whamm_cm.weave.plan import Plan, Selector, SinkName
+    from whamm_cm.weave.plain import WovenModule
+    from whamm_cm.weave.plan import Added, Plan, ScriptPlan, Selector, SinkName
+
+
+#: What fits the 1 MiB that a core instance may have on such hosts.
+POOLED_COUNTERS = 40_000
 
 
 def _limit(text: str) -> int:
@@ -70,7 +75,12 @@ def selector(text: str) -> Selector:
 
 
 def make_plan(
-    args: argparse.Namespace, sink: SinkName, timed: bool, trace: str | None, count: str | None
+    args: argparse.Namespace,
+    sink: SinkName,
+    timed: bool,
+    trace: str | None,
+    count: str | None,
+    scripts: ScriptPlan | None = None,
 ) -> Plan:
     from whamm_cm.weave.plan import Plan, nothing
 
@@ -90,8 +100,36 @@ def make_plan(
         show_secrets=args.show_secrets,
         max_core_instances=args.max_core_instances,
         force=args.force,
-        script=f"trace={trace};count={count}",
+        script=f"trace={trace};count={count}" + ("" if scripts is None else f";{scripts.text}"),
+        scripts=scripts,
+        compat=getattr(args, "compat", None) == "whamm",
     )
+
+
+def is_module(data: bytes) -> bool:
+    """Whether the input is a plain core module."""
+    return data[:8] == b"\0asm\1\0\0\0"
+
+
+def weave_module_checked(
+    args: argparse.Namespace, data: bytes, path: str, plan: Plan
+) -> WovenModule:
+    """The same for a plain core module."""
+    from whamm_cm.run.engine import validate_module
+    from whamm_cm.weave.plain import weave_module
+
+    with progress(args, f"weaving {display(path)}"):
+        woven = weave_module(data, plan, display(path))
+        fault = validate_module(woven.wasm)
+    if fault is not None:
+        original = validate_module(data)
+        if original is not None:
+            raise InputError(f"{display(path)} is not valid on this wasmtime: {original}")
+        raise InternalError(
+            f"the woven copy of {display(path)} is not valid: {fault}; please report this"
+        )
+    _say_skipped(args, woven.added)
+    return woven
 
 
 def weave_checked(args: argparse.Namespace, data: bytes, path: str, plan: Plan) -> Woven:
@@ -105,13 +143,26 @@ def weave_checked(args: argparse.Namespace, data: bytes, path: str, plan: Plan) 
         fault = validate_component(skeleton(woven.component), own_modules(woven.component))
         if fault is not None:
             _blame(data, display(path), fault)
-    added = woven.added
+    _say_skipped(args, woven.added)
+    return woven
+
+
+def _say_skipped(args: argparse.Namespace, added: Added) -> None:
     if args.verbose:
         for title, reason in added.skipped:
             say(args, f"not woven: {title}: {reason}")
+        for rule, reason, count in added.unmatched:
+            say(args, f"no match: {rule}: {reason}" + (f" ({count} sites)" if count else ""))
+        for place, section in added.dropped:
+            say(args, f"{place}: custom section {section} left out, for code has moved")
     elif added.skipped:
         say(args, f"{were(len(added.skipped), 'function')} left alone (-v lists them)")
-    return woven
+    if added.counters > POOLED_COUNTERS:
+        say(
+            args,
+            f"{added.counters} counters: more than {POOLED_COUNTERS} in one core instance are"
+            " refused by hosts with pooled instances; narrow the match for those",
+        )
 
 
 def _blame(data: bytes, what: str, fault: str) -> None:
@@ -126,10 +177,17 @@ def _blame(data: bytes, what: str, fault: str) -> None:
     raise InternalError(f"the woven copy of {what} is not valid: {fault}; please report this")
 
 
-def describe(woven: Woven) -> str:
+def describe(woven: Woven | WovenModule) -> str:
     """One sentence about what was added."""
     added = woven.added
-    return (
+    core = ""
+    if added.woven_modules:
+        core = (
+            f"{counted(added.core_sites, 'opcode site')} in"
+            f" {counted(added.woven_modules, 'core module')} with"
+            f" {counted(added.counters, 'counter')} woven; "
+        )
+    return core + (
         f"{counted(added.sites, 'function')} woven: {counted(added.wrappers, 'wrapper')} in"
         f" {counted(added.probe_modules, 'probe module')}, {counted(added.agents, 'agent')};"
         f" {counted(added.core_modules, 'core module')} and"

@@ -1,6 +1,26 @@
 """Wasm code for probes: a small assembler and the generator of probe modules."""
 
-from whamm_cm.codegen.model import GuestMemory, ProbeOptions, Redact, Wrapper
+from whamm_cm.codegen.events import traces
+from whamm_cm.codegen.intervene import may_allocate, uses_clock
+from whamm_cm.codegen.model import (
+    EventProbe,
+    GuestMemory,
+    ProbeOptions,
+    Redact,
+    ScriptLink,
+    Wrapper,
+)
 from whamm_cm.codegen.probe import build_probe
 
-__all__ = ["GuestMemory", "ProbeOptions", "Redact", "Wrapper", "build_probe"]
+__all__ = [
+    "EventProbe",
+    "GuestMemory",
+    "ProbeOptions",
+    "Redact",
+    "ScriptLink",
+    "Wrapper",
+    "build_probe",
+    "may_allocate",
+    "traces",
+    "uses_clock",
+]

@@ -6,6 +6,7 @@ declared, so bodies may call functions that are written later.  Core Specificati
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +18,7 @@ from whamm_cm.codegen.opcodes import MEMORY, PLAIN, VALUE_TYPES
 FuncType = tuple[tuple[str, ...], tuple[str, ...]]
 
 _EMPTY_BLOCK = b"\x40"
-_FUNC, _MEMORY, _GLOBAL = 0, 2, 3
+_FUNC, _TABLE, _MEMORY, _GLOBAL = 0, 1, 2, 3
 _sleb = lru_cache(maxsize=1 << 14)(signed)  # the same few offsets and sizes again and again
 
 
@@ -30,6 +31,28 @@ def _wrap(value: int, bits: int) -> int:
 def vector(items: Sequence[bytes]) -> bytes:
     """A count followed by the items."""
     return unsigned(len(items)) + b"".join(items)
+
+
+def _float32(value: float) -> bytes:
+    """The bytes of ``value``, already rounded or out of range (then an infinity)."""
+    try:
+        return struct.pack("<f", value)
+    except OverflowError:
+        return struct.pack("<f", float("inf") if value > 0 else float("-inf"))
+
+
+def constant(kind: str, value: float) -> bytes:
+    """The const instruction of ``kind``; integers modulo their width, "funcref" is a null."""
+    match kind:
+        case "i32":
+            return b"\x41" + _sleb(_wrap(int(value), 32))
+        case "i64":
+            return b"\x42" + _sleb(_wrap(int(value), 64))
+        case "f32":
+            return b"\x43" + _float32(value)
+        case "f64":
+            return b"\x44" + struct.pack("<d", value)
+    return b"\xd0\x70"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +128,9 @@ class Func:
         """``i64.const`` of ``value`` modulo 2**64."""
         self.code += b"\x42" + _sleb(_wrap(value, 64))
 
-    def const(self, kind: str, value: int) -> None:
-        """A constant of ``kind`` i32 or i64."""
-        if kind == "i64":
-            self.i64(value)
-        else:
-            self.i32(value)
+    def const(self, kind: str, value: float) -> None:
+        """A constant of ``kind``, see ``constant``."""
+        self.code += constant(kind, value)
 
     def op(self, *names: str) -> None:
         """Instructions without immediates."""
@@ -134,25 +154,46 @@ class Func:
     def call(self, index: int) -> None:
         self.code += b"\x10" + unsigned(index)
 
+    def call_indirect(self, type_index: int, table: int = 0) -> None:
+        """Stack: arguments, index into the table."""
+        self.code += b"\x11" + unsigned(type_index) + unsigned(table)
+
+    def table_get(self, table: int = 0) -> None:
+        self.code += b"\x25" + unsigned(table)
+
+    def table_set(self, table: int = 0) -> None:
+        self.code += b"\x26" + unsigned(table)
+
+    def ref_is_null(self) -> None:
+        self.code += b"\xd1"
+
+    def ref_func(self, index: int) -> None:
+        """Legal for functions that an element segment or an export names."""
+        self.code += b"\xd2" + unsigned(index)
+
     def global_get(self, index: int) -> None:
         self.code += b"\x23" + unsigned(index)
 
     def global_set(self, index: int) -> None:
         self.code += b"\x24" + unsigned(index)
 
-    def _open(self, code: bytes, result: str | None) -> Label:
+    def _open(self, code: bytes, result: str | int | None) -> Label:
         self.code += code
-        self.code += _EMPTY_BLOCK if result is None else bytes((VALUE_TYPES[result],))
+        if isinstance(result, int):
+            self.code += signed(result)
+        else:
+            self.code += _EMPTY_BLOCK if result is None else bytes((VALUE_TYPES[result],))
         self.depth += 1
         return Label(self, self.depth)
 
-    def block(self, result: str | None = None) -> Label:
+    def block(self, result: str | int | None = None) -> Label:
+        """``result``: a value type, the index of a function type, or nothing."""
         return self._open(b"\x02", result)
 
-    def loop(self, result: str | None = None) -> Label:
+    def loop(self, result: str | int | None = None) -> Label:
         return self._open(b"\x03", result)
 
-    def if_(self, result: str | None = None) -> Label:
+    def if_(self, result: str | int | None = None) -> Label:
         return self._open(b"\x04", result)
 
     def else_(self) -> None:
@@ -192,6 +233,9 @@ class Module:
         self._globals: list[bytes] = []
         self._exports: list[bytes] = []
         self._data: list[bytes] = []
+        self._tables: list[bytes] = []
+        self._elements: list[bytes] = []
+        self._start: int | None = None
 
     def type_index(self, params: Iterable[str], results: Iterable[str]) -> int:
         key = (tuple(params), tuple(results))
@@ -214,6 +258,15 @@ class Module:
         assert not self._memories, "memory imports come before memories"
         return self._import(module, name, _MEMORY, memory.encode())
 
+    def import_global(self, module: str, name: str, kind: str, mutable: bool = True) -> int:
+        assert not self._globals, "global imports come before globals"
+        return self._import(module, name, _GLOBAL, bytes((VALUE_TYPES[kind], mutable)))
+
+    def import_table(self, module: str, name: str, minimum: int = 0) -> int:
+        """A table of funcref."""
+        assert not self._tables, "table imports come before tables"
+        return self._import(module, name, _TABLE, b"\x70\0" + unsigned(minimum))
+
     def func(self, params: Iterable[str] = (), results: Iterable[str] = ()) -> Func:
         """Declare a function; its body is what has been emitted when ``encode`` is called."""
         params = tuple(params)
@@ -226,11 +279,34 @@ class Module:
         self._memories.append(memory.encode())
         return self._imported[_MEMORY] + len(self._memories) - 1
 
-    def global_(self, kind: str, value: int, mutable: bool = True) -> int:
-        """An i32 or i64 global; returns its index."""
-        const = (b"\x42" if kind == "i64" else b"\x41") + signed(value)
-        self._globals.append(bytes((VALUE_TYPES[kind], mutable)) + const + b"\x0b")
+    def table(self, minimum: int, maximum: int | None = None) -> int:
+        """A table of funcref."""
+        limits = unsigned(maximum is not None) + unsigned(minimum)
+        limits += b"" if maximum is None else unsigned(maximum)
+        self._tables.append(b"\x70" + limits)
+        return self._imported[_TABLE] + len(self._tables) - 1
+
+    def elements(self, offset: int, functions: Sequence[int], table: int = 0) -> None:
+        """An active segment of functions at a constant offset."""
+        head = b"\0" if table == 0 else b"\2" + unsigned(table)
+        kind = b"" if table == 0 else b"\0"
+        where = b"\x41" + signed(offset) + b"\x0b"
+        self._elements.append(head + where + kind + vector([unsigned(i) for i in functions]))
+
+    def start(self, func: int) -> None:
+        self._start = func
+
+    def global_(self, kind: str, value: float, mutable: bool = True) -> int:
+        """A global with a constant; returns its index."""
+        code = constant(kind, value)
+        self._globals.append(bytes((VALUE_TYPES[kind], mutable)) + code + b"\x0b")
         return self._imported[_GLOBAL] + len(self._globals) - 1
+
+    def export_global(self, name: str, index: int) -> None:
+        self._exports.append(name_bytes(name) + b"\3" + unsigned(index))
+
+    def export_table(self, name: str, index: int) -> None:
+        self._exports.append(name_bytes(name) + b"\1" + unsigned(index))
 
     def export_func(self, name: str, func: int) -> None:
         self._exports.append(name_bytes(name) + b"\0" + unsigned(func))
@@ -254,15 +330,18 @@ class Module:
             (1, types),
             (2, self._imports),
             (3, [unsigned(f.type_index) for f in self._funcs]),
+            (4, self._tables),
             (5, self._memories),
             (6, self._globals),
             (7, self._exports),
+            (8, [] if self._start is None else [unsigned(self._start)]),
+            (9, self._elements),
             (10, [f.encode() for f in self._funcs]),
             (11, self._data),
         )
         out = bytearray(b"\0asm\1\0\0\0")
         for number, items in sections:
             if items:
-                body = vector(items)
+                body = items[0] if number == 8 else vector(items)
                 out += bytes((number,)) + unsigned(len(body)) + body
         return bytes(out)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from whamm_cm.abi.flatten import CoreSig
 from whamm_cm.agent.layout import Flush
-from whamm_cm.wit.types import ValType
+from whamm_cm.codegen.asm import FuncType
+from whamm_cm.lang import tree
+from whamm_cm.wit.types import Resource, ValType
 
 Kind = Literal[
     "lower",
@@ -22,6 +25,10 @@ Kind = Literal[
 Action = Literal["record", "count", "none"]
 Encoding = Literal["utf8", "utf16", "latin1+utf16"]
 Mode = Literal["none", "values", "headers"]
+EventMode = Literal["before", "after", "alt"]
+#: An exported global of the script unit: its name and core type.
+ExportedGlobal = tuple[str, str]
+Cell = tuple[ExportedGlobal, ...] | int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,42 @@ class Redact:
 
 
 @dataclass(frozen=True, slots=True)
+class EventProbe:
+    """A probe of a script on this boundary, checked for its function and folded.
+
+    Bound variables: the parameters by WIT name with ``_`` for ``-`` and as ``arg0``…, ``self``;
+    ``result`` and ``is_err`` in ``after`` and, once ``proceed()`` has run, in ``alt``; ``call_id``;
+    in ``after`` ``elapsed``.  ``cells``: where its ``unshared`` and ``report`` variables lie:
+    in globals of the script unit, or at an address of its memory.  ``title`` begins what is said
+    when the probe cannot stand here.  Probes run in the order they are given in.
+    """
+
+    mode: EventMode
+    body: tuple[tree.Stmt, ...]
+    predicate: tree.Expr | None = None
+    cells: Mapping[tree.Variable, Cell] = field(default_factory=dict)
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptLink:
+    """The script unit as a probe module sees it: ``script`` among its imports.
+
+    Of what is listed here only what the probes use gets imported, and runtime functions by their
+    names.  ``users`` and ``libraries``: export name and core type of functions.  ``initials``: by
+    the identity of an ``@init`` call.  ``string`` puts text into the unit: (address, bytes);
+    ``print_site`` is the site number of a print statement.
+    """
+
+    users: Mapping[tree.Function, tuple[str, FuncType]] = field(default_factory=dict)
+    libraries: Mapping[tuple[str, str], tuple[str, FuncType]] = field(default_factory=dict)
+    initials: Mapping[int, tuple[ExportedGlobal, ...]] = field(default_factory=dict)
+    globals: Mapping[tree.Variable, tuple[ExportedGlobal, ...]] = field(default_factory=dict)
+    string: Callable[[str], tuple[int, int]] | None = None
+    print_site: Callable[[tree.Print | tree.LibCall], int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Wrapper:
     """One wrapped core function.
 
@@ -59,6 +102,11 @@ class Wrapper:
     flush right before the callee runs, None not to; ``flush_outside``: flush after a call that no
     export of the component is behind, as from a start function or a destructor.  ``relayed``: the
     return of this export need not push, for that of another component's export does.
+
+    ``probes`` are a script's; those of an async lift that run ``after`` belong to the wrapper of
+    its ``task.return``, where ``result`` is the parameter.  ``realloc``: the canon names one, and
+    the module gets it as ``probe.r<k>``.  ``resources``: the types this component defines itself:
+    its functions get them borrowed as representations, which nobody has to drop.
     """
 
     site: int
@@ -78,6 +126,9 @@ class Wrapper:
     may_flush: bool = True
     flush_outside: bool = False
     relayed: bool = False
+    probes: tuple[EventProbe, ...] = ()
+    realloc: bool = False
+    resources: frozenset[Resource] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +141,7 @@ class ProbeOptions:
     ``emit`` nothing is ever sent; with ``chunked`` it is told a block's size in chunks
     (``agent.layout.CHUNK``), else in bytes.  ``push_empty``: others have sent records that wait
     for the return of this component's exports, so that return pushes even with nothing of its own.
+    ``script``: the unit that the wrappers' probes use and that reports at the final flush.
     """
 
     timed: bool = False
@@ -103,3 +155,4 @@ class ProbeOptions:
     interval_ns: int = 0
     count_base: int = 0
     count_n: int = 0
+    script: ScriptLink | None = None

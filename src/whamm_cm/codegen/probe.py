@@ -1,21 +1,27 @@
 """Probe modules: one core module with a wrapper per observed canonical definition.
 
 Imports: ``agent`` (its memory and functions), ``probe.m<i>`` the guest memories, ``probe.emit``,
-``probe.now``, ``probe.f<k>`` the wrapped functions.  Exports: ``w<k>``, with the type of ``f<k>``.
+``probe.now``, ``probe.f<k>`` the wrapped functions, ``probe.r<k>`` their guests' ``realloc`` where
+a script may need it, ``script`` the script unit.  Exports: ``w<k>``, with the type of ``f<k>``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from whamm_cm.abi.layout import layouts
 from whamm_cm.agent.layout import CHUNK, LIMIT, OUT_PTR, POS, SCRATCH, STATE, Flush
-from whamm_cm.codegen.asm import MemoryType, Module
+from whamm_cm.codegen.asm import Func, MemoryType, Module
+from whamm_cm.codegen.events import traces
 from whamm_cm.codegen.flats import Flats
+from whamm_cm.codegen.intervene import may_allocate, uses_clock
 from whamm_cm.codegen.memory import PUT_GET, Agent, Guest
 from whamm_cm.codegen.model import Encoding, GuestMemory, ProbeOptions, Wrapper
+from whamm_cm.codegen.script_env import ScriptImports
 from whamm_cm.codegen.spans import Spans
 from whamm_cm.codegen.tails import Tails
+from whamm_cm.codegen.texts import Texts
 from whamm_cm.codegen.wrapper import write_wrapper
 from whamm_cm.errors import WeaveError
 
@@ -41,8 +47,20 @@ def build_probe(
     probe = Probe(wrappers, memories, options)
     funcs = [probe.module.func(w.signature.params, w.signature.results) for w in wrappers]
     for k, (wrapper, func) in enumerate(zip(wrappers, funcs, strict=True)):
-        write_wrapper(probe, func, wrapper, probe.targets[k])
+        write_wrapper(probe, func, wrapper, k)
         probe.module.export_func(f"w{k}", func.index)
+    return probe.module.encode()
+
+
+def build_flush(options: ProbeOptions) -> bytes:
+    """A module without wrappers, whose ``flush`` () reports and sends all that is buffered."""
+    probe = Probe((), (), replace(options, timed=False))
+    flags = Flush.REPORT | Flush.PUSH | (Flush.EMPTY if options.push_empty else Flush.NONE)
+    f, flush = probe.module.func(), probe.flush()
+    assert flush is not None, "there is a way out"
+    f.i32(int(flags))
+    f.call(flush)
+    probe.module.export_func("flush", f.index)
     return probe.module.encode()
 
 
@@ -62,19 +80,25 @@ class Probe:
             for name in _needed(wrappers, options, self._agent_memory is None)
         }
         self._imports = imports
-        self._emit = self._now = None
+        self._emit: int | None = None
         if options.emit:
             self._emit = self.module.import_func("probe", "emit", ("i32", "i32"), ("i32",))
-        if options.timed:
-            self._now = self.module.import_func("probe", "now", (), ("i64",))
+        self.clock: int | None = None
+        if options.timed or any(map(uses_clock, wrappers)):
+            self.clock = self.module.import_func("probe", "now", (), ("i64",))
         self.targets = [
             self.module.import_func("probe", f"f{k}", w.signature.params, w.signature.results)
             for k, w in enumerate(wrappers)
         ]
+        self.reallocs = {
+            k: self._import_realloc(k, w) for k, w in enumerate(wrappers) if may_allocate(w)
+        }
+        self.script = ScriptImports(self.module, wrappers, options)
         self.agent = Agent(self.module, self._agent_memory, imports)
         self._flats: dict[int, Flats] = {}
         self._spans: dict[Guest, Spans] = {}
         self._tails: dict[tuple[Guest, Encoding], Tails] = {}
+        self._texts: dict[tuple[Guest, Encoding], Texts] = {}
         self._flush: int | None = None
         self._begin: dict[bool, int] = {}
 
@@ -92,10 +116,14 @@ class Probe:
             for i, memory in enumerate(memories)
         ]
 
+    def _import_realloc(self, k: int, wrapper: Wrapper) -> int:
+        address = "i64" if wrapper.ptr == 8 else "i32"
+        return self.module.import_func("probe", f"r{k}", (address,) * 4, (address,))
+
     @property
     def now(self) -> int | None:
         """The clock, in a timed module."""
-        return self._now
+        return self.clock if self.options.timed else None
 
     def flats(self, ptr: int) -> Flats:
         if ptr not in self._flats:
@@ -120,6 +148,12 @@ class Probe:
             )
         return self._tails[key]
 
+    def texts(self, guest: Guest, encoding: Encoding) -> Texts:
+        key = (guest, encoding)
+        if key not in self._texts:
+            self._texts[key] = Texts(self.module, guest, encoding, self.script.state())
+        return self._texts[key]
+
     def flush(self) -> int | None:
         """A function of :class:`Flush` flags that sends what is buffered; None when nothing is."""
         if self._emit is not None and self._flush is None:
@@ -129,14 +163,12 @@ class Probe:
     def _write_flush(self, emit: int) -> int:
         f = self.module.func(("i32",))
         size = f.local("i32")
-        if self.options.count_n:
+        if self.options.count_n or self.script.report is not None:
             f.get(0)
             f.i32(int(Flush.REPORT))
             f.op("i32.and")
             with f.if_():
-                f.i32(self.options.count_base)
-                f.i32(self.options.count_n)
-                f.call(self._imports["report"])
+                self._report(f)
         with f.block() as done, f.loop() as again:
             f.get(0)
             f.call(self._imports["take"])
@@ -158,6 +190,15 @@ class Probe:
             f.set(0)
             f.br(again)
         return f.index
+
+    def _report(self, f: Func) -> None:
+        """Add the counters and what the script reports."""
+        if self.options.count_n:
+            f.i32(self.options.count_base)
+            f.i32(self.options.count_n)
+            f.call(self._imports["report"])
+        if self.script.report is not None:
+            f.call(self.script.report)
 
     def begin(self, may_flush: bool) -> int:
         """A function () -> address for a record that finds no room: after a flush, in a grown
@@ -193,7 +234,7 @@ def _memory_type(memory: GuestMemory) -> MemoryType:
 def _needed(wrappers: Sequence[Wrapper], options: ProbeOptions, put_get: bool) -> list[str]:
     """The agent functions a module imports."""
     names = []
-    if any(w.action == "record" for w in wrappers):
+    if any(w.action == "record" or traces(w) for w in wrappers):
         names.append("room")
     if options.emit:
         names += ["take", "sent"]

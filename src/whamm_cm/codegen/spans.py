@@ -80,6 +80,19 @@ def _add(f: Func, local: int, value: int) -> None:
     f.op("i32.add")
 
 
+def take_tag(f: Func, guest: Guest) -> None:
+    """In a helper: push whether the length has the tag of UTF-16, and clear the tag."""
+    address, bits = guest.address, 8 * guest.width - 1
+    f.get(_LEN)
+    f.const(address, bits)
+    f.op(f"{address}.shr_u")
+    guest.narrow(f)
+    f.get(_LEN)
+    f.const(address, (1 << bits) - 1)
+    f.op(f"{address}.and")
+    f.set(_LEN)
+
+
 class Spans:
     """The helpers for one guest memory, made when first asked for."""
 
@@ -198,7 +211,7 @@ class Spans:
         if shape not in self._made:
             f = self._func()
             self._made[shape] = f.index
-            self._take_tag(f)
+            take_tag(f, self._guest)
             with f.if_("i32"):
                 self._forward(f, wide)
                 f.else_()
@@ -210,18 +223,6 @@ class Spans:
         for local in range(len(f.params)):
             f.get(local)
         f.call(target)
-
-    def _take_tag(self, f: Func) -> None:
-        """Push whether the length has the UTF-16 tag, and clear the tag."""
-        address, bits = self._guest.address, 8 * self._guest.width - 1
-        f.get(_LEN)
-        f.const(address, bits)
-        f.op(f"{address}.shr_u")
-        self._guest.narrow(f)
-        f.get(_LEN)
-        f.const(address, (1 << bits) - 1)
-        f.op(f"{address}.and")
-        f.set(_LEN)
 
     def mark(self) -> int:
         """A function (p, end) -> p that appends the mark of a redacted value."""
@@ -247,7 +248,7 @@ class Spans:
             if encoding == "latin1+utf16":
                 narrow, wide = self._secret(1), self._secret(2)
                 f = self._module.func((self._guest.address,) * 2, ("i32",))
-                self._take_tag(f)
+                take_tag(f, self._guest)
                 with f.if_("i32"):
                     self._forward(f, wide)
                     f.else_()

@@ -25,6 +25,7 @@ from whamm_cm.agent.layout import (
     RecordFlag,
 )
 from whamm_cm.codegen.asm import Func
+from whamm_cm.codegen.events import Events, traces
 from whamm_cm.codegen.flats import Slot
 from whamm_cm.codegen.memory import Guest
 from whamm_cm.codegen.model import Mode, Wrapper
@@ -40,9 +41,9 @@ if TYPE_CHECKING:
 _STATE_MASK, _RETURNED = 0xF, 2
 
 
-def write_wrapper(probe: Probe, f: Func, wrapper: Wrapper, target: int) -> None:
-    """Write the body of ``f``, which has the type of ``target`` and calls it."""
-    _Body(probe, f, wrapper).write(target)
+def write_wrapper(probe: Probe, f: Func, wrapper: Wrapper, k: int) -> None:
+    """Write the body of ``f``, number ``k`` of the module, around the function it wraps."""
+    Body(probe, f, wrapper, probe.reallocs.get(k)).write(probe.targets[k])
 
 
 def _check(w: Wrapper) -> None:
@@ -74,38 +75,50 @@ class _Image:
         return bool(self.plain or self.gated or self.open)
 
 
-class _Body:
-    def __init__(self, probe: Probe, f: Func, wrapper: Wrapper) -> None:
-        self.probe, self.f, self.w = probe, f, wrapper
+class Body:
+    """One wrapper under construction.  ``realloc`` is the guest's, where a probe may need it."""
+
+    def __init__(self, probe: Probe, f: Func, wrapper: Wrapper, realloc: int | None) -> None:
+        self.probe, self.f, self.w, self.realloc = probe, f, wrapper, realloc
         self.agent, self.options = probe.agent, probe.options
         self.timed = probe.now is not None
         self.guest = None if wrapper.memory is None else probe.guests[wrapper.memory]
         self.entered = wrapper.kind in ("lift", "callback")
         gate = wrapper.redact is not None and wrapper.redact.gate is not None
-        self.secret = f.local("i32") if gate and wrapper.action == "record" else None
-        if wrapper.action == "record":
+        recording = wrapper.action == "record" or traces(wrapper)
+        self.secret = f.local("i32") if gate and recording else None
+        if recording:
             self.start, self.p, self.end = (f.local("i32") for _ in range(3))
             self.call, self.head = f.local("i64"), f.local("i64")
             if self.timed:
                 self.began, self.ended = f.local("i64"), f.local("i64")
+        elif wrapper.probes:
+            self.call = f.local("i64")
 
     def write(self, target: int) -> None:
-        f, w = self.f, self.w
+        w = self.w
         _check(w)
         if self.entered:
             self._add_depth(1)
         if w.action == "count":
             self._count()
         if w.action == "record":
-            self._record_call()
-        if w.flush_before is not None:
-            self._flush(w.flush_before)
-        for local in range(len(w.signature.params)):
-            f.get(local)
-        f.call(target)
-        if w.action == "record" and w.kind != "task.return":
-            self._record_return()
+            self.record_call()
+        if w.probes:
+            Events(self, target).write()
+        else:
+            self.call_on(target)
+            if w.action == "record" and w.kind != "task.return":
+                self._record_return()
         self._leave()
+
+    def call_on(self, target: int) -> None:
+        """Call the wrapped function with what the parameters are now."""
+        if self.w.flush_before is not None:
+            self._flush(self.w.flush_before)
+        for local in range(len(self.w.signature.params)):
+            self.f.get(local)
+        self.f.call(target)
 
     def _count(self) -> None:
         address = COUNTERS + 8 * self.w.slot
@@ -182,7 +195,28 @@ class _Body:
 
     # --- the two records -------------------------------------------------------------------------
 
-    def _record_call(self) -> None:
+    def number_call(self) -> None:
+        """Set ``call`` if no record has done so yet."""
+        if self.w.action == "record":
+            return
+        f = self.f
+        f.get(self.call)
+        f.op("i64.eqz")
+        with f.if_():
+            self._next_call()
+
+    def _next_call(self) -> None:
+        f = self.f
+        f.i32(STATE + NEXT_CALL)
+        self.agent.load_at(f, "i64.load", STATE + NEXT_CALL)
+        f.tee(self.call)
+        f.i64(1)
+        f.op("i64.add")
+        self.agent.store(f, "i64.store")
+
+    def record_call(self, entered: int | None = None) -> None:
+        """Write the record of the call as the parameters are now; ``entered``: a local with the
+        time it began, if that is not now."""
         f, w = self.f, self.w
         if self.secret is not None:  # until the name is known it counts as secret
             f.i32(1)
@@ -192,13 +226,11 @@ class _Body:
         if not w.signature.params_spilled:
             source = tuple(enumerate(w.signature.params))
         image = self._image(types, source, "none" if w.redact is None else w.redact.params, True)
-        self._begin_record(Phase.CALL)
-        f.i32(STATE + NEXT_CALL)
-        self.agent.load_at(f, "i64.load", STATE + NEXT_CALL)
-        f.tee(self.call)
-        f.i64(1)
-        f.op("i64.add")
-        self.agent.store(f, "i64.store")
+        self._begin_record(Phase.CALL, entered)
+        if w.action == "record":
+            self._next_call()
+        else:
+            self.number_call()
         self._header(Phase.CALL)
         self._body(Phase.CALL, image)
         if self.options.flush_each and w.may_flush:
@@ -229,6 +261,29 @@ class _Body:
         if w.signature.results:
             value = f.local(w.signature.results[0])
             f.set(value)
+        self.write_return(value)
+        if value is not None:
+            f.get(value)
+
+    def before_late_return(self, entered: int | None) -> None:
+        """Get ready for the return record of a call that has none of its own: nothing is known of
+        secrets in its parameters, nor of when it began unless the local ``entered`` says so."""
+        f = self.f
+        if self.secret is not None:
+            f.i32(1)
+            f.set(self.secret)
+        if not self.timed:
+            return
+        if entered is not None:
+            f.get(entered)
+        else:
+            assert self.probe.now is not None, "the module is timed"
+            f.call(self.probe.now)
+        f.set(self.began)
+
+    def write_return(self, value: int | None) -> None:
+        """Write the record of what the call has returned, in local ``value``."""
+        f, w = self.f, self.w
         if w.kind == "lift" and w.is_async:
             self._pending(value)
         elif w.kind == "lower" and w.is_async:
@@ -249,8 +304,6 @@ class _Body:
             elif w.signature.results_spilled:
                 source = len(w.signature.params) - 1
             self._returned(source)
-        if value is not None:
-            f.get(value)
 
     def _slot(self, local: int) -> Slot:
         return local, self.w.signature.results[0]
@@ -316,11 +369,14 @@ class _Body:
 
     # --- parts of a record -----------------------------------------------------------------------
 
-    def _begin_record(self, phase: Phase) -> int:
+    def _begin_record(self, phase: Phase, entered: int | None = None) -> int:
         """Read the clock and find room; returns the size of the record's header."""
         f = self.f
         if self.probe.now is not None:
-            f.call(self.probe.now)
+            if entered is None:
+                f.call(self.probe.now)
+            else:
+                f.get(entered)
             f.set(self.began if phase == Phase.CALL else self.ended)
         self.agent.load_at(f, "i32.load", STATE + POS)
         f.tee(self.start)

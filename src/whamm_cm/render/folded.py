@@ -1,12 +1,14 @@
 """Folded stacks for flamegraph.pl, inferno and speedscope: ``a;b;c 123`` a line.
 
-The number is self time in nanoseconds; in a log without times it is calls.
+The number is self time in nanoseconds; in a log without times it is calls.  Where a script has
+reported a call tree, that is shown, with its own numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from whamm_cm.render.calltree import call_trees
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.render.wave import printable
 from whamm_cm.trace.reader import Record
@@ -16,13 +18,25 @@ from whamm_cm.trace.session import Call, Session
 def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     session = Session.build(records)
     weights: dict[str, int] = {}
+    for stack, weight in _reported(session) or _traced(session):
+        weights[stack] = weights.get(stack, 0) + weight
+    for stack in sorted(weights):
+        yield f"{stack} {weights[stack]}\n"
+
+
+def _reported(session: Session) -> list[tuple[str, int]]:
+    return [
+        (";".join(map(_clean, frames)), weight)
+        for tree in call_trees(session)
+        for frames, weight in tree.stacks
+    ]
+
+
+def _traced(session: Session) -> Iterator[tuple[str, int]]:
     for call in session.calls:
         weight = (call.self_ns or 0) if session.timed else 1
         if weight:
-            stack = _stack(call, session)
-            weights[stack] = weights.get(stack, 0) + weight
-    for stack in sorted(weights):
-        yield f"{stack} {weights[stack]}\n"
+            yield _stack(call, session), weight
 
 
 def _stack(call: Call, session: Session) -> str:
@@ -35,4 +49,8 @@ def _stack(call: Call, session: Session) -> str:
 
 def _frame(call: Call) -> str:
     kind = f"{call.site.edge} " if call.site.edge in ("export", "inner") else ""
-    return printable(kind + call.site.item).replace(";", ",")
+    return _clean(kind + call.site.item)
+
+
+def _clean(frame: str) -> str:
+    return printable(frame).replace(";", ",")

@@ -11,7 +11,9 @@ from whamm_cm.trace.reader import Record
 
 #: Order of keys in a record; unknown ones follow as they came.
 KEYS = (
-    *("v", "seq", "t_ns", "instance", "call", "phase", "edge", "component", "interface", "version"),
+    *("v", "seq", "t_ns", "instance", "call", "phase"),
+    *("script", "var", "probe", "module", "fid", "fname", "pc", "type", "value", "text", "raw"),
+    *("edge", "component", "interface", "version"),
     *("func", "self", "args", "result", "pending", "status", "count", "bad", "big", "dur_ns"),
 )
 

@@ -8,7 +8,18 @@ from difflib import get_close_matches
 from pathlib import PurePath
 
 from whamm_cm.errors import UsageError
-from whamm_cm.render import chrome, folded, jsonl, speedscope, strace, summary
+from whamm_cm.render import (
+    chrome,
+    folded,
+    jsonl,
+    report_csv,
+    report_json,
+    speedscope,
+    strace,
+    summary,
+    table,
+    whamm,
+)
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.trace.reader import Record
 
@@ -42,6 +53,12 @@ RENDERERS: dict[str, Renderer] = {
             speedscope.render,
         ),
         Renderer("folded", "for flame graphs", (".folded",), False, folded.render),
+        Renderer("table", "a script's variables, as tables", (".table",), False, table.render),
+        Renderer(
+            "json", "a script's variables, as JSON", (".report.json",), False, report_json.render
+        ),
+        Renderer("csv", "a script's variables, as CSV", (".csv",), False, report_csv.render),
+        Renderer("whamm", "a script's variables, as whamm", (".whamm",), False, whamm.render),
     )
 }
 

@@ -1,4 +1,7 @@
-"""speedscope's "evented" profiles, one per instance (more where its calls overlap)."""
+"""speedscope's "evented" profiles, one per instance (more where its calls overlap).
+
+Where a script has reported a call tree, that is shown, as a "sampled" profile.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from whamm_cm.render.calltree import CallTree, call_trees
 from whamm_cm.render.lanes import Lane, lanes
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.trace.reader import Record
@@ -18,7 +22,8 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     session = Session.build(records)
     frames: dict[str, int] = {}
     unit = "nanoseconds" if session.timed else "none"
-    profiles = [_profile(lane, frames, unit) for lane in lanes(session)]
+    profiles = [_sampled(tree, frames) for tree in call_trees(session)]
+    profiles = profiles or [_profile(lane, frames, unit) for lane in lanes(session)]
     yield (
         json.dumps(
             {
@@ -46,6 +51,20 @@ def _profile(lane: Lane, frames: dict[str, int], unit: str) -> dict[str, Any]:
         "startValue": lane.slices[0].start,
         "endValue": max(piece.end for piece in lane.slices),
         "events": events,
+    }
+
+
+def _sampled(tree: CallTree, frames: dict[str, int]) -> dict[str, Any]:
+    return {
+        "type": "sampled",
+        "name": tree.name,
+        "unit": "none",
+        "startValue": 0,
+        "endValue": sum(weight for _, weight in tree.stacks),
+        "samples": [
+            [frames.setdefault(frame, len(frames)) for frame in stack] for stack, _ in tree.stacks
+        ],
+        "weights": [weight for _, weight in tree.stacks],
     }
 
 

@@ -16,6 +16,7 @@ from whamm_cm.trace.calls import LiveCall, Outcome, Tracker
 from whamm_cm.trace.handle_rules import OPTION_IN_OK
 from whamm_cm.trace.names import NamedCall, Namer
 from whamm_cm.trace.reader import Record
+from whamm_cm.trace.reports import shown_text
 
 #: Column at which ``<time>`` stands where the line leaves room for it.
 TIME_COLUMN = 88
@@ -49,11 +50,30 @@ class Strace:
         self._last: int | None = None
         self._first_instance: int | None = None
         self._several = options.tags
+        self._unended = False  # the last print had no end of line
 
     def feed(self, record: Record) -> str:
         """The lines that are complete now; a call is held until the next record."""
+        if record["phase"] == "print":
+            return self._printed(record)
+        text = self._line(record)
+        if text and self._unended:
+            self._unended = False
+            return "\n" + text
+        return text
+
+    def _printed(self, record: Record) -> str:
+        """A script's own text, between the lines unless it goes on where the last print ended."""
+        raw = bool(record.get("raw"))
+        text = self.flush() + ("\n" if self._unended and not raw else "")
+        lines = shown_text(record.get("text", "")).split("\n")
+        text += "\n".join(map(printable, lines)) + ("" if raw else "\n")
+        self._unended = not text.endswith("\n")
+        return text
+
+    def _line(self, record: Record) -> str:
         if record["phase"] in ("report", "dropped"):
-            return self.flush() + _note(record)
+            return self.flush() + (_note(record) if "count" in record else "")
         self._meet(record["instance"])
         call = self._tracker.feed(record)
         while self._tracker.given_up:

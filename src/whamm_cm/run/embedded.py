@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from whamm_cm.run.guest import GuestRun, Job
+from whamm_cm.run.module import ModuleJob, ModuleRun
 from whamm_cm.run.options import Dir, HostOptions
 from whamm_cm.run.outcome import Outcome
 from whamm_cm.run.wave import Invocation, parse_invocation
@@ -54,10 +55,29 @@ def run_component(
     host = HostOptions(
         args, env, dirs, inherit_network, inherit_stdin, inherit_stdout, inherit_stderr
     )
+    return _run(GuestRun(Job(wasm, host, call, emit, stub_imports, cache, on_start)))
+
+
+def run_module(
+    wasm: bytes,
+    host: HostOptions,
+    *,
+    invoke: Invocation | str | None = None,
+    emit: Callable[[str], int] | None = None,
+    stub_imports: bool = False,
+    cache: bool = True,
+    on_start: Callable[[], None] | None = None,
+) -> Outcome:
+    """The same for a plain core module: its ``_start`` or ``main``, under WASI preview 1."""
+    call = parse_invocation(invoke) if isinstance(invoke, str) else invoke
+    return _run(ModuleRun(ModuleJob(wasm, host, call, emit, stub_imports, cache, on_start)))
+
+
+def _run(guest: GuestRun | ModuleRun) -> Outcome:
     # The guest writes to the file descriptors: what Python holds back must come before it.
     sys.stdout.flush()
     sys.stderr.flush()
-    worker = _Worker(GuestRun(Job(wasm, host, call, emit, stub_imports, cache, on_start)))
+    worker = _Worker(guest)
     with _signals() as caught:
         worker.start()
         return _await(worker, caught)
@@ -66,7 +86,7 @@ def run_component(
 class _Worker(threading.Thread):
     """A daemon, so that a guest left behind in a host call does not keep the process alive."""
 
-    def __init__(self, guest: GuestRun) -> None:
+    def __init__(self, guest: GuestRun | ModuleRun) -> None:
         super().__init__(name="whamm-cm guest", daemon=True)
         self.guest = guest
         self.ended = threading.Event()

@@ -96,6 +96,15 @@ def validate_component(wasm: bytes, modules: Iterable[bytes] = ()) -> str | None
     return None
 
 
+def validate_module(wasm: bytes) -> str | None:
+    """The reason wasmtime refuses a core module, or None."""
+    try:
+        Module.validate(_check_engine(), wasm)
+    except WasmtimeError as error:
+        return reason(error)
+    return None
+
+
 def compile_component(engine: Engine, wasm: bytes) -> Component:
     """Compiles for ``engine``; raises RunError with wasmtime's reason."""
     try:

@@ -17,11 +17,14 @@ from whamm_cm.agent.layout import (
     CHUNK,
     ENCODINGS,
     FINAL,
+    NONE,
     RECORD_HEADER,
     Phase,
     RecordFlag,
+    SiteKind,
 )
 from whamm_cm.agent.table import Site, SiteTable
+from whamm_cm.agent.variables import Variable
 from whamm_cm.errors import InputError
 from whamm_cm.trace.values import Readers, Tail, ValueFault, fields
 
@@ -33,7 +36,17 @@ _U64 = struct.Struct("<Q")
 _U32 = struct.Struct("<I")
 _KNOWN_FLAGS = int(RecordFlag.TIMED | RecordFlag.BAD | RecordFlag.BIG)
 _NO_IMAGE = int(RecordFlag.BAD | RecordFlag.BIG)
-_PHASES = ("call", "return", "report", "dropped", "return")
+_PHASES = ("call", "return", "report", "dropped", "return", "print")
+_UNFRAMED = (Phase.REPORT, Phase.DROPPED, Phase.PRINT)
+#: Sites of a script: their phase, which of a site's names go under which key, the key of the value.
+_SCRIPTS = {
+    SiteKind.VARIABLE: (
+        Phase.REPORT,
+        {"script": "version", "var": "func", "probe": "interface", "module": "component"},
+        "value",
+    ),
+    SiteKind.PRINT: (Phase.PRINT, {"script": "version", "probe": "interface"}, "text"),
+}
 
 
 class BlockError(InputError):
@@ -57,11 +70,16 @@ class Block:
 @dataclass(frozen=True, slots=True)
 class _SiteReader:
     """``names`` are the constant keys of each record of a site, ``call`` and ``result`` add to a
-    record what its body holds."""
+    record what its body holds.  ``phase`` is the only one that sites of a script have."""
 
     names: Record
     call: Callable[[Record, Tail], None]
     result: Callable[[Record, Tail], None]
+    phase: Phase | None = None
+    variable: Variable | None = None
+
+    def fits(self, phase: int) -> bool:
+        return phase == self.phase if self.phase is not None else phase != Phase.PRINT
 
 
 class Decoder:
@@ -83,17 +101,23 @@ class Decoder:
                 raise ValueFault(f"the record at byte {at} says it has {size} bytes")
             record: Record = {"v": 1, "seq": seq}
             try:
-                self._record(
-                    record, word, call, instance, Tail(data, at + RECORD_HEADER, at + size)
-                )
+                tail = Tail(data, at + RECORD_HEADER, at + size)
+                cells = self._record(record, word, call, instance, tail)
             except ValueFault as fault:
                 raise ValueFault(f"the record at byte {at}: {fault}") from None
-            into.append(record)
-            at, seq = at + size, seq + 1
+            if cells is None:
+                into.append(record)
+            else:
+                into += _per_cell(record, *cells)
+            at, seq = at + size, seq + 1 if cells is None else seq + len(cells[1])
 
-    def _record(self, record: Record, word: int, call: int, instance: int, tail: Tail) -> None:
+    def _record(
+        self, record: Record, word: int, call: int, instance: int, tail: Tail
+    ) -> tuple[Variable, range] | None:
+        """Fills the record; for one that stands for cells of a variable returns which."""
         phase, flags = word & 15, word >> 4 & 15
-        if phase > Phase.PENDING or flags & ~_KNOWN_FLAGS:
+        known = _KNOWN_FLAGS | RecordFlag.RAW * (phase == Phase.PRINT)
+        if phase > Phase.PRINT or flags & ~known:
             raise ValueFault(f"unknown phase {phase} or flags {flags}")
         duration = None
         if flags & RecordFlag.TIMED:
@@ -101,25 +125,31 @@ class Decoder:
             if phase in (Phase.RETURN, Phase.PENDING):
                 duration = _u64(tail)
         record["instance"] = instance
-        if phase not in (Phase.REPORT, Phase.DROPPED):
+        if phase not in _UNFRAMED:
             record["call"] = call
         record["phase"] = _PHASES[phase]
         if phase == Phase.DROPPED:
             record["count"] = _u64(tail)
-        else:
-            self._body(record, phase, flags, self._site(word >> 8), tail)
+            return None
+        site = self._site(word >> 8)
+        if not site.fits(phase):
+            raise ValueFault(f"phase {phase} at a site that has no such records")
+        self._body(record, phase, flags, site, tail)
         if duration is not None:
             record["dur_ns"] = duration
+        return None if site.variable is None else (site.variable, _span(site.variable, call))
 
     def _body(self, record: Record, phase: int, flags: int, site: _SiteReader, tail: Tail) -> None:
         record.update(site.names)
-        if phase == Phase.REPORT:
+        if phase == Phase.REPORT and site.variable is None:
             record["count"] = _u64(tail)
         elif phase == Phase.PENDING:
             record["pending"] = True
             record["status"] = _U32.unpack_from(tail.data, tail.take(4))[0]
         elif not flags & _NO_IMAGE:
             (site.call if phase == Phase.CALL else site.result)(record, tail)
+        if flags & RecordFlag.RAW:
+            record["raw"] = True
         if flags & RecordFlag.BAD:
             record["bad"] = True
         if flags & RecordFlag.BIG:
@@ -134,13 +164,60 @@ class Decoder:
         return found
 
     def _compile(self, site: Site) -> _SiteReader:
+        readers = self._encodings[site.encoding]
+        if site.kind in _SCRIPTS:
+            return _script_site(site, readers)
         names: Record = {"edge": site.edge.name.lower()}
         for key in ("component", "interface", "version"):
             if getattr(site, key):
                 names[key] = getattr(site, key)
         names["func"] = site.func
-        readers = self._encodings[site.encoding]
-        return _SiteReader(names, _args(readers, site), _result(readers, site.result))
+        return _SiteReader(names, _args(readers, site), _result(readers, site.result, "result"))
+
+
+def _script_site(site: Site, readers: Readers) -> _SiteReader:
+    """A variable, or what is printed."""
+    phase, keys, key = _SCRIPTS[site.kind]
+    names: Record = {
+        name: getattr(site, field) for name, field in keys.items() if getattr(site, field)
+    }
+    variable = site.variable
+    if variable is not None:
+        names["type"] = variable.type
+    return _SiteReader(names, _nothing, _result(readers, site.result, key), phase, variable)
+
+
+def _span(variable: Variable, number: int) -> range:
+    span = variable.span(number)
+    if span is None:
+        raise ValueFault(f"there is no cell or counter {number}")
+    return range(span[0], span[0] + span[1])
+
+
+def place(variable: Variable, cell: int) -> Record:
+    """The keys that say where a cell is, none for a script global."""
+    cells, found = variable.cells, Record()
+    if cells is None:
+        return found
+    if cells.fids[cell] != NONE:
+        found["fid"] = cells.fids[cell]
+    if name := cells.fname(cell):
+        found["fname"] = name
+    if cells.pcs[cell] != NONE:
+        found["pc"] = cells.pcs[cell]
+    return found
+
+
+def _per_cell(record: Record, variable: Variable, cells: range) -> list[Record]:
+    """A record for each cell that the one stands for; where it is stands before ``type``."""
+    keys = list(record)
+    at = keys.index("type")
+    before = {key: record[key] for key in keys[:at]}
+    after = {key: record[key] for key in keys[at:]}
+    return [
+        {**before, "seq": record["seq"] + i, **place(variable, cell), **after}
+        for i, cell in enumerate(cells)
+    ]
 
 
 def _u64(tail: Tail) -> int:
@@ -170,13 +247,13 @@ def _args(readers: Readers, site: Site) -> Callable[[Record, Tail], None]:
     return read
 
 
-def _result(readers: Readers, number: int | None) -> Callable[[Record, Tail], None]:
+def _result(readers: Readers, number: int | None, key: str) -> Callable[[Record, Tail], None]:
     if number is None:
         return _nothing
     size, item = readers.node(number).size, readers.get(number, 1)
 
     def read(record: Record, tail: Tail) -> None:
-        record["result"] = item(tail, tail.take(size))
+        record[key] = item(tail, tail.take(size))
 
     return read
 

@@ -28,9 +28,20 @@ VERSION = 1
 
 _MAX_LINE = 64 << 20
 
-_PHASES = ("call", "return", "report", "dropped")
-_INTS = ("seq", "t_ns", "instance", "call", "self", "status", "count", "dur_ns")
-_TEXTS = ("edge", "component", "interface", "version", "func")
+_PHASES = ("call", "return", "report", "dropped", "print")
+_INTS = ("seq", "t_ns", "instance", "call", "self", "status", "count", "dur_ns", "fid", "pc")
+_TEXTS = (
+    *("edge", "component", "interface", "version", "func"),
+    *("script", "var", "probe", "module", "fname", "type"),
+)
+_NEEDED = {
+    "call": ("func", "call"),
+    "return": ("func", "call"),
+    "report": ("count",),
+    "dropped": ("count",),
+    "print": ("text",),
+}
+_NEEDED_OF_VARIABLE = ("type",)
 
 
 class RecordReader(Iterable[Record]):
@@ -155,7 +166,7 @@ def fault_of(value: Record) -> str:
     """Why ``value`` is no record, "" if it is one. Unknown keys are no fault."""
     phase = value.get("phase")
     if phase not in _PHASES:
-        return 'not a record: no "phase" of call, return, report or dropped'
+        return 'not a record: no "phase" of call, return, report, dropped or print'
     for key in _INTS:
         number = value.get(key, 0)
         if type(number) is not int or not 0 <= number < 1 << 64:
@@ -165,7 +176,7 @@ def fault_of(value: Record) -> str:
             return f'"{key}" is not a string'
     if not isinstance(value.get("args", {}), dict):
         return '"args" is not an object'
-    needed = ("func", "call") if phase in ("call", "return") else ("count",)
+    needed = _NEEDED_OF_VARIABLE if phase == "report" and "var" in value else _NEEDED[phase]
     missing = [key for key in (*needed, "instance") if key not in value]
     return f'"{missing[0]}" is missing' if missing else ""
 

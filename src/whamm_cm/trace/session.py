@@ -9,6 +9,7 @@ from typing import Any
 
 from whamm_cm.trace.calls import ENTERING, LEAVING, LiveCall, Outcome, Site, Tracker, is_error
 from whamm_cm.trace.reader import Record
+from whamm_cm.trace.reports import Cell, Print, Reports
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -71,7 +72,7 @@ class Call:
 class Session:
     """``counts`` come from report records (sites that only count), ``dropped`` is by instance.
 
-    ``timed``: every call says when it started.
+    ``cells`` and ``prints`` are those of scripts.  ``timed``: every call says when it started.
     """
 
     calls: tuple[Call, ...]
@@ -79,6 +80,8 @@ class Session:
     dropped: Mapping[int, int]
     records: int
     timed: bool
+    cells: tuple[Cell, ...] = ()
+    prints: tuple[Print, ...] = ()
 
     @staticmethod
     def build(records: Iterable[Record]) -> Session:
@@ -104,6 +107,7 @@ class _Builder:
         self.spans: list[tuple[int, int]] = []
         self.counts: dict[Site, int] = {}
         self.dropped: dict[int, int] = {}
+        self.reports = Reports()
 
     def run(self, records: Iterable[Record]) -> Session:
         at = 0
@@ -114,10 +118,14 @@ class _Builder:
         frames = [c.frame_ns for c in self.live]
         calls = _nested(calls, _linked(calls, parents), frames)
         timed = all(call.start_ns is not None for call in calls)
-        return Session(tuple(calls), self.counts, self.dropped, at, timed)
+        return Session(
+            tuple(calls), self.counts, self.dropped, at, timed,
+            tuple(self.reports.cells()), tuple(self.reports.prints),
+        )  # fmt: skip
 
     def feed(self, record: Record, at: int) -> None:
-        if record["phase"] == "report":
+        self.reports.feed(record)
+        if record["phase"] == "report" and "count" in record:
             site = Site.of(record)
             self.counts[site] = self.counts.get(site, 0) + record["count"]
         elif record["phase"] == "dropped":

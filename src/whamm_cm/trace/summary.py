@@ -48,6 +48,8 @@ class Summary:
             self.dropped += record["count"]
             return
         if phase == "report":
+            if "count" not in record:  # a script's variable
+                return
             self._row_of(record).calls += record["count"]
             return
         call = self._tracker.feed(record)

@@ -11,17 +11,19 @@ from whamm_cm import __version__
 from whamm_cm.binary import build
 from whamm_cm.binary.decode import decode
 from whamm_cm.binary.encode import Piece, encode, pieces
-from whamm_cm.codegen.model import ProbeOptions
+from whamm_cm.codegen.model import ProbeOptions, ScriptLink
 from whamm_cm.errors import InternalError, WeaveError
 from whamm_cm.ir import nodes as n
 from whamm_cm.ir.check import check
 from whamm_cm.ir.component import Component, Definition, SectionId, walk
-from whamm_cm.ir.items import Sort
+from whamm_cm.ir.items import Item, Sort
 from whamm_cm.weave.boundary import Block, Supply, Weaver
 from whamm_cm.weave.enclose import Outer, enclose
 from whamm_cm.weave.orders import Orders
 from whamm_cm.weave.plan import Added, Chosen, Plan
 from whamm_cm.weave.program import Program, Reach
+from whamm_cm.weave.report_export import INTERFACE, Flushes, is_exported, report_export
+from whamm_cm.weave.scripting import Scripting
 from whamm_cm.weave.sinks import SinkWiring, logging_wiring, relay_wiring, stderr_wiring
 from whamm_cm.weave.sites import find_sites
 from whamm_cm.weave.supply import (
@@ -112,15 +114,20 @@ class _Weave:
     plan: Plan
     what: str
     added: Added = field(default_factory=Added)
+    scripting: Scripting | None = None
 
     def run(self, origin: str) -> Woven:
         program = Program.of(self.root)
         sites = find_sites(program)
         orders = Orders(self.plan, self.added)
+        if self.plan.scripts is not None:
+            self.scripting = Scripting(program, self.plan.scripts, orders.builder, self.added)
+            self.scripting.match(sites)
+            orders.scripting = self.scripting
         chosen = orders.choose(program, sites)
         table = orders.builder.to_bytes()
         component = self.root
-        if chosen:
+        if chosen or (self.scripting is not None and self.scripting.woven):
             component = self._transform(program, chosen, table)
         else:
             table = table_of(self.root) or table  # what an earlier weave sends is still its own
@@ -146,18 +153,34 @@ class _Weave:
             )
         needs = Reach.of(program).closure(set(chosen))
         names = Names.free(self.root)
-        tree = _Tree(program, needs, chosen, self.plan, self.added, block, several, names)
+        timed = self.plan.timed or (self.scripting is not None and self.scripting.clock)
+        tree = _Tree(
+            program, needs, chosen, self.plan, self.added, block, several, names, timed,
+            self.scripting, self._flushes(),
+        )  # fmt: skip
         if sink not in _SINKS:
-            return tree.weave(self.root, *self._root_supply())
-        return self._enclosed(tree, _SINKS[sink](self.root, table))
+            woven, flushes = tree.weave(self.root, *self._root_supply(timed))
+            if flushes:
+                woven = _appended(woven, report_export(flushes))
+        else:
+            woven = self._enclosed(tree, _SINKS[sink](self.root, table), timed)
+        return woven if self.scripting is None else self.scripting.unit.finished(woven)
 
-    def _root_supply(self) -> tuple[Supply, Interface | None]:
+    def _flushes(self) -> Flushes | None:
+        """None where the root exports something else by that name."""
+        if not is_exported(self.root):
+            return Flushes.of(self.root)
+        if self.plan.sink != "none":
+            self.added.skipped.append((f"export {INTERFACE}", "the component has one already"))
+        return None
+
+    def _root_supply(self, timed: bool) -> tuple[Supply, Interface | None]:
         supply = Supply()
         if self.plan.sink == "host":
             supply.front, supply.emit = host_emit()
             supply.block = "string"
         imported = None
-        if self.plan.timed:
+        if timed:
             imported, supply.now = clock(self.root)
             if imported.replaces is None:
                 supply.front += imported.definitions
@@ -165,12 +188,12 @@ class _Weave:
                 supply.clock = imported.instance
         return supply, imported
 
-    def _enclosed(self, tree: _Tree, wiring: SinkWiring) -> Component:
+    def _enclosed(self, tree: _Tree, wiring: SinkWiring, timed: bool) -> Component:
         outer = Outer.around(self.root)
         for interface in wiring.imports:
             outer.use(interface)
         extra = []
-        if self.plan.timed:
+        if timed:
             imported, now = clock(self.root)
             outer.use(imported)
             extra.append((tree.names.now, now))
@@ -179,10 +202,14 @@ class _Weave:
         emit = build.alias_export(instance.item, "emit", Sort.FUNC)
         outer.add(sink, instance, emit)
         extra.append((tree.names.emit, emit.item))
-        inner = tree.weave(self.root, threaded("chunks", self.plan.timed, tree.names), None)
+        inner, flushes = tree.weave(self.root, threaded("chunks", timed, tree.names), None)
+        passed = []
+        if tree.flushes is not None:
+            inner = _appended(inner, tree.flushes.exported(self.root, flushes))
+            passed = tree.flushes.names[id(self.root)]
         self.added.core_modules += 2
         self.added.core_instances += 4
-        return enclose(outer, inner, extra)
+        return enclose(outer, inner, extra, passed)
 
     def _stamped(self, component: Component, origin: str, table: bytes) -> Component:
         script = hashlib.sha256(self.plan.script.encode()).hexdigest()
@@ -212,8 +239,14 @@ class _Tree:
     block: Block | None
     several: bool
     names: Names
+    timed: bool
+    scripting: Scripting | None
+    flushes: Flushes | None
 
-    def weave(self, component: Component, supply: Supply, imported: Interface | None) -> Component:
+    def weave(
+        self, component: Component, supply: Supply, imported: Interface | None
+    ) -> tuple[Component, list[Item]]:
+        """The woven component, and functions in it that report and send."""
         chosen = self.chosen.get(id(component), [])
 
         def edit(definition: Definition, supply: Supply) -> Iterable[Definition]:
@@ -224,22 +257,49 @@ class _Tree:
                 return (replace(definition, node=self._nested(node)),)
             if isinstance(node, n.Instantiate) and self._needy(node):
                 return (pass_on(definition, supply, self.names),)
+            if self.scripting is not None:
+                return (self.scripting.edited(definition),)
             return (definition,)
 
-        options = self._options(chosen)
-        weaver = Weaver(self.program, component, chosen, options, supply, self.added, edit)
-        return weaver.run()
+        script = self.scripting
+        if script is not None and id(component) not in script.components:
+            script = None
+        options = self._options(chosen, None if script is None else script.unit.link)
+        weaver = Weaver(
+            self.program, component, chosen, options, supply, self.added, edit, script,
+            self._flush_options(options),
+        )  # fmt: skip
+        woven = weaver.run()
+        passed = [alias for definition in component.definitions for alias in self._passed(definition)]
+        return _appended(woven, passed), [*weaver.flushes, *(alias.item for alias in passed)]
+
+    def _flush_options(self, options: ProbeOptions) -> ProbeOptions | None:
+        if self.flushes is None or not (options.count_n or options.script):
+            return None
+        return replace(options, push_empty=self.several)
+
+    def _passed(self, definition: Definition) -> list[Definition]:
+        """Aliases of the flush functions of an instance."""
+        node = definition.node
+        if self.flushes is None or not isinstance(node, n.Instantiate) or not self._needy(node):
+            return []
+        target = self.program.definition(self.program.follow(node.component)).node
+        assert isinstance(target, Component)
+        return self.flushes.aliased(target, definition.item)
 
     def _nested(self, component: Component) -> Component:
         needy = id(component) in self.needs
-        supply = threaded(self.block, self.plan.timed, self.names) if needy else Supply()
-        return self.weave(component, supply, None)
+        supply = threaded(self.block, self.timed, self.names) if needy else Supply()
+        woven, flushes = self.weave(component, supply, None)
+        if self.flushes is None:
+            return woven
+        return _appended(woven, self.flushes.exported(component, flushes))
 
     def _needy(self, node: n.Instantiate) -> bool:
         target = self.program.definition(self.program.follow(node.component)).node
         return isinstance(target, Component) and id(target) in self.needs
 
-    def _options(self, chosen: Sequence[Chosen]) -> ProbeOptions:
+    def _options(self, chosen: Sequence[Chosen], script: ScriptLink | None) -> ProbeOptions:
         counts = [c.number for c in chosen if c.action == "count"]
         return ProbeOptions(
             timed=self.plan.timed,
@@ -253,7 +313,12 @@ class _Tree:
             interval_ns=LIVE_NS if self.plan.live else 0,
             count_base=min(counts, default=0),
             count_n=len(counts),
+            script=script,
         )
+
+
+def _appended(component: Component, definitions: Iterable[Definition]) -> Component:
+    return component.with_definitions((*component.definitions, *definitions))
 
 
 def _pushes(choice: Chosen) -> bool:

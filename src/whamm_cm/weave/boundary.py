@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 from whamm_cm.abi.flatten import CoreSig
 from whamm_cm.agent.layout import load_wasm
 from whamm_cm.binary import build
+from whamm_cm.codegen.intervene import may_allocate
 from whamm_cm.codegen.model import GuestMemory, ProbeOptions, Wrapper
 from whamm_cm.codegen.probe import build_probe
 from whamm_cm.ir import nodes as n
@@ -23,6 +24,7 @@ from whamm_cm.ir.component import Component, Definition
 from whamm_cm.ir.items import Item, Sort
 from whamm_cm.weave.plan import Added, Chosen
 from whamm_cm.weave.program import Program
+from whamm_cm.weave.report_export import own_flush
 
 #: Definitions that may be brought forward: they only name things (the order of imports is free), or
 #: make what is the same wherever it is made (a resource type, once its destructor exists).
@@ -56,6 +58,19 @@ class Supply:
     clock: Item | None = None
 
 
+class ScriptParts(Protocol):
+    """What a component gets for a script."""
+
+    def front(self, agent: Item, emit: Item | None, chunked: bool) -> tuple[list[Definition], Item]:
+        """The definitions that make the script unit, and its instance."""
+
+    def instantiates(self, definition: Definition) -> bool:
+        """Whether this instantiates a core module that is woven."""
+
+    def instantiated(self, definition: Definition, unit: Item) -> Iterable[Definition]:
+        """The same with the unit as an argument, and what goes behind it."""
+
+
 @dataclass(slots=True)
 class Weaver:
     """Weaves one component.  ``edit`` maps each other definition to what it becomes (nested
@@ -68,6 +83,9 @@ class Weaver:
     supply: Supply
     added: Added
     edit: Callable[[Definition, Supply], Iterable[Definition]]
+    script: ScriptParts | None = None
+    #: For a function that reports and sends on request; None for no such function.
+    flush: ProbeOptions | None = None
 
     out: list[Definition] = field(default_factory=list)
     mapping: dict[Item, Item] = field(default_factory=dict)
@@ -78,6 +96,8 @@ class Weaver:
     agent: Item | None = None
     emit: Item | None = None
     now: Item | None = None
+    unit: Item | None = None
+    flushes: list[Item] = field(default_factory=list)
 
     def run(self) -> Component:
         self.out.extend(self.supply.front)
@@ -91,12 +111,18 @@ class Weaver:
             if choice is not None and _is_lift(choice) and id(definition) not in self.wrapped:
                 self._probe(choice)
             self._put(definition, choice)
+        if self.flush is not None and self.agent is not None and self.emit is not None:
+            definitions, flush = own_flush(self.agent, self.emit, self.unit, self.flush)
+            self.out += definitions
+            self.flushes.append(flush)
+            self.added.core_modules += 1
+            self.added.core_instances += 2
         return self.component.with_definitions(tuple(self.out))
 
     def _put(self, definition: Definition, choice: Chosen | None) -> None:
         self.done.add(id(definition))
         if choice is None:
-            for edited in self.edit(definition, self.supply):
+            for edited in self._edited(definition):
                 self.out.append(edited.substitute(self.mapping))
         elif _is_lift(choice):
             self.out.append(definition.substitute(self.mapping | self.lifts[id(definition)]))
@@ -104,6 +130,13 @@ class Weaver:
             self.out.append(definition.substitute(self.mapping))
             if id(definition) not in self.wrapped:
                 self.waiting.add(definition.item)
+
+    def _edited(self, definition: Definition) -> Iterable[Definition]:
+        if self.script is None or not self.script.instantiates(definition):
+            return self.edit(definition, self.supply)
+        self._ensure_agent()
+        assert self.unit is not None
+        return self.script.instantiated(definition, self.unit)
 
     def _probe(self, must: Chosen | None = None) -> None:
         """Insert a probe module for everything that can be wrapped here."""
@@ -193,11 +226,17 @@ class Weaver:
             bag.append(("emit", self.emit))
         if self.now is not None:
             bag.append(("now", self.now))
+        for k, wrapper in enumerate(wrappers):
+            realloc = outputs[k][0].site.realloc
+            if may_allocate(wrapper) and realloc is not None:
+                bag.append((f"r{k}", self.mapping.get(realloc, realloc)))
         wasm = build_probe(wrappers, [m for _, m in memories], self.options)
         assert self.agent is not None
         module = build.core_module(wasm)
         inline = build.core_inline_exports(bag)
-        args = (("agent", self.agent), ("probe", inline.item))
+        args = [("agent", self.agent), ("probe", inline.item)]
+        if self.unit is not None:
+            args.append(("script", self.unit))
         instance = build.core_instantiate(module.item, args)
         self.out += (module, inline, instance)
         for k, (choice, callee) in enumerate(outputs):
@@ -230,13 +269,16 @@ class Weaver:
             lower = build.canon_lower(self.supply.emit, memory.item, encoding)
             self.out += (memory, lower)
             self.emit = lower.item
-        if self.options.timed:
-            assert self.supply.now is not None
+        if self.supply.now is not None:
             if self.supply.clock is not None:
                 self._bring([self.supply.clock])
             lower = build.canon_lower(self.supply.now)
             self.out.append(lower)
             self.now = lower.item
+        if self.script is not None:
+            chunked = self.supply.block == "chunks"
+            front, self.unit = self.script.front(instance.item, self.emit, chunked)
+            self.out += front
         self.added.agents += 1
         self.added.core_modules += 1
         self.added.core_instances += 1
@@ -249,7 +291,8 @@ def _is_lift(choice: Chosen) -> bool:
 def _lift_needs(choice: Chosen) -> tuple[Item | None, ...]:
     node = choice.site.definition.node
     assert isinstance(node, n.Canon)
-    return node.func, node.options.callback, choice.site.memory
+    realloc = node.options.realloc if choice.probes else None
+    return node.func, node.options.callback, choice.site.memory, realloc
 
 
 def _wrappers(choice: Chosen, memories: dict[Item, int]) -> list[tuple[Wrapper, Item]]:
@@ -275,17 +318,26 @@ def _wrappers(choice: Chosen, memories: dict[Item, int]) -> list[tuple[Wrapper, 
         may_flush=site.leave,
         flush_outside=choice.flush_outside,
         relayed=choice.relayed,
+        probes=choice.probes,
+        realloc=site.realloc is not None,
+        resources=site.resources,
     )
     if site.kind != "lift":
         return [(wrapper, site.definition.item)]
     assert node.func is not None
     result = [(wrapper, node.func)]
     if site.callback is not None:
-        result.append((_callback(choice.relayed), site.callback))
+        result.append((_callback(choice), site.callback))
     return result
 
 
-def _callback(relayed: bool) -> Wrapper:
+def _callback(choice: Chosen) -> Wrapper:
     """A callback only needs the flush rules: what it does shows at the built-ins it calls."""
-    signature = CoreSig(("i32", "i32", "i32"), ("i32",), False, False)
-    return Wrapper(site=0, kind="callback", action="none", signature=signature, relayed=relayed)
+    return Wrapper(
+        site=0,
+        kind="callback",
+        action="none",
+        signature=CoreSig(("i32", "i32", "i32"), ("i32",), False, False),
+        relayed=choice.relayed,
+        probes=choice.entering,
+    )

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from whamm_cm.binary import build
 from whamm_cm.ir import nodes as n
 from whamm_cm.ir.component import Component, Definition, SectionId
-from whamm_cm.ir.items import Item, Ref
+from whamm_cm.ir.items import Item, Ref, Sort
+from whamm_cm.weave.report_export import report_export
 from whamm_cm.weave.supply import Interface
 
 
@@ -51,9 +52,15 @@ class Outer:
         self.definitions.extend(definitions)
 
 
-def enclose(outer: Outer, inner: Component, extra: Sequence[tuple[str, Item]] = ()) -> Component:
+def enclose(
+    outer: Outer,
+    inner: Component,
+    extra: Sequence[tuple[str, Item]] = (),
+    flushes: Sequence[str] = (),
+) -> Component:
     """Finish the new root: ``inner`` (the original, perhaps woven) instantiated with every import
-    of the original and ``extra``, and its exports passed on."""
+    of the original and ``extra``, and its exports passed on; those named ``flushes``, which are
+    new, as one."""
     original = outer.component
     nested = build.nested_component(inner.with_definitions(_without_metadata(inner)))
     args = [
@@ -66,6 +73,9 @@ def enclose(outer: Outer, inner: Component, extra: Sequence[tuple[str, Item]] = 
             node = definition.node
             alias = build.alias_export(instance.item, node.name.name, node.item.sort)
             definitions += (alias, build.export(node.name, alias.item))
+    passed = [build.alias_export(instance.item, name, Sort.FUNC) for name in flushes]
+    if passed:
+        definitions += (*passed, *report_export([alias.item for alias in passed]))
     definitions += (d for d in original.definitions if _is_metadata(d))
     return Component(tuple(_fresh(definitions)))
 

@@ -7,16 +7,18 @@ rules here add the moments at which waiting longer would lose them or hide them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from whamm_cm.agent.layout import N_COUNTERS, Flush
 from whamm_cm.agent.sites import SiteTableBuilder
+from whamm_cm.codegen.events import has_trace
 from whamm_cm.codegen.model import Action
 from whamm_cm.errors import WeaveError
 from whamm_cm.ir.component import Component, walk
 from whamm_cm.weave.plan import Added, Chosen, Plan, Site
 from whamm_cm.weave.program import Program, Reach
 from whamm_cm.weave.redact import rule_for
+from whamm_cm.weave.scripting import Scripting
 from whamm_cm.weave.sites import site_spec
 from whamm_cm.wit.glob import compile_glob
 
@@ -45,11 +47,14 @@ class Orders:
     plan: Plan
     added: Added
     builder: SiteTableBuilder = field(default_factory=SiteTableBuilder)
+    scripting: Scripting | None = None
 
     def choose(self, program: Program, sites: Sequence[Site]) -> dict[int, list[Chosen]]:
         """Orders by the identity of their component, flush-only ones included."""
         reach = Reach.of(program)
         wanted = self._wanted(reach, sites)
+        for key in self.scripting.components if self.scripting is not None else ():
+            wanted.setdefault(key, {})
         relayed = len(wanted) > 1 and self._exits_all_push(reach, sites, wanted)
         exits = {id(site.component) for site in sites if leaves(site)}
         result: dict[int, list[Chosen]] = {}
@@ -119,24 +124,31 @@ class Orders:
         base = len(self.builder)
         for site in counted:
             self.builder.add_site(site_spec(site))
-        self.added.sites += len(wanted)
+        probed = {} if self.scripting is None else self.scripting.probes
+        self.added.sites += sum(id(site) in wanted or id(site) in probed for site in own)
         inner, ends = crossings
         orders = []
         for site in own:
             crossing = id(site) in inner
             action: Action = "none"
             number = slot = 0
+            probes = self.scripting.probes_of(site) if self.scripting is not None else ()
             if wanted.get(id(site)):
                 action, number = "record", self.builder.add_site(site_spec(site))
             elif id(site) in slots:
                 slot = slots[id(site)]
                 action, number = "count", base + slot
+            elif probes:
+                if any(map(has_trace, probes)):
+                    number = self.builder.add_site(site_spec(site))
             elif site.reason or not (site.kind == "lift" or leaves(site) or (crossing and ends)):
                 continue
             passing = crossing and (ends or action == "record")
             before = self._before(site, action, passing)
             inner_lift = relayed and site.kind == "lift" and site.edge != "export"
-            orders.append(self._order(site, action, number, slot, before, inner_lift))
+            order = self._order(site, action, number, slot, before, inner_lift)
+            entering = self.scripting.entering_at(site) if self.scripting is not None else ()
+            orders.append(replace(order, probes=probes, entering=entering))
         return orders
 
     def _before(self, site: Site, action: Action, passing: bool) -> Flush | None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from whamm_cm.abi.flatten import CoreSig
 from whamm_cm.agent.layout import Flush
-from whamm_cm.codegen.model import Action, Encoding, Kind, Redact
+from whamm_cm.codegen.model import Action, Encoding, EventProbe, Kind, Redact
 from whamm_cm.ir.component import Component, Definition
 from whamm_cm.ir.items import Item
-from whamm_cm.wit.types import ValType
+from whamm_cm.lang.fold import EvaluateStatic
+from whamm_cm.lang.syntax import Decl
+from whamm_cm.lang.tree import Declare, Scripts
+from whamm_cm.lang.walk import walk
+from whamm_cm.weave.libraries import Library
+from whamm_cm.wit.types import Resource, ValType
 
 SinkName: TypeAlias = Literal["host", "stderr", "logging", "none"]
 
@@ -25,13 +30,46 @@ def nothing(edge: str, interface: str, version: str | None, func: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class ScriptPlan:
+    """Checked scripts to weave.  ``libraries`` by the name the scripts use; ``evaluate`` answers
+    ``@static`` calls while weaving; ``text`` is the scripts' own.  ``validate`` says why a core module is
+    not valid, None when it is."""
+
+    scripts: Scripts
+    libraries: Mapping[str, Library] = field(default_factory=dict)
+    evaluate: EvaluateStatic | None = None
+    text: str = ""
+    validate: Callable[[bytes], str | None] | None = None
+
+    @property
+    def reports(self) -> bool:
+        """Whether any of its variables is reported."""
+        declared = (
+            node.variable
+            for stmt in (*self.scripts.globals, *(s for p in self.scripts.probes for s in p.body))
+            for node in walk(stmt)
+            if isinstance(node, Declare)
+        )
+        rules = (rule.syntax for rule in self.scripts.wit_rules)
+        return any(variable.report for variable in declared) or any(map(_declares_report, rules))
+
+
+def _declares_report(node: object) -> bool:
+    """Whether a ``report`` variable is declared in the syntax of a probe."""
+    if isinstance(node, Decl) and node.report:
+        return True
+    return isinstance(node, tuple) and any(map(_declares_report, node))
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """One weave.
 
     ``trace`` selects the sites that write typed records, ``count`` those that only bump a counter
     (a site selected by both is traced).  ``max_string`` is in bytes, ``max_list`` in elements.
     ``live`` sends records at least every tenth of a second (as often as clocks are read: it needs
-    ``timed``) and before calls that wait.  ``script`` is the text that asked for the weave; its
+    ``timed``) and before calls that wait.  ``compat``: a core module reports when its ``main`` (else
+    ``_start``) ends, as whamm has it, not when the outermost call does.  ``script`` is the text that asked for the weave; its
     hash goes into the ``whamm-cm`` custom section.
     """
 
@@ -48,6 +86,8 @@ class Plan:
     max_core_instances: int | None = None
     force: bool = False
     script: str = ""
+    scripts: ScriptPlan | None = None
+    compat: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +95,8 @@ class Site:
     """One canonical definition a probe can stand at.
 
     ``func`` is the label (``bucket.get``), ``interface`` without its version, "" for the world.
-    ``reason`` is non-empty when no wrapper can be put here, and says why.
+    ``reason`` is non-empty when no wrapper can be put here, and says why.  ``resources``: those
+    that the component defines itself.
     """
 
     component: Component
@@ -72,11 +113,13 @@ class Site:
     is_async: bool = False
     callback: Item | None = None
     memory: Item | None = None
+    realloc: Item | None = None
     ptr: int = 4
     encoding: Encoding = "utf8"
     self_first: bool = False
     leave: bool = True
     reason: str = ""
+    resources: frozenset[Resource] = frozenset()
 
     @property
     def title(self) -> str:
@@ -88,7 +131,8 @@ class Site:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
-    """A site with its orders.  ``number`` is its row in the site table (0 when not recorded)."""
+    """A site with its orders.  ``number`` is its row in the site table (0 when not recorded);
+    ``entering``: probes of the callback, too."""
 
     site: Site
     action: Action
@@ -98,6 +142,8 @@ class Chosen:
     flush_before: Flush | None = None
     flush_outside: bool = False
     relayed: bool = False
+    probes: tuple[EventProbe, ...] = ()
+    entering: tuple[EventProbe, ...] = ()
 
 
 @dataclass(slots=True)
@@ -110,4 +156,10 @@ class Added:
     core_modules: int = 0
     core_instances: int = 0
     sites: int = 0
+    core_sites: int = 0
+    counters: int = 0
+    woven_modules: int = 0
+    dropped: list[tuple[str, str]] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    #: Rules that did not match somewhere, with the reason and how often.
+    unmatched: list[tuple[str, str, int]] = field(default_factory=list)

@@ -192,7 +192,7 @@ def _relay_imports(memory: Item) -> _Imports:
 def _component(table: bytes, wasm: str, imports: Callable[[Item], _Imports]) -> Component:
     """``imports`` → core modules → ``emit: func(block: list<CHUNK>) -> u32``."""
     code = load_wasm(wasm)
-    memory_def = build.core_module(_memory_module(_heap_base(code), table))
+    memory_def = build.core_module(_memory_module(heap_base(CoreModule(code)), table))
     memory_instance = build.core_instantiate(memory_def.item, ())
     memory = build.alias_core_export(memory_instance.item, "memory", Sort.CORE_MEMORY)
     definitions, module_name, functions = imports(memory.item)
@@ -214,9 +214,8 @@ def _component(table: bytes, wasm: str, imports: Callable[[Item], _Imports]) -> 
     )  # fmt: skip
 
 
-def _heap_base(code: bytes) -> int:
+def heap_base(module: CoreModule) -> int:
     """The constant value of the sink's exported ``__heap_base``."""
-    module = CoreModule(code)
     export = module.export(HEAP_BASE)
     if export is None or export.kind != "global":
         raise InternalError(f"the sink module does not export {HEAP_BASE}")
@@ -228,11 +227,11 @@ def _heap_base(code: bytes) -> int:
     return value
 
 
-def _memory_module(heap_base: int, table: bytes) -> bytes:
+def _memory_module(base: int, table: bytes) -> bytes:
     """The sink's memory with the site table in it; a module of its own, for the functions the sink
     imports are lowered onto this memory before the sink itself exists."""
     module = Module()
-    memory = module.memory(MemoryType(sink_pages(heap_base, len(table))))
+    memory = module.memory(MemoryType(sink_pages(base, len(table))))
     module.export_memory("memory", memory)
-    module.data(memory, sink_table(heap_base), table)
+    module.data(memory, sink_table(base), table)
     return module.encode()

@@ -15,7 +15,7 @@ from whamm_cm.weave.plan import Site
 from whamm_cm.weave.program import Program
 from whamm_cm.wit.canons import CanonInfo
 from whamm_cm.wit.resolve import Resolved, resolve
-from whamm_cm.wit.types import Borrow, Prim, StreamT, ValType, strip
+from whamm_cm.wit.types import Borrow, Prim, Resource, StreamT, ValType, strip
 
 _SITE_KINDS: dict[Kind, SiteKind] = {
     "lower": SiteKind.LOWER,
@@ -36,6 +36,7 @@ def find_sites(program: Program, resolved: Resolved | None = None) -> list[Site]
     """Every canonical definition of the tree as a site, in order, woven or not (``reason``)."""
     resolved = resolved or resolve(program.root)
     sites = []
+    own = _own_resources(resolved)
     places = {id(c.component): c.name or c.component.path for c in resolved.components}
     for item, info in resolved.canons.items():
         component, definition = program.home[item]
@@ -50,9 +51,19 @@ def find_sites(program: Program, resolved: Resolved | None = None) -> list[Site]
             func=info.label,
             signature=CoreSig((), (), False, False),
             leave=BY_OP[info.op].leave,
+            resources=own.get(id(component), frozenset()),
         )
         sites.append(_complete(base, info, program))
     return sites
+
+
+def _own_resources(resolved: Resolved) -> dict[int, frozenset[Resource]]:
+    """By component: the resources it defines, for only the definer makes and opens handles."""
+    found: dict[int, set[Resource]] = {}
+    for info in resolved.canons.values():
+        if info.op in ("resource.new", "resource.rep") and info.resource is not None:
+            found.setdefault(id(info.component), set()).add(info.resource)
+    return {component: frozenset(resources) for component, resources in found.items()}
 
 
 def _kind(info: CanonInfo) -> Kind:
@@ -99,6 +110,7 @@ def _function(site: Site, info: CanonInfo) -> Site:
         result=info.func.result,
         is_async=options.is_async,
         callback=options.callback,
+        realloc=options.realloc,
         self_first=isinstance(first, Borrow) and params[0][0] == "self",
     )
 

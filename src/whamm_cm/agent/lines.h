@@ -1,0 +1,181 @@
+/* Records as JSON objects, the twin of trace/decode.py. */
+#ifndef WHAMM_LINES_H
+#define WHAMM_LINES_H
+
+#include "values.h"
+
+static void put_key(const char *key) {
+    put_text(",\"");
+    put_text(key);
+    put_text("\":");
+}
+
+static void put_number(const char *key, uint64_t value) {
+    put_key(key);
+    put_unsigned(value);
+}
+
+static void put_optional(const char *key, const uint32_t span[2]) {
+    if (!span[1]) return;
+    put_key(key);
+    put_span(span[0], span[1]);
+}
+
+/* The image of `node` at the start of the body, with the tail behind it. */
+static const uint8_t *open_image(const Record *record, const Node *node, const Site *site) {
+    in.tail = record->body;
+    in.end = record->end;
+    in.encoding = site->flags >> 4 & 3;
+    return take(node->size);
+}
+
+static void put_args(const Record *record, const Site *site) {
+    const Node *node = node_of(site->params);
+    const uint8_t *image = open_image(record, node, site);
+    uint32_t first = (site->flags & SELF) && node->count ? 1 : 0;
+    if (!image) return;
+    if (first) {
+        const Entry *self = entries_of(node);
+        put_key("self");
+        put_value(node_of(self->type), image + self->offset, 2);
+    }
+    if (first == node->count) return;
+    put_key("args");
+    put_record(node, image, first, 1);
+}
+
+static void put_result(const Record *record, const Site *site, const char *key) {
+    const Node *node = node_of(site->result);
+    const uint8_t *image = open_image(record, node, site);
+    if (!image) return;
+    put_key(key);
+    put_value(node, image, 1);
+}
+
+static void put_site(const Record *record, int with_values) {
+    static const char *const edges[] = {"import", "export", "inner", "builtin"};
+    const Site *site = site_of(record);
+    put_text(",\"edge\":\"");
+    put_text(edges[site->edge & 3]);
+    put('"');
+    put_optional("component", site->component);
+    put_optional("interface", site->interface);
+    put_optional("version", site->version);
+    put_key("func");
+    put_span(site->func[0], site->func[1]);
+    if (record->phase == REPORT) put_number("count", load64(record->body));
+    if (record->phase == PENDING) {
+        put_text(",\"pending\":true");
+        put_number("status", load32(record->body));
+    }
+    if (record->flags & (BAD | BIG)) with_values = 0;
+    if (with_values && record->phase == CALL && site->params != NONE) put_args(record, site);
+    if (with_values && record->phase == RETURN && site->result != NONE)
+        put_result(record, site, "result");
+}
+
+/* Where a variable's cell is; a script global has no columns. */
+static void put_place(const Record *record, const Variable *variable) {
+    const uint32_t *column = words_at(variable->cells) + record->cell;
+    if (!variable->cells) return;
+    uint32_t fid = column[0], pc = column[variable->n_cells];
+    if (fid != NONE) put_number("fid", fid);
+    put_optional("fname", words_at(table()->names) + 2 * column[2 * variable->n_cells]);
+    if (pc != NONE) put_number("pc", pc);
+}
+
+/* A value of a script's variable, or what it prints. */
+static void put_script(const Record *record, const Site *site, int with_values) {
+    const Variable *variable = (const Variable *)words_at(site->variable);
+    int print = site->kind == SITE_PRINT;
+    put_optional("script", site->version);
+    if (!print) put_optional("var", site->func);
+    put_optional("probe", site->interface);
+    if (!print) {
+        put_optional("module", site->component);
+        put_place(record, variable);
+        put_key("type");
+        put_span(variable->type[0], variable->type[1]);
+    }
+    if (with_values && !(record->flags & (BAD | BIG)))
+        put_result(record, site, print ? "text" : "value");
+    if (record->flags & RAW) put_text(",\"raw\":true");
+}
+
+static int of_script(const Site *site) {
+    return site->kind == SITE_VARIABLE || site->kind == SITE_PRINT;
+}
+
+static uint32_t next_seq;
+
+static void put_json(const Record *record, uint32_t instance, int with_values) {
+    static const char *const phases[] = {"call", "return", "report",
+                                         "dropped", "return", "print"};
+    int timed = record->flags & TIMED, phase = (int)record->phase;
+    int framed = phase != REPORT && phase != DROPPED && phase != PRINT;
+    uint32_t flags = record->flags | (with_values ? 0 : BIG);
+    put_text("{\"v\":1");
+    put_number("seq", next_seq);
+    if (timed) put_number("t_ns", record->time);
+    put_number("instance", instance);
+    if (framed) put_number("call", record->call);
+    put_text(",\"phase\":\"");
+    put_text(phases[record->phase]);
+    put('"');
+    if (record->phase == DROPPED) {
+        put_number("count", load64(record->body));
+    } else {
+        if (of_script(site_of(record)))
+            put_script(record, site_of(record), with_values);
+        else
+            put_site(record, with_values);
+        if (flags & BAD) put_text(",\"bad\":true");
+        if (flags & BIG) put_text(",\"big\":true");
+    }
+    if (timed && framed && record->phase != CALL) put_number("dur_ns", record->duration);
+    put('}');
+}
+
+/* Reads the fixed part of a record of `size` bytes; 0 if it makes no sense. */
+static int parse_record(Record *record, const uint8_t *p, uint32_t size) {
+    static const uint8_t body_sizes[] = {0, 0, 8, 8, 4, 0};
+    uint32_t word = load32(p + 4);
+    record->phase = word & 15;
+    record->flags = word >> 4 & 15;
+    record->site_number = word >> 8;
+    record->call = load64(p + 8);
+    record->body = p + RECORD_HEADER;
+    record->end = p + size;
+    uint32_t known = TIMED | BAD | BIG | (record->phase == PRINT ? RAW : 0), script = 0;
+    if (record->phase > PRINT || record->flags & ~known) return 0;
+    if (record->phase != DROPPED) {
+        if (record->site_number >= table()->n_sites) return 0;
+        const Site *site = site_of(record);
+        script = of_script(site);
+        uint32_t wanted = site->kind == SITE_PRINT ? PRINT : REPORT;
+        if (script ? record->phase != wanted : record->phase == PRINT) return 0;
+    }
+    if (record->flags & TIMED) {
+        int two = record->phase == RETURN || record->phase == PENDING;
+        if (record->end - record->body < (two ? 16 : 8)) return 0;
+        record->time = load64(record->body);
+        if (two) record->duration = load64(record->body + 8);
+        record->body += two ? 16 : 8;
+    }
+    return script || record->end - record->body >= body_sizes[record->phase];
+}
+
+/* The first of the lines a record stands for is that of `record->cell`; how many they are. */
+static uint32_t lines_of(Record *record) {
+    if (record->phase == DROPPED || site_of(record)->kind != SITE_VARIABLE) return 1;
+    const Variable *variable = (const Variable *)words_at(site_of(record)->variable);
+    uint64_t number = record->call;
+    record->cell = (uint32_t)number;
+    if (!variable->n_counters) return number < variable->n_cells;
+    if (number >= variable->n_counters) return 0;
+    const uint32_t *column = words_at(variable->counters) + record->cell;
+    record->cell = column[0];
+    return column[variable->n_counters];
+}
+
+#endif

@@ -1,0 +1,169 @@
+"""Inputs of ``whamm-cm gate`` beyond files: images, and what a manifest deploys them as."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from whamm_cm.cli.common import display, read_input
+from whamm_cm.errors import InputError
+
+if TYPE_CHECKING:
+    from whamm_cm.gate.engine import Engine
+    from whamm_cm.gate.evidence import Evidence
+    from whamm_cm.gate.model import ComponentReport, Subject, Unjudged
+    from whamm_cm.gate.sources import Sources
+    from whamm_cm.trace.calls import Site
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--manifest", action="append", default=[], metavar="FILE",
+        help="a wasmCloud manifest that deploys the components; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--component", metavar="NAME",
+        help="which component of the manifest the input is, as NAME or WORKLOAD/NAME",
+    )  # fmt: skip
+
+
+def sources(args: argparse.Namespace) -> Sources:
+    """The inputs, each once; images stand among them as they were named."""
+    from whamm_cm.errors import UsageError
+    from whamm_cm.gate.batch import find
+    from whamm_cm.gate.sources import Sources, is_image
+
+    if args.component and not args.manifest:
+        raise UsageError("--component names a component of a manifest; give --manifest, too")
+    paths = [path for app in args.apps for path in ([app] if is_image(app) else find([app]))]
+    return Sources.of(list(dict.fromkeys(paths)), args.manifest, args.component)
+
+
+def logs(texts: Sequence[str], paths: Sequence[str]) -> dict[int, list[str]]:
+    """The logs of each input by its index.  A log of the only input needs no name; otherwise
+    ``NAME=LOG``, with the input's path, or the end of it, with or without ``.wasm``."""
+    from whamm_cm.errors import UsageError
+
+    found: dict[int, list[str]] = {}
+    for text in texts:
+        name, equals, log = text.partition("=")
+        if not equals or (len(paths) == 1 and os.path.exists(text)):
+            name, log = "", text
+        called = [index for index, path in enumerate(paths) if _is_called(path, name)]
+        if len(paths) == 1 and not called:
+            called, log = [0], text
+        if len(called) != 1:
+            several = f'{len(called)} inputs are called "{name}"' if called else ""
+            nobody = f'no input is called "{name}"' if name else "which component is it of?"
+            raise UsageError(f"--trace-log {text}: {several or nobody}; write NAME=LOG")
+        found.setdefault(called[0], []).append(log)
+    piped = [log for several in found.values() for log in several if log == "-"]
+    if len(piped) + list(paths).count("-") > 1:
+        raise UsageError("standard input can be one component or one log")
+    return found
+
+
+def _is_called(path: str, name: str) -> bool:
+    whole = PurePath(path)
+    return bool(name) and (name == path or PurePath(name) in (whole, *_ends(whole)))
+
+
+def _ends(path: PurePath) -> Iterator[PurePath]:
+    for count in range(1, len(path.parts) + 1):
+        end = PurePath(*path.parts[-count:])
+        yield end
+        yield end.with_suffix("")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An input, analysed.  ``evidence`` None: it came without logs."""
+
+    subject: Subject
+    strangers: tuple[Site, ...] = ()
+    evidence: Evidence | None = None
+
+
+def seen(
+    args: argparse.Namespace, engine: Engine, data: bytes, what: str, given: Sequence[str]
+) -> Seen:
+    """One component with the logs of its runs, if any.  Raises InputError."""
+    from whamm_cm.cli.report import read_logs
+    from whamm_cm.gate.evidence import gather
+    from whamm_cm.gate.subject import analyse
+
+    evidence = gather(read_logs(args, list(given)), engine.policy.budgets) if given else None
+    found = analyse(data, what, evidence.observed if evidence else None)
+    return Seen(found.subject, found.strangers, evidence)
+
+
+def judged(
+    args: argparse.Namespace,
+    engine: Engine,
+    given: Sources,
+    observed: dict[int, list[str]],
+    folder: Path | None,
+    workers: int,
+) -> Iterator[ComponentReport | Unjudged]:
+    """In the order given, each as soon as it and all before it are known."""
+    from whamm_cm.gate.engine import names
+    from whamm_cm.gate.model import Unjudged
+
+    known = names(given.paths)
+    answers = _answers(args, engine, given, observed, folder, workers)
+    found: dict[int, Subject] = {}
+    if given.together:
+        kept = list(answers)
+        found = {index: one.subject for index, one in kept if isinstance(one, Seen)}
+        answers = iter(kept)
+    for index, one in answers:
+        path = given.paths[index]
+        if isinstance(one, Seen):
+            yield engine.judge(
+                engine.context(
+                    path, known[index], subject=one.subject, strangers=one.strangers,
+                    evidence=one.evidence, **given.facts(index, found),
+                )
+            )  # fmt: skip
+        else:
+            yield Unjudged(path, str(one))
+
+
+def _answers(
+    args: argparse.Namespace,
+    engine: Engine,
+    given: Sources,
+    observed: dict[int, list[str]],
+    folder: Path | None,
+    workers: int,
+) -> Iterator[tuple[int, Seen | InputError]]:
+    """What has logs is analysed here, the rest in processes and by the cache."""
+    from whamm_cm.gate.batch import Job, subjects
+
+    jobs: dict[int, Job] = {}
+    faults: dict[int, InputError] = {}
+    for index, path in enumerate(given.paths):
+        try:
+            jobs[index] = Job(path, read_input(path) if path == "-" else given.read(index))
+        except InputError as error:
+            faults[index] = error
+    rest = subjects([job for i, job in jobs.items() if i not in observed], folder, workers)
+    with closing(rest):
+        for index, path in enumerate(given.paths):
+            if index in faults:
+                yield index, faults[index]
+            elif index in observed:
+                try:
+                    data = jobs[index].data
+                    whole = read_input(path) if data is None else data
+                    yield index, seen(args, engine, whole, display(path), observed[index])
+                except InputError as error:
+                    yield index, error
+            else:
+                answer = next(rest)
+                yield index, answer if isinstance(answer, InputError) else Seen(answer)

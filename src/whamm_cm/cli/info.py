@@ -1,0 +1,133 @@
+"""``whamm-cm info``: what a match rule binds, where it matches, and what would be woven there."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from whamm_cm.cli import scripts
+from whamm_cm.cli.common import display, read_input, write_output
+from whamm_cm.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from whamm_cm.weave.listing import Listing
+    from whamm_cm.weave.plan import ScriptPlan
+
+_FORM = "name a match rule, such as 'wasm:opcode:call:before', or scripts with -s, -e or -m"
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "info",
+        help="say what a match rule binds and where it matches",
+        usage="whamm-cm info [options] RULE [APP.wasm]\n"
+        "       whamm-cm info [options] -s FILE.mm|-e SCRIPT|-m NAME [APP.wasm]",
+        description="Say which events a match rule stands for and what they bind; with APP.wasm,"
+        " which places in it match, and why others do not. Nothing is run or written.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "words", nargs="*", metavar="RULE [APP.wasm]",
+        help="the rule (not with scripts), and a component or core module, - for standard input",
+    )  # fmt: skip
+    parser.add_argument(
+        "--monitors", action="store_true", help="list the ready monitors, nothing else"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="with APP.wasm: show the code that would be put in"
+    )
+    parser.add_argument(
+        "-n", type=int, default=10, dest="first", metavar="N",
+        help="show at most N matching places (default: 10; -v: all)",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="show the facts as one JSON document")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="write to FILE instead of standard output"
+    )
+    scripts.add_options(parser, expressions=True)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Raises UsageError (a wrong rule or script among others) and InputError."""
+    if args.monitors:
+        _check_alone(args)
+        text = _monitors_json() if args.json else "".join(f"{x}\n" for x in _monitors())
+        write_output(args.output, text)
+        return 0
+    plan = scripts.script_plan(args, args.expr)
+    rule, app = _words(args, plan)
+    if args.first < 0:
+        raise UsageError(f"-n {args.first}: expected a number of places")
+    listing = None if app is None else _listing(args, plan, rule, app)
+    from whamm_cm.cli import info_text
+
+    shown = info_text.document if args.json else info_text.lines
+    text = shown(rule, listing, None if args.verbose else args.first, args.verbose > 0)
+    write_output(args.output, text)
+    return 0
+
+
+def _check_alone(args: argparse.Namespace) -> None:
+    if args.words or args.script or args.expr or args.monitor or args.dry_run:
+        raise UsageError("--monitors lists the ready monitors; leave out the rest")
+
+
+def _words(args: argparse.Namespace, plan: ScriptPlan | None) -> tuple[str | None, str | None]:
+    """(rule, input), either of which may be missing."""
+    words = list(args.words)
+    rule = None if plan is not None else words.pop(0) if words else None
+    if rule is None and plan is None:
+        raise UsageError(_FORM)
+    if len(words) > 1:
+        extra = "scripts have rules of their own; leave out RULE" if plan else "one input at a time"
+        raise UsageError(f"unexpected argument {words[1]}: {extra}")
+    app = words[0] if words else None
+    if app is None and plan is not None:
+        raise UsageError("name the APP.wasm that the scripts are to be matched against")
+    if args.dry_run and (app is None or plan is None):
+        raise UsageError("--dry-run needs scripts (-s, -e or -m) and an APP.wasm")
+    return rule, app
+
+
+def _listing(
+    args: argparse.Namespace, plan: ScriptPlan | None, rule: str | None, app: str
+) -> Listing:
+    from whamm_cm.lang.load import load
+    from whamm_cm.weave.listing import list_code, list_sites, open_input
+    from whamm_cm.weave.plan import ScriptPlan
+
+    if plan is None:
+        plan = ScriptPlan(load([("rule", f"{rule} {{ }}")]))
+    given = open_input(read_input(app), display(app))
+    return (list_code if args.dry_run else list_sites)(plan, given)
+
+
+# --- monitors ------------------------------------------------------------------------------------
+
+
+def headers() -> dict[str, str]:
+    """What each monitor shows, by its name: the first comment of its script."""
+    from whamm_cm.monitors import monitors
+
+    found = {}
+    for name, text in monitors().items():
+        first = text.partition("\n")[0]
+        found[name] = first.removeprefix("//").strip().removeprefix(f"{name}:").strip()
+    return found
+
+
+def _monitors() -> Iterator[str]:
+    found = headers()
+    width = max(map(len, found))
+    for name, header in found.items():
+        yield f"{name:{width}}  {header}"
+
+
+def _monitors_json() -> str:
+    import json
+
+    rows = [{"name": name, "shows": header} for name, header in headers().items()]
+    return json.dumps({"v": 1, "monitors": rows}, indent=2) + "\n"

@@ -1,0 +1,157 @@
+"""``whamm-cm policy``: suggest a policy, explain the rules, test verdicts."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from whamm_cm.cli.common import progress, write_output
+from whamm_cm.errors import UsageError, unreadable
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "policy",
+        help="suggest, explain and test policies for the gate",
+        description="Suggest a policy from what a component can reach and what its logs show,"
+        " explain the rules, or test which verdicts policies give.",
+        allow_abbrev=False,
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    suggest = actions.add_parser(
+        "suggest", help="the tightest policy for a component and logs of its runs",
+        description="Write the tightest policy that a component, logs of its runs, or both need.",
+        allow_abbrev=False,
+    )  # fmt: skip
+    suggest.add_argument(
+        "inputs", nargs="+", metavar="LOG|APP.wasm", help="saved records, and at most one component"
+    )
+    suggest.add_argument(
+        "-o", "--output", metavar="FILE", help="write to FILE instead of standard output"
+    )
+    suggest.set_defaults(run=run_suggest)
+    explain = actions.add_parser(
+        "explain", help="what a rule means and what to do about it",
+        description="Say what a rule means, why it matters and what to do.", allow_abbrev=False,
+    )  # fmt: skip
+    explain.add_argument("rule", nargs="?", metavar="RULE", help="such as WCM010 or import-denied")
+    explain.add_argument("--list", action="store_true", help="all rules, a line each")
+    explain.add_argument("--json", action="store_true", help="as JSON")
+    explain.set_defaults(run=run_explain)
+    test = actions.add_parser(
+        "test", help="check that policies give the verdicts a table expects",
+        description="Check that policies give the verdicts that a table expects.",
+        allow_abbrev=False,
+    )  # fmt: skip
+    test.add_argument("file", metavar="FILE", help="the table, YAML")
+    test.add_argument("--today", metavar="DATE", help="the day waivers are judged by")
+    test.set_defaults(run=run_test)
+
+
+def run_suggest(args: argparse.Namespace) -> int:
+    from whamm_cm.cli.report import read_logs
+    from whamm_cm.gate.evidence import gather
+    from whamm_cm.gate.subject import analyse
+    from whamm_cm.gate.suggest import suggest
+
+    apps = [path for path in args.inputs if path != "-" and _is_component(path)]
+    logs = [path for path in args.inputs if path not in apps]
+    if len(apps) > 1:
+        raise UsageError(f"{apps[1]}: a second component; a policy is suggested for one")
+    with progress(args, "analysing"):
+        evidence = gather(read_logs(args, logs)) if logs else None
+        subject = None
+        if apps:
+            data = Path(apps[0]).read_bytes()
+            observed = evidence.observed if evidence is not None else None
+            subject = analyse(data, apps[0], observed).subject
+    write_output(args.output, suggest(subject, evidence))
+    return 0
+
+
+def _is_component(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(4) == b"\0asm"
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
+def run_explain(args: argparse.Namespace) -> int:
+    from whamm_cm.gate.rules import RULES
+    from whamm_cm.gate.yamldoc import unknown
+
+    if args.list == (args.rule is not None):
+        raise UsageError("name a rule, or ask for --list")
+    chosen = list(RULES.values())
+    if args.rule is not None:
+        word = args.rule
+        chosen = [r for r in chosen if word.upper() == r.id or word.lower() == r.name]
+        if not chosen:
+            known = (*RULES, *(rule.name for rule in RULES.values()))
+            hint = unknown("rule", word.upper() if word[:3].lower() == "wcm" else word, known)
+            raise UsageError(f"{hint.split(' (known')[0]}; --list has them all")
+    if args.json:
+        import json
+
+        keys = ("id", "name", "severity", "summary", "help", "fix")
+        rows = [
+            {**{key: getattr(rule, key) for key in keys}, "parameters": dict(rule.parameters)}
+            for rule in chosen
+        ]
+        write_output(None, json.dumps(rows, indent=2) + "\n")
+    elif args.list:
+        width = max(len(rule.name) for rule in chosen)
+        lines = [f"{r.id}  {r.severity:<7}  {r.name:<{width}}  {r.summary}\n" for r in chosen]
+        write_output(None, "".join(lines))
+    else:
+        write_output(None, "".join(f"{line}\n" for line in _explained(chosen[0])))
+    return 0
+
+
+def _explained(rule: object) -> list[str]:
+    from textwrap import wrap
+
+    from whamm_cm.gate.context import Rule
+
+    assert isinstance(rule, Rule)
+    lines = [f"{rule.id} {rule.name} ({rule.severity})", "", rule.summary, ""]
+    lines += [*wrap(rule.help, 90), "", "What to do:", *wrap(rule.fix, 90)]
+    if rule.parameters:
+        lines += ["", "Parameters:"]
+        lines += [f"  {name}: {text}" for name, text in rule.parameters.items()]
+    return lines
+
+
+def run_test(args: argparse.Namespace) -> int:
+    from whamm_cm.cli.common import read_input
+    from whamm_cm.cli.gate import day, load_policy
+    from whamm_cm.cli.gate_inputs import seen
+    from whamm_cm.gate.cases import faults, read_cases
+    from whamm_cm.gate.engine import Engine
+
+    try:
+        data = Path(args.file).read_bytes()
+    except OSError as error:
+        raise UsageError(str(unreadable(args.file, error))) from None
+    today = day(args.today)
+    wrong = 0
+    for case in read_cases(data, args.file):
+        engine = Engine(load_policy(case.policy), today)
+        path = case.component
+        one = seen(args, engine, read_input(path), path, case.logs)
+        report = engine.judge(
+            engine.context(
+                path, Path(path).name, subject=one.subject, strangers=one.strangers,
+                evidence=one.evidence,
+            )
+        )  # fmt: skip
+        found = faults(case, report, engine.closing())
+        wrong += bool(found)
+        print(f"{'FAILED' if found else 'ok':<6}  {case.name}")
+        for fault in found:
+            print(f"        {case.location}: {fault}")
+    if wrong:
+        print(f"{wrong} of the cases failed", file=sys.stderr)
+    return 1 if wrong else 0

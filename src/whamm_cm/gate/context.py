@@ -1,0 +1,115 @@
+"""What a rule looks at, and what it answers with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from whamm_cm.gate.model import FunctionRow, ImportRow, Location, Severity, Subject
+from whamm_cm.gate.patterns import Line
+from whamm_cm.gate.policy import Policy
+
+if TYPE_CHECKING:
+    from whamm_cm.gate.evidence import Evidence
+    from whamm_cm.trace.calls import Site
+
+Verdict: TypeAlias = Literal["allow", "warn", "deny"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One finding of a rule; the engine adds the rest."""
+
+    item: str
+    message: str
+    location: Location | None = None
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """About one function, or about an import without any (``function`` None).  ``line``: what
+    decided; None for ``default``."""
+
+    verdict: Verdict
+    function: FunctionRow | None
+    line: Line | None
+
+
+@dataclass(frozen=True)
+class Context:
+    """``path``: the input as the user named it.  ``evidence``: None without logs.  ``manifest`` and
+    ``oci``: what their rules need, None where there is none."""
+
+    path: str
+    name: str
+    subject: Subject
+    policy: Policy
+    parameters: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    evidence: Evidence | None = None
+    strangers: tuple[Site, ...] = ()
+    manifest: Any = None
+    oci: Any = None
+
+    def parameter(self, rule: str, name: str) -> int | None:
+        return self.parameters.get(rule, {}).get(name)
+
+    @cached_property
+    def decisions(self) -> tuple[tuple[ImportRow, tuple[Decision, ...]], ...]:
+        """What the policy says about every import of the root, as far as it is judged."""
+        return tuple((row, self.decide(row)) for row in self.subject.imports)
+
+    def decide(self, row: ImportRow) -> tuple[Decision, ...]:
+        if self.policy.imports is None:
+            return ()
+        if not row.functions:
+            judged = self.policy.judged == "declared" or row.kind not in ("instance", "type")
+            return (self._decide(row, None),) if judged else ()
+        return tuple(self._decide(row, one) for one in row.functions if self.judged(one))
+
+    def judged(self, function: FunctionRow) -> bool:
+        """Whether the column that decides has it.  Without logs, what could be seen counts."""
+        column = self.policy.judged
+        if column == "declared":
+            return True
+        if column == "observed" and function.observed is not None:
+            return function.observed > 0
+        return function.reachable
+
+    def _decide(self, row: ImportRow, function: FunctionRow | None) -> Decision:
+        imports = self.policy.imports
+        assert imports is not None
+        func = None if function is None else function.name
+        if row.kind == "func":
+            func = func or row.name
+        interface = row.interface or ("" if func is not None else row.name)
+        for line in imports.deny:
+            if line.denies(interface, row.version, func):
+                return Decision("deny", function, line)
+        for line in imports.warn:
+            if line.denies(interface, row.version, func):
+                return Decision("warn", function, line)
+        for line in imports.allow:
+            if line.allows(interface, row.version, func):
+                return Decision("allow", function, line)
+        return Decision("deny" if imports.default == "deny" else "allow", function, None)
+
+
+Check: TypeAlias = Callable[[Context], Iterable[Hit]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """``help`` says why it matters, ``fix`` what to do.  ``parameters``: numbers a policy may set,
+    with what they mean."""
+
+    id: str
+    name: str
+    severity: Severity
+    summary: str
+    help: str
+    fix: str
+    check: Check
+    parameters: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,115 @@
+"""Rules over components: findings with their severities, waivers and baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+from whamm_cm.gate.context import Context, Hit, Rule
+from whamm_cm.gate.model import SEVERITIES, ComponentReport, Finding, Severity, Waiver
+from whamm_cm.gate.patterns import item_matches
+from whamm_cm.gate.policy import Policy
+from whamm_cm.gate.rules import RULES
+from whamm_cm.wit.glob import compile_glob
+
+
+@dataclass(slots=True)
+class Engine:
+    """Judges one component after the other by one policy.
+
+    ``today`` decides which waivers have expired.  ``known``: fingerprints of a baseline.
+    """
+
+    policy: Policy
+    today: date
+    known: frozenset[str] = frozenset()
+    _used: set[int] = field(default_factory=set)
+
+    def context(self, path: str, name: str, **facts: object) -> Context:
+        """A context with this policy; ``facts`` are further fields of it."""
+        numbers = {rule: dict(one.parameters) for rule, one in self.policy.rules.items()}
+        return Context(path=path, name=name, policy=self.policy, parameters=numbers, **facts)  # type: ignore[arg-type]
+
+    def judge(self, context: Context) -> ComponentReport:
+        found = [
+            self._finding(rule, severity, hit, context.name)
+            for rule in RULES.values()
+            if (severity := self._severity(rule)) is not None
+            for hit in rule.check(context)
+        ]
+        ordered = tuple(sorted(dict.fromkeys(found), key=order))
+        return ComponentReport(context.path, context.name, context.subject, ordered)
+
+    def closing(self) -> tuple[Finding, ...]:
+        """About the waivers themselves, when all components were judged."""
+        found = []
+        for position, waiver in enumerate(self.policy.waivers):
+            item = f"{waiver.rule} {waiver.item}"
+            if waiver.expires < self.today:
+                owner = f"; ask {waiver.owner}" if waiver.owner else ""
+                text = f"expired on {waiver.expires} ({waiver.reason}){owner}"
+                found.append(self._about(RULES["WCM090"], waiver, item, text))
+            elif position not in self._used:
+                text = f"the waiver of {item} matches no finding ({waiver.reason})"
+                found.append(self._about(RULES["WCM091"], waiver, item, text))
+        return tuple(sorted((one for one in found if one is not None), key=order))
+
+    def _about(self, rule: Rule, waiver: Waiver, item: str, text: str) -> Finding | None:
+        severity = self._severity(rule)
+        if severity is None:
+            return None
+        hit = Hit(item, text, waiver.location)
+        return self._finding(rule, severity, hit, "")
+
+    def _severity(self, rule: Rule) -> Severity | None:
+        setting = self.policy.rules.get(rule.id)
+        level = rule.severity if setting is None or setting.level is None else setting.level
+        return None if level == "off" else level
+
+    def _finding(self, rule: Rule, severity: Severity, hit: Hit, component: str) -> Finding:
+        found = Finding(
+            rule.id, rule.name, severity, component, hit.item, hit.message,
+            hit.fix or rule.fix, hit.location or self.policy.location,
+        )  # fmt: skip
+        return replace(found, waived=self._waiver(found), known=found.fingerprint in self.known)
+
+    def _waiver(self, finding: Finding) -> Waiver | None:
+        first: Waiver | None = None
+        for position, waiver in enumerate(self.policy.waivers):
+            if (
+                waiver.rule == finding.rule
+                and waiver.expires >= self.today
+                and item_matches(waiver.item, finding.item)
+                and compile_glob(waiver.component).fullmatch(finding.component)
+            ):
+                self._used.add(position)
+                first = first or waiver
+        return first
+
+
+def order(finding: Finding) -> tuple[int, str, str, str]:
+    """Worst first, then by rule and item."""
+    return SEVERITIES.index(finding.severity), finding.rule, finding.item, finding.message
+
+
+def names(paths: Iterable[str]) -> list[str]:
+    """What fingerprints call each input: the end of its path, as long as it takes to tell it from
+    the others."""
+    parts = [path.replace("\\", "/").split("/") for path in paths]
+    found = [""] * len(parts)
+    pending = list(range(len(parts)))
+    depth = 0
+    while pending:
+        depth += 1
+        tails: dict[str, list[int]] = {}
+        for index in pending:
+            tails.setdefault("/".join(parts[index][-depth:]), []).append(index)
+        pending = []
+        for tail, same in tails.items():
+            if len(same) == 1 or all(len(parts[i]) <= depth for i in same):
+                for index in same:
+                    found[index] = tail
+            else:
+                pending += same
+    return found

@@ -1,0 +1,235 @@
+"""What the gate speaks about: severities, findings, rows of imports, reports."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal, TypeAlias
+
+Severity: TypeAlias = Literal["error", "warning", "note"]
+
+#: Worst first.
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
+SCHEMA = "whamm-cm/report/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place in a policy or manifest; line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """An accepted finding.  ``rule`` is an id; ``item`` and ``component`` are globs."""
+
+    rule: str
+    item: str
+    component: str
+    reason: str
+    expires: date
+    owner: str
+    location: Location
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``item`` is what it is about: an interface, a function, a host, a path.  ``known``: it is in
+    the baseline.  Waived and known findings do not fail the gate."""
+
+    rule: str
+    name: str
+    severity: Severity
+    component: str
+    item: str
+    message: str
+    fix: str = ""
+    location: Location | None = None
+    waived: Waiver | None = None
+    known: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same trouble in the next build."""
+        text = "\0".join((self.rule, self.component, self.item))
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+    @property
+    def counts(self) -> bool:
+        return self.waived is None and not self.known
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Who gives a nested component what it imports: ``host`` (as import ``item`` of the root),
+    ``component`` (at nesting path ``component``) or ``outside`` (code that is not in the input)."""
+
+    kind: str
+    component: str = ""
+    item: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionRow:
+    """A function of an import.  ``name`` is as in records (``bucket.get``), ``raw`` as in the
+    binary (``[method]bucket.get``).  ``observed``: calls seen, None without logs."""
+
+    name: str
+    raw: str
+    reachable: bool
+    observed: int | None = None
+    providers: tuple[Provider, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRow:
+    """``name`` is what the host sees; ``interface`` what it stands for (``implements``), "" for
+    what belongs to the world itself.  ``kind``: instance func type component module value."""
+
+    name: str
+    kind: str
+    interface: str
+    version: str | None
+    functions: tuple[FunctionRow, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """``wasi:io/poll@0.2.0``; for an import under a label the interface, then the label."""
+        if not self.interface:
+            return self.name
+        whole = self.interface + (f"@{self.version}" if self.version else "")
+        return whole if whole == self.name else f"{whole} (as {self.name})"
+
+    @property
+    def item(self) -> str:
+        if not self.interface:
+            return self.name
+        return self.interface + (f"@{self.version}" if self.version else "")
+
+    @property
+    def reachable(self) -> bool | None:
+        """None where there is nothing to reach: types, values, components."""
+        return any(row.reachable for row in self.functions) if self.functions else None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRow:
+    name: str
+    kind: str
+    interface: str
+    version: str | None
+    functions: tuple[str, ...] = ()
+
+    @property
+    def item(self) -> str:
+        if not self.interface:
+            return self.name
+        return self.interface + (f"@{self.version}" if self.version else "")
+
+
+@dataclass(frozen=True, slots=True)
+class NestedRow:
+    """A component in the component; ``instances`` 0: nothing ever instantiates it."""
+
+    path: str
+    name: str | None
+    instances: int
+    imports: tuple[ImportRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is judged.  ``stamp``: what a weave noted about itself, None for an original.
+    ``producers``: (field, tool, version).  ``fault``: why reachability is unknown; then everything
+    counts as reachable."""
+
+    sha256: str
+    size: int
+    modules: int
+    producers: tuple[tuple[str, str, str], ...]
+    stamp: tuple[tuple[str, str], ...] | None
+    imports: tuple[ImportRow, ...]
+    exports: tuple[ExportRow, ...]
+    nested: tuple[NestedRow, ...] = ()
+    fault: str = ""
+
+    @property
+    def language(self) -> str:
+        """As the producers section has it, "" if it does not say."""
+        found = dict.fromkeys(tool for field, tool, _ in self.producers if field == "language")
+        return ", ".join(found)
+
+    def functions(self) -> Iterator[tuple[ImportRow, FunctionRow]]:
+        for row in self.imports:
+            for function in row.functions:
+                yield row, function
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentReport:
+    """One input.  ``path`` as the user gave it, ``name`` what fingerprints know it by."""
+
+    path: str
+    name: str
+    subject: Subject
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unjudged:
+    """An input that could not be judged, and the sentence that says why."""
+
+    path: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """``findings`` here are about the policy itself.  ``fail_on`` None: findings never fail; what
+    could not be judged always does."""
+
+    version: str
+    policy: str
+    fail_on: Severity | None
+    components: tuple[ComponentReport, ...]
+    findings: tuple[Finding, ...] = ()
+    unjudged: tuple[Unjudged, ...] = ()
+
+    def all(self) -> Iterator[Finding]:
+        for component in self.components:
+            yield from component.findings
+        yield from self.findings
+
+    def count(self, severity: Severity) -> int:
+        return sum(f.severity == severity and f.counts for f in self.all())
+
+    @property
+    def waived(self) -> int:
+        return sum(f.waived is not None for f in self.all())
+
+    @property
+    def known(self) -> int:
+        return sum(f.known and f.waived is None for f in self.all())
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.unjudged) or any(fails(f, self.fail_on) for f in self.all())
+
+    @property
+    def verdict(self) -> Literal["pass", "fail"]:
+        return "fail" if self.failed else "pass"
+
+
+def fails(finding: Finding, fail_on: Severity | None) -> bool:
+    if fail_on is None or not finding.counts:
+        return False
+    return SEVERITIES.index(finding.severity) <= SEVERITIES.index(fail_on)

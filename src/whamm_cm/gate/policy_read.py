@@ -1,0 +1,343 @@
+"""Policy files → :class:`Policy`, with everything they extend.
+
+Lists grow along ``extends``, single values and rules are overridden by the policy that extends.
+Raises UsageError with file, line and column.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import date, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from whamm_cm.errors import UsageError, unreadable
+from whamm_cm.gate import patterns
+from whamm_cm.gate.model import Location, Waiver
+from whamm_cm.gate.permissions import merged, read_permissions
+from whamm_cm.gate.policy import (
+    Budget,
+    Exports,
+    HostProfile,
+    Imports,
+    Judge,
+    Match,
+    Policy,
+    Setting,
+)
+from whamm_cm.gate.yamldoc import Node, load, unknown
+from whamm_cm.wit.glob import compile_glob
+from whamm_cm.wit.semver import PatternError
+
+PROFILES = (
+    "wasi-0.2",
+    "wasmcloud-1.9",
+    "wasmcloud-2.7",
+    "wasmtime-cli",
+    "wasmtime-serve",
+    "spin",
+)
+
+_MAX_CHAIN = 32
+_MAX_FILES = 100
+_LEVELS = ("error", "warning", "note", "off")
+_JUDGES: dict[str, Judge] = {
+    "declared": "declared",
+    "reachable": "reachable",
+    "observed": "observed",
+}
+_VERSIONS = (1, "1", "1.0")
+
+#: id → names of the numbers it takes.
+RuleTable = Mapping[str, tuple[str, ...]]
+
+
+def read_policy(path: str, rules: RuleTable) -> Policy:
+    """A file, or the name of a built-in profile.  ``rules``: what may stand under ``rules``."""
+    return _Reader(rules).read(path)
+
+
+def profile(name: str, rules: RuleTable) -> Policy:
+    return _Reader(rules).profile(name)
+
+
+def parse_policy(data: bytes, file: str, rules: RuleTable) -> Policy:
+    """A policy from bytes; what it extends is looked for beside ``file``."""
+    return _Reader(rules).policy(load(data, file), file, ())
+
+
+class _Reader:
+    def __init__(self, rules: RuleTable) -> None:
+        self.rules = rules
+        self.files = 0
+
+    def read(self, path: str) -> Policy:
+        if path in PROFILES and not Path(path).exists():
+            return self.profile(path)
+        return self.file(path, (), None)
+
+    def profile(self, name: str) -> Policy:
+        data = (files("whamm_cm.gate") / "profiles" / f"{name}.yaml").read_bytes()
+        return self.policy(load(data, f"profile {name}"), f"profile {name}", ())
+
+    def file(self, path: str, chain: tuple[str, ...], asked: Node | None) -> Policy:
+        try:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            text = str(unreadable(path, error))
+            raise UsageError(f"{asked.location}: {text}" if asked else text) from None
+        except ValueError:
+            raise UsageError(f"{path!r} is no name of a file") from None
+        return self.policy(load(data, path), path, chain)
+
+    def policy(self, node: Node, file: str, chain: tuple[str, ...]) -> Policy:
+        entries = node.mapping("a policy", tuple(_SECTIONS))
+        if "version" not in entries:
+            raise node.fail('a policy starts with "version: 1"')
+        if entries["version"].value not in _VERSIONS:
+            raise entries["version"].fail(
+                f"policy version {entries['version'].kind} is not known; this is for version 1"
+            )
+        own = Policy(file)
+        for key, section in entries.items():
+            own = _SECTIONS[key](self, own, section, node.keys[key])
+        if "extends" not in entries:
+            return own
+        here = (*chain, _identity(file))
+        base = Policy(file)
+        for one in entries["extends"].items("extends"):
+            base = _over(base, self.extended(one, file, here))
+        return _over(base, own)
+
+    def extended(self, node: Node, file: str, chain: tuple[str, ...]) -> Policy:
+        name = node.string("an entry of extends")
+        self.files += 1
+        if self.files > _MAX_FILES:
+            raise node.fail(f"more than {_MAX_FILES} policies are extended")
+        if name in PROFILES:
+            found = self.profile(name)
+            hosts = tuple(replace(host, location=node.location) for host in found.hosts)
+            return replace(found, hosts=hosts)
+        if not name.endswith((".yaml", ".yml", ".json")):
+            raise node.fail(
+                f"{unknown('profile', name, PROFILES)}; a file ends with .yaml, .yml or .json"
+            )
+        path = str(Path(file).parent / name)
+        if _identity(path) in chain:
+            raise node.fail(f"{name} extends itself")
+        if len(chain) >= _MAX_CHAIN:
+            raise node.fail(f"more than {_MAX_CHAIN} policies that extend each other")
+        return self.file(path, chain, node)
+
+    # sections
+
+    def nothing(self, policy: Policy, _: Node, __: Location) -> Policy:
+        return policy
+
+    def description(self, policy: Policy, node: Node, _: Location) -> Policy:
+        return replace(policy, description=node.string("description"))
+
+    def judge(self, policy: Policy, node: Node, _: Location) -> Policy:
+        word = node.choice("judge", tuple(_JUDGES))
+        return replace(policy, judge=_JUDGES[word])
+
+    def match(self, policy: Policy, node: Node, at: Location) -> Policy:
+        entries = node.mapping("match", ("image", "name", "sha256"))
+        found: dict[str, str] = {}
+        for key in ("image", "name"):
+            if key in entries and entries[key].value is not None:
+                found[key] = _glob(entries[key], f"match.{key}")
+        sums: tuple[str, ...] = ()
+        if "sha256" in entries and entries["sha256"].value is not None:
+            sha = entries["sha256"]
+            nodes = sha.items("sha256") if isinstance(sha.value, list) else [sha]
+            sums = tuple(_sha256(one) for one in nodes)
+        match = Match(found.get("image", ""), found.get("name", ""), sums, at)
+        return replace(policy, match=match)
+
+    def imports(self, policy: Policy, node: Node, at: Location) -> Policy:
+        entries = node.mapping("imports", ("default", "allow", "warn", "deny"))
+        default = "deny" if "allow" in entries or "deny" not in entries else "allow"
+        where = at
+        if "default" in entries:
+            default = entries["default"].choice("imports.default", ("deny", "allow"))
+            where = node.keys["default"]
+        found = {
+            key: patterns.lines(entries[key], f"imports.{key}")
+            for key in ("allow", "warn", "deny")
+            if key in entries
+        }
+        imports = Imports("deny" if default == "deny" else "allow", **found, location=where)
+        return replace(policy, imports=imports)
+
+    def exports(self, policy: Policy, node: Node, _: Location) -> Policy:
+        entries = node.mapping("exports", ("require", "forbid"))
+        found = {key: patterns.lines(one, f"exports.{key}") for key, one in entries.items()}
+        return replace(policy, exports=Exports(**found))
+
+    def host(self, policy: Policy, node: Node, at: Location) -> Policy:
+        entries = node.mapping("host", ("name", "links"))
+        for key in ("name", "links"):
+            if key not in entries:
+                raise node.fail(f'host: "{key}" is missing')
+        links = patterns.lines(entries["links"], "host.links")
+        found = HostProfile(entries["name"].string("host.name"), links, at)
+        return replace(policy, hosts=(found,))
+
+    def permissions(self, policy: Policy, node: Node, _: Location) -> Policy:
+        return replace(policy, permissions=read_permissions(node))
+
+    def rules_(self, policy: Policy, node: Node, _: Location) -> Policy:
+        found: dict[str, Setting] = {}
+        for rule, setting in node.mapping("rules").items():
+            if rule not in self.rules:
+                close = unknown("rule", rule, tuple(self.rules)).split(" (known")[0]
+                raise UsageError(
+                    f"{node.keys[rule]}: {close}; `whamm-cm policy explain --list` has them all"
+                )
+            found[rule] = self.setting(rule, setting, node.keys[rule])
+        return replace(policy, rules=found)
+
+    def setting(self, rule: str, node: Node, at: Location) -> Setting:
+        if not isinstance(node.value, dict):
+            return Setting(_level(node), {}, at)
+        names = self.rules[rule]
+        entries = node.mapping(f"rules.{rule}", ("severity", *names))
+        numbers = {name: entries[name].integer(name) for name in names if name in entries}
+        level = _level(entries["severity"]) if "severity" in entries else None
+        return Setting(level, numbers, at)
+
+    def budgets(self, policy: Policy, node: Node, _: Location) -> Policy:
+        found = []
+        for item, limits in node.mapping("budgets").items():
+            at = node.keys[item]
+            line = patterns.Line(item, patterns.parsed(Node(item, at, {}, item), item), at)
+            known = ("max_calls_per_invocation", "p99_ms")
+            entries = limits.mapping(f"the budget of {item}", known)
+            if not entries:
+                raise limits.fail(f"the budget of {item} needs one of {', '.join(known)}")
+            calls, p99 = (entries.get(key) for key in known)
+            found.append(
+                Budget(
+                    line,
+                    None if calls is None else calls.integer(known[0]),
+                    None if p99 is None else p99.number(known[1]),
+                    at,
+                )
+            )
+        return replace(policy, budgets=tuple(found))
+
+    def waivers(self, policy: Policy, node: Node, _: Location) -> Policy:
+        return replace(policy, waivers=tuple(self.waiver(one) for one in node.items("waivers")))
+
+    def waiver(self, node: Node) -> Waiver:
+        known = ("rule", "item", "component", "reason", "expires", "owner")
+        entries = node.mapping("a waiver", known)
+        for key in ("rule", "reason", "expires"):
+            if key not in entries:
+                raise node.fail(f'a waiver needs "{key}"')
+        rule = entries["rule"].string("rule")
+        if rule not in self.rules:
+            raise entries["rule"].fail(unknown("rule", rule, tuple(self.rules)).split(" (known")[0])
+        if rule in UNWAIVABLE:
+            raise entries["rule"].fail(f"{rule} is about waivers and cannot be waived")
+        return Waiver(
+            rule,
+            _glob(entries["item"], "item") if "item" in entries else "*",
+            _glob(entries["component"], "component") if "component" in entries else "*",
+            entries["reason"].string("reason"),
+            _date(entries["expires"]),
+            entries["owner"].string("owner") if "owner" in entries else "",
+            node.location,
+        )
+
+
+#: What keeps the waivers honest.
+UNWAIVABLE = ("WCM090", "WCM091")
+
+_Section = Callable[[_Reader, Policy, Node, Location], Policy]
+
+#: Every key of a policy, in the order of the documentation.
+_SECTIONS: dict[str, _Section] = {
+    "$schema": _Reader.nothing,
+    "version": _Reader.nothing,
+    "description": _Reader.description,
+    "extends": _Reader.nothing,
+    "match": _Reader.match,
+    "judge": _Reader.judge,
+    "host": _Reader.host,
+    "imports": _Reader.imports,
+    "exports": _Reader.exports,
+    "permissions": _Reader.permissions,
+    "rules": _Reader.rules_,
+    "budgets": _Reader.budgets,
+    "waivers": _Reader.waivers,
+}
+
+
+def _identity(path: str) -> str:
+    return str(Path(path).resolve())
+
+
+def _glob(node: Node, what: str) -> str:
+    text = node.string(what)
+    try:
+        compile_glob(text)
+    except PatternError as error:
+        raise node.fail(str(error)) from None
+    return text
+
+
+def _level(node: Node) -> Any:
+    return node.choice("a severity", _LEVELS)
+
+
+def _sha256(node: Node) -> str:
+    text = node.string("sha256").removeprefix("sha256:").lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise node.fail("sha256 must be 64 hexadecimal digits")
+    return text
+
+
+def _date(node: Node) -> date:
+    value = node.value
+    if isinstance(value, str):
+        try:
+            value = date.fromisoformat(value)
+        except ValueError:
+            value = None
+    if not isinstance(value, date) or isinstance(value, datetime):
+        raise node.fail(f"expires must be a date such as 2027-03-01, not {node.kind}")
+    return value
+
+
+def _over(base: Policy, own: Policy) -> Policy:
+    """``own`` on top of what it extends."""
+    imports = own.imports or base.imports
+    if own.imports and base.imports:
+        imports = replace(
+            own.imports,
+            allow=base.imports.allow + own.imports.allow,
+            warn=base.imports.warn + own.imports.warn,
+            deny=base.imports.deny + own.imports.deny,
+        )
+    exports = Exports(
+        base.exports.require + own.exports.require, base.exports.forbid + own.exports.forbid
+    )
+    default = Policy()
+    return Policy(
+        file=own.file,
+        description=own.description or base.description,
+        judge=own.judge or base.judge,
+        match=own.match if own.match != default.match else base.match,
+        imports=imports,
+        exports=exports,
+        hosts=base.hosts + own.hosts,
+        permissions=merged(base.permissions, own.permissions),
+        rules={**base.rules, **own.rules},
+        budgets=base.budgets + own.budgets,
+        waivers=base.waivers + own.waivers,
+    )

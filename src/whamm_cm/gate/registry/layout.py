@@ -1,0 +1,107 @@
+"""Image layout directories: ``oci-layout``, ``index.json``, ``blobs/sha256/…``."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from whamm_cm.errors import InputError, unreadable
+from whamm_cm.gate.registry.artifact import MAX_DOCUMENT, Descriptor
+from whamm_cm.gate.registry.reference import Digest
+
+_MARK = "oci-layout"
+_NAME = "org.opencontainers.image.ref.name"
+
+
+def split(path: str) -> tuple[str, str] | None:
+    """``DIR``, ``DIR:TAG`` or ``DIR@sha256:…`` → directory and the rest; None for no layout."""
+    before, _, digest = path.partition("@")
+    folder, _, tag = path.rpartition(":")
+    for where, wanted in ((path, ""), (before, digest), (folder, tag)):
+        if where and os.path.isfile(os.path.join(where, _MARK)):
+            return where, wanted
+    return None
+
+
+@dataclass(slots=True)
+class Layout:
+    """``wanted``: a tag or digest, "" where the layout has one image."""
+
+    reference: str
+    folder: Path
+    wanted: str = ""
+    _checked: bool = field(default=False)
+
+    def manifest(self, digest: Digest | None) -> bytes:
+        if digest is not None:
+            return self._file(self._path(digest), MAX_DOCUMENT, "the manifest")
+        self._version()
+        raw = self._file(self.folder / "index.json", MAX_DOCUMENT, "index.json")
+        wanted = Digest.try_parse(self.wanted)
+        if wanted is not None:
+            found = self._file(self._path(wanted), MAX_DOCUMENT, "the manifest")
+            if not wanted.matches(found):
+                raise self._fail(f"the manifest is not what its digest {wanted} says")
+            return found
+        return self._tagged(raw) if self.wanted else raw
+
+    def blob(self, descriptor: Descriptor, limit: int, what: str) -> bytes:
+        return self._file(self._path(descriptor.digest), limit, what)
+
+    def _fail(self, message: str) -> InputError:
+        return InputError(f"{self.reference}: {message}")
+
+    def _path(self, digest: Digest) -> Path:
+        return self.folder / "blobs" / digest.algorithm / digest.hex
+
+    def _version(self) -> None:
+        found = self._json(self._file(self.folder / _MARK, MAX_DOCUMENT, _MARK), _MARK)
+        version = found.get("imageLayoutVersion")
+        if version != "1.0.0":
+            raise self._fail(f"{_MARK} is of version {str(version)[:20]!r}; this reads 1.0.0")
+
+    def _tagged(self, raw: bytes) -> bytes:
+        """The index with the manifests of one tag."""
+        index = self._json(raw, "index.json")
+        entries = index.get("manifests")
+        named = [one for one in entries or () if isinstance(one, dict)]
+        found = [one for one in named if _tag(one) == self.wanted]
+        if not found:
+            tags = ", ".join(dict.fromkeys(filter(None, map(_tag, named)))) or "no tags"
+            raise self._fail(f"no image is tagged {self.wanted} (the layout has {tags})")
+        return json.dumps({"manifests": found}).encode()
+
+    def _json(self, raw: bytes, what: str) -> dict[str, Any]:
+        try:
+            found = json.loads(raw)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise self._fail(f"{what} is not a JSON object")
+        return found
+
+    def _file(self, path: Path, limit: int, what: str) -> bytes:
+        shown = f"{self.reference}: {what}"
+        try:
+            # A pipe would wait for ever.
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise InputError(f"{shown} is no file")
+            with path.open("rb") as file:
+                data = file.read(limit + 1)
+        except FileNotFoundError:
+            raise InputError(f"{shown} is missing ({path.relative_to(self.folder)})") from None
+        except OSError as error:
+            raise unreadable(shown, error) from None
+        if len(data) > limit:
+            raise InputError(f"{shown} is larger than {limit:,} bytes")
+        return data
+
+
+def _tag(entry: dict[str, Any]) -> str:
+    notes = entry.get("annotations")
+    found = notes.get(_NAME) if isinstance(notes, dict) else None
+    return found if isinstance(found, str) else ""

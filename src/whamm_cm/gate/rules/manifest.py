@@ -1,0 +1,258 @@
+"""WCM101–WCM109: imports and exports against ``hostInterfaces`` of a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from whamm_cm.gate import wasmcloud as host
+from whamm_cm.gate.context import Check, Context, Hit, Rule
+from whamm_cm.gate.manifest import HostInterface
+from whamm_cm.gate.model import ImportRow, Location
+from whamm_cm.gate.placement import Placement
+
+
+def in_manifest(
+    check: Callable[[Context, Placement], Iterator[Hit]], *, of_workload: bool = False
+) -> Check:
+    """``check`` for every place that the component has; ``of_workload``: once per workload."""
+
+    def run(context: Context) -> Iterator[Hit]:
+        for placement in context.manifest or ():
+            if of_workload and not placement.leads:
+                continue
+            for hit in check(context, placement):
+                # The same trouble in two workloads is two findings.
+                item = f"{placement.workload.name}: {hit.item}" if placement.several else hit.item
+                yield Hit(item, hit.message, hit.location, hit.fix)
+
+    return run
+
+
+def _asked(context: Context, placement: Placement) -> Iterator[tuple[ImportRow, host.Match]]:
+    """Imports that the manifest has to do something for."""
+    workload = placement.workload
+    for row in context.subject.imports:
+        if not host.needed(row) or host.linked(row):
+            continue
+        if host.exporters(row, placement.subjects) == 1:
+            continue
+        # No entry helps with another release of what is built in.
+        built_in = host.split(row.interface)[0] in host.BUILT_IN
+        entries = () if built_in else workload.interfaces
+        yield row, host.match(row, context.subject, entries)
+
+
+def _patch(row: ImportRow) -> str:
+    """The entry to add."""
+    package, name = host.split(row.interface)
+    if not package:
+        return "Hosts link interfaces only; import an interface instead."
+    space, _, rest = package.partition(":")
+    lines = [f"namespace: {space}", f"package: {rest}", f"interfaces: [{name}]"]
+    lines += [f'version: "{row.version}"'] if row.version else []
+    lines += [f"name: {row.name}"] if host.labelled(row) else []
+    return "Add to hostInterfaces: { " + ", ".join(lines) + " }"
+
+
+def _by_sibling(row: ImportRow, placement: Placement) -> bool:
+    """Whether a component that is not among the inputs may be the one that provides it."""
+    return bool(placement.unknown) and host.split(row.interface)[0] not in host.PLUGINS
+
+
+def _missing(context: Context, placement: Placement) -> Iterator[Hit]:
+    at = placement.workload.interfaces_at
+    for row, match in _asked(context, placement):
+        package, name = host.split(row.interface)
+        if match.cover == "none" and not _by_sibling(row, placement):
+            why = "has no entry in hostInterfaces"
+            fix = _patch(row)
+            if package in host.BUILT_IN:
+                why = f"is not linked: hosts have {package} at releases 0.2 and 0.3 only"
+                fix = "Build against a release of WASI that the host has."
+            elif not package:
+                why = "is no interface of a package, so no entry can name it"
+            text = f"{row.label} {why}; the workload will not start"
+            yield Hit(row.item, text, at, fix)
+        elif match.cover == "unlisted" and match.entry:
+            text = f"{row.label} is not listed in the entry for {match.entry}"
+            yield Hit(row.item, text, match.entry.location, f"List {name} in that entry.")
+        elif match.cover == "unnamed" and match.entry:
+            text = f"{row.label} has only entries with a name, which are for labelled imports"
+            yield Hit(row.item, text, match.entry.location, _patch(row))
+
+
+def _provider_unknown(context: Context, placement: Placement) -> Iterator[Hit]:
+    for row, match in _asked(context, placement):
+        package = host.split(row.interface)[0]
+        if match.cover == "none" and package not in host.BUILT_IN and _by_sibling(row, placement):
+            others = ", ".join(item.name for item in placement.unknown)
+            text = f"{row.label} has no entry; whether {others} exports it is not known"
+            yield Hit(row.item, text, placement.item.location)
+
+
+def _version(context: Context, placement: Placement) -> Iterator[Hit]:
+    for row, match in _asked(context, placement):
+        if match.cover == "version" and match.entry:
+            text = f"{row.label} is granted at version {match.entry.version}; the two must be equal"
+            fix = f'Write version: "{row.version}", or build against {match.entry.version}.'
+            yield Hit(row.item, text, match.entry.location, fix)
+
+
+def _label(context: Context, placement: Placement) -> Iterator[Hit]:
+    for row, match in _asked(context, placement):
+        if match.cover == "label" and match.entry:
+            text = f'no entry for {match.entry.package} is named "{row.name}" for {row.label}'
+            yield Hit(row.item, text, match.entry.location, _patch(row))
+
+
+def _partial(context: Context, placement: Placement) -> Iterator[Hit]:
+    said: set[Location] = set()
+    for _, match in _asked(context, placement):
+        entry = match.entry
+        if match.cover != "partial" or entry is None or entry.location in said:
+            continue
+        said.add(entry.location)
+        extra = [n for n in sorted(entry.listed) if not host.uses(context.subject, entry, n)]
+        names = ", ".join(extra)
+        text = (
+            f"the entry for {entry} also lists {names}, which {placement.item.name} neither"
+            " imports nor exports; the host then skips the whole entry"
+        )
+        yield Hit(entry.package, text, entry.location, f"Give {names} an entry of its own.")
+
+
+def _users(context: Context, placement: Placement, entry: HostInterface, name: str) -> bool:
+    # The host takes one handler of wasi:http for the other.
+    points = host.ENTRY_POINTS["wasi:http"]
+    http = entry.package == "wasi:http" and name in points
+    return any(
+        host.uses(subject, entry, one)
+        for subject in (context.subject, *placement.subjects)
+        for one in (points if http else (name,))
+    )
+
+
+def _unused(context: Context, placement: Placement) -> Iterator[Hit]:
+    if placement.unknown:
+        return
+    for entry in placement.workload.interfaces:
+        idle = [n for n in sorted(entry.listed) if not _users(context, placement, entry, n)]
+        if len(idle) == len(entry.listed) and idle:
+            # Another version of it is a finding of its own.
+            if not any(
+                host.split(row.interface)[0] == entry.package and not host.same_version(entry, row)
+                for subject in (context.subject, *placement.subjects)
+                for row in subject.imports
+            ):
+                text = f"{entry} is granted, but nothing in the workload imports or exports it"
+                yield Hit(str(entry), text, entry.location)
+        elif entry.package in host.BUILT_IN:
+            for name in idle:
+                text = f"{entry.package}/{name} is granted, but not imported or exported"
+                yield Hit(f"{entry.package}/{name}", text, entry.location)
+
+
+def _built_in(context: Context, placement: Placement) -> Iterator[Hit]:
+    for entry in placement.workload.interfaces:
+        taken = entry.package == "wasi:http" and entry.listed <= host.INGRESS
+        if entry.package in host.BUILT_IN and not taken and host.fits(entry, context.subject):
+            extra = sorted(entry.listed - (host.INGRESS if entry.package == "wasi:http" else set()))
+            what = ", ".join(f"{entry.package}/{name}" for name in extra)
+            text = (
+                f"{what} is linked without an entry, and no plugin answers for it:"
+                " the host refuses the workload"
+            )
+            yield Hit(entry.package, text, entry.location)
+
+
+def _unnamed_twice(_: Context, placement: Placement) -> Iterator[Hit]:
+    first: dict[str, HostInterface] = {}
+    for entry in placement.workload.interfaces:
+        if not entry.name and first.setdefault(entry.package, entry) is not entry:
+            line = first[entry.package].location.line
+            text = f"a second entry for {entry.package} without a name; the first is on line {line}"
+            yield Hit(entry.package, text, entry.location)
+
+
+def _ambiguous(context: Context, placement: Placement) -> Iterator[Hit]:
+    components = [
+        one.subject
+        for one in placement.others
+        if one.subject is not None and one.item.kind == "component"
+    ]
+    if placement.item.kind == "component":
+        components.append(context.subject)
+    for row in context.subject.imports:
+        count = host.exporters(row, components)
+        if row.kind == "instance" and count > 1:
+            text = f"{row.label} is exported by {count} components of the workload"
+            yield Hit(row.item, text, placement.item.location)
+
+
+def _entry_point(context: Context, placement: Placement) -> Iterator[Hit]:
+    if placement.unknown:
+        return
+    for row in context.subject.exports:
+        package, name = host.split(row.interface)
+        points = host.ENTRY_POINTS.get(package, frozenset())
+        inside = any(one.name == row.name for s in placement.subjects for one in s.imports)
+        if name not in points or inside:
+            continue
+        entries = [e for e in placement.workload.interfaces if e.package == package]
+        if not any(entry.listed & points and host.same_version(entry, row) for entry in entries):
+            space, _, rest = package.partition(":")
+            fix = (
+                f"Add to hostInterfaces: {{ namespace: {space}, package: {rest},"
+                f" interfaces: [{name}] }}"
+            )
+            text = f"{row.item} is exported, but no entry makes the host call it"
+            yield Hit(row.item, text, placement.workload.interfaces_at, fix)
+
+
+RULES = (
+    Rule("WCM101", "manifest-missing", "error",
+         "An import has no entry in hostInterfaces.",
+         "Clusters link only what the manifest declares; `wash dev` adds the entries by itself, so"
+         " this is found on the first deployment. Linked without an entry: wasi:io, clocks, random,"
+         " cli, filesystem, sockets and http, at 0.2 and 0.3.",
+         "Add the entry to hostInterfaces.", in_manifest(_missing)),
+    Rule("WCM102", "manifest-version", "error",
+         "An entry of hostInterfaces has another version than the import.",
+         "The host compares versions for equality; 0.2.0 and 0.2.0-draft are two versions.",
+         "Write the version that the component imports.", in_manifest(_version)),
+    Rule("WCM103", "manifest-unused", "warning",
+         "Something is granted that nothing in the workload imports or exports.",
+         "A grant that nobody needs is one that the next release can use unnoticed.",
+         "Remove it from hostInterfaces.", in_manifest(_unused, of_workload=True)),
+    Rule("WCM104", "manifest-label", "error",
+         "An import has a label (implements) that no entry has for a name.",
+         "The host routes such an import to the entry of that name.",
+         "Give the entry the label for its name.", in_manifest(_label)),
+    Rule("WCM105", "manifest-unnamed-twice", "error",
+         "Two entries for one package have no name.",
+         "The one without a name is the default route, of which there is one.",
+         "Name all but one of them.", in_manifest(_unnamed_twice, of_workload=True)),
+    Rule("WCM106", "manifest-partial", "error",
+         "An entry lists more of a package than the component has.",
+         "The host gives an entry only to components that have all it lists; this one gets nothing"
+         " of it.",
+         "Split the entry.", in_manifest(_partial)),
+    Rule("WCM107", "manifest-built-in", "error",
+         "An entry is for something that the host links by itself.",
+         "The host then looks for a plugin that serves it, finds none, and refuses the workload. Of"
+         " wasi:http an entry may list incoming-handler, outgoing-handler and handler.",
+         "Remove it from hostInterfaces.", in_manifest(_built_in)),
+    Rule("WCM108", "export-ambiguous", "error",
+         "An import is exported by several components of the workload.",
+         "The host cannot tell which of them to link, and refuses the workload.",
+         "Put them into workloads of their own, or compose what belongs together.",
+         in_manifest(_ambiguous)),
+    Rule("WCM109", "export-undeclared", "warning",
+         "A handler is exported and the manifest has no entry for it.",
+         "The host sends requests and messages only where hostInterfaces says so.",
+         "Add the entry to hostInterfaces.", in_manifest(_entry_point)),
+    Rule("WCM123", "provider-unknown", "note",
+         "Whether an import is provided within the workload cannot be told.",
+         "The workload has components that are not among the inputs.",
+         "Give the gate all components of the workload.", in_manifest(_provider_unknown)),
+)  # fmt: skip

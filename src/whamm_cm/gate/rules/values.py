@@ -1,0 +1,187 @@
+"""WCM050–WCM065: what logs of a run show, against permissions and budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from whamm_cm.gate.context import Context, Hit, Rule
+from whamm_cm.gate.hosts import Host, parse_host
+from whamm_cm.gate.model import Location
+from whamm_cm.gate.permissions import NetworkLine, Section, StorageLine
+from whamm_cm.gate.uses import Endpoint, FileUse
+
+
+def _calls(context: Context) -> Iterator[Hit]:
+    if context.evidence is None:
+        return
+    for budget, spent in zip(context.policy.budgets, context.evidence.spending, strict=True):
+        most = budget.max_calls
+        if most is not None and spent.most > most:
+            text = f"{spent.most} calls in one invocation; at most {most} are allowed"
+            yield Hit(budget.line.text, text, budget.location)
+
+
+def _latency(context: Context) -> Iterator[Hit]:
+    if context.evidence is None:
+        return
+    for budget, spent in zip(context.policy.budgets, context.evidence.spending, strict=True):
+        p99 = spent.p99_ns
+        if budget.p99_ms is not None and p99 is not None and p99 > budget.p99_ms * 1e6:
+            text = (
+                f"99 % of {len(spent.times)} calls took up to {p99 / 1e6:.3f} ms; "
+                f"at most {budget.p99_ms:g} ms are allowed"
+            )
+            yield Hit(budget.line.text, text, budget.location)
+
+
+def _network(context: Context) -> Iterator[Hit]:
+    section = context.policy.permissions.network
+    if section is None or context.evidence is None:
+        return
+    for endpoint in context.evidence.uses.endpoints:
+        line = next((one for one in section.deny if _hits(one, endpoint)), None)
+        if line is not None:
+            yield Hit(str(endpoint.host), _said(endpoint, f'matches "{line.text}"'), line.location)
+        elif section.allow is not None and not _allowed(section, endpoint):
+            text = _said(endpoint, "is not on the list of allowed hosts")
+            yield Hit(str(endpoint.host), text, section.allow_at)
+
+
+def _hits(line: NetworkLine, endpoint: Endpoint) -> bool:
+    return line.could_cover(endpoint.host, endpoint.names)
+
+
+def _allowed(section: Section[NetworkLine], endpoint: Endpoint) -> bool:
+    """A lookup needs no port.  An address that several names gave needs all of them allowed."""
+    lines = section.allow or ()
+    host = endpoint.host
+    if endpoint.how.endswith("#resolve-addresses"):
+        return any(line.could_cover(host) for line in lines)
+    if any(line.covers(host) for line in lines):
+        return True
+    names = [parse_host(name) for name in endpoint.names]
+    return bool(names) and all(
+        name is not None and any(line.covers(Host(name.name, None, host.port)) for line in lines)
+        for name in names
+    )
+
+
+def _said(endpoint: Endpoint, what: str) -> str:
+    names = f" ({', '.join(endpoint.names)})" if endpoint.names else ""
+    return f"{endpoint.host}{names}, by {endpoint.how}, {what}"
+
+
+def _storage(context: Context) -> Iterator[Hit]:
+    section = context.policy.permissions.storage
+    if section is None or context.evidence is None:
+        return
+    for use in context.evidence.uses.files:
+        found = _file(section, use)
+        if found is not None:
+            why, location = found
+            item = f"fs://{use.paths[0]}"
+            yield Hit(item, f"{use.access} of {item}, by {use.how}, {why}", location)
+
+
+def _file(section: Section[StorageLine], use: FileUse) -> tuple[str, Location] | None:
+    for path in use.paths:
+        for line in section.deny:
+            if line.denies(path, use.access):
+                return f'matches "fs://{line.text}"', line.location
+        if section.allow is not None and not any(
+            line.covers(path, use.access) for line in section.allow
+        ):
+            return "is not on the list of allowed paths", section.allow_at
+    return None
+
+
+def _environment(context: Context) -> Iterator[Hit]:
+    section = context.policy.permissions.environment
+    if section is None or context.evidence is None:
+        return
+    for key, how in context.evidence.uses.keys:
+        line = next((one for one in section.deny if one.key.casefold() == key.casefold()), None)
+        if line is not None:
+            yield Hit(key, f"{key}, by {how}, is denied", line.location)
+        elif section.allow is not None and all(one.key != key for one in section.allow):
+            text = f"{key}, by {how}, is not on the list of allowed keys"
+            yield Hit(key, text, section.allow_at)
+
+
+def _unclear(context: Context) -> Iterator[Hit]:
+    if context.evidence is None:
+        return
+    permissions = context.policy.permissions
+    sections: Mapping[str, Section[Any] | None] = {
+        "network": permissions.network,
+        "storage": permissions.storage,
+        "environment": permissions.environment,
+    }
+    for one in context.evidence.uses.unclear:
+        section = sections[one.about]
+        if section is not None:
+            text = f"a call of {one.how} cannot be judged: {one.why}"
+            yield Hit(f"{one.about}:{one.how}", text, section.location)
+
+
+def _not_checked(context: Context) -> Iterator[Hit]:
+    if context.evidence is not None and context.evidence.records:
+        return
+    why = "there are no logs" if context.evidence is None else "the logs have no records"
+    permissions = context.policy.permissions
+    for name in ("network", "storage", "environment"):
+        section = getattr(permissions, name)
+        if section is not None:
+            yield Hit(f"permissions.{name}", f"not checked: {why} (--trace-log)", section.location)
+    for budget in context.policy.budgets:
+        yield Hit(budget.line.text, f"not checked: {why} (--trace-log)", budget.location)
+
+
+def _incomplete(context: Context) -> Iterator[Hit]:
+    evidence = context.evidence
+    if evidence is None:
+        return
+    wanted = bool(context.policy.budgets) or not context.policy.permissions.empty
+    if wanted and evidence.uses.lost:
+        noun = "record was" if evidence.uses.lost == 1 else "records were"
+        yield Hit("records", f"{evidence.uses.lost} {noun} lost; what they said is not judged")
+    for budget, spent in zip(context.policy.budgets, evidence.spending, strict=True):
+        if spent.counted:
+            text = f"{spent.counted} calls were only counted, without time or invocation"
+            yield Hit(budget.line.text, text, budget.location)
+
+
+RULES = (
+    Rule("WCM050", "too-many-calls", "error",
+         "One invocation made more calls than its budget has.",
+         "Calls per invocation are what a remote store or service has to bear for each request.",
+         "Batch or cache the calls, or raise max_calls_per_invocation.", _calls),
+    Rule("WCM051", "too-slow", "error", "The 99th percentile of the call times is over budget.",
+         "Times are those of the logs: of the host and machine they were taken on.",
+         "Find out what is slow with `whamm-cm report -c`, or raise p99_ms.", _latency),
+    Rule("WCM060", "network-denied", "error", "The component talked to a host it must not.",
+         "Names are compared in one spelling: lower case, ASCII form, numbers as addresses, IPv6"
+         " forms of IPv4 as IPv4. An address counts as the names whose lookup gave it.",
+         "Stop it, or allow the host under permissions.network.", _network),
+    Rule("WCM061", "storage-denied", "error", "The component used a path it must not.",
+         "Paths are followed from the preopened directories, with . and .. resolved. Symbolic links"
+         " are not: logs do not say where they lead.",
+         "Stop it, or allow the path under permissions.storage.", _storage),
+    Rule("WCM062", "environment-denied", "error",
+         "The component was given a variable or setting it must not have.",
+         "Whoever asks for the environment gets all of it, secrets of others, too.",
+         "Do not set the variable for it, or allow it under permissions.environment.",
+         _environment),
+    Rule("WCM063", "value-unclear", "error", "A log does not say what a permission needs to know.",
+         "Values that were redacted or cut, or handles nobody saw made, cannot be judged, and what"
+         " cannot be judged is not allowed.",
+         "Trace with the functions that make the handles, a larger --max-string, or"
+         " --show-secrets.", _unclear),
+    Rule("WCM064", "not-checked", "note", "Permissions or budgets wait for logs.",
+         "Values and times are known from runs only.",
+         "Give logs with --trace-log.", _not_checked),
+    Rule("WCM065", "incomplete-log", "warning", "Records were lost or only counted.",
+         "What is not in the log is not judged.",
+         "Trace fewer functions, or flush more often.", _incomplete),
+)  # fmt: skip

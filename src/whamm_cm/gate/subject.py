@@ -1,0 +1,178 @@
+"""Bytes → :class:`Subject`: everything the rules need to know, without the IR."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from whamm_cm.binary.cursor import Cursor
+from whamm_cm.binary.decode import decode
+from whamm_cm.binary.producers import read_producers
+from whamm_cm.errors import DecodeError
+from whamm_cm.gate import model
+from whamm_cm.gate.capabilities import ComponentUse, ImportUse, Observed, capabilities
+from whamm_cm.gate.model import ExportRow, FunctionRow, ImportRow, NestedRow, Subject
+from whamm_cm.ir import nodes as n
+from whamm_cm.ir.component import Component, walk
+from whamm_cm.ir.core import CoreModule
+from whamm_cm.trace.calls import Site
+from whamm_cm.weave.reach.analysis import reach
+from whamm_cm.weave.reach.model import Provider
+from whamm_cm.wit.model import (
+    Entity,
+    Extern,
+    FuncItem,
+    InstanceItem,
+    full_name,
+    functions,
+    interface_id,
+    split_version,
+)
+from whamm_cm.wit.resolve import resolve
+
+_PRODUCERS = "producers"
+
+#: The section in which a weave notes what it did, as in ``weave.api``, which is slow to import.
+STAMP = "whamm-cm"
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """``strangers``: calls in the logs that are no import of the component."""
+
+    subject: Subject
+    strangers: tuple[Site, ...] = ()
+
+
+def analyse(data: bytes, what: str, observed: Observed | None = None) -> Analysis:
+    """``what`` names the input in errors.  Raises DecodeError for what is no sound component;
+    where only core code cannot be followed, everything counts as reachable."""
+    root = decode(data, what)
+    resolved = resolve(root)
+    fault = ""
+    strangers: tuple[Site, ...] = ()
+    nested: tuple[NestedRow, ...] = ()
+    try:
+        known = capabilities(reach(root, resolved), observed)
+    except DecodeError as error:
+        fault = str(error)
+        imports = tuple(_unknown(extern) for extern in resolved.world.imports)
+        nested = tuple(
+            NestedRow(one.component.path, one.name, 1, tuple(map(_unknown, one.world.imports)))
+            for one in resolved.components[1:]
+        )
+    else:
+        strangers = known.strangers
+        imports = tuple(_import(use) for use in known.root.imports)
+        nested = tuple(_nested(use) for use in known.components[1:] if use.imports)
+    subject = Subject(
+        sha256=hashlib.sha256(data).hexdigest(),
+        size=len(data),
+        modules=sum(1 for _ in _modules(root)),
+        producers=tuple(dict.fromkeys(_producers(root))),
+        stamp=_stamp(root),
+        imports=imports,
+        exports=tuple(_export(extern) for extern in resolved.world.exports),
+        nested=nested,
+        fault=fault,
+    )
+    return Analysis(subject, strangers)
+
+
+def _nested(use: ComponentUse) -> NestedRow:
+    found = use.found
+    return NestedRow(found.path, found.name, found.instances, tuple(map(_import, use.imports)))
+
+
+def _import(use: ImportUse) -> ImportRow:
+    found = use.found
+    rows = tuple(
+        FunctionRow(
+            one.item.label,
+            one.item.raw,
+            one.item.reachable,
+            one.observed,
+            tuple(_provider(provider) for provider in one.item.providers),
+        )
+        for one in use.items
+        if one.item.kind == "func"
+    )
+    return ImportRow(found.name, found.kind, found.interface, found.version, rows)
+
+
+def _provider(found: Provider) -> model.Provider:
+    item = found.path[0] if found.path else ""
+    return model.Provider(found.kind, found.component, item)
+
+
+def _kind(entity: Entity) -> str:
+    return type(entity).__name__.removesuffix("Item").lower()
+
+
+def _names(extern: Extern) -> tuple[str, str | None]:
+    if isinstance(extern.entity, InstanceItem):
+        return split_version(interface_id(extern.name))
+    return "", None
+
+
+def _unknown(extern: Extern) -> ImportRow:
+    """An import of a component whose code could not be followed."""
+    interface, version = _names(extern)
+    rows = tuple(FunctionRow(f.label, f.name, True) for f in functions(extern.entity))
+    return ImportRow(full_name(extern.name), _kind(extern.entity), interface, version, rows)
+
+
+def _export(extern: Extern) -> ExportRow:
+    interface, version = _names(extern)
+    name = full_name(extern.name)
+    if isinstance(extern.entity, FuncItem):
+        return ExportRow(name, "func", "", None, (name,))
+    labels = tuple(dict.fromkeys(f.label for f in functions(extern.entity)))
+    return ExportRow(name, _kind(extern.entity), interface, version, labels)
+
+
+def _stamp(root: Component) -> tuple[tuple[str, str], ...] | None:
+    """None for an original; what is damaged or odd still is the mark of a weave."""
+    for definition in root.definitions:
+        node = definition.node
+        if isinstance(node, n.Custom) and node.name == STAMP:
+            try:
+                noted = json.loads(bytes(node.data))
+            except (ValueError, RecursionError):
+                return ()
+            pairs = noted.items() if isinstance(noted, dict) else ()
+            return tuple((key, value) for key, value in pairs if isinstance(value, str))
+    return None
+
+
+def _modules(root: Component) -> Iterator[CoreModule]:
+    for component in walk(root):
+        for definition in component.definitions:
+            if isinstance(definition.node, CoreModule):
+                yield definition.node
+
+
+def _producers(root: Component) -> Iterable[tuple[str, str, str]]:
+    """Of all parts; a damaged section says nothing."""
+    for component in walk(root):
+        for definition in component.definitions:
+            node = definition.node
+            if isinstance(node, n.Custom) and node.name == _PRODUCERS:
+                yield from _makers(Cursor(node.data, 0, len(node.data), 0, component.path))
+    for module in _modules(root):
+        try:
+            sections = [s for s in module.custom_sections if s.name == _PRODUCERS]
+        except DecodeError:
+            continue
+        for section in sections:
+            cur = Cursor(module.data, section.content, section.end, module.offset, module.path)
+            yield from _makers(cur)
+
+
+def _makers(cur: Cursor) -> list[tuple[str, str, str]]:
+    try:
+        return [(one.field, one.name, one.version) for one in read_producers(cur)]
+    except DecodeError:
+        return []

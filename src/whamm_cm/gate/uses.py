@@ -1,0 +1,410 @@
+"""What a log says of values: hosts that were talked to, paths, environment keys.
+
+Handles are followed from the call that made them, per instance.  What cannot be told (redacted,
+cut, a handle nobody saw made) is an :class:`Unclear`, never silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from whamm_cm.gate.hosts import Host, parse_authority, parse_host
+from whamm_cm.gate.permissions import Access, normal_path
+from whamm_cm.trace.address import address_text
+from whamm_cm.trace.reader import Record
+
+_DEFAULT_PORTS = {"HTTP": 80, "HTTPS": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """``names``: what was looked up before and gave this address.  ``how``: the function."""
+
+    host: Host
+    how: str
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FileUse:
+    """``paths``: every reading of the path (separators differ between systems)."""
+
+    paths: tuple[str, ...]
+    access: Access
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unclear:
+    """``about``: network, storage or environment."""
+
+    about: str
+    how: str
+    why: str
+
+
+@dataclass(slots=True)
+class Uses:
+    """Feed records in order; then look at the fields, which have no doubles."""
+
+    endpoints: dict[Endpoint, None] = field(default_factory=dict)
+    files: dict[FileUse, None] = field(default_factory=dict)
+    keys: dict[tuple[str, str], None] = field(default_factory=dict)
+    unclear: dict[Unclear, None] = field(default_factory=dict)
+    lost: int = 0
+    _calls: dict[tuple[int, int, str], Record] = field(default_factory=dict)
+    _paths: dict[tuple[int, int], str] = field(default_factory=dict)
+    _requests: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)
+    _lookups: dict[tuple[int, int], str] = field(default_factory=dict)
+    _names: dict[Host, dict[str, None]] = field(default_factory=dict)
+
+    def feed(self, record: Record) -> None:
+        if record["phase"] == "dropped":
+            self.lost += record["count"]
+            return
+        if record["phase"] == "report" or record.get("edge") != "import":
+            return
+        interface = record.get("interface", "")
+        handler = _HANDLERS.get(interface)
+        if handler is not None:
+            handler(self, _Event.of(self, record))
+
+    def finish(self) -> None:
+        """Requests with an authority that nobody was seen to send count, too."""
+        for parts in self._requests.values():
+            if "authority" in parts and not parts.get("sent"):
+                self.request(parts, "wasi:http/types#outgoing-request.set-authority")
+
+    # what was found
+
+    def endpoint(self, host: Host, how: str) -> None:
+        names: tuple[str, ...] = ()
+        if host.address is not None:
+            names = tuple(self._names.get(Host(address=host.address), ()))
+        self.endpoints[Endpoint(host, how, names)] = None
+
+    def odd(self, about: str, how: str, why: str) -> None:
+        self.unclear[Unclear(about, how, why)] = None
+
+    def request(self, parts: Mapping[str, Any], how: str) -> None:
+        authority = parts.get("authority")
+        if not isinstance(authority, str):
+            self.odd("network", how, f"its authority is {_why(authority)}")
+            return
+        host = parse_authority(authority)
+        if host is None:
+            self.odd("network", how, f'"{authority}" is no authority')
+            return
+        if host.port is None:
+            host = replace(host, port=_DEFAULT_PORTS.get(_scheme(parts.get("scheme"))))
+        self.endpoint(host, how)
+
+
+@dataclass(slots=True)
+class _Event:
+    """A call, or a return with the arguments of its call."""
+
+    record: Record
+    instance: int
+    func: str
+    how: str
+    handle: int
+    args: Mapping[str, Any]
+    returned: bool
+    result: Any
+
+    @staticmethod
+    def of(uses: Uses, record: Record) -> _Event:
+        returned = record["phase"] == "return"
+        key = record["instance"], record["call"], record.get("func", "")
+        opened = record
+        if returned:
+            opened = uses._calls.get(key, record)
+            if not record.get("pending"):
+                uses._calls.pop(key, None)
+        elif len(uses._calls) < 100_000:
+            uses._calls[key] = record
+        how = f"{record.get('interface', '')}#{record['func']}"
+        return _Event(
+            record,
+            record["instance"],
+            record["func"],
+            how,
+            opened.get("self", -1),
+            opened.get("args", {}),
+            returned,
+            record.get("result"),
+        )
+
+    @property
+    def ok(self) -> Any:
+        """The payload of ``ok``, the result itself where it is no ``result``."""
+        if isinstance(self.result, dict) and "ok" in self.result:
+            return self.result["ok"]
+        return self.result
+
+    @property
+    def failed(self) -> bool:
+        return isinstance(self.result, dict) and set(self.result) == {"error"}
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return self.instance, self.handle
+
+
+def _why(value: object) -> str:
+    if isinstance(value, dict):
+        for key, word in (("~redacted", "redacted"), ("~cut", "cut off"), ("~bad", "unreadable")):
+            if key in value:
+                return word
+    return "not in the log"
+
+
+def _scheme(value: object) -> str:
+    if isinstance(value, dict) and len(value) == 1:
+        ((case, payload),) = value.items()
+        return str(payload if case.lower() == "other" else case).upper()
+    return "HTTPS" if value is None else str(value).upper()
+
+
+# HTTP
+
+_PARTS = {
+    "outgoing-request.set-authority": "authority",
+    "outgoing-request.set-scheme": "scheme",
+    "request.set-authority": "authority",
+    "request.set-scheme": "scheme",
+}
+
+
+def _http_types(uses: Uses, event: _Event) -> None:
+    func = event.func
+    if func in _PARTS:
+        if not event.returned:
+            parts = uses._requests.setdefault(event.key, {})
+            parts[_PARTS[func]] = event.args.get(_PARTS[func])
+    elif event.returned and func in ("outgoing-request.new", "request.new"):
+        made = event.result[0] if isinstance(event.result, list) and event.result else event.result
+        if isinstance(made, int):
+            uses._requests[event.instance, made] = {}
+
+
+def _http_send(uses: Uses, event: _Event) -> None:
+    if event.returned or event.func not in ("handle", "send"):
+        return
+    handle = event.args.get("request")
+    parts = uses._requests.get((event.instance, handle), {}) if isinstance(handle, int) else {}
+    uses.request(parts, event.how)
+    parts["sent"] = True
+
+
+# sockets
+
+
+def _sockets(uses: Uses, event: _Event) -> None:
+    if not event.returned:
+        _addresses(uses, event, event.args, 0)
+
+
+def _addresses(uses: Uses, event: _Event, value: Any, depth: int) -> None:
+    """Every ``remote-address`` among the arguments, in datagrams, too."""
+    if depth > 8:
+        return
+    if isinstance(value, list):
+        for one in value:
+            _addresses(uses, event, one, depth + 1)
+    if not isinstance(value, Mapping):
+        return
+    for key, one in value.items():
+        if key == "~list" or key != "remote-address":
+            _addresses(uses, event, one, depth + 1)
+        elif one is not None:
+            text = address_text(one)
+            host = parse_authority(text) if text is not None else None
+            if host is None:
+                uses.odd("network", event.how, "its address is not in the log")
+            else:
+                uses.endpoint(host, event.how)
+    if "~cut" in value:
+        uses.odd("network", event.how, "the list of addresses is cut off")
+
+
+def _lookup(uses: Uses, event: _Event) -> None:
+    if event.func == "resolve-addresses":
+        name = event.args.get("name")
+        host = parse_host(name) if isinstance(name, str) else None
+        if not event.returned:
+            if host is None:
+                shown = (
+                    f'"{name}" is no host' if isinstance(name, str) else f"its name is {_why(name)}"
+                )
+                uses.odd("network", event.how, shown)
+            else:
+                uses.endpoint(host, event.how)
+        elif host is not None and isinstance(event.ok, int):
+            uses._lookups[event.instance, event.ok] = str(host)
+        elif host is not None and isinstance(event.ok, list):
+            for one in event.ok:
+                _resolved(uses, one, str(host))
+    elif event.returned and event.func.endswith("resolve-next-address"):
+        looked_up = uses._lookups.get(event.key)
+        if looked_up is not None:
+            _resolved(uses, event.ok, looked_up)
+
+
+def _resolved(uses: Uses, value: Any, name: str) -> None:
+    text = address_text(value)
+    host = parse_host(text) if text is not None else None
+    if host is not None:
+        uses._names.setdefault(host, {})[name] = None
+
+
+def _tls(uses: Uses, event: _Event) -> None:
+    name = event.args.get("server-name")
+    if not event.returned and isinstance(name, str):
+        host = parse_host(name)
+        if host is not None:
+            uses.endpoint(host, event.how)
+
+
+# files
+
+_READ: Access = "read"
+_WRITE: Access = "write"
+
+#: Methods of a descriptor → what they do to it.
+_ON_HANDLE: Mapping[str, Access] = {
+    "read": _READ, "read-via-stream": _READ, "read-directory": _READ, "stat": _READ,
+    "write": _WRITE, "write-via-stream": _WRITE, "append-via-stream": _WRITE,
+    "set-size": _WRITE, "set-times": _WRITE, "sync": _WRITE, "sync-data": _WRITE,
+}  # fmt: skip
+
+#: Methods with paths below a descriptor → (parameter of the path, of the descriptor, access).
+_BELOW: Mapping[str, tuple[tuple[str, str, Access], ...]] = {
+    "stat-at": (("path", "", _READ),),
+    "readlink-at": (("path", "", _READ),),
+    "metadata-hash-at": (("path", "", _READ),),
+    "create-directory-at": (("path", "", _WRITE),),
+    "remove-directory-at": (("path", "", _WRITE),),
+    "unlink-file-at": (("path", "", _WRITE),),
+    "set-times-at": (("path", "", _WRITE),),
+    "symlink-at": (("old-path", "", _READ), ("new-path", "", _WRITE)),
+    "link-at": (("old-path", "", _READ), ("new-path", "new-descriptor", _WRITE)),
+    "rename-at": (("old-path", "", _WRITE), ("new-path", "new-descriptor", _WRITE)),
+}
+
+_WRITING = frozenset(("write", "mutate-directory", "create", "truncate"))
+
+
+def _preopens(uses: Uses, event: _Event) -> None:
+    if event.returned and isinstance(event.result, list):
+        for one in event.result:
+            if isinstance(one, list) and len(one) == 2 and isinstance(one[0], int):
+                path = one[1] if isinstance(one[1], str) else None
+                if path is None:
+                    uses.odd("storage", event.how, "the name of a preopen is not in the log")
+                else:
+                    uses._paths[event.instance, one[0]] = normal_path("/", path)
+
+
+def _files(uses: Uses, event: _Event) -> None:
+    resource, _, method = event.func.partition(".")
+    if resource != "descriptor":
+        return
+    if method == "open-at":
+        _open(uses, event)
+    elif event.returned:
+        return
+    elif method in _ON_HANDLE:
+        base = uses._paths.get(event.key)
+        if base is None:
+            uses.odd("storage", event.how, "nobody saw its descriptor being opened")
+        else:
+            uses.files[FileUse((base,), _ON_HANDLE[method], event.how)] = None
+    for name, descriptor, access in _BELOW.get(method, ()):
+        handle = event.args.get(descriptor) if descriptor else event.handle
+        paths = _paths(uses, event, handle, event.args.get(name))
+        if paths:
+            uses.files[FileUse(paths, access, event.how)] = None
+
+
+def _open(uses: Uses, event: _Event) -> None:
+    paths = _paths(uses, event, event.handle, event.args.get("path"))
+    if not paths:
+        return
+    if event.returned:
+        if isinstance(event.ok, int) and not event.failed:
+            uses._paths[event.instance, event.ok] = paths[0]
+        return
+    flags = {*_flags(event.args, "flags"), *_flags(event.args, "open-flags")}
+    writes = bool(flags & _WRITING)
+    if writes:
+        uses.files[FileUse(paths, _WRITE, event.how)] = None
+    if "read" in flags or not writes:
+        uses.files[FileUse(paths, _READ, event.how)] = None
+
+
+def _flags(args: Mapping[str, Any], name: str) -> list[str]:
+    value = args.get(name)
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+
+
+def _paths(uses: Uses, event: _Event, handle: Any, path: Any) -> tuple[str, ...]:
+    """The absolute path with ``/`` as separator, and with ``\\`` as one, too."""
+    base = uses._paths.get((event.instance, handle)) if isinstance(handle, int) else None
+    if base is None:
+        uses.odd("storage", event.how, "nobody saw its descriptor being opened")
+        return ()
+    if not isinstance(path, str):
+        uses.odd("storage", event.how, f"its path is {_why(path)}")
+        return ()
+    readings = (path, path.replace("\\", "/"))
+    return tuple(dict.fromkeys(normal_path(base, one) for one in readings))
+
+
+# environment
+
+
+def _environment(uses: Uses, event: _Event) -> None:
+    if event.returned and event.func in ("get-environment", "get-all"):
+        pairs = event.ok
+        if not isinstance(pairs, list):
+            if not event.failed:
+                uses.odd("environment", event.how, f"its result is {_why(pairs)}")
+            return
+        for pair in pairs:
+            key = pair[0] if isinstance(pair, list) and pair else None
+            _key(uses, event, key)
+    elif not event.returned and event.func == "get":
+        _key(uses, event, event.args.get("key"))
+
+
+def _key(uses: Uses, event: _Event, key: object) -> None:
+    if isinstance(key, str):
+        uses.keys[key, event.how] = None
+    else:
+        uses.odd("environment", event.how, f"a key is {_why(key)}")
+
+
+_Handler = Callable[[Uses, _Event], None]
+
+#: By interface: what its records tell.
+_HANDLERS: dict[str, _Handler] = {
+    "wasi:http/types": _http_types,
+    "wasi:http/outgoing-handler": _http_send,
+    "wasi:http/client": _http_send,
+    "wasi:http/handler": _http_send,
+    "wasi:sockets/tcp": _sockets,
+    "wasi:sockets/udp": _sockets,
+    "wasi:sockets/types": _sockets,
+    "wasi:sockets/ip-name-lookup": _lookup,
+    "wasi:tls/types": _tls,
+    "wasi:tls/client": _tls,
+    "wasi:filesystem/preopens": _preopens,
+    "wasi:filesystem/types": _files,
+    "wasi:cli/environment": _environment,
+    "wasi:config/store": _environment,
+    "wasi:config/runtime": _environment,
+}

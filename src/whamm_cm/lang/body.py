@@ -1,0 +1,225 @@
+"""The state of checking one body: what names mean in it and which types its operands take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from whamm_cm.lang import syntax as s
+from whamm_cm.lang.events import Event
+from whamm_cm.lang.source import ScriptError, Source, suggest
+from whamm_cm.lang.tree import (
+    F64,
+    I32,
+    I64,
+    STR,
+    U64,
+    Expr,
+    Function,
+    Kind,
+    LibSignature,
+    Span,
+    Stmt,
+    Type,
+    Variable,
+    WitSite,
+    WitT,
+)
+from whamm_cm.lang.types import NUMBERS, a
+
+
+@dataclass(slots=True)
+class Env:
+    """What one script declares at its top."""
+
+    source: Source
+    globals: dict[str, Variable] = field(default_factory=dict)
+    functions: dict[str, Function] = field(default_factory=dict)
+    libraries: dict[str, LibSignature] = field(default_factory=dict)
+    known_libraries: Mapping[str, LibSignature] = field(default_factory=dict)
+    warnings: dict[int, ScriptError] = field(default_factory=dict)  # by place: one each
+
+    def warn(self, node: s.ExprSyntax, message: str, hint: str) -> None:
+        self.warnings[node.at] = self.source.error(message, node.at, node.end, hint)
+
+
+class ExprRule(Protocol):
+    def __call__(self, body: Body, syntax: s.ExprSyntax, want: Type | None) -> Expr: ...
+
+
+class StmtRule(Protocol):
+    def __call__(self, body: Body, syntax: s.StmtSyntax) -> tuple[Stmt, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """At a WIT boundary: the function, and what names a script may use for its values."""
+
+    site: WitSite
+    names: Mapping[str, Callable[[Span], Expr]]
+
+
+@dataclass(slots=True)
+class Body:
+    """``kind``: ``probe``, ``function`` or ``global``; ``event`` is None outside opcode probes,
+    ``wit`` set inside boundary probes.  ``bounds`` grows with the operands that are mentioned."""
+
+    env: Env
+    expr_rules: Mapping[type, ExprRule]
+    stmt_rules: Mapping[type, StmtRule]
+    kind: str
+    event: Event | None = None
+    mode: str = ""
+    wit: Site | None = None
+    many: bool = False  # the rule names its events by a glob
+    result: Type | None = None
+    bounds: dict[str, Type] = field(default_factory=dict)
+    locals: dict[str, Variable] = field(default_factory=dict)
+    declared: set[str] = field(default_factory=set)  # in the innermost block
+    statement: s.ExprSyntax | None = None  # the call that is a statement of its own
+    initialising: str = ""  # the cell whose initialiser is being checked
+
+    # --- errors
+
+    def error(self, node: s.ExprSyntax | s.StmtSyntax, message: str, hint: str = "") -> ScriptError:
+        return self.env.source.error(message, node.at, node.end, hint)
+
+    def span(self, node: s.ExprSyntax | s.StmtSyntax) -> Span:
+        return Span(self.env.source.number, node.at, node.end)
+
+    def place(self) -> str:
+        """Where the body stands, for messages."""
+        if self.wit is not None:
+            return f"{self.wit.site.interface}#{self.wit.site.func}".lstrip("#")
+        if self.event is None:
+            return "this function" if self.kind == "function" else "the top of a script"
+        words = ("wasm", self.event.package, self.event.name)
+        return ":".join(word for word in words if word)
+
+    # --- expressions
+
+    def expr(self, node: s.ExprSyntax, want: Type | None = None) -> Expr:
+        """Checked; ``want`` is what literals and operands of unknown type become."""
+        return self.expr_rules[type(node)](self, node, want)
+
+    def value(self, node: s.ExprSyntax, want: Type | None = None) -> Expr:
+        """Like :meth:`expr`, and no longer a WIT value; where a text is wanted, what has cases
+        becomes the name of its case."""
+        return self.scalar(self.expr(node, want), node, want)
+
+    def scalar(self, found: Expr, node: s.ExprSyntax, want: Type | None = None) -> Expr:
+        if isinstance(found.type, WitT):
+            from whamm_cm.lang.paths import case_name, scalar
+
+            named = case_name(found) if want == STR else None
+            return named or scalar(self, found, node)
+        return found
+
+    def typed(self, node: s.ExprSyntax, want: Type, what: str = "") -> Expr:
+        """Checked and of that type; ``what`` needs it, for messages."""
+        found = self.value(node, want)
+        if found.type != want:
+            wanted = f"{what} is {a(want)}" if what else f"{a(want)} is wanted"
+            text = self.env.source.text[node.at : node.end]
+            castable = found.type in NUMBERS and want in NUMBERS and len(text) < 40
+            compound = isinstance(node, s.Infix | s.Prefix | s.Conditional)
+            shown = f"({text})" if compound and not text.startswith("(") else text
+            raise self.error(node, f"this is {a(found.type)}, but {wanted}",
+                             f"write {shown} as {want}" if castable else "")  # fmt: skip
+        return found
+
+    def pair(self, left: s.ExprSyntax, right: s.ExprSyntax, want: Type | None) -> tuple[Expr, Expr]:
+        """Two operands of one type: literals follow the other side, or ``want``."""
+        if not self.flexible(left):
+            first = self.value(left, want)
+            return first, self.typed(right, first.type, "the other side")
+        if not self.flexible(right):
+            second = self.value(right, want)
+            return self.typed(left, second.type, "the other side"), second
+        type_ = want if want in NUMBERS else self.default((left, right))
+        assert type_ is not None
+        return self.typed(left, type_), self.typed(right, type_)
+
+    def flexible(self, node: s.ExprSyntax) -> bool:
+        """Whether the type of ``node`` comes from its context alone."""
+        match node:
+            case s.Number():
+                return True
+            case s.Name(name):
+                return self.is_untyped(name)
+            case s.Prefix(op, operand):
+                return op != "!" and self.flexible(operand)
+            case s.Infix(op, left, right) if op in "+-*/%&|^" or op in ("<<", ">>"):
+                return self.flexible(left) and self.flexible(right)
+            case s.Conditional(_, then, otherwise):
+                return self.flexible(then) and self.flexible(otherwise)
+        return False
+
+    def is_untyped(self, name: str) -> bool:
+        """Whether ``name`` is a bound variable whose type nobody said yet, or inf or nan."""
+        if name in self.locals or name in self.env.globals or name in self.bounds:
+            return False
+        found = self.event.find(name) if self.event else None
+        if found is not None:
+            return found.type is None and not found.defined
+        return name.lower() in ("inf", "infinity", "nan") and not (
+            self.wit is not None and name in self.wit.names
+        )
+
+    def default(self, nodes: tuple[s.ExprSyntax, ...]) -> Type:
+        """The type of literals that nothing else types; an operand asks for a bound."""
+        largest, smallest, floats = 0, 0, False
+        stack = list(nodes)
+        while stack:
+            node = stack.pop()
+            if isinstance(node, s.Number):
+                floats |= isinstance(node.value, float)
+                largest, smallest = max(largest, node.value), min(smallest, node.value)  # type: ignore[assignment]
+            elif isinstance(node, s.Name):
+                if self.event is not None and self.event.find(node.name):
+                    raise self.needs_bound(node)
+                floats = True
+            elif isinstance(node, s.Prefix):
+                stack.append(node.operand)
+            elif isinstance(node, s.Infix):
+                stack += (node.left, node.right)
+            elif isinstance(node, s.Conditional):
+                stack += (node.then, node.otherwise)
+        if floats:
+            return F64
+        if smallest >= -(1 << 31) and largest < 1 << 31:
+            return I32
+        return I64 if largest < 1 << 63 else U64
+
+    def needs_bound(self, node: s.Name) -> ScriptError:
+        where = self.event.name if self.event and self.event.name else "wasm"
+        return self.error(node, f'nothing says what type "{node.name}" has',
+                          f"bound it in the match rule: {where}({node.name}: i32)")  # fmt: skip
+
+    # --- names
+
+    def visible(self) -> list[str]:
+        """Every name one could have meant."""
+        found = [*self.locals, *self.env.globals, "true", "false"]
+        if self.event is not None:
+            found += (name for name in self.event.variables if not name.endswith("N"))
+        if self.wit is not None:
+            found += self.wit.names
+        return found
+
+    def unknown(self, node: s.Name) -> ScriptError:
+        hint = suggest(node.name, self.visible())
+        if not hint and self.many:
+            hint = "the rule matches it too: name only events that bind it"
+        return self.error(node, f'"{node.name}" is not known in {self.place()}', hint)
+
+    def declare(self, node: s.Decl | s.Count, name: str, type_: Type, kind: Kind,
+                report: bool = False) -> Variable:  # fmt: skip
+        """A new variable of the innermost block."""
+        variable = Variable(name, type_, kind, report, self.env.source.number, self.span(node))
+        if name in self.declared:
+            raise self.error(node, f'"{name}" is declared twice', "rename one of the two")
+        self.locals[name] = variable
+        self.declared.add(name)
+        return variable

@@ -1,0 +1,156 @@
+"""One probe of a script to one checked probe per event and mode it matches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from whamm_cm.lang import syntax as s
+from whamm_cm.lang.body import Body, Env
+from whamm_cm.lang.calls import invoke
+from whamm_cm.lang.events import NUMBERED, Event, Mode
+from whamm_cm.lang.exprs import EXPR_RULES
+from whamm_cm.lang.rules import CoreRule, events_of, parse_core_rule, parse_wit_rule
+from whamm_cm.lang.source import ScriptError
+from whamm_cm.lang.stmts import STMT_RULES, block
+from whamm_cm.lang.tree import BOOL, Expr, Probe, Span, Stmt, Type, WitRule
+
+RULES = {**EXPR_RULES, s.Invoke: invoke}
+
+
+def body_of(env: Env, kind: str, **more: object) -> Body:
+    return Body(env, RULES, STMT_RULES, kind, **more)  # type: ignore[arg-type]
+
+
+@dataclass(slots=True)
+class Numbering:
+    """Numbers of expanded probes.
+
+    Events that whamm 1.0 has are numbered as whamm numbers them, all others after them; ``later``
+    holds the latter until the former are known.
+    """
+
+    known: int = 0
+    later: list[int] = field(default_factory=list)  # positions in ``probes``
+    probes: list[Probe | WitRule] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    bounds: dict[str, Type]
+    predicate: Expr | None
+    body: tuple[Stmt, ...]
+
+
+def expand(env: Env, probe: s.ProbeSyntax, numbering: Numbering) -> Iterator[Probe | WitRule]:
+    """The probes of one rule; ``number`` of events beyond whamm's is -1 until ``finish``."""
+    if probe.is_wit:
+        yield from _wit_rules(env, probe)
+        return
+    rule = parse_core_rule(env.source, probe)
+    bounds = _checked_bounds(env, rule)
+    names = _names(probe)
+    cache: _Cache = {}
+    found = events_of(env.source, rule)
+    any_known = any(event.known for event, _ in found)
+    for event, modes in found:
+        for mode in modes:
+            checked = _check(env, probe, rule, bounds, event, mode, names, cache)
+            number = -1
+            if event.known:
+                number = numbering.known
+                numbering.known += 1
+            if isinstance(checked, ScriptError):
+                if event.known or rule.is_single or not any_known:
+                    raise checked
+                continue
+            yield _probe(env, probe, event, mode, number, checked)
+
+
+def _probe(
+    env: Env, probe: s.ProbeSyntax, event: Event, mode: Mode, number: int, checked: _Checked
+) -> Probe:
+    words = ["wasm", event.package, event.name, mode.name]
+    rule = ":".join(word for word in words if word)
+    return Probe(number, rule, env.source.number, event.package, event.name, mode.text,
+                 checked.bounds, checked.predicate, checked.body,
+                 Span(env.source.number, probe.at, probe.end))  # fmt: skip
+
+
+def _wit_rules(env: Env, probe: s.ProbeSyntax) -> Iterator[WitRule]:
+    pattern = parse_wit_rule(env.source, probe)
+    span = Span(env.source.number, probe.at, probe.end)
+    for mode in pattern.modes:
+        yield WitRule(-1, probe.rule, env.source.number, pattern.side, mode, span, probe, pattern)
+
+
+# --- sharing of checked bodies -------------------------------------------------------------------
+
+
+_Cache = dict[tuple[object, ...], _Checked | ScriptError]
+
+
+def _check(env: Env, probe: s.ProbeSyntax, rule: CoreRule, bounds: dict[str, Type],
+           event: Event, mode: Mode, names: frozenset[str], cache: _Cache
+           ) -> _Checked | ScriptError:  # fmt: skip
+    """A body means the same wherever its names mean the same: checked once for all of these."""
+    meant = ((id(event.find(n)), n in event.functions) for n in _with_definitions(event, names))
+    key = (mode.text, event.package, *meant)
+    if key not in cache:
+        body = body_of(env, "probe", event=event, mode=mode.text, bounds=dict(bounds),
+                       many=not rule.is_single)  # fmt: skip
+        try:
+            cache[key] = check_probe(body, probe)
+        except ScriptError as error:
+            cache[key] = error
+    return cache[key]
+
+
+def _with_definitions(event: Event, names: frozenset[str]) -> list[str]:
+    """``names`` and those their definitions are made of, in a settled order."""
+    found = dict.fromkeys(sorted(names))
+    waiting = list(found)
+    while waiting:
+        variable = event.find(waiting.pop())
+        for name in re.findall(r"[A-Za-z_]\w*", variable.defined) if variable else ():
+            if name not in found:
+                found[name] = None
+                waiting.append(name)
+    return list(found)
+
+
+def check_probe(body: Body, probe: s.ProbeSyntax) -> _Checked:
+    """Predicate and body of a probe in the surroundings that ``body`` stands for."""
+    predicate = None
+    if probe.predicate is not None:
+        predicate = body.typed(probe.predicate, BOOL, "a predicate")
+    statements = block(body, probe.body)
+    return _Checked(body.bounds, predicate, statements)
+
+
+def _checked_bounds(env: Env, rule: CoreRule) -> dict[str, Type]:
+    found: dict[str, Type] = {}
+    for name, type_, at, end in rule.bounds:
+        if not NUMBERED.fullmatch(name) or name.startswith("imm"):
+            raise env.source.error(f'"{name}" cannot have a type bound', at, end,
+                                   "bounds are for argN, localN and resN")  # fmt: skip
+        if found.get(name, type_) != type_:
+            raise env.source.error(f'"{name}" has two bounds', at, end)
+        found[name] = type_
+    return found
+
+
+def _names(probe: s.ProbeSyntax) -> frozenset[str]:
+    """Every name in a probe that could mean something bound, and res0 where it returns."""
+    found: set[str] = set()
+    stack: list[object] = [probe.predicate, probe.body]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, s.Name | s.Invoke):
+            found.add(node.name)
+        elif isinstance(node, s.Leave):
+            found.add("res0")
+        if isinstance(node, tuple):
+            stack.extend(node)
+    return frozenset(found)

@@ -1,0 +1,177 @@
+"""Scripts as text to one checked program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from whamm_cm.lang import syntax as s
+from whamm_cm.lang.body import Env
+from whamm_cm.lang.builtins import WHAMM_CORE
+from whamm_cm.lang.expand import Numbering, body_of, check_probe, expand
+from whamm_cm.lang.parse import parse
+from whamm_cm.lang.paths import site_of
+from whamm_cm.lang.source import Source, suggest
+from whamm_cm.lang.stmts import block, check_name
+from whamm_cm.lang.tree import (
+    UNIT,
+    Function,
+    If,
+    Kind,
+    LibSignature,
+    Probe,
+    Return,
+    Scripts,
+    Span,
+    Stmt,
+    Variable,
+    WitRule,
+    WitSite,
+)
+from whamm_cm.lang.types import a, resolve_type
+
+
+def load(
+    sources: Sequence[tuple[str, str]], libraries: Mapping[str, LibSignature] | None = None
+) -> Scripts:
+    """Parse and check scripts, given as (name, text); ``libraries`` by the name ``use`` says.
+
+    Raises ScriptError, a UsageError that points into the script.  ``extra["warnings"]`` of the
+    result holds messages of the same form about what is legal and surely not meant.
+    """
+    known = {WHAMM_CORE.name: WHAMM_CORE, **(libraries or {})}
+    envs: list[Env] = []
+    globals_: list[Stmt] = []
+    functions: list[Function] = []
+    probes: list[Probe] = []
+    rules: list[WitRule] = []
+    for number, (name, text) in enumerate(sources):
+        env = Env(Source(number, name, text), known_libraries=known)
+        script = parse(env.source)
+        globals_ += _declare(env, script)
+        functions += env.functions.values()
+        _check_functions(env, script)
+        for found in _probes(env, script):
+            (probes if isinstance(found, Probe) else rules).append(found)  # type: ignore[arg-type]
+        envs.append(env)
+    warnings = tuple(str(warning) for env in envs for warning in env.warnings.values())
+    used = dict.fromkeys(name for env in envs for name in env.libraries)
+    names = tuple(name for name, _ in sources)
+    extra: dict[str, object] = {"envs": tuple(envs), "warnings": warnings}
+    return Scripts(tuple(globals_), tuple(functions), tuple(probes), tuple(rules), tuple(used),
+                   names, extra)  # fmt: skip
+
+
+def check_wit(rule: WitRule, site: WitSite, scripts: Scripts) -> Probe:
+    """The probe of ``rule`` at one boundary function, checked against its types.
+
+    Raises ScriptError when the script does not fit the function.  ``Bound`` nodes are called like
+    the parameters, with "_" for "-" (``arg0`` becomes the name too), ``result``, ``call_id`` and
+    ``elapsed``.
+    """
+    envs = scripts.extra["envs"]
+    assert isinstance(envs, tuple) and isinstance(rule.syntax, s.ProbeSyntax)
+    body = body_of(envs[rule.script], "probe", mode=rule.mode, wit=site_of(site, rule.mode))
+    checked = check_probe(body, rule.syntax)
+    return Probe(rule.number, rule.rule, rule.script, "wit", site.func, rule.mode, {},
+                 checked.predicate, checked.body, rule.span)  # fmt: skip
+
+
+# --- the top of a script -------------------------------------------------------------------------
+
+
+def _declare(env: Env, script: s.Script) -> tuple[Stmt, ...]:
+    """Fills ``env``; the statements at the top, checked in order."""
+    body = body_of(env, "global")
+    for item in script.items:
+        if isinstance(item, s.Use):
+            _use(env, item)
+        elif isinstance(item, s.Decl):
+            _global(env, item)
+        elif isinstance(item, s.Fn):
+            check_name(body, item)
+            _signature(env, item)
+    top = tuple(item for item in script.items if not isinstance(item, s.Use | s.Fn | s.ProbeSyntax))
+    return block(body, top)
+
+
+def _use(env: Env, item: s.Use) -> None:
+    found = env.known_libraries.get(item.name)
+    if found is None:
+        hint = suggest(item.name, env.known_libraries) or f"pass --lib {item.name}=path.wasm"
+        raise env.source.error(f'library "{item.name}" is not given', item.at, item.end, hint)
+    env.libraries[item.name] = found
+
+
+def _global(env: Env, item: s.Decl) -> None:
+    if item.name in env.globals:
+        raise env.source.error(f'"{item.name}" is declared twice', item.at, item.end,
+                               "rename one of the two")  # fmt: skip
+    type_ = resolve_type(env.source, item.type)
+    span = Span(env.source.number, item.at, item.end)
+    env.globals[item.name] = Variable(item.name, type_, Kind.GLOBAL, item.report,
+                                      env.source.number, span)  # fmt: skip
+
+
+def _signature(env: Env, item: s.Fn) -> None:
+    if item.name in env.functions:
+        raise env.source.error(f'function "{item.name}" is declared twice', item.at, item.end)
+    params = tuple(
+        Variable(param.name, resolve_type(env.source, param.type), Kind.LOCAL, False,
+                 env.source.number, Span(env.source.number, param.at, param.end))
+        for param in item.params
+    )  # fmt: skip
+    result = UNIT if item.result is None else resolve_type(env.source, item.result)
+    span = Span(env.source.number, item.at, item.end)
+    env.functions[item.name] = Function(item.name, params, result, (), span)
+
+
+# --- functions -----------------------------------------------------------------------------------
+
+
+def _check_functions(env: Env, script: s.Script) -> None:
+    for item in script.items:
+        if isinstance(item, s.Fn):
+            function = env.functions[item.name]
+            body = body_of(env, "function", result=function.result)
+            for param, variable in zip(item.params, function.params, strict=True):
+                check_name(body, param)
+                if variable.name in body.locals:
+                    raise env.source.error(f'"{param.name}" is declared twice', param.at, param.end)
+                body.locals[variable.name] = variable
+            function.body = block(body, item.body)
+            if function.result != UNIT and not _returns(function.body):
+                raise env.source.error(f'"{item.name}" can end without returning'
+                                       f" {a(function.result)}", item.at, item.end,
+                                       "end it with return")  # fmt: skip
+
+
+def _returns(statements: tuple[Stmt, ...]) -> bool:
+    """Whether no way leads past the last statement."""
+    for statement in statements:
+        if isinstance(statement, Return):
+            return True
+        if isinstance(statement, If) and _returns(statement.then) and _returns(statement.otherwise):
+            return True
+    return False
+
+
+# --- probes --------------------------------------------------------------------------------------
+
+
+def _probes(env: Env, script: s.Script) -> list[Probe | WitRule]:
+    numbering = Numbering()
+    found: list[Probe | WitRule] = []
+    for item in script.items:
+        if isinstance(item, s.ProbeSyntax):
+            found.extend(expand(env, item, numbering))
+    if not found:
+        end = len(env.source.text)
+        raise env.source.error("the script has no probe", end, hint="add one, for instance"
+                               " wasm:opcode:call:before { }")  # fmt: skip
+    number = numbering.known
+    for position, probe in enumerate(found):
+        if probe.number < 0:
+            found[position] = replace(probe, number=number)
+            number += 1
+    return found

@@ -1,0 +1,280 @@
+"""WIT values in scripts: the names a boundary binds, the paths into them, assignments to them.
+
+Every path leads from a parameter or the result by fields, cases and indices; what is used as a
+script value at its end becomes a :class:`~whamm_cm.lang.tree.Scalar`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from whamm_cm.lang import syntax as s
+from whamm_cm.lang.body import Body, Site
+from whamm_cm.lang.source import listed, suggest
+from whamm_cm.lang.tree import (
+    BOOL,
+    F32,
+    F64,
+    I8,
+    I16,
+    I32,
+    I64,
+    STR,
+    U8,
+    U16,
+    U32,
+    U64,
+    Assign,
+    Binary,
+    Bound,
+    Const,
+    Expr,
+    Field,
+    HasFlag,
+    IsCase,
+    Payload,
+    Scalar,
+    Span,
+    Static,
+    Stmt,
+    Ternary,
+    Type,
+    Unary,
+    WitSite,
+    WitT,
+)
+from whamm_cm.lang.types import NUMBERS, a
+from whamm_cm.wit import types as w
+
+#: Script types of WIT's primitive types.
+PRIMS: dict[str, Type] = {
+    "bool": BOOL, "s8": I8, "u8": U8, "s16": I16, "u16": U16, "s32": I32, "u32": U32, "s64": I64,
+    "u64": U64, "f32": F32, "f64": F64, "char": U32, "string": STR, "error-context": U32,
+}  # fmt: skip
+
+_HANDLES = w.Own | w.Borrow | w.StreamT | w.FutureT
+
+#: Names that exist only when the function has returned.
+AFTER_ONLY = ("result", "is_err", "elapsed")
+
+# --- names ---------------------------------------------------------------------------------------
+
+
+def script_name(label: str) -> str:
+    """``remote-address`` as scripts write it."""
+    return label.replace("-", "_")
+
+
+def site_of(site: WitSite, mode: str) -> Site:
+    """What names mean at a boundary function in a probe of that mode."""
+    names: dict[str, Callable[[Span], Expr]] = {}
+    for name in ("interface", "version", "func", "resource", "direction", "component"):
+        names[name] = _maker(Static, STR, name)
+    names["is_async"] = _maker(Static, BOOL, "is_async")
+    for number, (label, type_) in enumerate(site.type.params):
+        made = _maker(Bound, WitT(type_), script_name(label))
+        names[script_name(label)] = names[f"arg{number}"] = made
+    names["call_id"] = _maker(Bound, U64, "call_id")
+    if mode == "after":
+        names["elapsed"] = _maker(Bound, U64, "elapsed")
+        if site.type.result is not None:
+            names["result"] = _maker(Bound, WitT(site.type.result), "result")
+        names["is_err"] = _is_err(site)
+    return Site(site, names)
+
+
+def _maker(node: type[Static] | type[Bound], type_: Type, name: str) -> Callable[[Span], Expr]:
+    return lambda span: node(type_, name, span)
+
+
+def _is_err(site: WitSite) -> Callable[[Span], Expr]:
+    result = site.type.result
+    if result is None or not isinstance(w.strip(result), w.ResultT):
+        return lambda span: Const(BOOL, False, span)
+    whole = WitT(result)
+    return lambda span: IsCase(BOOL, Bound(whole, "result", span), 1, span)
+
+
+# --- the ends of paths ---------------------------------------------------------------------------
+
+
+def scalar_type(type_: w.ValType) -> Type | None:
+    """The script type of a WIT scalar, string or handle; None for everything else."""
+    match w.strip(type_):
+        case w.Prim(name):
+            return PRIMS[name]
+        case w.Own() | w.Borrow() | w.StreamT() | w.FutureT() | w.EnumT():
+            return U32
+        case w.FlagsT(labels) if len(labels) <= 32:
+            return U32
+    return None
+
+
+def scalar(body: Body, found: Expr, node: s.ExprSyntax) -> Expr:
+    """``found`` as a script value."""
+    assert isinstance(found.type, WitT)
+    type_ = scalar_type(found.type.type)
+    if type_ is None:
+        raise body.error(
+            node, f"this is {a(found.type)}, not yet a value", _ways_on(found.type.type)
+        )
+    return Scalar(type_, found, body.span(node))
+
+
+def case_name(found: Expr) -> Expr | None:
+    """The name of the case that ``found`` is, as a text; None when its type has no cases."""
+    assert isinstance(found.type, WitT)
+    name: Expr | None = None
+    for number, (label, _) in reversed(list(enumerate(cases_of(found.type.type)))):
+        text = Const(STR, label, found.span)
+        test = IsCase(BOOL, found, number, found.span)
+        # The last one, too: where the path leads nowhere no case is.
+        name = Ternary(STR, test, text, name or Const(STR, "", found.span), found.span)
+    return name
+
+
+def _ways_on(type_: w.ValType) -> str:
+    """Which paths lead on from a value of that type."""
+    match w.strip(type_):
+        case w.RecordT(fields):
+            return f"take a field: {listed('.' + script_name(label) for label, _ in fields)}"
+        case w.TupleT(types):
+            return f"take a member: .0 to .{len(types) - 1}"
+        case w.ListT() | w.MapT():
+            return "take an element, [i], or len(…)"
+        case w.FlagsT(labels):
+            return f'test a flag: has "{labels[0]}"' if labels else ""
+        case found:
+            tests = ["is " + label for label, _ in cases_of(found)]
+            return f"test its case: {listed(tests)}" if tests else ""
+
+
+# --- steps ---------------------------------------------------------------------------------------
+
+
+def cases_of(type_: w.ValType) -> tuple[tuple[str, w.ValType | None], ...]:
+    """Cases with their payloads; empty for types without cases."""
+    match w.strip(type_):
+        case w.VariantT(cases):
+            return cases
+        case w.EnumT(labels):
+            return tuple((label, None) for label in labels)
+        case w.OptionT(inner):
+            return (("none", None), ("some", inner))
+        case w.ResultT(ok, err):
+            return (("ok", ok), ("error", err))
+    return ()
+
+
+def find_label(labels: Iterable[str], name: str) -> int | None:
+    """The position of a label, however its hyphens are written; ``err`` means ``error``."""
+    wanted = script_name(name)
+    found = list(labels)
+    for position, label in enumerate(found):
+        if script_name(label) == wanted:
+            return position
+    return find_label(found, "error") if name == "err" else None
+
+
+def field(body: Body, node: s.Dot, operand: Expr) -> Expr:
+    """``r.field``, ``t.0``, ``v.case``."""
+    assert isinstance(operand.type, WitT)
+    type_, span = w.strip(operand.type.type), body.span(node)
+    if isinstance(type_, w.TupleT):
+        if not node.name.isdigit() or int(node.name[:9]) >= len(type_.types):
+            raise body.error(node, f'the tuple has no member "{node.name}"', _ways_on(type_))
+        index = int(node.name)
+        return Field(WitT(type_.types[index]), operand, index, span)
+    if isinstance(type_, w.RecordT):
+        position = _position(body, node, [label for label, _ in type_.fields], node.name, "field")
+        return Field(WitT(type_.fields[position][1]), operand, position, span)
+    cases = cases_of(type_)
+    if not cases:
+        raise body.error(node, f'{a(operand.type)} has no field "{node.name}"', _ways_on(type_))
+    position = _position(body, node, [label for label, _ in cases], node.name, "case")
+    payload = cases[position][1]
+    if payload is None:
+        raise body.error(node, f'the case "{cases[position][0]}" carries no value',
+                         f"test it with is {cases[position][0]}")  # fmt: skip
+    return Payload(WitT(payload), operand, position, span)
+
+
+def _position(body: Body, node: s.ExprSyntax, labels: list[str], name: str, what: str) -> int:
+    found = find_label(labels, name)
+    if found is None:
+        hint = suggest(name, labels) or f"there are {listed(labels)}"
+        raise body.error(node, f'there is no {what} "{name}"', hint)
+    return found
+
+
+def is_case(body: Body, node: s.Is, want: Type | None) -> Expr:
+    operand = body.expr(node.operand)
+    cases = cases_of(operand.type.type) if isinstance(operand.type, WitT) else ()
+    if not cases:
+        raise body.error(node, f'{a(operand.type)} has no cases to test with "is"')
+    position = _position(body, node, [label for label, _ in cases], node.case, "case")
+    return IsCase(BOOL, operand, position, body.span(node))
+
+
+def has_flag(body: Body, node: s.Has, want: Type | None) -> Expr:
+    operand = body.expr(node.operand)
+    type_ = w.strip(operand.type.type) if isinstance(operand.type, WitT) else None
+    if not isinstance(type_, w.FlagsT):
+        raise body.error(node, f'{a(operand.type)} has no flags to test with "has"')
+    position = _position(body, node, list(type_.labels), node.flag, "flag")
+    return HasFlag(BOOL, operand, position, body.span(node))
+
+
+def compare_case(body: Body, node: s.Infix) -> Expr | None:
+    """``e == "name"`` on an enum; None when that is not what ``node`` is."""
+    if body.wit is None or node.op not in ("==", "!="):
+        return None
+    sides = (node.left, node.right)
+    text = next((side for side in sides if isinstance(side, s.String)), None)
+    other = next((side for side in sides if not isinstance(side, s.String)), None)
+    if text is None or other is None:
+        return None
+    operand = body.expr(other)
+    if not isinstance(operand.type, WitT) or not isinstance(
+        w.strip(operand.type.type), w.EnumT | w.VariantT
+    ):
+        return None
+    labels = [label for label, _ in cases_of(operand.type.type)]
+    span = body.span(node)
+    same = IsCase(BOOL, operand, _position(body, text, labels, text.value, "case"), span)
+    return same if node.op == "==" else Unary(BOOL, "!", same, span)
+
+
+# --- assignments ---------------------------------------------------------------------------------
+
+
+def assign_parameter(body: Body, node: s.Set, target: Expr) -> Stmt:
+    """``arg = …`` for scalars and strings of parameters, before the call."""
+    assert isinstance(target.type, WitT)
+    name = body.env.source.text[node.target.at : node.target.end]
+    if not isinstance(target, Bound) or target.name == "result":
+        raise body.error(node.target, f'"{name}" cannot be assigned',
+                         "only whole parameters can be")  # fmt: skip
+    if body.mode == "after":
+        raise body.error(node.target, f'"{name}" cannot be assigned when the call is over',
+                         "assign it in a before or alt probe")  # fmt: skip
+    stripped = w.strip(target.type.type)
+    type_ = scalar_type(stripped)
+    if type_ is None or isinstance(stripped, _HANDLES):
+        raise body.error(node.target, f'"{name}" is {a(target.type)} and cannot be assigned',
+                         "numbers, bool, enums and strings can")  # fmt: skip
+    value = _assigned(body, node, stripped, type_, name)
+    if node.op:
+        if type_ not in NUMBERS or not isinstance(stripped, w.Prim):
+            raise body.error(node, f'"{node.op}=" needs a number, "{name}" is {a(type_)}')
+        span = body.span(node)
+        value = Binary(type_, node.op, Scalar(type_, target, span), value, span)
+    return Assign(target, value, body.span(node))
+
+
+def _assigned(body: Body, node: s.Set, stripped: w.ValType, type_: Type, name: str) -> Expr:
+    if isinstance(stripped, w.EnumT) and isinstance(node.value, s.String):
+        text = node.value
+        position = _position(body, text, list(stripped.labels), text.value, "case")
+        return Const(U32, position, body.span(text))
+    return body.typed(node.value, type_, name)

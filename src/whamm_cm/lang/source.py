@@ -1,0 +1,79 @@
+"""Script texts and the error that points into them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from whamm_cm.errors import UsageError
+
+#: Longest source line shown under a message.
+_SHOWN = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One script: ``number`` in order of loading, ``name`` as messages call it."""
+
+    number: int
+    name: str
+    text: str
+
+    def place(self, offset: int) -> tuple[int, int]:
+        """Line and column, both from 1, of a character offset."""
+        start = self.text.rfind("\n", 0, offset) + 1
+        return self.text.count("\n", 0, offset) + 1, offset - start + 1
+
+    def line_at(self, offset: int) -> str:
+        start = self.text.rfind("\n", 0, offset) + 1
+        end = self.text.find("\n", offset)
+        return self.text[start : len(self.text) if end < 0 else end].rstrip("\r")
+
+    def error(
+        self, message: str, start: int, end: int | None = None, hint: str = ""
+    ) -> ScriptError:
+        """``message``: one clause about ``text[start:end]``; ``hint``: what to write instead."""
+        return ScriptError(self, message, start, start + 1 if end is None else end, hint)
+
+
+class ScriptError(UsageError):
+    """A script is wrong: where, what, and what to do about it.
+
+    ``line`` and ``column`` count from 1; ``message`` and ``hint`` are the halves of the sentence.
+    """
+
+    def __init__(self, source: Source, message: str, start: int, end: int, hint: str = "") -> None:
+        start = min(start, len(source.text))
+        self.source, self.message, self.hint = source, message, hint
+        self.start, self.end = start, end
+        self.line, self.column = source.place(start)
+        said = f"{message}; {hint}" if hint else message
+        super().__init__(f"{source.name}:{self.line}:{self.column}: {said}\n{self._excerpt()}")
+
+    def _excerpt(self) -> str:
+        line, first = self.source.line_at(self.start), self.column - 1
+        cut = max(0, min(first - _SHOWN // 2, len(line) - _SHOWN))
+        line = line[cut : cut + _SHOWN]
+        length = max(1, min(self.end - self.start, len(line) - first + cut))
+        pad = "".join("\t" if ch == "\t" else " " for ch in line[: first - cut])
+        number = str(self.line)
+        return f"  {number} | {line}\n  {' ' * len(number)} | {pad}{'^' * length}"
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """``did you mean "count"?`` or an empty string."""
+    choices = sorted(set(known))
+    close = difflib.get_close_matches(name, choices, 1, 0.6)
+    if not close:
+        folded = {choice.lower().replace("-", "_"): choice for choice in reversed(choices)}
+        close = [folded[key] for key in (name.lower().replace("-", "_"),) if key in folded]
+    return f'did you mean "{close[0]}"?' if close else ""
+
+
+def listed(names: Iterable[str], limit: int = 12) -> str:
+    """``a, b or c``; at most ``limit`` names."""
+    shown = list(names)
+    if len(shown) > limit:
+        shown = [*shown[:limit], f"{len(shown) - limit} more"]
+    return " or ".join(filter(None, (", ".join(shown[:-1]), shown[-1]))) if shown else "none"

@@ -1,0 +1,409 @@
+"""Checking of statements."""
+
+from __future__ import annotations
+
+from whamm_cm.lang import syntax as s
+from whamm_cm.lang.body import Body, StmtRule
+from whamm_cm.lang.builtins import ACTS
+from whamm_cm.lang.calls import counted, is_static
+from whamm_cm.lang.constants import act_of_wit, wit_return
+from whamm_cm.lang.events import NUMBERED
+from whamm_cm.lang.paths import assign_parameter, case_name
+from whamm_cm.lang.tree import (
+    BOOL,
+    FUNCREF,
+    I32,
+    I64,
+    STR,
+    U32,
+    U64,
+    UNIT,
+    Act,
+    AggT,
+    Assign,
+    Bound,
+    Cast,
+    Const,
+    Declare,
+    Evaluate,
+    Expr,
+    For,
+    If,
+    Kind,
+    MapGet,
+    MapT,
+    Prim,
+    Print,
+    Return,
+    Sample,
+    Span,
+    Static,
+    Stmt,
+    Trace,
+    TupleGet,
+    TupleT,
+    Type,
+    Update,
+    Var,
+    While,
+    WitT,
+)
+from whamm_cm.lang.types import AGGREGATIONS, INTEGERS, NUMBERS, a, resolve_type
+
+# --- blocks --------------------------------------------------------------------------------------
+
+
+def block(body: Body, statements: s.Block) -> tuple[Stmt, ...]:
+    """A block of its own: names declared twice in it are an error.
+
+    What it declares stays visible behind it, as in whamm; a name that hid another gives it back.
+    """
+    outer, body.declared = body.declared, set()
+    before = dict(body.locals)
+    found: list[Stmt] = []
+    for node in statements:
+        found.extend(body.stmt_rules[type(node)](body, node))
+    body.locals.update((name, before[name]) for name in body.declared & before.keys())
+    body.declared = outer
+    return tuple(found)
+
+
+# --- declarations --------------------------------------------------------------------------------
+
+
+def check_name(body: Body, node: s.Decl | s.Count | s.Param | s.Fn) -> None:
+    """Names that the language needs for itself cannot be declared."""
+    if NUMBERED.fullmatch(node.name):
+        raise body.env.source.error(f'"{node.name}" is bound by probes and cannot be declared',
+                                    node.at, node.end, "choose another name")  # fmt: skip
+    if node.name in ("true", "false", "trace", "APP_MEMID"):
+        raise body.env.source.error(f'"{node.name}" cannot be declared', node.at, node.end,
+                                    "choose another name")  # fmt: skip
+
+
+def declare(body: Body, node: s.Decl) -> tuple[Stmt, ...]:
+    check_name(body, node)
+    special = node.report or node.unshared
+    if special and body.kind == "function":
+        raise body.error(node, "functions have no report or unshared variables",
+                         "declare it at the top of the script")  # fmt: skip
+    type_ = resolve_type(body.env.source, node.type)
+    known = body.env.globals.get(node.name)
+    at_top = body.kind == "global" and known is not None and known.span.start == node.at
+    if body.kind == "global" and special and not at_top:
+        raise body.error(node, "report and unshared variables belong at the top or in a probe")
+    kind = Kind.GLOBAL if at_top else Kind.CELL if special else Kind.LOCAL
+    if kind is Kind.LOCAL and isinstance(type_, MapT | AggT) and not _is_targets(body, node):
+        raise body.error(node, f"{a(type_)} must live longer than one firing",
+                         f"write unshared var {node.name}: {type_};")  # fmt: skip
+    if type_ == FUNCREF and kind is not Kind.LOCAL:
+        raise body.error(node, "a funcref lives only during one firing",
+                         "declare it inside a probe, without report or unshared")  # fmt: skip
+    init = _initialiser(body, node, type_, kind)
+    if at_top and known is not None:
+        variable = known
+    else:
+        variable = body.declare(node, node.name, type_, kind, node.report)
+    return (Declare(variable, init, body.span(node)),)
+
+
+def _is_targets(body: Body, node: s.Decl) -> bool:
+    """``var t: map<u32, u32> = targets;``: another name for a map known at match time."""
+    return isinstance(node.init, s.Name) and isinstance(body.expr(node.init), Static)
+
+
+def _initialiser(body: Body, node: s.Decl, type_: Type, kind: Kind) -> Expr | None:
+    if node.init is None:
+        return None
+    if isinstance(type_, MapT | AggT) and kind is not Kind.LOCAL:
+        raise body.error(node.init, f"{a(type_)} starts empty", "leave the initialiser out")
+    body.initialising = node.name if kind is Kind.CELL else ""
+    init = _same_width(body, node, type_) or body.typed(node.init, type_, node.name)
+    body.initialising = ""
+    return init
+
+
+_OTHER_SIGN = {U32: I32, I32: U32, U64: I64, I64: U64}
+
+
+def _same_width(body: Body, node: s.Decl, type_: Type) -> Expr | None:
+    """whamm does not compare the type of an initialiser with that of its variable."""
+    if (
+        body.wit is not None
+        or type_ not in _OTHER_SIGN
+        or not isinstance(node.init, s.Name | s.Invoke | s.Dot | s.Index)
+    ):
+        return None
+    init = body.value(node.init, type_)
+    if init.type != _OTHER_SIGN[type_]:
+        return None
+    text = body.env.source.text[node.init.at : node.init.end]
+    body.env.warn(node.init, f"this is {a(init.type)}, but {node.name} is {a(type_)}",
+                  f"write {text} as {type_}")  # fmt: skip
+    return Cast(type_, init, init.span)
+
+
+# --- assignments ---------------------------------------------------------------------------------
+
+
+def assign(body: Body, node: s.Set) -> tuple[Stmt, ...]:
+    if isinstance(node.target, s.Name) and _is_new(body, node.target):
+        raise body.unknown(node.target)
+    target = body.expr(node.target, _target_type(body, node))
+    span = body.span(node)
+    if isinstance(target.type, AggT):
+        return (_sample(body, node, target),)
+    if isinstance(target.type, WitT):
+        return (assign_parameter(body, node, target),)
+    _assignable(body, node, target)
+    if isinstance(target.type, MapT):
+        raise body.error(
+            node, "maps cannot be assigned as a whole", "assign their entries: m[k] = v"
+        )
+    what = body.env.source.text[node.target.at : node.target.end]
+    if not node.op:
+        return (Assign(target, body.typed(node.value, target.type, what), span),)
+    if target.type not in NUMBERS:
+        raise body.error(node, f'"{node.op}=" needs a number, {what} is {a(target.type)}')
+    if node.op in ("&", "|", "^", "<<", ">>") and target.type not in INTEGERS:
+        raise body.error(node, f'"{node.op}=" needs an integer, {what} is {a(target.type)}')
+    return (Update(target, node.op, body.typed(node.value, target.type, what), span),)
+
+
+def _is_new(body: Body, node: s.Name) -> bool:
+    known = node.name in body.locals or node.name in body.env.globals or node.name in body.bounds
+    if known or (body.wit is not None and node.name in body.wit.names):
+        return False
+    return body.event is None or body.event.find(node.name) is None
+
+
+def _target_type(body: Body, node: s.Set) -> Type | None:
+    """An operand of unknown type that is assigned takes the type of the value."""
+    target = node.target
+    if (
+        isinstance(target, s.Name)
+        and body.is_untyped(target.name)
+        and not body.flexible(node.value)
+    ):
+        return body.value(node.value).type
+    return None
+
+
+def _assignable(body: Body, node: s.Set, target: Expr) -> None:
+    root = target
+    while isinstance(root, TupleGet | MapGet):
+        root = root.operand if isinstance(root, TupleGet) else root.map
+    name = body.env.source.text[node.target.at : node.target.end]
+    if isinstance(root, Static):
+        raise body.error(node.target, f'"{name}" is known at match time and cannot be assigned')
+    if (
+        isinstance(root, Bound)
+        and isinstance(node.target, s.Name)
+        and root.name == node.target.name
+    ):
+        _assignable_operand(body, node, root)
+    elif not isinstance(root, Var):
+        raise body.error(node.target, f'"{name}" cannot be assigned',
+                         "assign a variable or an operand of the instruction")  # fmt: skip
+
+
+_OPERAND_MODES = {"arg": ("before", "alt"), "res": ("after",)}
+
+
+def _assignable_operand(body: Body, node: s.Set, root: Bound) -> None:
+    modes = _OPERAND_MODES.get(root.name[:3])
+    if not NUMBERED.fullmatch(root.name):
+        raise body.error(node.target, f'"{root.name}" cannot be assigned')
+    if modes is not None and body.mode not in modes:
+        raise body.error(node.target, f'"{root.name}" cannot be assigned in an {body.mode} probe',
+                         f"assign it in a probe of mode {' or '.join(modes)}")  # fmt: skip
+
+
+def _sample(body: Body, node: s.Set, target: Expr) -> Stmt:
+    kind, value = str(target.type), node.value
+    called = isinstance(value, s.Invoke) and value.receiver is None and value.name in AGGREGATIONS
+    if node.op or not called or not isinstance(value, s.Invoke) or value.name != kind:
+        raise body.error(node, f"{a(target.type)} only takes samples", f"write x = {kind}(value);")
+    if len(value.args) != 1:
+        raise body.error(value, f"{kind} takes 1 argument, not {len(value.args)}")
+    sample = body.value(value.args[0], I64)
+    if sample.type not in INTEGERS:
+        raise body.error(value.args[0], f"a sample is an integer, this is {a(sample.type)}",
+                         "write as i64 behind it")  # fmt: skip
+    if sample.type != I64:
+        sample = Cast(I64, sample, sample.span)
+    return Sample(target, sample, body.span(node))
+
+
+# --- control flow --------------------------------------------------------------------------------
+
+
+def branch(body: Body, node: s.Branch) -> tuple[Stmt, ...]:
+    span = body.span(node)
+    arms: list[tuple[Expr, tuple[Stmt, ...]]] = []
+    for condition, then in node.arms:
+        arms.append((body.typed(condition, BOOL, "a condition"), block(body, then)))
+    otherwise = block(body, node.otherwise)
+    for condition_, then_ in reversed(arms):
+        otherwise = (If(condition_, then_, otherwise, span),)
+    return otherwise
+
+
+def loop(body: Body, node: s.Loop) -> tuple[Stmt, ...]:
+    condition = body.typed(node.condition, BOOL, "a condition")
+    return (While(condition, block(body, node.body), body.span(node)),)
+
+
+def count(body: Body, node: s.Count) -> tuple[Stmt, ...]:
+    check_name(body, node)
+    low, high = (body.typed(bound, I32, "the range") for bound in (node.low, node.high))
+    outer, before = body.declared, body.locals.get(node.name)
+    body.declared = set()
+    variable = body.declare(node, node.name, I32, Kind.LOCAL)
+    inner = block(body, node.body)
+    body.declared = outer
+    if before is None:
+        del body.locals[node.name]
+    else:
+        body.locals[node.name] = before
+    return (For(variable, low, high, inner, body.span(node)),)
+
+
+def leave(body: Body, node: s.Leave) -> tuple[Stmt, ...]:
+    span = body.span(node)
+    if body.kind == "global":
+        raise body.error(node, "there is nothing to return from at the top of a script")
+    if body.kind == "function":
+        return (_return_of_function(body, node, span),)
+    if body.wit is not None:
+        return (wit_return(body, node),)
+    if node.value is None:
+        return (Return(None, span),)
+    if body.mode != "alt":
+        raise body.error(node, "only alt probes return a value",
+                         "it would stay on the stack of the function")  # fmt: skip
+    found = body.event.find("res0") if body.event is not None else None
+    want = found.type if found is not None else None
+    return (Return(body.value(node.value, want), span),)
+
+
+def _return_of_function(body: Body, node: s.Leave, span: Span) -> Stmt:
+    assert body.result is not None
+    if node.value is None:
+        if body.result != UNIT:
+            raise body.error(node, f"this function returns {a(body.result)}", "write return value;")
+        return Return(None, span)
+    if body.result == UNIT:
+        raise body.error(node, "this function returns nothing", 'declare its result with "-> type"')
+    return Return(body.typed(node.value, body.result, "the result"), span)
+
+
+# --- calls as statements -------------------------------------------------------------------------
+
+
+def do(body: Body, node: s.Do) -> tuple[Stmt, ...]:
+    call, span = node.call, body.span(node)
+    if isinstance(call, s.Name):
+        if body.wit is None:
+            raise body.error(node, "trace; writes the record of a call at a WIT boundary",
+                             "use it in a rule such as wasi:http/*#*:after")  # fmt: skip
+        return (Trace(span),)
+    assert isinstance(call, s.Invoke)
+    own = call.receiver is None and call.name not in body.env.functions
+    if own and call.name == "print":
+        return (_print(body, call),)
+    if own and call.name in ACTS and _may_act(body, call.name):
+        return (_act(body, call),)
+    body.statement = call
+    return (Evaluate(body.expr(call), span),)
+
+
+def _may_act(body: Body, name: str) -> bool:
+    if body.wit is not None:
+        return name in ("proceed", "fail", "delay")
+    return body.event is not None and name in body.event.functions
+
+
+def _act(body: Body, call: s.Invoke) -> Stmt:
+    if call.annotation:
+        raise body.error(call, f"@{call.annotation} is for calls of libraries")
+    params = ACTS[call.name].params
+    if len(call.args) != len(params):
+        raise body.error(call, f"{call.name} takes {counted(len(params))}, not {len(call.args)}")
+    if body.wit is not None:
+        return act_of_wit(body, call)
+    args = tuple(
+        body.typed(arg, type_, f"the argument of {call.name}")
+        for arg, type_ in zip(call.args, params, strict=True)
+    )
+    for syntax, arg in zip(call.args, args, strict=True):
+        if not is_static(arg):
+            raise body.error(syntax, "which function it is must be known at match time",
+                             "use a constant")  # fmt: skip
+    return Act(call.name, args, body.span(call))
+
+
+def _print(body: Body, call: s.Invoke) -> Stmt:
+    if not call.args or not isinstance(call.args[0], s.String):
+        raise body.error(call, "print takes a text first", 'write print("… {} …", x);')
+    text = call.args[0]
+    assert isinstance(text, s.String)
+    pieces = _holes(body, text)
+    values = call.args[1:]
+    if len(values) != len(pieces) - 1:
+        raise body.error(call, f"{len(pieces) - 1} holes {{}} for {len(values)} values",
+                         "write {{ and }} for braces that are no holes")  # fmt: skip
+    parts: list[Expr] = []
+    for number, piece in enumerate(pieces):
+        if piece:
+            parts.append(Const(STR, piece, body.span(text)))
+        if number < len(values):
+            parts.extend(_printable(body, values[number]))
+    return Print(tuple(parts), body.span(call))
+
+
+def _printable(body: Body, node: s.ExprSyntax) -> list[Expr]:
+    value = _shown(body, node)
+    if isinstance(value.type, Prim) and value.type != FUNCREF:
+        return [value]
+    hint = "print its members" if isinstance(value.type, TupleT) else ""
+    raise body.error(node, f"{a(value.type)} cannot be printed", hint)
+
+
+def _shown(body: Body, node: s.ExprSyntax) -> Expr:
+    """What has cases shows the name of its case."""
+    found = body.expr(node)
+    named = case_name(found) if isinstance(found.type, WitT) else None
+    return named or body.scalar(found, node)
+
+
+def _holes(body: Body, node: s.String) -> list[str]:
+    """The text between the holes; ``{{`` and ``}}`` are braces."""
+    pieces, current, at, text = [], "", 0, node.value
+    while at < len(text):
+        two = text[at : at + 2]
+        if two in ("{{", "}}"):
+            current += text[at]
+            at += 2
+        elif two == "{}":
+            pieces.append(current)
+            current = ""
+            at += 2
+        elif text[at] in "{}":
+            raise body.error(node, f'a single "{text[at]}" in the text of print',
+                             "a hole is {}, a brace {{ or }}")  # fmt: skip
+        else:
+            current += text[at]
+            at += 1
+    return [*pieces, current]
+
+
+STMT_RULES: dict[type, StmtRule] = {
+    s.Decl: declare,  # type: ignore[dict-item]
+    s.Set: assign,  # type: ignore[dict-item]
+    s.Do: do,  # type: ignore[dict-item]
+    s.Branch: branch,  # type: ignore[dict-item]
+    s.Loop: loop,  # type: ignore[dict-item]
+    s.Count: count,  # type: ignore[dict-item]
+    s.Leave: leave,  # type: ignore[dict-item]
+}

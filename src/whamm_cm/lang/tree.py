@@ -1,0 +1,562 @@
+"""The checked script: a small typed tree that every later step works on.
+
+The checker (``check.py``) makes it from the syntax tree: names are resolved to :class:`Variable`
+objects, derived bound variables (``effective_addr``, ``target`` …) are replaced by their
+definitions, ``x++`` and ``x += e`` by :class:`Update`, string methods and ``==`` on strings by
+:class:`Builtin`.  ``fold.py`` evaluates it partially, ``codegen/script`` makes instructions of it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from whamm_cm.wit.types import FuncT, ValType
+
+# --- types ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Prim:
+    """``u8 i8 u16 i16 u32 i32 f32 u64 i64 f64 bool str funcref``."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class TupleT:
+    items: tuple[Type, ...]
+
+    def __str__(self) -> str:
+        return f"({', '.join(map(str, self.items))})"
+
+
+@dataclass(frozen=True, slots=True)
+class MapT:
+    key: Type
+    value: Type
+
+    def __str__(self) -> str:
+        return f"map<{self.key}, {self.value}>"
+
+
+@dataclass(frozen=True, slots=True)
+class AggT:
+    """An aggregation: ``hist`` (log2 buckets), ``min``, ``max``, ``avg``; its samples are i64."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class WitT:
+    """A WIT value that is no script value yet: only paths lead out of it."""
+
+    type: ValType
+
+    def __str__(self) -> str:
+        return f"a WIT {type(self.type).__name__.lower()}"
+
+
+Type: TypeAlias = Prim | TupleT | MapT | AggT | WitT
+
+U8, I8, U16, I16, U32, I32 = map(Prim, ("u8", "i8", "u16", "i16", "u32", "i32"))
+U64, I64, F32, F64 = map(Prim, ("u64", "i64", "f32", "f64"))
+BOOL, STR, FUNCREF = Prim("bool"), Prim("str"), Prim("funcref")
+UNIT = TupleT(())
+
+
+# --- places in the source ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Characters ``start`` to ``end`` of script number ``script``."""
+
+    script: int
+    start: int
+    end: int
+
+
+NOWHERE = Span(0, 0, 0)
+
+
+# --- variables -----------------------------------------------------------------------------------
+
+
+class Kind(enum.Enum):
+    GLOBAL = "global"  # one for all probes
+    LOCAL = "local"  # fresh at each firing; also parameters of fn
+    CELL = "cell"  # unshared: one per match site
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Variable:
+    """One declaration.  Identity counts: two variables of one name are two variables."""
+
+    name: str
+    type: Type
+    kind: Kind
+    report: bool = False
+    script: int = 0
+    span: Span = NOWHERE
+
+
+# --- expressions ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Const:
+    """``value``: int (already in the range of ``type``), float, bool, str, or a tuple of them."""
+
+    type: Type
+    value: object
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Static:
+    """A bound variable known at match time: ``fid``, ``pc``, ``opname``, ``imm0`` …"""
+
+    type: Type
+    name: str
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A bound variable known when the probe fires: ``arg0``, ``local3``, ``res0``, a parameter."""
+
+    type: Type
+    name: str
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Var:
+    type: Type
+    variable: Variable
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    """``op``: ``!`` (bool), ``~`` (integers), ``-`` (numbers)."""
+
+    type: Type
+    op: str
+    operand: Expr
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """Both operands have one type (shifts too).  ``&&`` and ``||`` short-circuit."""
+
+    type: Type
+    op: str
+    left: Expr
+    right: Expr
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """``operand as type`` between numbers and bool."""
+
+    type: Type
+    operand: Expr
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Ternary:
+    type: Type
+    condition: Expr
+    then: Expr
+    otherwise: Expr
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class TupleMake:
+    type: Type
+    items: tuple[Expr, ...]
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class TupleGet:
+    type: Type
+    operand: Expr
+    index: int
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class MapGet:
+    """A missing key reads zero (empty, false)."""
+
+    type: Type
+    map: Expr
+    key: Expr
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A user function, by its object."""
+
+    type: Type
+    function: Function
+    args: tuple[Expr, ...]
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class LibCall:
+    """``annotation``: "" (now), "static" (at match time), "init" (once, at initialisation)."""
+
+    type: Type
+    library: str
+    function: str
+    args: tuple[Expr, ...]
+    annotation: str = ""
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Builtin:
+    """A function of the compiler; ``name`` is a key of ``lang.builtins.BUILTINS``."""
+
+    type: Type
+    name: str
+    args: tuple[Expr, ...]
+    span: Span = NOWHERE
+
+
+# WIT paths.  Each is total: a case that is not there, an index past the end or a pointer outside of
+# memory reads zero, false or the empty string.
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a record or a member of a tuple, by position; ``operand`` is a WIT value."""
+
+    type: Type
+    operand: Expr
+    index: int
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """``x.case`` of a variant, ``x.some``, ``x.ok``, ``x.error``: by position of the case."""
+
+    type: Type
+    operand: Expr
+    case: int
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class IsCase:
+    """``x is case``; an enum compared with a name; type bool."""
+
+    type: Type
+    operand: Expr
+    case: int
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class HasFlag:
+    """``x has "name"``: bit ``index`` of a flags value."""
+
+    type: Type
+    operand: Expr
+    index: int
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """``l[i]`` of a list."""
+
+    type: Type
+    operand: Expr
+    index: Expr
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """``len(l)`` of a WIT list or string, u32 (bytes for strings: as the guest encodes them)."""
+
+    type: Type
+    operand: Expr
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A WIT scalar, string, handle or enum as a script value: bool, number, char (u32), string
+    (str), handle/stream/future (u32), enum (u32, the case number), flags (u32, up to 32)."""
+
+    type: Type
+    operand: Expr
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class WitConst:
+    """A constant of a WIT type (``type`` is a WitT), only as the value of ``Return`` at a boundary;
+    ``value`` in the shapes of ``abi.values``.  Its hash and equality are those of identity: the
+    value may be a list."""
+
+    type: Type
+    value: object = field(compare=False)
+    span: Span = NOWHERE
+
+
+Expr: TypeAlias = (
+    Const
+    | WitConst
+    | Static
+    | Bound
+    | Var
+    | Unary
+    | Binary
+    | Cast
+    | Ternary
+    | TupleMake
+    | TupleGet
+    | MapGet
+    | Call
+    | LibCall
+    | Builtin
+    | Field
+    | Payload
+    | IsCase
+    | HasFlag
+    | Element
+    | Length
+    | Scalar
+)
+
+# --- statements ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Declare:
+    """Without ``init`` the variable starts at zero.  A cell's initialiser runs once per site."""
+
+    variable: Variable
+    init: Expr | None = None
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """``target``: Var, Bound, or TupleGet / MapGet leading to one."""
+
+    target: Expr
+    value: Expr
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """``target op= value``; keys in ``target`` are evaluated once."""
+
+    target: Expr
+    op: str
+    value: Expr
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """``target = hist(value)`` and the like: add one i64 to an aggregation (Var or MapGet)."""
+
+    target: Expr
+    value: Expr
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class If:
+    condition: Expr
+    then: tuple[Stmt, ...]
+    otherwise: tuple[Stmt, ...] = ()
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class While:
+    """Leaves after a million rounds: a probe must not hang the guest."""
+
+    condition: Expr
+    body: tuple[Stmt, ...]
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class For:
+    """``for i in low..high``: i32, ``high`` is not reached."""
+
+    variable: Variable
+    low: Expr
+    high: Expr
+    body: tuple[Stmt, ...]
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluate:
+    """An expression for its effect; a value is dropped."""
+
+    value: Expr
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """In a function: its result.  In an ``alt`` probe of an opcode: what the instruction leaves.
+    At a WIT boundary: the answer, without calling."""
+
+    value: Expr | None = None
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Write the full typed record of this call."""
+
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Print:
+    """``parts``: text and values in order."""
+
+    parts: tuple[Expr, ...]
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What an ``alt`` probe does.  ``what``: ``proceed`` ``fail`` (the case's number)
+    ``delay`` (ms) at a boundary; ``drop_args`` ``alt_call_by_id`` ``alt_call_by_name`` at an
+    opcode."""
+
+    what: str
+    args: tuple[Expr, ...] = ()
+    span: Span = NOWHERE
+
+
+Stmt: TypeAlias = (
+    Declare | Assign | Update | Sample | If | While | For | Evaluate | Return | Trace | Print | Act
+)
+
+# --- the script ----------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, eq=False)
+class Function:
+    """A user function.  ``body`` is filled in after its signature, so that it may recurse."""
+
+    name: str
+    params: tuple[Variable, ...]
+    result: Type
+    body: tuple[Stmt, ...] = ()
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Probe:
+    """One expanded probe: one event, one mode.
+
+    ``number`` counts expanded probes of a script in order of expansion, ``rule`` is the expanded
+    rule as reports show it (``wasm:opcode:br_if:before``, ``wasm:func:entry:<no-mode>``).
+    ``bounds``: type bounds by bound variable, explicit ones and those the body implies; a site
+    where one of them has another type (or none) does not match.
+    """
+
+    number: int
+    rule: str
+    script: int
+    package: str  # "opcode", "func", "block", "begin", "end", "report", "wit"
+    event: str  # mnemonic, "entry", "exit", "start", "end", or ""
+    mode: str  # "before", "after", "alt", "entry", "exit", "at_target", or ""
+    bounds: Mapping[str, Type]
+    predicate: Expr | None
+    body: tuple[Stmt, ...]
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class LibFunction:
+    """A library function as scripts may call it: script types in, one script type or unit out."""
+
+    params: tuple[Type, ...]
+    result: Type
+
+
+@dataclass(frozen=True, slots=True)
+class LibSignature:
+    """``functions`` by name; ``has_memory``: ``memid(lib)`` and memcpy may name it."""
+
+    name: str
+    functions: Mapping[str, LibFunction]
+    has_memory: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WitRule:
+    """A probe on WIT boundaries, checked anew for each function it matches (their types differ):
+    ``Program.check_wit``."""
+
+    number: int
+    rule: str
+    script: int
+    side: str  # "import", "export", "inner", or "*"
+    mode: str  # "before", "after", "alt"
+    span: Span
+    syntax: object
+    pattern: object
+
+
+@dataclass(frozen=True, slots=True)
+class WitSite:
+    """A boundary function as a script sees it (``version`` "" when it has none)."""
+
+    direction: str
+    interface: str
+    version: str
+    func: str
+    resource: str
+    component: str
+    is_async: bool
+    type: FuncT
+
+
+@dataclass(frozen=True, slots=True)
+class Scripts:
+    """Several scripts, checked together.  ``globals``: declarations with initialisers and top-level
+    statements of all scripts, in order; ``libraries`` in order of use."""
+
+    globals: tuple[Stmt, ...] = ()
+    functions: tuple[Function, ...] = ()
+    probes: tuple[Probe, ...] = ()
+    wit_rules: tuple[WitRule, ...] = ()
+    libraries: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()  # of the scripts: "script0", …
+    extra: Mapping[str, object] = field(default_factory=dict)

@@ -1,0 +1,31 @@
+// flame: where instructions were executed, by call stack; for -f folded and -f speedscope.
+// A node of the call tree: its caller's node, function, number of the function, instructions.
+report var stacks: map<u32, (u32, str, u32, u64)>;
+var children: map<(u32, u32), u32>;
+var functions: u32;
+var nodes: u32;
+var here: u32;
+var executed: u64;
+
+wasm:opcode:*:before { executed++; }
+
+wasm:func:entry {
+    unshared var function: u32;
+    if (function == 0) { functions++; function = functions; }
+    var node: u32 = children[(here, function)];
+    if (node == 0) {
+        nodes++;
+        node = nodes;
+        children[(here, function)] = node;
+        stacks[node] = (here, fname, fid, 0);
+    }
+    // The function's first instruction is counted already.
+    if (here != 0) { stacks[here].3 += executed - 1; }
+    executed = 1;
+    here = node;
+}
+wasm:func:exit {
+    stacks[here].3 += executed;
+    executed = 0;
+    here = stacks[here].0;
+}

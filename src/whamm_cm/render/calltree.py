@@ -1,0 +1,56 @@
+"""Call trees that scripts report, such as that of the monitor ``flame``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from whamm_cm.ir.demangle import demangle
+from whamm_cm.render import scripted
+from whamm_cm.trace.reports import Cell, parse_type, shown_text
+from whamm_cm.trace.session import Session
+
+#: A variable of this type is a call tree: by the number of a node (from 1) its caller's node (0:
+#: none), the name and number of its function, and its own weight.
+SHAPE = "map<u32, (u32, str, u32, u64)>"
+
+
+@dataclass(frozen=True, slots=True)
+class CallTree:
+    """``stacks``: frames from the outermost on, with their own weight, in order of their nodes."""
+
+    name: str
+    stacks: tuple[tuple[tuple[str, ...], int], ...]
+
+
+def call_trees(session: Session) -> list[CallTree]:
+    """The trees that a script has reported, one per component instance; mostly none."""
+    shape = parse_type(SHAPE)
+    cells = [cell for cell in session.cells if parse_type(cell.row.type) == shape]
+    several = len({cell.row for cell in cells}) > 1
+    return [CallTree(_name(cell, several), tuple(_stacks(cell))) for cell in cells]
+
+
+def _name(cell: Cell, several: bool) -> str:
+    instance = f"instance {cell.instance}"
+    return f"{cell.row.script}:{cell.row.var} {instance}" if several else instance
+
+
+def _stacks(cell: Cell) -> Iterator[tuple[tuple[str, ...], int]]:
+    nodes: dict[int, tuple[int, str, int]] = {}
+    for number, (caller, name, fid, weight) in scripted.entries(cell.value):
+        shown = demangle(shown_text(name)) or f"#{fid}"
+        nodes[int(number)] = int(caller), shown, int(weight)
+    for number in sorted(nodes):
+        weight = nodes[number][2]
+        if weight:
+            yield _frames(nodes, number), weight
+
+
+def _frames(nodes: dict[int, tuple[int, str, int]], number: int) -> tuple[str, ...]:
+    """From the outermost caller on.  A script may have made anything: nobody calls himself."""
+    found: dict[int, str] = {}
+    while number in nodes and number not in found:
+        found[number] = nodes[number][1]
+        number = nodes[number][0]
+    return tuple(reversed(found.values()))

@@ -1,0 +1,74 @@
+"""Values of script variables as text, by their types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from whamm_cm.ir.demangle import demangle
+from whamm_cm.lang import tree
+from whamm_cm.trace.reports import Cell, Place, shown_text
+
+_INT32 = ("u8", "i8", "u16", "i16", "u32", "i32")
+INTS = (*_INT32, "u64", "i64")
+FLOATS = ("f32", "f64")
+
+
+def text(t: tree.Type, value: Any) -> str:
+    """A value that fits one line: not a map, not a histogram."""
+    match t:
+        case tree.TupleT(items) if isinstance(value, list):
+            return f"({', '.join(map(text, items, value))})"
+        case tree.AggT("avg") if isinstance(value, list):
+            count, total = map(int, value)
+            return f"{total / count:g} (count {count}, sum {total})" if count else "-"
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return shown_text(value)
+
+
+def order(t: tree.Type, value: Any) -> Any:
+    """What values of one type sort by: numbers by size, strings by their bytes, maps not at all."""
+    match t:
+        case tree.TupleT(items) if isinstance(value, list):
+            return tuple(map(order, items, value))
+        case tree.Prim("str"):
+            return shown_text(value).encode("utf-8", "surrogatepass")
+        case tree.Prim(name) if name in INTS:
+            return int(value)
+        case tree.Prim(name) if name in FLOATS:
+            return float(value)
+        case tree.AggT("min" | "max"):
+            return (0, 0) if value is None else (1, int(value))
+        case tree.AggT("avg") if isinstance(value, list):
+            count, total = map(int, value)
+            return total / count if count else 0.0
+        case tree.MapT() | tree.AggT():
+            return len(value) if isinstance(value, list) else 0
+    return value is True
+
+
+def is_map(t: tree.Type) -> bool:
+    """Several lines of keys and values: a map or a histogram."""
+    return isinstance(t, tree.MapT) or t == tree.AggT("hist")
+
+
+def entries(value: Any) -> list[Any]:
+    """The [key, value] pairs of a map, also of one inside a map that was cut."""
+    found = value.get("~list", []) if isinstance(value, dict) else value
+    return found if isinstance(found, list) else []
+
+
+def function_name(at: Place) -> str:
+    """A cell's function for programs: as the module has it; "" for none."""
+    return at.fname or ("" if at.fid is None else f"#{at.fid}")
+
+
+def readable_name(at: Place) -> str:
+    """A cell's function for people; "" for none.  The one place to make names readable."""
+    return demangle(function_name(at))
+
+
+def is_global(cell: Cell) -> bool:
+    return not cell.row.probe and cell.place == Place()

@@ -1,0 +1,146 @@
+"""Reported variables for people: one table a variable, maps by their values, histograms as bars."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from whamm_cm.lang import tree
+from whamm_cm.render import scripted
+from whamm_cm.render.options import RenderOptions
+from whamm_cm.render.wave import printable
+from whamm_cm.render.words import were
+from whamm_cm.trace.reader import Record
+from whamm_cm.trace.reports import Cell, parse_type
+from whamm_cm.trace.session import Session
+
+_BAR = 40
+
+
+def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
+    """Script globals of one value each, then every other variable under its name."""
+    session = Session.build(records)
+    if not session.cells:
+        yield "nothing was reported\n"
+    several = len({cell.row.script for cell in session.cells}) > 1
+    groups: dict[tuple[str, str, str], list[Cell]] = {}
+    for cell in session.cells:
+        groups.setdefault((cell.row.script, cell.row.var, cell.row.type), []).append(cell)
+    parts = [_scalars([g for g in groups.values() if _is_scalar(g)], several)]
+    parts += [_group(group, several) for group in groups.values() if not _is_scalar(group)]
+    yield "\n".join("".join(line.rstrip() + "\n" for line in part) for part in parts if part)
+    dropped = sum(session.dropped.values())
+    if dropped:
+        yield f"\n{were(dropped, 'record')} dropped; values may be missing\n"
+
+
+def _is_scalar(group: list[Cell]) -> bool:
+    kind = parse_type(group[0].row.type)
+    return len(group) == 1 and scripted.is_global(group[0]) and not scripted.is_map(kind)
+
+
+def _title(cell: Cell, several: bool) -> str:
+    name = f"{cell.row.script}:{cell.row.var}" if several else cell.row.var
+    return printable(name)
+
+
+def _scalars(groups: list[list[Cell]], several: bool) -> list[str]:
+    rows = [(_title(cell, several), _text(cell)) for (cell,) in groups]
+    width = max((len(name) for name, _ in rows), default=0)
+    return [f"{name:{width}}  {text}" for name, text in rows]
+
+
+def _text(cell: Cell) -> str:
+    return printable(scripted.text(parse_type(cell.row.type), cell.value))
+
+
+#: Columns beside the value, those to the right; shown where cells differ in them or always.
+_PLACES: dict[str, Callable[[Cell], str]] = {
+    "fid": lambda cell: "" if cell.place.fid is None else str(cell.place.fid),
+    "pc": lambda cell: "" if cell.place.pc is None else str(cell.place.pc),
+    "function": lambda cell: printable(scripted.readable_name(cell.place)),
+}
+_ORIGINS: dict[str, Callable[[Cell], str]] = {
+    "probe": lambda cell: printable(cell.row.probe),
+    "module": lambda cell: printable(cell.row.module),
+    "instance": lambda cell: str(cell.instance),
+}
+
+
+def _group(group: list[Cell], several: bool) -> list[str]:
+    """All cells of a variable: a title that says what they have in common, then a line each."""
+    kind = parse_type(group[0].row.type)
+    title = f"{_title(group[0], several)}: {printable(group[0].row.type)}"
+    differ = [name for name, of in _ORIGINS.items() if len({of(cell) for cell in group}) > 1]
+    common = [
+        f"{name} {_ORIGINS[name](group[0])}"
+        for name in ("probe", "module")
+        if name not in differ and _ORIGINS[name](group[0])
+    ]
+    head = "  ".join([title, *common])
+    columns = {name: of for name, of in _PLACES.items() if any(of(cell) for cell in group)}
+    columns |= {name: _ORIGINS[name] for name in differ}
+    if scripted.is_map(kind):
+        lines = [head]
+        for cell in group:
+            label = "  ".join(f"{name} {of(cell)}" for name, of in columns.items() if of(cell))
+            lines += [f"  {label}"] if label else []
+            lines += _entries(kind, cell.value, "    " if label else "  ")
+        return lines
+    ordered = sorted(group, key=lambda cell: _place_key(cell))
+    ordered.sort(key=lambda cell: scripted.order(kind, cell.value), reverse=True)
+    rows = [[_text(cell), *(of(cell) for of in columns.values())] for cell in ordered]
+    return [head, *_grid([["value", *columns], *rows], right=("value", "fid", "pc", "instance"))]
+
+
+def _place_key(cell: Cell) -> tuple[str, int, int]:
+    return cell.row.module, cell.place.fid or 0, cell.place.pc or 0
+
+
+def _grid(rows: list[list[str]], right: Iterable[str]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    to_right = [name in right for name in rows[0]]
+    return [
+        "  "
+        + "  ".join(
+            f"{text:>{width}}" if aligned else f"{text:{width}}"
+            for text, width, aligned in zip(row, widths, to_right, strict=True)
+        )
+        for row in rows
+    ]
+
+
+def _entries(t: tree.Type, value: Any, lead: str) -> list[str]:
+    """A map with the largest values first, or the bars of a histogram."""
+    pairs = scripted.entries(value)
+    if not pairs:
+        return [f"{lead}(empty)"]
+    if not isinstance(t, tree.MapT):
+        return [lead + line for line in _bars({int(low): int(n) for low, n in pairs})]
+    key, inner = t.key, t.value
+    pairs = sorted(pairs, key=lambda pair: scripted.order(key, pair[0]))
+    names = [printable(scripted.text(key, pair[0])) for pair in pairs]
+    if scripted.is_map(inner):
+        lines = []
+        for name, (_, each) in zip(names, pairs, strict=True):
+            lines += [f"{lead}{name}", *_entries(inner, each, lead + "  ")]
+        return lines
+    shown = list(zip(names, pairs, strict=True))
+    shown.sort(key=lambda row: scripted.order(inner, row[1][1]), reverse=True)
+    width = max(map(len, names))
+    return [
+        f"{lead}{name:{width}}  {printable(scripted.text(inner, pair[1]))}" for name, pair in shown
+    ]
+
+
+def _bars(counts: dict[int, int]) -> list[str]:
+    """A line for each power of two between the least and the greatest sample."""
+    lows = [low for low in (0, *(1 << i for i in range(64))) if min(counts) <= low <= max(counts)]
+    most = max(counts.values())
+    width = max(len(str(low)) for low in lows)
+    lines = []
+    for low in lows:
+        count = counts.get(low, 0)
+        bar = "#" * max(round(_BAR * count / most), int(count > 0))
+        lines.append(f"{low:>{width}} |{bar:{_BAR}}| {count}")
+    return lines

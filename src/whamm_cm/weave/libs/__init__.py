@@ -1,0 +1,1 @@
+"""How a user library becomes part of what is woven: ``module`` and ``component``, by its kind."""

@@ -1,0 +1,275 @@
+"""Where scripts would fire in an input, and the code that would be put there; nothing is woven.
+
+The command ``info`` prints it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from whamm_cm.agent.sites import SiteTableBuilder
+from whamm_cm.binary.decode import decode
+from whamm_cm.ir.core import CoreModule
+from whamm_cm.ir.disassemble import Naming, disassemble, instruction, names_of
+from whamm_cm.lang.tree import Scripts, WitRule
+from whamm_cm.weave.guests import Guest, find_guests
+from whamm_cm.weave.modules.edit import ModuleEdit
+from whamm_cm.weave.modules.function import FunctionInfo
+from whamm_cm.weave.modules.inject import Piece
+from whamm_cm.weave.modules.points import find_events
+from whamm_cm.weave.opcodes.emit import GuestWeaver
+from whamm_cm.weave.opcodes.env import Imports
+from whamm_cm.weave.opcodes.leftover import pure_counters
+from whamm_cm.weave.opcodes.match import Firing, Matcher
+from whamm_cm.weave.opcodes.rows import Rows
+from whamm_cm.weave.opcodes.sites import SiteCompiler
+from whamm_cm.weave.plan import Added, ScriptPlan, Site
+from whamm_cm.weave.program import Program, Reach
+from whamm_cm.weave.scripting import Scripting, as_seen, everything, guest_reason
+from whamm_cm.weave.sites import find_sites
+from whamm_cm.weave.unit import UnitBuilder
+from whamm_cm.wit.printer import func_text
+from whamm_cm.wit.types import FuncT
+
+PREDICATE = "the predicate is false there"
+
+
+@dataclass(frozen=True, slots=True)
+class OpcodeSite:
+    """One probe at one instruction; ``instruction`` as text."""
+
+    rule: str
+    module: str
+    fid: int
+    function: str
+    pc: int
+    opidx: int
+    instruction: str
+
+
+@dataclass(frozen=True, slots=True)
+class BoundarySite:
+    """A boundary function; ``reason``: why no probe can be there, "" when one can."""
+
+    rule: str
+    title: str
+    signature: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """Code that would be put ``where`` ("before", "after", "for") of an instruction."""
+
+    module: str
+    fid: int
+    function: str
+    pc: int
+    instruction: str
+    where: str
+    code: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Listing:
+    """``unmatched``: (rule, why not, sites); ``left_alone``: (core module, why); ``functions``:
+    name and code of what the snippets call in the script unit."""
+
+    opcodes: list[OpcodeSite] = field(default_factory=list)
+    boundaries: list[BoundarySite] = field(default_factory=list)
+    unmatched: list[tuple[str, str, int]] = field(default_factory=list)
+    left_alone: list[tuple[str, str]] = field(default_factory=list)
+    snippets: list[Snippet] = field(default_factory=list)
+    functions: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What scripts are matched against: a component (``program``), or a core module."""
+
+    guests: tuple[tuple[str, CoreModule], ...]
+    left_alone: tuple[tuple[str, str], ...] = ()
+    program: Program | None = None
+    sites: tuple[Site, ...] = ()
+
+
+def open_input(data: bytes, what: str) -> Input:
+    """Raises DecodeError for what is neither a component nor a core module."""
+    if data[:8] == b"\0asm\1\0\0\0":
+        module = CoreModule(data)
+        return Input(((module.names.module or "", module),))
+    program = Program.of(decode(data, what))
+    reach = Reach.of(program)
+    guests: list[tuple[str, CoreModule]] = []
+    alone: list[tuple[str, str]] = []
+    for guest in find_guests(program):
+        reason = _left_alone(guest, reach)
+        if reason:
+            alone.append((guest.place, reason))
+        else:
+            guests.append((guest.place, guest.module))
+    sites = tuple(site for site in find_sites(program) if site.edge != "builtin")
+    return Input(tuple(guests), tuple(alone), program, sites)
+
+
+def _left_alone(guest: Guest, reach: Reach) -> str:
+    return guest_reason(guest, reach) or ("" if guest.instances else "it is never instantiated")
+
+
+# --- where ---------------------------------------------------------------------------------------
+
+
+def list_sites(plan: ScriptPlan, given: Input) -> Listing:
+    """Where the probes of scripts match, and why they do not elsewhere."""
+    found, scripts = Listing(left_alone=list(given.left_alone)), plan.scripts
+    if scripts.probes:
+        _opcodes(plan, given, found)
+    else:
+        found.left_alone = []
+    for rule in scripts.wit_rules:
+        found.boundaries += _boundaries(rule, given.sites)
+        if not any(site.rule == rule.rule for site in found.boundaries):
+            found.unmatched.append((rule.rule, _nothing(given), len(given.sites)))
+    return found
+
+
+def _nothing(given: Input) -> str:
+    if given.program is None:
+        return "a core module has no boundaries with types"
+    return "no function of the component has that side, interface, version and name"
+
+
+def _opcodes(plan: ScriptPlan, given: Input, found: Listing) -> None:
+    matcher = Matcher(plan.scripts.probes, plan.evaluate)
+    candidates = 0
+    for place, module in given.guests:
+        for _, points in find_events(module, matcher.by_event):
+            for point in points:
+                mode = point.mode if point.package == "opcode" else ""
+                candidates += len(matcher.by_event[point.package, point.event, mode])
+        for function in matcher.functions(module):
+            found.opcodes += [_site(place, function.info, f) for f in function.firings]
+    bounds = sorted(matcher.skipped.items())
+    found.unmatched += [(rule, reason, count) for (rule, reason), count in bounds]
+    rest = candidates - len(found.opcodes) - sum(count for _, count in bounds)
+    if rest > 0:
+        found.unmatched.append(("", PREDICATE, rest))
+
+
+def _site(place: str, info: FunctionInfo, firing: Firing) -> OpcodeSite:
+    opidx = firing.point.opidx
+    text = _text(info, opidx)
+    return OpcodeSite(
+        firing.left.probe.rule, place, info.fid, info.name, info.pc(opidx), opidx, text
+    )
+
+
+def _text(info: FunctionInfo, opidx: int) -> str:
+    at, opcode, _ = info.steps[opidx]
+    return instruction(info.module.data, at, opcode)
+
+
+def _boundaries(rule: WitRule, sites: Sequence[Site]) -> Iterator[BoundarySite]:
+    for site in sites:
+        if rule.pattern.match(as_seen(site)):  # type: ignore[attr-defined]
+            signature = func_text(FuncT(site.params, site.result, site.is_async))
+            yield BoundarySite(rule.rule, site.title, signature, site.reason)
+
+
+# --- the code ------------------------------------------------------------------------------------
+
+
+def list_code(plan: ScriptPlan, given: Input) -> Listing:
+    """The same with the code that would be put into core modules.
+
+    Raises WeaveError where a probe cannot be compiled, ScriptError where it does not fit a
+    boundary function.
+    """
+    found = list_sites(plan, given)
+    unit = UnitBuilder(plan, SiteTableBuilder())
+    scripts = plan.scripts
+    counters = pure_counters(() if scripts.wit_rules else everything(scripts))
+    matcher = Matcher(scripts.probes, plan.evaluate)
+    for place, module in given.guests if scripts.probes else ():
+        rows = Rows(unit.builder, scripts.names, place)
+        weaver = _Weaver(module, matcher, unit, rows, counters)
+        woven = weaver.weave()
+        if woven is not None:
+            found.snippets += weaver.snippets(place, names_of(CoreModule(woven.wasm)))
+    if given.program is not None:
+        _check_boundaries(plan, scripts, given.program, given.sites)
+    generated = CoreModule(unit.encode().wasm)
+    found.functions = list(_functions(generated))
+    return found
+
+
+def _check_boundaries(
+    plan: ScriptPlan, scripts: Scripts, program: Program, sites: Sequence[Site]
+) -> None:
+    """The errors that weaving boundary probes would end in."""
+    plan = ScriptPlan(replace(scripts, probes=()), plan.libraries, plan.evaluate, plan.text)
+    Scripting(program, plan, SiteTableBuilder(), Added()).match(sites)
+
+
+def _functions(module: CoreModule) -> Iterator[tuple[str, tuple[str, ...]]]:
+    imported, naming = len(module.imported("func")), names_of(module)
+    for export in module.exports:
+        if export.kind == "func" and export.index >= imported:
+            body = module.bodies[export.index - imported]
+            yield export.name, tuple(disassemble(module.data, body.code, body.end, naming))
+
+
+class _Edit(ModuleEdit):
+    """Remembers the new bodies."""
+
+    def __init__(self, module: CoreModule) -> None:
+        super().__init__(module)
+        self.pieces: dict[int, tuple[Piece, ...]] = {}
+
+    def replace_body(
+        self, defined_index: int, pieces: Sequence[Piece], extra_locals: Sequence[bytes] = ()
+    ) -> None:
+        self.pieces[defined_index] = tuple(pieces)
+        super().replace_body(defined_index, pieces, extra_locals)
+
+
+class _Weaver(GuestWeaver):
+    """Weaves a module and tells what it put where."""
+
+    recorded: _Edit
+
+    def __post_init__(self) -> None:
+        self.recorded = _Edit(self.module)
+        self.edit = self.recorded
+        self.imports = Imports(self.edit, self.unit, self.unit_name)
+        self.compiler = SiteCompiler(self.imports)
+
+    def snippets(self, place: str, naming: Naming) -> Iterator[Snippet]:
+        for index, pieces in sorted(self.recorded.pieces.items()):
+            info = FunctionInfo(self.module, index)
+            by_start = {step[0]: opidx for opidx, step in enumerate(info.steps)}
+            by_end = {step[2]: opidx for opidx, step in enumerate(info.steps)}
+            reached = info.body.code
+            for number, piece in enumerate(pieces):
+                if isinstance(piece, tuple):
+                    reached = piece[1]
+                    continue
+                following = pieces[number + 1] if number + 1 < len(pieces) else None
+                start = following[0] if isinstance(following, tuple) else reached
+                where, opidx = _where(reached, start, by_start, by_end)
+                yield Snippet(
+                    place, info.fid, info.name, info.pc(opidx), _text(info, opidx), where,
+                    tuple(disassemble(piece, naming=naming)),
+                )  # fmt: skip
+
+
+def _where(
+    reached: int, start: int, by_start: dict[int, int], by_end: dict[int, int]
+) -> tuple[str, int]:
+    """Code between what ends at ``reached`` and what starts at ``start``."""
+    if start != reached:
+        return "for", by_start[reached]
+    if reached in by_start:
+        return "before", by_start[reached]
+    return "after", by_end[reached]

@@ -1,0 +1,1 @@
+"""Changing core modules: editing one, linking several into one."""

@@ -1,0 +1,1 @@
+"""Probes on opcodes, functions and blocks, woven into core modules."""

@@ -1,0 +1,335 @@
+"""Weaving opcode probes into one core module."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from whamm_cm.binary.leb import unsigned
+from whamm_cm.codegen.script.types import flats
+from whamm_cm.ir.core import CoreModule
+from whamm_cm.lang import tree as t
+from whamm_cm.lang.fold import fold_expr
+from whamm_cm.weave.modules import snippets
+from whamm_cm.weave.modules.edit import ModuleEdit
+from whamm_cm.weave.modules.function import FunctionInfo, runs
+from whamm_cm.weave.modules.inject import FunctionEditor
+from whamm_cm.weave.modules.points import exit_calls
+from whamm_cm.weave.opcodes import memories
+from whamm_cm.weave.opcodes.env import UNIT, Imports
+from whamm_cm.weave.opcodes.going import Validate, open_ended
+from whamm_cm.weave.opcodes.leftover import (
+    Increment,
+    cell_inits,
+    guest_cells,
+    increments,
+    needs_of,
+)
+from whamm_cm.weave.opcodes.match import Firing, Function, Left, Matcher
+from whamm_cm.weave.opcodes.pushes import push_functions
+from whamm_cm.weave.opcodes.rows import Pushed, Row, Rows
+from whamm_cm.weave.opcodes.sites import Compiled, SiteCompiler
+from whamm_cm.weave.opcodes.unit import Unit
+
+PUSH = "whamm-cm:push"
+_FLUSH = ("flush", ((), ()))
+_SIZES = {"8": 1, "16": 2, "32": 4, "64": 8}
+
+
+@dataclass(frozen=True, slots=True)
+class WovenGuest:
+    """``imports``: it takes the script unit as an import; ``push``: it exports the function that
+    pushes its counters; ``dropped``: custom sections that would have been wrong."""
+
+    wasm: bytes
+    sites: int
+    counters: int
+    imports: bool
+    push: bool
+    dropped: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Increments of one run: by variable for globals, by (type, amount) for cells."""
+
+    globals: dict[t.Variable, int] = field(default_factory=dict)
+    cells: dict[tuple[str, int], list[tuple[Row, int]]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class GuestWeaver:
+    """Weaves one module.
+
+    ``exits``: the import whose ``flush`` is called before calls that end the program (plain
+    modules), and where the defined function ``main`` ends.
+    """
+
+    module: CoreModule
+    matcher: Matcher
+    unit: Unit
+    rows: Rows
+    counters: Collection[t.Variable]
+    unit_name: str = UNIT
+    exits: str | None = None
+    main: int | None = None
+    validate: Validate | None = None
+    #: Functions whose code behind each replaced ``unreachable`` can run.
+    open_ended: frozenset[int] = frozenset()
+    edit: ModuleEdit = field(init=False)
+    imports: Imports = field(init=False)
+    compiler: SiteCompiler = field(init=False)
+    pushed: list[Pushed] = field(default_factory=list)
+    plans: dict[int, tuple[Increment, ...] | None] = field(default_factory=dict)
+    lefts: list[Left] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.edit = ModuleEdit(self.module)
+        self.imports = Imports(self.edit, self.unit, self.unit_name)
+        self.compiler = SiteCompiler(self.imports)
+
+    def weave(self) -> WovenGuest | None:
+        facts = self.imports.numbering.facts
+        functions = {f.info.index: f for f in self.matcher.functions(self.module, facts)}
+        leaving = self._leaving()
+        if not functions and not leaving:
+            return None
+        flush = None
+        if leaving:
+            flush = self.edit.import_func(self.exits or "", *_flat(_FLUSH))
+        self._declare(functions.values())
+        self.open_ended = open_ended(self.module, functions.values(), self.validate)
+        sites = 0
+        shadows = self.imports.shadows
+        shadows.find()
+        for index in sorted({*functions, *leaving, *shadows.changes}):
+            function = functions.get(index)
+            if function is not None:
+                info = function.info
+            else:
+                info = leaving[index] if index in leaving else shadows.changes[index][0]
+            editor = FunctionEditor(info)
+            if flush is not None and index in leaving:
+                for opidx in exit_calls(info):
+                    editor.add(opidx, "before", snippets.call(flush))
+            if function is not None:
+                sites += len(function.firings)
+                self._function(function, editor)
+            shadows.keep(editor)
+            if flush is not None and index == self.main:
+                editor.add(0, "func_exit", snippets.call(flush))
+            self.edit.replace_body(index, editor.pieces(), editor.extra_locals)
+        push = push_functions(self.edit, self.imports, self.pushed, PUSH)
+        wasm = self.edit.encode()
+        return WovenGuest(
+            wasm, sites, len(self.pushed), self.imports.used, push, tuple(self.edit.dropped)
+        )
+
+    def _leaving(self) -> dict[int, FunctionInfo]:
+        """Functions with calls that end the program, where those matter."""
+        imported = self.module.imported("func")
+        ends = [
+            unsigned(i)
+            for i, f in enumerate(imported)
+            if (f.module, f.name) == ("wasi_snapshot_preview1", "proc_exit")
+        ]
+        found: dict[int, FunctionInfo] = {}
+        if self.exits is None:
+            return found
+        if self.main is not None:
+            found[self.main] = FunctionInfo(self.module, self.main)
+        if not ends:
+            return found
+        for index, body in enumerate(self.module.bodies):
+            code = bytes(self.module.data[body.code : body.end])
+            if any(op + end in code for end in ends for op in (b"\x10", b"\x12")):
+                info = FunctionInfo(self.module, index)
+                if exit_calls(info):
+                    found[index] = info
+        return found
+
+    def _declare(self, functions: Collection[Function]) -> None:
+        """Import what any body needs, before indices are handed out."""
+        seen: set[int] = set()
+        for function in functions:
+            for firing in function.firings:
+                left = firing.left
+                self.imports.shadows.declare(firing, function.info)
+                if id(left) in seen:
+                    continue
+                seen.add(id(left))
+                self.lefts.append(left)  # keeps its id its own
+                plan = increments(left, self.counters)
+                self.plans[id(left)] = plan
+                self.imports.declare(needs_of(left))
+                memories.declare(self.imports, left)
+                if left.cells:
+                    self.imports.function(self.unit.runtime("report_cell"))
+
+    # --- one function ---
+
+    def _function(self, function: Function, editor: FunctionEditor) -> None:
+        info = function.info
+        batched: list[tuple[Firing, tuple[Increment, ...], dict[t.Variable, int]]] = []
+        for firing in function.firings:
+            plan = self.plans[id(firing.left)]
+            before = firing.point.package == "opcode" and firing.point.mode == "before"
+            if plan is not None and before:
+                cells = {v: self._reported(v, firing, info) for v in firing.left.cells}
+                batched.append((firing, plan, cells))
+                continue
+            self._inline(firing, editor)
+        if batched:
+            entered = any(f.point.package == "func" for f in function.firings)
+            self._batch(editor, batched, _run_of(info, entered))
+
+    def _reported(self, variable: t.Variable, firing: Firing, info: FunctionInfo) -> int:
+        """The number of a new cell in its row; -1 when it is not reported."""
+        if not self.unit.reports(variable):
+            return -1
+        row = self.rows.row(variable, firing.left.probe)
+        return row.add(info, firing.point.opidx)
+
+    def _inline(self, firing: Firing, editor: FunctionEditor) -> None:
+        compiled = self.compiler.compiled(firing, editor)
+        cells: list[int] = []
+        statics = dict(firing.values)
+        in_guest, placed = guest_cells(firing.left), {}  # type: ignore[var-annotated]
+        for variable, init in cell_inits(firing.left).items():
+            number = self._reported(variable, firing, editor.info)
+            reports = self.unit.reports(variable)
+            row = self.rows.row(variable, firing.left.probe) if reports else None
+            counter = -1 if row is None else row.counters.add(number, 1)
+            if variable in in_guest:
+                cells.append(self._cell(variable, init, row, counter))
+                continue
+            if init is not None:
+                init = fold_expr(init, firing.values, self.matcher.evaluate)
+                init = memories.for_unit(init, self.imports.numbering, self.unit.memories)
+            place = None if row is None else row.number
+            address = self.unit.cell(variable, init, place, counter, placed)
+            placed[variable] = address
+            statics[self.compiler.address_name(variable)] = address
+        if compiled is not None:
+            goes_on = editor.info.index in self.open_ended
+            values = self._resolved(compiled, statics)
+            compiled.put(firing, editor, cells, values, goes_on)
+
+    def _resolved(self, compiled: Compiled, statics: dict[str, object]) -> dict[str, object]:
+        """Open facts with strings as (address, length)."""
+        return {
+            name: self.unit.string(value) if isinstance(value, str) else value
+            for name, value in statics.items()
+        }
+
+    def _cell(
+        self, variable: t.Variable, init: t.Expr | None, row: Row | None, counter: int
+    ) -> int:
+        """A global of the guest for a cell."""
+        value = init.value if isinstance(init, t.Const) else 0
+        assert isinstance(value, (int, float))
+        kind = flats(variable.type)[0]
+        index = self.edit.add_global(kind, value)
+        if row is not None:
+            self.pushed.append(Pushed(index, kind, size_of(variable.type), row.number, counter))
+        return index
+
+    # --- batches ---
+
+    def _batch(
+        self,
+        editor: FunctionEditor,
+        batched: Sequence[tuple[Firing, tuple[Increment, ...], dict[t.Variable, int]]],
+        starts: Sequence[int],
+    ) -> None:
+        """Count each run of instructions (``starts``: its first, by opidx) once for all in it."""
+        batches: dict[int, _Batch] = {}
+        for firing, plan, cells in batched:
+            batch = batches.setdefault(starts[firing.point.opidx], _Batch())
+            for increment in plan:
+                variable = increment.variable
+                if variable.kind is t.Kind.GLOBAL:
+                    batch.globals[variable] = batch.globals.get(variable, 0) + increment.amount
+                elif self.unit.reports(variable):
+                    row = self.rows.row(variable, firing.left.probe)
+                    key = str(variable.type), increment.amount
+                    init = cell_inits(firing.left)[variable]
+                    if init is not None and init != t.Const(variable.type, 0):
+                        self._own_counter(firing, editor, increment, row, cells[variable], init)
+                    else:
+                        batch.cells.setdefault(key, []).append((row, cells[variable]))
+        for opidx, batch in batches.items():
+            code = self._batch_code(batch)
+            if code:
+                editor.add(opidx, "before", code)
+
+    def _own_counter(
+        self,
+        firing: Firing,
+        editor: FunctionEditor,
+        increment: Increment,
+        row: Row,
+        cell: int,
+        init: t.Expr,
+    ) -> None:
+        """A counter that does not start at zero stands alone."""
+        counter = row.counters.add(cell, 1)
+        index = self._cell(increment.variable, init, row, counter)
+        kind = flats(increment.variable.type)[0]
+        code = snippets.count(index, kind, increment.amount)
+        editor.add(firing.point.opidx, "before", code)
+
+    def _batch_code(self, batch: _Batch) -> bytes:
+        code = b""
+        for variable, amount in batch.globals.items():
+            (index,) = self.imports.globals_(self.unit.globals_of(variable))
+            code += snippets.count(index, flats(variable.type)[0], amount)
+        for (type_name, amount), cells in batch.cells.items():
+            kind = "i64" if type_name.endswith("64") else "i32"
+            index = self.edit.add_global(kind, 0)
+            code += snippets.count(index, kind, amount)
+            for row, first, count in _spans(cells):
+                number = row.counters.add(first, count)
+                self.pushed.append(
+                    Pushed(index, kind, 8 if kind == "i64" else 4, row.number, number)
+                )
+        return code
+
+
+def _spans(cells: Sequence[tuple[Row, int]]) -> list[tuple[Row, int, int]]:
+    """Consecutive cells of each row as (row, first, how many)."""
+    by_row: dict[int, list[list[int]]] = {}
+    rows: dict[int, Row] = {}
+    for row, cell in cells:
+        rows[row.number] = row
+        spans = by_row.setdefault(row.number, [])
+        if spans and spans[-1][0] + spans[-1][1] == cell:
+            spans[-1][1] += 1
+        else:
+            spans.append([cell, 1])
+    return [(rows[n], first, count) for n, spans in by_row.items() for first, count in spans]
+
+
+def _run_of(info: FunctionInfo, entered: bool) -> list[int]:
+    """For each instruction the first one of its run; a call may not return, so it ends a run.
+
+    ``entered``: probes of the function's entry, which come behind those of its first instruction
+    and before all others, may read what was counted.
+    """
+    starts: list[int] = []
+    for run in runs(info, split_at_calls=True):
+        starts += [run.first] * (run.last - run.first + 1)
+    return [start or int(entered and opidx > 0) for opidx, start in enumerate(starts)]
+
+
+def size_of(type_: t.Type) -> int:
+    """Bytes of a scalar in a record."""
+    name = str(type_)
+    return 1 if name == "bool" else _SIZES[name[1:]]
+
+
+def _flat(
+    function: tuple[str, tuple[tuple[str, ...], tuple[str, ...]]],
+) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    name, (params, results) = function
+    return name, params, results

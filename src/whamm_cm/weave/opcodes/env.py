@@ -1,0 +1,151 @@
+"""Script bodies inside a guest's own functions: the compiler's ``Env``, and what it imports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from whamm_cm.codegen.asm import Func
+from whamm_cm.codegen.memory import Guest
+from whamm_cm.codegen.script.body import Body
+from whamm_cm.codegen.script.env import Globals, Memory, Needs, Place
+from whamm_cm.codegen.script.memories import MemoryRef, Numbering
+from whamm_cm.errors import InternalError, WeaveError
+from whamm_cm.lang import tree as t
+from whamm_cm.weave.modules.edit import ModuleEdit
+from whamm_cm.weave.modules.function import FunctionInfo
+from whamm_cm.weave.opcodes.memories import dup_at, guest_of
+from whamm_cm.weave.opcodes.tables import FUNCREF, LOOKS, Shadows, table_of, target_funcref
+from whamm_cm.weave.opcodes.template import TemplateFunc
+from whamm_cm.weave.opcodes.unit import Function as UnitFunction
+from whamm_cm.weave.opcodes.unit import Global, Unit
+
+UNIT = "whamm-cm"
+
+
+@dataclass(slots=True)
+class Imports:
+    """Imports of a guest from the script unit, made when first asked for.
+
+    All have to be asked for before the first final index beyond the imports is.
+    """
+
+    edit: ModuleEdit
+    unit: Unit
+    name: str = UNIT
+    functions: dict[str, int] = field(default_factory=dict)
+    globals: dict[str, int] = field(default_factory=dict)
+    memories: dict[str, int] = field(default_factory=dict)
+    numbering: Numbering = field(init=False)
+    shadows: Shadows = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.numbering = self.unit.numbering(self.edit.module)
+        self.shadows = Shadows(self)
+
+    def declare(self, needs: Needs) -> None:
+        for name in needs.functions:
+            self.function(self.unit.runtime(name))
+        for user in needs.users:
+            self.function(self.unit.user(user))
+        for library, name in needs.libraries:
+            self.function(self.unit.library(library, name))
+        for call in needs.initials.values():
+            self.globals_(self.unit.initial(call))
+        for variable in needs.globals:
+            self.globals_(self.unit.globals_of(variable))
+
+    def function(self, function: UnitFunction) -> int:
+        name, (params, results) = function
+        if name not in self.functions:
+            self.functions[name] = self.edit.import_func(self.name, name, params, results)
+        return self.functions[name]
+
+    def globals_(self, globals_: Sequence[Global]) -> tuple[int, ...]:
+        for name, kind in globals_:
+            if name not in self.globals:
+                self.globals[name] = self.edit.import_global(self.name, name, kind, True)
+        return tuple(self.globals[name] for name, _ in globals_)
+
+    def memory(self, ref: MemoryRef) -> int:
+        """The script's memory or a library's."""
+        name, type_ = self.unit.memory(ref)
+        if name not in self.memories:
+            self.memories[name] = self.edit.import_memory(self.name, name, type_)
+        return self.memories[name]
+
+    @property
+    def used(self) -> bool:
+        return bool(self.functions or self.globals or self.memories)
+
+
+@dataclass(slots=True)
+class GuestEnv:
+    """One body at one kind of site.  ``cells``: places of its cells; ``saved``: slots by bound
+    variable; ``act`` compiles what an ``alt`` probe does.  ``site``: an instruction of that kind;
+    ``body`` compiles into ``f``."""
+
+    imports: Imports
+    f: TemplateFunc
+    cells: Mapping[t.Variable, Globals | Memory]
+    saved: Mapping[str, tuple[int, ...]]
+    act_of: Callable[[Func, t.Act | t.Return | t.Trace], None] | None = None
+    site: tuple[FunctionInfo, int] | None = None
+    body: Body | None = None
+
+    @property
+    def memory(self) -> int | None:
+        return None
+
+    def function(self, name: str) -> int:
+        return self.imports.function(self.imports.unit.runtime(name))
+
+    def user(self, function: t.Function) -> int:
+        return self.imports.function(self.imports.unit.user(function))
+
+    def library(self, library: str, function: str) -> int:
+        return self.imports.function(self.imports.unit.library(library, function))
+
+    def initial(self, call: t.LibCall) -> tuple[int, ...]:
+        return self.imports.globals_(self.imports.unit.initial(call))
+
+    def global_(self, variable: t.Variable) -> tuple[int, ...]:
+        return self.imports.globals_(self.imports.unit.globals_of(variable))
+
+    def cell(self, variable: t.Variable) -> Place:
+        return self.cells[variable]
+
+    def bound(self, name: str) -> tuple[int, ...]:
+        if name == FUNCREF and self.site is not None:
+            return (target_funcref(self, *self.site),)
+        return self.saved[name]
+
+    def static(self, f: Func, node: t.Static) -> None:
+        assert isinstance(f, TemplateFunc)
+        f.static(node)
+
+    def string(self, text: str) -> tuple[int, int]:
+        return self.imports.unit.string(text)
+
+    def print_site(self, stmt: t.Print | t.LibCall) -> int:
+        return self.imports.unit.print_site(stmt)
+
+    def guest(self, memory: t.Expr | None) -> Guest | None:
+        return guest_of(self.imports, self.imports.numbering.named(memory))
+
+    def wit(self, f: Func, expr: t.Expr) -> None:
+        raise InternalError("a WIT value at an opcode")
+
+    def act(self, f: Func, stmt: t.Act | t.Return | t.Trace) -> None:
+        if self.act_of is None:
+            raise InternalError(f"{stmt} outside of an alt probe")
+        self.act_of(f, stmt)
+
+    def builtin(self, f: Func, node: t.Builtin) -> None:
+        if self.site is None or self.body is None:
+            raise WeaveError(f"{node.name} cannot be used here")
+        if node.name == LOOKS:
+            self.body.expr(node.args[1])
+            f.call(self.imports.shadows.look(table_of(*self.site)))
+        else:
+            dup_at(self, node, *self.site)

@@ -1,0 +1,115 @@
+"""What is left of a probe at a kind of site, made ready: batched, or compiled to a template."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from whamm_cm.codegen.script.body import needs
+from whamm_cm.codegen.script.env import Needs
+from whamm_cm.codegen.script.types import flats
+from whamm_cm.lang import tree as t
+from whamm_cm.lang.walk import walk
+from whamm_cm.weave.opcodes.match import Left
+
+_SCALARS = frozenset(("u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64", "f32", "f64", "bool"))
+_WIDE = frozenset(("u32", "i32", "u64", "i64"))  # sums of which may be made at once
+
+
+@dataclass(frozen=True, slots=True)
+class Increment:
+    """``variable += amount``, all that happens to it here."""
+
+    variable: t.Variable
+    amount: int
+
+
+def increments(left: Left, counters: Collection[t.Variable]) -> tuple[Increment, ...] | None:
+    """The increments a body consists of, None when it does anything else.
+
+    ``counters``: the globals that nobody reads while the program runs.
+    """
+    if left.predicate is not None:
+        return None
+    found = []
+    for stmt in left.body:
+        if isinstance(stmt, t.Declare):
+            if stmt.init is not None and not isinstance(stmt.init, t.Const):
+                return None
+            continue
+        increment = _increment(stmt)
+        if increment is None or not _free(increment.variable, counters):
+            return None
+        found.append(increment)
+    return tuple(found) or None
+
+
+def _free(variable: t.Variable, counters: Collection[t.Variable]) -> bool:
+    return variable.kind is t.Kind.CELL or variable in counters
+
+
+def _increment(stmt: t.Stmt) -> Increment | None:
+    """``stmt`` as an increment of a variable by a constant."""
+    if not isinstance(stmt, t.Update) or stmt.op not in ("+", "-"):
+        return None
+    target, value = stmt.target, stmt.value
+    if not (isinstance(target, t.Var) and isinstance(value, t.Const)):
+        return None
+    if str(target.type) not in _WIDE or target.variable.kind is t.Kind.LOCAL:
+        return None
+    amount = value.value
+    assert isinstance(amount, int)
+    return Increment(target.variable, amount if stmt.op == "+" else -amount)
+
+
+def pure_counters(stmts: Iterable[t.Stmt | t.Expr]) -> frozenset[t.Variable]:
+    """The globals that ``stmts`` do nothing with but add constants."""
+    seen: set[t.Variable] = set()
+    read: set[t.Variable] = set()
+    for stmt in stmts:
+        skip: set[int] = set()
+        for node in walk(stmt):
+            if isinstance(node, t.Update) and _increment(node) is not None:
+                skip.add(id(node.target))
+            elif isinstance(node, t.Var) and node.variable.kind is t.Kind.GLOBAL:
+                (seen if id(node) in skip else read).add(node.variable)
+    return frozenset(seen - read)
+
+
+def cell_inits(left: Left) -> dict[t.Variable, t.Expr | None]:
+    """The cells of a body with their initialisers as they are folded here."""
+    inits: dict[t.Variable, t.Expr | None] = dict.fromkeys(left.cells)
+    for node in walk(*left.body):
+        if isinstance(node, t.Declare) and node.variable in inits:
+            inits[node.variable] = node.init
+    return inits
+
+
+def guest_cells(left: Left) -> frozenset[t.Variable]:
+    """The cells that can be globals of the guest: scalars that start with a constant and that no
+    other cell starts with."""
+    inits = cell_inits(left)
+    used = {
+        node.variable
+        for init in inits.values()
+        if init is not None
+        for node in walk(init)
+        if isinstance(node, t.Var)
+    }
+    return frozenset(v for v, init in inits.items() if v not in used and _in_guest(v, init))
+
+
+def _in_guest(variable: t.Variable, init: t.Expr | None) -> bool:
+    constant = init is None or isinstance(init, t.Const)
+    return constant and isinstance(variable.type, t.Prim) and variable.type.name in _SCALARS
+
+
+def needs_of(left: Left) -> Needs:
+    """What the module around the body must import."""
+    memory_cells = len(guest_cells(left)) < len(left.cells)
+    return needs(left.body, predicate=left.predicate, cells_in_memory=memory_cells)
+
+
+def cell_width(variable: t.Variable) -> int:
+    """How many globals a cell takes."""
+    return len(flats(variable.type))

@@ -1,0 +1,255 @@
+"""Which probes fire where in a core module, and what is left of each there.
+
+Matching is by event, then by type bounds, then by folding the predicate with what is known of the
+site.  What is left of a probe is the same at many sites; it is worked out once for each.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from whamm_cm.codegen.script.types import flats
+from whamm_cm.errors import WeaveError
+from whamm_cm.ir.core import CoreModule
+from whamm_cm.lang import tree as t
+from whamm_cm.lang.events import OPCODE_EVENTS
+from whamm_cm.lang.fold import EvaluateStatic, Residual, folder
+from whamm_cm.lang.walk import walk
+from whamm_cm.weave.modules.function import FunctionInfo
+from whamm_cm.weave.modules.points import Point, find_events
+from whamm_cm.weave.modules.statics import Statics
+
+_OPERAND = re.compile(r"(arg|res|local)(0|[1-9]\d{0,8})")
+#: What builtins that belong to an instruction need of its operands.
+_NEEDED = {"dup_at": ("arg0", "arg1"), "resolve_funcref": (), "target_funcref": ("arg0",)}
+_PACKAGES = frozenset(("opcode", "func", "block"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Left:
+    """What is left of a probe at some sites.
+
+    ``cells``: its variables of kind CELL, in order of declaration.  ``bound``: the dynamic bound
+    variables it mentions, and those its builtins need.  ``statics``: names of the static facts left
+    open.  ``builtins``: names of the compiler's functions it calls, and ``target_funcref``.
+    """
+
+    probe: t.Probe
+    predicate: t.Expr | None
+    body: tuple[t.Stmt, ...]
+    cells: tuple[t.Variable, ...]
+    bound: tuple[str, ...]
+    statics: tuple[str, ...]
+    builtins: frozenset[str] = frozenset()
+
+    @property
+    def at_instruction(self) -> bool:
+        """Whether the code depends on what stands in the instruction."""
+        return not self.builtins.isdisjoint(_NEEDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """One probe at one point.  ``values``: the open statics."""
+
+    point: Point
+    left: Left
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """The firings of one function, in the order in which they were matched."""
+
+    info: FunctionInfo
+    firings: tuple[Firing, ...]
+
+
+class Prober:
+    """One probe on its way through all sites."""
+
+    def __init__(self, probe: t.Probe, evaluate: EvaluateStatic | None) -> None:
+        self.probe, self.evaluate = probe, evaluate
+        self.folder = folder(probe)
+        self.relevant = tuple(sorted(self.folder.relevant))
+        self.cells = tuple(
+            node.variable
+            for node in walk(*probe.body)
+            if isinstance(node, t.Declare) and node.variable.kind is t.Kind.CELL
+        )
+        self.found: dict[tuple[Any, ...], Left | None] = {}
+
+    def at(self, statics: Mapping[str, Any]) -> Left | None:
+        """What is left where these facts hold; None when the probe never fires."""
+        if self.folder.calls_static:  # it may answer otherwise each time
+            return self._left(statics)
+        key = tuple(_hashable(statics.get(name)) for name in self.relevant)
+        if key not in self.found:
+            self.found[key] = self._left(statics)
+        return self.found[key]
+
+    def _left(self, statics: Mapping[str, Any]) -> Left | None:
+        values = {name: statics[name] for name in self.folder.relevant if name in statics}
+        residual = self.folder.fold(values, self.evaluate)
+        if residual is None:
+            return None
+        nodes = list(_nodes(residual))
+        bound = dict.fromkeys(n.name for n in nodes if isinstance(n, t.Bound))
+        bound, builtins = _with_needed(nodes, bound)
+        open_ = dict.fromkeys(n.name for n in nodes if isinstance(n, t.Static))
+        return Left(
+            self.probe,
+            residual.predicate,
+            residual.body,
+            self.cells,
+            tuple(bound),
+            tuple(open_),
+            builtins,
+        )
+
+
+def _with_needed(
+    nodes: Sequence[t.Expr | t.Stmt], bound: dict[str, None]
+) -> tuple[dict[str, None], frozenset[str]]:
+    """The bound variables with those that builtins need, and the builtins."""
+    builtins = {n.name for n in nodes if isinstance(n, t.Builtin)}
+    if "target_funcref" in bound:
+        builtins.add("target_funcref")
+        del bound["target_funcref"]
+    for name in sorted(builtins & _NEEDED.keys()):
+        bound.update(dict.fromkeys(_NEEDED[name]))
+    return bound, frozenset(builtins)
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(value.items()) if isinstance(value, dict) else value
+
+
+def _nodes(residual: Residual) -> Iterator[t.Expr | t.Stmt]:
+    yield from walk(*residual.body)
+    if residual.predicate is not None:
+        yield from walk(residual.predicate)
+
+
+class Matcher:
+    """Finds the firings of a script's probes in core modules.
+
+    ``facts`` gives the static facts of a script itself (``probe_id`` …) for a probe.
+    """
+
+    def __init__(
+        self,
+        probes: Sequence[t.Probe],
+        evaluate: EvaluateStatic | None = None,
+        facts: Callable[[t.Probe], Mapping[str, Any]] = lambda probe: {},
+    ) -> None:
+        self.evaluate, self.facts = evaluate, facts
+        self.by_event: dict[tuple[str, str, str], list[Prober]] = {}
+        for probe in probes:
+            if probe.package in _PACKAGES:
+                mode = probe.mode if probe.package == "opcode" else ""
+                prober = Prober(probe, evaluate)
+                self.by_event.setdefault((probe.package, probe.event, mode), []).append(prober)
+        self.skipped: Counter[tuple[str, str]] = Counter()
+
+    def functions(
+        self, module: CoreModule, facts: Mapping[str, Any] = MappingProxyType({})
+    ) -> Iterator[Function]:
+        """The functions of ``module`` in which something fires, in index order.
+
+        ``facts``: what the module answers to builtins (``lang.fold.FACTS``).  WeaveError when two
+        ``alt`` probes are left at one instruction.
+        """
+        for info, points in find_events(module, self.by_event):
+            firings = [f for point in points for f in self._at(info, point, facts)]
+            if firings:
+                yield Function(info, tuple(firings))
+
+    def _at(self, info: FunctionInfo, point: Point, facts: Mapping[str, Any]) -> Iterator[Firing]:
+        mode = point.mode if point.package == "opcode" else ""
+        statics: Statics | None = None
+        alt: Firing | None = None
+        for prober in self.by_event[point.package, point.event, mode]:
+            if not self._bounds_hold(info, point, prober.probe):
+                continue
+            statics = statics or Statics(info, point)
+            left = prober.at(_Facts(statics, {**facts, **self.facts(prober.probe)}))
+            if left is None or any(n not in statics for n in left.statics):
+                continue
+            firing = Firing(point, left, {name: statics[name] for name in left.statics})
+            if point.mode == "alt":
+                if alt is not None:
+                    raise _two_alts(info, alt, firing)
+                alt = firing
+            yield firing
+
+    def _bounds_hold(self, info: FunctionInfo, point: Point, probe: t.Probe) -> bool:
+        for name, wanted in probe.bounds.items():
+            actual = operand_type(info, point, name)
+            if actual is None or (actual and (actual,) != flats(wanted)):
+                found = "is not there" if actual is None else f"is {actual}, not {wanted}"
+                self.skipped[probe.rule, f"{name} {found}"] += 1
+                return False
+        return True
+
+
+def _two_alts(info: FunctionInfo, first: Firing, second: Firing) -> WeaveError:
+    name = info.name or f"#{info.fid}"
+    return WeaveError(
+        f"two alt probes at one instruction, {info.mnemonic(first.point.opidx)} in {name}"
+        f" (pc {info.pc(first.point.opidx)}): {first.left.probe.rule} and"
+        f" {second.left.probe.rule}; give them predicates that exclude each other"
+    )
+
+
+def operand_type(info: FunctionInfo, point: Point, name: str) -> str | None:
+    """The core type of ``argN``, ``resN`` or ``localN`` at a point.
+
+    "" where the code cannot run and the type is anything; None when there is no such operand.
+    """
+    match = _OPERAND.fullmatch(name)
+    if match is None:
+        return None
+    number = int(match[2])
+    if match[1] == "local":
+        types = local_types(info)
+        return types[number] if number < len(types) else None
+    if point.package != "opcode" or OPCODE_EVENTS[point.event].find(name) is None:
+        return None
+    typing = info.typing(point.opidx)
+    kinds = typing.operands if match[1] == "arg" else typing.results
+    if number >= len(kinds):
+        return "" if not typing.reachable and match[1] == "res" else None
+    return kinds[number] or ""
+
+
+def local_types(info: FunctionInfo) -> list[str]:
+    """Parameters and locals of a function."""
+    types = list(map(str, info.module.func_type(info.fid).params))
+    for count, kind in info.body.locals:
+        types += [str(kind)] * count
+    return types
+
+
+class _Facts(Mapping[str, Any]):
+    """The facts of a site and those of the script, as one mapping."""
+
+    __slots__ = ("_extra", "_statics")
+
+    def __init__(self, statics: Mapping[str, Any], extra: Mapping[str, Any]) -> None:
+        self._statics, self._extra = statics, extra
+
+    def __getitem__(self, name: str) -> Any:
+        return self._extra[name] if name in self._extra else self._statics[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._extra
+        yield from self._statics
+
+    def __len__(self) -> int:
+        return len(self._extra) + len(self._statics)

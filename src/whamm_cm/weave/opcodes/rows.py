@@ -1,0 +1,62 @@
+"""Rows of the site table for the cells of a core module's probes, and what counts for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from whamm_cm.agent.describe import wit_type
+from whamm_cm.agent.sites import SiteTableBuilder
+from whamm_cm.agent.variables import Cells, Counters, VariableSpec
+from whamm_cm.lang import tree as t
+from whamm_cm.weave.modules.function import FunctionInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One reported variable of one expanded probe in one module; records carry counter numbers."""
+
+    number: int
+    cells: Cells
+    counters: Counters
+
+    def add(self, info: FunctionInfo, opidx: int) -> int:
+        """A cell for a site."""
+        return self.cells.add(info.fid, info.pc(opidx), info.name)
+
+
+@dataclass(slots=True)
+class Rows:
+    """Makes rows when the first cell of them is wanted.  ``scripts``: their names in reports."""
+
+    builder: SiteTableBuilder
+    scripts: tuple[str, ...]
+    place: str
+    found: dict[tuple[int, int], Row] = field(default_factory=dict)
+
+    def row(self, variable: t.Variable, probe: t.Probe) -> Row:
+        key = id(variable), id(probe)
+        if key not in self.found:
+            spec = VariableSpec(
+                script=self.scripts[probe.script],
+                name=variable.name,
+                type=str(variable.type),
+                result=wit_type(variable.type),
+                probe=f"{probe.number}_{probe.rule}",
+                module=self.place,
+            )
+            cells, counters = Cells(), Counters()
+            number = self.builder.add_variable(spec, cells, counters)
+            self.found[key] = Row(number, cells, counters)
+        return self.found[key]
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """A global of the guest that holds a counter of a row.  ``kind`` is its core type, ``size`` the
+    bytes of the value."""
+
+    index: int
+    kind: str
+    size: int
+    row: int
+    number: int

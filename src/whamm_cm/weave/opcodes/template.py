@@ -1,0 +1,122 @@
+"""Snippets that differ from site to site in numbers only: compiled once, filled in at each site.
+
+While a template is compiled, locals, cells and open facts have slot numbers far above any index;
+the assembler notes where they are used, and :meth:`Template.fill` puts the site's numbers there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from whamm_cm.binary.leb import unsigned
+from whamm_cm.codegen.asm import Func
+from whamm_cm.codegen.script.types import flats
+from whamm_cm.lang import tree as t
+
+#: Slots of locals from here on, of cells from ``_CELLS`` on.
+_LOCALS, _CELLS = 1 << 40, 1 << 41
+
+
+class Slot(NamedTuple):
+    """A number to fill in.  ``kind``: "local" and "cell" (by number), "static" (by name, type)."""
+
+    kind: str
+    number: int
+    name: str = ""
+    type: t.Type | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """``locals``: the value types of its local slots."""
+
+    parts: tuple[bytes | Slot, ...]
+    locals: tuple[str, ...]
+
+    def fill(
+        self, locals_: Sequence[int], cells: Sequence[int], statics: Mapping[str, Any]
+    ) -> bytes:
+        """The snippet with these locals, cells (indices of globals) and facts."""
+        out = bytearray()
+        for part in self.parts:
+            if isinstance(part, bytes):
+                out += part
+            elif part.kind == "local":
+                out += unsigned(locals_[part.number])
+            elif part.kind == "cell":
+                out += unsigned(cells[part.number])
+            else:
+                assert part.type is not None
+                out += constant(part.type, statics[part.name])
+        return bytes(out)
+
+
+class TemplateFunc(Func):
+    """An assembler for a template; its locals are slots."""
+
+    __slots__ = ("marks", "slot_kinds")
+
+    def __init__(self) -> None:
+        super().__init__(0, 0, ())
+        self.marks: list[tuple[int, Slot]] = []
+        self.slot_kinds: list[str] = []
+
+    def local(self, kind: str) -> int:
+        self.slot_kinds.append(kind)
+        return _LOCALS + len(self.slot_kinds) - 1
+
+    def _mark(self, opcode: bytes, index: int) -> None:
+        self.code += opcode
+        if index >= _CELLS:
+            self.marks.append((len(self.code), Slot("cell", index - _CELLS)))
+        elif index >= _LOCALS:
+            self.marks.append((len(self.code), Slot("local", index - _LOCALS)))
+        else:
+            self.code += unsigned(index)
+
+    def get(self, index: int) -> None:
+        self._mark(b"\x20", index)
+
+    def set(self, index: int) -> None:
+        self._mark(b"\x21", index)
+
+    def tee(self, index: int) -> None:
+        self._mark(b"\x22", index)
+
+    def global_get(self, index: int) -> None:
+        self._mark(b"\x23", index)
+
+    def global_set(self, index: int) -> None:
+        self._mark(b"\x24", index)
+
+    def static(self, node: t.Static) -> None:
+        """Push a fact that each site fills in."""
+        self.marks.append((len(self.code), Slot("static", 0, node.name, node.type)))
+
+    def template(self) -> Template:
+        parts: list[bytes | Slot] = []
+        start = 0
+        for at, slot in self.marks:
+            if at > start:
+                parts.append(bytes(self.code[start:at]))
+            parts.append(slot)
+            start = at
+        if start < len(self.code):
+            parts.append(bytes(self.code[start:]))
+        return Template(tuple(parts), tuple(self.slot_kinds))
+
+
+def cell_slots(first: int, variable: t.Variable) -> tuple[int, ...]:
+    """The slots of a cell's flats."""
+    return tuple(_CELLS + first + i for i in range(len(flats(variable.type))))
+
+
+def constant(type_: t.Type, value: Any) -> bytes:
+    """The instructions that push a scalar of a script type, or a string as (address, length)."""
+    f = Func(0, 0, ())
+    values = value if isinstance(value, tuple) else (value,)
+    for kind, each in zip(flats(type_), values, strict=True):
+        f.const(kind, each)
+    return bytes(f.code)

@@ -1,0 +1,230 @@
+"""A plain core module made self-contained: guest, script unit, agent and the way out in one.
+
+The exported functions of the guest get a gate around them, so that what was recorded leaves when
+the outermost call returns.  The parts keep memories of their own behind the guest's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+
+from whamm_cm import __version__
+from whamm_cm.agent.layout import Flush, load_wasm
+from whamm_cm.agent.sites import SiteTableBuilder
+from whamm_cm.binary.leb import name_bytes
+from whamm_cm.codegen.asm import Module
+from whamm_cm.codegen.script.memories import LENT
+from whamm_cm.errors import WeaveError
+from whamm_cm.ir.core import CoreModule
+from whamm_cm.lang import tree as t
+from whamm_cm.lang.walk import walk
+from whamm_cm.weave.modules.customs import about_code
+from whamm_cm.weave.modules.link import Part, link
+from whamm_cm.weave.opcodes.emit import PUSH, GuestWeaver
+from whamm_cm.weave.opcodes.env import UNIT
+from whamm_cm.weave.opcodes.leftover import pure_counters
+from whamm_cm.weave.opcodes.match import Matcher
+from whamm_cm.weave.opcodes.memories import lend_memories
+from whamm_cm.weave.opcodes.rows import Rows
+from whamm_cm.weave.plain_sinks import sink_parts
+from whamm_cm.weave.plan import Added, Plan, ScriptPlan
+from whamm_cm.weave.scripting import everything, refuse_boundaries
+from whamm_cm.weave.unit import UnitBuilder, binder_module
+
+#: What the guest, and the gates around it, import the way out as.
+EXIT = "whamm-cm:exit"
+FLUSH = "whamm:cm/report#flush"
+SINK_MEMORY = "whamm:cm/sink#memory"
+STAMP, SITES = "whamm-cm", "whamm-cm.sites"
+_NUMERIC = ("i32", "i64", "f32", "f64", "v128")
+_CUSTOM = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WovenModule:
+    """The outcome: the module, the site table its records are read with, and what was added."""
+
+    wasm: bytes
+    table: bytes
+    added: Added
+
+    @property
+    def pieces(self) -> list[bytes]:
+        return [self.wasm]
+
+
+def weave_module(data: bytes, plan: Plan, what: str = "input") -> WovenModule:
+    """Weave the scripts of ``plan`` into a plain core module; same input, same bytes.
+
+    Raises DecodeError for what is no module, WeaveError when the scripts cannot be woven into it.
+    """
+    if plan.scripts is None:
+        raise WeaveError(
+            f"{what} is a core module, which has no component boundaries to trace; give a script"
+            " with -s or -e"
+        )
+    module = CoreModule(data)
+    if not plan.force and any(s.name == STAMP for s in module.custom_sections):
+        raise WeaveError(
+            f"{what} has already been instrumented by whamm-cm; start from the original,"
+            " or use --force to weave again"
+        )
+    refuse_boundaries(plan.scripts.scripts)
+    return _Weave(module, plan, plan.scripts).run(hashlib.sha256(data).hexdigest())
+
+
+def _sends(scripts: t.Scripts) -> bool:
+    """Whether anything may leave the program: reported variables, prints, code at the end."""
+    probes = scripts.probes
+    stmts = [*scripts.globals, *(s for p in probes for s in p.body)]
+    stmts += [s for f in scripts.functions for s in f.body]
+    for node in walk(*stmts):
+        reported = isinstance(node, t.Declare) and node.variable.report
+        if reported or isinstance(node, t.Print | t.LibCall):
+            return True
+    return any(probe.package in ("end", "report") for probe in probes)
+
+
+@dataclass(slots=True)
+class _Weave:
+    module: CoreModule
+    plan: Plan
+    scripts: ScriptPlan
+    added: Added = field(default_factory=Added)
+    builder: SiteTableBuilder = field(default_factory=SiteTableBuilder)
+    main: int | None = None
+
+    def run(self, origin: str) -> WovenModule:
+        scripts, plan = self.scripts.scripts, self.plan
+        sends = _sends(scripts) and plan.sink != "none"
+        unit = UnitBuilder(self.scripts, self.builder)
+        unit.unit.memories = unit.numbering(self.module)
+        matcher = Matcher(scripts.probes, self.scripts.evaluate)
+        self.main = _main(self.module) if plan.compat and sends else None
+        rows = Rows(self.builder, scripts.names, self.module.names.module or "")
+        weaver = GuestWeaver(
+            self.module, matcher, unit, rows, pure_counters(everything(scripts)),
+            exits=EXIT if sends else None, main=self.main,
+            validate=self.scripts.validate,
+        )  # fmt: skip
+        weaver.imports.shadows.literal = plan.compat
+        woven = weaver.weave()
+        push = False
+        guest = self.module
+        if woven is not None:
+            guest, push = CoreModule(woven.wasm), woven.push
+            self.added.core_sites, self.added.counters = woven.sites, woven.counters
+            self.added.woven_modules = 1
+        self.added.dropped = [("", name) for name in about_code(self.module)]
+        for (rule, why), count in sorted(matcher.skipped.items()):
+            self.added.unmatched.append((rule, why, count))
+        slot = unit.push_slot() if push else None
+        wasm_unit = unit.module(False, sends)
+        guest = lend_memories(self.module, guest, wasm_unit)
+        table = self.builder.to_bytes()
+        parts = self._parts(guest, wasm_unit, sends, table, slot)
+        wasm = link(parts, start_order=["unit", "guest"])
+        return WovenModule(self._stamped(wasm, origin, table), table, self.added)
+
+    def _parts(
+        self, guest: CoreModule, unit: bytes, sends: bool, table: bytes, slot: int | None
+    ) -> list[Part]:
+        gated = _gated(guest) if sends and self.main is None else {}
+        names = [e.name for e in guest.exports if e.name != PUSH and not e.name.startswith(LENT)]
+        kept = {name: name for name in names if name not in gated}
+        getters = {e.name: e.name for e in CoreModule(unit).exports if e.name.startswith("get_")}
+        taken = {e.name for e in guest.exports}
+        getters = {name: new for name, new in getters.items() if name not in taken}
+        parts = [Part("guest", guest, "guest", kept), Part("unit", unit, UNIT, getters)]
+        if slot is not None:
+            parts.append(Part("binder", binder_module(slot, PUSH, UNIT)))
+        if any(i.module == "agent" for i in CoreModule(unit).imports):
+            exports = {"memory": SINK_MEMORY} if self.plan.sink == "host" and sends else {}
+            parts.append(Part("agent", load_wasm("agent.wasm"), "agent", exports))
+            self.added.agents = 1
+        if sends:
+            parts += sink_parts(guest, self.plan.sink, table)
+            parts.append(Part("exit", _exit(unit), EXIT, {"flush": FLUSH}))
+            if gated:
+                parts.append(Part("gates", _gates(gated), None, "all"))
+        return parts
+
+    def _stamped(self, wasm: bytes, origin: str, table: bytes) -> bytes:
+        stamp = {
+            "tool": "whamm-cm",
+            "version": __version__,
+            "original-sha256": origin,
+            "script-sha256": hashlib.sha256(self.plan.script.encode()).hexdigest(),
+            "sink": self.plan.sink,
+        }
+        data = json.dumps(stamp, separators=(",", ":")).encode()
+        sections = [(_CUSTOM, name_bytes(STAMP) + data)]
+        if self.plan.sink in ("host", "none"):
+            sections.append((_CUSTOM, name_bytes(SITES) + table))
+        return CoreModule(wasm).encode(additions=sections)
+
+
+def _gated(guest: CoreModule) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Exported functions by name with their types; one with references keeps its own export."""
+    found = {}
+    for export in guest.exports:
+        if export.kind == "func" and export.name != PUSH:
+            type_ = guest.func_type(export.index)
+            if all(kind in _NUMERIC for kind in type_.params + type_.results):
+                found[export.name] = type_.params, type_.results
+    return found
+
+
+def _main(module: CoreModule) -> int | None:
+    """The defined function whose end is that of the program, as whamm sees it."""
+    index = module.start
+    for name in ("_start", "main"):
+        export = module.export(name)
+        if export is not None and export.kind == "func":
+            index = export.index
+    imported = len(module.imported("func"))
+    return None if index is None or index < imported else index - imported
+
+
+def _exit(unit: bytes) -> bytes:
+    """``flush``: report and send everything.  It only works at the outermost level."""
+    module = Module()
+    report = module.import_func(UNIT, "report")
+    has_way = any(e.name == "flush" for e in CoreModule(unit).exports)
+    send = module.import_func(UNIT, "flush", ("i32",)) if has_way else None
+    f = module.func()
+    f.call(report)
+    if send is not None:
+        f.i32(int(Flush.PUSH))
+        f.call(send)
+    module.export_func("flush", f.index)
+    return module.encode()
+
+
+def _gates(gated: dict[str, tuple[tuple[str, ...], tuple[str, ...]]]) -> bytes:
+    module = Module()
+    flush = module.import_func(EXIT, "flush")
+    inner = {
+        name: module.import_func("guest", name, params, results)
+        for name, (params, results) in gated.items()
+    }
+    depth = module.global_("i32", 0)
+    for name, (params, results) in gated.items():
+        f = module.func(params, results)
+        for amount in (1, -1):
+            if amount < 0:
+                for local in range(len(params)):
+                    f.get(local)
+                f.call(inner[name])
+            f.global_get(depth)
+            f.i32(amount)
+            f.op("i32.add")
+            f.global_set(depth)
+        f.global_get(depth)
+        f.op("i32.eqz")
+        with f.if_():
+            f.call(flush)
+        module.export_func(name, f.index)
+    return module.encode()

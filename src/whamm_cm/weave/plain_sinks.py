@@ -1,0 +1,157 @@
+"""Where the blocks of a woven core module go: a host function, or stderr as JSON."""
+
+from __future__ import annotations
+
+from whamm_cm.agent.layout import SCRATCH, load_wasm, sink_pages, sink_table
+from whamm_cm.binary.leb import unsigned
+from whamm_cm.codegen.asm import Func, MemoryType, Module
+from whamm_cm.errors import WeaveError
+from whamm_cm.ir.core import CoreModule
+from whamm_cm.weave.modules.edit import ModuleEdit
+from whamm_cm.weave.modules.link import Part
+from whamm_cm.weave.sinks import heap_base
+
+#: What the unit imports ``emit`` of.
+OUT = "out"
+_SINK, _WRITE = "preview1-sink", "preview1-out"
+_WASI = "wasi_snapshot_preview1"
+_IOV, _NWRITTEN, _TEXT = 0, 8, 16
+_CHUNK = 4096
+_STDERR = 2
+
+
+def sink_parts(guest: CoreModule, sink: str, table: bytes) -> list[Part]:
+    """The parts that provide ``out``; WeaveError for a sink that only components have."""
+    if sink == "host":
+        return [Part("out", _host(), OUT)]
+    if sink != "stderr":
+        raise WeaveError(f"--sink {sink} is for components; a core module has stderr, host or none")
+    memory = guest.export("memory")
+    borrowed = memory is not None and memory.kind == "memory"
+    if borrowed and guest.exported_memory("memory").is64:
+        raise WeaveError("--sink stderr cannot write from a module with a 64-bit memory")
+    return [
+        Part("sink", _sink(table), _SINK, None if borrowed else {"memory": "memory"}),
+        Part("out", _copying(), OUT),
+        Part("write", _borrowing() if borrowed else _writing(), _WRITE),
+    ]
+
+
+def _host() -> bytes:
+    module = Module()
+    emit = module.import_func("whamm:cm/sink", "emit", ("i32", "i32"), ("i32",))
+    module.export_func("emit", emit)
+    return module.encode()
+
+
+def _sink(table: bytes) -> bytes:
+    """sink-preview1.wasm with the site table in a memory large enough for both."""
+    module = CoreModule(load_wasm("sink-preview1.wasm"))
+    base = heap_base(module)
+    pages = sink_pages(base, len(table))
+    memory = next(i for i, s in enumerate(module.sections) if s.id == 5)
+    larger = CoreModule(module.encode({memory: b"\1\0" + unsigned(pages)}))
+    edit = ModuleEdit(larger)
+    edit.add_data(0, sink_table(base), table)
+    return edit.encode()
+
+
+def _copying() -> bytes:
+    """``emit``: a block of the agent's memory, copied to where the sink reads it."""
+    module = Module()
+    agent = module.import_memory("agent", "memory", MemoryType())
+    sink = module.import_memory(_SINK, "memory", MemoryType())
+    place = module.import_func(_SINK, "input", (), ("i32",))
+    emit = module.import_func(_SINK, "emit", ("i32", "i32"), ("i32",))
+    f = module.func(("i32", "i32"), ("i32",))
+    f.call(place)
+    f.get(0)
+    f.get(1)
+    f.memory_copy(sink, agent)
+    f.call(place)
+    f.get(1)
+    f.call(emit)
+    module.export_func("emit", f.index)
+    return module.encode()
+
+
+def _fd_write(module: Module) -> int:
+    return module.import_func(_WASI, "fd_write", ("i32",) * 4, ("i32",))
+
+
+def _call_fd_write(f: Func, fd_write: int) -> None:
+    for value in (_STDERR, _IOV, 1, _NWRITTEN):
+        f.i32(value)
+    f.call(fd_write)
+    f.op("drop")
+
+
+def _writing() -> bytes:
+    """``write`` where the sink's memory is the exported one: WASI reads the text in place."""
+    module = Module()
+    memory = module.import_memory(_SINK, "memory", MemoryType())
+    fd_write = _fd_write(module)
+    f = module.func(("i32", "i32"))
+    for offset, local in ((_IOV, 0), (_IOV + 4, 1)):
+        f.i32(offset)
+        f.get(local)
+        f.memory_op("i32.store", 0, memory)
+    _call_fd_write(f, fd_write)
+    module.export_func("write", f.index)
+    return module.encode()
+
+
+def _borrowing() -> bytes:
+    """``write`` where WASI reads the guest's memory: its first bytes are lent for each chunk.
+
+    Nothing of the guest runs in between, so it never sees them.
+    """
+    module = Module()
+    guest = module.import_memory("guest", "memory", MemoryType())
+    sink = module.import_memory(_SINK, "memory", MemoryType())
+    agent = module.import_memory("agent", "memory", MemoryType())
+    fd_write = _fd_write(module)
+    f = module.func(("i32", "i32"))
+    size = f.local("i32")
+    with f.block() as done, f.loop() as again:
+        f.get(1)
+        f.op("i32.eqz")
+        f.br_if(done)
+        f.memory_size(guest)
+        f.op("i32.eqz")
+        f.br_if(done)
+        f.get(1)
+        f.i32(_CHUNK)
+        f.get(1)
+        f.i32(_CHUNK)
+        f.op("i32.lt_u", "select")
+        f.set(size)
+        _copy(f, (agent, SCRATCH), (guest, 0), size)
+        f.i32(_TEXT)
+        f.get(0)
+        f.get(size)
+        f.memory_copy(guest, sink)
+        for offset, local in ((_IOV, None), (_IOV + 4, size)):
+            f.i32(offset)
+            f.i32(_TEXT) if local is None else f.get(local)
+            f.memory_op("i32.store", 0, guest)
+        _call_fd_write(f, fd_write)
+        _copy(f, (guest, 0), (agent, SCRATCH), size)
+        for local, op in ((0, "i32.add"), (1, "i32.sub")):
+            f.get(local)
+            f.get(size)
+            f.op(op)
+            f.set(local)
+        f.br(again)
+    module.export_func("write", f.index)
+    return module.encode()
+
+
+def _copy(f: Func, to: tuple[int, int], source: tuple[int, int], size: int) -> None:
+    """``size`` bytes of text and what is in front of it."""
+    f.i32(to[1])
+    f.i32(source[1])
+    f.get(size)
+    f.i32(_TEXT)
+    f.op("i32.add")
+    f.memory_copy(to[0], source[0])

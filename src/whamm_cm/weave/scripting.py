@@ -1,0 +1,304 @@
+"""Scripts in a component tree: which core modules and boundary functions their probes are in.
+
+One script unit serves the whole tree; every component with a probe gets an instance of it, so that
+boundary and opcode probes of one component instance share their variables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from whamm_cm.agent.describe import wit_type
+from whamm_cm.agent.sites import SiteTableBuilder
+from whamm_cm.agent.variables import Cells, VariableSpec
+from whamm_cm.binary import build
+from whamm_cm.codegen.model import EventProbe
+from whamm_cm.codegen.paths import acts, mentions
+from whamm_cm.errors import WeaveError
+from whamm_cm.ir import nodes as n
+from whamm_cm.ir.component import Definition
+from whamm_cm.ir.core import CoreModule
+from whamm_cm.ir.items import Item
+from whamm_cm.lang import tree as t
+from whamm_cm.lang.fold import fold
+from whamm_cm.lang.load import check_wit
+from whamm_cm.lang.walk import walk
+from whamm_cm.weave.guests import Guest, find_guests
+from whamm_cm.weave.opcodes.emit import PUSH, GuestWeaver, WovenGuest
+from whamm_cm.weave.opcodes.env import UNIT
+from whamm_cm.weave.opcodes.leftover import pure_counters
+from whamm_cm.weave.opcodes.match import Matcher
+from whamm_cm.weave.opcodes.rows import Rows
+from whamm_cm.weave.plan import Added, ScriptPlan, Site
+from whamm_cm.weave.program import Program, Reach
+from whamm_cm.weave.task_returns import TaskReturns
+from whamm_cm.weave.unit import UnitBuilder, binder_module
+from whamm_cm.wit.types import FuncT
+
+
+def reads_clock(probe: EventProbe) -> bool:
+    return mentions((probe.predicate, probe.body), "elapsed") or acts(probe.body, "delay")
+
+
+@dataclass(slots=True)
+class Scripting:
+    """The scripts of one weave, matched against one component tree."""
+
+    program: Program
+    plan: ScriptPlan
+    builder: SiteTableBuilder
+    added: Added
+    unit: UnitBuilder = field(init=False)
+    #: By identity of the definition of the core module.
+    woven: dict[int, WovenGuest] = field(default_factory=dict)
+    #: Slots of the table of push functions, by identity of the ``core instantiate``.
+    slots: dict[int, int] = field(default_factory=dict)
+    instances: set[int] = field(default_factory=set)
+    probes: dict[int, tuple[EventProbe, ...]] = field(default_factory=dict)
+    entering: dict[int, EventProbe] = field(default_factory=dict)
+    #: Components, by identity, that need the unit.
+    components: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.unit = UnitBuilder(self.plan, self.builder)
+
+    def match(self, sites: Sequence[Site]) -> None:
+        """Weave the core modules and find the probes of boundary functions.
+
+        WeaveError for what cannot be woven, ScriptError where a script does not fit a function.
+        """
+        reach = Reach.of(self.program)
+        self._guests(reach)
+        self._boundaries(reach, sites)
+
+    def probes_of(self, site: Site) -> tuple[EventProbe, ...]:
+        return (*self.entering_at(site), *self.probes.get(id(site), ()))
+
+    def entering_at(self, site: Site) -> tuple[EventProbe, ...]:
+        """What also runs at the callback of an async export."""
+        found = self.entering.get(id(site))
+        return () if found is None else (found,)
+
+    @property
+    def clock(self) -> bool:
+        """Whether a probe reads the clock."""
+        return any(reads_clock(probe) for probes in self.probes.values() for probe in probes)
+
+    # --- core modules ---
+
+    def _guests(self, reach: Reach) -> None:
+        scripts = self.plan.scripts
+        if not scripts.probes:
+            return
+        matcher = Matcher(scripts.probes, self.plan.evaluate)
+        # A boundary probe, which is not checked yet, may read any global.
+        counters = pure_counters(() if scripts.wit_rules else everything(scripts))
+        for guest in find_guests(self.program):
+            reason = guest_reason(guest, reach)
+            if not guest.instances and not reason:
+                continue
+            if reason:
+                if any(True for _ in matcher.functions(guest.module)):
+                    self.added.skipped.append((f"core module {guest.place}", reason))
+                continue
+            rows = Rows(self.builder, scripts.names, guest.place)
+            weaver = GuestWeaver(
+                guest.module, matcher, self.unit, rows, counters, validate=self.plan.validate
+            )
+            woven = weaver.weave()
+            if woven is not None:
+                self._take(guest, woven)
+        for (rule, why), count in sorted(matcher.skipped.items()):
+            self.added.unmatched.append((rule, why, count))
+
+    def _take(self, guest: Guest, woven: WovenGuest) -> None:
+        self.woven[id(guest.definition)] = woven
+        self.added.woven_modules += 1
+        self.added.core_sites += woven.sites
+        self.added.counters += woven.counters
+        self.added.dropped += [(guest.place, name) for name in woven.dropped]
+        if not woven.imports:
+            return
+        for component, instantiation in guest.instances:
+            self.components.add(id(component))
+            self.instances.add(id(instantiation))
+            if woven.push:
+                self.slots[id(instantiation)] = self.unit.push_slot()
+
+    # --- boundaries ---
+
+    def _boundaries(self, reach: Reach, sites: Sequence[Site]) -> None:
+        scripts = self.plan.scripts
+        matched: set[int] = set()
+        returns = TaskReturns(sites)
+        for site in sites:
+            if site.edge == "builtin":
+                continue
+            seen = as_seen(site)
+            for rule in scripts.wit_rules:
+                if not rule.pattern.match(seen):  # type: ignore[attr-defined]
+                    continue
+                matched.add(id(rule))
+                reason = site.reason or reach.blocked.get(id(site.component), "")
+                if not reason and not reach.instantiated(site.component):
+                    reason = "its component is never instantiated"
+                if reason:
+                    self.added.skipped.append((site.title, reason))
+                    continue
+                probe = self._event(rule, site, seen)
+                if probe is not None and probe.mode == "after" and _returns_elsewhere(site):
+                    self._move(returns, site, probe)
+                elif probe is not None:
+                    self._stand(site, probe)
+        self.entering = returns.entering
+        for rule in scripts.wit_rules:
+            if id(rule) not in matched:
+                self.added.unmatched.append((rule.rule, "no function of the component", 0))
+
+    def _stand(self, site: Site, probe: EventProbe) -> None:
+        self.probes[id(site)] = (*self.probes.get(id(site), ()), probe)
+        self.components.add(id(site.component))
+
+    def _move(self, returns: TaskReturns, lift: Site, probe: EventProbe) -> None:
+        """Put an ``after`` probe of an async export where that returns."""
+        places, reason = returns.moved(lift, probe)
+        if reason:
+            self.added.skipped.append((lift.title, reason))
+        for site, moved in places:
+            self._stand(site, moved)
+
+    def _event(self, rule: t.WitRule, site: Site, seen: t.WitSite) -> EventProbe | None:
+        scripts = self.plan.scripts
+        probe = check_wit(rule, seen, scripts)
+        residual = fold(probe, _facts(seen), self.plan.evaluate)
+        if residual is None:
+            return None
+        self.unit.announce(residual.body)
+        inits: dict[t.Variable, t.Expr | None] = {}
+        for node in walk(*residual.body):
+            if isinstance(node, t.Declare) and node.variable.kind is t.Kind.CELL:
+                inits[node.variable] = node.init
+        cells: dict[t.Variable, int] = {}
+        for variable, init in inits.items():
+            cells[variable] = self._cell(variable, init, probe, site, cells)
+        title = f"{rule.rule} at {site.title}"
+        return EventProbe(rule.mode, residual.body, residual.predicate, cells, title)  # type: ignore[arg-type]
+
+    def _cell(
+        self,
+        variable: t.Variable,
+        init: t.Expr | None,
+        probe: t.Probe,
+        site: Site,
+        others: Mapping[t.Variable, int],
+    ) -> int:
+        row = None
+        if self.unit.reports(variable):
+            cells = Cells()
+            cells.add(fname=_function_name(site))
+            spec = VariableSpec(
+                script=self.plan.scripts.names[probe.script],
+                name=variable.name,
+                type=str(variable.type),
+                result=wit_type(variable.type),
+                probe=f"{probe.number}_{probe.rule}",
+                module=site.place,
+            )
+            row = self.builder.add_variable(spec, cells)
+        return self.unit.cell(variable, init, row, 0, others)
+
+    # --- definitions ---
+
+    def edited(self, definition: Definition) -> Definition:
+        """A core module as it is after the weave."""
+        woven = self.woven.get(id(definition))
+        if woven is None:
+            return definition
+        node = definition.node
+        assert isinstance(node, CoreModule)
+        return replace(definition, node=CoreModule(woven.wasm, path=node.path), group=None)
+
+    def front(self, agent: Item, emit: Item | None, chunked: bool) -> tuple[list[Definition], Item]:
+        """The script unit of one component, which comes behind the agent."""
+        self.added.core_modules += 1
+        self.added.core_instances += 1
+        return self.unit.front(agent, emit, chunked)
+
+    def instantiates(self, definition: Definition) -> bool:
+        return id(definition) in self.instances
+
+    def instantiated(self, definition: Definition, unit: Item) -> Iterator[Definition]:
+        """A woven module's ``core instantiate`` with the unit, and what hands over its counters."""
+        node = definition.node
+        assert isinstance(node, n.CoreInstantiate)
+        again = build.core_instantiate(node.module, (*node.args, (UNIT, unit)))
+        yield replace(definition, tokens=again.tokens, group=None)
+        slot = self.slots.get(id(definition))
+        if slot is None:
+            return
+        module = build.core_module(binder_module(slot, PUSH, UNIT))
+        args = ((UNIT, unit), ("guest", definition.item))
+        yield module
+        yield build.core_instantiate(module.item, args)
+        self.added.core_modules += 1
+        self.added.core_instances += 1
+
+
+def guest_reason(guest: Guest, reach: Reach) -> str:
+    """Why opcode probes cannot be in a core module, "" when they can."""
+    if guest.reason:
+        return guest.reason
+    blocked = (reach.blocked.get(id(component), "") for component, _ in guest.instances)
+    return next(filter(None, blocked), "")
+
+
+def everything(scripts: t.Scripts) -> Iterable[t.Stmt | t.Expr]:
+    """All code of scripts that could read a global within a run of instructions.
+
+    What is read at the entry or exit of a function is exact: runs end there.
+    """
+    yield from scripts.globals
+    for function in scripts.functions:
+        yield from function.body
+    for probe in scripts.probes:
+        if probe.predicate is not None:
+            yield probe.predicate
+        if probe.package not in ("report", "end", "func"):
+            yield from probe.body
+
+
+def as_seen(site: Site) -> t.WitSite:
+    """A boundary function as rules and scripts see it."""
+    resource, dot, _ = site.func.partition(".")
+    return t.WitSite(
+        direction=site.edge,
+        interface=site.interface,
+        version=site.version or "",
+        func=site.func,
+        resource=resource if dot else "",
+        component=site.place,
+        is_async=site.is_async,
+        type=FuncT(site.params, site.result, site.is_async),
+    )
+
+
+def _facts(seen: t.WitSite) -> dict[str, Any]:
+    names = ("interface", "version", "func", "resource", "direction", "component", "is_async")
+    return {name: getattr(seen, name) for name in names}
+
+
+def _function_name(site: Site) -> str:
+    version = f"@{site.version}" if site.version else ""
+    return f"{site.interface}{version}#{site.func}" if site.interface else site.func
+
+
+def _returns_elsewhere(site: Site) -> bool:
+    return site.kind == "lift" and site.is_async
+
+
+def refuse_boundaries(scripts: t.Scripts) -> None:
+    """WeaveError for scripts with WIT probes, where the input is a plain module."""
+    for rule in scripts.wit_rules:
+        raise WeaveError(f"{rule.rule}: a plain core module has no WIT boundary to probe")

@@ -1,0 +1,318 @@
+"""The script unit on its way into a component: what sites ask of it, and the module it becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from whamm_cm.agent.describe import wit_type
+from whamm_cm.agent.layout import STATE_PAGES
+from whamm_cm.agent.sites import SiteTableBuilder
+from whamm_cm.agent.variables import VariableSpec
+from whamm_cm.binary import build
+from whamm_cm.binary.core_types import MemoryType
+from whamm_cm.codegen.asm import Module
+from whamm_cm.codegen.libwasi import TEXT_FUNCTIONS
+from whamm_cm.codegen.model import ScriptLink
+from whamm_cm.codegen.script.env import RUNTIME
+from whamm_cm.codegen.script.memories import MemoryRef, Numbering
+from whamm_cm.codegen.script.report import CellRow
+from whamm_cm.codegen.script.types import flats, size_of
+from whamm_cm.codegen.script.unit import ScriptUnit, UnitParts
+from whamm_cm.codegen.way import build_way
+from whamm_cm.errors import InternalError
+from whamm_cm.ir.component import Component, Definition
+from whamm_cm.ir.core import CoreModule
+from whamm_cm.ir.items import Item
+from whamm_cm.lang import tree as t
+from whamm_cm.lang.builtins import WHAMM_CORE
+from whamm_cm.lang.walk import walk
+from whamm_cm.weave.libraries import parts as library_parts
+from whamm_cm.weave.modules.link import Part, link
+from whamm_cm.weave.opcodes.memories import numbering
+from whamm_cm.weave.opcodes.unit import Function, Global
+from whamm_cm.weave.plan import ScriptPlan
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+_EMPTY = b"\0asm\1\0\0\0"
+_CHUNK = 64  # cells of a row that lie behind each other
+_GENERATED, _STATE, _WAY, _OUT = "script", "state", "way", "out"
+
+
+class _Lazy(Mapping[K, V]):
+    """A mapping whose values are made when asked for."""
+
+    def __init__(self, make: Callable[[K], V]) -> None:
+        self._make = make
+
+    def __getitem__(self, key: K) -> V:
+        return self._make(key)
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """Cells ``first`` … of a row at ``address``; ``used`` so far."""
+
+    row: int
+    type: t.Type
+    address: int
+    first: int
+    used: int = 0
+
+
+@dataclass(slots=True)
+class UnitBuilder:
+    """The unit of one weave (``opcodes.unit.Unit``); ``report`` rows go to ``builder``."""
+
+    plan: ScriptPlan
+    builder: SiteTableBuilder
+    unit: ScriptUnit = field(init=False)
+    placed: list[Definition] = field(default_factory=list)
+    chunked: bool | None = None
+    prints: dict[int, int] = field(default_factory=dict)
+    chunks: dict[tuple[int, str], _Chunk] = field(default_factory=dict)
+    full: list[_Chunk] = field(default_factory=list)
+    wrapped: dict[tuple[str, str], t.Function] = field(default_factory=dict)
+    initials: dict[int, t.LibCall] = field(default_factory=dict)
+    library_sites: dict[str, int] = field(default_factory=dict)
+    replaced: bool | None = None
+    #: Libraries whose memories guests import.
+    lent: dict[str, None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        scripts = self.plan.scripts
+        signatures = {name: library.signature for name, library in self.plan.libraries.items()}
+        self.unit = ScriptUnit(scripts, self.print_site, signatures)
+        self.unit.memories = numbering(None, self.plan.libraries)
+        for stmt in scripts.globals:
+            if isinstance(stmt, t.Declare) and self.reports(stmt.variable):
+                self._report_global(stmt.variable)
+        for name, library in self.plan.libraries.items():
+            if library.prints:
+                self.library_sites[name] = self.builder.add_print(name)
+                for function in TEXT_FUNCTIONS:
+                    self.unit.use(function)
+        for defined in scripts.functions:  # compiled when the site table is closed
+            self.announce(defined.body)
+
+    def announce(self, body: Iterable[t.Stmt]) -> None:
+        """Number what ``body`` prints, where that is compiled only later."""
+        for node in walk(*body):
+            if isinstance(node, t.Print) or (
+                isinstance(node, t.LibCall) and node.library == WHAMM_CORE.name
+            ):
+                self.print_site(node)
+
+    def _report_global(self, variable: t.Variable) -> None:
+        spec = VariableSpec(
+            script=self.plan.scripts.names[variable.script],
+            name=variable.name,
+            type=str(variable.type),
+            result=wit_type(variable.type),
+        )
+        self.unit.report_global(self.builder.add_variable(spec), variable)
+
+    def reports(self, variable: t.Variable) -> bool:
+        """Whether the report has the variable: not where ``wasm:report`` stands for it."""
+        if self.replaced is None:
+            self.replaced = any(p.package == "report" for p in self.plan.scripts.probes)
+        return variable.report and not self.replaced
+
+    # --- for sites ---
+
+    def runtime(self, name: str) -> Function:
+        return self.unit.use(name), RUNTIME[name]
+
+    def globals_of(self, variable: t.Variable) -> tuple[Global, ...]:
+        return _zip(self.unit.global_(variable), variable.type)
+
+    def user(self, function: t.Function) -> Function:
+        params = tuple(core for p in function.params for core in flats(p.type))
+        return self.unit.user_function(function), (params, flats(function.result))
+
+    def library(self, library: str, function: str) -> Function:
+        """A function of the unit that calls the library's."""
+        key = library, function
+        if key not in self.wrapped:
+            signature = self.unit.libraries[library].functions[function]
+            params = tuple(
+                t.Variable(f"p{i}", type_, t.Kind.LOCAL) for i, type_ in enumerate(signature.params)
+            )
+            args = tuple(t.Var(p.type, p) for p in params)
+            call = t.LibCall(signature.result, library, function, args)
+            body = t.Evaluate(call) if signature.result == t.UNIT else t.Return(call)
+            self.wrapped[key] = t.Function(
+                f"{library}.{function}", params, signature.result, (body,)
+            )
+        return self.user(self.wrapped[key])
+
+    def initial(self, call: t.LibCall) -> tuple[Global, ...]:
+        self.initials[id(call)] = call
+        return _zip(self.unit.at_init(call), call.type)
+
+    def string(self, text: str) -> tuple[int, int]:
+        return self.unit.string(text)
+
+    def data(self, raw: bytes) -> int:
+        return self.unit.area.put(raw)
+
+    def memory(self, ref: MemoryRef) -> tuple[str, MemoryType]:
+        """Code in a guest reaches it: the unit exports it."""
+        if ref.kind == "state":
+            self.runtime("state_init")
+            return "memory", MemoryType(STATE_PAGES)
+        self.lent[ref.name] = None
+        return f"memory:{ref.name}", self.memories.libraries[ref.name].type
+
+    def numbering(self, module: CoreModule) -> Numbering:
+        return numbering(module, self.plan.libraries)
+
+    @property
+    def memories(self) -> Numbering:
+        return self.unit.memories
+
+    def print_site(self, stmt: t.Print | t.LibCall) -> int:
+        script = stmt.span.script
+        if script not in self.prints:
+            self.prints[script] = self.builder.add_print(self.plan.scripts.names[script])
+        return self.prints[script]
+
+    def cell(
+        self,
+        variable: t.Variable,
+        init: t.Expr | None,
+        row: int | None,
+        number: int,
+        others: Mapping[t.Variable, int],
+    ) -> int:
+        """The address of a new cell in state memory, which is ``number`` of ``row`` in reports;
+        ``init`` may read the cells at ``others``."""
+        if row is None:
+            address = self.unit.cells(variable.type)
+        else:
+            address = self._reported(variable.type, row, number)
+        if init is not None:
+            self.unit.cell_start(address, variable.type, init, dict(others))
+        return address
+
+    def _reported(self, type_: t.Type, row: int, number: int) -> int:
+        key = row, str(type_)
+        chunk = self.chunks.get(key)
+        if chunk is None or chunk.used == _CHUNK or number != chunk.first + chunk.used:
+            if chunk is not None:
+                self.full.append(chunk)
+            chunk = _Chunk(row, type_, self.unit.cells(type_, _CHUNK), number)
+            self.chunks[key] = chunk
+        chunk.used += 1
+        return chunk.address + (chunk.used - 1) * size_of(type_)
+
+    def last_index(self) -> int:
+        return self.unit.index_range(1)
+
+    def push_slot(self) -> int:
+        return self.unit.push_slot()
+
+    @property
+    def link(self) -> ScriptLink:
+        """The unit as probe modules see it."""
+        return ScriptLink(
+            users=_Lazy(self.user),
+            libraries=_Lazy(lambda key: self.library(*key)),
+            initials=_Lazy(lambda key: self.initial(self.initials[key])),
+            globals=_Lazy(self.globals_of),
+            string=self.string,
+            print_site=self.print_site,
+        )
+
+    # --- the module ---
+
+    def encode(self) -> UnitParts:
+        for chunk in (*self.full, *self.chunks.values()):
+            index = self.unit.index_range(chunk.used)
+            self.unit.rows.append(
+                CellRow(chunk.row, chunk.type, chunk.address, chunk.used, index, chunk.first)
+            )
+        self.full, self.chunks = [], {}
+        return self.unit.encode()
+
+    def module(self, chunked: bool, emit: bool) -> bytes:
+        """The unit as one module: it imports ``agent`` and ``out.emit``, and exports everything."""
+        parts = self.encode()
+        linked = [Part(_GENERATED, parts.wasm, None, "all")]
+        if parts.state is not None:
+            linked.append(Part(_STATE, parts.state, _STATE, "all"))
+            way = build_way(chunked, emit, _OUT)
+            linked.append(Part(_WAY, way, _WAY, {"flush": "flush"}))
+        first = []
+        for name in self._libraries(parts):
+            library = self.plan.libraries[name]
+            found = library_parts(library, self.library_sites.get(name, 0))
+            if name in self.lent and library.memory is not None:
+                lent = {library.memory: f"memory:{name}"}
+                found = [replace(part, keep_exports=lent) for part in found]
+            linked += found
+            first += [part.name for part in found]
+        return link(linked, start_order=[*first, _GENERATED])
+
+    def _libraries(self, parts: UnitParts) -> list[str]:
+        """The libraries whose functions or memory something uses."""
+        memories = (i.module for i in CoreModule(parts.wasm).imported("memory"))
+        shared = (name for name in memories if name in self.plan.libraries)
+        return [*dict.fromkeys((*(name for name, _ in parts.libraries), *self.lent, *shared))]
+
+    def front(self, agent: Item, emit: Item | None, chunked: bool) -> tuple[list[Definition], Item]:
+        """The definitions that make an instance of the unit in a component; the module itself is
+        put in when the whole tree is woven (``finished``)."""
+        if self.chunked not in (None, chunked):
+            raise InternalError("two forms of blocks in one component")
+        self.chunked = chunked
+        module = build.core_module(_EMPTY)
+        self.placed.append(module)
+        out = build.core_inline_exports([] if emit is None else [("emit", emit)])
+        args = (("agent", agent), (_OUT, out.item))
+        instance = build.core_instantiate(module.item, args)
+        self.emits = emit is not None
+        return [module, out, instance], instance.item
+
+    emits: bool = False
+
+    def finished(self, component: Component) -> Component:
+        """``component`` with the unit where its place was kept."""
+        if not self.placed:
+            return component
+        wasm = self.module(bool(self.chunked), self.emits)
+        return _replaced(component, {id(d.node): wasm for d in self.placed})
+
+
+def _zip(names: tuple[str, ...], type_: t.Type) -> tuple[Global, ...]:
+    return tuple(zip(names, flats(type_), strict=True))
+
+
+def _replaced(component: Component, modules: Mapping[int, bytes]) -> Component:
+    definitions = []
+    for definition in component.definitions:
+        node = definition.node
+        if isinstance(node, Component):
+            definition = replace(definition, node=_replaced(node, modules))
+        elif id(node) in modules:
+            definition = replace(definition, node=CoreModule(modules[id(node)]))
+        definitions.append(definition)
+    return component.with_definitions(tuple(definitions))
+
+
+def binder_module(slot: int, push: str, unit: str) -> bytes:
+    """A module whose only deed is to put ``guest``'s export ``push`` into the table of ``unit``."""
+    module = Module()
+    func = module.import_func("guest", push)
+    module.import_table(unit, "pushes", slot + 1)
+    module.elements(slot, [func])
+    return module.encode()

@@ -1,0 +1,119 @@
+"""One spelling for every host: another spelling must not slip through."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.gate.making import policy
+from whamm_cm.errors import UsageError
+from whamm_cm.gate.hosts import parse_authority, parse_host
+from whamm_cm.gate.permissions import normal_path
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("api.stripe.com", "api.stripe.com"),
+        ("API.Stripe.COM", "api.stripe.com"),
+        ("api.stripe.com.", "api.stripe.com"),
+        ("ａｐｉ.stripe.com", "api.stripe.com"),
+        ("api。stripe．com", "api.stripe.com"),
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("BÜCHER.example", "xn--bcher-kva.example"),
+        ("xn--BCHER-kva.example", "xn--bcher-kva.example"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("127.1", "127.0.0.1"),
+        ("2130706433", "127.0.0.1"),
+        ("0x7f000001", "127.0.0.1"),
+        ("0X7F.1", "127.0.0.1"),
+        ("0177.0.0.1", "127.0.0.1"),
+        ("[::1]", "::1"),
+        ("::ffff:10.0.0.1", "10.0.0.1"),
+        ("[::ffff:a00:1]", "10.0.0.1"),
+        ("::10.0.0.1", "10.0.0.1"),
+        ("64:ff9b::10.0.0.1", "10.0.0.1"),
+        ("2002:0a00:0001::", "10.0.0.1"),
+        ("FE80::1%eth0", "fe80::1"),
+    ],
+)
+def test_spellings(text: str, host: str) -> None:
+    found = parse_host(text)
+    assert found is not None and str(found) == host
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ".",
+        "a..b",
+        "1.2.3.4.5",
+        "256.1.1.1",
+        "08.1.1.1",
+        "a b",
+        "-a",
+        "::g",
+        "a_/",
+        "fa\u00df.de",
+    ],
+)
+def test_what_is_no_host(text: str) -> None:
+    assert parse_host(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("example.com:8443", "example.com:8443"),
+        ("good.example@evil.example", "evil.example"),
+        ("user:pass@evil.example:80", "evil.example:80"),
+        ("a@b@evil.example", "evil.example"),
+        ("[::ffff:127.0.0.1]:80", "127.0.0.1:80"),
+        ("[2001:db8::1]:443", "[2001:db8::1]:443"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("example.com:", "example.com"),
+    ],
+)
+def test_authorities(text: str, host: str) -> None:
+    assert str(parse_authority(text)) == host
+
+
+@pytest.mark.parametrize("text", ["a:b", "a:99999", "[::1", "[::1]x", "a:+1", "a:¹"])
+def test_what_is_no_authority(text: str) -> None:
+    assert parse_authority(text) is None
+
+
+@pytest.mark.parametrize(
+    ("base", "path", "whole"),
+    [
+        ("/data", "a/b", "/data/a/b"),
+        ("/data", "../etc/passwd", "/etc/passwd"),
+        ("/data", "a/../../etc", "/etc"),
+        ("/data", "./a//b/.", "/data/a/b"),
+        ("/data", "/etc", "/etc"),
+        ("/", "../../x", "/x"),
+        ("/data", "", "/data"),
+    ],
+)
+def test_paths(base: str, path: str, whole: str) -> None:
+    assert normal_path(base, path) == whole
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("{host: 'http://a'}", '"http://a" is no host'),
+        ("{host: 'a*.com'}", '"a*.com" is no host'),
+        ("{host: '*.*.com'}", "is no host"),
+        ("{cidr: 10.0.0.1/8}", "has host bits set"),
+        ("{cidr: nothing}", "does not appear to be"),
+        ("{host: a, cidr: 10.0.0.0/8}", 'either "host" or "cidr"'),
+        ("{host: a, ports: [0]}", "a port must be a whole number of at least 1"),
+        ("{host: a, ports: [70000]}", "ports must be numbers from 1 to 65535"),
+        ("{hots: a}", 'did you mean "host"?'),
+    ],
+)
+def test_lines_that_mean_nothing(entry: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        policy(f"permissions: {{network: {{allow: [{entry}]}}}}")
+    assert message in str(caught.value) and str(caught.value).startswith("p.yaml:2:")

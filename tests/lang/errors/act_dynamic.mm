@@ -1,0 +1,1 @@
+wasm:opcode:call(arg0: i32):alt { alt_call_by_id(arg0); }

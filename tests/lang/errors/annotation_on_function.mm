@@ -1,0 +1,2 @@
+fn f() { }
+wasm:opcode:call:before { @static f(); }

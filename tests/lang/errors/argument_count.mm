@@ -1,0 +1,2 @@
+fn f(a: i32) { }
+wasm:opcode:call:before { f(); }

@@ -1,0 +1,1 @@
+wasm:opcode:br_if:after { arg0 = 3; }

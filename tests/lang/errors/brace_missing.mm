@@ -1,0 +1,3 @@
+var x: i32;
+wasm:opcode:call:before {
+    x++;

@@ -1,0 +1,2 @@
+/* a /* b */
+wasm:opcode:call:before { }

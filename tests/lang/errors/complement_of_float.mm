@@ -1,0 +1,2 @@
+var f: f32;
+wasm:opcode:call:before { f = ~f; }

@@ -1,0 +1,2 @@
+var f: funcref;
+wasm:opcode:call:before { }

@@ -1,0 +1,3 @@
+var a: i32;
+var a: i64;
+wasm:opcode:call:before { }

@@ -1,0 +1,2 @@
+var m: map<i32, i32> = 1;
+wasm:opcode:call:before { }

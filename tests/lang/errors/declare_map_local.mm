@@ -1,0 +1,1 @@
+wasm:opcode:call:before { var m: map<i32, i32>; }

@@ -1,0 +1,1 @@
+wasm:opcode:call:before { var arg0: i32; }

@@ -1,0 +1,2 @@
+var x: i32 = 1.5;
+wasm:opcode:call:before { }

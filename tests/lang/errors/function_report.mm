@@ -1,0 +1,2 @@
+fn f() { report var x: i32; }
+wasm:opcode:call:before { }

@@ -1,0 +1,3 @@
+fn f() { }
+fn f() { }
+wasm:opcode:call:before { }

@@ -1,0 +1,2 @@
+var h: hist;
+wasm:opcode:call:before { h = 3; }

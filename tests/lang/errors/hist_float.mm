@@ -1,0 +1,3 @@
+var h: hist;
+var f: f64;
+wasm:opcode:call:before { h = hist(f); }

@@ -1,0 +1,2 @@
+var b: bool;
+wasm:opcode:call:before { b++; }

@@ -1,0 +1,2 @@
+vra x: i32;
+wasm:opcode:call:before { }

@@ -1,0 +1,3 @@
+use lib;
+var x: u32;
+wasm:opcode:call:before { x = memid(lib); }

@@ -1,0 +1,2 @@
+use tracer;
+wasm:opcode:call:before { tracer.go(); }

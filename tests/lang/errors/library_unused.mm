@@ -1,0 +1,1 @@
+wasm:opcode:call:before { whamm_core.putc(10); }

@@ -1,0 +1,2 @@
+var x: u32;
+wasm:opcode:call:before { x = memid(3); }

@@ -1,0 +1,2 @@
+var x: i64;
+wasm:opcode:call:before { x = x + (fid + pc); }

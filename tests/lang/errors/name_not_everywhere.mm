@@ -1,0 +1,1 @@
+wasm:opcode:*:before / effective_addr == 4 / { }

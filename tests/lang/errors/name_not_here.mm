@@ -1,0 +1,1 @@
+wasm:opcode:nop:before / target_fn_name == "f" / { }

@@ -1,0 +1,2 @@
+use whamm_core;
+wasm:opcode:call:before / whamm_core == 1 / { }

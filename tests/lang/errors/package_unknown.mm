@@ -1,0 +1,1 @@
+wasm:opcodes:call:before { }

@@ -1,0 +1,1 @@
+wasn:opcode:call:before { }

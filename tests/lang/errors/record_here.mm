@@ -1,0 +1,2 @@
+var x: i32;
+wasm:opcode:call:before { x = {a: 1}; }

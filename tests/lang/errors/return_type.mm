@@ -1,0 +1,2 @@
+fn f() -> i32 { return "a"; }
+wasm:opcode:call:before { }

@@ -1,0 +1,2 @@
+fn f() -> i32 { return; }
+wasm:opcode:call:before { }

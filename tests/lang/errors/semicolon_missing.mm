@@ -1,0 +1,5 @@
+var x: i32;
+wasm:opcode:call:before {
+    x = 1
+    x++;
+}

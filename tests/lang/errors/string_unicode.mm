@@ -1,0 +1,1 @@
+wasm:opcode:call:before { print("\u{110000}"); }

@@ -1,0 +1,2 @@
+i32 count;
+wasm:opcode:call:before { count++; }

@@ -1,0 +1,2 @@
+report var count;
+wasm:opcode:call:before { count++; }

@@ -1,0 +1,2 @@
+var x: int;
+wasm:opcode:call:before { }

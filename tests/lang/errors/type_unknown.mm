@@ -1,0 +1,2 @@
+var x: u23;
+wasm:opcode:call:before { }

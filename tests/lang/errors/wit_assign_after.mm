@@ -1,0 +1,1 @@
+wasi:sockets/tcp#*:after { count = 1; }

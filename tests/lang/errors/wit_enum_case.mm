@@ -1,0 +1,1 @@
+wasi:sockets/tcp#*:after / result.error == "acces-denied" / { }

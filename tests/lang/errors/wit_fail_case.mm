@@ -1,0 +1,1 @@
+wasi:sockets/tcp#*:alt { fail("time-out"); }

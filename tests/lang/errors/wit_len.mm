@@ -1,0 +1,1 @@
+wasi:sockets/tcp#*:before / len(count) == 1 / { }

@@ -1,0 +1,1 @@
+wasi:sockets/tcp#*:before / remot_address is ipv4 / { }

@@ -1,0 +1,1 @@
+wit:import:tcp:before { }

@@ -1,0 +1,1 @@
+wasi:sockets/tcp#*:before { var x: i32 = count; }

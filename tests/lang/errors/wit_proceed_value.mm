@@ -1,0 +1,1 @@
+wasi:sockets/tcp#*:alt { var x: i32 = proceed(); }

@@ -1,0 +1,1 @@
+wasi:sockets/tcp#*:before { return ok(1); }

@@ -1,0 +1,1 @@
+wit:exprt:wasi:sockets/tcp#*:before { }

@@ -1,0 +1,170 @@
+"""Partial evaluation: what static facts decide, and what they leave."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from whamm_cm.lang import tree as t
+from whamm_cm.lang.fold import Folder, fold, fold_expr, relevant
+
+FID, PC = t.Static(t.U32, "fid"), t.Static(t.U32, "pc")
+NAME = t.Static(t.STR, "opname")
+ARG = t.Bound(t.I32, "arg0")
+FLAG = t.Bound(t.BOOL, "flag")
+COUNT = t.Var(t.U32, t.Variable("count", t.U32, t.Kind.GLOBAL))
+TRUE, FALSE = t.Const(t.BOOL, True), t.Const(t.BOOL, False)
+STEP = t.Update(COUNT, "+", t.Const(t.U32, 1))
+LOUD = t.Call(t.BOOL, t.Function("f", (), t.BOOL), ())
+
+
+def u32(n: int) -> t.Const:
+    return t.Const(t.U32, n)
+
+
+def logic(op: str, left: t.Expr, right: t.Expr) -> t.Binary:
+    return t.Binary(t.BOOL, op, left, right)
+
+
+def is_name(text: str) -> t.Expr:
+    return t.Builtin(t.BOOL, "str.eq", (NAME, t.Const(t.STR, text)))
+
+
+def probe(predicate: t.Expr | None, *body: t.Stmt) -> t.Probe:
+    return t.Probe(0, "wasm:opcode:nop:before", 0, "opcode", "nop", "before", {}, predicate, body)
+
+
+def test_a_false_predicate_removes_the_probe() -> None:
+    assert fold(probe(is_name("call"), STEP), {"opname": "br"}) is None
+
+
+def test_a_true_predicate_removes_the_test() -> None:
+    residual = fold(probe(is_name("call"), STEP), {"opname": "call"})
+    assert residual is not None
+    assert residual.predicate is None
+    assert residual.body == (STEP,)
+
+
+def test_what_is_dynamic_stays() -> None:
+    dynamic = logic("==", ARG, t.Const(t.I32, 0))
+    residual = fold(probe(logic("&&", is_name("br_if"), dynamic), STEP), {"opname": "br_if"})
+    assert residual is not None
+    assert residual.predicate is dynamic
+
+
+@pytest.mark.parametrize(
+    ("expr", "expected"),
+    [
+        (logic("&&", TRUE, FLAG), FLAG),
+        (logic("&&", FLAG, TRUE), FLAG),
+        (logic("&&", FALSE, LOUD), FALSE),
+        (logic("&&", FLAG, FALSE), FALSE),
+        (logic("&&", LOUD, FALSE), logic("&&", LOUD, FALSE)),
+        (logic("||", FALSE, FLAG), FLAG),
+        (logic("||", FLAG, FALSE), FLAG),
+        (logic("||", TRUE, LOUD), TRUE),
+        (logic("||", FLAG, TRUE), TRUE),
+        (logic("||", LOUD, TRUE), logic("||", LOUD, TRUE)),
+        (t.Unary(t.BOOL, "!", t.Unary(t.BOOL, "!", FLAG)), FLAG),
+        (t.Ternary(t.I32, TRUE, ARG, t.Const(t.I32, 1)), ARG),
+        (t.Cast(t.I32, ARG), ARG),
+        (t.TupleGet(t.I32, t.TupleMake(t.TupleT((t.I32, t.U32)), (ARG, FID)), 0), ARG),
+        (t.TupleGet(t.U32, t.Const(t.TupleT((t.I32, t.U32)), (1, 2)), 1), u32(2)),
+        (t.Builtin(t.U32, "str.len", (t.Const(t.STR, "é"),)), u32(2)),
+    ],
+)
+def test_identities(expr: t.Expr, expected: t.Expr) -> None:
+    """A call is never dropped unless whamm's own short circuit would not have made it."""
+    assert fold_expr(expr, {}) == expected
+
+
+def test_branches_that_cannot_be_reached_are_gone() -> None:
+    other = t.Update(COUNT, "-", u32(1))
+    body = (
+        t.If(is_name("call"), (STEP,), (other,)),
+        t.While(is_name("br"), (STEP,)),
+        t.For(t.Variable("i", t.I32, t.Kind.LOCAL), t.Const(t.I32, 3), t.Const(t.I32, 3), (STEP,)),
+        t.If(FLAG, (), ()),
+        t.Evaluate(FID),
+    )
+    residual = fold(probe(None, *body), {"opname": "call", "fid": 3})
+    assert residual is not None and residual.body == (STEP,)
+
+
+def test_values_take_the_range_of_their_type() -> None:
+    assert fold_expr(t.Static(t.I32, "imm0"), {"imm0": 2**32 - 1}) == t.Const(t.I32, -1)
+    assert fold_expr(t.Static(t.F32, "imm0"), {"imm0": 0.1}) == t.Const(t.F32, 0.10000000149011612)
+
+
+def test_static_maps() -> None:
+    table = t.Static(t.MapT(t.U32, t.U32), "targets")
+    values: dict[str, Any] = {"targets": {0: 5, 1: 7}, "fid": 1}
+    assert fold_expr(t.MapGet(t.U32, table, FID), values) == u32(7)
+    assert fold_expr(t.MapGet(t.U32, table, u32(9)), values) == u32(0)
+
+
+def test_facts_of_the_module() -> None:
+    lib = t.Builtin(t.U32, "memid", (t.Const(t.STR, "lib"),))
+    expr = t.Builtin(t.U32, "page_size", (lib,))
+    assert relevant(probe(None, t.Evaluate(expr))) == {"memid", "page_size"}
+    answers: dict[str, Any] = {"memid": lambda name: 2, "page_size": lambda memory: memory << 16}
+    assert fold_expr(expr, answers) == u32(2 << 16)
+
+
+def test_static_calls_are_made_left_to_right_and_on_both_sides() -> None:
+    made: list[tuple[str, tuple[Any, ...]]] = []
+
+    def evaluate(library: str, function: str, args: tuple[Any, ...]) -> int:
+        made.append((f"{library}.{function}", args))
+        return len(made)
+
+    def call(*args: t.Expr) -> t.Expr:
+        return t.Cast(t.BOOL, t.LibCall(t.I32, "lib", "f", args, "static"))
+
+    predicate = logic("||", call(FID), call(PC))
+    other = probe(
+        predicate, t.Assign(COUNT, t.Cast(t.U32, t.LibCall(t.I32, "lib", "g", (), "static")))
+    )
+    assert Folder(other.predicate, other.body).calls_static
+    residual = fold(other, {"fid": 4, "pc": 5}, evaluate)
+    assert made == [("lib.f", (4,)), ("lib.f", (5,)), ("lib.g", ())]
+    assert residual is not None and residual.predicate is None
+    assert residual.body == (t.Assign(COUNT, u32(3)),)
+
+
+def test_a_rejected_site_does_not_evaluate_its_body() -> None:
+    made: list[str] = []
+    body = t.Evaluate(t.LibCall(t.I32, "lib", "f", (), "static"))
+    assert fold(probe(is_name("call"), body), {"opname": "br"}, lambda *a: made.append("")) is None
+    assert made == []
+
+
+def test_only_deciding_facts_are_relevant() -> None:
+    """Facts that are only values may stay open: sites that differ in them share their code."""
+    table = t.Var(t.MapT(t.U32, t.U32), t.Variable("m", t.MapT(t.U32, t.U32), t.Kind.GLOBAL))
+    body = (
+        t.Update(t.MapGet(t.U32, table, PC), "+", FID),
+        t.If(logic("<", t.Static(t.U32, "imm0"), u32(4)), (t.Assign(COUNT, PC),)),
+        t.If(logic("==", ARG, t.Static(t.I32, "imm1")), (STEP,)),
+    )
+    assert relevant(probe(is_name("call"), *body)) == {"opname", "imm0", "imm1"}
+    residual = fold(probe(None, *body), {"imm0": 9})
+    assert residual is not None and residual.body[0] is body[0], "open facts stay as they are"
+
+
+def test_folding_is_pure() -> None:
+    it = probe(is_name("call"), t.Assign(COUNT, FID))
+    assert fold(it, {"opname": "call", "fid": 1}) != fold(it, {"opname": "call", "fid": 2})
+    assert fold(it, {"opname": "call", "fid": 1}) == fold(it, {"opname": "call", "fid": 1})
+
+
+def test_folding_is_fast() -> None:
+    """Tens of microseconds for a small body; the limit leaves room for a busy machine."""
+    it = probe(logic("&&", is_name("call"), logic("<", FID, u32(10))), STEP, t.Assign(COUNT, PC))
+    rounds = 2000
+    start = time.perf_counter()
+    for i in range(rounds):
+        fold(it, {"opname": "call", "fid": i % 20, "pc": i})
+    assert (time.perf_counter() - start) / rounds < 300e-6
