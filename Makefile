@@ -16,7 +16,7 @@ help:
 	@echo "make demo    trace a sample component that uses files, sockets, clocks and randomness"
 	@echo "make test    run the tests          make test-fast   without the slow ones"
 	@echo "make lint    ruff and mypy          make format      let ruff rewrite"
-	@echo "make bench   measure the cost of probes and of weaving"
+	@echo "make bench   measure the cost of probes, of weaving and of the gate"
 	@echo "make clean   remove .venv and everything built"
 
 $(PY):
@@ -59,6 +59,7 @@ format: $(VENV)/.test
 bench: $(VENV)/.test
 	@$(PY) -m bench.boundary
 	@$(PY) -m bench.weave
+	@$(PY) -m bench.gate
 
 fixtures: $(VENV)/.test
 	@$(PY) -m fixtures.build --all

@@ -1,6 +1,6 @@
 """What instrumenting costs: time and peak memory of the whole command on a large component.
 
-    python -m bench.weave [--quick] [--rounds N] [--no-compile]
+    python -m bench.weave [--quick] [--rounds N] [--no-compile] [--no-monitors]
 
 The component is ``fixtures/py_command``, 18 MB made by componentize-py (built on the first run).
 Each run is a process of its own; wasmtime's time to compile the original, which anyone who runs the
@@ -23,7 +23,17 @@ from statistics import median
 
 from fixtures.build import CACHE, path_of
 
-WALL_AIM, MEMORY_AIM, VERSION_AIM = 0.5, 5.0, 0.15
+WALL_AIM, MEMORY_AIM, VERSION_AIM, BRANCHES_AIM = 0.5, 5.0, 0.15, 2.0
+#: Counts at every branch, the row with an aim; the others are monitors.
+_BRANCHES = """
+wasm:opcode:br_if|if:before {
+    report var taken: u32;
+    report var not_taken: u32;
+    if (arg0 != 0) { taken++; } else { not_taken++; }
+}
+wasm:opcode:br|br_table:before { report var count: u32; count++; }
+"""
+_MONITORS = ("calls", "hotness", "icount")
 _COMPILE = """
 import sys, wasmtime
 from wasmtime.component import Component
@@ -76,8 +86,9 @@ def judge(what: str, found: float, aim: float, unit: str) -> bool:
     return found <= aim
 
 
-def measure(component: Path, rounds: int, compiling: bool) -> dict[str, list[Run]]:
-    """All runs by name, in turns; what fills the caches comes first and is not counted."""
+def measure(component: Path, rounds: int, compiling: bool, monitors: bool) -> dict[str, list[Run]]:
+    """All runs by name, in turns; what fills the caches comes first and is not counted.  Monitors
+    take their time and run once."""
     module = ["-m", "whamm_cm"]
     with tempfile.TemporaryDirectory() as folder:
         woven = ["--trace", "*", str(component), "-o", str(Path(folder) / "woven.wasm")]
@@ -85,15 +96,25 @@ def measure(component: Path, rounds: int, compiling: bool) -> dict[str, list[Run
             "instrument, sink stderr": [*module, "instrument", *woven],
             "instrument, sink host": [*module, "instrument", "--sink", "host", *woven],
             "--version": [*module, "--version"],
+            "opcodes, all branches": [*module, "instrument", "-e", _BRANCHES, *woven[2:]],
         }
-        for command in commands.values():
-            run(command)
+        for monitor in _MONITORS if monitors else ():
+            commands[f"opcodes, {monitor}"] = [*module, "instrument", "-m", monitor, *woven[2:]]
+        once = {
+            name
+            for name in commands
+            if name.startswith("opcodes") and name.split()[-1] in _MONITORS
+        }
+        for name, command in commands.items():
+            if name not in once:
+                run(command)
         found: dict[str, list[Run]] = {name: [] for name in commands}
         if compiling:
             found["wasmtime compiles the original"] = [run(["-c", _COMPILE, str(component)])]
-        for _ in range(rounds):
+        for number in range(rounds):
             for name, command in commands.items():
-                found[name].append(run(command))
+                if not number or name not in once:
+                    found[name].append(run(command))
     return found
 
 
@@ -106,12 +127,14 @@ def report(found: dict[str, list[Run]], size: int) -> bool:
     weaves = [runs for name, runs in found.items() if name.startswith("instrument")]
     wall = max(min(r.wall for r in runs) for runs in weaves)
     peak = max(r.peak for runs in weaves for r in runs)
+    branches = min(r.wall for r in found["opcodes, all branches"])
     version = min(r.wall for r in found["--version"])
     return all(
         [
             judge("wall time of the command", wall, WALL_AIM, " s"),
             judge("peak memory over file size", peak / size, MEMORY_AIM, "x"),
             judge("whamm-cm --version", version, VERSION_AIM, " s"),
+            judge("wall time with all branches", branches, BRANCHES_AIM, " s"),
         ]
     )
 
@@ -121,13 +144,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="a small component, once")
     parser.add_argument("--rounds", type=int, default=7, metavar="N")
     parser.add_argument("--no-compile", action="store_true", help="skip the compilation (20 s)")
+    parser.add_argument("--no-monitors", action="store_true", help="skip what has no aim")
     options = parser.parse_args(argv)
     component = path_of("command" if options.quick else "py_command")
     size = component.stat().st_size
     print(f"{component.name}: {size / 1e6:.1f} MB; {'noise: ' if options.quick else ''}", end="")
     rounds = 1 if options.quick else options.rounds
     print(f"{rounds} rounds, each run a process of its own")
-    met = report(measure(component, rounds, not options.no_compile), size)
+    met = report(
+        measure(
+            component, rounds, not options.no_compile, not (options.quick or options.no_monitors)
+        ),
+        size,
+    )
     print(f"aims: {'all met' if met else 'MISSED'}")
     return 0
 

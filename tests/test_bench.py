@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import wasmtime
 
-from bench import boundary, weave
+from bench import boundary, gate, opcodes, weave
+from fixtures.build import path_of
+from whamm_cm.gate.subject import analyse
 
 
 def test_boundary_prints_every_variant(capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,3 +34,35 @@ def test_weave_prints_time_and_memory(capsys: pytest.CaptureFixture[str]) -> Non
     text = capsys.readouterr().out
     assert "wasmtime compiles the original" in text and "x file" in text
     assert "wall time of the command" in text and "--version" in text
+    assert "wall time with all branches" in text
+
+
+def test_gate_prints_what_start_up_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert gate.main(["--quick"]) == 0
+    text = capsys.readouterr().out
+    for row in ("typical, cold", "typical, cached", "-j 1, cold", "-j 2, cold", "-j 2, cached"):
+        (line,) = [one for one in text.splitlines() if one.startswith(f"{row} ")]
+        assert line.count("%") == 1
+    assert "components per second by -j 2" in text and "wall time of typical" in text
+
+
+def test_padding_makes_another_component_that_does_the_same() -> None:
+    data = path_of("exit").read_bytes()
+    found = [analyse(gate.padded(data, number), "x") for number in (1, 2)]
+    assert found[0].subject.sha256 != found[1].subject.sha256
+    original = analyse(data, "x").subject
+    assert found[0].subject.imports == found[1].subject.imports == original.imports
+
+
+def test_opcodes_prints_every_monitor(capsys: pytest.CaptureFixture[str]) -> None:
+    assert opcodes.main(["--quick"]) == 0
+    head, aims = capsys.readouterr().out.split("median", 1)
+    assert "\ncollatz " in head and "\nquicksort " in head
+    for variant in opcodes.VARIANTS:
+        assert f"\n{variant.name} " in aims
+
+
+def test_probes_of_the_benchmark_fire() -> None:
+    """Otherwise it would time nothing."""
+    row = opcodes.measure("gemm", [v for v in opcodes.VARIANTS if v.per_event], 1, 8)
+    assert row.events > 8**3

@@ -145,9 +145,10 @@ def test_a_late_return_record_takes_its_call_for_a_secret_one() -> None:
         (early, "lower", ("str", b"text/html", 9)),
     ):
         w = wrapper(func, probe, kind=kind, redact=Redact(gate=0, result="none"))
-        rig = EventRig([w], [lambda *_: at if kind == "lift" else None])
         guest = Guest()
         at = guest.store_all([STRING], ["text/html"])
+        answer_ = [at] if kind == "lift" else [None]
+        rig = EventRig([w], [lambda *_, given=answer_: given[0]])
         rig.poke(guest.base, bytes(guest.heap))
         rig.poke(64, b"accept")
         rig.call(64, 6, *([at] if kind == "lower" else []))

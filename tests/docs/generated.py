@@ -66,7 +66,9 @@ def scope() -> str:
 def _common() -> dict[str, BoundVariable]:
     first = PACKAGES["opcode"][0].variables
     events = PACKAGES["opcode"]
-    return {n: v for n, v in first.items() if n not in SCOPE and all(n in e.variables for e in events)}
+    return {
+        n: v for n, v in first.items() if n not in SCOPE and all(n in e.variables for e in events)
+    }
 
 
 def opcodes() -> str:
@@ -103,7 +105,11 @@ def _short(events: list[Event]) -> str:
     names = [f"`{e.package}:{e.name}`" if e.package != "opcode" else f"`{e.name}`" for e in left]
     if len(names) > 12:
         some = sorted({e.category for e in left})
-        parts += [f"some of category {', '.join(some)}" if len(some) == 1 else f"some of categories {', '.join(some)}"]
+        parts += [
+            f"some of category {', '.join(some)}"
+            if len(some) == 1
+            else f"some of categories {', '.join(some)}"
+        ]
     else:
         parts += names
     return ", ".join(parts)

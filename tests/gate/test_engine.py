@@ -85,7 +85,7 @@ def test_only_what_is_new_fails() -> None:
      '{"schema": "whamm-cm/report/v1", "components": [3]}', "\xff"],
 )  # fmt: skip
 def test_what_is_no_baseline(text: str) -> None:
-    with pytest.raises(UsageError, match=r"^b\.json: "):
+    with pytest.raises(UsageError, match=r"^b\.json:"):
         read_baseline(text.encode("latin1"), "b.json")
 
 

@@ -241,6 +241,45 @@ def test_an_interface_under_a_label() -> None:
     assert "sessions" in " ".join(one.message for one in report.all())
 
 
+HANDED = """(component $root
+  (import "wasi:sockets/tcp@0.2.3" (instance $tcp (export "tcp-socket" (type (sub resource)))
+    METHOD))
+  (alias export $tcp "tcp-socket" (type $socket))
+  (import "acme:pool/pool@1.0.0" (instance $pool (alias outer $root $socket (type $s'))
+    (export "socket" (type $s (eq $s'))) (export "take" (func (result (own $s))))))
+  (core func $take (canon lower (func $pool "take")))
+  LOWER
+  (core module $m (import "" "take" (func $take (result i32))) IMPORT
+    (func (export "run") (drop (call $take)) USE))
+  (core instance $i (instantiate $m (with "" (instance (export "take" (func $take)) GIVE))))
+  (func $run (canon lift (core func $i "run")))
+  (export "run" (func $run)))"""
+
+
+def handed(method: bool) -> bytes:
+    parts = {
+        "METHOD": '(export "[method]tcp-socket.bind" (func (param "self" (borrow 0))))',
+        "LOWER": '(core func $bind (canon lower (func $tcp "[method]tcp-socket.bind")))',
+        "IMPORT": '(import "" "bind" (func $bind (param i32)))',
+        "USE": "(call $bind (call $take))",
+        "GIVE": '(export "bind" (func $bind))',
+    }
+    text = HANDED
+    for word, part in parts.items():
+        text = text.replace(word, part if method else "")
+    return wasmtime.wat2wasm(text)
+
+
+def test_a_capability_handed_over_as_a_resource() -> None:
+    """A socket that an allowed interface gives is of a type that has to be imported by its name:
+    the import is denied, with its methods or without any."""
+    for method in (True, False):
+        assert said(judge(handed(method), DENY)) == [("WCM010", SOCKETS)]
+    assert said(judge(handed(True), f"{DENY}\njudge: reachable")) == [("WCM010", SOCKETS)]
+    allowed = "imports: {allow: ['acme:pool/pool']}"
+    assert said(judge(handed(False), allowed)) == [("WCM010", SOCKETS)]
+
+
 def test_imported_components_and_modules_cannot_be_judged() -> None:
     data = wasmtime.wat2wasm('(component (import "m" (core module)))')
     assert rules(judge(data)) == {"WCM001"}

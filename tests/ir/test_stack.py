@@ -106,7 +106,7 @@ def test_leaving_takes_the_results_of_the_function() -> None:
 
 def test_what_lies_below() -> None:
     found = of("i32.const 1 i32.const 2 i32.const 3 i32.add block i32.const 1 drop end drop drop")
-    assert [typing.below for typing in found[:9]] == [0, 1, 2, 1, 2, 0, 0, 0, 1]
+    assert [len(typing.under) for typing in found[:9]] == [0, 1, 2, 1, 2, 0, 0, 0, 1]
 
 
 def test_locals_are_found_in_their_groups() -> None:

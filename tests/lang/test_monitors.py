@@ -236,7 +236,8 @@ def test_capabilities_are_the_calls_that_are_traced(tmp_path: Path) -> None:
 def test_files_are_logged(tmp_path: Path) -> None:
     said = run(tmp_path, "strace", "-m", "files")
     assert said.splitlines() == [
-        "open note.txt", "open scratch.tmp", "open note.txt", "descriptor.unlink-file-at scratch.tmp",
+        "open note.txt", "open scratch.tmp", "open note.txt",
+        "descriptor.unlink-file-at scratch.tmp",
     ]  # fmt: skip
     opened = {r.key: r.value for r in rows(tmp_path, "-m", "files") if r.variable == "opened"}
     assert opened == {"note.txt": "2", "scratch.tmp": "1"}
@@ -288,3 +289,27 @@ def test_http_is_woven_into_a_handler(tmp_path: Path) -> None:
     found = list_sites(ScriptPlan(load([("http.mm", monitors()["http"])])), given)
     matched = {site.rule for site in found.boundaries if not site.reason}
     assert len(matched) >= 3
+
+
+def test_several_additions_in_one_body_all_count(tmp_path: Path) -> None:
+    body = "report var n: u32; n++; n += 3; report var seen: bool; seen = true;"
+    script = f"wasm:opcode:call:before {{ {body} }}"
+    found = rows(tmp_path, "-e", script)
+    calls = rows(tmp_path, "-e", "wasm:opcode:call:before { report var n: u32; n++; }")
+    assert numbers(found, "n") == [4 * n for n in numbers(calls, "n")]
+    seen = [row.value == "true" for row in found if row.variable == "seen"]
+    assert seen == [n > 0 for n in numbers(calls, "n")]
+
+
+def test_counters_are_exact_at_boundaries_and_functions(tmp_path: Path) -> None:
+    """Counting a run of instructions at once is not to be seen from there."""
+    script = """
+        var executed: u64;
+        wasm:opcode:*:before { executed++; }
+        wasi:*#*:before|after { print("{} {}", func, executed); executed = 0; }
+        wasm:func:entry { print("enter {} {}", fid, executed); }
+        wasm:func:exit { print("leave {} {}", fid, executed); }
+    """
+    one_by_one = script + "wasm:opcode:nop:before { report var now: u64; now = executed; }"
+    said = run(tmp_path, "strace", "-e", script)
+    assert said.count("\n") > 20 and said == run(tmp_path, "strace", "-e", one_by_one)

@@ -80,6 +80,27 @@ def test_golden(log: str, name: str) -> None:
     check_golden(DATA / f"{log}.{name}", text.replace("\r\n", "\n"))
 
 
+@pytest.mark.parametrize(
+    ("kind", "zero", "one", "rest"),
+    [
+        ("u32", 0, 7, "0"), ("u64", "0", "7", "0"), ("bool", False, True, "false"),
+        ("str", "", "x", '""'), ("map<u32, u64>", [], [[1, "2"]], "empty"),
+    ],
+)  # fmt: skip
+def test_the_table_leaves_out_many_places_where_nothing_happened(
+    kind: str, zero: Any, one: Any, rest: str
+) -> None:
+    few = [said("n", kind, zero, **at(5, pc)) for pc in range(10)]
+    many = [*few, said("n", kind, zero, **at(5, 10))]
+    some = [said("n", kind, one, **at(6, 1))]
+    assert len(json.loads(rendered("json", many + some))["cells"]) == 12
+    shown = rendered("table", few + some)
+    assert "others" not in shown and len(shown.splitlines()) > 11
+    shown = rendered("table", many + some)
+    assert shown.endswith(f"  (11 others: {rest})\n") and len(shown.splitlines()) <= 4
+    assert rendered("table", many).splitlines()[1:] == [f"  (11 places: {rest})"]
+
+
 @pytest.mark.parametrize("log", LOGS)
 def test_json_is_json_and_csv_is_csv(log: str) -> None:
     document = json.loads(rendered("json", LOGS[log]))

@@ -37,7 +37,7 @@ def shown_scripts() -> list[str]:
     """The scripts in docs/libraries.md."""
     page = (Path(__file__).parents[2] / "docs" / "libraries.md").read_text("utf-8")
     return [
-        block for block in re.findall(r"^```\n(.*?)^```$", page, re.S | re.M) if "use " in block
+        block for block in re.findall(r"^```text\n(.*?)^```$", page, re.S | re.M) if "use " in block
     ]
 
 

@@ -3,10 +3,14 @@ them, tables, bulk memory instructions, printed maps."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from wasmtime import Instance, Module, Store, Trap
 
 from tests.binary.core_samples import engine
@@ -16,6 +20,7 @@ from whamm_cm.lang.load import load
 from whamm_cm.weave.plain import weave_module
 from whamm_cm.weave.plan import Plan, ScriptPlan
 
+EXAMPLES = max(1, int(20 * float(os.environ.get("WHAMM_EXAMPLES", "1"))))
 Run = Callable[..., str]
 USE = "use whamm_core;\n"
 
@@ -166,8 +171,9 @@ def test_code_in_components_reaches_its_memory_the_scripts_and_a_librarys(run: R
 
 
 def test_the_top_of_a_script_does_not_reach_a_components_memory(run: Run) -> None:
-    said = run(COMPONENT, "var s: str = read_str(APP_MEMID, 8, 5);\nwasm:opcode:nop:before { s = \"\"; }",
-               "--invoke", "go()", expect=2)  # fmt: skip
+    script = """var s: str = read_str(APP_MEMID, 8, 5);
+    wasm:opcode:nop:before { print("{}", s); }"""
+    said = run(COMPONENT, script, "--invoke", "go()", expect=2)
     assert said.startswith("whamm-cm: outside of probes in its code a script cannot reach")
 
 
@@ -271,6 +277,43 @@ def test_an_instruction_that_traps_changes_nothing(code: str) -> None:
     for index in range(3):
         exports["go"](store, index)
         assert exports["get_last"](store) == index
+
+
+_NUMBER = st.integers(0, 7)
+_OF = st.sampled_from("abc").map(lambda name: f"(ref.func ${name})") | st.just("(ref.null func)")
+_OPERATION = st.one_of(
+    st.builds("(table.set $t (i32.const {}) {})".format, _NUMBER, _OF),
+    st.builds("(table.fill $t (i32.const {}) {} (i32.const {}))".format, _NUMBER, _OF, _NUMBER),
+    st.builds("(drop (table.grow $t {} (i32.const {})))".format, _OF, st.integers(0, 2)),
+    st.builds(
+        "(table.{} (i32.const {}) (i32.const {}) (i32.const {}))".format,
+        st.sampled_from(("init $t $p", "copy $t $t", "copy $t $other", "copy $other $t")),
+        *[_NUMBER] * 3,
+    ),
+    st.just("(elem.drop $p)"),
+)
+
+
+@settings(max_examples=EXAMPLES)
+@given(st.lists(_OPERATION, min_size=1, max_size=12))
+def test_what_is_known_of_a_table_is_true(operations: list[str]) -> None:
+    """Whatever a program does with its table: the probe knows which function is called next."""
+    steps = "".join(f'(func (export "{i}") {code})' for i, code in enumerate(operations))
+    go = """(func (export "go") (param i32) (result i32)
+      (call_indirect (type $r) (local.get 0)))"""
+    script = "var last: i32; wasm:opcode:call_indirect:before { last = resolved_fid; }"
+    plan = Plan(sink="none", scripts=ScriptPlan(load([("s", script)])))
+    store = Store(engine())
+    woven = weave_module(text(TABLES[:-1] % "" + f"{steps} {go})"), plan).wasm
+    exports = Instance(store, Module(store.engine, woven), []).exports(store)
+    for i in range(len(operations)):
+        with suppress(Trap):
+            exports[str(i)](store)
+        for index in range(9):
+            called = 0  # nothing
+            with suppress(Trap):
+                called = exports["go"](store, index)
+            assert exports["get_last"](store) == called - 1, (operations[: i + 1], index)
 
 
 def test_as_whamm_knows_tables(run: Run) -> None:

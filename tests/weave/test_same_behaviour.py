@@ -14,6 +14,7 @@ from tests.wast_driver import Hook, Outcome, compare, run_script
 from tests.wast_driver.host import Sink
 from tests.wast_driver.runner import PASSED
 from tests.weave.host import everything
+from tests.weave.scripted import script_plan
 from whamm_cm.weave.api import weave
 from whamm_cm.weave.plan import Plan, SinkName
 
@@ -22,10 +23,16 @@ SCRIPTS = [
     *sorted((ROOT / "tests" / "wast").glob("*.wast")),
     *sorted(p for p in (ROOT / "fixtures" / "wat").glob("*.wat") if ";;!" in p.read_text()),
 ]
+#: Something at every function, none of which the guest may notice.
+SCRIPT = """
+    report var calls: map<(str, str), u32>;
+    wit:*:*#*:before { calls[(interface, func)]++; print("{} of {}", func, component); trace; }
+    wit:*:*#*:after { calls[(func, "done")]++; trace; }"""
 PLANS = {
     "host": Plan(trace=everything, sink="host"),
     "none": Plan(trace=everything, sink="none"),
     "counted": Plan(count=everything, sink="host"),
+    "scripted": Plan(scripts=script_plan(SCRIPT), sink="host"),
     "each, one memory": Plan(trace=everything, sink="host", flush_each=True, multi_memory=False),
 }
 

@@ -67,6 +67,14 @@ class Cells:
         self.numbers.append(self._number(fname))
         return len(self.fids) - 1
 
+    def add_many(self, fid: int, pcs: Sequence[int], fname: str) -> int:
+        """Appends cells of one function and returns the number of the first."""
+        first, count = len(self.fids), len(pcs)
+        self.fids.extend([fid] * count)
+        self.pcs.extend(pcs)
+        self.numbers.extend([self._number(fname)] * count)
+        return first
+
     def extend(self, fids: Iterable[int], pcs: Iterable[int], fnames: Iterable[str]) -> None:
         """Appends many, given as columns of the same length."""
         self.fids.extend(fids)
@@ -101,6 +109,13 @@ class Counters:
         self.firsts.append(first)
         self.counts.append(count)
         return len(self.firsts) - 1
+
+    def extend(self, firsts: Iterable[int], counts: Iterable[int]) -> range:
+        """Appends many and returns their numbers."""
+        begin = len(self.firsts)
+        self.firsts.extend(firsts)
+        self.counts.extend(counts)
+        return range(begin, len(self.firsts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ Found: TypeAlias = tuple[int, Opcode, int]
 # Python before 3.11.5 restores the position wrongly when a possessive repeat ends within an
 # alternative.  A greedy one means the same here, because what follows it always matches.
 _fixed = re.match(rb"(?:ab?c)*+", b"aca")
-_REPEAT = b"*+" if _fixed and _fixed.end() == 0 else b"*"
+REPEAT = b"*+" if _fixed and _fixed.end() == 0 else b"*"
 
 
 def _leb(longest: int, last: bytes, short: bytes = rb"[\x00-\x7f]") -> bytes:
@@ -158,7 +158,7 @@ def _alternatives(rows: Iterable[Opcode], patterns: Mapping[Imm, bytes | None]) 
 
 def _compile(skipped: list[bytes], groups: list[bytes]) -> re.Pattern[bytes]:
     """Runs of ``skipped``, then one of ``groups`` or nothing; it matches anywhere."""
-    run = b"(?:%s)%s" % (b"|".join(skipped), _REPEAT) if skipped else b""
+    run = b"(?:%s)%s" % (b"|".join(skipped), REPEAT) if skipped else b""
     return re.compile(run + b"(?:%s)" % b"|".join([*groups, b""]))
 
 

@@ -55,9 +55,11 @@ class Imm(enum.Enum):
 _MEMARGS = frozenset((Imm.MEMARG, Imm.ATOMIC, Imm.RMW))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Opcode:
-    """``prefix`` is 0xFB…0xFE or 0; ``code`` the opcode byte, or the number after the prefix.
+    """A row of the table, of which there is one each.
+
+    ``prefix`` is 0xFB…0xFE or 0; ``code`` the opcode byte, or the number after the prefix.
 
     ``nesting``: 1 when the instruction opens a block, -1 when it closes one, else 0.
     Text formats of one name and several encodings (``select``, ``ref.test``) are several rows.

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from whamm_cm._version import __version__
@@ -133,14 +132,16 @@ def day(text: str | None) -> date:
 
 
 def _known(path: str | None) -> frozenset[str]:
-    from whamm_cm.gate.baseline import read_baseline
+    from whamm_cm.gate.baseline import MAX_BYTES, read_baseline
 
     if path is None:
         return frozenset()
     try:
-        return read_baseline(Path(path).read_bytes(), path)
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(str(unreadable(path, error))) from None
+    return read_baseline(data, path)
 
 
 def _outputs(formats: list[str]) -> list[tuple[str, str | None]]:

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from whamm_cm.ir.demangle import demangle
 from whamm_cm.lang.describe import EventRow, FunctionRow, VariableRow, describe
@@ -14,7 +14,9 @@ from whamm_cm.lang.load import load
 from whamm_cm.lang.tree import Scripts
 from whamm_cm.render.wave import printable
 from whamm_cm.render.words import counted
-from whamm_cm.weave.listing import BoundarySite, Listing, OpcodeSite, Snippet
+
+if TYPE_CHECKING:  # the weave is slow to import, and a rule alone needs none
+    from whamm_cm.weave.listing import BoundarySite, Listing, OpcodeSite, Snippet
 
 #: Events whose variables are all shown without -v.
 _FEW = 4

@@ -30,8 +30,8 @@ _EPILOG = """\
 `whamm-cm COMMAND --help` says more about a command.
 
 exit codes: 0 ok; 1 findings of the gate; 2 usage error, or the output cannot be written; 3 input
-unreadable or not a component; 4 internal error (please report it); 130 interrupted. `trace` exits with the status of
-what it ran, 134 when the guest trapped.
+unreadable or not a component; 4 internal error (please report it); 130 interrupted. `trace` exits
+with the status of what it ran, 134 when the guest trapped.
 """
 
 

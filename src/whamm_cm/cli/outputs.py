@@ -206,6 +206,7 @@ def render_options(args: argparse.Namespace) -> RenderOptions:
         names=args.names,
         max_string=args.width,
         sort=args.sort,
+        lines=getattr(args, "line_finder", None),
     )
 
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from whamm_cm.cli.common import progress, write_output
+from whamm_cm.cli.common import progress, read_input, write_output
 from whamm_cm.errors import UsageError, unreadable
 
 
@@ -18,7 +18,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         " explain the rules, or test which verdicts policies give.",
         allow_abbrev=False,
     )
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions = parser.add_subparsers(
+        dest="action", metavar="ACTION", required=True, help="suggest, explain or test"
+    )
     suggest = actions.add_parser(
         "suggest", help="the tightest policy for a component and logs of its runs",
         description="Write the tightest policy that a component, logs of its runs, or both need.",
@@ -63,9 +65,8 @@ def run_suggest(args: argparse.Namespace) -> int:
         evidence = gather(read_logs(args, logs)) if logs else None
         subject = None
         if apps:
-            data = Path(apps[0]).read_bytes()
             observed = evidence.observed if evidence is not None else None
-            subject = analyse(data, apps[0], observed).subject
+            subject = analyse(read_input(apps[0]), apps[0], observed).subject
     write_output(args.output, suggest(subject, evidence))
     return 0
 
@@ -125,14 +126,14 @@ def _explained(rule: object) -> list[str]:
 
 
 def run_test(args: argparse.Namespace) -> int:
-    from whamm_cm.cli.common import read_input
     from whamm_cm.cli.gate import day, load_policy
     from whamm_cm.cli.gate_inputs import seen
     from whamm_cm.gate.cases import faults, read_cases
     from whamm_cm.gate.engine import Engine
+    from whamm_cm.gate.yamldoc import read
 
     try:
-        data = Path(args.file).read_bytes()
+        data = read(args.file)
     except OSError as error:
         raise UsageError(str(unreadable(args.file, error))) from None
     today = day(args.today)

@@ -9,8 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from whamm_cm.cli import outputs
-from whamm_cm.cli.common import progress, replacing, say
+from whamm_cm.cli import outputs, scripts
+from whamm_cm.cli.common import progress, read_input, replacing, say
 from whamm_cm.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         allow_abbrev=False,
     )
     parser.add_argument("logs", nargs="+", metavar="LOG", help="a file, - for standard input")
+    parser.add_argument(
+        "--lines", metavar="APP.wasm",
+        help="show source lines in what scripts report, from the DWARF in the original APP.wasm",
+    )  # fmt: skip
     outputs.add_options(parser, "standard output", "the first record")
     parser.set_defaults(run=run)
 
@@ -38,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
     names = _formats(args)
     if len(names) > 1 and "-" in args.logs:
         raise UsageError("-C reads the log twice, which standard input does not allow")
+    if args.lines:
+        scripts.find_lines(args, read_input(args.lines), args.lines)
     options = outputs.render_options(args)
     for position, name in enumerate(names):
         if position:
@@ -54,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
         ):
             for chunk in chunks:
                 file.write(chunk)
+    scripts.say_notes(args)
     return 0
 
 

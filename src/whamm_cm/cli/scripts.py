@@ -113,3 +113,17 @@ def _libraries(options: Sequence[str]) -> dict[str, Library]:
         data = read_input(option.path)
         found[option.name] = load_library(option.name, data, display(option.path))
     return found
+
+
+def find_lines(args: argparse.Namespace, data: bytes, path: str) -> None:
+    """Put what knows the source lines of ``data`` into ``args``, if ``--lines`` asks for them."""
+    from whamm_cm.weave.lines import LineFinder
+
+    args.line_finder = LineFinder.of(data, display(path)) if args.lines else None
+
+
+def say_notes(args: argparse.Namespace) -> None:
+    """Why source lines are missing, where they were asked for."""
+    finder = getattr(args, "line_finder", None)
+    for note in finder.notes if finder is not None else ():
+        say(args, note)

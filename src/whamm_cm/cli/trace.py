@@ -56,6 +56,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--compat", choices=("whamm",),
         help="print what scripts print and report on standard output, as whamm does",
     )  # fmt: skip
+    parser.add_argument(
+        "--lines", action="store_true",
+        help="show source lines in what scripts report, from the DWARF in APP.wasm (slow)",
+    )  # fmt: skip
     outputs.add_options(parser, "stderr", "the start", scripts=True)
     scripts.add_options(parser)
     _add_running(parser)
@@ -141,24 +145,13 @@ def _scripts(args: argparse.Namespace) -> ScriptPlan | None:
     return plan
 
 
-def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
+def _recording(
+    args: argparse.Namespace, woven: Woven | WovenModule
+) -> tuple[Recorder, Callable[[str], int]]:
+    """A recorder, and the sink of the embedded engine that feeds it."""
     from whamm_cm.agent.table import SiteTable
-    from whamm_cm.run.embedded import run_component
-    from whamm_cm.run.options import parse_dir, parse_env
     from whamm_cm.trace.decode import Receiver
 
-    path = words[0]
-    data = read_input(path)
-    dirs = [parse_dir(text) for text in args.dir]
-    env = [pair for pair in map(parse_env, args.env) if pair is not None]
-    script = _scripts(args)
-    chosen = _trace_set(args, script is not None)
-    plan = weaving.make_plan(args, "host", args.time, chosen, args.count, script)
-    if weaving.is_module(data):
-        return _module(args, words, data, plan)
-    woven = weaving.weave_checked(args, data, path, plan)
-    if args.verbose:
-        say(args, weaving.describe(woven))
     table = SiteTable.parse(woven.table)
     receiver = Receiver(table)
     # The embedded engine's clock starts with the guest.
@@ -169,6 +162,27 @@ def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
         recorder.feed(received.records)
         return received.instance
 
+    return recorder, emit
+
+
+def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
+    from whamm_cm.run.embedded import run_component
+    from whamm_cm.run.options import parse_dir, parse_env
+
+    path = words[0]
+    data = read_input(path)
+    dirs = [parse_dir(text) for text in args.dir]
+    env = [pair for pair in map(parse_env, args.env) if pair is not None]
+    script = _scripts(args)
+    scripts.find_lines(args, data, path)
+    chosen = _trace_set(args, script is not None)
+    plan = weaving.make_plan(args, "host", args.time, chosen, args.count, script)
+    if weaving.is_module(data):
+        return _module(args, words, data, plan)
+    woven = weaving.weave_checked(args, data, path, plan)
+    if args.verbose:
+        say(args, weaving.describe(woven))
+    recorder, emit = _recording(args, woven)
     compiling = ExitStack()
     compiling.enter_context(progress(args, f"compiling {path}"))
     try:
@@ -190,15 +204,14 @@ def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
     finally:
         compiling.close()
         recorder.finish()
+        scripts.say_notes(args)
     return _conclude(args, outcome, woven, recorder)
 
 
 def _module(args: argparse.Namespace, words: Sequence[str], data: bytes, plan: Plan) -> int:
     """A plain core module, under WASI preview 1."""
-    from whamm_cm.agent.table import SiteTable
     from whamm_cm.run.embedded import run_module
     from whamm_cm.run.options import HostOptions, parse_dir, parse_env
-    from whamm_cm.trace.decode import Receiver
 
     path = words[0]
     dirs = [parse_dir(text) for text in args.dir]
@@ -206,15 +219,7 @@ def _module(args: argparse.Namespace, words: Sequence[str], data: bytes, plan: P
     woven = weaving.weave_module_checked(args, data, path, plan)
     if args.verbose:
         say(args, weaving.describe(woven))
-    table = SiteTable.parse(woven.table)
-    receiver = Receiver(table)
-    recorder = Recorder(args, base_ns=0, table=table)
-
-    def emit(block: str) -> int:
-        received = receiver.receive(block)
-        recorder.feed(received.records)
-        return received.instance
-
+    recorder, emit = _recording(args, woven)
     try:
         outcome = run_module(
             woven.wasm,
@@ -229,6 +234,7 @@ def _module(args: argparse.Namespace, words: Sequence[str], data: bytes, plan: P
         raise
     finally:
         recorder.finish()
+        scripts.say_notes(args)
     return _conclude(args, outcome, None, recorder)
 
 
@@ -296,6 +302,7 @@ def _external(args: argparse.Namespace, words: list[str]) -> int:
         # Its transpiler fails on modules with two memories, whatever Node would say to them.
         args.multi_memory = False
     script = _scripts(args)
+    scripts.find_lines(args, data, words[index])
     chosen = _trace_set(args, script is not None)
     plan = weaving.make_plan(args, "stderr", args.time, chosen, args.count, script)
     woven: Woven | WovenModule
@@ -313,6 +320,7 @@ def _external(args: argparse.Namespace, words: list[str]) -> int:
         raise
     finally:
         recorder.finish()
+        scripts.say_notes(args)
     if lines.damaged:
         say(args, f"{were(lines.damaged, 'record')} cut by the host")
     return status

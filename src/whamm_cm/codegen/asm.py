@@ -222,9 +222,13 @@ class Func:
 
 
 class Module:
-    """A core module under construction; all imports come before the first function."""
+    """A core module under construction; all imports come before the first function.
 
-    def __init__(self) -> None:
+    ``groups``: encoded entries its type section begins with, which are ``given`` types.
+    """
+
+    def __init__(self, groups: Sequence[bytes] = (), given: int = 0) -> None:
+        self._groups, self._given = groups, given
         self._types: dict[FuncType, int] = {}
         self._imports: list[bytes] = []
         self._imported = [0, 0, 0, 0]
@@ -239,7 +243,7 @@ class Module:
 
     def type_index(self, params: Iterable[str], results: Iterable[str]) -> int:
         key = (tuple(params), tuple(results))
-        return self._types.setdefault(key, len(self._types))
+        return self._types.setdefault(key, self._given + len(self._types))
 
     def _import(self, module: str, name: str, kind: int, desc: bytes) -> int:
         self._imports.append(name_bytes(module) + name_bytes(name) + bytes((kind,)) + desc)
@@ -250,9 +254,12 @@ class Module:
         self, module: str, name: str, params: Iterable[str] = (), results: Iterable[str] = ()
     ) -> int:
         """Returns the function index; only legal before the first ``func``."""
+        return self.import_func_of(module, name, self.type_index(params, results))
+
+    def import_func_of(self, module: str, name: str, type_index: int) -> int:
+        """The same for a type by its index."""
         assert not self._funcs, "function imports come before functions"
-        desc = unsigned(self.type_index(params, results))
-        return self._import(module, name, _FUNC, desc)
+        return self._import(module, name, _FUNC, unsigned(type_index))
 
     def import_memory(self, module: str, name: str, memory: MemoryType) -> int:
         assert not self._memories, "memory imports come before memories"
@@ -270,8 +277,12 @@ class Module:
     def func(self, params: Iterable[str] = (), results: Iterable[str] = ()) -> Func:
         """Declare a function; its body is what has been emitted when ``encode`` is called."""
         params = tuple(params)
+        return self.func_of(self.type_index(params, results), params)
+
+    def func_of(self, type_index: int, params: tuple[str, ...]) -> Func:
+        """The same for a type by its index."""
         index = self._imported[_FUNC] + len(self._funcs)
-        func = Func(index, self.type_index(params, results), params)
+        func = Func(index, type_index, params)
         self._funcs.append(func)
         return func
 
@@ -321,10 +332,13 @@ class Module:
 
     def encode(self) -> bytes:
         types = [
-            b"\x60"
-            + vector([bytes((VALUE_TYPES[k],)) for k in params])
-            + vector([bytes((VALUE_TYPES[k],)) for k in results])
-            for params, results in self._types
+            *self._groups,
+            *(
+                b"\x60"
+                + vector([bytes((VALUE_TYPES[k],)) for k in params])
+                + vector([bytes((VALUE_TYPES[k],)) for k in results])
+                for params, results in self._types
+            ),
         ]
         sections = (
             (1, types),

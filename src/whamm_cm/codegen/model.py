@@ -78,15 +78,16 @@ class ScriptLink:
     """The script unit as a probe module sees it: ``script`` among its imports.
 
     Of what is listed here only what the probes use gets imported, and runtime functions by their
-    names.  ``users`` and ``libraries``: export name and core type of functions.  ``initials``: by
-    the identity of an ``@init`` call.  ``string`` puts text into the unit: (address, bytes);
-    ``print_site`` is the site number of a print statement.
+    names, which ``use`` is told.  ``users`` and ``libraries``: export name and core type of
+    functions.  ``initials``: by the identity of an ``@init`` call.  ``string`` puts text into the
+    unit: (address, bytes); ``print_site`` is the site number of a print statement.
     """
 
     users: Mapping[tree.Function, tuple[str, FuncType]] = field(default_factory=dict)
     libraries: Mapping[tuple[str, str], tuple[str, FuncType]] = field(default_factory=dict)
     initials: Mapping[int, tuple[ExportedGlobal, ...]] = field(default_factory=dict)
     globals: Mapping[tree.Variable, tuple[ExportedGlobal, ...]] = field(default_factory=dict)
+    use: Callable[[str], object] = len
     string: Callable[[str], tuple[int, int]] | None = None
     print_site: Callable[[tree.Print | tree.LibCall], int] | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
@@ -25,13 +26,16 @@ def walk(part: Part) -> Iterator[Node]:
 
 
 def rewrite(part: Any, change: Callable[[Any], Any]) -> Any:
-    """``part`` with ``change`` applied to every expression and statement, innermost first."""
+    """``part`` with ``change`` applied to every expression and statement, innermost first; what
+    nothing changes in stays the same object, as some are known by their identity."""
     if isinstance(part, tuple):
-        return tuple(rewrite(item, change) for item in part)
+        items = tuple(rewrite(item, change) for item in part)
+        return part if all(map(operator.is_, items, part)) else items
     if part is None:
         return None
     found = {name: rewrite(getattr(part, name), change) for name in PARTS[type(part)]}
-    return change(replace(part, **found) if found else part)
+    changed = {name: new for name, new in found.items() if new is not getattr(part, name)}
+    return change(replace(part, **changed) if changed else part)
 
 
 def mentions(node: Part, name: str) -> bool:

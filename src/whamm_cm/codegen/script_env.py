@@ -67,8 +67,11 @@ class ScriptImports:
         if texts:
             for name in ("tmp",) if options.multi_memory else ("tmp", "st8", "st64", "ld8u"):
                 self.needs.functions[name] = None
+        for name in self.needs.functions:
+            self._link.use(name)
         self.memory: int | None = None
         if options.multi_memory and (self.needs.memory or texts):
+            self._link.use("state_init")  # whoever has it has the memory
             self.memory = module.import_memory(_UNIT, "memory", MemoryType())
         self.report: int | None = None
         if options.script is not None and options.emit:

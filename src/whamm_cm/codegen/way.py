@@ -11,8 +11,8 @@ from whamm_cm.codegen.asm import Module
 
 
 def build_way(chunked: bool, emit: bool = True, sink: str = "way") -> bytes:
-    """Imports ``agent`` (take, sent) and ``emit`` of ``sink``; exports ``drain`` () and ``flush`` (flags,
-    :class:`Flush`), which sends the last block with them.
+    """Imports ``agent`` (take, sent) and ``emit`` of ``sink``; exports ``drain`` () and ``flush``
+    (flags, :class:`Flush`), which sends the last block with them.
 
     ``chunked``: ``emit`` is told sizes in chunks, else in bytes.  Without ``emit`` both do nothing.
     """

@@ -15,6 +15,8 @@ from whamm_cm.gate.model import Report
 
 SCHEMA = "whamm-cm/baseline/v1"
 
+MAX_BYTES = 64 << 20
+
 
 def baseline(report: Report) -> str:
     """Everything that is neither waived nor about the waivers themselves."""
@@ -49,10 +51,17 @@ def _rows_of_report(document: dict[str, Any]) -> Any:
 
 def read_baseline(data: bytes, file: str) -> frozenset[str]:
     """The fingerprints of a baseline, or of a JSON report; raises UsageError."""
+    if len(data) > MAX_BYTES:
+        raise UsageError(f"{file}: larger than {MAX_BYTES >> 20} MiB, which no baseline is")
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{file}: not a baseline: {error}") from None
+        document = json.loads(data.decode("utf-8-sig"))
+    except json.JSONDecodeError as error:
+        place = f"{file}:{error.lineno}:{error.colno}"
+        raise UsageError(f"{place}: not a baseline, which is JSON: {error.msg}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{file}:1:1: not a baseline, which is JSON: not UTF-8 text") from None
+    except (ValueError, RecursionError):
+        raise UsageError(f"{file}:1:1: not a baseline: too deep, or too long a number") from None
     rows: Any
     if isinstance(document, dict) and document.get("schema") == REPORT_SCHEMA:
         rows = _rows_of_report(document)

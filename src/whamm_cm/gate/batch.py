@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import time
 from collections import deque
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
@@ -55,14 +56,18 @@ def find(arguments: Iterable[str]) -> list[str]:
 
 def read(path: str) -> bytes:
     """Raises InputError: missing, a directory, unreadable, above 1 GiB."""
+    if not path:
+        raise InputError("the name of the input file is empty")
     try:
         with open(path, "rb") as file:
-            data = file.read(MAX_INPUT + 1)
+            # The size that the system knows spares reading a gigabyte.
+            known = os.fstat(file.fileno()).st_size
+            data = file.read(MAX_INPUT + 1) if known <= MAX_INPUT else None
     except OSError as error:
         raise unreadable(path, error) from None
     except ValueError:
         raise InputError(f"{path!r} is no name of a file") from None
-    if len(data) > MAX_INPUT:
+    if data is None or len(data) > MAX_INPUT:
         raise InputError(f"{path} is larger than 1 GiB, which no component is")
     return data
 
@@ -80,6 +85,18 @@ def subject(job: Job, folder: Path | None) -> Subject:
     found = analyse(data, what).subject
     cache.put(found)
     return found
+
+
+def _end_with(parent: int) -> None:
+    """In a worker: a parent that was killed cannot tell it to stop."""
+    import threading
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _outcome(job: Job, folder: Path | None) -> Subject | str:
@@ -103,7 +120,8 @@ def subjects(
         return
     from concurrent.futures import ProcessPoolExecutor  # slow to import
 
-    with ProcessPoolExecutor(min(workers, len(jobs))) as pool:
+    number = min(workers, len(jobs))
+    with ProcessPoolExecutor(number, initializer=_end_with, initargs=(os.getpid(),)) as pool:
         pending: deque[Future[Subject | str]] = deque()
         waiting = iter(jobs)
         try:

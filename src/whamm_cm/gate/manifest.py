@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 from whamm_cm.errors import InputError, UsageError, unreadable
 from whamm_cm.gate.model import Location
-from whamm_cm.gate.yamldoc import Node, load_all, unknown
+from whamm_cm.gate.yamldoc import Node, load_all, read, unknown
 
 GROUP = "runtime.wasmcloud.dev"
 VERSION = "v1alpha1"
@@ -111,9 +111,7 @@ class Workload:
 def read_manifest(path: str) -> tuple[Workload, ...]:
     """The workloads of a file.  Raises InputError."""
     try:
-        with open(path, "rb") as file:
-            # One byte more than yamldoc takes, which then says so.
-            data = file.read((1 << 20) + 1)
+        data = read(path)
     except OSError as error:
         raise unreadable(path, error) from None
     except ValueError:

@@ -181,8 +181,10 @@ def _host_line(node: Node, text: str, ports: tuple[int, ...]) -> NetworkLine:
     body = text.removeprefix("*.")
     host = parse_host(body) if text != body else parse_authority(body)
     if host is None or "@" in body or "*" in body or (host.address and text != body):
+        inside = text.partition("://")[2].partition("/")[0]
+        hint = f'; write "{inside}"' if inside else ""
         raise node.fail(
-            f'"{text}" is no host; expected a name, *.name for its subdomains, or an address'
+            f'"{text}" is no host; expected a name, *.name for its subdomains, or an address{hint}'
         )
     if host.port is not None:
         ports = (*ports, host.port)

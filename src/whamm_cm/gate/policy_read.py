@@ -28,7 +28,7 @@ from whamm_cm.gate.policy import (
     Policy,
     Setting,
 )
-from whamm_cm.gate.yamldoc import Node, load, unknown
+from whamm_cm.gate.yamldoc import Node, load, read, unknown
 from whamm_cm.wit.glob import compile_glob
 from whamm_cm.wit.semver import PatternError
 
@@ -85,7 +85,7 @@ class _Reader:
 
     def file(self, path: str, chain: tuple[str, ...], asked: Node | None) -> Policy:
         try:
-            data = Path(path).read_bytes()
+            data = read(path)
         except OSError as error:
             text = str(unreadable(path, error))
             raise UsageError(f"{asked.location}: {text}" if asked else text) from None

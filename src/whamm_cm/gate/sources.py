@@ -32,6 +32,7 @@ class Sources:
     paths: Sequence[str]
     places: Places | None = None
     artifacts: dict[int, Artifact] = field(default_factory=dict)
+    _furnished: Places | None = None
 
     @staticmethod
     def of(
@@ -62,6 +63,9 @@ class Sources:
         return data
 
     def facts(self, index: int, subjects: Mapping[int, Subject]) -> dict[str, object]:
-        """The fields ``manifest`` and ``oci`` of a context; ``subjects`` by index of the input."""
-        manifest = None if self.places is None else furnish(self.places, subjects)[index]
+        """The fields ``manifest`` and ``oci`` of a context; ``subjects`` by index of the input,
+        all of them from the first call on where they are judged :attr:`together`."""
+        if self.places is not None and self._furnished is None:
+            self._furnished = furnish(self.places, subjects)
+        manifest = None if self._furnished is None else self._furnished[index]
         return {"manifest": manifest, "oci": self.artifacts.get(index)}

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 
 from whamm_cm.gate.evidence import Evidence
-from whamm_cm.gate.model import Subject
+from whamm_cm.gate.model import ExportRow, Subject
 from whamm_cm.gate.uses import Uses
 from whamm_cm.render.wave import printable
 from whamm_cm.trace.calls import Site
@@ -36,7 +36,7 @@ def suggest(subject: Subject | None, evidence: Evidence | None) -> str:
             lines[-1] += f"  # {printable(shown)} {verb}"
     if subject is not None and subject.exports:
         lines += ["exports:", "  require:"]
-        lines += [f"    - {json.dumps(_export(row.item))}" for row in subject.exports]
+        lines += [f"    - {json.dumps(_export(row))}" for row in subject.exports]
     if evidence is not None and told:
         lines += _permissions(evidence.uses)
     return "".join(f"{line}\n" for line in lines)
@@ -81,8 +81,9 @@ def _pattern(interface: str, names: dict[str, bool]) -> str:
     return f"{interface}#{text}"
 
 
-def _export(item: str) -> str:
-    return item if ":" in item else f"#{item}"
+def _export(row: ExportRow) -> str:
+    """Functions of the world stand behind the ``#``."""
+    return f"#{row.item}" if row.kind == "func" else row.item
 
 
 # values

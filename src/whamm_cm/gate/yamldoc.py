@@ -112,6 +112,12 @@ def _short(text: str) -> str:
     return shown if len(text) <= 60 else shown[:60] + "…"
 
 
+def read(path: str) -> bytes:
+    """A file as far as :func:`load` looks at it; raises OSError, ValueError for an odd name."""
+    with open(path, "rb") as file:
+        return file.read(MAX_BYTES + 1)
+
+
 def load(data: bytes, file: str, error: type[WhammError] = UsageError) -> Node:
     """The one document of ``data``.  Raises ``error`` with ``file:line:column``."""
     documents = load_all(data, file, error)

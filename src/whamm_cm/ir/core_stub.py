@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from whamm_cm.binary.core import Section, SectionId, join
 from whamm_cm.binary.core_types import KINDS
 from whamm_cm.binary.cursor import Buffer, Cursor
+from whamm_cm.binary.fastscan import REPEAT
 from whamm_cm.binary.instructions import scan
 from whamm_cm.binary.leb import unsigned
 from whamm_cm.ir.core import CoreModule
@@ -25,6 +28,13 @@ _DROPPED = frozenset(
 #: size 3, no locals, unreachable, end: valid for every function type.
 _BODY = b"\x03\x00\x00\x0b"
 _REF_FUNC = 0xD2
+#: Globals of a number type whose initializers are constants, other globals and what is added up.
+_PLAIN = re.compile(
+    rb"(?:[\x7c-\x7f][\0\1]"
+    rb"(?:[\x23\x41\x42][\x80-\xff]{0,9}[\0-\x7f]|\x43.{4}|\x44.{8}|[\x6a-\x6c\x7c-\x7e])+\x0b)%s"
+    % REPEAT,
+    re.S,
+)
 
 
 def stub_module(module: CoreModule) -> bytes:
@@ -48,6 +58,15 @@ def stub_module(module: CoreModule) -> bytes:
     return join((number, payload, width) for number, (payload, width) in kept.items())
 
 
+def _unplain(module: CoreModule, section: Section) -> Buffer:
+    """What is behind the leading globals that start with a number: counters come by the hundred
+    thousand."""
+    cur = Cursor(module.data, section.start, section.end, module.offset, module.path)
+    cur.u32()
+    match = _PLAIN.match(module.data, cur.pos, section.end)
+    return module.data[section.start if match is None else match.end() : section.end]
+
+
 def _count(module: CoreModule, functions: Section) -> int:
     cur = Cursor(module.data, functions.start, functions.end, module.offset, module.path)
     return cur.count("function")
@@ -56,7 +75,7 @@ def _count(module: CoreModule, functions: Section) -> int:
 def _names_functions(module: CoreModule) -> bool:
     """Whether an initializer names a function by its index, so that all must keep theirs."""
     sections = (module.section(SectionId.GLOBAL), module.section(SectionId.TABLE))
-    if not any(s is not None and _REF_FUNC in s.payload for s in sections):
+    if not any(s is not None and _REF_FUNC in _unplain(module, s) for s in sections):
         return False
     initializers = [entry.init for entry in module.globals]
     initializers += [entry.init for entry in module.tables if entry.init is not None]

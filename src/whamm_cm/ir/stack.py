@@ -32,13 +32,13 @@ class Typing:
     ``reachable`` is False where the specification's stack is polymorphic: that code never runs.
     What a block leaves is what its first instruction finds, and ``else`` and ``end`` take what the
     arm leaves.  A type of an operand is None if any would do, for ``drop`` in unreachable code.
-    ``below``: how many values of the same block are under the operands.
+    ``under``: the values of the same block that are under the operands.
     """
 
     reachable: bool
     operands: tuple[Known, ...]
     results: tuple[Known, ...]
-    below: int = 0
+    under: tuple[Known, ...] = ()
 
 
 @dataclass(slots=True)
@@ -379,12 +379,12 @@ def typings(
         asked = wanted is None or opidx in wanted
         if not asked and _plain_step(machine, opcode, end):
             continue
-        frame, height = machine.frames[-1], len(machine.stack)
+        frame = machine.frames[-1]
         reachable = not frame.unreachable
+        before = machine.stack[: frame.height - 1 if frame.height else None : -1] if asked else ()
         operands, results = _step(machine, opcode, end)
         if asked:
-            below = max(0, height - frame.height - len(operands))
-            found[opidx] = Typing(reachable, operands, results, below)
+            found[opidx] = Typing(reachable, operands, results, tuple(before[len(operands) :]))
     if machine.frames:
         raise scope.error("the function has no end", module.bodies[index].end)
     return found

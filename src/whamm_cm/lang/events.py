@@ -113,7 +113,7 @@ def _by_name(*variables: BoundVariable) -> dict[str, BoundVariable]:
     return {variable.name: variable for variable in variables}
 
 
-#: Bound in every probe of provider wasm.
+#: Bound in every probe of provider wasm; zero and empty where it is at no place in a function.
 SCOPE = _by_name(
     _static("fid", U32, "number of the function the probe is in"),
     _static("pc", U32, "byte offset of the instruction in the function's body, plus 1"),

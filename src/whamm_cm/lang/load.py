@@ -14,7 +14,10 @@ from whamm_cm.lang.paths import site_of
 from whamm_cm.lang.source import Source, suggest
 from whamm_cm.lang.stmts import block, check_name
 from whamm_cm.lang.tree import (
+    I32,
+    STR,
     UNIT,
+    Const,
     Function,
     If,
     Kind,
@@ -23,12 +26,14 @@ from whamm_cm.lang.tree import (
     Return,
     Scripts,
     Span,
+    Static,
     Stmt,
     Variable,
     WitRule,
     WitSite,
 )
 from whamm_cm.lang.types import a, resolve_type
+from whamm_cm.lang.walk import Node, transform, walk
 
 
 def load(
@@ -174,4 +179,20 @@ def _probes(env: Env, script: s.Script) -> list[Probe | WitRule]:
         if probe.number < 0:
             found[position] = replace(probe, number=number)
             number += 1
-    return found
+    return [_knowing_itself(env, p) if isinstance(p, Probe) else p for p in found]
+
+
+def _knowing_itself(env: Env, probe: Probe) -> Probe:
+    """A probe with the facts that are its own in the place of their names."""
+    facts = {"probe_id": Const(I32, probe.number), "script": Const(STR, env.source.name)}
+
+    def change(node: Node) -> Node | None:
+        known = facts.get(node.name) if isinstance(node, Static) else None
+        return None if known is None else replace(known, span=node.span)
+
+    nodes = probe.body if probe.predicate is None else (probe.predicate, *probe.body)
+    if not any(isinstance(node, Static) and node.name in facts for node in walk(*nodes)):
+        return probe
+    predicate = None if probe.predicate is None else transform(probe.predicate, change)
+    body = tuple(transform(stmt, change) for stmt in probe.body)
+    return replace(probe, predicate=predicate, body=body)

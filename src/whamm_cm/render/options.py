@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -17,7 +18,8 @@ class RenderOptions:
     ``durations`` (``-T``), ``names`` (``-y``), ``max_string`` (``-s``), ``sort`` (``-S``).
 
     ``base_ns`` is the clock reading that counts as 0; None: that of the first record.  ``tags``:
-    name the instance of each line from the start, not only when a second one appears.
+    name the instance of each line from the start, not only when a second one appears.  ``lines``:
+    the source line, as text, of a place in a core module (its name, function index, pc).
     """
 
     stamps: Stamps = "none"
@@ -27,3 +29,4 @@ class RenderOptions:
     sort: str = "time"
     base_ns: int | None = None
     tags: bool = False
+    lines: Callable[[str, int, int], str] | None = None

@@ -20,7 +20,7 @@ from whamm_cm.trace.session import Session
 
 COLUMNS = (
     *("script", "variable", "type", "probe", "module", "instance", "fid", "function", "pc"),
-    *("key", "value"),
+    *("source", "key", "value"),
 )
 
 
@@ -31,7 +31,7 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
         head = (
             *(row.script, row.var, row.type, row.probe, row.module, cell.instance),
             *("" if at.fid is None else at.fid, scripted.function_name(at)),
-            "" if at.pc is None else at.pc,
+            *("" if at.pc is None else at.pc, scripted.source(cell, options)),
         )
         for keys, value in _values(cell):
             key = "" if not keys else keys[0] if len(keys) == 1 else compact(list(keys))

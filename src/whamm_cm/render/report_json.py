@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from whamm_cm.render import scripted
 from whamm_cm.render.jsonl import compact
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.trace.reader import Record
@@ -15,7 +16,7 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     """``{"v":1, "cells":[…], "prints":[…], "dropped":n}``, an element a line."""
     session = Session.build(records)
     yield '{"v":1,"cells":['
-    yield from _elements(compact(_cell(cell)) for cell in session.cells)
+    yield from _elements(compact(_cell(cell, options)) for cell in session.cells)
     yield '],"prints":['
     yield from _elements(
         compact({"instance": each.instance, "text": each.text, "raw": each.raw})
@@ -31,12 +32,12 @@ def _elements(texts: Iterable[str]) -> Iterator[str]:
         separator = ",\n"
 
 
-def _cell(cell: Cell) -> Record:
+def _cell(cell: Cell, options: RenderOptions) -> Record:
     """Keys as in records; what a cell does not have is left out."""
     row, at = cell.row, cell.place
     parts = {
         "script": row.script, "var": row.var, "probe": row.probe, "module": row.module,
-        "fid": at.fid, "fname": at.fname, "pc": at.pc,
+        "fid": at.fid, "fname": at.fname, "pc": at.pc, "source": scripted.source(cell, options),
     }  # fmt: skip
     known = {key: value for key, value in parts.items() if value not in ("", None)}
     return {**known, "instance": cell.instance, "type": row.type, "value": cell.value}

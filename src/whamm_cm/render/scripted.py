@@ -6,6 +6,7 @@ from typing import Any
 
 from whamm_cm.ir.demangle import demangle
 from whamm_cm.lang import tree
+from whamm_cm.render.options import RenderOptions
 from whamm_cm.trace.reports import Cell, Place, shown_text
 
 _INT32 = ("u8", "i8", "u16", "i16", "u32", "i32")
@@ -72,3 +73,11 @@ def readable_name(at: Place) -> str:
 
 def is_global(cell: Cell) -> bool:
     return not cell.row.probe and cell.place == Place()
+
+
+def source(cell: Cell, options: RenderOptions) -> str:
+    """``file:line`` of a cell, empty where it is unknown or nobody asked."""
+    at = cell.place
+    if options.lines is None or at.fid is None or at.pc is None:
+        return ""
+    return options.lines(cell.row.module, at.fid, at.pc)

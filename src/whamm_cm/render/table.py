@@ -11,7 +11,7 @@ from whamm_cm.render.options import RenderOptions
 from whamm_cm.render.wave import printable
 from whamm_cm.render.words import were
 from whamm_cm.trace.reader import Record
-from whamm_cm.trace.reports import Cell, parse_type
+from whamm_cm.trace.reports import Cell, initial, parse_type
 from whamm_cm.trace.session import Session
 
 _BAR = 40
@@ -27,7 +27,7 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     for cell in session.cells:
         groups.setdefault((cell.row.script, cell.row.var, cell.row.type), []).append(cell)
     parts = [_scalars([g for g in groups.values() if _is_scalar(g)], several)]
-    parts += [_group(group, several) for group in groups.values() if not _is_scalar(group)]
+    parts += [_group(group, several, options) for group in groups.values() if not _is_scalar(group)]
     yield "\n".join("".join(line.rstrip() + "\n" for line in part) for part in parts if part)
     dropped = sum(session.dropped.values())
     if dropped:
@@ -67,7 +67,7 @@ _ORIGINS: dict[str, Callable[[Cell], str]] = {
 }
 
 
-def _group(group: list[Cell], several: bool) -> list[str]:
+def _group(group: list[Cell], several: bool, options: RenderOptions) -> list[str]:
     """All cells of a variable: a title that says what they have in common, then a line each."""
     kind = parse_type(group[0].row.type)
     title = f"{_title(group[0], several)}: {printable(group[0].row.type)}"
@@ -79,18 +79,43 @@ def _group(group: list[Cell], several: bool) -> list[str]:
     ]
     head = "  ".join([title, *common])
     columns = {name: of for name, of in _PLACES.items() if any(of(cell) for cell in group)}
+    if options.lines is not None:
+        columns["source"] = lambda cell: printable(scripted.source(cell, options))
     columns |= {name: _ORIGINS[name] for name in differ}
+    shown, rest = _worth_showing(kind, group)
     if scripted.is_map(kind):
         lines = [head]
-        for cell in group:
+        for cell in shown:
             label = "  ".join(f"{name} {of(cell)}" for name, of in columns.items() if of(cell))
             lines += [f"  {label}"] if label else []
             lines += _entries(kind, cell.value, "    " if label else "  ")
-        return lines
-    ordered = sorted(group, key=lambda cell: _place_key(cell))
+        return lines + rest
+    ordered = sorted(shown, key=lambda cell: _place_key(cell))
     ordered.sort(key=lambda cell: scripted.order(kind, cell.value), reverse=True)
     rows = [[_text(cell), *(of(cell) for of in columns.values())] for cell in ordered]
-    return [head, *_grid([["value", *columns], *rows], right=("value", "fid", "pc", "instance"))]
+    if not rows:
+        return [head, *rest]
+    grid = _grid([["value", *columns], *rows], right=("value", "fid", "pc", "instance"))
+    return [head, *grid, *rest]
+
+
+#: So many cells that nothing happened to are shown; more hide what did.
+_UNTOUCHED = 10
+
+
+def _worth_showing(kind: tree.Type, group: list[Cell]) -> tuple[list[Cell], list[str]]:
+    """The cells to show, and a line about those left out."""
+    if scripted.is_map(kind):
+        touched, value = [cell for cell in group if scripted.entries(cell.value)], "empty"
+    else:
+        value = scripted.text(kind, initial(kind))
+        touched = [cell for cell in group if scripted.text(kind, cell.value) != value]
+    left = len(group) - len(touched)
+    if left <= _UNTOUCHED:
+        return group, []
+    what = "others" if touched else "places"
+    nothing = value or '""'
+    return touched, [f"  ({left} {what}: {nothing})"]
 
 
 def _place_key(cell: Cell) -> tuple[str, int, int]:

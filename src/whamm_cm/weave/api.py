@@ -270,7 +270,7 @@ class _Tree:
             self._flush_options(options),
         )  # fmt: skip
         woven = weaver.run()
-        passed = [alias for definition in component.definitions for alias in self._passed(definition)]
+        passed = [alias for each in component.definitions for alias in self._passed(each)]
         return _appended(woven, passed), [*weaver.flushes, *(alias.item for alias in passed)]
 
     def _flush_options(self, options: ProbeOptions) -> ProbeOptions | None:

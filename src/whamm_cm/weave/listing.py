@@ -15,6 +15,7 @@ from whamm_cm.ir.disassemble import Naming, disassemble, instruction, names_of
 from whamm_cm.lang.tree import Scripts, WitRule
 from whamm_cm.weave.guests import Guest, find_guests
 from whamm_cm.weave.modules.edit import ModuleEdit
+from whamm_cm.weave.modules.encoding import ValType
 from whamm_cm.weave.modules.function import FunctionInfo
 from whamm_cm.weave.modules.inject import Piece
 from whamm_cm.weave.modules.points import find_events
@@ -189,7 +190,7 @@ def list_code(plan: ScriptPlan, given: Input) -> Listing:
     found = list_sites(plan, given)
     unit = UnitBuilder(plan, SiteTableBuilder())
     scripts = plan.scripts
-    counters = pure_counters(() if scripts.wit_rules else everything(scripts))
+    counters = pure_counters(everything(scripts))
     matcher = Matcher(scripts.probes, plan.evaluate)
     for place, module in given.guests if scripts.probes else ():
         rows = Rows(unit.builder, scripts.names, place)
@@ -215,8 +216,11 @@ def _check_boundaries(
 def _functions(module: CoreModule) -> Iterator[tuple[str, tuple[str, ...]]]:
     imported, naming = len(module.imported("func")), names_of(module)
     for export in module.exports:
-        if export.kind == "func" and export.index >= imported:
-            body = module.bodies[export.index - imported]
+        getter = export.name.startswith("get_")
+        if export.kind != "func" or export.index < imported or getter:
+            continue
+        body = module.bodies[export.index - imported]
+        if body.end - body.code > 1:  # more than its end
             yield export.name, tuple(disassemble(module.data, body.code, body.end, naming))
 
 
@@ -228,7 +232,7 @@ class _Edit(ModuleEdit):
         self.pieces: dict[int, tuple[Piece, ...]] = {}
 
     def replace_body(
-        self, defined_index: int, pieces: Sequence[Piece], extra_locals: Sequence[bytes] = ()
+        self, defined_index: int, pieces: Sequence[Piece], extra_locals: Sequence[ValType] = ()
     ) -> None:
         self.pieces[defined_index] = tuple(pieces)
         super().replace_body(defined_index, pieces, extra_locals)
@@ -240,6 +244,8 @@ class _Weaver(GuestWeaver):
     recorded: _Edit
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        self.quickly = False
         self.recorded = _Edit(self.module)
         self.edit = self.recorded
         self.imports = Imports(self.edit, self.unit, self.unit_name)

@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 from whamm_cm import __version__
 from whamm_cm.agent.layout import Flush, load_wasm
 from whamm_cm.agent.sites import SiteTableBuilder
+from whamm_cm.binary.core import SectionId
+from whamm_cm.binary.cursor import Cursor
 from whamm_cm.binary.leb import name_bytes
+from whamm_cm.binary.section_refs import read_entries
 from whamm_cm.codegen.asm import Module
 from whamm_cm.codegen.script.memories import LENT
 from whamm_cm.errors import WeaveError
@@ -38,7 +41,6 @@ EXIT = "whamm-cm:exit"
 FLUSH = "whamm:cm/report#flush"
 SINK_MEMORY = "whamm:cm/sink#memory"
 STAMP, SITES = "whamm-cm", "whamm-cm.sites"
-_NUMERIC = ("i32", "i64", "f32", "f64", "v128")
 _CUSTOM = 0
 
 
@@ -132,7 +134,9 @@ class _Weave:
         self, guest: CoreModule, unit: bytes, sends: bool, table: bytes, slot: int | None
     ) -> list[Part]:
         gated = _gated(guest) if sends and self.main is None else {}
-        names = [e.name for e in guest.exports if e.name != PUSH and not e.name.startswith(LENT)]
+        ours = (PUSH, PUSH + "?")
+        names = [e.name for e in guest.exports if e.name not in ours]
+        names = [name for name in names if not name.startswith(LENT)]
         kept = {name: name for name in names if name not in gated}
         getters = {e.name: e.name for e in CoreModule(unit).exports if e.name.startswith("get_")}
         taken = {e.name for e in guest.exports}
@@ -148,7 +152,7 @@ class _Weave:
             parts += sink_parts(guest, self.plan.sink, table)
             parts.append(Part("exit", _exit(unit), EXIT, {"flush": FLUSH}))
             if gated:
-                parts.append(Part("gates", _gates(gated), None, "all"))
+                parts.append(Part("gates", _gates(guest, gated), None, "all"))
         return parts
 
     def _stamped(self, wasm: bytes, origin: str, table: bytes) -> bytes:
@@ -166,14 +170,16 @@ class _Weave:
         return CoreModule(wasm).encode(additions=sections)
 
 
-def _gated(guest: CoreModule) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Exported functions by name with their types; one with references keeps its own export."""
+def _gated(guest: CoreModule) -> dict[str, int]:
+    """Exported functions by name with the indices of their types."""
+    imported = guest.imported("func")
     found = {}
     for export in guest.exports:
         if export.kind == "func" and export.name != PUSH:
-            type_ = guest.func_type(export.index)
-            if all(kind in _NUMERIC for kind in type_.params + type_.results):
-                found[export.name] = type_.params, type_.results
+            position = export.index - len(imported)
+            kind = guest.functions[position] if position >= 0 else imported[export.index].type
+            assert isinstance(kind, int)
+            found[export.name] = kind
     return found
 
 
@@ -203,16 +209,15 @@ def _exit(unit: bytes) -> bytes:
     return module.encode()
 
 
-def _gates(gated: dict[str, tuple[tuple[str, ...], tuple[str, ...]]]) -> bytes:
-    module = Module()
+def _gates(guest: CoreModule, gated: dict[str, int]) -> bytes:
+    """The types are the guest's own: equal ones need not be interchangeable."""
+    module = Module(_type_groups(guest), len(guest.types))
     flush = module.import_func(EXIT, "flush")
-    inner = {
-        name: module.import_func("guest", name, params, results)
-        for name, (params, results) in gated.items()
-    }
+    inner = {name: module.import_func_of("guest", name, kind) for name, kind in gated.items()}
     depth = module.global_("i32", 0)
-    for name, (params, results) in gated.items():
-        f = module.func(params, results)
+    for name, kind in gated.items():
+        params = tuple(map(str, guest.type_func(kind).params))
+        f = module.func_of(kind, params)
         for amount in (1, -1):
             if amount < 0:
                 for local in range(len(params)):
@@ -228,3 +233,11 @@ def _gates(gated: dict[str, tuple[tuple[str, ...], tuple[str, ...]]]) -> bytes:
             f.call(flush)
         module.export_func(name, f.index)
     return module.encode()
+
+
+def _type_groups(module: CoreModule) -> list[bytes]:
+    section = module.section(SectionId.TYPE)
+    if section is None:
+        return []
+    cur = Cursor(module.data, section.start, section.end, module.offset, module.path)
+    return [bytes(module.data[i:j]) for i, j in read_entries(cur, SectionId.TYPE).spans]

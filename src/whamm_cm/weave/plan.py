@@ -32,8 +32,8 @@ def nothing(edge: str, interface: str, version: str | None, func: str) -> bool:
 @dataclass(frozen=True, slots=True)
 class ScriptPlan:
     """Checked scripts to weave.  ``libraries`` by the name the scripts use; ``evaluate`` answers
-    ``@static`` calls while weaving; ``text`` is the scripts' own.  ``validate`` says why a core module is
-    not valid, None when it is."""
+    ``@static`` calls while weaving; ``text`` is the scripts' own.  ``validate`` says why a core
+    module is not valid, None when it is."""
 
     scripts: Scripts
     libraries: Mapping[str, Library] = field(default_factory=dict)
@@ -68,9 +68,9 @@ class Plan:
     ``trace`` selects the sites that write typed records, ``count`` those that only bump a counter
     (a site selected by both is traced).  ``max_string`` is in bytes, ``max_list`` in elements.
     ``live`` sends records at least every tenth of a second (as often as clocks are read: it needs
-    ``timed``) and before calls that wait.  ``compat``: a core module reports when its ``main`` (else
-    ``_start``) ends, as whamm has it, not when the outermost call does.  ``script`` is the text that asked for the weave; its
-    hash goes into the ``whamm-cm`` custom section.
+    ``timed``) and before calls that wait.  ``compat``: a core module reports when its ``main``
+    (else ``_start``) ends, as whamm has it, not when the outermost call does.  ``script`` is the
+    text that asked for the weave; its hash goes into the ``whamm-cm`` custom section.
     """
 
     trace: Selector = nothing

@@ -108,7 +108,8 @@ def _import(number: int) -> str:
 
 def _fan(count: int) -> Component:
     """Imports ``count`` functions, and exports one that calls them in order."""
-    module, definitions, lowers = Module(), [], []
+    module, lowers = Module(), []
+    definitions: list[Definition] = []
     targets = [module.import_func("", _import(k)) for k in range(count)]
     f = module.func()
     for k, target in enumerate(targets):

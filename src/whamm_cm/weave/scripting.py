@@ -93,8 +93,7 @@ class Scripting:
         if not scripts.probes:
             return
         matcher = Matcher(scripts.probes, self.plan.evaluate)
-        # A boundary probe, which is not checked yet, may read any global.
-        counters = pure_counters(() if scripts.wit_rules else everything(scripts))
+        counters = pure_counters(everything(scripts))
         for guest in find_guests(self.program):
             reason = guest_reason(guest, reach)
             if not guest.instances and not reason:
@@ -257,7 +256,7 @@ def guest_reason(guest: Guest, reach: Reach) -> str:
 def everything(scripts: t.Scripts) -> Iterable[t.Stmt | t.Expr]:
     """All code of scripts that could read a global within a run of instructions.
 
-    What is read at the entry or exit of a function is exact: runs end there.
+    What is read at the entry or exit of a function, or at a boundary, is exact: runs end there.
     """
     yield from scripts.globals
     for function in scripts.functions:

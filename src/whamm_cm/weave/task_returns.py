@@ -1,8 +1,8 @@
 """Where ``after`` probes of async exports run: at the ``task.return`` that hands over the result.
 
-A component may have one ``task.return`` for several async exports with equal results.  Then each of
-these notes which one it is when it is entered, as does its callback; the probe compares.  That works
-where tasks are not entered in the middle of others: with callbacks, not with stackful lifts.
+A component may have one ``task.return`` for several async exports with equal results.  Then each
+of these notes which one it is when it is entered, as does its callback; the probe compares.  That
+works where tasks are not entered in the middle of others: with callbacks, not with stackful lifts.
 """
 
 from __future__ import annotations

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from whamm_cm.agent.describe import wit_type
 from whamm_cm.agent.layout import STATE_PAGES
 from whamm_cm.agent.sites import SiteTableBuilder
-from whamm_cm.agent.variables import VariableSpec
+from whamm_cm.agent.variables import Cells, VariableSpec
 from whamm_cm.binary import build
 from whamm_cm.binary.core_types import MemoryType
 from whamm_cm.codegen.asm import Module
@@ -20,6 +20,7 @@ from whamm_cm.codegen.script.memories import MemoryRef, Numbering
 from whamm_cm.codegen.script.report import CellRow
 from whamm_cm.codegen.script.types import flats, size_of
 from whamm_cm.codegen.script.unit import ScriptUnit, UnitParts
+from whamm_cm.codegen.script.unit_module import nowhere
 from whamm_cm.codegen.way import build_way
 from whamm_cm.errors import InternalError
 from whamm_cm.ir.component import Component, Definition
@@ -103,13 +104,40 @@ class UnitBuilder:
                     self.unit.use(function)
         for defined in scripts.functions:  # compiled when the site table is closed
             self.announce(defined.body)
+        for probe in scripts.probes:
+            if probe.package in ("begin", "end", "report"):
+                self._hold_cells(probe)
+
+    def _hold_cells(self, probe: t.Probe) -> None:
+        """Give the cells of code that is in the unit alone their places and rows."""
+        for node in walk(*probe.body):
+            if _prints(node):
+                self.print_site(node)
+            if not isinstance(node, t.Declare) or node.variable.kind is not t.Kind.CELL:
+                continue
+            variable, row = node.variable, None
+            init = None if node.init is None else nowhere(node.init)
+            if self.reports(variable):
+                cells = Cells()
+                cells.add()
+                row = self.builder.add_variable(self._spec(variable, probe), cells)
+            self.unit.held[variable] = self.cell(variable, init, row, 0, self.unit.held)
+
+    def _spec(self, variable: t.Variable, probe: t.Probe) -> VariableSpec:
+        return VariableSpec(
+            script=self.plan.scripts.names[variable.script],
+            name=variable.name,
+            type=str(variable.type),
+            result=wit_type(variable.type),
+            probe=f"{probe.number}_{probe.rule}",
+        )
 
     def announce(self, body: Iterable[t.Stmt]) -> None:
-        """Number what ``body`` prints, where that is compiled only later."""
+        """Number what ``body`` prints, where that is compiled only later, and its ``@init``s."""
         for node in walk(*body):
-            if isinstance(node, t.Print) or (
-                isinstance(node, t.LibCall) and node.library == WHAMM_CORE.name
-            ):
+            if isinstance(node, t.LibCall) and node.annotation == "init":
+                self.initial(node)
+            if _prints(node):
                 self.print_site(node)
 
     def _report_global(self, variable: t.Variable) -> None:
@@ -215,8 +243,8 @@ class UnitBuilder:
         chunk.used += 1
         return chunk.address + (chunk.used - 1) * size_of(type_)
 
-    def last_index(self) -> int:
-        return self.unit.index_range(1)
+    def last_indices(self, count: int) -> int:
+        return self.unit.index_range(count)
 
     def push_slot(self) -> int:
         return self.unit.push_slot()
@@ -229,6 +257,7 @@ class UnitBuilder:
             libraries=_Lazy(lambda key: self.library(*key)),
             initials=_Lazy(lambda key: self.initial(self.initials[key])),
             globals=_Lazy(self.globals_of),
+            use=self.unit.use,
             string=self.string,
             print_site=self.print_site,
         )
@@ -293,6 +322,11 @@ class UnitBuilder:
         return _replaced(component, {id(d.node): wasm for d in self.placed})
 
 
+def _prints(node: t.Expr | t.Stmt) -> TypeGuard[t.Print | t.LibCall]:
+    core = isinstance(node, t.LibCall) and node.library == WHAMM_CORE.name
+    return core or isinstance(node, t.Print)
+
+
 def _zip(names: tuple[str, ...], type_: t.Type) -> tuple[Global, ...]:
     return tuple(zip(names, flats(type_), strict=True))
 
@@ -310,9 +344,13 @@ def _replaced(component: Component, modules: Mapping[int, bytes]) -> Component:
 
 
 def binder_module(slot: int, push: str, unit: str) -> bytes:
-    """A module whose only deed is to put ``guest``'s export ``push`` into the table of ``unit``."""
+    """A module whose only deed is to put ``guest``'s export ``push`` into the table of ``unit``,
+    and what that calls into the guest's table for it."""
     module = Module()
     func = module.import_func("guest", push)
-    module.import_table(unit, "pushes", slot + 1)
-    module.elements(slot, [func])
+    report = module.import_func(unit, "push_cell", *RUNTIME["report_cell"])
+    pushes = module.import_table(unit, "pushes", slot + 1)
+    table = module.import_table("guest", push + "?", 1)
+    module.elements(slot, [func], pushes)
+    module.elements(0, [report], table)
     return module.encode()

@@ -73,6 +73,8 @@ class ScriptUnit:
         self.bodies: dict[object, OutlinedBody] = {}
         self.starts: list[CellStart | t.LibCall] = []
         self.rows: list[Row] = []
+        #: Addresses of the cells of code that is nowhere but in the unit.
+        self.held: dict[t.Variable, int] = {}
         self.extra: dict[str, None] = {}
         self.initials: dict[int, tuple[t.LibCall, tuple[str, ...]]] = {}
         self.slots = 0

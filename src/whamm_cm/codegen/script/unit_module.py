@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from whamm_cm.agent import layout
 from whamm_cm.codegen.asm import Func, MemoryType, Module
@@ -23,6 +24,7 @@ from whamm_cm.codegen.script.unit import (
 from whamm_cm.errors import InternalError, WeaveError
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.fold import FACTS, fold_expr
+from whamm_cm.lang.numbers import zero
 from whamm_cm.lang.walk import Node, transform
 
 STATE_MODULE = "state"
@@ -37,6 +39,17 @@ def _at_once(stmts: Sequence[t.Stmt]) -> tuple[t.Stmt, ...]:
         return None
 
     return tuple(transform(stmt, change) for stmt in stmts)
+
+
+def nowhere(node: t.Expr | t.Stmt) -> Any:
+    """Code that belongs to no place in the program: what it reads of one is zero or empty."""
+
+    def change(node: Node) -> Node | None:
+        if isinstance(node, t.Static | t.Bound):
+            return t.Const(node.type, zero(node.type), node.span)
+        return None
+
+    return transform(node, change)
 
 
 class UnitModule:
@@ -72,8 +85,10 @@ class UnitModule:
         found: list[t.Stmt] = []
         for probe in self.unit.scripts.probes:
             if probe.package == package:
-                body = _at_once(probe.body)
-                found += body if probe.predicate is None else (t.If(probe.predicate, body),)
+                whole = probe.body
+                if probe.predicate is not None:
+                    whole = (t.If(probe.predicate, whole),)
+                found += map(nowhere, _at_once(whole))
         return tuple(found)
 
     def _describe(self) -> dict[bytes, int]:
@@ -359,7 +374,8 @@ class UnitEnv:
         raise InternalError(f"@init {call.library}.{call.function} was not moved")
 
     def cell(self, variable: t.Variable) -> Place:
-        return self._cells[variable]
+        found = self._cells.get(variable)
+        return found or Memory(None, self._module.unit.held[variable])
 
     def bound(self, name: str) -> tuple[int, ...]:
         return self._bound[name]

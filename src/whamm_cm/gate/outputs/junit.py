@@ -1,6 +1,6 @@
 """JUnit XML: a suite per component, a case per finding; a component without findings has one case
-that passes.  What does not fail the gate is no failure: waived and known findings are skipped.  What
-could not be judged is an error."""
+that passes.  What does not fail the gate is no failure: waived and known findings are skipped.
+What could not be judged is an error."""
 
 from __future__ import annotations
 

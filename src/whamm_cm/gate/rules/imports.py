@@ -50,13 +50,16 @@ def _function_denied(context: Context) -> Iterator[Hit]:
     for row, decisions in context.decisions:
         if imports is None or _whole(decisions, "deny"):
             continue
+        # The line that allows its neighbours is the one to extend.
+        near = next((one.line for one in decisions if one.line and one.verdict == "allow"), None)
         for one in decisions:
             if one.verdict == "deny" and one.function is not None:
+                line = one.line or near
                 yield Hit(
                     f"{row.item}#{one.function.name}",
                     f"{row.label}#{one.function.name} "
                     + _because(one, "is not on the list of allowed functions"),
-                    one.line.location if one.line else imports.location,
+                    line.location if line else imports.location,
                 )
 
 

@@ -37,6 +37,7 @@ Piece: TypeAlias = tuple[int, int] | bytes
 _KINDS = ("func", "table", "memory", "global", "tag")
 _DEFINING = {
     "func": SectionId.FUNCTION,
+    "table": SectionId.TABLE,
     "memory": SectionId.MEMORY,
     "global": SectionId.GLOBAL,
 }
@@ -163,6 +164,7 @@ class ModuleEdit:
         self._defined[kind].append(encoded)
         present = {
             "func": self.module.functions,
+            "table": self.module.tables,
             "memory": self.module.memories,
             "global": self.module.globals,
         }[kind]
@@ -173,6 +175,17 @@ class ModuleEdit:
         """The final index of a new global; ``init`` as bytes is an expression without ``end``."""
         described = encoding.global_type(kind, mutable) + encoding.constant(kind, init)
         return self._define("global", described)
+
+    def add_globals(self, defined: Sequence[bytes]) -> int:
+        """The final index of the first of many new globals, given as they are encoded."""
+        imported, present = len(self.module.imported("global")), len(self.module.globals)
+        first = self.final("global", imported + present) + len(self._defined["global"])
+        self._defined["global"] += defined
+        return first
+
+    def add_table(self, described: bytes) -> int:
+        """The final index of a new table; ``described`` is an encoded table type."""
+        return self._define("table", described)
 
     def add_func(self, type_index: int, body: bytes) -> int:
         """The final index of a new function.
@@ -277,7 +290,6 @@ class ModuleEdit:
         found = {
             number: self._extended(number, items, renumbering) for number, items in added.items()
         }
-        found[SectionId.TABLE] = self._extended(SectionId.TABLE, [], renumbering)
         found[SectionId.EXPORT] = self._export_section(renumbering)
         found[SectionId.START] = self._start_section(renumbering)
         found[SectionId.CODE] = self._code_section(renumbering)
@@ -357,15 +369,16 @@ class ModuleEdit:
             return data[body.start : body.code], splice(data, body.code, body.end, edits)
         pieces, kinds = replaced
         content: list[Buffer] = [self._locals(body, kinds)]
+        if not renumbering.spaces:
+            content += [p if isinstance(p, bytes) else data[p[0] : p[1]] for p in pieces]
+            return content
         starts = [start for start, _, _ in edits]
         for piece in pieces:
             if isinstance(piece, bytes):
                 content.append(piece)
                 continue
             start, end = piece
-            if not edits and not renumbering.spaces:
-                content.append(data[start:end])
-            elif body.code <= start <= end <= body.end:
+            if body.code <= start <= end <= body.end:
                 inside = edits[bisect_left(starts, start) : bisect_left(starts, end)]
                 content.append(splice(data, start, end, inside))
             else:  # code of another function

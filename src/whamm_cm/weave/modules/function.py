@@ -37,7 +37,8 @@ GOING = EXITS | {"br", "br_table"}
 #: Kinds of immediates that hold labels.
 _LABELS = frozenset((Imm.LABEL, Imm.LABELS, Imm.CATCHES, Imm.HANDLERS))
 
-_CALLS = frozenset(("call", "call_indirect", "call_ref", "suspend", "resume", "switch"))
+#: Instructions that may not come back.
+CALLS = frozenset(("call", "call_indirect", "call_ref", "suspend", "resume", "switch"))
 
 
 class Control(NamedTuple):
@@ -67,6 +68,14 @@ class Run(NamedTuple):
     last: int
     pos: int
     calls: bool
+
+
+def first_group(module: CoreModule, index: int) -> int:
+    """Where the local declarations of a defined function start, behind their number: ``pc`` 1."""
+    body = module.bodies[index]
+    cur = Cursor(module.data, body.start, body.end)
+    cur.u32()
+    return cur.pos
 
 
 class FunctionInfo:
@@ -102,10 +111,7 @@ class FunctionInfo:
 
     @cached_property
     def _first_group(self) -> int:
-        """Where the local declarations start, behind their number."""
-        cur = Cursor(self.module.data, self.body.start, self.body.end)
-        cur.u32()
-        return cur.pos
+        return first_group(self.module, self.index)
 
     def pc(self, opidx: int) -> int:
         """Where the instruction is: 1 is the byte behind the number of groups of locals."""
@@ -250,6 +256,6 @@ def runs(info: FunctionInfo, split_at_calls: bool = False) -> list[Run]:
             found.append(Run(first, opidx - 1, info.steps[first][0], calls))
             first, calls, called = opidx, False, False
         calls |= called
-        called = opcode.mnemonic in _CALLS
+        called = opcode.mnemonic in CALLS
     found.append(Run(first, info.last, info.steps[first][0], calls))
     return found

@@ -165,12 +165,12 @@ class FunctionEditor:
         self._alternatives[opidx] = last, snippet
 
     def _fits(self, opidx: int, leaves: int) -> bool:
-        """Whether control may go on behind ``opidx``: an arm ends there with that many values."""
+        """Whether control may go on behind ``opidx``: an arm ends there with just what is left."""
         info = self.info
         block = info.control.inside[opidx]
         if opidx + 1 not in (info.control.ends[block], *info.control.arms.get(block, ())):
             return False
-        return info.typing(opidx).below + leaves == len(info.typing(opidx + 1).operands)
+        return info.typing(opidx).under == info.typing(opidx + 1).operands[leaves:]
 
     def _at(self, opidx: int) -> _Around:
         return self._around.setdefault(opidx, _Around())

@@ -163,19 +163,19 @@ def _points(info: FunctionInfo, wanted: _Wanted) -> list[Point]:
 
 
 def find_events(
-    module: CoreModule, events: Iterable[Event]
+    module: CoreModule, events: Iterable[Event], indices: Iterable[int] | None = None
 ) -> Iterator[tuple[FunctionInfo, list[Point]]]:
     """Every function with points, in index order, and its points in the order of :func:`points`.
 
     Events are taken in the given order at one instruction; unknown ones match nothing.  Functions
-    that hold none of the opcodes are searched, not decoded.
+    that hold none of the opcodes are searched, not decoded.  ``indices``: only these functions.
     """
     wanted = _Wanted.of(events)
     opcodes = frozenset(wanted.opcodes)
     searched = not wanted.everywhere and 2 * len(opcodes) < len(OPCODES)
     if not opcodes and not wanted.everywhere:
         return
-    for index in range(len(module.bodies)):
+    for index in range(len(module.bodies)) if indices is None else indices:
         if searched and not _matches(module, index, opcodes):
             continue
         info = FunctionInfo(module, index)

@@ -26,14 +26,14 @@ from whamm_cm.weave.opcodes.leftover import (
     needs_of,
 )
 from whamm_cm.weave.opcodes.match import Firing, Function, Left, Matcher
-from whamm_cm.weave.opcodes.pushes import push_functions
-from whamm_cm.weave.opcodes.rows import Pushed, Row, Rows
+from whamm_cm.weave.opcodes.pushes import Pushes
+from whamm_cm.weave.opcodes.quick import Finder, QuickWriter, Sites, scalar_size, solitary
+from whamm_cm.weave.opcodes.rows import Row, Rows
 from whamm_cm.weave.opcodes.sites import Compiled, SiteCompiler
 from whamm_cm.weave.opcodes.unit import Unit
 
 PUSH = "whamm-cm:push"
 _FLUSH = ("flush", ((), ()))
-_SIZES = {"8": 1, "16": 2, "32": 4, "64": 8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,15 @@ class GuestWeaver:
     exits: str | None = None
     main: int | None = None
     validate: Validate | None = None
+    #: Whether functions with simple sites only go the quick way.
+    quickly: bool = True
+    solo: bool = field(init=False)
     #: Functions whose code behind each replaced ``unreachable`` can run.
     open_ended: frozenset[int] = frozenset()
     edit: ModuleEdit = field(init=False)
     imports: Imports = field(init=False)
     compiler: SiteCompiler = field(init=False)
-    pushed: list[Pushed] = field(default_factory=list)
+    pushes: Pushes = field(default_factory=Pushes)
     plans: dict[int, tuple[Increment, ...] | None] = field(default_factory=dict)
     lefts: list[Left] = field(default_factory=list)
 
@@ -87,22 +90,31 @@ class GuestWeaver:
         self.edit = ModuleEdit(self.module)
         self.imports = Imports(self.edit, self.unit, self.unit_name)
         self.compiler = SiteCompiler(self.imports)
+        self.solo = solitary(self.matcher, self.counters)
 
     def weave(self) -> WovenGuest | None:
         facts = self.imports.numbering.facts
-        functions = {f.info.index: f for f in self.matcher.functions(self.module, facts)}
         leaving = self._leaving()
-        if not functions and not leaving:
+        quick, slow = self._quick(leaving)
+        found = self.matcher.functions(self.module, facts, slow)
+        functions = {function.info.index: function for function in found}
+        if not (functions or quick or leaving):
             return None
         flush = None
         if leaving:
             flush = self.edit.import_func(self.exits or "", *_flat(_FLUSH))
-        self._declare(functions.values())
+        for index in sorted({*functions, *quick}):
+            self._declare(quick[index] if index in quick else functions[index])
         self.open_ended = open_ended(self.module, functions.values(), self.validate)
         sites = 0
         shadows = self.imports.shadows
         shadows.find()
-        for index in sorted({*functions, *leaving, *shadows.changes}):
+        writer = QuickWriter(self)
+        for index in sorted({*functions, *quick, *leaving, *shadows.changes}):
+            if index in quick:
+                sites += quick[index].firings
+                writer.write(quick[index])
+                continue
             function = functions.get(index)
             if function is not None:
                 info = function.info
@@ -119,11 +131,19 @@ class GuestWeaver:
             if flush is not None and index == self.main:
                 editor.add(0, "func_exit", snippets.call(flush))
             self.edit.replace_body(index, editor.pieces(), editor.extra_locals)
-        push = push_functions(self.edit, self.imports, self.pushed, PUSH)
+        push = self.pushes.write(self.edit, self.unit, PUSH)
         wasm = self.edit.encode()
         return WovenGuest(
-            wasm, sites, len(self.pushed), self.imports.used, push, tuple(self.edit.dropped)
-        )
+            wasm, sites, len(self.pushes), self.imports.used or push, push,
+            tuple(self.edit.dropped),
+        )  # fmt: skip
+
+    def _quick(self, leaving: Collection[int]) -> tuple[dict[int, Sites], Collection[int] | None]:
+        """Functions to go the quick way, and the others in which something may fire (None: any)."""
+        if not self.quickly:
+            return {}, None
+        finder = Finder(self.matcher, self.solo, self.counters)
+        return finder.find(self.module, leaving) if finder.kinds else ({}, None)
 
     def _leaving(self) -> dict[int, FunctionInfo]:
         """Functions with calls that end the program, where those matter."""
@@ -148,23 +168,23 @@ class GuestWeaver:
                     found[index] = info
         return found
 
-    def _declare(self, functions: Collection[Function]) -> None:
-        """Import what any body needs, before indices are handed out."""
-        seen: set[int] = set()
-        for function in functions:
-            for firing in function.firings:
-                left = firing.left
-                self.imports.shadows.declare(firing, function.info)
-                if id(left) in seen:
-                    continue
-                seen.add(id(left))
-                self.lefts.append(left)  # keeps its id its own
-                plan = increments(left, self.counters)
-                self.plans[id(left)] = plan
-                self.imports.declare(needs_of(left))
-                memories.declare(self.imports, left)
-                if left.cells:
-                    self.imports.function(self.unit.runtime("report_cell"))
+    def _declare(self, function: Function | Sites) -> None:
+        """Import what its bodies need, before indices are handed out."""
+        if isinstance(function, Sites):
+            for left in function.lefts:
+                self._declare_left(left)
+            return
+        for firing in function.firings:
+            self.imports.shadows.declare(firing, function.info)
+            self._declare_left(firing.left)
+
+    def _declare_left(self, left: Left) -> None:
+        if id(left) in self.plans:
+            return
+        self.lefts.append(left)  # keeps its id its own
+        self.plans[id(left)] = None if self.solo else increments(left, self.counters)
+        self.imports.declare(needs_of(left))
+        memories.declare(self.imports, left)
 
     # --- one function ---
 
@@ -231,7 +251,7 @@ class GuestWeaver:
         kind = flats(variable.type)[0]
         index = self.edit.add_global(kind, value)
         if row is not None:
-            self.pushed.append(Pushed(index, kind, size_of(variable.type), row.number, counter))
+            self.pushes.add(row.number, kind, scalar_size(variable.type), counter, index)
         return index
 
     # --- batches ---
@@ -287,12 +307,14 @@ class GuestWeaver:
         for (type_name, amount), cells in batch.cells.items():
             kind = "i64" if type_name.endswith("64") else "i32"
             index = self.edit.add_global(kind, 0)
-            code += snippets.count(index, kind, amount)
+            if type_name == "bool":
+                code += snippets.i32_const(amount) + snippets.global_set(index)
+            else:
+                code += snippets.count(index, kind, amount)
+            size = scalar_size(t.Prim(type_name))
             for row, first, count in _spans(cells):
                 number = row.counters.add(first, count)
-                self.pushed.append(
-                    Pushed(index, kind, 8 if kind == "i64" else 4, row.number, number)
-                )
+                self.pushes.add(row.number, kind, size, number, index)
         return code
 
 
@@ -320,12 +342,6 @@ def _run_of(info: FunctionInfo, entered: bool) -> list[int]:
     for run in runs(info, split_at_calls=True):
         starts += [run.first] * (run.last - run.first + 1)
     return [start or int(entered and opidx > 0) for opidx, start in enumerate(starts)]
-
-
-def size_of(type_: t.Type) -> int:
-    """Bytes of a scalar in a record."""
-    name = str(type_)
-    return 1 if name == "bool" else _SIZES[name[1:]]
 
 
 def _flat(

@@ -18,7 +18,7 @@ _WIDE = frozenset(("u32", "i32", "u64", "i64"))  # sums of which may be made at 
 
 @dataclass(frozen=True, slots=True)
 class Increment:
-    """``variable += amount``, all that happens to it here."""
+    """``variable += amount``, all that happens to it here; of a bool, ``variable = true``."""
 
     variable: t.Variable
     amount: int
@@ -31,17 +31,21 @@ def increments(left: Left, counters: Collection[t.Variable]) -> tuple[Increment,
     """
     if left.predicate is not None:
         return None
-    found = []
+    found: dict[t.Variable, int] = {}
     for stmt in left.body:
         if isinstance(stmt, t.Declare):
             if stmt.init is not None and not isinstance(stmt.init, t.Const):
                 return None
+            if stmt.init is not None and stmt.variable.type == t.BOOL:
+                return None
             continue
-        increment = _increment(stmt)
+        increment = _increment(stmt) or _mark(stmt)
         if increment is None or not _free(increment.variable, counters):
             return None
-        found.append(increment)
-    return tuple(found) or None
+        before = found.get(increment.variable, 0)
+        marks = increment.variable.type == t.BOOL
+        found[increment.variable] = 1 if marks else before + increment.amount
+    return tuple(Increment(*item) for item in found.items()) or None
 
 
 def _free(variable: t.Variable, counters: Collection[t.Variable]) -> bool:
@@ -60,6 +64,17 @@ def _increment(stmt: t.Stmt) -> Increment | None:
     amount = value.value
     assert isinstance(amount, int)
     return Increment(target.variable, amount if stmt.op == "+" else -amount)
+
+
+def _mark(stmt: t.Stmt) -> Increment | None:
+    """``stmt`` as ``cell = true``."""
+    if not isinstance(stmt, t.Assign) or not isinstance(stmt.target, t.Var):
+        return None
+    variable, value = stmt.target.variable, stmt.value
+    marks = isinstance(value, t.Const) and value.value is True
+    if not marks or variable.kind is not t.Kind.CELL or variable.type != t.BOOL:
+        return None
+    return Increment(variable, 1)
 
 
 def pure_counters(stmts: Iterable[t.Stmt | t.Expr]) -> frozenset[t.Variable]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -26,7 +26,7 @@ from whamm_cm.weave.modules.statics import Statics
 
 _OPERAND = re.compile(r"(arg|res|local)(0|[1-9]\d{0,8})")
 #: What builtins that belong to an instruction need of its operands.
-_NEEDED = {"dup_at": ("arg0", "arg1"), "resolve_funcref": (), "target_funcref": ("arg0",)}
+NEEDED = {"dup_at": ("arg0", "arg1"), "resolve_funcref": (), "target_funcref": ("arg0",)}
 _PACKAGES = frozenset(("opcode", "func", "block"))
 
 
@@ -50,7 +50,7 @@ class Left:
     @property
     def at_instruction(self) -> bool:
         """Whether the code depends on what stands in the instruction."""
-        return not self.builtins.isdisjoint(_NEEDED)
+        return not self.builtins.isdisjoint(NEEDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +121,8 @@ def _with_needed(
     if "target_funcref" in bound:
         builtins.add("target_funcref")
         del bound["target_funcref"]
-    for name in sorted(builtins & _NEEDED.keys()):
-        bound.update(dict.fromkeys(_NEEDED[name]))
+    for name in sorted(builtins & NEEDED.keys()):
+        bound.update(dict.fromkeys(NEEDED[name]))
     return bound, frozenset(builtins)
 
 
@@ -158,27 +158,36 @@ class Matcher:
         self.skipped: Counter[tuple[str, str]] = Counter()
 
     def functions(
-        self, module: CoreModule, facts: Mapping[str, Any] = MappingProxyType({})
+        self,
+        module: CoreModule,
+        facts: Mapping[str, Any] = MappingProxyType({}),
+        indices: Collection[int] | None = None,
     ) -> Iterator[Function]:
         """The functions of ``module`` in which something fires, in index order.
 
-        ``facts``: what the module answers to builtins (``lang.fold.FACTS``).  WeaveError when two
+        ``facts``: what the module answers to builtins (``lang.fold.FACTS``); ``indices``: only
+        these defined functions.  WeaveError when two
         ``alt`` probes are left at one instruction.
         """
-        for info, points in find_events(module, self.by_event):
-            firings = [f for point in points for f in self._at(info, point, facts)]
+        probers = [prober for found in self.by_event.values() for prober in found]
+        known = {id(p): {**facts, **self.facts(p.probe)} for p in probers}
+        for info, points in find_events(module, self.by_event, indices):
+            firings = [f for point in points for f in self._at(info, point, known)]
             if firings:
                 yield Function(info, tuple(firings))
 
-    def _at(self, info: FunctionInfo, point: Point, facts: Mapping[str, Any]) -> Iterator[Firing]:
+    def _at(
+        self, info: FunctionInfo, point: Point, known: Mapping[int, Mapping[str, Any]]
+    ) -> Iterator[Firing]:
         mode = point.mode if point.package == "opcode" else ""
         statics: Statics | None = None
         alt: Firing | None = None
         for prober in self.by_event[point.package, point.event, mode]:
             if not self._bounds_hold(info, point, prober.probe):
                 continue
-            statics = statics or Statics(info, point)
-            left = prober.at(_Facts(statics, {**facts, **self.facts(prober.probe)}))
+            if statics is None:  # asking for its truth would count all it has
+                statics = Statics(info, point)
+            left = prober.at(_Facts(statics, known[id(prober)]))
             if left is None or any(n not in statics for n in left.statics):
                 continue
             firing = Firing(point, left, {name: statics[name] for name in left.statics})

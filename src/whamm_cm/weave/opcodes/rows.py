@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from whamm_cm.agent.describe import wit_type
@@ -22,6 +23,10 @@ class Row:
     def add(self, info: FunctionInfo, opidx: int) -> int:
         """A cell for a site."""
         return self.cells.add(info.fid, info.pc(opidx), info.name)
+
+    def add_many(self, info: FunctionInfo, pcs: Sequence[int]) -> int:
+        """The first of the cells for sites of one function."""
+        return self.cells.add_many(info.fid, pcs, info.name)
 
 
 @dataclass(slots=True)
@@ -48,15 +53,3 @@ class Rows:
             number = self.builder.add_variable(spec, cells, counters)
             self.found[key] = Row(number, cells, counters)
         return self.found[key]
-
-
-@dataclass(frozen=True, slots=True)
-class Pushed:
-    """A global of the guest that holds a counter of a row.  ``kind`` is its core type, ``size`` the
-    bytes of the value."""
-
-    index: int
-    kind: str
-    size: int
-    row: int
-    number: int

@@ -22,6 +22,7 @@ from whamm_cm.weave.modules.inject import FunctionEditor
 from whamm_cm.weave.opcodes.env import GuestEnv, Imports
 from whamm_cm.weave.opcodes.leftover import cell_width, guest_cells
 from whamm_cm.weave.opcodes.match import Firing, Left
+from whamm_cm.weave.opcodes.quick import fixed_operands
 from whamm_cm.weave.opcodes.template import Template, TemplateFunc, cell_slots
 
 _OPERAND = re.compile(r"(arg|res|local)(0|[1-9]\d{0,8})")
@@ -88,7 +89,14 @@ class SiteCompiler:
             return _Alt(self, firing, editor).compiled()
         operands = results = ()  # type: tuple[Known, ...]
         args, ress = _count(left.bound, "arg"), _count(left.bound, "res")
-        if args or ress:
+        if (
+            args
+            and not ress
+            and point.mode == "before"
+            and args <= len(fixed_operands(point.event))
+        ):
+            operands = fixed_operands(point.event)[:args]
+        elif args or ress:
             typing = info.typing(point.opidx)
             operands, results = typing.operands[:args], typing.results[:ress]
             unknown = None in operands or None in results
@@ -256,15 +264,16 @@ class _Alt(_Site):
                     "does nothing, but the stack must change: use drop_args() or return"
                 )
             return Compiled(self.f.template(), None, (), len(results))
-        if any(nullable(kind or "") != kind for kind in results):
-            raise self._error("replaces an instruction whose result cannot be made up")
+        stays = any(kind not in _MADE for kind in results)
+        if stays and self._is_block():
+            raise self._error("replaces a block whose result a script cannot make")
         kinds = tuple(kind or "" for kind in typing.operands)
         self.args, self.kinds = self.slots("arg", typing.operands), typing.operands
-        self.results = [self.f.local(kind or "") for kind in results]
-        self.result_kinds = results
+        self.result_kinds = () if stays else results
+        self.results = [self.f.local(kind or "") for kind in self.result_kinds]
         self.locals_of_guest()
         save(self.f, self.args)
-        for slot, kind in zip(self.results, results, strict=True):
+        for slot, kind in zip(self.results, self.result_kinds, strict=True):
             self.f.const(kind or "", 0) if kind in _NUMBERS else self._null(kind or "")
             self.f.set(slot)
         self.find_cells()
@@ -272,6 +281,8 @@ class _Alt(_Site):
             self._run()
         for slot in reversed(self.results):
             self.f.get(slot)
+        if stays:  # a reference nobody can make up: the instruction makes it after all
+            self._original()
         if info.mnemonic(opidx) in _RETURNING:
             self.f.op("return")
         return Compiled(self.f.template(), None, kinds, len(results))
@@ -290,10 +301,8 @@ class _Alt(_Site):
     def _null(self, kind: str) -> None:
         if kind == "v128":
             self.f.code += b"\xfd\x0c" + bytes(16)
-        elif kind in ("funcref", "externref"):
-            self.f.code += b"\xd0" + (b"\x70" if kind == "funcref" else b"\x6f")
         else:
-            raise self._error(f"leaves a {kind}, which a script cannot make")
+            self.f.code += b"\xd0" + (b"\x70" if kind == "funcref" else b"\x6f")
 
     def _run(self) -> None:
         env = GuestEnv(
@@ -306,17 +315,25 @@ class _Alt(_Site):
         if predicate is None:
             body.block(self.left.body)
             return
-        info, opidx = self.info, self.firing.point.opidx
-        if info.opcode(opidx).nesting or info.mnemonic(opidx) == "else":
+        if self._is_block():
             raise self._error("replaces a block, so its predicate must be known when weaving")
         body.expr(predicate)
         with self.f.if_():
             body.block(self.left.body)
-            self.f.else_()
-            restore(self.f, self.args, self.kinds)
-            start, _, stop = info.steps[opidx]
-            self.f.code += self.compiler.imports.edit.renumbered(start, stop)
-            self._take()
+            if self.result_kinds or not self._results():
+                self.f.else_()
+                self._original()
+                self._take()
+
+    def _is_block(self) -> bool:
+        info, opidx = self.info, self.firing.point.opidx
+        return bool(info.opcode(opidx).nesting) or info.mnemonic(opidx) == "else"
+
+    def _original(self) -> None:
+        """The instruction itself, with the operands it had."""
+        restore(self.f, self.args, self.kinds)
+        start, _, stop = self.info.steps[self.firing.point.opidx]
+        self.f.code += self.compiler.imports.edit.renumbered(start, stop)
 
     def _take(self) -> None:
         """Move what is on the stack to where the results wait."""
@@ -381,6 +398,8 @@ class _Alt(_Site):
 
 
 _NUMBERS = frozenset(("i32", "i64", "f32", "f64"))
+#: What a result can be made up of.
+_MADE = _NUMBERS | {"v128", "funcref", "externref"}
 
 
 def _list(kinds: Sequence[str]) -> str:

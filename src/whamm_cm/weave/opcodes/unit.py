@@ -67,8 +67,8 @@ class Unit(Protocol):
     def reports(self, variable: t.Variable) -> bool:
         """Whether the report has the variable: not where ``wasm:report`` stands for it."""
 
-    def last_index(self) -> int:
-        """A number nobody else has, for ``report_cell``."""
+    def last_indices(self, count: int) -> int:
+        """The first of numbers nobody else has, for ``report_cell``."""
 
     def push_slot(self) -> int:
         """A slot of the table of push functions."""
