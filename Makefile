@@ -59,6 +59,7 @@ format: $(VENV)/.test
 bench: $(VENV)/.test
 	@$(PY) -m bench.boundary
 	@$(PY) -m bench.weave
+	@$(PY) -m bench.opcodes
 	@$(PY) -m bench.gate
 
 fixtures: $(VENV)/.test
