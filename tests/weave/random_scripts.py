@@ -23,6 +23,10 @@ STRINGS = ('""', '"a"', '"run"', '"caf\\u{e9}"', '"{x}"', '"\\x00\\n"')
 #: Core types that an operand may be bound to.
 BOUNDS = ("i32", "i64", "f32", "f64", "u32", "u64")
 _CONVERTIBLE = {*SCALARS}
+_GLOBS = (
+    "*", "*load*|*store*", "*if|br*", "i32.*", "local.*|global.*", "ref.*", "*.const",
+    "block|loop|if|else|try*", "v128.*", "*call*", "*x*",
+)  # fmt: skip
 _COMPARE = ("==", "!=", "<", "<=", ">", ">=")
 _ARITH = ("+", "-", "*", "/", "%")
 _BITS = ("&", "|", "^")
@@ -189,14 +193,20 @@ class ScriptMaker:
         if kind == 2:
             a, b = (self.expr("str", scope, 0) for _ in range(2))
             method = self.pick(("starts_with", "ends_with", "contains"))
-            return self.pick((f"({a} {self.pick(('==', '!='))} {b})", f"{self._string(scope)}.{method}({b})"))
+            return self.pick(
+                (f"({a} {self.pick(('==', '!='))} {b})", f"{self._string(scope)}.{method}({b})")
+            )
         if kind == 3 and self.place == "probe":
             a = self.expr("i32", scope, 0)
             return f"{self.pick(('strcmp', 'strcontains'))}(({a}, 3), {self.literal('str')})"
         type_ = self.pick(NUMBERS)
         known = [t for t in NUMBERS if scope.values.get(t)]
         type_ = self.pick(known) if known and self.chance(80) else type_
-        left = self.pick(scope.values[type_]) if scope.values.get(type_) else f"({self.literal(type_)} as {type_})"
+        left = (
+            self.pick(scope.values[type_])
+            if scope.values.get(type_)
+            else f"({self.literal(type_)} as {type_})"
+        )
         return f"({left} {self.pick(_COMPARE)} {self.expr(type_, scope, depth)})"
 
     def _string(self, scope: Scope) -> str:
@@ -214,15 +224,20 @@ class ScriptMaker:
         kind = self.random.randrange(12)
         if depth > 0 and kind == 0:
             more = f" elif ({self.expr('bool', scope, 1)}) {self.block(scope, depth - 1)}"
-            return (f"if ({self.expr('bool', scope)}) {self.block(scope, depth - 1)}"
-                    + (more if self.chance(30) else "")
-                    + (f" else {self.block(scope, depth - 1)}" if self.chance(50) else ""))  # fmt: skip
+            otherwise = f" else {self.block(scope, depth - 1)}"
+            return (
+                f"if ({self.expr('bool', scope)}) {self.block(scope, depth - 1)}"
+                + (more if self.chance(30) else "")
+                + (otherwise if self.chance(50) else "")
+            )
         if depth > 0 and kind == 1:
             if self.chance(70):
                 inner, name = scope.inner(), self.name()
                 inner.add(name, "u32")
                 return f"for {name} in 0..{self.pick(('2', '3'))} {self.block(inner, depth - 1, 2)}"
-            return f"while ({self.expr('bool', scope, 1)} && false) {self.block(scope, depth - 1, 2)}"
+            return (
+                f"while ({self.expr('bool', scope, 1)} && false) {self.block(scope, depth - 1, 2)}"
+            )
         if kind == 2:
             return self.printed(scope)
         if kind in (3, 4):
@@ -238,7 +253,7 @@ class ScriptMaker:
         chosen = [self.pick(types) for _ in range(self.random.randint(0, 2))]
         # A name, for a literal has no type there.
         values = [self.pick(scope.values[t]) for t in chosen]
-        return f'print({", ".join([chr(34) + "at {}" * len(values) + chr(34), *values])});'
+        return f"print({', '.join([chr(34) + 'at {}' * len(values) + chr(34), *values])});"
 
     def local(self, scope: Scope) -> str:
         type_ = self.pick((*SCALARS, *SCALARS, "str", *TUPLES))
@@ -258,7 +273,9 @@ class ScriptMaker:
                 for name, (params, _) in library.functions.items()
             ]
         if self.place == "probe" and not self.observe:
-            found.append(f"write_str(APP_MEMID, {self.expr('i32', scope, 0)}, {self.literal('str')})")
+            found.append(
+                f"write_str(APP_MEMID, {self.expr('i32', scope, 0)}, {self.literal('str')})"
+            )
         if self.place in ("fn", "alt") and self.chance(60):
             return self.leave(scope)
         return f"{self.pick(found)};" if found else self.assigned(scope)
@@ -286,7 +303,11 @@ class ScriptMaker:
         if type_ in INTEGERS and self.chance(50):
             return f"{name}{self.pick(('++', '++', '--'))};"
         if type_ in NUMBERS and self.chance(40):
-            ops = ("+", "-", "*", "/") if type_[0] == "f" else ("+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>")
+            ops = (
+                ("+", "-", "*", "/")
+                if type_[0] == "f"
+                else ("+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>")
+            )
             return f"{name} {self.pick(ops)}= {self.expr(type_, scope, 1)};"
         return f"{name} = {self.expr(type_, scope)};"
 
@@ -343,9 +364,7 @@ class ScriptMaker:
             name = variable.name
             if name[-1] == "N":
                 name = name[:-1] + self.pick(("0", "0", "1", "2"))
-            if variable.type is not None and not variable.name.endswith("N"):
-                type_ = str(variable.type)
-            elif variable.type is not None:
+            if variable.type is not None:
                 type_ = str(variable.type)
             elif name.startswith("imm"):
                 continue
@@ -393,7 +412,7 @@ class ScriptMaker:
         if choice == 0 and "alt_call_by_id" in self.offered:
             return [f"alt_call_by_id({self.random.randrange(4)});"]
         if choice == 1 and "alt_call_by_name" in self.offered:
-            return [f'alt_call_by_name({self.pick(STRINGS)});']
+            return [f"alt_call_by_name({self.pick(STRINGS)});"]
         if choice == 2:
             return [self.leave(Scope())]
         return ["drop_args();"] if choice < 5 else []
@@ -409,13 +428,16 @@ class ScriptMaker:
             self.place = "report"
             return f"wasm:{self.pick(('begin', 'end', 'report'))}", False
         if kind < 24:
-            package, event = self.random.choice((("func", "entry"), ("func", "exit"), ("block", "start"), ("block", "end")))
+            package, event = self.random.choice(
+                (("func", "entry"), ("func", "exit"), ("block", "start"), ("block", "end"))
+            )
             found = next(e for e in PACKAGES[package] if e.name == event)
             return f"wasm:{package}:{event}{self.bound(found, '', scope)}", False
-        modes = ["before", "after", "entry", "exit", "at_target"] + ([] if self.observe else ["alt"])
+        modes = ["before", "after", "entry", "exit", "at_target"] + (
+            [] if self.observe else ["alt"]
+        )
         if kind < 34:
-            glob = self.pick(("*", "*load*|*store*", "*if|br*", "i32.*", "local.*|global.*", "ref.*",
-                              "*.const", "block|loop|if|else|try*", "v128.*", "*call*", "*x*"))  # fmt: skip
+            glob = self.pick(_GLOBS)
             for name in ("opname", "category_name"):
                 scope.add(name, "str", static=True)
             return f"wasm:opcode:{glob}:{self.pick([m for m in modes[:4] if m != 'alt'])}", False

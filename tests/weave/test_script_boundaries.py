@@ -392,3 +392,36 @@ def test_all_instances_report_on_request() -> None:
     run = scripted(fixture("start"), COUNTING)
     run.call(FLUSH)
     assert sorted(run.reported.values()) == [2, 2]
+
+
+def test_scripts_that_match_nothing_still_begin_and_end() -> None:
+    func = FuncT((("n", U32),), None)
+    script = (
+        'report var n: u32 = 3; wasm:begin { print("begin"); } wasm:end { print("end"); n++; }'
+    )
+    run = echo(func, script)
+    run.call("f0", 1)
+    assert run.printed == ["begin", "end"]
+    assert run.reported == {"n": 4}
+
+
+_TWICE = """(component
+  (core module $m
+    (func $inner)
+    (func (export "f") (param i32)
+      (loop $again (call $inner)
+        (br_if $again (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))))
+  (core instance $a (instantiate $m))
+  (core instance $b (instantiate $m))
+  (func (export "a") (param "n" u32) (canon lift (core func $a "f")))
+  (func (export "b") (param "n" u32) (canon lift (core func $b "f"))))"""
+
+
+def test_instances_of_one_core_module_count_for_themselves() -> None:
+    run = scripted(text(_TWICE), "wasm:opcode:call:before { report var n: u32; n++; }")
+    run.call("a", 3)
+    run.call("b", 4)
+    run.call("a", 1)
+    reports = [r for r in run.sink.records if r["phase"] == "report"]
+    last = {r["module"]: r["value"] for r in reports}
+    assert sorted(last.values()) == [4, 4] and len(last) == 2

@@ -15,6 +15,7 @@ from whamm_cm.codegen.asm import Func, FuncType, MemoryType, Module
 STATE = "state"
 GLUE = "glue"
 LIBRARY = "library"
+GUARD, INSIDE = "guard", "inside"  # a global that is set where no component may be called
 #: Functions of the glue besides ``cabi_realloc``: (address, length) → the same of a better string.
 CLEAN, CUT = "clean", "cut"
 
@@ -282,9 +283,10 @@ def needs_adapter(params: Sequence[str], result: str | None) -> bool:
     return result == "string" or "string" in params or "char" in params
 
 
-def build_adapters(functions: Sequence[Adapted]) -> bytes:
+def build_adapters(functions: Sequence[Adapted], guarded: bool = False) -> bytes:
     """Imports the lowered ``functions`` from ``library`` and exports them under the same names with
-    strings as (address, length) both ways."""
+    strings as (address, length) both ways.  ``guarded``: they answer zero instead of calling while
+    the global of ``guard`` is set."""
     module = Module()
     inner, text = {}, ("i32", "i32")
     tmp = module.import_func(STATE, "tmp", ("i32",), ("i32",))
@@ -296,10 +298,13 @@ def build_adapters(functions: Sequence[Adapted]) -> bytes:
             params, results = (*params, "i32"), ()
         inner[function.name] = module.import_func(LIBRARY, function.name, params, results)
     module.import_memory(STATE, "memory", MemoryType())
+    inside = module.import_global(GUARD, INSIDE, "i32") if guarded else None
     for function in functions:
         results = flat((function.result,) if function.result else ())
         f = module.func(flat(function.params), results)
         answer = f.local("i32")
+        if inside is not None:
+            _unless(f, inside, results)
         if function.result == "string":
             f.i32(8)
             f.call(tmp)
@@ -316,6 +321,15 @@ def build_adapters(functions: Sequence[Adapted]) -> bytes:
             f.call(cut)
         module.export_func(function.name, f.index)
     return module.encode()
+
+
+def _unless(f: Func, inside: int, results: Sequence[str]) -> None:
+    """Return zeros when the global is set; a local nobody has set is zero."""
+    f.global_get(inside)
+    with f.if_():
+        for kind in results:
+            f.get(f.local(kind))
+        f.op("return")
 
 
 def _arguments(f: Func, params: Sequence[str], clean: int) -> None:

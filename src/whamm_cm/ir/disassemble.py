@@ -78,7 +78,7 @@ def _immediate(kind: Imm, value: Immediate) -> str:
     return f"({_TYPED[kind]} {value})" if kind in _TYPED else str(value)
 
 
-def _member(value: int | str | Catch | Handler) -> str:
+def _member(value: int | str | Catch | Handler | None) -> str:
     match value:
         case Catch(kind, tag, label):
             tag_ = "" if tag is None else f" {tag}"

@@ -88,9 +88,12 @@ class Reports:
     def cells(self) -> Iterator[Cell]:
         """Every cell once per instance that reported anything of its row; one that was never
         reported has its initial value."""
+        everywhere = {i for p in self._rows.values() for values in p.values() for i in values}
+        only = everywhere - {NOWHERE}
+        nowhere = sorted(only) if len(only) == 1 else [NOWHERE]
         for row, places in self._rows.items():
             seen = {instance for values in places.values() for instance in values}
-            instances = sorted(seen - {NOWHERE}) or [NOWHERE]
+            instances = sorted(seen - {NOWHERE}) or nowhere
             zero = initial(parse_type(row.type))
             for at, values in places.items():
                 for instance in instances:

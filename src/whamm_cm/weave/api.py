@@ -19,6 +19,7 @@ from whamm_cm.ir.component import Component, Definition, SectionId, walk
 from whamm_cm.ir.items import Item, Sort
 from whamm_cm.weave.boundary import Block, Supply, Weaver
 from whamm_cm.weave.enclose import Outer, enclose
+from whamm_cm.weave.libraries import beside
 from whamm_cm.weave.orders import Orders
 from whamm_cm.weave.plan import Added, Chosen, Plan
 from whamm_cm.weave.program import Program, Reach
@@ -152,18 +153,20 @@ class _Weave:
                 " a component that is not instrumented, or use another --sink"
             )
         needs = Reach.of(program).closure(set(chosen))
-        names = Names.free(self.root)
+        libraries = [] if self.scripting is None else [*self.scripting.component_libraries()]
+        names = Names.free(self.root, libraries)
         timed = self.plan.timed or (self.scripting is not None and self.scripting.clock)
         tree = _Tree(
             program, needs, chosen, self.plan, self.added, block, several, names, timed,
             self.scripting, self._flushes(),
         )  # fmt: skip
-        if sink not in _SINKS:
+        if sink not in _SINKS and not libraries:
             woven, flushes = tree.weave(self.root, *self._root_supply(timed))
             if flushes:
                 woven = _appended(woven, report_export(flushes))
         else:
-            woven = self._enclosed(tree, _SINKS[sink](self.root, table), timed)
+            wiring = _SINKS[sink](self.root, table) if sink in _SINKS else None
+            woven = self._enclosed(tree, wiring, timed)
         return woven if self.scripting is None else self.scripting.unit.finished(woven)
 
     def _flushes(self) -> Flushes | None:
@@ -188,28 +191,46 @@ class _Weave:
                 supply.clock = imported.instance
         return supply, imported
 
-    def _enclosed(self, tree: _Tree, wiring: SinkWiring, timed: bool) -> Component:
+    def _enclosed(self, tree: _Tree, wiring: SinkWiring | None, timed: bool) -> Component:
+        """In a new root, with the ``wiring`` of a sink of ours and libraries beside it."""
         outer = Outer.around(self.root)
-        for interface in wiring.imports:
+        for interface in () if wiring is None else wiring.imports:
             outer.use(interface)
         extra = []
         if timed:
             imported, now = clock(self.root)
             outer.use(imported)
             extra.append((tree.names.now, now))
-        sink = build.nested_component(wiring.component)
-        instance = build.instantiate(sink.item, wiring.args)
-        emit = build.alias_export(instance.item, "emit", Sort.FUNC)
-        outer.add(sink, instance, emit)
-        extra.append((tree.names.emit, emit.item))
-        inner, flushes = tree.weave(self.root, threaded("chunks", timed, tree.names), None)
+        emit = self._way_out(outer, wiring)
+        if emit is not None:
+            extra.append((tree.names.emit, emit))
+        for library, names in tree.names.libraries:
+            placed = beside(library, self.root, names)
+            outer.add(*placed.definitions)
+            self.added.count(placed.definitions)
+            extra += placed.functions.items()
+        inner, flushes = tree.weave(self.root, threaded(tree.block, timed, tree.names), None)
         passed = []
         if tree.flushes is not None:
             inner = _appended(inner, tree.flushes.exported(self.root, flushes))
             passed = tree.flushes.names[id(self.root)]
-        self.added.core_modules += 2
-        self.added.core_instances += 4
         return enclose(outer, inner, extra, passed)
+
+    def _way_out(self, outer: Outer, wiring: SinkWiring | None) -> Item | None:
+        """``emit`` in the new root: of a sink of ours, else the host's if that is the sink."""
+        if wiring is not None:
+            sink = build.nested_component(wiring.component)
+            instance = build.instantiate(sink.item, wiring.args)
+            emit = build.alias_export(instance.item, "emit", Sort.FUNC)
+            outer.add(sink, instance, emit)
+            self.added.core_modules += 2
+            self.added.core_instances += 4
+            return emit.item
+        if self.plan.sink != "host":
+            return None
+        definitions, item = host_emit()
+        outer.add(*definitions)
+        return item
 
     def _stamped(self, component: Component, origin: str, table: bytes) -> Component:
         script = hashlib.sha256(self.plan.script.encode()).hexdigest()

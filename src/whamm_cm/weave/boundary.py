@@ -22,6 +22,8 @@ from whamm_cm.codegen.probe import build_probe
 from whamm_cm.ir import nodes as n
 from whamm_cm.ir.component import Component, Definition
 from whamm_cm.ir.items import Item, Sort
+from whamm_cm.weave.libs.guard import Guard
+from whamm_cm.weave.libs.model import Functions
 from whamm_cm.weave.plan import Added, Chosen
 from whamm_cm.weave.program import Program
 from whamm_cm.weave.report_export import own_flush
@@ -49,6 +51,7 @@ class Supply:
     """Where a component gets its way out: definitions to put first, and the component functions
     ``emit`` and ``now``.  ``block`` is what ``emit`` takes a block as.  ``clock`` is the import of
     the component itself that ``now`` is taken from, if it is one: it has to come before the agent.
+    ``libraries``: functions of libraries that are components, by library and script name.
     """
 
     front: list[Definition] = field(default_factory=list)
@@ -56,13 +59,25 @@ class Supply:
     block: Block = "chunks"
     now: Item | None = None
     clock: Item | None = None
+    libraries: dict[str, dict[str, Item]] = field(default_factory=dict)
 
 
 class ScriptParts(Protocol):
     """What a component gets for a script."""
 
-    def front(self, agent: Item, emit: Item | None, chunked: bool) -> tuple[list[Definition], Item]:
+    def front(
+        self,
+        agent: Item,
+        emit: Item | None,
+        chunked: bool,
+        libraries: Functions,
+        guard: Item | None,
+    ) -> tuple[list[Definition], Item]:
         """The definitions that make the script unit, and its instance."""
+
+    @property
+    def returns(self) -> dict[int, tuple[str, ...]]:
+        """What the core functions of lifts return, by identity of the definition."""
 
     def instantiates(self, definition: Definition) -> bool:
         """Whether this instantiates a core module that is woven."""
@@ -97,10 +112,15 @@ class Weaver:
     emit: Item | None = None
     now: Item | None = None
     unit: Item | None = None
+    guard: Guard | None = None
     flushes: list[Item] = field(default_factory=list)
 
     def run(self) -> Component:
         self.out.extend(self.supply.front)
+        if self.script is not None and self.supply.libraries:
+            self.guard = Guard()
+            self.out += self.guard.front
+            self.added.count(self.guard.front)
         by_definition = {id(c.site.definition): c for c in self.chosen}
         for definition in self.component.definitions:
             if id(definition) in self.done:
@@ -121,15 +141,38 @@ class Weaver:
 
     def _put(self, definition: Definition, choice: Chosen | None) -> None:
         self.done.add(id(definition))
+        mapping = self._guarded(definition)
         if choice is None:
             for edited in self._edited(definition):
-                self.out.append(edited.substitute(self.mapping))
+                self.out.append(edited.substitute(mapping))
         elif _is_lift(choice):
-            self.out.append(definition.substitute(self.mapping | self.lifts[id(definition)]))
+            self.out.append(definition.substitute(mapping | self.lifts[id(definition)]))
         else:
-            self.out.append(definition.substitute(self.mapping))
+            self.out.append(definition.substitute(mapping))
             if id(definition) not in self.wrapped:
                 self.waiting.add(definition.item)
+
+    def _guarded(self, definition: Definition) -> dict[Item, Item]:
+        """What replaces items in ``definition``: besides the ``mapping``, what the canonical ABI
+        calls where the component may not call a library."""
+        node = definition.node
+        if self.guard is None or self.script is None or not isinstance(node, n.Canon):
+            return self.mapping
+        realloc, after = node.options.realloc, node.options.post_return
+        memory = None if node.options.memory is None else self.program.memory(node.options.memory)
+        is64 = isinstance(memory, GuestMemory) and memory.is64
+        pointer, returned = "i64" if is64 else "i32", self.script.returns.get(id(definition))
+        added, funcs = list[Definition](), list[Item]()
+        if realloc is not None:
+            target = self.mapping.get(realloc, realloc)
+            added += self.guard.wrap(realloc, target, (pointer,) * 4, (pointer,))
+            funcs.append(realloc)
+        if after is not None and returned is not None:
+            added += self.guard.wrap(after, self.mapping.get(after, after), returned, ())
+            funcs.append(after)
+        self.out += added
+        self.added.count(added)
+        return self.mapping | {func: self.guard.wrapped[func] for func in funcs}
 
     def _edited(self, definition: Definition) -> Iterable[Definition]:
         if self.script is None or not self.script.instantiates(definition):
@@ -277,7 +320,10 @@ class Weaver:
             self.now = lower.item
         if self.script is not None:
             chunked = self.supply.block == "chunks"
-            front, self.unit = self.script.front(instance.item, self.emit, chunked)
+            guard = None if self.guard is None else self.guard.instance
+            front, self.unit = self.script.front(
+                instance.item, self.emit, chunked, self.supply.libraries, guard
+            )
             self.out += front
         self.added.agents += 1
         self.added.core_modules += 1

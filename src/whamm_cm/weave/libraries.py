@@ -112,16 +112,21 @@ def parts(library: Library, site: int = 0, runtime: str = "state") -> list[Part]
 
 
 def definitions(
-    library: Library, runtime: Item, site: int = 0, functions: Mapping[str, Item] | None = None
+    library: Library,
+    runtime: Item,
+    site: int = 0,
+    functions: Mapping[str, Item] | None = None,
+    guard: Item | None = None,
 ) -> Embedded:
     """The library as definitions of a component: put them behind the core instance ``runtime``
     (state.wasm: ``memory`` and its functions) and in front of the script unit, which takes
     ``Embedded.instance`` under the library's name.
 
-    ``functions``: what ``imported`` answered, for a library that is a component.
+    ``functions``: what ``imported`` answered, for a library that is a component; ``guard``: see
+    ``libs.guard``.
     """
     if library.kind == "module":
         return embed_module(library, runtime, site)
     if functions is None:
         raise InternalError(f"library {library.name} is a component, but nobody imports it")
-    return embed_component(library, runtime, functions)
+    return embed_component(library, runtime, functions, guard)

@@ -68,10 +68,10 @@ def weave_module(data: bytes, plan: Plan, what: str = "input") -> WovenModule:
             " with -s or -e"
         )
     module = CoreModule(data)
-    if not plan.force and any(s.name == STAMP for s in module.custom_sections):
+    if any(s.name == STAMP for s in module.custom_sections):
         raise WeaveError(
-            f"{what} has already been instrumented by whamm-cm; start from the original,"
-            " or use --force to weave again"
+            f"{what} has already been instrumented by whamm-cm, and a core module can be woven"
+            " once; start from the original"
         )
     refuse_boundaries(plan.scripts.scripts)
     return _Weave(module, plan, plan.scripts).run(hashlib.sha256(data).hexdigest())
@@ -144,12 +144,14 @@ class _Weave:
         parts = [Part("guest", guest, "guest", kept), Part("unit", unit, UNIT, getters)]
         if slot is not None:
             parts.append(Part("binder", binder_module(slot, PUSH, UNIT)))
-        if any(i.module == "agent" for i in CoreModule(unit).imports):
+        recording = any(i.module == "agent" for i in CoreModule(unit).imports)
+        if recording:
             exports = {"memory": SINK_MEMORY} if self.plan.sink == "host" and sends else {}
             parts.append(Part("agent", load_wasm("agent.wasm"), "agent", exports))
             self.added.agents = 1
         if sends:
-            parts += sink_parts(guest, self.plan.sink, table)
+            if recording:
+                parts += sink_parts(guest, self.plan.sink, table)
             parts.append(Part("exit", _exit(unit), EXIT, {"flush": FLUSH}))
             if gated:
                 parts.append(Part("gates", _gates(guest, gated), None, "all"))

@@ -26,15 +26,34 @@ def sink_parts(guest: CoreModule, sink: str, table: bytes) -> list[Part]:
         return [Part("out", _host(), OUT)]
     if sink != "stderr":
         raise WeaveError(f"--sink {sink} is for components; a core module has stderr, host or none")
-    memory = guest.export("memory")
-    borrowed = memory is not None and memory.kind == "memory"
-    if borrowed and guest.exported_memory("memory").is64:
-        raise WeaveError("--sink stderr cannot write from a module with a 64-bit memory")
+    borrowed = _borrows(guest)
     return [
         Part("sink", _sink(table), _SINK, None if borrowed else {"memory": "memory"}),
         Part("out", _copying(), OUT),
         Part("write", _borrowing() if borrowed else _writing(), _WRITE),
     ]
+
+
+def _borrows(guest: CoreModule) -> bool:
+    """Whether WASI reads from a memory of the guest; WeaveError where it could not."""
+    export = guest.export("memory")
+    if export is None:
+        return False
+    if export.kind != "memory":
+        raise WeaveError(
+            f"--sink stderr needs a memory that is exported as memory, but that is a {export.kind};"
+            " use --sink host"
+        )
+    memory = guest.exported_memory("memory")
+    kinds = {"64-bit": memory.is64, "shared": memory.shared}
+    reasons = [f"a {kind} memory" for kind, is_so in kinds.items() if is_so]
+    if memory.page_size_log2 != 16:
+        reasons.append("a memory with pages of another size than 64 KiB")
+    if reasons:
+        raise WeaveError(
+            f"--sink stderr cannot write from a module with {reasons[0]}; use --sink host"
+        )
+    return True
 
 
 def _host() -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -10,7 +10,9 @@ from whamm_cm.abi.flatten import CoreSig
 from whamm_cm.agent.layout import Flush
 from whamm_cm.codegen.model import Action, Encoding, EventProbe, Kind, Redact
 from whamm_cm.ir.component import Component, Definition
+from whamm_cm.ir.core import CoreModule
 from whamm_cm.ir.items import Item
+from whamm_cm.ir.nodes import CoreInstantiate
 from whamm_cm.lang.fold import EvaluateStatic
 from whamm_cm.lang.syntax import Decl
 from whamm_cm.lang.tree import Declare, Scripts
@@ -163,3 +165,12 @@ class Added:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     #: Rules that did not match somewhere, with the reason and how often.
     unmatched: list[tuple[str, str, int]] = field(default_factory=list)
+
+    def count(self, definitions: Iterable[Definition]) -> None:
+        """Count the core modules among ``definitions`` and below, and their instances."""
+        for definition in definitions:
+            node = definition.node
+            if isinstance(node, Component):
+                self.count(node.definitions)
+            self.core_modules += isinstance(node, CoreModule)
+            self.core_instances += isinstance(node, CoreInstantiate)

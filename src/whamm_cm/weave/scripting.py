@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 from whamm_cm.agent.describe import wit_type
@@ -26,6 +27,7 @@ from whamm_cm.lang.fold import fold
 from whamm_cm.lang.load import check_wit
 from whamm_cm.lang.walk import walk
 from whamm_cm.weave.guests import Guest, find_guests
+from whamm_cm.weave.libs.model import Functions, Library
 from whamm_cm.weave.opcodes.emit import PUSH, GuestWeaver, WovenGuest
 from whamm_cm.weave.opcodes.env import UNIT
 from whamm_cm.weave.opcodes.leftover import pure_counters
@@ -56,10 +58,14 @@ class Scripting:
     #: Slots of the table of push functions, by identity of the ``core instantiate``.
     slots: dict[int, int] = field(default_factory=dict)
     instances: set[int] = field(default_factory=set)
+    #: The modules of further instances, by identity of their ``core instantiate``.
+    copies: dict[int, Definition] = field(default_factory=dict)
     probes: dict[int, tuple[EventProbe, ...]] = field(default_factory=dict)
     entering: dict[int, EventProbe] = field(default_factory=dict)
     #: Components, by identity, that need the unit.
     components: set[int] = field(default_factory=set)
+    #: What the core functions of lifts return, by identity of the definition.
+    returns: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.unit = UnitBuilder(self.plan, self.builder)
@@ -70,8 +76,29 @@ class Scripting:
         WeaveError for what cannot be woven, ScriptError where a script does not fit a function.
         """
         reach = Reach.of(self.program)
+        for site in sites:
+            if site.kind == "lift" and not site.reason:
+                self.returns[id(site.definition)] = site.signature.results
         self._guests(reach)
         self._boundaries(reach, sites)
+        if self._runs_alone():
+            self.components |= {
+                id(site.component)
+                for site in sites
+                if (site.kind, site.edge) == ("lift", "export")
+                and not site.reason
+                and id(site.component) not in reach.blocked
+                and reach.instantiated(site.component)
+            }
+
+    def _runs_alone(self) -> bool:
+        """Whether the scripts do something even where no probe matches."""
+        scripts = self.plan.scripts
+        once = any(probe.package in ("begin", "end", "report") for probe in scripts.probes)
+        return once or any(
+            not isinstance(stmt, t.Declare) or (stmt.variable.report and stmt.init is not None)
+            for stmt in scripts.globals
+        )
 
     def probes_of(self, site: Site) -> tuple[EventProbe, ...]:
         return (*self.entering_at(site), *self.probes.get(id(site), ()))
@@ -85,6 +112,29 @@ class Scripting:
     def clock(self) -> bool:
         """Whether a probe reads the clock."""
         return any(reads_clock(probe) for probes in self.probes.values() for probe in probes)
+
+    def component_libraries(self) -> Iterator[Library]:
+        """Libraries that are components, each with the functions code may call when it runs."""
+        called = dict[str, dict[str, None]]()
+        for node in walk(*self._code()):
+            if isinstance(node, t.LibCall) and node.annotation != "static":
+                called.setdefault(node.library, {})[node.function] = None
+        for name, library in self.plan.libraries.items():
+            if library.kind == "component" and name in called and self.components:
+                yield library.only(called[name])
+
+    def _code(self) -> Iterator[t.Stmt | t.Expr]:
+        """All there may be of it in the woven component, with what did not match."""
+        scripts = self.plan.scripts
+        yield from scripts.globals
+        for function in scripts.functions:
+            yield from function.body
+        for probe in scripts.probes:
+            yield from () if probe.predicate is None else (probe.predicate,)
+            yield from probe.body
+        for event in (*chain(*self.probes.values()), *self.entering.values()):
+            yield from () if event.predicate is None else (event.predicate,)
+            yield from event.body
 
     # --- core modules ---
 
@@ -102,15 +152,36 @@ class Scripting:
                 if any(True for _ in matcher.functions(guest.module)):
                     self.added.skipped.append((f"core module {guest.place}", reason))
                 continue
-            rows = Rows(self.builder, scripts.names, guest.place)
-            weaver = GuestWeaver(
-                guest.module, matcher, self.unit, rows, counters, validate=self.plan.validate
-            )
-            woven = weaver.weave()
+            woven = self._woven(guest, guest.place, matcher, counters)
             if woven is not None:
                 self._take(guest, woven)
+                self._again(guest, matcher, counters)
         for (rule, why), count in sorted(matcher.skipped.items()):
             self.added.unmatched.append((rule, why, count))
+
+    def _woven(
+        self, guest: Guest, place: str, matcher: Matcher, counters: frozenset[t.Variable]
+    ) -> WovenGuest | None:
+        rows = Rows(self.builder, self.plan.scripts.names, place)
+        weaver = GuestWeaver(
+            guest.module, matcher, self.unit, rows, counters, validate=self.plan.validate
+        )
+        return weaver.weave()
+
+    def _again(self, guest: Guest, matcher: Matcher, counters: frozenset[t.Variable]) -> None:
+        """Further instances of one module in one component count for themselves: each gets a copy
+        of the module, with cells of its own."""
+        seen: dict[int, int] = {}
+        for component, instantiation in guest.instances:
+            number = seen[id(component)] = seen.get(id(component), 0) + 1
+            if number == 1:
+                continue
+            copy = self._woven(guest, f"{guest.place}#{number}", matcher, counters)
+            assert copy is not None, "it was woven before"
+            self.copies[id(instantiation)] = build.core_module(copy.wasm)
+            self.added.core_sites += copy.sites
+            self.added.counters += copy.counters
+            self.added.core_modules += 1
 
     def _take(self, guest: Guest, woven: WovenGuest) -> None:
         self.woven[id(guest.definition)] = woven
@@ -219,11 +290,18 @@ class Scripting:
         assert isinstance(node, CoreModule)
         return replace(definition, node=CoreModule(woven.wasm, path=node.path), group=None)
 
-    def front(self, agent: Item, emit: Item | None, chunked: bool) -> tuple[list[Definition], Item]:
+    def front(
+        self,
+        agent: Item,
+        emit: Item | None,
+        chunked: bool,
+        libraries: Functions,
+        guard: Item | None,
+    ) -> tuple[list[Definition], Item]:
         """The script unit of one component, which comes behind the agent."""
-        self.added.core_modules += 1
-        self.added.core_instances += 1
-        return self.unit.front(agent, emit, chunked)
+        definitions, unit = self.unit.front(agent, emit, chunked, libraries, guard)
+        self.added.count(definitions)
+        return definitions, unit
 
     def instantiates(self, definition: Definition) -> bool:
         return id(definition) in self.instances
@@ -232,7 +310,12 @@ class Scripting:
         """A woven module's ``core instantiate`` with the unit, and what hands over its counters."""
         node = definition.node
         assert isinstance(node, n.CoreInstantiate)
-        again = build.core_instantiate(node.module, (*node.args, (UNIT, unit)))
+        module_item = node.module
+        copy = self.copies.get(id(definition))
+        if copy is not None:
+            yield copy
+            module_item = copy.item
+        again = build.core_instantiate(module_item, (*node.args, (UNIT, unit)))
         yield replace(definition, tokens=again.tokens, group=None)
         slot = self.slots.get(id(definition))
         if slot is None:

@@ -1,8 +1,9 @@
-"""Where each component gets ``emit`` and ``now``: imports of the root, extra imports further in."""
+"""Where each component gets ``emit``, ``now`` and libraries: imports of the root, or extra imports
+further in."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from whamm_cm.binary import build
@@ -12,6 +13,8 @@ from whamm_cm.ir.component import Component, Definition, walk
 from whamm_cm.ir.items import Item, Sort
 from whamm_cm.weave.boundary import Block, Supply
 from whamm_cm.weave.instance_types import STRING, U64, InstanceTypeEditor
+from whamm_cm.weave.libraries import Library, imported
+from whamm_cm.weave.libraries import import_names as library_names
 from whamm_cm.wit.names import InterfaceName
 
 SINK_INTERFACE = "whamm:cm/sink"
@@ -182,18 +185,24 @@ def import_names(component: Component) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What the plain functions threaded into components are called."""
+    """What the plain functions threaded into components are called; those of ``libraries`` by
+    script name."""
 
     emit: str = "whamm-cm-emit"
     now: str = "whamm-cm-now"
+    libraries: tuple[tuple[Library, Mapping[str, str]], ...] = ()
 
     @classmethod
-    def free(cls, root: Component) -> Names:
+    def free(cls, root: Component, libraries: Iterable[Library] = ()) -> Names:
         """Names that no component in the tree imports yet, as those of an earlier weave do."""
         # Names that differ in case only are the same to a host (Explainer.md, "Name Uniqueness").
         taken = {name.lower() for component in walk(root) for name in import_names(component)}
-        first = cls()
-        return cls(_free(first.emit, taken), _free(first.now, taken))
+        first, named = cls(), list[tuple[Library, Mapping[str, str]]]()
+        for library in libraries:
+            names = library_names(library, taken)
+            named.append((library, names))
+            taken.update(names.values())
+        return cls(_free(first.emit, taken), _free(first.now, taken), tuple(named))
 
 
 def _free(name: str, taken: set[str]) -> str:
@@ -217,14 +226,18 @@ def threaded(emit: Block | None, timed: bool, names: Names) -> Supply:
             supply.front += (chunk, list_type)
             block = list_type.item
         func = build.func_type((("block", block),), "u32")
-        imported = build.import_(names.emit, "func", func.item)
-        supply.front += (func, imported)
-        supply.emit = imported.item
+        taken = build.import_(names.emit, "func", func.item)
+        supply.front += (func, taken)
+        supply.emit = taken.item
     if timed:
         func = build.func_type((), "u64")
-        imported = build.import_(names.now, "func", func.item)
-        supply.front += (func, imported)
-        supply.now = imported.item
+        now = build.import_(names.now, "func", func.item)
+        supply.front += (func, now)
+        supply.now = now.item
+    for library, named in names.libraries:
+        definitions, functions = imported(library, named)
+        supply.front += definitions
+        supply.libraries[library.name] = functions
     return supply
 
 
@@ -237,6 +250,9 @@ def pass_on(definition: Definition, supply: Supply, names: Names) -> Definition:
         args.append((names.emit, supply.emit))
     if supply.now is not None:
         args.append((names.now, supply.now))
+    for library, named in names.libraries:
+        functions = supply.libraries.get(library.name, {})
+        args += ((named[key], item) for key, item in functions.items())
     replacement = build.instantiate(node.component, args)
     return Definition(
         definition.section, node, definition.items, replacement.tokens, None, definition.offset

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeGuard, TypeVar
 
@@ -29,7 +29,10 @@ from whamm_cm.ir.items import Item
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.builtins import WHAMM_CORE
 from whamm_cm.lang.walk import walk
+from whamm_cm.weave.libraries import definitions as library_definitions
 from whamm_cm.weave.libraries import parts as library_parts
+from whamm_cm.weave.libs.model import Functions
+from whamm_cm.weave.modules.forward import passed_on
 from whamm_cm.weave.modules.link import Part, link
 from whamm_cm.weave.opcodes.memories import numbering
 from whamm_cm.weave.opcodes.unit import Function, Global
@@ -41,6 +44,7 @@ V = TypeVar("V")
 _EMPTY = b"\0asm\1\0\0\0"
 _CHUNK = 64  # cells of a row that lie behind each other
 _GENERATED, _STATE, _WAY, _OUT = "script", "state", "way", "out"
+_APART = "whamm-cm:state"  # no library can be called that
 
 
 class _Lazy(Mapping[K, V]):
@@ -78,6 +82,9 @@ class UnitBuilder:
     builder: SiteTableBuilder
     unit: ScriptUnit = field(init=False)
     placed: list[Definition] = field(default_factory=list)
+    #: Where state.wasm is a module of its own, for the libraries that are components.
+    states: list[Definition] = field(default_factory=list)
+    beside: frozenset[str] = frozenset()
     chunked: bool | None = None
     prints: dict[int, int] = field(default_factory=dict)
     chunks: dict[tuple[int, str], _Chunk] = field(default_factory=dict)
@@ -276,13 +283,24 @@ class UnitBuilder:
     def module(self, chunked: bool, emit: bool) -> bytes:
         """The unit as one module: it imports ``agent`` and ``out.emit``, and exports everything."""
         parts = self.encode()
-        linked = [Part(_GENERATED, parts.wasm, None, "all")]
-        if parts.state is not None:
-            linked.append(Part(_STATE, parts.state, _STATE, "all"))
-            way = build_way(chunked, emit, _OUT)
-            linked.append(Part(_WAY, way, _WAY, {"flush": "flush"}))
+        return self._linked(parts, _runtime(parts.state, chunked, emit))
+
+    def apart(self, chunked: bool, emit: bool) -> tuple[bytes, bytes]:
+        """state.wasm with its way out, and the rest of the unit, which passes its exports on."""
+        parts = self.encode()
+        missing = {name for name, _ in parts.libraries} - self.plan.libraries.keys()
+        if parts.state is None or missing:
+            raise InternalError("a script unit without what its libraries need")
+        state = link(_runtime(parts.state, chunked, emit))
+        passed = Part(_STATE, passed_on(CoreModule(state), _APART), _STATE, "all")
+        return state, self._linked(parts, [passed])
+
+    def _linked(self, parts: UnitParts, runtime: Sequence[Part]) -> bytes:
+        linked = [Part(_GENERATED, parts.wasm, None, "all"), *runtime]
         first = []
         for name in self._libraries(parts):
+            if name in self.beside:
+                continue
             library = self.plan.libraries[name]
             found = library_parts(library, self.library_sites.get(name, 0))
             if name in self.lent and library.memory is not None:
@@ -298,9 +316,17 @@ class UnitBuilder:
         shared = (name for name in memories if name in self.plan.libraries)
         return [*dict.fromkeys((*(name for name, _ in parts.libraries), *self.lent, *shared))]
 
-    def front(self, agent: Item, emit: Item | None, chunked: bool) -> tuple[list[Definition], Item]:
+    def front(
+        self,
+        agent: Item,
+        emit: Item | None,
+        chunked: bool,
+        libraries: Functions,
+        guard: Item | None = None,
+    ) -> tuple[list[Definition], Item]:
         """The definitions that make an instance of the unit in a component; the module itself is
-        put in when the whole tree is woven (``finished``)."""
+        put in when the whole tree is woven (``finished``).  ``libraries`` have the same functions
+        in every component."""
         if self.chunked not in (None, chunked):
             raise InternalError("two forms of blocks in one component")
         self.chunked = chunked
@@ -308,9 +334,36 @@ class UnitBuilder:
         self.placed.append(module)
         out = build.core_inline_exports([] if emit is None else [("emit", emit)])
         args = (("agent", agent), (_OUT, out.item))
-        instance = build.core_instantiate(module.item, args)
         self.emits = emit is not None
+        if libraries:
+            return self._front_apart([out], args, module, libraries, guard)
+        instance = build.core_instantiate(module.item, args)
         return [module, out, instance], instance.item
+
+    def _front_apart(
+        self,
+        definitions: list[Definition],
+        args: Sequence[tuple[str, Item]],
+        unit: Definition,
+        libraries: Functions,
+        guard: Item | None,
+    ) -> tuple[list[Definition], Item]:
+        """The functions of ``libraries`` are lowered between state and unit: they need the one and
+        the other needs them."""
+        self.beside = frozenset(libraries)
+        self.unit.use("state_init")
+        module = build.core_module(_EMPTY)
+        self.states.append(module)
+        state = build.core_instantiate(module.item, args)
+        definitions += (module, state)
+        given = [(_APART, state.item)]
+        for name, functions in libraries.items():
+            library = self.plan.libraries[name].only(functions)
+            embedded = library_definitions(library, state.item, 0, functions, guard)
+            definitions += embedded.definitions
+            given.append((name, embedded.instance))
+        instance = build.core_instantiate(unit.item, given)
+        return [*definitions, unit, instance], instance.item
 
     emits: bool = False
 
@@ -318,8 +371,17 @@ class UnitBuilder:
         """``component`` with the unit where its place was kept."""
         if not self.placed:
             return component
-        wasm = self.module(bool(self.chunked), self.emits)
-        return _replaced(component, {id(d.node): wasm for d in self.placed})
+        form = bool(self.chunked), self.emits
+        state, unit = self.apart(*form) if self.beside else (_EMPTY, self.module(*form))
+        modules = {id(d.node): unit for d in self.placed}
+        return _replaced(component, modules | {id(d.node): state for d in self.states})
+
+
+def _runtime(state: bytes | None, chunked: bool, emit: bool) -> list[Part]:
+    if state is None:
+        return []
+    way = Part(_WAY, build_way(chunked, emit, _OUT), _WAY, {"flush": "flush"})
+    return [Part(_STATE, state, _STATE, "all"), way]
 
 
 def _prints(node: t.Expr | t.Stmt) -> TypeGuard[t.Print | t.LibCall]:

@@ -15,6 +15,7 @@ from whamm_cm.binary import build
 from whamm_cm.binary.decode import decode
 from whamm_cm.codegen.libglue import (
     GLUE,
+    GUARD,
     LIBRARY,
     STATE,
     Adapted,
@@ -165,8 +166,11 @@ def imported(
     return tuple(definitions), functions
 
 
-def embed_component(library: Library, runtime: Item, functions: Mapping[str, Item]) -> Embedded:
-    """``runtime``: a core instance with the state memory and the runtime functions."""
+def embed_component(
+    library: Library, runtime: Item, functions: Mapping[str, Item], guard: Item | None = None
+) -> Embedded:
+    """``runtime``: a core instance with the state memory and the runtime functions; ``guard``: one
+    with the flag of ``guard.Guard``."""
     glue = build.core_module(build_glue())
     glued = build.core_instantiate(glue.item, ((STATE, runtime),))
     memory = build.alias_core_export(runtime, "memory", Sort.CORE_MEMORY)
@@ -176,7 +180,7 @@ def embed_component(library: Library, runtime: Item, functions: Mapping[str, Ite
         for key, source in library.functions.items()
     }
     lowered = {key: definition.item for key, definition in lowers.items()}
-    added, found = _adapters(library, lowered, runtime, glued.item)
+    added, found = _adapters(library, lowered, runtime, glued.item, guard)
     bag = build.core_inline_exports(tuple(found.items()))
     definitions = (glue, glued, memory, realloc, *lowers.values(), *added, bag)
     return Embedded(definitions, bag.item)
@@ -189,19 +193,25 @@ def _lower(source: Source, func: Item, memory: Item, realloc: Item) -> Definitio
 
 
 def _adapters(
-    library: Library, lowered: Mapping[str, Item], runtime: Item, glue: Item
+    library: Library,
+    lowered: Mapping[str, Item],
+    runtime: Item,
+    glue: Item,
+    guard: Item | None,
 ) -> tuple[list[Definition], dict[str, Item]]:
     """Functions that need no adapter stay as they were lowered."""
     adapted = [
         Adapted(key, source.params, source.result)
         for key, source in library.functions.items()
-        if needs_adapter(source.params, source.result)
+        if guard is not None or needs_adapter(source.params, source.result)
     ]
     if not adapted:
         return [], dict(lowered)
-    module = build.core_module(build_adapters(adapted))
+    module = build.core_module(build_adapters(adapted, guard is not None))
     inner = build.core_inline_exports([(a.name, lowered[a.name]) for a in adapted])
-    args = ((STATE, runtime), (GLUE, glue), (LIBRARY, inner.item))
+    args = [(STATE, runtime), (GLUE, glue), (LIBRARY, inner.item)]
+    if guard is not None:
+        args.append((GUARD, guard))
     instance = build.core_instantiate(module.item, args)
     definitions, functions = [module, inner, instance], dict(lowered)
     for function in adapted:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from whamm_cm.codegen.asm import FuncType
 from whamm_cm.codegen.script.types import flats
 from whamm_cm.ir.component import Definition
 from whamm_cm.ir.items import Item
 from whamm_cm.lang.tree import UNIT, LibFunction, LibSignature
+
+#: Functions of libraries that are components, in the component that calls them: by library and by
+#: script name.
+Functions: TypeAlias = Mapping[str, Mapping[str, Item]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -251,6 +251,11 @@ class ModuleEdit:
             raise InternalError(f"there is no defined function {defined_index}")
         self._bodies[defined_index] = tuple(pieces), tuple(extra_locals)
 
+    @property
+    def added_globals(self) -> int:
+        """How many globals were added so far."""
+        return len(self._defined["global"])
+
     def renumbered(self, start: int, end: int) -> bytes:
         """Instructions of the input, from position to position, with final indices."""
         self._locked.update(_KINDS)

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 from whamm_cm.binary.leb import unsigned
 from whamm_cm.codegen.script.types import flats
+from whamm_cm.errors import WeaveError
 from whamm_cm.ir.core import CoreModule
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.fold import fold_expr
 from whamm_cm.weave.modules import snippets
 from whamm_cm.weave.modules.edit import ModuleEdit
 from whamm_cm.weave.modules.function import FunctionInfo, runs
-from whamm_cm.weave.modules.inject import FunctionEditor
+from whamm_cm.weave.modules.inject import FunctionEditor, Piece
 from whamm_cm.weave.modules.points import exit_calls
 from whamm_cm.weave.opcodes import memories
 from whamm_cm.weave.opcodes.env import UNIT, Imports
@@ -33,6 +34,10 @@ from whamm_cm.weave.opcodes.sites import Compiled, SiteCompiler
 from whamm_cm.weave.opcodes.unit import Unit
 
 PUSH = "whamm-cm:push"
+#: Locals of a function, its parameters among them (the JavaScript API's limit, which all keep).
+MAX_LOCALS = 50_000
+#: Globals that one function counts in: wasmtime gives up the process at some 65,500.
+MAX_COUNTERS = 60_000
 _FLUSH = ("flush", ((), ()))
 
 
@@ -80,6 +85,7 @@ class GuestWeaver:
     #: Functions whose code behind each replaced ``unreachable`` can run.
     open_ended: frozenset[int] = frozenset()
     edit: ModuleEdit = field(init=False)
+    _globals_before: int = 0
     imports: Imports = field(init=False)
     compiler: SiteCompiler = field(init=False)
     pushes: Pushes = field(default_factory=Pushes)
@@ -130,13 +136,32 @@ class GuestWeaver:
             shadows.keep(editor)
             if flush is not None and index == self.main:
                 editor.add(0, "func_exit", snippets.call(flush))
-            self.edit.replace_body(index, editor.pieces(), editor.extra_locals)
+            self.put(info, editor.pieces(), editor.extra_locals)
         push = self.pushes.write(self.edit, self.unit, PUSH)
         wasm = self.edit.encode()
         return WovenGuest(
             wasm, sites, len(self.pushes), self.imports.used or push, push,
             tuple(self.edit.dropped),
         )  # fmt: skip
+
+    def put(
+        self, info: FunctionInfo, pieces: Sequence[Piece], locals_: Sequence[str | bytes]
+    ) -> None:
+        """A function's new body; WeaveError where engines would not take it."""
+        declared = sum(count for count, _ in info.body.locals) + len(locals_)
+        counters = self.edit.added_globals - self._globals_before
+        self._globals_before = self.edit.added_globals
+        for found, limit, what in (
+            (declared + len(info.module.func_type(info.fid).params), MAX_LOCALS, "locals"),
+            (counters, MAX_COUNTERS, "counters"),
+        ):
+            if found > limit:
+                raise WeaveError(
+                    f"function {info.name or f'#{info.fid}'} would have {found} {what} when woven,"
+                    f" more than the {limit} that engines take; leave it out with a predicate,"
+                    f" such as / fid != {info.fid} /"
+                )
+        self.edit.replace_body(info.index, pieces, locals_)
 
     def _quick(self, leaving: Collection[int]) -> tuple[dict[int, Sites], Collection[int] | None]:
         """Functions to go the quick way, and the others in which something may fire (None: any)."""

@@ -15,8 +15,9 @@ from whamm_cm.codegen.asm import Func
 from whamm_cm.weave.modules.edit import ModuleEdit
 from whamm_cm.weave.opcodes.unit import Unit
 
-#: Counters per function: engines limit the size of a body.
-_CHUNK = 100_000
+#: Counters per function: engines limit the size of a body, and wasmtime 47 dies of one that reads
+#: more than some 65,000 globals.
+_CHUNK = 20_000
 _REPORT_CELL = ("i32", "i64", "i32", "i32", "i64"), ()
 _AS_I64 = {
     "i32": ("i64.extend_i32_u",),

@@ -302,7 +302,7 @@ class QuickWriter:
             pieces.append(text % pick(cells[at:stop]))
             start, at = pos, stop
         pieces.append((start, info.body.end))
-        edit.replace_body(info.index, pieces, editor.extra_locals)
+        self.weaver.put(info, pieces, editor.extra_locals)
 
     def _here(self, editor: FunctionEditor, kind: Kind) -> _Here:
         if kind not in self.shapes:

@@ -315,8 +315,10 @@ class _Alt(_Site):
         if predicate is None:
             body.block(self.left.body)
             return
-        if self._is_block():
-            raise self._error("replaces a block, so its predicate must be known when weaving")
+        if self._is_block() or self.info.labels(self.firing.point.opidx):
+            raise self._error(
+                "replaces a block or branch: its predicate must be known when weaving"
+            )
         body.expr(predicate)
         with self.f.if_():
             body.block(self.left.body)
