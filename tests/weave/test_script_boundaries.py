@@ -396,9 +396,7 @@ def test_all_instances_report_on_request() -> None:
 
 def test_scripts_that_match_nothing_still_begin_and_end() -> None:
     func = FuncT((("n", U32),), None)
-    script = (
-        'report var n: u32 = 3; wasm:begin { print("begin"); } wasm:end { print("end"); n++; }'
-    )
+    script = 'report var n: u32 = 3; wasm:begin { print("begin"); } wasm:end { print("end"); n++; }'
     run = echo(func, script)
     run.call("f0", 1)
     assert run.printed == ["begin", "end"]
