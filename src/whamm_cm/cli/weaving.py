@@ -155,14 +155,23 @@ def _say_skipped(args: argparse.Namespace, added: Added) -> None:
             say(args, f"no match: {rule}: {reason}" + (f" ({count} sites)" if count else ""))
         for place, section in added.dropped:
             say(args, f"{place}: custom section {section} left out, for code has moved")
-    elif added.skipped:
-        say(args, f"{were(len(added.skipped), 'function')} left alone (-v lists them)")
+    else:
+        _say_briefly(args, added)
     if added.counters > POOLED_COUNTERS:
         say(
             args,
             f"{added.counters} counters: more than {POOLED_COUNTERS} in one core instance are"
             " refused by hosts with pooled instances; narrow the match for those",
         )
+
+
+def _say_briefly(args: argparse.Namespace, added: Added) -> None:
+    if added.skipped:
+        say(args, f"{were(len(added.skipped), 'function')} left alone (-v lists them)")
+    idle = list(dict.fromkeys(rule for rule, _, count in added.unmatched if not count))
+    if idle:
+        many = "" if len(idle) == 1 else f" and {len(idle) - 1} more (-v lists them)"
+        say(args, f"{idle[0]}{many}: no function of the component matches")
 
 
 def _blame(data: bytes, what: str, fault: str) -> None:
