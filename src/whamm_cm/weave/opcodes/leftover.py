@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from whamm_cm.codegen.script.body import needs
 from whamm_cm.codegen.script.env import Needs
@@ -91,6 +92,7 @@ def pure_counters(stmts: Iterable[t.Stmt | t.Expr]) -> frozenset[t.Variable]:
     return frozenset(seen - read)
 
 
+@lru_cache(maxsize=4096)
 def cell_inits(left: Left) -> dict[t.Variable, t.Expr | None]:
     """The cells of a body with their initialisers as they are folded here."""
     inits: dict[t.Variable, t.Expr | None] = dict.fromkeys(left.cells)
@@ -100,6 +102,7 @@ def cell_inits(left: Left) -> dict[t.Variable, t.Expr | None]:
     return inits
 
 
+@lru_cache(maxsize=4096)
 def guest_cells(left: Left) -> frozenset[t.Variable]:
     """The cells that can be globals of the guest: scalars that start with a constant and that no
     other cell starts with."""
