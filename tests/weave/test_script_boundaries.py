@@ -11,7 +11,7 @@ from tests.weave.echo import HOST, echo_component
 from tests.weave.host import Functions, everything, fixture, text
 from tests.weave.libs import module_library
 from tests.weave.scripted import Scripted, scripted
-from whamm_cm.errors import UsageError
+from whamm_cm.errors import UsageError, WeaveError
 from whamm_cm.wit.types import (
     EnumT,
     FlagsT,
@@ -423,3 +423,9 @@ def test_instances_of_one_core_module_count_for_themselves() -> None:
     reports = [r for r in run.sink.records if r["phase"] == "report"]
     last = {r["module"]: r["value"] for r in reports}
     assert sorted(last.values()) == [4, 4] and len(last) == 2
+
+
+def test_a_memory_by_number_is_refused_at_a_boundary() -> None:
+    func = FuncT((("n", U32),), None)
+    with pytest.raises(WeaveError, match="reaches no memory"):
+        echo(func, f'{HOST}#f0:before {{ print("{{}}", read_str(APP_MEMID, 0, 4)); }}')

@@ -184,7 +184,12 @@ class ProbeEnv:
         return self._script.print_site(stmt)
 
     def guest(self, memory: tree.Expr | None) -> Guest | None:
-        return self._events.body.guest if memory is None else None
+        if memory is not None:
+            raise WeaveError(
+                "a boundary probe reaches no memory by its number; values are read by their WIT"
+                " names, and memories in probes on opcodes"
+            )
+        return self._events.body.guest
 
     def wit(self, f: Func, expr: tree.Expr) -> None:
         if not isinstance(expr, tree.IsCase | tree.HasFlag | tree.Length | tree.Scalar):
