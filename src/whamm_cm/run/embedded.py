@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from whamm_cm.run.guest import GuestRun, Job
-from whamm_cm.run.module import ModuleJob, ModuleRun
+from whamm_cm.run.guest import GuestRun, Job, Run
+from whamm_cm.run.module import ModuleRun
 from whamm_cm.run.options import Dir, HostOptions
 from whamm_cm.run.outcome import Outcome
 from whamm_cm.run.wave import Invocation, parse_invocation
@@ -70,10 +70,10 @@ def run_module(
 ) -> Outcome:
     """The same for a plain core module: its ``_start`` or ``main``, under WASI preview 1."""
     call = parse_invocation(invoke) if isinstance(invoke, str) else invoke
-    return _run(ModuleRun(ModuleJob(wasm, host, call, emit, stub_imports, cache, on_start)))
+    return _run(ModuleRun(Job(wasm, host, call, emit, stub_imports, cache, on_start)))
 
 
-def _run(guest: GuestRun | ModuleRun) -> Outcome:
+def _run(guest: Run) -> Outcome:
     # The guest writes to the file descriptors: what Python holds back must come before it.
     sys.stdout.flush()
     sys.stderr.flush()
@@ -86,7 +86,7 @@ def _run(guest: GuestRun | ModuleRun) -> Outcome:
 class _Worker(threading.Thread):
     """A daemon, so that a guest left behind in a host call does not keep the process alive."""
 
-    def __init__(self, guest: GuestRun | ModuleRun) -> None:
+    def __init__(self, guest: Run) -> None:
         super().__init__(name="whamm-cm guest", daemon=True)
         self.guest = guest
         self.ended = threading.Event()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from ctypes import byref
 from dataclasses import dataclass, field
@@ -69,7 +70,7 @@ class Gate:
             self.closed = True
 
 
-class GuestRun:
+class Run(ABC):
     """Runs a :class:`Job` once.  Another thread may call :meth:`interrupt` at any time."""
 
     def __init__(self, job: Job) -> None:
@@ -91,6 +92,23 @@ class GuestRun:
             raise self.gate.error
         return outcome
 
+    @abstractmethod
+    def _run(self) -> Outcome: ...
+
+    def _store(self, engine: Engine) -> Store:
+        """A store with WASI in it that :meth:`interrupt` reaches from now on."""
+        store = Store(engine)
+        store.set_epoch_deadline(1)
+        self._engine = engine
+        if self.interrupted.is_set():  # it came while compiling, when there was no epoch to move
+            engine.increment_epoch()
+        store.set_wasi(wasi_config(self.job.host))
+        return store
+
+
+class GuestRun(Run):
+    """A component."""
+
     def _run(self) -> Outcome:
         job = self.job
         engine = run_engine(cache=job.cache)
@@ -98,12 +116,7 @@ class GuestRun:
         # All that can be wrong with the request is found before any guest code runs.
         export = find_export(engine, component, None if job.invoke is None else job.invoke.name)
         values = _arguments(export, job.invoke)
-        store = Store(engine)
-        store.set_epoch_deadline(1)
-        self._engine = engine
-        if self.interrupted.is_set():  # it came while compiling, when there was no epoch to move
-            engine.increment_epoch()
-        store.set_wasi(wasi_config(job.host))
+        store = self._store(engine)
         store.set_wasi_http()
         if job.on_start is not None:
             job.on_start()

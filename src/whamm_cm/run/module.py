@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from wasmtime import (
@@ -26,9 +24,8 @@ from wasmtime import (
 
 from whamm_cm.errors import RunError
 from whamm_cm.run.engine import reason, run_engine
-from whamm_cm.run.guest import Gate, wasi_config
+from whamm_cm.run.guest import Gate, Run
 from whamm_cm.run.linking import SINK
-from whamm_cm.run.options import HostOptions
 from whamm_cm.run.outcome import TRAP_STATUS, Outcome, parse_trap
 from whamm_cm.run.wave import Invocation, format_value, parse_arguments
 from whamm_cm.wit.types import Prim
@@ -41,40 +38,8 @@ _ENTRIES = ("_start", "main")
 _WAVE = {"i32": Prim("s32"), "i64": Prim("s64"), "f32": Prim("f32"), "f64": Prim("f64")}
 
 
-@dataclass(frozen=True, slots=True)
-class ModuleJob:
-    """What to run and how."""
-
-    wasm: bytes
-    host: HostOptions
-    invoke: Invocation | None
-    emit: Callable[[str], int] | None
-    stub_imports: bool
-    cache: bool
-    on_start: Callable[[], None] | None = None
-
-
-class ModuleRun:
-    """Runs a :class:`ModuleJob` once.  Another thread may call :meth:`interrupt` at any time."""
-
-    def __init__(self, job: ModuleJob) -> None:
-        self.job = job
-        self.gate = None if job.emit is None else Gate(job.emit)
-        self.interrupted = threading.Event()
-        self._engine: Engine | None = None
-
-    def interrupt(self) -> None:
-        """Makes guest code trap as soon as it runs; a host call under way is not cut short."""
-        self.interrupted.set()
-        if self._engine is not None:
-            self._engine.increment_epoch()
-
-    def run(self) -> Outcome:
-        """Raises RunError, UsageError (a bad invocation) and whatever ``emit`` raised."""
-        outcome = self._run()
-        if self.gate is not None and self.gate.error is not None:
-            raise self.gate.error
-        return outcome
+class ModuleRun(Run):
+    """A plain core module: its function ``invoke`` names, else ``_start`` or ``main``."""
 
     def _run(self) -> Outcome:
         job = self.job
@@ -84,12 +49,7 @@ class ModuleRun:
         except WasmtimeError as error:
             raise RunError(f"the embedded engine refuses the module: {reason(error)}") from None
         name, arguments, types = _entry(module, job.invoke)
-        store = Store(engine)
-        store.set_epoch_deadline(1)
-        self._engine = engine
-        if self.interrupted.is_set():
-            engine.increment_epoch()
-        store.set_wasi(wasi_config(job.host))
+        store = self._store(engine)
         linker = self._linker(engine, module, store)
         if job.on_start is not None:
             job.on_start()

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from whamm_cm import __version__
 from whamm_cm.binary import build
 from whamm_cm.binary.decode import decode
 from whamm_cm.binary.encode import Piece, encode, pieces
@@ -27,6 +26,7 @@ from whamm_cm.weave.report_export import INTERFACE, Flushes, is_exported, report
 from whamm_cm.weave.scripting import Scripting
 from whamm_cm.weave.sinks import SinkWiring, logging_wiring, relay_wiring, stderr_wiring
 from whamm_cm.weave.sites import find_sites
+from whamm_cm.weave.stamp import SITES, STAMP, stamp
 from whamm_cm.weave.supply import (
     SINK_INTERFACE,
     Interface,
@@ -40,7 +40,6 @@ from whamm_cm.weave.supply import (
 
 #: How long a live log may hold a record back.
 LIVE_NS = 100_000_000
-STAMP, SITES = "whamm-cm", "whamm-cm.sites"
 #: Components of ours that take the blocks, beside the enclosed original.
 _SINKS = {"stderr": stderr_wiring, "logging": logging_wiring, "relay": relay_wiring}
 
@@ -233,16 +232,7 @@ class _Weave:
         return item
 
     def _stamped(self, component: Component, origin: str, table: bytes) -> Component:
-        script = hashlib.sha256(self.plan.script.encode()).hexdigest()
-        stamp = {
-            "tool": "whamm-cm",
-            "version": __version__,
-            "original-sha256": origin,
-            "script-sha256": script,
-            "sink": self.plan.sink,
-        }
-        data = json.dumps(stamp, separators=(",", ":")).encode()
-        sections = [build.custom(STAMP, data)]
+        sections = [build.custom(STAMP, stamp(self.plan, origin))]
         if self.plan.sink in ("host", "none") and table_of(self.root) != table:
             sections.append(build.custom(SITES, table))
         return component.with_definitions((*component.definitions, *sections))

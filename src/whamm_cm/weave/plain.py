@@ -7,10 +7,8 @@ the outermost call returns.  The parts keep memories of their own behind the gue
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, field
 
-from whamm_cm import __version__
 from whamm_cm.agent.layout import Flush, load_wasm
 from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.binary.core import SectionId
@@ -34,13 +32,13 @@ from whamm_cm.weave.opcodes.rows import Rows
 from whamm_cm.weave.plain_sinks import sink_parts
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
 from whamm_cm.weave.scripting import everything, refuse_boundaries
+from whamm_cm.weave.stamp import SITES, STAMP, stamp
 from whamm_cm.weave.unit import UnitBuilder, binder_module
 
 #: What the guest, and the gates around it, import the way out as.
 EXIT = "whamm-cm:exit"
 FLUSH = "whamm:cm/report#flush"
 SINK_MEMORY = "whamm:cm/sink#memory"
-STAMP, SITES = "whamm-cm", "whamm-cm.sites"
 _CUSTOM = 0
 
 
@@ -158,15 +156,7 @@ class _Weave:
         return parts
 
     def _stamped(self, wasm: bytes, origin: str, table: bytes) -> bytes:
-        stamp = {
-            "tool": "whamm-cm",
-            "version": __version__,
-            "original-sha256": origin,
-            "script-sha256": hashlib.sha256(self.plan.script.encode()).hexdigest(),
-            "sink": self.plan.sink,
-        }
-        data = json.dumps(stamp, separators=(",", ":")).encode()
-        sections = [(_CUSTOM, name_bytes(STAMP) + data)]
+        sections = [(_CUSTOM, name_bytes(STAMP) + stamp(self.plan, origin))]
         if self.plan.sink in ("host", "none"):
             sections.append((_CUSTOM, name_bytes(SITES) + table))
         return CoreModule(wasm).encode(additions=sections)

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
-from whamm_cm.agent.describe import wit_type
 from whamm_cm.agent.sites import SiteTableBuilder
-from whamm_cm.agent.variables import Cells, VariableSpec
+from whamm_cm.agent.variables import Cells
 from whamm_cm.binary import build
 from whamm_cm.codegen.model import EventProbe
 from whamm_cm.codegen.paths import acts, mentions
@@ -32,7 +31,7 @@ from whamm_cm.weave.opcodes.emit import PUSH, GuestWeaver, WovenGuest
 from whamm_cm.weave.opcodes.env import UNIT
 from whamm_cm.weave.opcodes.leftover import pure_counters
 from whamm_cm.weave.opcodes.match import Matcher
-from whamm_cm.weave.opcodes.rows import Rows
+from whamm_cm.weave.opcodes.rows import Rows, variable_spec
 from whamm_cm.weave.plan import Added, ScriptPlan, Site
 from whamm_cm.weave.program import Program, Reach
 from whamm_cm.weave.task_returns import TaskReturns
@@ -268,14 +267,7 @@ class Scripting:
         if self.unit.reports(variable):
             cells = Cells()
             cells.add(fname=_function_name(site))
-            spec = VariableSpec(
-                script=self.plan.scripts.names[probe.script],
-                name=variable.name,
-                type=str(variable.type),
-                result=wit_type(variable.type),
-                probe=f"{probe.number}_{probe.rule}",
-                module=site.place,
-            )
+            spec = variable_spec(self.plan.scripts.names, variable, probe, site.place)
             row = self.builder.add_variable(spec, cells)
         return self.unit.cell(variable, init, row, 0, others)
 

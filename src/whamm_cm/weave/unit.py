@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeGuard, TypeVar
 
-from whamm_cm.agent.describe import wit_type
 from whamm_cm.agent.layout import STATE_PAGES
 from whamm_cm.agent.sites import SiteTableBuilder
-from whamm_cm.agent.variables import Cells, VariableSpec
+from whamm_cm.agent.variables import Cells
 from whamm_cm.binary import build
 from whamm_cm.binary.core_types import MemoryType
 from whamm_cm.codegen.asm import Module
@@ -17,7 +16,6 @@ from whamm_cm.codegen.libwasi import TEXT_FUNCTIONS
 from whamm_cm.codegen.model import ScriptLink
 from whamm_cm.codegen.script.env import RUNTIME
 from whamm_cm.codegen.script.memories import MemoryRef, Numbering
-from whamm_cm.codegen.script.report import CellRow
 from whamm_cm.codegen.script.types import flats, size_of
 from whamm_cm.codegen.script.unit import ScriptUnit, UnitParts
 from whamm_cm.codegen.script.unit_module import nowhere
@@ -35,6 +33,7 @@ from whamm_cm.weave.libs.model import Functions
 from whamm_cm.weave.modules.forward import passed_on
 from whamm_cm.weave.modules.link import Part, link
 from whamm_cm.weave.opcodes.memories import numbering
+from whamm_cm.weave.opcodes.rows import variable_spec
 from whamm_cm.weave.opcodes.unit import Function, Global
 from whamm_cm.weave.plan import ScriptPlan
 
@@ -127,17 +126,10 @@ class UnitBuilder:
             if self.reports(variable):
                 cells = Cells()
                 cells.add()
-                row = self.builder.add_variable(self._spec(variable, probe), cells)
+                row = self.builder.add_variable(
+                    variable_spec(self.plan.scripts.names, variable, probe), cells
+                )
             self.unit.held[variable] = self.cell(variable, init, row, 0, self.unit.held)
-
-    def _spec(self, variable: t.Variable, probe: t.Probe) -> VariableSpec:
-        return VariableSpec(
-            script=self.plan.scripts.names[variable.script],
-            name=variable.name,
-            type=str(variable.type),
-            result=wit_type(variable.type),
-            probe=f"{probe.number}_{probe.rule}",
-        )
 
     def announce(self, body: Iterable[t.Stmt]) -> None:
         """Number what ``body`` prints, where that is compiled only later, and its ``@init``s."""
@@ -148,12 +140,7 @@ class UnitBuilder:
                 self.print_site(node)
 
     def _report_global(self, variable: t.Variable) -> None:
-        spec = VariableSpec(
-            script=self.plan.scripts.names[variable.script],
-            name=variable.name,
-            type=str(variable.type),
-            result=wit_type(variable.type),
-        )
+        spec = variable_spec(self.plan.scripts.names, variable)
         self.unit.report_global(self.builder.add_variable(spec), variable)
 
     def reports(self, variable: t.Variable) -> bool:
@@ -273,10 +260,7 @@ class UnitBuilder:
 
     def encode(self) -> UnitParts:
         for chunk in (*self.full, *self.chunks.values()):
-            index = self.unit.index_range(chunk.used)
-            self.unit.rows.append(
-                CellRow(chunk.row, chunk.type, chunk.address, chunk.used, index, chunk.first)
-            )
+            self.unit.report_cells(chunk.row, chunk.type, chunk.address, chunk.used, chunk.first)
         self.full, self.chunks = [], {}
         return self.unit.encode()
 

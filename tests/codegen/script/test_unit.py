@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import struct
-import time
 from typing import Any
 
 import wasmtime as wt
 
 from tests.codegen.script.rig import State, engine
-from whamm_cm.agent import layout
-from whamm_cm.codegen.asm import Func, Module
-from whamm_cm.codegen.script.env import Memory
-from whamm_cm.codegen.script.outline import CellAddress, outlinable
-from whamm_cm.codegen.script.types import flats, size_of
+from whamm_cm.codegen.asm import Module
+from whamm_cm.codegen.script.types import size_of
 from whamm_cm.codegen.script.unit import ScriptUnit, UnitParts
 from whamm_cm.lang import tree as t
 
@@ -110,116 +106,6 @@ def test_strings_and_tuples_have_getters_of_several_values() -> None:
     assert running.call("get_pair") == [1, 2]
 
 
-def call_graph(fid: t.Expr, callee: t.Expr, table: t.Variable) -> tuple[t.Stmt, ...]:
-    key = t.TupleMake(PAIR, (fid, callee))
-    return (t.Update(t.MapGet(t.U32, of(table), key), "+", u32(1)),)
-
-
-def test_sites_share_one_function() -> None:
-    """Literals and static facts of a site are passed, whatever the site."""
-    table = variable("graph", t.MapT(PAIR, t.U32))
-    unit = ScriptUnit(t.Scripts((t.Declare(table),)))
-    start = time.perf_counter()
-    calls = [unit.outline(call_graph(u32(i), u32(i // 3), table)) for i in range(5000)]
-    assert time.perf_counter() - start < 2
-    assert {call.export for call in calls} == {"p0"}
-    assert [arg.value for arg in calls[7].args] == [7, 2]  # type: ignore[union-attr]
-    holes = call_graph(t.Static(t.U32, "fid"), t.Static(t.U32, "imm0"), table)
-    shared = unit.outline(holes)
-    assert shared.export == "p0"
-    assert unit.outline(holes) is shared, "the same object again costs nothing"
-    running = Running(unit)
-    for _ in range(3):
-        running.call("p0", 5, 6)
-    running.call("p0", 5, 7)
-    id_ = running.call("get_graph")
-    assert running.state.exports["map_size"](running.state.store, id_) == 2
-
-
-def test_other_bodies_have_other_functions() -> None:
-    table, x = variable("graph", t.MapT(PAIR, t.U32)), variable("x", t.U32)
-    unit = ScriptUnit(t.Scripts((t.Declare(table), t.Declare(x))))
-    one = unit.outline(call_graph(u32(1), u32(2), table))
-    swapped = call_graph(t.Bound(t.U32, "arg0"), t.Bound(t.U32, "arg0"), table)
-    twice = unit.outline(swapped)
-    different = unit.outline(call_graph(t.Bound(t.U32, "arg0"), t.Bound(t.U32, "arg1"), table))
-    assert len({one.export, twice.export, different.export}) == 3
-    assert twice.params == ("i32",)
-    zeros = [
-        unit.outline((t.Update(of(x), "+", t.Cast(t.U32, t.Const(t.F64, z))),)) for z in (0.0, -0.0)
-    ]
-    assert [call.args[0].value for call in zeros] == [0.0, -0.0]  # type: ignore[union-attr]
-
-
-def test_cells_and_assigned_operands_of_a_shared_body() -> None:
-    """A site's cell is passed as an address; assigned bound variables come back."""
-    cell = variable("seen", t.I64, t.Kind.CELL)
-    x, y = t.Bound(t.I32, "arg0"), t.Bound(t.F32, "arg1")
-    n = variable("n", t.I32, t.Kind.LOCAL)
-    stmts = (
-        t.Declare(cell),
-        t.Declare(n, t.Binary(t.I32, "+", x, t.Static(t.I32, "imm0"))),
-        t.Update(of(cell), "+", t.Cast(t.I64, of(n))),
-        t.Assign(x, of(n)),
-        t.Update(y, "*", y),
-    )  # fmt: skip
-    assert outlinable(stmts)
-    unit = ScriptUnit(t.Scripts())
-    outlined = unit.outline(stmts)
-    again = unit.outline(tuple(stmts[:1] + stmts[1:]))
-    assert again.export == outlined.export
-    assert [b.name for b in outlined.results] == ["arg0", "arg1"]
-    first = unit.cells(t.I64, 3)
-    unit.cell_start(first + 8, t.I64, t.Const(t.I64, -100))
-    unit.report_cells(9, t.I64, first, 3)
-    running = Running(unit)
-    given = {"arg0": 5, "arg1": 1.5, "imm0": 37, "seen": first + 8}
-    args = [given[getattr(a, "variable", a).name] for a in outlined.args]  # type: ignore[union-attr]
-    assert running.call(outlined.export, *args) == [42, 2.25]
-    assert running.report() == [(9, 1, struct.pack("<q", -58))]
-    assert running.report() == [], "nothing has changed"
-
-
-def test_the_call_of_a_shared_body() -> None:
-    """``Outlined.call`` in another module: arguments in, assigned variables back."""
-    x = t.Bound(t.I32, "arg0")
-    cell = variable("seen", t.U32, t.Kind.CELL)
-    unit = ScriptUnit(t.Scripts())
-    outlined = unit.outline((t.Update(x, "+", t.Const(t.I32, 4)), t.Update(of(cell), "+", u32(1))))
-    address = unit.cells(t.U32)
-    running = Running(unit)
-    guest = Module()
-    index = guest.import_func("unit", outlined.export, outlined.params, outlined.result_types)
-    f = guest.func(("i32",), ("i32",))
-    outlined.call(f, Site(address), index)
-    f.get(0)
-    guest.export_func("f", f.index)
-    linker, store = wt.Linker(engine()), running.state.store
-    linker.define(store, "unit", outlined.export, running.exports[outlined.export])
-    exports = linker.instantiate(store, wt.Module(engine(), guest.encode())).exports(store)
-    assert exports["f"](store, 38) == 42
-    assert running.state.read(address, 4) == b"\1\0\0\0"
-    assert any(isinstance(arg, CellAddress) for arg in outlined.args)
-
-
-class Site:
-    """As much of an ``Env`` as a call needs."""
-
-    memory = None
-
-    def __init__(self, address: int) -> None:
-        self._address = address
-
-    def bound(self, name: str) -> tuple[int, ...]:
-        return (0,)
-
-    def cell(self, variable: t.Variable) -> Memory:
-        return Memory(None, self._address)
-
-    def __getattr__(self, name: str) -> Any:
-        raise AssertionError(name)
-
-
 def test_report_of_globals() -> None:
     u, i, f, b = (
         variable(n, k) for n, k in (("u", t.U16), ("i", t.I8), ("f", t.F32), ("b", t.BOOL))
@@ -267,15 +153,14 @@ def test_report_of_maps_and_aggregations() -> None:
 def test_report_of_cells_that_are_maps() -> None:
     kind = t.MapT(t.U32, t.U32)
     cell = variable("m", kind, t.Kind.CELL)
-    unit = ScriptUnit(t.Scripts())
-    outlined = unit.outline((t.Update(t.MapGet(t.U32, of(cell), u32(8)), "+", u32(1)),))
+    update = t.Update(t.MapGet(t.U32, of(cell), u32(8)), "+", u32(1))
+    end = t.Probe(0, "wasm:end", 0, "end", "", "", {}, None, (update,))
+    unit = ScriptUnit(t.Scripts(probes=(end,)))
     base = unit.cells(kind, 2)
-    unit.report_cells(6, kind, base, 2)
-    running = Running(unit)
-    args = [base + size_of(kind) if isinstance(a, CellAddress) else 8 for a in outlined.args]
-    running.call(outlined.export, *args)
-    ((site, cell_number, _),) = running.report()
-    assert (site, cell_number) == (6, 1)
+    unit.held[cell] = base + size_of(kind)
+    unit.report_cells(6, kind, base, 2, first=4)
+    ((site, number, _),) = Running(unit).report()
+    assert (site, number) == (6, 5)
 
 
 def test_end_and_report_probes() -> None:
@@ -367,9 +252,8 @@ def test_the_same_bytes_every_time() -> None:
 
     def encode() -> UnitParts:
         unit = ScriptUnit(t.Scripts((t.Declare(table),)))
-        unit.outline(call_graph(t.Static(t.U32, "a"), t.Static(t.U32, "b"), table))
+        unit.string("some text")
         unit.report_global(0, table)
         return unit.encode()
 
     assert encode() == encode()
-    assert layout.STATIC and flats(PAIR) == ("i32", "i32") and Func

@@ -1,21 +1,20 @@
-"""The script unit: one module with the globals, functions, shared bodies and report of a script.
+"""The script unit: one module with the globals, functions and report of a script.
 
-It is made while a component is woven: sites ask for outlined bodies, cells and rows, and get names
-of exports and addresses; ``encode`` then writes the module.  Exports: ``g<k>`` (one wasm global per
-flat of a script global), ``get_<name>``, ``f<k>`` (user functions), ``p<k>`` (outlined bodies),
+It is made while a component is woven: sites ask for cells and rows, and get names of exports and
+addresses; ``encode`` then writes the module.  Exports: ``g<k>`` (one wasm global per
+flat of a script global), ``get_<name>``, ``f<k>`` (user functions),
 ``i<k>`` (results of ``@init`` calls), ``report``, ``pushes`` (the table of the guests' push
 functions), ``push_cell``, and ``init`` unless it is the start function.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from whamm_cm.agent import layout
 from whamm_cm.codegen.script.data import StaticArea
 from whamm_cm.codegen.script.memories import Numbering
-from whamm_cm.codegen.script.outline import Outlined, Shape
 from whamm_cm.codegen.script.report import CellRow, GlobalRow, Row
 from whamm_cm.codegen.script.types import flats, is_handle, size_of
 from whamm_cm.lang import tree as t
@@ -33,14 +32,6 @@ class UnitParts:
     wasm: bytes
     state: bytes | None
     libraries: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class OutlinedBody:
-    """A shape that has got a function: ``p<number>``."""
-
-    number: int
-    shape: Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +61,6 @@ class ScriptUnit:
         self.area = StaticArea()
         self.globals: dict[t.Variable, tuple[str, ...]] = {}
         self.functions: dict[t.Function, str] = {}
-        self.bodies: dict[object, OutlinedBody] = {}
         self.starts: list[CellStart | t.LibCall] = []
         self.rows: list[Row] = []
         #: Addresses of the cells of code that is nowhere but in the unit.
@@ -80,8 +70,6 @@ class ScriptUnit:
         self.slots = 0
         self._indices = 0
         self._flats = 0
-        self._pool: dict[object, t.Variable] = {}
-        self._outlined: dict[int, tuple[Sequence[t.Stmt], Outlined]] = {}
         for stmt in scripts.globals:
             if isinstance(stmt, t.Declare):
                 self.global_(stmt.variable)
@@ -108,24 +96,6 @@ class ScriptUnit:
         """Note that other modules import a runtime function; its name is its export's."""
         self.extra[name] = None
         return name
-
-    def outline(self, stmts: Sequence[t.Stmt]) -> Outlined:
-        """The shared function for these statements and what this site passes to it.
-
-        Asking again with the same object costs nothing.  See ``outline.outlinable``.
-        """
-        known = self._outlined.get(id(stmts))
-        if known is not None:
-            return known[1]
-        shape = Shape(stmts, self._pool)
-        try:
-            body = self.bodies.setdefault(shape.key, OutlinedBody(len(self.bodies), shape))
-        except TypeError:  # a table known when weaving has no hash: not shared
-            body = OutlinedBody(len(self.bodies), shape)
-            self.bodies[id(shape)] = body
-        outlined = Outlined(f"p{body.number}", tuple(shape.args), shape.results)
-        self._outlined[id(stmts)] = (stmts, outlined)
-        return outlined
 
     def cells(self, type: t.Type, count: int = 1) -> int:
         """The address of ``count`` new zeroed cells, ``types.size_of(type)`` bytes apart."""
@@ -170,10 +140,13 @@ class ScriptUnit:
         index = 0 if is_handle(variable.type) else self.index_range(1)
         self.rows.append(GlobalRow(site, variable, index))
 
-    def report_cells(self, site: int, type: t.Type, address: int, count: int = 1) -> None:
-        """Cells 0 to ``count`` - 1 of a row, from ``cells``."""
+    def report_cells(
+        self, site: int, type: t.Type, address: int, count: int = 1, first: int = 0
+    ) -> None:
+        """``count`` cells of a row, from ``cells``, number ``first`` first."""
         if count:
-            self.rows.append(CellRow(site, type, address, count, self.index_range(count)))
+            index = self.index_range(count)
+            self.rows.append(CellRow(site, type, address, count, index, first))
 
     def encode(self, *, start: bool = True) -> UnitParts:
         """``start``: initialise in the start function, else in the export ``init``."""

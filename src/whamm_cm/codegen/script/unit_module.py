@@ -16,7 +16,6 @@ from whamm_cm.codegen.script.places import make
 from whamm_cm.codegen.script.types import description, flats, is_handle, leaves
 from whamm_cm.codegen.script.unit import (
     CellStart,
-    OutlinedBody,
     ScriptUnit,
     UnitParts,
     state_module,
@@ -110,7 +109,6 @@ class UnitModule:
             self._report,
         ]
         bodies += [function.body for function in unit.functions]
-        bodies += [body.shape.stmts for body in unit.bodies.values()]
         for start in unit.starts:
             if isinstance(start, CellStart):
                 bodies.append(_at_once([t.Evaluate(start.value)]))
@@ -226,31 +224,6 @@ class UnitModule:
             self.module.export_func(name, f.index)
         for function, f in self._users.items():
             compile_function(f, function, UnitEnv(self))
-        for body in self.unit.bodies.values():
-            self._outlined(body)
-
-    def _outlined(self, outlined: OutlinedBody) -> None:
-        shape = outlined.shape
-        kinds = [flats(a.type) if hasattr(a, "type") else ("i32",) for a in shape.args]
-        starts = [sum(map(len, kinds[:i])) for i in range(len(kinds))]
-        held = [tuple(range(s, s + len(k))) for s, k in zip(starts, kinds, strict=True)]
-        bound = {name: held[i] for name, i in shape.bound}
-        named = {arg.name: held[i] for i, arg in enumerate(shape.args) if isinstance(arg, t.Bound)}
-        f = self.module.func(
-            [core for kind in kinds for core in kind],
-            [core for b in shape.results for core in flats(b.type)],
-        )
-        env = UnitEnv(
-            self,
-            bound,
-            {name: held[i] for name, i in shape.statics},
-            {variable: Memory(held[i][0]) for variable, i in shape.cells},
-        )
-        Body(f, env).block(shape.stmts)
-        for result in shape.results:
-            for index in named[result.name]:
-                f.get(index)
-        self.module.export_func(f"p{outlined.number}", f.index)
 
     def _write_init(self) -> Func:
         f = self.module.func()

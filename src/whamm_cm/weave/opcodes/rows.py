@@ -29,6 +29,21 @@ class Row:
         return self.cells.add_many(info.fid, pcs, info.name)
 
 
+def variable_spec(
+    scripts: Sequence[str], variable: t.Variable, probe: t.Probe | None = None, place: str = ""
+) -> VariableSpec:
+    """The row of a variable: a global's, or with ``probe`` a cell's in the core module or
+    component ``place``.  ``scripts``: their names in reports."""
+    return VariableSpec(
+        script=scripts[variable.script if probe is None else probe.script],
+        name=variable.name,
+        type=str(variable.type),
+        result=wit_type(variable.type),
+        probe="" if probe is None else f"{probe.number}_{probe.rule}",
+        module=place,
+    )
+
+
 @dataclass(slots=True)
 class Rows:
     """Makes rows when the first cell of them is wanted.  ``scripts``: their names in reports."""
@@ -41,14 +56,7 @@ class Rows:
     def row(self, variable: t.Variable, probe: t.Probe) -> Row:
         key = id(variable), id(probe)
         if key not in self.found:
-            spec = VariableSpec(
-                script=self.scripts[probe.script],
-                name=variable.name,
-                type=str(variable.type),
-                result=wit_type(variable.type),
-                probe=f"{probe.number}_{probe.rule}",
-                module=self.place,
-            )
+            spec = variable_spec(self.scripts, variable, probe, self.place)
             cells, counters = Cells(), Counters()
             number = self.builder.add_variable(spec, cells, counters)
             self.found[key] = Row(number, cells, counters)
