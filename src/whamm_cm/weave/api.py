@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from whamm_cm.binary import build
@@ -39,9 +39,11 @@ from whamm_cm.weave.supply import (
 )
 
 #: How long a live log may hold a record back.
-LIVE_NS = 100_000_000
+LIVE_NS = 4_000_000
 #: Components of ours that take the blocks, beside the enclosed original.
-_SINKS = {"stderr": stderr_wiring, "logging": logging_wiring, "relay": relay_wiring}
+_SINKS: dict[str, Callable[[Component, bytes], SinkWiring]] = {
+    "stderr": stderr_wiring, "logging": logging_wiring, "relay": relay_wiring,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,11 @@ class _Weave:
             if flushes:
                 woven = _appended(woven, report_export(flushes))
         else:
-            wiring = _SINKS[sink](self.root, table) if sink in _SINKS else None
+            wiring = None
+            if sink == "relay":
+                wiring = relay_wiring(self.root, table, self.plan.mark)
+            elif sink in _SINKS:
+                wiring = _SINKS[sink](self.root, table)
             woven = self._enclosed(tree, wiring, timed)
         return woven if self.scripting is None else self.scripting.unit.finished(woven)
 
@@ -325,6 +331,7 @@ class _Tree:
             count_base=min(counts, default=0),
             count_n=len(counts),
             script=script,
+            mark=self.plan.mark,
         )
 
 

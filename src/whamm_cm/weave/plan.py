@@ -69,10 +69,13 @@ class Plan:
 
     ``trace`` selects the sites that write typed records, ``count`` those that only bump a counter
     (a site selected by both is traced).  ``max_string`` is in bytes, ``max_list`` in elements.
-    ``live`` sends records at least every tenth of a second (as often as clocks are read: it needs
-    ``timed``) and before calls that wait.  ``compat``: a core module reports when its ``main``
-    (else ``_start``) ends, as whamm has it, not when the outermost call does.  ``script`` is the
-    text that asked for the weave; its hash goes into the ``whamm-cm`` custom section.
+    ``live`` sends records before calls that wait and, where the weave is ``timed``, a few
+    milliseconds after they were made (at the next call that is recorded).  ``compat``: a core
+    module reports when its ``main`` (else ``_start``) ends, as whamm has it, not when the outermost
+    call does.  ``script`` is the text that asked for the weave; its hash goes into the
+    ``whamm-cm`` custom section.  ``mark``:
+    the maximum, in pages, that the types of the memories of agents get (and of a relay one more),
+    by which a host that makes the memories knows them.
     """
 
     trace: Selector = nothing
@@ -90,6 +93,7 @@ class Plan:
     script: str = ""
     scripts: ScriptPlan | None = None
     compat: bool = False
+    mark: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

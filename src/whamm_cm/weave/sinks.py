@@ -128,11 +128,12 @@ def logging_wiring(root: Component, table: bytes) -> SinkWiring:
     return SinkWiring((imported,), (("level", level), ("log", log)), component)
 
 
-def relay_wiring(root: Component, table: bytes) -> SinkWiring:
+def relay_wiring(root: Component, table: bytes, mark: int | None = None) -> SinkWiring:
     """Collect the blocks of several instances and pass them to the host in larger pieces."""
     definitions, emit = host_emit()
     host = Interface(definitions[1].item, None, tuple(definitions))
-    component = _component(b"", "relay.wasm", _relay_imports)
+    limit = None if mark is None else mark + 1
+    component = _component(b"", "relay.wasm", _relay_imports, limit)
     return SinkWiring((host,), (("emit", emit),), component)
 
 
@@ -189,10 +190,13 @@ def _relay_imports(memory: Item) -> _Imports:
     return [emit_type, emit, lower], "host", [("emit", lower.item)]
 
 
-def _component(table: bytes, wasm: str, imports: Callable[[Item], _Imports]) -> Component:
-    """``imports`` → core modules → ``emit: func(block: list<CHUNK>) -> u32``."""
+def _component(
+    table: bytes, wasm: str, imports: Callable[[Item], _Imports], limit: int | None = None
+) -> Component:
+    """``imports`` → core modules → ``emit: func(block: list<CHUNK>) -> u32``.  ``limit``: the
+    maximum of the memory, in pages."""
     code = load_wasm(wasm)
-    memory_def = build.core_module(_memory_module(heap_base(CoreModule(code)), table))
+    memory_def = build.core_module(_memory_module(heap_base(CoreModule(code)), table, limit))
     memory_instance = build.core_instantiate(memory_def.item, ())
     memory = build.alias_core_export(memory_instance.item, "memory", Sort.CORE_MEMORY)
     definitions, module_name, functions = imports(memory.item)
@@ -227,11 +231,11 @@ def heap_base(module: CoreModule) -> int:
     return value
 
 
-def _memory_module(base: int, table: bytes) -> bytes:
+def _memory_module(base: int, table: bytes, limit: int | None) -> bytes:
     """The sink's memory with the site table in it; a module of its own, for the functions the sink
     imports are lowered onto this memory before the sink itself exists."""
     module = Module()
-    memory = module.memory(MemoryType(sink_pages(base, len(table))))
+    memory = module.memory(MemoryType(sink_pages(base, len(table)), limit))
     module.export_memory("memory", memory)
     module.data(memory, sink_table(base), table)
     return module.encode()
