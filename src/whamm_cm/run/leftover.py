@@ -27,7 +27,7 @@ from whamm_cm.agent.layout import (
     STATE,
     Phase,
     load_wasm,
-    sink_table,
+    sink_settings,
 )
 from whamm_cm.ir.core import CoreModule
 from whamm_cm.run.memories import Linear, Memories
@@ -48,7 +48,7 @@ def leftover(memories: Memories, last_instance: int = 0) -> Iterator[bytes]:
 
 
 def _relayed(memory: Linear) -> Iterator[bytes]:
-    at = sink_table(heap_base(CoreModule(load_wasm("relay.wasm"))))
+    at = sink_settings(heap_base(CoreModule(load_wasm("relay.wasm"))))
     while True:
         header = memory.read(at, BLOCK_HEADER)
         if len(header) < BLOCK_HEADER or _U32.unpack_from(header)[0] != BLOCK_MAGIC:

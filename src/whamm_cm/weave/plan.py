@@ -21,6 +21,8 @@ from whamm_cm.weave.libraries import Library
 from whamm_cm.wit.types import Resource, ValType
 
 SinkName: TypeAlias = Literal["host", "stderr", "logging", "none"]
+#: How a sink writes lines: blocks in base64, or a JSON object each.
+LineForm: TypeAlias = Literal["packed", "json"]
 
 #: (edge, interface, version, func) → is it wanted?
 Selector: TypeAlias = Callable[[str, str, str | None, str], bool]
@@ -72,7 +74,8 @@ class Plan:
     ``live`` sends records before calls that wait and, where the weave is ``timed``, a few
     milliseconds after they were made (at the next call that is recorded).  ``compat``: a core
     module reports when its ``main`` (else ``_start``) ends, as whamm has it, not when the outermost
-    call does.  ``script`` is the text that asked for the weave; its hash goes into the
+    call does.  ``nonce`` marks the lines of sinks that write into a log of others, in the form
+    ``lines``.  ``script`` is the text that asked for the weave; its hash goes into the
     ``whamm-cm`` custom section.  ``mark``:
     the maximum, in pages, that the types of the memories of agents get (and of a relay one more),
     by which a host that makes the memories knows them.
@@ -94,6 +97,8 @@ class Plan:
     scripts: ScriptPlan | None = None
     compat: bool = False
     mark: int | None = None
+    nonce: str = ""
+    lines: LineForm = "packed"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
