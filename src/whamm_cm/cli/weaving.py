@@ -77,7 +77,7 @@ def selector(text: str) -> Selector:
     """The selector of ``-e trace=SET`` and ``--trace SET``; ``*`` is everything."""
     from whamm_cm.wit.classes import SiteSet
 
-    return SiteSet.parse("all" if text == "*" else text).matches
+    return SiteSet.parse("all" if text == "*" else text)
 
 
 def make_plan(

@@ -18,13 +18,17 @@ from whamm_cm.lang.syntax import Decl
 from whamm_cm.lang.tree import Declare, Scripts
 from whamm_cm.lang.walk import walk
 from whamm_cm.weave.libraries import Library
+from whamm_cm.weave.reach.standing import Standing
+from whamm_cm.wit.classes import SiteSet
+from whamm_cm.wit.names import FuncName
 from whamm_cm.wit.types import Resource, ValType
 
 SinkName: TypeAlias = Literal["host", "stderr", "logging", "none"]
 #: How a sink writes lines: blocks in base64, or a JSON object each.
 LineForm: TypeAlias = Literal["packed", "json"]
 
-#: (edge, interface, version, func) → is it wanted?
+#: (edge, interface, version, func) → is it wanted?  Asked for each name that a function goes by,
+#: until one is wanted; a :class:`SiteSet` is asked for all at once, for it can take out, too.
 Selector: TypeAlias = Callable[[str, str, str | None, str], bool]
 
 
@@ -105,7 +109,9 @@ class Plan:
 class Site:
     """One canonical definition a probe can stand at.
 
-    ``func`` is the label (``bucket.get``), ``interface`` without its version, "" for the world.
+    ``interface``, ``version`` and ``func`` say what it stands for at the root: ``func`` is the
+    label (``bucket.get``), ``interface`` without its version, "" for the world.  ``standing`` has
+    its other names.
     ``reason`` is non-empty when no wrapper can be put here, and says why.  ``resources``: those
     that the component defines itself.
     """
@@ -131,6 +137,17 @@ class Site:
     leave: bool = True
     reason: str = ""
     resources: frozenset[Resource] = frozenset()
+    standing: Standing = Standing("builtin", ())
+
+    @property
+    def inner(self) -> FuncName | None:
+        """The name its component uses, where that is another."""
+        return self.standing.inner
+
+    @property
+    def names(self) -> tuple[FuncName, ...]:
+        """Every name it goes by, the one to show first."""
+        return self.standing.names
 
     @property
     def title(self) -> str:
@@ -138,6 +155,13 @@ class Site:
         version = f"@{self.version}" if self.version else ""
         place = f" in {self.place}" if self.place else ""
         return f"{self.edge} {self.interface}{version}#{self.func}{place}"
+
+
+def selected(selector: Selector, site: Site) -> bool:
+    """Whether ``selector`` wants ``site`` by any of its names."""
+    if isinstance(selector, SiteSet):
+        return selector.selects(site.edge, site.standing.roots, site.standing.others)
+    return any(selector(site.edge, *name) for name in site.names)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
