@@ -230,8 +230,9 @@ class Walk:
             self._flow(instance.place.pool, cell)
 
     def _flow(self, origin: Cell, target: Cell) -> None:
-        if origin is target or target in origin.flows:
+        if target in origin.flows:
             return
+        # A cell may flow into itself: what is copied within a table is in any of its slots.
         origin.flows.append(target)
         for entries in list(origin.entries.values()):
             for entry in list(entries):
