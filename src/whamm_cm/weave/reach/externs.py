@@ -9,7 +9,6 @@ from whamm_cm.weave.reach.values import Path
 from whamm_cm.wit.model import Entity, Extern, InstanceItem, TypeItem
 from whamm_cm.wit.types import Resource
 
-
 #: Items in one import or export at most, through instances in instances.
 MAX_PATHS = 100_000
 
