@@ -34,6 +34,10 @@ NAME_PTR: Final = 40
 HIGH: Final = 44
 LAST_FLUSH: Final = 48
 """u64: clock reading of the last flush that a probe made because time had passed."""
+COUNT_BASE: Final = 56
+COUNT_N: Final = 60
+"""u32: the site of the first counter, and how many there are, written by the weave for a host that
+reads the memory of a guest that can no longer report (``whamm_cm.run.leftover``)."""
 
 NAME: Final = STATE + 64
 NAME_SIZE: Final = 64

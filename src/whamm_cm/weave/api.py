@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from whamm_cm.agent.table import packed_table, unpacked_table
 from whamm_cm.binary import build
 from whamm_cm.binary.decode import decode
 from whamm_cm.binary.encode import Piece, encode, pieces
@@ -32,7 +33,7 @@ from whamm_cm.weave.sinks import (
     stderr_wiring,
 )
 from whamm_cm.weave.sites import find_sites
-from whamm_cm.weave.stamp import SITES, STAMP, packed_table, stamp, unpacked_table
+from whamm_cm.weave.stamp import SITES, STAMP, stamp
 from whamm_cm.weave.supply import (
     SINK_INTERFACE,
     Interface,
@@ -45,7 +46,7 @@ from whamm_cm.weave.supply import (
 )
 
 #: How long a live log may hold a record back.
-LIVE_NS = 100_000_000
+LIVE_NS = 4_000_000
 #: Components of ours that take the blocks, beside the enclosed original.
 _SINKS = {"stderr": stderr_wiring, "logging": logging_wiring, "relay": relay_wiring}
 
@@ -227,7 +228,8 @@ class _Weave:
         return enclose(outer, inner, extra, passed)
 
     def _sink_options(self, table: bytes, timed: bool) -> SinkOptions:
-        return SinkOptions(table, self.plan.nonce, self.plan.lines == "json", timed)
+        plan = self.plan
+        return SinkOptions(table, plan.nonce, plan.lines == "json", timed, plan.mark)
 
     def _way_out(self, outer: Outer, wiring: SinkWiring | None, now: Item | None) -> Item | None:
         """``emit`` in the new root: of a sink of ours, else the host's if that is the sink."""
@@ -342,6 +344,7 @@ class _Tree:
             count_base=min(counts, default=0),
             count_n=len(counts),
             script=script,
+            mark=self.plan.mark,
         )
 
 
