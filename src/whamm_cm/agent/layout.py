@@ -230,7 +230,8 @@ DESCRIBE_AGG: Final = 128
 LINE_MARK: Final = "WCM2."
 """A line of the log: ``WCM2.<nonce> <run>.<line> <payload>``."""
 NONCE_SIZE: Final = 12
-"""Characters of a nonce, each of ``[a-z2-7]``."""
+"""Characters of a nonce."""
+NONCE_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"
 MAX_LINE: Final = 4000
 """Bytes of a line with its end: one write that no host tears."""
 

@@ -88,9 +88,12 @@ def make_plan(
     count: str | None,
     scripts: ScriptPlan | None = None,
 ) -> Plan:
-    from whamm_cm.weave.plan import Plan, nothing
+    from whamm_cm.weave.plan import Plan, fresh_nonce, nothing
 
+    lined = sink in ("stderr", "logging")
     return Plan(
+        nonce=(getattr(args, "nonce", None) or fresh_nonce()) if lined else "",
+        lines=getattr(args, "lines_as", "packed"),
         trace=selector(trace) if trace is not None else nothing,
         count=selector(count) if count is not None else nothing,
         sink=sink,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from whamm_cm.abi.flatten import CoreSig
-from whamm_cm.agent.layout import Flush
+from whamm_cm.agent.layout import NONCE_LETTERS, NONCE_SIZE, Flush
 from whamm_cm.codegen.model import Action, Encoding, EventProbe, Kind, Redact
 from whamm_cm.ir.component import Component, Definition
 from whamm_cm.ir.core import CoreModule
@@ -30,6 +31,11 @@ LineForm: TypeAlias = Literal["packed", "json"]
 #: (edge, interface, version, func) → is it wanted?  Asked for each name that a function goes by,
 #: until one is wanted; a :class:`SiteSet` is asked for all at once, for it can take out, too.
 Selector: TypeAlias = Callable[[str, str, str | None, str], bool]
+
+
+def fresh_nonce() -> str:
+    """Characters that no guest can know; woven in, they mark the lines of a sink."""
+    return "".join(secrets.choice(NONCE_LETTERS) for _ in range(NONCE_SIZE))
 
 
 def nothing(edge: str, interface: str, version: str | None, func: str) -> bool:
