@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 
 from tests.trace.records import Log
-from whamm_cm.trace import sources
+from whamm_cm.trace import identity
 from whamm_cm.trace.session import Session
-from whamm_cm.trace.sources import separate
+from whamm_cm.trace.identity import separate
 
 
 def run(name: str) -> list[dict]:
