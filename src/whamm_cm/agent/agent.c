@@ -30,7 +30,7 @@ enum {
     MAX_BUFFER = 1 << 20,
     MAX_PAYLOAD = 48 << 10,
     HIGH = START + (32 << 10),
-    MAGIC = 0x314D4357,
+    MAGIC = 0x324D4357,
     PHASE_REPORT = 2,
     REPORT_SIZE = 24,
     MIN_RECORD = 16,

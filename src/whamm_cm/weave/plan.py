@@ -21,6 +21,8 @@ from whamm_cm.weave.libraries import Library
 from whamm_cm.wit.types import Resource, ValType
 
 SinkName: TypeAlias = Literal["host", "stderr", "logging", "none"]
+#: How a sink writes lines: blocks in base64, or a JSON object each.
+LineForm: TypeAlias = Literal["packed", "json"]
 
 #: (edge, interface, version, func) → is it wanted?
 Selector: TypeAlias = Callable[[str, str, str | None, str], bool]
@@ -71,7 +73,8 @@ class Plan:
     (a site selected by both is traced).  ``max_string`` is in bytes, ``max_list`` in elements.
     ``live`` sends records at least every tenth of a second (as often as clocks are read: it needs
     ``timed``) and before calls that wait.  ``compat``: a core module reports when its ``main``
-    (else ``_start``) ends, as whamm has it, not when the outermost call does.  ``script`` is the
+    (else ``_start``) ends, as whamm has it, not when the outermost call does.  ``nonce`` marks
+    the lines of sinks that write into a log of others, in the form ``lines``.  ``script`` is the
     text that asked for the weave; its hash goes into the ``whamm-cm`` custom section.
     """
 
@@ -90,6 +93,8 @@ class Plan:
     script: str = ""
     scripts: ScriptPlan | None = None
     compat: bool = False
+    nonce: str = ""
+    lines: LineForm = "packed"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,7 +15,7 @@ from whamm_cm.weave.plan import Site
 from whamm_cm.weave.program import Program
 from whamm_cm.wit.canons import CanonInfo
 from whamm_cm.wit.resolve import Resolved, resolve
-from whamm_cm.wit.types import Borrow, Prim, Resource, StreamT, ValType, strip
+from whamm_cm.wit.types import Borrow, Own, Prim, Resource, StreamT, ValType, strip
 
 _SITE_KINDS: dict[Kind, SiteKind] = {
     "lower": SiteKind.LOWER,
@@ -133,15 +133,19 @@ def _builtin(site: Site, info: CanonInfo, program: Program) -> Site:
     named: tuple[tuple[str, ValType], ...] = tuple(
         (name, _CORE[core]) for name, core in zip(row.names, params, strict=True)
     )
+    resource = info.resource
+    result: ValType | None = _CORE[results[0]] if results else None
+    if site.kind == "resource.new" and resource is not None:
+        result = Own(resource)
     if site.kind in ("resource.drop", "resource.rep"):
         # The argument is an index of the handle table, shown as `self`.
-        named = (("self", StreamT(None)),)
+        named = (("self", StreamT(None) if resource is None else Own(resource)),)
     # Built-ins read nothing themselves: the memory is the host's affair.
     return replace(
         site,
         signature=CoreSig(params, results, False, False),
         params=named,
-        result=_CORE[results[0]] if results else None,
+        result=result,
         self_first=site.kind in ("resource.drop", "resource.rep"),
         memory=None,
     )
@@ -176,4 +180,5 @@ def site_spec(site: Site) -> SiteSpec:
         is_async=site.is_async,
         ptr=site.ptr,
         encoding=site.encoding,
+        reps=site.resources if site.kind == "lift" else frozenset(),
     )
