@@ -222,7 +222,7 @@ def _note(record: Record) -> str:
     losses = Losses()
     if losses.feed(record):
         whose = f"instance {record['instance']}: " if "instance" in record else ""
-        return f"--- {whose}{printable(losses.sentence())} ---\n" if losses else ""
+        return f"--- {whose}{printable(losses.sentence(remedy=False))} ---\n" if losses else ""
     if record["phase"] != "report" or "count" not in record or "var" in record:
         return ""
     count, interface, func = record["count"], record.get("interface", ""), record.get("func", "")

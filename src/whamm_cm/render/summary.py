@@ -54,7 +54,7 @@ def table(summary: Summary, options: RenderOptions) -> str:
     if total.unfinished:
         lines.append(f"{counted(total.unfinished, 'call')} never returned")
     if summary.losses:
-        lines.append(f"{printable(summary.losses.sentence())}; the counts are too low")
+        lines.append(printable(summary.losses.sentence("the counts are too low")))
     return "\n".join(lines) + "\n"
 
 

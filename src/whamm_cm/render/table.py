@@ -19,6 +19,7 @@ from whamm_cm.trace.types import initial, parse_type
 _BAR = 40
 #: In the place of a value that nobody counted.
 UNKNOWN = "unknown"
+EFFECT = "values may be missing"
 
 
 def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
@@ -34,7 +35,7 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     parts += [_group(group, several, options) for group in groups.values() if not _is_scalar(group)]
     yield "\n".join("".join(line.rstrip() + "\n" for line in part) for part in parts if part)
     if session.losses and session.cells:
-        yield f"\n{printable(session.losses.sentence())}; values may be missing\n"
+        yield f"\n{printable(session.losses.sentence(EFFECT))}\n"
 
 
 def _nothing(session: Session) -> str:

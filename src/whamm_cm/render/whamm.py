@@ -41,7 +41,7 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
         yield text if each.raw else text + "\n"
     yield from _reports(session)
     if session.losses and session.cells:
-        yield f"{printable(session.losses.sentence())}; values may be missing\n"
+        yield printable(session.losses.sentence("values may be missing")) + "\n"
 
 
 def _reports(session: Session) -> Iterator[str]:

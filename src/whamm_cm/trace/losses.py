@@ -52,8 +52,8 @@ class Losses:
         """As records have it under ``lost``."""
         return "unknown" if self.unknown else self.known
 
-    def sentence(self) -> str:
-        """``3 records were lost: there was no room for them (remedy: …)``; "" for no loss."""
+    def sentence(self, effect: str = "", remedy: bool = True) -> str:
+        """``3 records were lost: there was no room for them; EFFECT (remedy: …)``; "" for none."""
         if not self:
             return ""
         noun = "record was" if self.known == 1 else "records were"
@@ -66,7 +66,8 @@ class Losses:
         reasons = [WHY[why][0] if why in WHY else why for why in self.whys]
         remedies = list(dict.fromkeys(WHY[why][1] for why in self.whys if why in WHY))
         text += f": {', '.join(reasons)}" if reasons else ""
-        return text + (f" (remedy: {'; '.join(remedies)})" if remedies else "")
+        text += f"; {effect}" if effect else ""
+        return text + (f" (remedy: {'; '.join(remedies)})" if remedies and remedy else "")
 
 
 @dataclass(slots=True)

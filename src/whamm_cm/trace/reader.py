@@ -87,6 +87,7 @@ class RecordReader(Iterable[Record]):
         self._line = 0
         self._plain: bool | None = None  # None until the first record tells
         self._suspect: tuple[int, str] | None = None  # an odd line before the first record
+        self._looked = False  # that line looks like a record
         self._sources: OrderedDict[str, _Source] = OrderedDict()
 
     def __iter__(self) -> Iterator[Record]:
@@ -135,6 +136,9 @@ class RecordReader(Iterable[Record]):
         if self._plain is not None or self.records or self.unknown or self._suspect is None:
             return
         line, fault = self._suspect
+        if self._looked:  # a record, but for its shape
+            self._damaged(fault, line)
+            return
         raise InputError(
             f"{self.name}:{line}: {fault}; none of {self._line} lines is a record or has one "
             f'behind "{SENTINEL}" or "{MARK}"'
@@ -165,6 +169,7 @@ class RecordReader(Iterable[Record]):
         """A bare object: a record of a plain log, or a host's own."""
         record = line.value or {}
         fault = fault_of(record)
+        self._looked = self._looked or self._suspect is None and "phase" in record
         if self._weave.nonce is not None:
             fault = fault or f"without the nonce {self._weave.nonce}"
         if fault:
