@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -32,7 +33,8 @@ SENTINEL, MARK = "WCM1 ", "WCM2."
 
 _MAX_LINE = 64 << 20
 #: Sources and runs that are told apart at most, those longest silent being forgotten.
-_MAX_SOURCES = 4096
+_MAX_SOURCES, _MAX_RUNS = 4096, 65536
+_RUN = re.compile(r"WCM2\.[a-z2-7]{12} ([0-9a-f]{16})\.([0-9]+) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class RecordReader(Iterable[Record]):
         self._suspect: tuple[int, str] | None = None  # an odd line before the first record
         self._looked = False  # that line looks like a record
         self._sources: OrderedDict[str, _Source] = OrderedDict()
+        self._weak: dict[tuple[str, str], list[str]] = {}
 
     def __iter__(self) -> Iterator[Record]:
         for arrival in self.arrivals():
@@ -202,9 +205,9 @@ class RecordReader(Iterable[Record]):
 
     def _marked(self, line: Line) -> Generator[Arrival, None, bool]:
         """Lines of version 2; answers whether there are any."""
-        name = self._named(line.source, line.weak)
+        name = self._named(line.source, self._weak_of(line))
         source = self._source(name)
-        found = source.lines.feed(line.text)
+        found = source.lines.feed(line.text.encode("utf-8", "surrogatepass"))
         self._count(source)
         if not found.ours:
             return False
@@ -218,6 +221,23 @@ class RecordReader(Iterable[Record]):
             else:
                 yield Arrival(record, name, "", line.time_ns)
         return True
+
+    def _weak_of(self, line: Line) -> str:
+        """What a source may be called that is not certain: a run stays with how it began."""
+        match = _RUN.search(line.text)
+        if match is None:
+            return ""
+        key = line.source, match[1]
+        known = self._weak.get(key)
+        if known is None:
+            if len(self._weak) >= _MAX_RUNS:
+                del self._weak[next(iter(self._weak))]
+            known = self._weak[key] = [line.weak]
+        elif line.weak not in known:
+            if match[2] != "0":
+                return known[-1]
+            known.append(line.weak)
+        return line.weak
 
     def _count(self, source: _Source) -> None:
         lines = source.lines

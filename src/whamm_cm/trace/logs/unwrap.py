@@ -52,7 +52,7 @@ def _texts(value: object, levels: int) -> Iterator[str]:
 
 #: The recognizers, in the order in which they are asked.
 OBJECTS: tuple[_OfObject, ...] = (
-    *(otel.of_object, journald.of_object, docker.of_object, kubernetes.of_object, _any_object),
+    *(otel.of_object, journald.of_object, kubernetes.of_object, docker.of_object, _any_object),
 )
 TEXTS: tuple[_OfText, ...] = (kubernetes.of_text, cri.of_text, journald.of_text, _stamped)
 
