@@ -47,8 +47,9 @@ class Identity:
         run = self._run(record, arrival)
         changes: Record = {}
         if run is not None:
-            number = self._number(run, record["instance"])
-            if number != record["instance"]:
+            instance = record.get("instance")
+            number = None if instance is None else self._number(run, instance)
+            if number != instance:
                 changes["instance"] = number
             if "t_ns" in record:
                 changes.update(self._timed(run, record, arrival))

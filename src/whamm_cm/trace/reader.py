@@ -263,7 +263,7 @@ class RecordReader(Iterable[Record]):
                     self._damaged(fault)
                 else:
                     self._plain = False
-                    key = keys.feed(text[behind:at], record.get("seq"))
+                    key = keys.feed(text[behind:at], record)
                     yield Arrival(record, name, key, line.time_ns)
                 behind = end
             at = text.find(SENTINEL, end)
