@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import PurePath
@@ -22,6 +22,7 @@ from whamm_cm.render.words import counted, were
 if TYPE_CHECKING:
     from whamm_cm.run.outcome import Frame, Outcome, Trap
     from whamm_cm.trace.decode import Receiver
+    from whamm_cm.trace.records import Record
     from whamm_cm.weave.api import Woven
     from whamm_cm.weave.plain import WovenModule
     from whamm_cm.weave.plan import Plan, ScriptPlan
@@ -151,6 +152,7 @@ def _recording(
     """A recorder, the receiver of a session, and the embedded engine's sink that feeds them."""
     from whamm_cm.agent.table import SiteTable
     from whamm_cm.trace.decode import Receiver
+    from whamm_cm.trace.records import Record
 
     table = SiteTable.parse(woven.table)
     receiver = Receiver(table)
@@ -257,8 +259,8 @@ def _conclude(
 ) -> int:
     if outcome.result is not None:
         print(outcome.result, flush=True)
-    if recorder.dropped:
-        say(args, f"{were(recorder.dropped, 'record')} dropped under pressure")
+    if recorder.losses:
+        say(args, recorder.losses.sentence())
     if outcome.trap is not None:
         _show_trap(args, outcome.trap, woven, recorder)
     if outcome.interrupted:
@@ -301,7 +303,9 @@ def _external(args: argparse.Namespace, words: list[str]) -> int:
     from whamm_cm.agent.layout import LINE_MARK
     from whamm_cm.agent.table import SiteTable
     from whamm_cm.run.external import find_wasm_argument, run_external
+    from whamm_cm.trace.identity import Identity
     from whamm_cm.trace.lines import LineDecoder
+    from whamm_cm.trace.reader import Arrival
 
     for option in ("invoke", "dir", "env", "inherit_network", "stub_imports"):
         if getattr(args, option):
@@ -325,11 +329,16 @@ def _external(args: argparse.Namespace, words: list[str]) -> int:
     recorder = Recorder(args, tags=woven.added.agents > 1, table=table)
     decoder = LineDecoder(plan.nonce, table)
     mark = f"{LINE_MARK}{plan.nonce} ".encode()
+    identity = Identity()
+
+    def feed(records: Iterable[Record]) -> None:
+        recorder.feed([identity.feed(Arrival(record)) for record in records])
+
     try:
         status = run_external(
-            words, index, woven.wasm, lambda line: recorder.feed(decoder.feed(line).records), mark
+            words, index, woven.wasm, lambda line: feed(decoder.feed(line).records), mark
         )
-        recorder.feed(decoder.finish())
+        feed(decoder.finish())
     except RunError:
         recorder.abandon()
         raise
