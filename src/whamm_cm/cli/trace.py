@@ -139,6 +139,7 @@ def _scripts(args: argparse.Namespace) -> ScriptPlan | None:
     texts = [t for t in args.expr if not t.startswith("trace=") and not _WORD.fullmatch(t)]
     plan = scripts.script_plan(args, texts)
     args.reports = plan is not None and plan.reports
+    args.scripted = plan is not None
     if args.compat is not None and plan is None:
         raise UsageError("--compat is for scripts; add one with -s or -e")
     return plan
@@ -146,10 +147,12 @@ def _scripts(args: argparse.Namespace) -> ScriptPlan | None:
 
 def _recording(
     args: argparse.Namespace, woven: Woven | WovenModule
-) -> tuple[Recorder, Callable[[str], int]]:
-    """A recorder, and the sink of the embedded engine that feeds it."""
+) -> tuple[Recorder, Callable[[str], int], Callable[[Outcome], None]]:
+    """A recorder, the sink of the embedded engine that feeds it, and what tells it how the run
+    ended."""
     from whamm_cm.agent.table import SiteTable
     from whamm_cm.trace.decode import Receiver
+    from whamm_cm.weave.plain import WovenModule
 
     table = SiteTable.parse(woven.table)
     receiver = Receiver(table)
@@ -161,7 +164,14 @@ def _recording(
         recorder.feed(received.records)
         return received.instance
 
-    return recorder, emit
+    def ended(outcome: Outcome) -> None:
+        """What a component's script has counted since its last report nobody can read."""
+        cut = outcome.trap is not None or outcome.interrupted
+        whole = outcome.salvaged and (args.scripted is False or isinstance(woven, WovenModule))
+        if cut and not whole:
+            recorder.feed([receiver.lost("interrupted" if outcome.interrupted else "trap")])
+
+    return recorder, emit, ended
 
 
 def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
@@ -182,7 +192,7 @@ def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
     woven = weaving.weave_checked(args, data, path, plan)
     if args.verbose:
         say(args, weaving.describe(woven))
-    recorder, emit = _recording(args, woven)
+    recorder, emit, ended = _recording(args, woven)
     compiling = ExitStack()
     compiling.enter_context(progress(args, f"compiling {path}"))
     try:
@@ -199,6 +209,7 @@ def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
             on_start=compiling.close,
             mark=plan.mark,
         )
+        ended(outcome)
     except (RunError, UsageError):
         recorder.abandon()
         raise
@@ -220,7 +231,7 @@ def _module(args: argparse.Namespace, words: Sequence[str], data: bytes, plan: P
     woven = weaving.weave_module_checked(args, data, path, plan)
     if args.verbose:
         say(args, weaving.describe(woven))
-    recorder, emit = _recording(args, woven)
+    recorder, emit, ended = _recording(args, woven)
     try:
         outcome = run_module(
             woven.wasm,
@@ -230,6 +241,7 @@ def _module(args: argparse.Namespace, words: Sequence[str], data: bytes, plan: P
             stub_imports=args.stub_imports,
             cache=args.cache,
         )
+        ended(outcome)
     except (RunError, UsageError):
         recorder.abandon()
         raise
