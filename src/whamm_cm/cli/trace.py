@@ -63,7 +63,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     outputs.add_options(parser, "stderr", "the start", scripts=True)
     scripts.add_options(parser)
     _add_running(parser)
-    weaving.add_options(parser)
+    weaving.add_options(parser, "1s")
     parser.add_argument(
         "words", nargs=argparse.REMAINDER, metavar="APP.wasm [ARG...]",
         help="the component (- for standard input) and what it gets as arguments",
