@@ -93,7 +93,7 @@ def seen(
     args: argparse.Namespace, engine: Engine, data: bytes, what: str, given: Sequence[str]
 ) -> Seen:
     """One component with the logs of its runs, if any.  Raises InputError."""
-    from whamm_cm.cli.report import read_logs
+    from whamm_cm.cli.logs import read_logs
     from whamm_cm.gate.evidence import gather
     from whamm_cm.gate.subject import analyse
 

@@ -52,7 +52,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run_suggest(args: argparse.Namespace) -> int:
-    from whamm_cm.cli.report import read_logs
+    from whamm_cm.cli.logs import read_logs
     from whamm_cm.gate.evidence import gather
     from whamm_cm.gate.subject import analyse
     from whamm_cm.gate.suggest import suggest

@@ -261,8 +261,8 @@ def _conclude(
 ) -> int:
     if outcome.result is not None:
         print(outcome.result, flush=True)
-    if recorder.dropped:
-        say(args, f"{were(recorder.dropped, 'record')} dropped under pressure")
+    if recorder.losses:
+        say(args, recorder.losses.sentence())
     if outcome.trap is not None:
         _show_trap(args, outcome.trap, woven, recorder)
     if outcome.interrupted:
@@ -344,7 +344,7 @@ class _Lines:
     a number of its own."""
 
     def __init__(self) -> None:
-        from whamm_cm.trace.sources import separate
+        from whamm_cm.trace.identity import separate
 
         self.damaged = 0
         self._waiting: list[Record] = []
