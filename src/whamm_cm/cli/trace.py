@@ -65,7 +65,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     outputs.add_options(parser, "stderr", "the start", scripts=True)
     scripts.add_options(parser)
     _add_running(parser)
-    weaving.add_options(parser)
+    weaving.add_options(parser, "1s")
     parser.add_argument(
         "words", nargs=argparse.REMAINDER, metavar="APP.wasm [ARG...]",
         help="the component (- for standard input) and what it gets as arguments",
@@ -141,6 +141,7 @@ def _scripts(args: argparse.Namespace) -> ScriptPlan | None:
     texts = [t for t in args.expr if not t.startswith("trace=") and not _WORD.fullmatch(t)]
     plan = scripts.script_plan(args, texts)
     args.reports = plan is not None and plan.reports
+    args.scripted = plan is not None
     if args.compat is not None and plan is None:
         raise UsageError("--compat is for scripts; add one with -s or -e")
     return plan
@@ -152,7 +153,6 @@ def _recording(
     """A recorder, the receiver of a session, and the embedded engine's sink that feeds them."""
     from whamm_cm.agent.table import SiteTable
     from whamm_cm.trace.decode import Receiver
-    from whamm_cm.trace.records import Record
 
     table = SiteTable.parse(woven.table)
     receiver = Receiver(table)
@@ -170,6 +170,23 @@ def _recording(
 def _begin(args: argparse.Namespace, receiver: Receiver) -> None:
     """The guest starts now, and with it the embedded engine's monotonic clock."""
     receiver.begin(time.time_ns(), 0 if args.time else None)
+
+
+def _ended(
+    args: argparse.Namespace,
+    woven: Woven | WovenModule,
+    recorder: Recorder,
+    receiver: Receiver,
+    outcome: Outcome,
+) -> None:
+    """Says what a run that was cut off has lost: what a component's script has counted since its
+    last report nobody can read."""
+    from whamm_cm.weave.plain import WovenModule
+
+    cut = outcome.trap is not None or outcome.interrupted
+    whole = outcome.salvaged and (args.scripted is False or isinstance(woven, WovenModule))
+    if cut and not whole:
+        recorder.feed([receiver.lost("interrupted" if outcome.interrupted else "trap")])
 
 
 def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
@@ -208,6 +225,7 @@ def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
             on_start=compiling.close,
             mark=plan.mark,
         )
+        _ended(args, woven, recorder, receiver, outcome)
     except (RunError, UsageError):
         recorder.abandon()
         raise
@@ -240,6 +258,7 @@ def _module(args: argparse.Namespace, words: Sequence[str], data: bytes, plan: P
             stub_imports=args.stub_imports,
             cache=args.cache,
         )
+        _ended(args, woven, recorder, receiver, outcome)
     except (RunError, UsageError):
         recorder.abandon()
         raise
