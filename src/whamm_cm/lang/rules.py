@@ -62,7 +62,8 @@ class WitPattern:
     def match(self, site: WitSite) -> bool:
         if not self.sides.fullmatch(site.direction):
             return False
-        return self.item.matches(site.interface, site.version or None, site.func)
+        names = site.names or ((site.interface, site.version or None, site.func),)
+        return any(self.item.matches(*name) for name in names)
 
 
 # --- rules of provider wasm ----------------------------------------------------------------------

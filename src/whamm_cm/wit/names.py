@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from whamm_cm.wit.glob import Glob, compile_glob, split_top
 from whamm_cm.wit.semver import (
@@ -20,6 +21,7 @@ from whamm_cm.wit.semver import (
 
 __all__ = [
     "ExternNameParts",
+    "FuncName",
     "InterfaceName",
     "ItemPattern",
     "PatternError",
@@ -98,6 +100,19 @@ class InterfaceName:
 
     def __str__(self) -> str:
         return self.path + (f"@{self.version}" if self.version else "")
+
+
+class FuncName(NamedTuple):
+    """A name a function goes by: ``interface`` without its version, "" for the world itself, or
+    the plain name of an instance; ``func`` a label (see :func:`func_label`)."""
+
+    interface: str
+    version: str | None
+    func: str
+
+    def __str__(self) -> str:
+        whole = f"{self.interface}@{self.version}" if self.version else self.interface
+        return f"{whole}#{self.func}" if whole else self.func
 
 
 @dataclass(frozen=True, slots=True)
