@@ -6,6 +6,8 @@ import signal
 
 from hypothesis import settings
 
+import fixtures  # noqa: F401  (says which text the assembler takes)
+
 settings.register_profile("whamm-cm", deadline=None)
 settings.load_profile("whamm-cm")
 
