@@ -10,6 +10,7 @@ from hypothesis import settings
 from tests.hosts.tools import put_on_path
 
 put_on_path()
+import fixtures  # noqa: F401  (says which text the assembler takes)
 
 settings.register_profile("whamm-cm", deadline=None)
 settings.load_profile("whamm-cm")
