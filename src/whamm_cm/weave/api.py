@@ -227,7 +227,9 @@ class _Weave:
         return enclose(outer, inner, extra, passed)
 
     def _sink_options(self, table: bytes, timed: bool) -> SinkOptions:
-        return SinkOptions(table, self.plan.nonce, self.plan.lines == "json", timed)
+        return SinkOptions(
+            table, self.plan.nonce, self.plan.lines == "json", timed, self.plan.show_secrets
+        )
 
     def _way_out(self, outer: Outer, wiring: SinkWiring | None, now: Item | None) -> Item | None:
         """``emit`` in the new root: of a sink of ours, else the host's if that is the sink."""
