@@ -82,8 +82,12 @@ class Guest:
 
 
 class Agent(Guest):
-    def __init__(self) -> None:
+    """As it is after some dozen blocks, unless ``early``."""
+
+    def __init__(self, early: bool = False) -> None:
         super().__init__("agent.wasm")
+        if not early:
+            self.set(layout.HIGH, layout.BUFFER + layout.HIGH_SIZE)
 
     def append(self, record: bytes) -> bool:
         """What a probe does: write at ``pos`` if there is room, else into the scratch area."""

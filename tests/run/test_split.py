@@ -11,6 +11,12 @@ from hypothesis import strategies as st
 
 from whamm_cm.run.split import LineSplitter
 
+MARK = b"WCM1 {"
+
+
+def splitter(records: list[str], fd: int) -> LineSplitter:
+    return LineSplitter(lambda line: records.append(line.decode("utf-8", "replace")), fd, MARK)
+
 
 class _Split:
     """A splitter that writes to a file, with its records and events in order."""
@@ -19,7 +25,7 @@ class _Split:
         self.path = path
         self.fd = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
         self.records: list[str] = []
-        self.splitter = LineSplitter(self.records.append, self.fd)
+        self.splitter = splitter(self.records, self.fd)
 
     def text(self) -> bytes:
         return self.path.read_bytes()
@@ -116,8 +122,8 @@ def test_a_closed_stderr_does_not_stop_the_records() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     records: list[str] = []
-    splitter = LineSplitter(records.append, writer)
-    splitter.feed(b"text\nWCM1 {}\ntext\nWCM1 {}\n")
+    split = splitter(records, writer)
+    split.feed(b"text\nWCM1 {}\ntext\nWCM1 {}\n")
     os.close(writer)
     assert records == ["WCM1 {}"] * 2
 
@@ -135,12 +141,12 @@ def test_the_cuts_do_not_matter(pieces: list[bytes], sizes: list[int]) -> None:
     for cuts in ([len(data)], sizes):
         reader, writer = os.pipe()
         records: list[str] = []
-        splitter = LineSplitter(records.append, writer)
+        split = splitter(records, writer)
         at = 0
         for size in [*cuts, len(data)]:
-            splitter.feed(data[at : at + size])
+            split.feed(data[at : at + size])
             at += size
-        splitter.finish()
+        split.finish()
         os.close(writer)
         with os.fdopen(reader, "rb") as file:
             outcomes.append((records, file.read()))

@@ -34,6 +34,12 @@ NAME_PTR: Final = 40
 HIGH: Final = 44
 LAST_FLUSH: Final = 48
 """u64: clock reading of the last flush that a probe made because time had passed."""
+COUNTS: Final = 56
+"""u32: the site of the first counter << 13 | how many there are, written by the weave for a host
+that reads the memory of a guest that can no longer report (``whamm_cm.run.leftover``)."""
+COUNT_BITS: Final = 13
+ASK: Final = 60
+"""u32: a host that reaches this memory sets it to be sent what scripts have counted."""
 
 NAME: Final = STATE + 64
 NAME_SIZE: Final = 64
@@ -233,7 +239,8 @@ DESCRIBE_AGG: Final = 128
 LINE_MARK: Final = "WCM2."
 """A line of the log: ``WCM2.<nonce> <run>.<line> <payload>``."""
 NONCE_SIZE: Final = 12
-"""Characters of a nonce, each of ``[a-z2-7]``."""
+"""Characters of a nonce."""
+NONCE_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"
 MAX_LINE: Final = 4000
 """Bytes of a line with its end: one write that no host tears."""
 

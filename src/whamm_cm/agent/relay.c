@@ -39,6 +39,7 @@ static void store32(uint8_t *p, uint32_t v) { __builtin_memcpy(p, &v, 4); }
 static void pass_on(void) {
     if (used) host_emit(buffer(), used);
     used = 0;
+    store32(buffer(), 0);
 }
 
 /* A block of `chunks` times the header's size. */
@@ -52,6 +53,7 @@ EXPORT("emit") uint32_t emit(uint8_t *block, uint32_t chunks) {
         if (used + size > BUFFER_SIZE) pass_on();
         __builtin_memcpy(buffer() + used, block, size);
         used += size;
+        if (used < BUFFER_SIZE) store32(buffer() + used, 0); /* for who reads this after a crash */
     }
     if (final || used > FULL_AT) pass_on();
     return instance;

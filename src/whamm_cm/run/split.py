@@ -6,14 +6,14 @@ import os
 import select
 from collections.abc import Callable
 
-SENTINEL = b"WCM1 {"  # every record is a JSON object
-
 _MAX_LINE = 16 << 20
+#: What records end in: JSON, its last piece, a packed slice.
+_ENDS = (b"}", b"};", b".")
 
 
 class LineSplitter:
-    """Gives lines that hold a record to ``on_line``, from the sentinel on, and writes all other
-    bytes to ``fd`` as they are.
+    """Gives lines with ``mark`` on them to ``on_line``, from there on, and writes all other bytes
+    to ``fd`` as they are.
 
     Hosts put their own prefix before a guest's line; it goes with the record.  So an unfinished
     line is held back until its end, or until :meth:`quiet` says that nothing more is coming soon.
@@ -21,8 +21,8 @@ class LineSplitter:
     the beginning of a line the guest has not ended, then, and stays.
     """
 
-    def __init__(self, on_line: Callable[[str], None], fd: int) -> None:
-        self._on_line, self._fd = on_line, fd
+    def __init__(self, on_line: Callable[[bytes], None], fd: int, mark: bytes) -> None:
+        self._on_line, self._fd, self._mark = on_line, fd, mark
         self._held = bytearray()
         self._scanned = 0  # bytes of _held known to hold no line break
         self._bare: bool | None = None  # whether records come without a prefix; None: not known
@@ -44,7 +44,7 @@ class LineSplitter:
     def _lines(self, block: bytes) -> None:
         """Whole lines; the text between two records is written in one piece."""
         start = 0
-        while (at := block.find(SENTINEL, start)) >= 0:
+        while (at := block.find(self._mark, start)) >= 0:
             line_start = block.rfind(b"\n", start, at) + 1 or start
             end = block.index(b"\n", at)
             self._text(block[start:line_start])
@@ -75,15 +75,15 @@ class LineSplitter:
 
     def quiet(self) -> None:
         """Shows an unfinished line (a prompt, a progress bar), unless it is a record."""
-        if self._held and SENTINEL not in self._held:
+        if self._held and self._mark not in self._held:
             self._prefix = b""
             self._release()
             self._shown = True
 
     def finish(self) -> None:
         """The stream is over.  A record without a line break counts; a cut one is text."""
-        at = self._held.find(SENTINEL)
-        if at >= 0 and self._held.endswith(b"}"):
+        at = self._held.find(self._mark)
+        if at >= 0 and self._held.endswith(_ENDS):
             line = bytes(self._held)
             self._held.clear()
             self._before_record(line[:at])
@@ -97,7 +97,7 @@ class LineSplitter:
         self._write(data)
 
     def _record(self, line: bytes) -> None:
-        self._on_line(line.rstrip(b"\r").decode("utf-8", "replace"))
+        self._on_line(line.rstrip(b"\r"))
 
     def _write(self, data: bytes) -> None:
         """All of ``data``, at once; our own stderr going away must not stop the command."""

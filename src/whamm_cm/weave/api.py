@@ -43,9 +43,10 @@ from whamm_cm.weave.supply import (
     pass_on,
     threaded,
 )
+from whamm_cm.weave.unit import Beats
 
 #: How long a live log may hold a record back.
-LIVE_NS = 100_000_000
+LIVE_NS = 4_000_000
 #: Components of ours that take the blocks, beside the enclosed original.
 _SINKS = {"stderr": stderr_wiring, "logging": logging_wiring, "relay": relay_wiring}
 
@@ -128,7 +129,14 @@ class _Weave:
         sites = find_sites(program)
         orders = Orders(self.plan, self.added)
         if self.plan.scripts is not None:
-            self.scripting = Scripting(program, self.plan.scripts, orders.builder, self.added)
+            plan = self.plan
+            beats = None
+            if plan.sink != "none" and (plan.interval_ns or plan.last_words):
+                beats = Beats(plan.interval_ns, plan.flush_each)
+            self.scripting = Scripting(
+                program, self.plan.scripts, orders.builder, self.added,
+                beats=beats, last_words=plan.last_words and plan.sink != "none",
+            )  # fmt: skip
             self.scripting.match(sites)
             orders.scripting = self.scripting
         chosen = orders.choose(program, sites)
@@ -227,8 +235,9 @@ class _Weave:
         return enclose(outer, inner, extra, passed)
 
     def _sink_options(self, table: bytes, timed: bool) -> SinkOptions:
+        plan = self.plan
         return SinkOptions(
-            table, self.plan.nonce, self.plan.lines == "json", timed, self.plan.show_secrets
+            table, plan.nonce, plan.lines == "json", timed, plan.mark, plan.show_secrets
         )
 
     def _way_out(self, outer: Outer, wiring: SinkWiring | None, now: Item | None) -> Item | None:
@@ -344,6 +353,7 @@ class _Tree:
             count_base=min(counts, default=0),
             count_n=len(counts),
             script=script,
+            mark=self.plan.mark,
         )
 
 

@@ -171,7 +171,7 @@ class Orders:
             elif probes:
                 if any(map(has_trace, probes)):
                     number = self.builder.add_site(site_spec(site))
-            elif site.reason or not (site.kind == "lift" or leaves(site) or (crossing and ends)):
+            elif site.reason or not (self._always(site) or (crossing and ends)):
                 continue
             passing = crossing and (ends or action == "record")
             before = self._before(site, action, passing)
@@ -181,13 +181,17 @@ class Orders:
             orders.append(replace(order, probes=probes, entering=entering))
         return orders
 
+    def _always(self, site: Site) -> bool:
+        """Whether the site gets a wrapper that only flushes."""
+        return site.kind == "lift" or leaves(site) or (self.plan.live and waits(site))
+
     def _before(self, site: Site, action: Action, passing: bool) -> Flush | None:
         """How to flush right before the call, None not to."""
         if not site.leave:
             return None
         if leaves(site):
             return Flush.PUSH | Flush.REPORT
-        if self.plan.live and action == "record" and waits(site):
+        if self.plan.live and waits(site):
             return Flush.PUSH
         return Flush.NONE if passing else None
 

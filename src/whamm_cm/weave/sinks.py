@@ -44,12 +44,14 @@ LOGGING_VERSION = "0.1.0-draft"
 
 @dataclass(frozen=True, slots=True)
 class SinkOptions:
-    """What a sink is told when it is woven in.  ``timed``: it may read clocks."""
+    """What a sink is told when it is woven in.  ``timed``: it may read clocks; ``mark`` as in
+    ``Plan``."""
 
     table: bytes
     nonce: str = ""
     json: bool = False
     timed: bool = False
+    mark: int | None = None
     show_secrets: bool = False
 
     @property
@@ -170,7 +172,9 @@ def relay_wiring(root: Component, options: SinkOptions) -> SinkWiring:
     """Collect the blocks of several instances and pass them to the host in larger pieces."""
     definitions, emit = host_emit()
     host = Interface(definitions[1].item, None, tuple(definitions))
-    return SinkWiring((host,), (("emit", emit),), _component("relay.wasm", b"", _relay_imports))
+    limit = None if options.mark is None else options.mark + 1
+    component = _component("relay.wasm", b"", _relay_imports, (), limit)
+    return SinkWiring((host,), (("emit", emit),), component)
 
 
 _LEVELS = (b"trace", b"debug", b"info", b"warn", b"error", b"critical")
@@ -239,12 +243,17 @@ def _sink(options: SinkOptions, name: str, imports: Callable[[Item], _Imports]) 
 
 
 def _component(
-    wasm: str, image: bytes, imports: Callable[[Item], _Imports], stubs: tuple[str, ...] = ()
+    wasm: str,
+    image: bytes,
+    imports: Callable[[Item], _Imports],
+    stubs: tuple[str, ...] = (),
+    limit: int | None = None,
 ) -> Component:
-    """``imports`` → core modules → ``emit: func(block: list<CHUNK>) -> u32``."""
+    """``imports`` → core modules → ``emit: func(block: list<CHUNK>) -> u32``.  ``limit``: the
+    maximum of the memory, in pages."""
     code = load_wasm(wasm)
     base = heap_base(CoreModule(code))
-    memory_def = build.core_module(_memory_module(base, image, stubs))
+    memory_def = build.core_module(_memory_module(base, image, stubs, limit))
     memory_instance = build.core_instantiate(memory_def.item, ())
     memory = build.alias_core_export(memory_instance.item, "memory", Sort.CORE_MEMORY)
     definitions, functions = imports(memory.item)
@@ -280,12 +289,12 @@ def heap_base(module: CoreModule) -> int:
     return value
 
 
-def _memory_module(base: int, image: bytes, stubs: tuple[str, ...]) -> bytes:
+def _memory_module(base: int, image: bytes, stubs: tuple[str, ...], limit: int | None) -> bytes:
     """The sink's memory with settings and site table in it; a module of its own, for the functions
     the sink imports are lowered onto this memory before the sink itself exists.  ``stubs``: clocks
     that are not to be read."""
     module = Module()
-    memory = module.memory(MemoryType(sink_pages(base, len(image) - SETTINGS.size)))
+    memory = module.memory(MemoryType(sink_pages(base, len(image) - SETTINGS.size), limit))
     module.export_memory("memory", memory)
     module.data(memory, sink_settings(base), image)
     add_stubs(module, stubs)

@@ -99,6 +99,16 @@ class SiteSet:
         return self.default
 
 
+def patterns_of(text: str) -> tuple[ItemPattern, ...]:
+    """A pattern, or those of a class such as ``%net``.  Raises PatternError."""
+    if not text.startswith("%"):
+        return (ItemPattern.parse(text),)
+    found = _class(text, text[1:], 0, True)
+    if found.edge:
+        raise PatternError(f"{text} is no class of interfaces", text, 0)
+    return found.patterns
+
+
 def _item(whole: str, text: str, at: int) -> SiteItem:
     include = not text.startswith("!")
     body = text if include else text[1:].lstrip()

@@ -83,6 +83,8 @@ class _Elaborator:
         self.found = Instances(Place(root, None, None))
         self.cores = cores
         self.stack: list[_Frame] = []
+        #: Components that code from outside gets, from where, and under which name.
+        self.handed: list[tuple[Closure, Place, str]] = []
         self.place, self.offset = self.found.root, root.offset
         self.handlers: dict[type, Callable[[Place, Definition, Any], None]] = {
             Component: self._component,
@@ -111,6 +113,8 @@ class _Elaborator:
         self._enter(self.found.root, lambda _: None)
         for name, value in list(self.found.root.exports.items()):
             self._escape(value, self.found.root, name)
+        while self.handed:
+            self._instantiated(*self.handed.pop())
         return self.found
 
     def _enter(self, place: Place, finish: Callable[[Bag], None]) -> None:
@@ -261,17 +265,27 @@ class _Elaborator:
             self._escape(value, place, name)
 
     def _escape(self, value: Value, place: Place, name: str) -> None:
-        """A component that is handed out can be instantiated there, with whatever imports."""
-        value, _ = source(value)
-        if not isinstance(value, Closure):
-            return
+        """A component that is handed out can be instantiated there, with whatever imports; so can
+        those that instances have as exports, and those that it exports in its turn."""
+        pending, seen = [(name, value)], set[int]()
+        while pending:
+            path, value = pending.pop()
+            value, _ = source(value)
+            if isinstance(value, Closure):
+                self.handed.append((value, place, path))
+            elif isinstance(value, Bag) and id(value) not in seen:
+                seen.add(id(value))
+                pending += [(f"{path}/{inner}", found) for inner, found in value.exports.items()]
+
+    def _instantiated(self, closure: Closure, place: Place, name: str) -> None:
         unknown = Unknown(place, name)
         self.found.entrances.append(Entrance("instantiation", place, (name,), [(name, unknown)]))
 
         def finish(exports: Bag) -> None:
             unknown.given.append((name, exports))
+            self._escape(exports, place, name)
 
-        self._enter(Place(value.component, value.place, Opaque(unknown)), finish)
+        self._enter(Place(closure.component, closure.place, Opaque(unknown)), finish)
 
     def _canon(self, place: Place, definition: Definition, node: n.Canon) -> None:
         options = node.options
