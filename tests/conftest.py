@@ -7,10 +7,10 @@ import signal
 
 from hypothesis import settings
 
+import fixtures  # noqa: F401  (says which text the assembler takes)
 from tests.hosts.tools import put_on_path
 
 put_on_path()
-import fixtures  # noqa: F401  (says which text the assembler takes)
 
 settings.register_profile("whamm-cm", deadline=None)
 settings.load_profile("whamm-cm")

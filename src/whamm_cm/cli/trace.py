@@ -155,7 +155,7 @@ def _recording(
     from whamm_cm.trace.decode import Receiver
 
     table = SiteTable.parse(woven.table)
-    receiver = Receiver(table)
+    receiver = Receiver(table, show_secrets=args.show_secrets)
     # The embedded engine's clock starts with the guest.
     recorder = Recorder(args, tags=woven.added.agents > 1, base_ns=0, table=table)
 

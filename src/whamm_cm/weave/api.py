@@ -237,7 +237,9 @@ class _Weave:
 
     def _sink_options(self, table: bytes, timed: bool) -> SinkOptions:
         plan = self.plan
-        return SinkOptions(table, plan.nonce, plan.lines == "json", timed, plan.mark)
+        return SinkOptions(
+            table, plan.nonce, plan.lines == "json", timed, plan.mark, plan.show_secrets
+        )
 
     def _way_out(self, outer: Outer, wiring: SinkWiring | None, now: Item | None) -> Item | None:
         """``emit`` in the new root: of a sink of ours, else the host's if that is the sink."""

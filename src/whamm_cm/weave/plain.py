@@ -165,7 +165,12 @@ class _Weave:
         return parts
 
     def _sink_options(self, table: bytes) -> SinkOptions:
-        return SinkOptions(table, self.plan.nonce, self.plan.lines == "json")
+        return SinkOptions(
+            table,
+            self.plan.nonce,
+            self.plan.lines == "json",
+            show_secrets=self.plan.show_secrets,
+        )
 
     def _stamped(self, wasm: bytes, origin: str, table: bytes) -> bytes:
         sections = [(_CUSTOM, name_bytes(STAMP) + stamp(self.plan, origin))]

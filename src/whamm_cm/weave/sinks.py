@@ -53,11 +53,12 @@ class SinkOptions:
     json: bool = False
     timed: bool = False
     mark: int | None = None
+    show_secrets: bool = False
 
     @property
     def image(self) -> bytes:
         """Settings and site table as they lie in the sink's memory."""
-        return SETTINGS.pack(self.nonce.encode(), self.json) + self.table
+        return SETTINGS.pack(self.nonce.encode(), self.json, self.show_secrets) + self.table
 
 
 @dataclass(frozen=True, slots=True)
