@@ -152,7 +152,6 @@ def _recording(
     ended."""
     from whamm_cm.agent.table import SiteTable
     from whamm_cm.trace.decode import Receiver
-    from whamm_cm.weave.plain import WovenModule
 
     table = SiteTable.parse(woven.table)
     receiver = Receiver(table)
@@ -167,7 +166,7 @@ def _recording(
     def ended(outcome: Outcome) -> None:
         """What a component's script has counted since its last report nobody can read."""
         cut = outcome.trap is not None or outcome.interrupted
-        whole = outcome.salvaged and (args.scripted is False or isinstance(woven, WovenModule))
+        whole = outcome.salvaged and (outcome.reported or not args.scripted)
         if cut and not whole:
             recorder.feed([receiver.lost("interrupted" if outcome.interrupted else "trap")])
 

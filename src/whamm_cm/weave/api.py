@@ -352,6 +352,7 @@ class _Tree:
             count_n=len(counts),
             script=script,
             mark=self.plan.mark,
+            beats=self.plan.interval_ns > 0 and self.plan.sink != "none",
         )
 
 
