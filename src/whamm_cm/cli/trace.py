@@ -19,7 +19,7 @@ from whamm_cm.errors import RunError, UsageError
 from whamm_cm.render.words import counted, were
 
 if TYPE_CHECKING:
-    from whamm_cm.run.outcome import Frame, Outcome, Trap
+    from whamm_cm.run.outcome import Outcome, Trap
     from whamm_cm.trace.reader import Record
     from whamm_cm.weave.api import Woven
     from whamm_cm.weave.plain import WovenModule
@@ -247,7 +247,7 @@ def _module(args: argparse.Namespace, words: Sequence[str], data: bytes, plan: P
     finally:
         recorder.finish()
         scripts.say_notes(args)
-    return _conclude(args, outcome, None, recorder)
+    return _conclude(args, outcome, woven, recorder)
 
 
 def _guest_name(path: str) -> str:
@@ -256,7 +256,7 @@ def _guest_name(path: str) -> str:
 
 
 def _conclude(
-    args: argparse.Namespace, outcome: Outcome, woven: Woven | None, recorder: Recorder
+    args: argparse.Namespace, outcome: Outcome, woven: Woven | WovenModule, recorder: Recorder
 ) -> int:
     if outcome.result is not None:
         print(outcome.result, flush=True)
@@ -270,34 +270,18 @@ def _conclude(
 
 
 def _show_trap(
-    args: argparse.Namespace, trap: Trap, woven: Woven | None, recorder: Recorder
+    args: argparse.Namespace, trap: Trap, woven: Woven | WovenModule, recorder: Recorder
 ) -> None:
-    """``woven`` is None for a core module, whose frames are those of the woven one."""
-    print(f"whamm-cm: the guest trapped: {trap}", file=sys.stderr)
-    frames: Iterator[str] = map(str, trap.frames)
-    if woven is not None:
-        frames = _backtrace(trap.frames, woven, probes=args.verbose > 0)
-    for text in frames:
+    from whamm_cm.cli.backtrace import backtrace
+    from whamm_cm.render.safe import printable
+
+    print(f"whamm-cm: the guest trapped: {printable(str(trap))}", file=sys.stderr)
+    for text in backtrace(trap.frames, woven, probes=args.verbose > 0):
         print(f"    at {text}", file=sys.stderr)
     lines = recorder.last.lines() if recorder.last is not None else []
     if lines:
         print("whamm-cm: the last calls before it:", file=sys.stderr)
         sys.stderr.writelines(lines)
-
-
-def _backtrace(frames: Sequence[Frame], woven: Woven, probes: bool) -> Iterator[str]:
-    """The frames as text, with places in the original component; those of ours if ``probes``."""
-    from whamm_cm.weave.places import Places
-
-    places = Places.of(woven.component)
-    for frame in frames:
-        place = places.find(frame.offset, frame.index)
-        if place is None:
-            unknown = frame.module is None and frame.function is None
-            yield "an adapter between two components" if unknown else str(frame)
-        elif probes or not place.own:
-            name = place.module if place.own else frame.module or place.module
-            yield str(replace(frame, module=name, offset=place.offset))
 
 
 def _external(args: argparse.Namespace, words: list[str]) -> int:
