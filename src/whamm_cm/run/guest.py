@@ -18,7 +18,7 @@ from wasmtime.component import Func, Instance
 from whamm_cm.errors import RunError
 from whamm_cm.run.engine import compile_component, reason, run_engine
 from whamm_cm.run.exports import Export, find_export
-from whamm_cm.run.leftover import leftover
+from whamm_cm.run.leftover import all_said, ask, leftover
 from whamm_cm.run.linking import link, missing_import
 from whamm_cm.run.memories import Memories, supported
 from whamm_cm.run.network import allow_network
@@ -86,6 +86,8 @@ class Run(ABC):
         self._engine: Engine | None = None
         #: Whether all that the guest had recorded has gone to ``emit``, however it ended.
         self.salvaged = False
+        #: Whether what scripts had counted has, too.
+        self.reported = False
 
     def interrupt(self) -> None:
         """Makes guest code trap as soon as it runs; a host call under way is not cut short."""
@@ -102,6 +104,11 @@ class Run(ABC):
 
     @abstractmethod
     def _run(self) -> Outcome: ...
+
+    def ask(self) -> bool:
+        """Ask for what scripts have counted, which comes within a moment if code with probes runs;
+        False where there is nobody to ask."""
+        return False
 
     def salvage(self) -> None:  # noqa: B027
         """Pass on what a guest that was stopped had recorded and not sent, where it can be had."""
@@ -126,6 +133,9 @@ class GuestRun(Run):
         if job.mark is not None and job.emit is not None and supported():
             self._memories = Memories(job.mark)
 
+    def ask(self) -> bool:
+        return self._memories is not None and ask(self._memories)
+
     def salvage(self) -> None:
         gate = self.gate
         if self._memories is None or gate is None or self.salvaged or gate.closed:
@@ -133,6 +143,7 @@ class GuestRun(Run):
         for block in leftover(self._memories, gate.answer):
             gate(block.decode("latin-1"))
         self.salvaged = True
+        self.reported = all_said(self._memories)
 
     def _run(self) -> Outcome:
         job = self.job
@@ -155,7 +166,10 @@ class GuestRun(Run):
             if missing_import(error) is not None:
                 raise RunError(f"the stubs do not fit: {reason(error)}") from None
             self.salvage()
-            return Outcome(TRAP_STATUS, trap=parse_trap(str(error)), salvaged=self.salvaged)
+            return Outcome(
+                TRAP_STATUS, trap=parse_trap(str(error)), salvaged=self.salvaged,
+                reported=self.reported,
+            )  # fmt: skip
         return _success(export, job.invoke, result)
 
     def _enter(self, store: Store, func: Func, t: FuncT, values: Sequence[Any]) -> Any:
