@@ -43,7 +43,10 @@ def _host(tmp_path: Path, body: str) -> list[str]:
 
 
 def _run(cmd: list[str], on_line: Callable[[str], None], fd: int = 2) -> int:
-    return run_external(cmd, find_wasm_argument(cmd), b"woven", on_line, stderr_fd=fd)
+    def text(line: bytes) -> None:
+        on_line(line.decode("utf-8", "replace"))
+
+    return run_external(cmd, find_wasm_argument(cmd), b"woven", text, b"WCM1 {", stderr_fd=fd)
 
 
 def test_the_command_gets_the_woven_file(
@@ -174,7 +177,7 @@ import sys, tempfile
 from whamm_cm.run.external import run_external
 tempfile.tempdir = sys.argv[2]
 sys.exit(run_external([sys.executable, sys.argv[1], "app.wasm"], 2, b"woven",
-                      lambda line: print(line, flush=True)))
+                      lambda line: print(line.decode(), flush=True), b"WCM1 {"))
 """
 HOST = """
 import os, signal, sys, time

@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -20,7 +21,7 @@ from whamm_cm.render.words import counted, were
 
 if TYPE_CHECKING:
     from whamm_cm.run.outcome import Frame, Outcome, Trap
-    from whamm_cm.trace.reader import Record
+    from whamm_cm.trace.decode import Receiver
     from whamm_cm.weave.api import Woven
     from whamm_cm.weave.plain import WovenModule
     from whamm_cm.weave.plan import Plan, ScriptPlan
@@ -63,7 +64,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     outputs.add_options(parser, "stderr", "the start", scripts=True)
     scripts.add_options(parser)
     _add_running(parser)
-    weaving.add_options(parser, None, "live; with --no-time, full")
+    weaving.add_options(parser)
     parser.add_argument(
         "words", nargs=argparse.REMAINDER, metavar="APP.wasm [ARG...]",
         help="the component (- for standard input) and what it gets as arguments",
@@ -100,7 +101,6 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    args.flush = args.flush or ("live" if args.time else "full")
     words: list[str] = args.words
     external = bool(words) and words[0] == "--"
     if external:
@@ -147,8 +147,8 @@ def _scripts(args: argparse.Namespace) -> ScriptPlan | None:
 
 def _recording(
     args: argparse.Namespace, woven: Woven | WovenModule
-) -> tuple[Recorder, Callable[[str], int]]:
-    """A recorder, and the sink of the embedded engine that feeds it."""
+) -> tuple[Recorder, Receiver, Callable[[str], int]]:
+    """A recorder, the receiver of a session, and the embedded engine's sink that feeds them."""
     from whamm_cm.agent.table import SiteTable
     from whamm_cm.trace.decode import Receiver
 
@@ -162,7 +162,12 @@ def _recording(
         recorder.feed(received.records)
         return received.instance
 
-    return recorder, emit
+    return recorder, receiver, emit
+
+
+def _begin(args: argparse.Namespace, receiver: Receiver) -> None:
+    """The guest starts now, and with it the embedded engine's monotonic clock."""
+    receiver.begin(time.time_ns(), 0 if args.time else None)
 
 
 def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
@@ -179,12 +184,14 @@ def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
     plan = weaving.make_plan(args, "host", args.time, chosen, args.count, script)
     if weaving.is_module(data):
         return _module(args, words, data, plan)
+    plan = replace(plan, mark=weaving.mark_of(data))
     woven = weaving.weave_checked(args, data, path, plan)
     if args.verbose:
         say(args, weaving.describe(woven))
-    recorder, emit = _recording(args, woven)
+    recorder, receiver, emit = _recording(args, woven)
     compiling = ExitStack()
     compiling.enter_context(progress(args, f"compiling {path}"))
+    compiling.callback(_begin, args, receiver)
     try:
         outcome = run_component(
             woven.wasm,
@@ -197,6 +204,7 @@ def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
             stub_imports=args.stub_imports,
             cache=args.cache,
             on_start=compiling.close,
+            mark=plan.mark,
         )
     except (RunError, UsageError):
         recorder.abandon()
@@ -219,7 +227,8 @@ def _module(args: argparse.Namespace, words: Sequence[str], data: bytes, plan: P
     woven = weaving.weave_module_checked(args, data, path, plan)
     if args.verbose:
         say(args, weaving.describe(woven))
-    recorder, emit = _recording(args, woven)
+    recorder, receiver, emit = _recording(args, woven)
+    receiver.begin(time.time_ns())
     try:
         outcome = run_module(
             woven.wasm,
@@ -289,8 +298,10 @@ def _backtrace(frames: Sequence[Frame], woven: Woven, probes: bool) -> Iterator[
 
 
 def _external(args: argparse.Namespace, words: list[str]) -> int:
+    from whamm_cm.agent.layout import LINE_MARK
     from whamm_cm.agent.table import SiteTable
     from whamm_cm.run.external import find_wasm_argument, run_external
+    from whamm_cm.trace.lines import LineDecoder
 
     for option in ("invoke", "dir", "env", "inherit_network", "stub_imports"):
         if getattr(args, option):
@@ -312,43 +323,19 @@ def _external(args: argparse.Namespace, words: list[str]) -> int:
         woven = weaving.weave_checked(args, data, words[index], plan)
     table = SiteTable.parse(woven.table)
     recorder = Recorder(args, tags=woven.added.agents > 1, table=table)
-    lines = _Lines()
+    decoder = LineDecoder(plan.nonce, table)
+    mark = f"{LINE_MARK}{plan.nonce} ".encode()
     try:
-        status = run_external(words, index, woven.wasm, lines.into(recorder))
+        status = run_external(
+            words, index, woven.wasm, lambda line: recorder.feed(decoder.feed(line).records), mark
+        )
+        recorder.feed(decoder.finish())
     except RunError:
         recorder.abandon()
         raise
     finally:
         recorder.finish()
         scripts.say_notes(args)
-    if lines.damaged:
-        say(args, f"{were(lines.damaged, 'record')} cut by the host")
+    if decoder.damaged:
+        say(args, f"{were(decoder.damaged, 'line')} of records cut by the host")
     return status
-
-
-class _Lines:
-    """Turns the lines of a running command into records; each fresh instance the host makes gets
-    a number of its own."""
-
-    def __init__(self) -> None:
-        from whamm_cm.trace.sources import separate
-
-        self.damaged = 0
-        self._waiting: list[Record] = []
-        self._separated = separate(self._arrivals())
-
-    def _arrivals(self) -> Iterator[Record]:
-        while True:
-            yield self._waiting.pop(0)
-
-    def into(self, recorder: Recorder) -> Callable[[str], None]:
-        return lambda line: recorder.feed(self._read(line))
-
-    def _read(self, line: str) -> list[Record]:
-        from whamm_cm.trace.reader import RecordReader
-
-        reader = RecordReader([line])
-        self._waiting.extend(reader)
-        self.damaged += reader.malformed
-        # `separate` gives one record for each it takes, so it never waits for another.
-        return [next(self._separated) for _ in range(len(self._waiting))]
