@@ -109,10 +109,10 @@ def test_damage_is_refused() -> None:
     counters.add(0, 1)
     builder.add_variable(TAKEN, cells((1, 2, "f")), counters)
     data = builder.to_bytes()
-    (info,) = struct.unpack_from("<I", data, TABLE_HEADER + SITE_SIZE - 12)
+    (info,) = struct.unpack_from("<I", data, TABLE_HEADER + SITE_SIZE - 44)
     type_at, _, _, columns, _, counted = struct.unpack_from("<6I", data, info)
     places = {
-        "info": TABLE_HEADER + SITE_SIZE - 12, "type": info, "size": info + 4, "cells": info + 8,
+        "info": TABLE_HEADER + SITE_SIZE - 44, "type": info, "size": info + 4, "cells": info + 8,
         "columns": info + 12, "counters": info + 16, "counted": info + 20,
         "name": columns + 8, "first": counted, "count": counted + 4,
     }  # fmt: skip
@@ -134,7 +134,7 @@ def test_contradictions_are_named(at: str, word: int, message: str) -> None:
     counters.add(0, 2)
     builder.add_variable(TAKEN, cells((1, 2, "f"), (1, 3, "f")), counters)
     data = bytearray(builder.to_bytes())
-    (info,) = struct.unpack_from("<I", data, TABLE_HEADER + SITE_SIZE - 12)
+    (info,) = struct.unpack_from("<I", data, TABLE_HEADER + SITE_SIZE - 44)
     (counted,) = struct.unpack_from("<I", data, info + 20)
     struct.pack_into("<I", data, {"count": counted + 4, "columns": info + 12}[at], word)
     with pytest.raises(SiteTableError, match=message):

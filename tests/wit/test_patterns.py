@@ -102,7 +102,7 @@ def test_any_text_parses_or_is_a_usage_error(text: str) -> None:
 )
 def test_globs_agree_with_fnmatch(glob: str, name: str) -> None:
     try:
-        ours = compile_glob(glob).fullmatch(name) is not None
+        ours = compile_glob(glob).fullmatch(name)
     except PatternError:
         return  # fnmatch reads an unclosed "[" literally; we refuse it
     assert ours == fnmatch.fnmatchcase(name, glob)

@@ -63,7 +63,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     outputs.add_options(parser, "stderr", "the start", scripts=True)
     scripts.add_options(parser)
     _add_running(parser)
-    weaving.add_options(parser, None, "live; with --no-time, full")
+    weaving.add_options(parser)
     parser.add_argument(
         "words", nargs=argparse.REMAINDER, metavar="APP.wasm [ARG...]",
         help="the component (- for standard input) and what it gets as arguments",
@@ -100,7 +100,6 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    args.flush = args.flush or ("live" if args.time else "full")
     words: list[str] = args.words
     external = bool(words) and words[0] == "--"
     if external:
@@ -179,6 +178,7 @@ def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
     plan = weaving.make_plan(args, "host", args.time, chosen, args.count, script)
     if weaving.is_module(data):
         return _module(args, words, data, plan)
+    plan = replace(plan, mark=weaving.mark_of(data))
     woven = weaving.weave_checked(args, data, path, plan)
     if args.verbose:
         say(args, weaving.describe(woven))
@@ -197,6 +197,7 @@ def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
             stub_imports=args.stub_imports,
             cache=args.cache,
             on_start=compiling.close,
+            mark=plan.mark,
         )
     except (RunError, UsageError):
         recorder.abandon()

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
+import os
 import sys
+import uuid
+import zlib
 from typing import TYPE_CHECKING
 
 from whamm_cm.cli.common import display, progress, say
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
     from whamm_cm.weave.plan import Added, Plan, ScriptPlan, Selector, SinkName
 
 
+#: Pages an agent never needs, and how many more numbers of pages there are.
+_LEAST_MARK, _MARKS = 1024, 60_000
 #: What fits the 1 MiB that a core instance may have on such hosts.
 POOLED_COUNTERS = 40_000
 
@@ -31,13 +37,13 @@ def _limit(text: str) -> int:
     return value
 
 
-def add_options(parser: argparse.ArgumentParser, flush: str | None, default: str) -> None:
-    """``flush`` is the default of ``--flush``, ``default`` what the help says about it."""
+def add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("weaving")
     group.add_argument(
-        "--flush", choices=("full", "live", "each"), default=flush,
-        help="when records leave the guest: in full blocks; every 0.1 s as well, which needs time"
-        f" stamps; or each one at once, so that none is lost in a crash (default: {default})",
+        "--flush", choices=("full", "live", "each"), default="live",
+        help="when records leave the guest: in full blocks; also before calls that wait and, with"
+        " time stamps, a few milliseconds after they were made; or each one at once, so that"
+        " none is lost in a crash (default: live)",
     )  # fmt: skip
     group.add_argument(
         "--max-string", type=_limit, default=256, metavar="N",
@@ -71,7 +77,7 @@ def selector(text: str) -> Selector:
     """The selector of ``-e trace=SET`` and ``--trace SET``; ``*`` is everything."""
     from whamm_cm.wit.classes import SiteSet
 
-    return SiteSet.parse("all" if text == "*" else text).matches
+    return SiteSet.parse("all" if text == "*" else text)
 
 
 def make_plan(
@@ -84,9 +90,6 @@ def make_plan(
 ) -> Plan:
     from whamm_cm.weave.plan import Plan, nothing
 
-    if args.flush == "live" and not timed:
-        remedy = "leave out --no-time" if args.command == "trace" else "add --time"
-        raise UsageError(f"--flush live needs time stamps; {remedy}")
     return Plan(
         trace=selector(trace) if trace is not None else nothing,
         count=selector(count) if count is not None else nothing,
@@ -104,6 +107,13 @@ def make_plan(
         scripts=scripts,
         compat=getattr(args, "compat", None) == "whamm",
     )
+
+
+def mark_of(data: bytes) -> int:
+    """The ``mark`` of a plan: always the same for an input on this machine, so that compiled code
+    is found again, and nothing that the input's author knows."""
+    known = f"{uuid.getnode()} {getattr(os, 'getuid', int)()}".encode()
+    return _LEAST_MARK + zlib.crc32(hashlib.sha256(known + data).digest()) % _MARKS
 
 
 def is_module(data: bytes) -> bool:

@@ -143,6 +143,7 @@ class ProbeOptions:
     (``agent.layout.CHUNK``), else in bytes.  ``push_empty``: others have sent records that wait
     for the return of this component's exports, so that return pushes even with nothing of its own.
     ``script``: the unit that the wrappers' probes use and that reports at the final flush.
+    ``mark``: see ``weave.plan.Plan``.
     """
 
     timed: bool = False
@@ -157,3 +158,4 @@ class ProbeOptions:
     count_base: int = 0
     count_n: int = 0
     script: ScriptLink | None = None
+    mark: int | None = None

@@ -71,7 +71,7 @@ def _spend(found: Evidence, budgets: tuple[Budget, ...], call: LiveCall, opening
     if site.edge not in LEAVING:
         return
     for budget, spent in zip(budgets, found.spending, strict=True):
-        if not budget.line.allows(site.interface, site.version or None, site.func):
+        if not budget.line.denies(site.interface, site.version or None, site.func):
             continue
         if opening or call.opened is None:
             invocation = _invocation(call)
@@ -91,5 +91,5 @@ def _invocation(call: LiveCall) -> int:
 def _report(found: Evidence, budgets: tuple[Budget, ...], record: Record) -> None:
     get = record.get
     for budget, spent in zip(budgets, found.spending, strict=True):
-        if budget.line.allows(get("interface", ""), get("version") or None, get("func", "")):
+        if budget.line.denies(get("interface", ""), get("version") or None, get("func", "")):
             spent.counted += record["count"]

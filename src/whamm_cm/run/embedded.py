@@ -35,6 +35,7 @@ def run_component(
     inherit_stdout: bool = True,
     inherit_stderr: bool = True,
     on_start: Callable[[], None] | None = None,
+    mark: int | None = None,
 ) -> Outcome:
     """Runs a WASI 0.2 command, or the export ``invoke`` names, to its end.
 
@@ -43,6 +44,8 @@ def run_component(
     traps the guest and is raised again here.
     ``on_start`` is called once, on that thread, when all is compiled and the guest is about to run.
     Outgoing HTTP is always allowed, sockets only with ``inherit_network``.
+    ``mark``: that of the plan the component was woven with; then what its agents hold when it traps
+    or is interrupted goes to ``emit``, too.
 
     SIGINT, SIGTERM and SIGHUP end the run with status 128 + N and ``interrupted`` set: the guest
     runs on a thread of its own, so that they are noticed whatever it does.  Guest code is stopped
@@ -55,7 +58,7 @@ def run_component(
     host = HostOptions(
         args, env, dirs, inherit_network, inherit_stdin, inherit_stdout, inherit_stderr
     )
-    return _run(GuestRun(Job(wasm, host, call, emit, stub_imports, cache, on_start)))
+    return _run(GuestRun(Job(wasm, host, call, emit, stub_imports, cache, on_start, mark)))
 
 
 def run_module(
@@ -111,13 +114,17 @@ def _await(worker: _Worker, caught: list[int]) -> Outcome:
         return worker.outcome
     worker.guest.interrupt()
     _wait(worker, caught, 1, time.monotonic() + _GRACE)
+    worker.guest.salvage()
     gate = worker.guest.gate
     if gate is not None:
         gate.close()
         if gate.error is not None:
             raise gate.error
     trap = worker.outcome.trap if worker.outcome is not None else None
-    return Outcome(128 + number, trap=trap, interrupted=True, abandoned=not worker.ended.is_set())
+    return Outcome(
+        128 + number, trap=trap, interrupted=True, abandoned=not worker.ended.is_set(),
+        salvaged=worker.guest.salvaged,
+    )  # fmt: skip
 
 
 def _wait(worker: _Worker, caught: list[int], known: int, until: float | None) -> int | None:

@@ -23,12 +23,12 @@ Record: TypeAlias = dict[str, Any]
 #: What stands before a record on a line of a host's log.
 SENTINEL = "WCM1 "
 
-#: Record format this reader knows (``"v"``).
-VERSION = 1
+#: Record formats this reader knows (``"v"``).
+VERSIONS = (1, 2)
 
 _MAX_LINE = 64 << 20
 
-_PHASES = ("call", "return", "report", "dropped", "print")
+_PHASES = ("call", "return", "report", "dropped", "print", "start", "end", "lost")
 _INTS = ("seq", "t_ns", "instance", "call", "self", "status", "count", "dur_ns", "fid", "pc")
 _TEXTS = (
     *("edge", "component", "interface", "version", "func"),
@@ -40,6 +40,9 @@ _NEEDED = {
     "report": ("count",),
     "dropped": ("count",),
     "print": ("text",),
+    "start": (),
+    "end": (),
+    "lost": ("lost",),
 }
 _NEEDED_OF_VARIABLE = ("type",)
 
@@ -143,7 +146,7 @@ class RecordReader(Iterable[Record]):
         return found
 
     def _fault(self, value: Record) -> str:
-        if value.get("v", VERSION) != VERSION and value.get("phase") in _PHASES:
+        if value.get("v", 1) not in VERSIONS and value.get("phase") in _PHASES:
             raise InputError(
                 f"{self.name}:{self._line}: record format {value['v']!r} is not known; "
                 "read this log with a newer whamm-cm"
@@ -177,7 +180,9 @@ def fault_of(value: Record) -> str:
     if not isinstance(value.get("args", {}), dict):
         return '"args" is not an object'
     needed = _NEEDED_OF_VARIABLE if phase == "report" and "var" in value else _NEEDED[phase]
-    missing = [key for key in (*needed, "instance") if key not in value]
+    if phase not in ("start", "end"):
+        needed = (*needed, "instance")
+    missing = [key for key in needed if key not in value]
     return f'"{missing[0]}" is missing' if missing else ""
 
 

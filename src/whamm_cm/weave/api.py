@@ -24,9 +24,15 @@ from whamm_cm.weave.plan import Added, Chosen, Plan
 from whamm_cm.weave.program import Program, Reach
 from whamm_cm.weave.report_export import INTERFACE, Flushes, is_exported, report_export
 from whamm_cm.weave.scripting import Scripting
-from whamm_cm.weave.sinks import SinkWiring, logging_wiring, relay_wiring, stderr_wiring
+from whamm_cm.weave.sinks import (
+    SinkOptions,
+    SinkWiring,
+    logging_wiring,
+    relay_wiring,
+    stderr_wiring,
+)
 from whamm_cm.weave.sites import find_sites
-from whamm_cm.weave.stamp import SITES, STAMP, stamp
+from whamm_cm.weave.stamp import SITES, STAMP, packed_table, stamp, unpacked_table
 from whamm_cm.weave.supply import (
     SINK_INTERFACE,
     Interface,
@@ -39,7 +45,7 @@ from whamm_cm.weave.supply import (
 )
 
 #: How long a live log may hold a record back.
-LIVE_NS = 100_000_000
+LIVE_NS = 4_000_000
 #: Components of ours that take the blocks, beside the enclosed original.
 _SINKS = {"stderr": stderr_wiring, "logging": logging_wiring, "relay": relay_wiring}
 
@@ -96,7 +102,8 @@ def stamp_of(root: Component) -> dict[str, object] | None:
 
 def table_of(root: Component) -> bytes | None:
     """The site table kept in an instrumented component, or None."""
-    return _section(root, SITES)
+    data = _section(root, SITES)
+    return None if data is None else unpacked_table(data)
 
 
 def _section(root: Component, name: str) -> bytes | None:
@@ -164,7 +171,11 @@ class _Weave:
             if flushes:
                 woven = _appended(woven, report_export(flushes))
         else:
-            wiring = _SINKS[sink](self.root, table) if sink in _SINKS else None
+            wiring = (
+                _SINKS[sink](self.root, self._sink_options(table, timed))
+                if sink in _SINKS
+                else None
+            )
             woven = self._enclosed(tree, wiring, timed)
         return woven if self.scripting is None else self.scripting.unit.finished(woven)
 
@@ -195,12 +206,12 @@ class _Weave:
         outer = Outer.around(self.root)
         for interface in () if wiring is None else wiring.imports:
             outer.use(interface)
-        extra = []
+        extra, now = [], None
         if timed:
             imported, now = clock(self.root)
             outer.use(imported)
             extra.append((tree.names.now, now))
-        emit = self._way_out(outer, wiring)
+        emit = self._way_out(outer, wiring, now)
         if emit is not None:
             extra.append((tree.names.emit, emit))
         for library, names in tree.names.libraries:
@@ -215,15 +226,22 @@ class _Weave:
             passed = tree.flushes.names[id(self.root)]
         return enclose(outer, inner, extra, passed)
 
-    def _way_out(self, outer: Outer, wiring: SinkWiring | None) -> Item | None:
+    def _sink_options(self, table: bytes, timed: bool) -> SinkOptions:
+        plan = self.plan
+        return SinkOptions(table, plan.nonce, plan.lines == "json", timed, plan.mark)
+
+    def _way_out(self, outer: Outer, wiring: SinkWiring | None, now: Item | None) -> Item | None:
         """``emit`` in the new root: of a sink of ours, else the host's if that is the sink."""
         if wiring is not None:
             sink = build.nested_component(wiring.component)
-            instance = build.instantiate(sink.item, wiring.args)
+            args = wiring.args
+            if wiring.wants_now and now is not None:
+                args += (("now", now),)
+            instance = build.instantiate(sink.item, args)
             emit = build.alias_export(instance.item, "emit", Sort.FUNC)
             outer.add(sink, instance, emit)
             self.added.core_modules += 2
-            self.added.core_instances += 4
+            self.added.core_instances += 3
             return emit.item
         if self.plan.sink != "host":
             return None
@@ -233,8 +251,8 @@ class _Weave:
 
     def _stamped(self, component: Component, origin: str, table: bytes) -> Component:
         sections = [build.custom(STAMP, stamp(self.plan, origin))]
-        if self.plan.sink in ("host", "none") and table_of(self.root) != table:
-            sections.append(build.custom(SITES, table))
+        if table_of(self.root) != table:
+            sections.append(build.custom(SITES, packed_table(table)))
         return component.with_definitions((*component.definitions, *sections))
 
 
@@ -325,6 +343,7 @@ class _Tree:
             count_base=min(counts, default=0),
             count_n=len(counts),
             script=script,
+            mark=self.plan.mark,
         )
 
 

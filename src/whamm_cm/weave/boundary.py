@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from whamm_cm.abi.flatten import CoreSig
-from whamm_cm.agent.layout import load_wasm
 from whamm_cm.binary import build
 from whamm_cm.codegen.intervene import may_allocate
 from whamm_cm.codegen.model import GuestMemory, ProbeOptions, Wrapper
@@ -22,6 +21,7 @@ from whamm_cm.codegen.probe import build_probe
 from whamm_cm.ir import nodes as n
 from whamm_cm.ir.component import Component, Definition
 from whamm_cm.ir.items import Item, Sort
+from whamm_cm.weave.agents import agent_module
 from whamm_cm.weave.libs.guard import Guard
 from whamm_cm.weave.libs.model import Functions
 from whamm_cm.weave.plan import Added, Chosen
@@ -302,7 +302,7 @@ class Weaver:
     def _ensure_agent(self) -> None:
         if self.agent is not None:
             return
-        module = build.core_module(load_wasm("agent.wasm"))
+        module = build.core_module(agent_module(self.options))
         instance = build.core_instantiate(module.item, ())
         self.agent = instance.item
         self.out += (module, instance)

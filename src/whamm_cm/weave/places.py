@@ -10,10 +10,10 @@ from whamm_cm.binary.encode import pieces
 from whamm_cm.errors import DecodeError
 from whamm_cm.ir.component import Component, Definition, walk
 from whamm_cm.ir.core import CoreModule
+from whamm_cm.weave import agents
 from whamm_cm.weave.program import given_names
 
 _OWN = {
-    "agent.wasm": "whamm-cm agent",
     "relay.wasm": "whamm-cm sink",
     "sink-logging.wasm": "whamm-cm sink",
     "sink-stderr.wasm": "whamm-cm sink",
@@ -89,4 +89,6 @@ def _holds(module: CoreModule, offset: int, function: int | None) -> bool:
 
 
 def _own_name(module: CoreModule) -> str:
+    if agents.is_agent(module):
+        return "whamm-cm agent"
     return next((name for file, name in _OWN.items() if load_wasm(file) == module.data), _PROBE)

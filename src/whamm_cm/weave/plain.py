@@ -32,7 +32,8 @@ from whamm_cm.weave.opcodes.rows import Rows
 from whamm_cm.weave.plain_sinks import sink_parts
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
 from whamm_cm.weave.scripting import everything, refuse_boundaries
-from whamm_cm.weave.stamp import SITES, STAMP, stamp
+from whamm_cm.weave.sinks import SinkOptions
+from whamm_cm.weave.stamp import SITES, STAMP, packed_table, stamp
 from whamm_cm.weave.unit import UnitBuilder, binder_module
 
 #: What the guest, and the gates around it, import the way out as.
@@ -149,16 +150,18 @@ class _Weave:
             self.added.agents = 1
         if sends:
             if recording:
-                parts += sink_parts(guest, self.plan.sink, table)
+                parts += sink_parts(guest, self.plan.sink, self._sink_options(table))
             parts.append(Part("exit", _exit(unit), EXIT, {"flush": FLUSH}))
             if gated:
                 parts.append(Part("gates", _gates(guest, gated), None, "all"))
         return parts
 
+    def _sink_options(self, table: bytes) -> SinkOptions:
+        return SinkOptions(table, self.plan.nonce, self.plan.lines == "json")
+
     def _stamped(self, wasm: bytes, origin: str, table: bytes) -> bytes:
         sections = [(_CUSTOM, name_bytes(STAMP) + stamp(self.plan, origin))]
-        if self.plan.sink in ("host", "none"):
-            sections.append((_CUSTOM, name_bytes(SITES) + table))
+        sections.append((_CUSTOM, name_bytes(SITES) + packed_table(table)))
         return CoreModule(wasm).encode(additions=sections)
 
 
@@ -187,17 +190,26 @@ def _main(module: CoreModule) -> int | None:
 
 
 def _exit(unit: bytes) -> bytes:
-    """``flush``: report and send everything.  It only works at the outermost level."""
+    """``flush``: report and send everything; ``leave``: the same for the last time."""
     module = Module()
     report = module.import_func(UNIT, "report")
     has_way = any(e.name == "flush" for e in CoreModule(unit).exports)
     send = module.import_func(UNIT, "flush", ("i32",)) if has_way else None
+    left = module.global_("i32", 0)
     f = module.func()
+    f.global_get(left)
+    with f.if_():
+        f.op("return")
     f.call(report)
     if send is not None:
         f.i32(int(Flush.PUSH))
         f.call(send)
     module.export_func("flush", f.index)
+    leave = module.func()
+    leave.call(f.index)
+    leave.i32(1)
+    leave.global_set(left)
+    module.export_func("leave", leave.index)
     return module.encode()
 
 

@@ -139,7 +139,9 @@ def finding(found: Finding) -> _Json:
         "item": found.item,
         "message": found.message,
         "fix": found.fix,
+        "functions": list(found.parts),
         "fingerprint": found.fingerprint,
+        "fingerprints": list(found.fingerprints.values()),
         "baseline": found.known,
         "location": None
         if location is None

@@ -38,7 +38,7 @@ PUSH = "whamm-cm:push"
 MAX_LOCALS = 50_000
 #: Globals that one function counts in: wasmtime gives up the process at some 65,500.
 MAX_COUNTERS = 60_000
-_FLUSH = ("flush", ((), ()))
+_NOTHING: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,8 @@ class _Batch:
 class GuestWeaver:
     """Weaves one module.
 
-    ``exits``: the import whose ``flush`` is called before calls that end the program (plain
-    modules), and where the defined function ``main`` ends.
+    ``exits``: the import whose ``leave`` is called right before calls that end the program (plain
+    modules), behind all probes, and its ``flush`` where the defined function ``main`` ends.
     """
 
     module: CoreModule
@@ -106,9 +106,7 @@ class GuestWeaver:
         functions = {function.info.index: function for function in found}
         if not (functions or quick or leaving):
             return None
-        flush = None
-        if leaving:
-            flush = self.edit.import_func(self.exits or "", *_flat(_FLUSH))
+        leave, flush = self._ways_out(leaving)
         for index in sorted({*functions, *quick}):
             self._declare(quick[index] if index in quick else functions[index])
         self.open_ended = open_ended(self.module, functions.values(), self.validate)
@@ -127,9 +125,9 @@ class GuestWeaver:
             else:
                 info = leaving[index] if index in leaving else shadows.changes[index][0]
             editor = FunctionEditor(info)
-            if flush is not None and index in leaving:
+            if leave is not None and index in leaving:
                 for opidx in exit_calls(info):
-                    editor.add(opidx, "before", snippets.call(flush))
+                    editor.add(opidx, "last", snippets.call(leave))
             if function is not None:
                 sites += len(function.firings)
                 self._function(function, editor)
@@ -143,6 +141,15 @@ class GuestWeaver:
             wasm, sites, len(self.pushes), self.imports.used or push, push,
             tuple(self.edit.dropped),
         )  # fmt: skip
+
+    def _ways_out(self, leaving: Collection[int]) -> tuple[int | None, int | None]:
+        """The imports ``leave`` and ``flush``, where they are called."""
+        if not leaving or self.exits is None:
+            return None, None
+        flush = None
+        if self.main is not None:
+            flush = self.edit.import_func(self.exits, "flush", _NOTHING, _NOTHING)
+        return self.edit.import_func(self.exits, "leave", _NOTHING, _NOTHING), flush
 
     def put(
         self, info: FunctionInfo, pieces: Sequence[Piece], locals_: Sequence[str | bytes]
@@ -367,10 +374,3 @@ def _run_of(info: FunctionInfo, entered: bool) -> list[int]:
     for run in runs(info, split_at_calls=True):
         starts += [run.first] * (run.last - run.first + 1)
     return [start or int(entered and opidx > 0) for opidx, start in enumerate(starts)]
-
-
-def _flat(
-    function: tuple[str, tuple[tuple[str, ...], tuple[str, ...]]],
-) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-    name, (params, results) = function
-    return name, params, results
