@@ -39,7 +39,11 @@ VERSION = 2
 BLOCK = struct.Struct("<6IQ")
 _HEAD = struct.Struct("<IIQ")
 _U64 = struct.Struct("<Q")
+_TIMES = {RECORD_HEADER + 8: struct.Struct("<Q"), RECORD_HEADER + 16: struct.Struct("<QQ")}
 _U32 = struct.Struct("<I")
+# Plain numbers: those of an enumeration take as long as all else.
+_TIMED, _RAW = int(RecordFlag.TIMED), int(RecordFlag.RAW)
+_SAID = ((_RAW, "raw"), (int(RecordFlag.BAD), "bad"), (int(RecordFlag.BIG), "big"))
 _KNOWN_FLAGS = int(RecordFlag.TIMED | RecordFlag.BAD | RecordFlag.BIG)
 _NO_IMAGE = int(RecordFlag.BAD | RecordFlag.BIG)
 _PHASES = ("call", "return", "report", "lost", "return", "print", "start")
@@ -105,6 +109,7 @@ class Decoder:
         self._table = table
         self._encodings = {name: Readers(table, name) for name in ENCODINGS}
         self._sites: list[_SiteReader | None] = [None] * len(table.sites)
+        self._plain: dict[int, _Plain] = {}  # by the word of a record
 
     def decode(
         self, data: bytes, start: int, head: Head, into: list[Record], lenient: bool = False
@@ -134,9 +139,14 @@ class Decoder:
         size, word, call = _HEAD.unpack_from(data, at)
         if size < RECORD_HEADER or at + size > len(data):
             raise ValueFault(f" says it has {size} bytes")
-        record: Record = {"v": VERSION, "run": head.run, "seq": head.seq}
+        end, plain = at + size, self._plain.get(word) or self._plain_of(word)
         try:
-            tail = Tail(data, at + RECORD_HEADER, at + size)
+            if plain is not None and size >= plain[0]:
+                into.append(_plain_record(plain, Tail(data, at + plain[0], end), call, head))
+                head.seq += 1
+                return int(end)
+            record: Record = {"v": VERSION, "run": head.run, "seq": head.seq}
+            tail = Tail(data, at + RECORD_HEADER, end)
             cells = self._record(record, word, call, head.instance, tail)
         except ValueFault as fault:
             raise ValueFault(f": {fault}") from None
@@ -146,18 +156,32 @@ class Decoder:
         else:
             into += _per_cell(record, *cells)
             head.seq += len(cells[1])
-        return int(at + size)
+        return int(end)
+
+    def _plain_of(self, word: int) -> _Plain | None:
+        """What most records are, calls and returns with values, prepared; None for any other."""
+        phase, flags = word & 15, word >> 4 & 15
+        if phase > Phase.RETURN or flags & ~_TIMED or word >> 8 >= len(self._sites):
+            return None
+        site = self._site(word >> 8)
+        if not site.fits(phase):
+            return None
+        times = 0 if not flags else 8 if phase == Phase.CALL else 16
+        names = {"phase": _PHASES[phase], **site.names}
+        read = site.call if phase == Phase.CALL else site.result
+        plain = self._plain[word] = (RECORD_HEADER + times, names, read)
+        return plain
 
     def _record(
         self, record: Record, word: int, call: int, instance: int, tail: Tail
     ) -> tuple[Variable, range] | None:
         """Fills the record; for one that stands for cells of a variable returns which."""
         phase, flags = word & 15, word >> 4 & 15
-        known = _KNOWN_FLAGS | RecordFlag.RAW * (phase == Phase.PRINT)
+        known = _KNOWN_FLAGS | (_RAW if phase == Phase.PRINT else 0)
         if phase > Phase.START or flags & ~known:
             raise ValueFault(f"unknown phase {phase} or flags {flags}")
         duration = None
-        if flags & RecordFlag.TIMED:
+        if flags & _TIMED:
             record["t_ns"] = _u64(tail)
             if phase in (Phase.RETURN, Phase.PENDING):
                 duration = _u64(tail)
@@ -191,12 +215,10 @@ class Decoder:
             record["status"] = _U32.unpack_from(tail.data, tail.take(4))[0]
         elif not flags & _NO_IMAGE:
             (site.call if phase == Phase.CALL else site.result)(record, tail)
-        if flags & RecordFlag.RAW:
-            record["raw"] = True
-        if flags & RecordFlag.BAD:
-            record["bad"] = True
-        if flags & RecordFlag.BIG:
-            record["big"] = True
+        if flags:
+            for bit, key in _SAID:
+                if flags & bit:
+                    record[key] = True
 
     def _site(self, number: int) -> _SiteReader:
         if number >= len(self._sites):
@@ -222,6 +244,32 @@ class Decoder:
             _with_handles(_args(readers, site), site.call_handles),
             _with_handles(_result(readers, site.result, "result"), site.return_handles),
         )
+
+
+#: Size of the header with its times, the keys of the site, and what adds the values.
+_Plain: TypeAlias = tuple[int, Record, Callable[[Record, Tail], None]]
+
+
+def _plain_record(plain: _Plain, tail: Tail, call: int, head: Head) -> Record:
+    """A call or return whose values follow at ``tail``; its times lie in front of them."""
+    size, names, read = plain
+    record: Record
+    if size == RECORD_HEADER:
+        record = {
+            "v": VERSION, "run": head.run, "seq": head.seq, "instance": head.instance,
+            "call": call, **names,
+        }  # fmt: skip
+        read(record, tail)
+        return record
+    times = _TIMES[size].unpack_from(tail.data, tail.pos - size + RECORD_HEADER)
+    record = {
+        "v": VERSION, "run": head.run, "seq": head.seq, "t_ns": times[0],
+        "instance": head.instance, "call": call, **names,
+    }  # fmt: skip
+    read(record, tail)
+    if len(times) > 1:
+        record["dur_ns"] = times[1]
+    return record
 
 
 def _script_site(site: Site, readers: Readers) -> _SiteReader:
