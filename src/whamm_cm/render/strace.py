@@ -74,7 +74,8 @@ class Strace:
 
     def _line(self, record: Record) -> str:
         if record["phase"] not in ("call", "return"):
-            return self.flush() + _note(record)
+            note = _note(record)
+            return self.flush() + note if note else ""
         self._meet(record["instance"])
         call = self._tracker.feed(record)
         while self._tracker.given_up:
