@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from whamm_cm.agent.table import packed_table, unpacked_table
 from whamm_cm.binary import build
 from whamm_cm.binary.decode import decode
 from whamm_cm.binary.encode import Piece, encode, pieces
@@ -32,7 +33,7 @@ from whamm_cm.weave.sinks import (
     stderr_wiring,
 )
 from whamm_cm.weave.sites import find_sites
-from whamm_cm.weave.stamp import SITES, STAMP, packed_table, stamp, unpacked_table
+from whamm_cm.weave.stamp import SITES, STAMP, stamp
 from whamm_cm.weave.supply import (
     SINK_INTERFACE,
     Interface,
