@@ -6,7 +6,8 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import PurePath
@@ -20,7 +21,8 @@ from whamm_cm.render.words import counted, were
 
 if TYPE_CHECKING:
     from whamm_cm.run.outcome import Outcome, Trap
-    from whamm_cm.trace.reader import Record
+    from whamm_cm.trace.decode import Receiver
+    from whamm_cm.trace.records import Record
     from whamm_cm.weave.api import Woven
     from whamm_cm.weave.plain import WovenModule
     from whamm_cm.weave.plan import Plan, ScriptPlan
@@ -147,14 +149,13 @@ def _scripts(args: argparse.Namespace) -> ScriptPlan | None:
 
 def _recording(
     args: argparse.Namespace, woven: Woven | WovenModule
-) -> tuple[Recorder, Callable[[str], int], Callable[[Outcome], None]]:
-    """A recorder, the sink of the embedded engine that feeds it, and what tells it how the run
-    ended."""
+) -> tuple[Recorder, Receiver, Callable[[str], int]]:
+    """A recorder, the receiver of a session, and the embedded engine's sink that feeds them."""
     from whamm_cm.agent.table import SiteTable
     from whamm_cm.trace.decode import Receiver
 
     table = SiteTable.parse(woven.table)
-    receiver = Receiver(table)
+    receiver = Receiver(table, show_secrets=args.show_secrets)
     # The embedded engine's clock starts with the guest.
     recorder = Recorder(args, tags=woven.added.agents > 1, base_ns=0, table=table)
 
@@ -163,14 +164,23 @@ def _recording(
         recorder.feed(received.records)
         return received.instance
 
-    def ended(outcome: Outcome) -> None:
-        """What a component's script has counted since its last report nobody can read."""
-        cut = outcome.trap is not None or outcome.interrupted
-        whole = outcome.salvaged and (outcome.reported or not args.scripted)
-        if cut and not whole:
-            recorder.feed([receiver.lost("interrupted" if outcome.interrupted else "trap")])
+    return recorder, receiver, emit
 
-    return recorder, emit, ended
+
+def _begin(args: argparse.Namespace, receiver: Receiver) -> None:
+    """The guest starts now, and with it the embedded engine's monotonic clock."""
+    receiver.begin(time.time_ns(), 0 if args.time else None)
+
+
+def _ended(
+    args: argparse.Namespace, recorder: Recorder, receiver: Receiver, outcome: Outcome
+) -> None:
+    """Says what a run that was cut off has lost: what a component's script has counted since its
+    last report nobody can read."""
+    cut = outcome.trap is not None or outcome.interrupted
+    whole = outcome.salvaged and (outcome.reported or not args.scripted)
+    if cut and not whole:
+        recorder.feed([receiver.lost("interrupted" if outcome.interrupted else "trap")])
 
 
 def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
@@ -191,9 +201,10 @@ def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
     woven = weaving.weave_checked(args, data, path, plan)
     if args.verbose:
         say(args, weaving.describe(woven))
-    recorder, emit, ended = _recording(args, woven)
+    recorder, receiver, emit = _recording(args, woven)
     compiling = ExitStack()
     compiling.enter_context(progress(args, f"compiling {path}"))
+    compiling.callback(_begin, args, receiver)
     try:
         outcome = run_component(
             woven.wasm,
@@ -208,7 +219,7 @@ def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
             on_start=compiling.close,
             mark=plan.mark,
         )
-        ended(outcome)
+        _ended(args, recorder, receiver, outcome)
     except (RunError, UsageError):
         recorder.abandon()
         raise
@@ -230,7 +241,8 @@ def _module(args: argparse.Namespace, words: Sequence[str], data: bytes, plan: P
     woven = weaving.weave_module_checked(args, data, path, plan)
     if args.verbose:
         say(args, weaving.describe(woven))
-    recorder, emit, ended = _recording(args, woven)
+    recorder, receiver, emit = _recording(args, woven)
+    receiver.begin(time.time_ns())
     try:
         outcome = run_module(
             woven.wasm,
@@ -240,7 +252,7 @@ def _module(args: argparse.Namespace, words: Sequence[str], data: bytes, plan: P
             stub_imports=args.stub_imports,
             cache=args.cache,
         )
-        ended(outcome)
+        _ended(args, recorder, receiver, outcome)
     except (RunError, UsageError):
         recorder.abandon()
         raise
@@ -285,8 +297,12 @@ def _show_trap(
 
 
 def _external(args: argparse.Namespace, words: list[str]) -> int:
+    from whamm_cm.agent.layout import LINE_MARK
     from whamm_cm.agent.table import SiteTable
     from whamm_cm.run.external import find_wasm_argument, run_external
+    from whamm_cm.trace.identity import Identity
+    from whamm_cm.trace.lines import LineDecoder
+    from whamm_cm.trace.reader import Arrival
 
     for option in ("invoke", "dir", "env", "inherit_network", "stub_imports"):
         if getattr(args, option):
@@ -308,43 +324,24 @@ def _external(args: argparse.Namespace, words: list[str]) -> int:
         woven = weaving.weave_checked(args, data, words[index], plan)
     table = SiteTable.parse(woven.table)
     recorder = Recorder(args, tags=woven.added.agents > 1, table=table)
-    lines = _Lines()
+    decoder = LineDecoder(plan.nonce, table)
+    mark = f"{LINE_MARK}{plan.nonce} ".encode()
+    identity = Identity()
+
+    def feed(records: Iterable[Record]) -> None:
+        recorder.feed([identity.feed(Arrival(record)) for record in records])
+
     try:
-        status = run_external(words, index, woven.wasm, lines.into(recorder))
+        status = run_external(
+            words, index, woven.wasm, lambda line: feed(decoder.feed(line).records), mark
+        )
+        feed(decoder.finish())
     except RunError:
         recorder.abandon()
         raise
     finally:
         recorder.finish()
         scripts.say_notes(args)
-    if lines.damaged:
-        say(args, f"{were(lines.damaged, 'record')} cut by the host")
+    if decoder.damaged:
+        say(args, f"{were(decoder.damaged, 'line')} of records cut by the host")
     return status
-
-
-class _Lines:
-    """Turns the lines of a running command into records; each fresh instance the host makes gets
-    a number of its own."""
-
-    def __init__(self) -> None:
-        from whamm_cm.trace.identity import separate
-
-        self.damaged = 0
-        self._waiting: list[Record] = []
-        self._separated = separate(self._arrivals())
-
-    def _arrivals(self) -> Iterator[Record]:
-        while True:
-            yield self._waiting.pop(0)
-
-    def into(self, recorder: Recorder) -> Callable[[str], None]:
-        return lambda line: recorder.feed(self._read(line))
-
-    def _read(self, line: str) -> list[Record]:
-        from whamm_cm.trace.reader import RecordReader
-
-        reader = RecordReader([line])
-        self._waiting.extend(reader)
-        self.damaged += reader.malformed
-        # `separate` gives one record for each it takes, so it never waits for another.
-        return [next(self._separated) for _ in range(len(self._waiting))]

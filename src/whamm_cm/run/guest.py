@@ -11,7 +11,7 @@ from ctypes import byref
 from dataclasses import dataclass, field
 from typing import Any
 
-from wasmtime import DirPerms, Engine, ExitTrap, FilePerms, Store, WasiConfig, WasmtimeError
+from wasmtime import Engine, ExitTrap, Store, WasiConfig, WasmtimeError
 from wasmtime import _ffi as ffi
 from wasmtime.component import Func, Instance
 
@@ -21,6 +21,7 @@ from whamm_cm.run.exports import Export, find_export
 from whamm_cm.run.leftover import all_said, ask, leftover
 from whamm_cm.run.linking import link, missing_import
 from whamm_cm.run.memories import Memories, supported
+from whamm_cm.run.network import allow_network
 from whamm_cm.run.options import Dir, HostOptions
 from whamm_cm.run.outcome import TRAP_STATUS, Outcome, parse_trap
 from whamm_cm.run.values import free_all, lift, lower_all, unpassable
@@ -250,28 +251,12 @@ def wasi_config(host: HostOptions) -> WasiConfig:
     for directory in host.dirs:
         _preopen(config, directory)
     if host.inherit_network:
-        _allow_network(config)
+        allow_network(config)
     return config
 
 
 def _preopen(config: WasiConfig, directory: Dir) -> None:
-    read_only = directory.read_only
     try:
-        config.preopen_dir(
-            directory.host,
-            directory.guest,
-            DirPerms.READ_ONLY if read_only else DirPerms.READ_WRITE,
-            FilePerms.READ_ONLY if read_only else FilePerms.READ_WRITE,
-        )
+        config.preopen_dir(directory.host, directory.guest, not directory.read_only)
     except (WasmtimeError, UnicodeEncodeError):
         raise RunError(f"directory {directory.host!r} cannot be opened for the guest") from None
-
-
-def _allow_network(config: WasiConfig) -> None:
-    inherit = getattr(ffi, "wasi_config_inherit_network", None)
-    if inherit is None:
-        raise RunError(
-            "this release of wasmtime cannot give a guest the network; install wasmtime 47"
-        )
-    inherit(config.ptr())
-    ffi.wasi_config_allow_ip_name_lookup(config.ptr(), True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from whamm_cm.agent.layout import Flush, load_wasm
 from whamm_cm.agent.sites import SiteTableBuilder
+from whamm_cm.agent.table import packed_table
 from whamm_cm.binary.core import SectionId
 from whamm_cm.binary.cursor import Cursor
 from whamm_cm.binary.leb import name_bytes
@@ -34,7 +35,7 @@ from whamm_cm.weave.plain_sinks import sink_parts
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
 from whamm_cm.weave.scripting import everything, refuse_boundaries
 from whamm_cm.weave.sinks import SinkOptions
-from whamm_cm.weave.stamp import SITES, STAMP, packed_table, stamp
+from whamm_cm.weave.stamp import SITES, STAMP, stamp
 from whamm_cm.weave.unit import Beats, UnitBuilder, binder_module
 
 #: What the guest, and the gates around it, import the way out as.
@@ -167,7 +168,12 @@ class _Weave:
         return parts
 
     def _sink_options(self, table: bytes) -> SinkOptions:
-        return SinkOptions(table, self.plan.nonce, self.plan.lines == "json")
+        return SinkOptions(
+            table,
+            self.plan.nonce,
+            self.plan.lines == "json",
+            show_secrets=self.plan.show_secrets,
+        )
 
     def _stamped(self, wasm: bytes, origin: str, table: bytes) -> bytes:
         sections = [(_CUSTOM, name_bytes(STAMP) + stamp(self.plan, origin))]

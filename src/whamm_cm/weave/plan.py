@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from whamm_cm.abi.flatten import CoreSig
-from whamm_cm.agent.layout import Flush
+from whamm_cm.agent.layout import NONCE_LETTERS, NONCE_SIZE, Flush
 from whamm_cm.codegen.model import Action, Encoding, EventProbe, Kind, Redact
 from whamm_cm.ir.component import Component, Definition
 from whamm_cm.ir.core import CoreModule
@@ -18,14 +19,23 @@ from whamm_cm.lang.syntax import Decl
 from whamm_cm.lang.tree import Declare, Scripts
 from whamm_cm.lang.walk import walk
 from whamm_cm.weave.libraries import Library
+from whamm_cm.weave.reach.standing import Standing
+from whamm_cm.wit.classes import SiteSet
+from whamm_cm.wit.names import FuncName
 from whamm_cm.wit.types import Resource, ValType
 
 SinkName: TypeAlias = Literal["host", "stderr", "logging", "none"]
 #: How a sink writes lines: blocks in base64, or a JSON object each.
 LineForm: TypeAlias = Literal["packed", "json"]
 
-#: (edge, interface, version, func) → is it wanted?
+#: (edge, interface, version, func) → is it wanted?  Asked for each name that a function goes by,
+#: until one is wanted; a :class:`SiteSet` is asked for all at once, for it can take out, too.
 Selector: TypeAlias = Callable[[str, str, str | None, str], bool]
+
+
+def fresh_nonce() -> str:
+    """Characters that no guest can know; woven in, they mark the lines of a sink."""
+    return "".join(secrets.choice(NONCE_LETTERS) for _ in range(NONCE_SIZE))
 
 
 def nothing(edge: str, interface: str, version: str | None, func: str) -> bool:
@@ -109,7 +119,9 @@ class Plan:
 class Site:
     """One canonical definition a probe can stand at.
 
-    ``func`` is the label (``bucket.get``), ``interface`` without its version, "" for the world.
+    ``interface``, ``version`` and ``func`` say what it stands for at the root: ``func`` is the
+    label (``bucket.get``), ``interface`` without its version, "" for the world.  ``standing`` has
+    its other names.
     ``reason`` is non-empty when no wrapper can be put here, and says why.  ``resources``: those
     that the component defines itself.
     """
@@ -135,6 +147,17 @@ class Site:
     leave: bool = True
     reason: str = ""
     resources: frozenset[Resource] = frozenset()
+    standing: Standing = Standing("builtin", ())
+
+    @property
+    def inner(self) -> FuncName | None:
+        """The name its component uses, where that is another."""
+        return self.standing.inner
+
+    @property
+    def names(self) -> tuple[FuncName, ...]:
+        """Every name it goes by, the one to show first."""
+        return self.standing.names
 
     @property
     def title(self) -> str:
@@ -142,6 +165,13 @@ class Site:
         version = f"@{self.version}" if self.version else ""
         place = f" in {self.place}" if self.place else ""
         return f"{self.edge} {self.interface}{version}#{self.func}{place}"
+
+
+def selected(selector: Selector, site: Site) -> bool:
+    """Whether ``selector`` wants ``site`` by any of its names."""
+    if isinstance(selector, SiteSet):
+        return selector.selects(site.edge, site.standing.roots, site.standing.others)
+    return any(selector(site.edge, *name) for name in site.names)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,6 +208,8 @@ class Added:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     #: Rules that did not match somewhere, with the reason and how often.
     unmatched: list[tuple[str, str, int]] = field(default_factory=list)
+    #: Why nothing was validated, if it was not.
+    unvalidated: str = ""
 
     def count(self, definitions: Iterable[Definition]) -> None:
         """Count the core modules among ``definitions`` and below, and their instances."""

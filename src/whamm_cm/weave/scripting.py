@@ -379,6 +379,7 @@ def as_seen(site: Site) -> t.WitSite:
         component=site.place,
         is_async=site.is_async,
         type=FuncT(site.params, site.result, site.is_async),
+        names=site.names,
     )
 
 
