@@ -39,6 +39,8 @@ enum {
     MIN_RECORD = 16,
     PUSH = 1,
     EVEN_EMPTY = 2,
+    ASKED = 1,
+    SAID = 2,
 };
 
 typedef struct {
@@ -151,6 +153,16 @@ EXPORT(sent) void sent(int32_t id) {
     S.instance = (uint32_t)id;
     S.in_emit = 0;
 }
+
+/* Whether a host wants a report, once. */
+EXPORT(asked) int32_t asked(void) {
+    uint32_t ask = S.ask;
+    S.ask = 0;
+    return ask == ASKED;
+}
+
+/* The last report has been made: a host that looks in after the end need not miss one. */
+EXPORT(said) void said(void) { S.ask = SAID; }
 
 EXPORT(report) void report(int32_t base_site, int32_t n) {
     uint64_t *counters = (uint64_t *)COUNTERS;

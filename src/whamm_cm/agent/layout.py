@@ -40,6 +40,9 @@ that reads the memory of a guest that can no longer report (``whamm_cm.run.lefto
 COUNT_BITS: Final = 13
 ASK: Final = 60
 """u32: a host that reaches this memory sets it to be sent what scripts have counted."""
+ASKED: Final = 1
+SAID: Final = 2
+"""Put there when all that scripts have counted was sent right before the end."""
 
 NAME: Final = STATE + 64
 NAME_SIZE: Final = 64

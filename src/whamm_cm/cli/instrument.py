@@ -88,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.output == "-" and args.json:
         raise UsageError("--json and the component cannot both go to standard output")
+    from whamm_cm.trace.tables import keep_table
+
     weaving.check_output(args.output)
     data = read_input(args.app)
     plan = weaving.make_plan(args, args.sink, args.time, args.trace, args.count, script)
@@ -99,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
     pieces = woven.pieces
     size = sum(map(len, pieces))
     write_output(args.output, pieces)
+    keep_table(plan.nonce, woven.table)
     if args.json:
         _print_json(args, len(data), size, woven)
     elif woven.added.sites or woven.added.core_sites:
@@ -135,6 +138,7 @@ def _print_json(
         "counters": added.counters,
         "bytes_before": before,
         "bytes_after": after,
+        "validated": not added.unvalidated,
         "skipped": [{"site": title, "reason": reason} for title, reason in added.skipped],
     }
     json.dump(facts, sys.stdout, indent=2)

@@ -74,7 +74,8 @@ class Strace:
 
     def _line(self, record: Record) -> str:
         if record["phase"] not in ("call", "return"):
-            return self.flush() + _note(record)
+            note = _note(record)
+            return self.flush() + note if note else ""
         self._meet(record["instance"])
         call = self._tracker.feed(record)
         while self._tracker.given_up:
@@ -88,6 +89,11 @@ class Strace:
             self._held = (call, self._lead(call, record) + self._head(call, named, record))
             return out
         return self._returned(call, record)
+
+    @property
+    def holds(self) -> LiveCall | None:
+        """The call that waits for its return, if there is one."""
+        return None if self._held is None else self._held[0]
 
     def flush(self) -> str:
         """Show a held call now, for a terminal that should not wait for its return."""

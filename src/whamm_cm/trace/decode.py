@@ -162,9 +162,9 @@ class Decoder:
             if phase in (Phase.RETURN, Phase.PENDING):
                 duration = _u64(tail)
         if phase == Phase.START:
-            record["phase"] = _PHASES[phase]
             if wall := _u64(tail):
                 record["wall_ns"] = wall
+            record["phase"] = _PHASES[phase]
             return None
         record["instance"] = instance
         if phase in _FRAMED:
@@ -351,8 +351,9 @@ class Stream:
         """A record that no probe wrote."""
         record: Record = {"v": VERSION, "run": self.head.run, "seq": self.head.seq}
         self.head.seq += 1
-        if "t_ns" in more:
-            record["t_ns"] = more.pop("t_ns")
+        for key in ("t_ns", "wall_ns"):
+            if key in more:
+                record[key] = more.pop(key)
         if instance:
             record["instance"] = instance
         return {**record, "phase": phase, **more}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from whamm_cm.agent.layout import Flush, load_wasm
 from whamm_cm.agent.sites import SiteTableBuilder
+from whamm_cm.agent.table import packed_table
 from whamm_cm.binary.core import SectionId
 from whamm_cm.binary.cursor import Cursor
 from whamm_cm.binary.leb import name_bytes
@@ -23,6 +24,7 @@ from whamm_cm.lang import tree as t
 from whamm_cm.lang.walk import walk
 from whamm_cm.weave.modules.customs import about_code
 from whamm_cm.weave.modules.link import Part, link
+from whamm_cm.weave.modules.moved import Moved
 from whamm_cm.weave.opcodes.emit import PUSH, GuestWeaver
 from whamm_cm.weave.opcodes.env import UNIT
 from whamm_cm.weave.opcodes.leftover import pure_counters
@@ -33,7 +35,7 @@ from whamm_cm.weave.plain_sinks import sink_parts
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
 from whamm_cm.weave.scripting import everything, refuse_boundaries
 from whamm_cm.weave.sinks import SinkOptions
-from whamm_cm.weave.stamp import SITES, STAMP, packed_table, stamp
+from whamm_cm.weave.stamp import SITES, STAMP, stamp
 from whamm_cm.weave.unit import Beats, UnitBuilder, binder_module
 
 #: What the guest, and the gates around it, import the way out as.
@@ -50,6 +52,7 @@ class WovenModule:
     wasm: bytes
     table: bytes
     added: Added
+    moved: Moved
 
     @property
     def pieces(self) -> list[bytes]:
@@ -119,9 +122,10 @@ class _Weave:
         weaver.imports.shadows.literal = plan.compat
         woven = weaver.weave()
         push = tabled = False
-        guest = self.module
+        guest, moved = self.module, Moved(self.module)
         if woven is not None:
             guest, push, tabled = CoreModule(woven.wasm), woven.push, woven.tabled
+            moved = woven.moved or moved
             self.added.core_sites, self.added.counters = woven.sites, woven.counters
             self.added.woven_modules = 1
         self.added.dropped = [("", name) for name in about_code(self.module)]
@@ -134,7 +138,7 @@ class _Weave:
         binder = None if slot is None else binder_module(slot, PUSH, UNIT, tabled)
         parts = self._parts(guest, wasm_unit, sends, table, binder)
         wasm = link(parts, start_order=["unit", "guest"])
-        return WovenModule(self._stamped(wasm, origin, table), table, self.added)
+        return WovenModule(self._stamped(wasm, origin, table), table, self.added, moved)
 
     def _parts(
         self, guest: CoreModule, unit: bytes, sends: bool, table: bytes, binder: bytes | None
