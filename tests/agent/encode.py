@@ -118,7 +118,7 @@ class Encoder:
             if value != value or value in (float("inf"), float("-inf")):
                 return Encoded(image, b"", str(value))
             return Encoded(image, b"", Single(value) if name == "f32" else value)
-        return Encoded(image, b"", value if abs(value) <= 1 << 53 else str(value))
+        return Encoded(image, b"", value)
 
     def _address(self, length: int) -> tuple[int, bytes]:
         address = self.rng.getrandbits(8 * self.ptr)
@@ -280,5 +280,10 @@ def record(
 
 def block(*records: bytes, instance: int = 0, dropped: int = 0, final: bool = False) -> bytes:
     payload = b"".join(records)
-    head = (0x314D4357, int(final), instance, 0, dropped, len(payload), 0)
+    head = (0x324D4357, int(final), instance, 0, dropped, len(payload), 0)
     return struct.pack("<6IQ", *head) + payload
+
+
+def finished(block: bytes) -> bytes:
+    """The block, marked final."""
+    return block[:4] + bytes((block[4] | 1,)) + block[5:] if len(block) > 4 else block

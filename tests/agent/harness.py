@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from wasmtime import (
@@ -24,6 +25,9 @@ from whamm_cm.agent import layout
 
 I32 = ValType.i32()
 STACK = 512 << 10
+_TOLD = '"phase":"start"'
+NONCE = "abcdefghij23"
+NOTHING: Mapping[str, tuple[FuncType, Any]] = MappingProxyType({})
 
 
 @cache
@@ -42,10 +46,10 @@ class Guest:
     """One instance; exports are called as methods."""
 
     def __init__(
-        self, name: str, imports: Sequence[tuple[FuncType, Any]] = (), stack: int = STACK
+        self, name: str, imports: Mapping[str, tuple[FuncType, Any]] = NOTHING, stack: int = STACK
     ) -> None:
         self.store = Store(_engine(stack))
-        functions = iter([Func(self.store, kind, call) for kind, call in imports])
+        functions = {key: Func(self.store, kind, call) for key, (kind, call) in imports.items()}
         module = _module(name, stack)
         self.memory: Any = None
         given: list[Any] = []
@@ -54,7 +58,7 @@ class Guest:
                 self.memory = Memory(self.store, needed.type)
                 given.append(self.memory)
             else:
-                given.append(next(functions))
+                given.append(functions[needed.name])
         self.exports: Any = Instance(self.store, module, given).exports(self.store)
         if self.memory is None:
             self.memory = self.exports["memory"]
@@ -78,8 +82,12 @@ class Guest:
 
 
 class Agent(Guest):
-    def __init__(self) -> None:
+    """As it is after some dozen blocks, unless ``early``."""
+
+    def __init__(self, early: bool = False) -> None:
         super().__init__("agent.wasm")
+        if not early:
+            self.set(layout.HIGH, layout.BUFFER + layout.HIGH_SIZE)
 
     def append(self, record: bytes) -> bool:
         """What a probe does: write at ``pos`` if there is room, else into the scratch area."""
@@ -96,18 +104,66 @@ class Agent(Guest):
 
 
 class Sink(Guest):
-    """Common to both: the site table in place, and blocks passed as the canonical ABI does."""
+    """Common to all: settings and site table in place, and blocks passed as the canonical ABI does.
+
+    ``seed`` is what the host says are random bits, ``clocks`` its wall clock in ns and monotonic
+    clock.
+    """
 
     def __init__(
-        self, name: str, table: bytes, imports: Sequence[tuple[FuncType, Any]], stack: int = STACK
+        self,
+        name: str,
+        table: bytes,
+        imports: Mapping[str, tuple[FuncType, Any]],
+        stack: int = STACK,
+        json: bool = True,
+        show_secrets: bool = False,
     ) -> None:
-        super().__init__(name, imports, stack)
+        self.seed, self.clocks = (1, 2), (0, 0)
+        self.run, self.prefixes = "", 0
+        facts = {
+            "seed": (FuncType([I32], []), lambda at: self._put(at, *self.seed)),
+            "wall": (FuncType([I32], []), lambda at: self._put(at, *divmod(self.clocks[0], 10**9))),
+            "now": (FuncType([], [ValType.i64()]), lambda: self.clocks[1]),
+        }
+        super().__init__(name, {**imports, **facts}, stack)
         heap_base = self.exports["__heap_base"].value(self.store)
-        at = layout.sink_table(heap_base)
-        missing = -(-(at + len(table)) // layout.PAGE) - self.memory.size(self.store)
+        at = layout.sink_settings(heap_base)
+        image = layout.SETTINGS.pack(NONCE.encode(), json, show_secrets) + table
+        missing = -(-(at + len(image)) // layout.PAGE) - self.memory.size(self.store)
         if missing > 0:
             self.memory.grow(self.store, missing)
-        self.write(at, table)
+        self.write(at, image)
+
+    def _put(self, at: int, *words: int) -> None:
+        self.write(at, b"".join(word.to_bytes(8, "little") for word in words))
+
+    def payloads(self, lines: list[bytes]) -> list[bytes]:
+        """What is on the lines behind the mark and their numbers, which are looked at."""
+        found = []
+        for each in lines:
+            assert len(each) < layout.MAX_LINE and b"\n" not in each
+            mark, name, payload = each.split(b" ", 2)
+            run, _, number = name.decode().partition(".")
+            self.run = self.run or run
+            assert (mark.decode(), run, number) == (f"WCM2.{NONCE}", self.run, str(self.prefixes))
+            self.prefixes += 1
+            found.append(payload)
+        return found
+
+    def records(self, lines: list[bytes]) -> list[str]:
+        """The records in JSON on the lines, those in pieces put together."""
+        found, pieces = [], b""
+        for payload in self.payloads(lines):
+            if payload[:1] in b"Jj":
+                assert (payload[:1] == b"J") == (not pieces)
+                pieces += payload[1:]
+                if not pieces.endswith(b";"):
+                    continue
+                payload, pieces = pieces[:-1], b""
+            found.append(payload.decode())
+        assert not pieces
+        return found
 
     def send(self, block: bytes, final: bool = True) -> int:
         chunks = -(-len(block) // layout.CHUNK)
@@ -128,17 +184,21 @@ class StderrSink(Sink):
         fail_at: int | None = None,
         error: int | None = None,
         stack: int = STACK,
+        json: bool = True,
+        show_secrets: bool = False,
     ) -> None:
         self.calls: list[tuple[str, int]] = []
         self.writes: list[bytes] = []
         self._fail_at, self._error = fail_at, error
-        imports = [
-            (FuncType([], [I32]), self._get),
-            (FuncType([I32] * 4, []), self._write),
-            (FuncType([I32], []), lambda handle: self.calls.append(("drop-error", handle))),
-            (FuncType([I32], []), lambda handle: self.calls.append(("drop", handle))),
-        ]
-        super().__init__("sink-stderr.wasm", table, imports, stack)
+        imports = {
+            "get": (FuncType([], [I32]), self._get),
+            "write": (FuncType([I32] * 4, []), self._write),
+            "drop-error": (
+                FuncType([I32], []), lambda handle: self.calls.append(("drop-error", handle))
+            ),
+            "drop": (FuncType([I32], []), lambda handle: self.calls.append(("drop", handle))),
+        }  # fmt: skip
+        super().__init__("sink-stderr.wasm", table, imports, stack, json, show_secrets)
 
     def _get(self) -> int:
         self.calls.append(("get", 0))
@@ -154,13 +214,19 @@ class StderrSink(Sink):
         data = bytes([words[0], 9, 9, 9, words[1], 9, 9, 9]) + words[2].to_bytes(4, "little")
         self.write(result, data if failing else data[:1])
 
-    def lines(self) -> list[str]:
-        text = b"".join(self.writes).decode()
-        assert text.endswith("\n") or not text
-        lines = text.split("\n")[:-1]
-        assert all(line.startswith("WCM1 ") for line in lines)
+    def raw(self) -> list[bytes]:
+        """The lines written since the last time."""
+        text = b"".join(self.writes)
+        assert text.endswith(b"\n") or not text
         self.writes.clear()
-        return [line.removeprefix("WCM1 ") for line in lines]
+        return text.split(b"\n")[:-1]
+
+    def lines(self) -> list[str]:
+        return self.records(self.raw())
+
+    def said(self) -> list[str]:
+        """The same without what the sink says of the run."""
+        return [each for each in self.lines() if '"phase":"end"' not in each and _TOLD not in each]
 
 
 class Preview1Sink(Sink):
@@ -168,8 +234,8 @@ class Preview1Sink(Sink):
 
     def __init__(self, table: bytes) -> None:
         self.writes: list[bytes] = []
-        kind = FuncType([I32] * 2, [])
-        super().__init__("sink-preview1.wasm", table, [(kind, self._write)])
+        write = (FuncType([I32] * 2, []), self._write)
+        super().__init__("sink-preview1.wasm", table, {"write": write})
 
     def _write(self, at: int, size: int) -> None:
         self.writes.append(self.read(at, size))
@@ -185,7 +251,8 @@ class Preview1Sink(Sink):
 class LoggingSink(Sink):
     def __init__(self, table: bytes) -> None:
         self.messages: list[tuple[int, str, str]] = []
-        super().__init__("sink-logging.wasm", table, [(FuncType([I32] * 5, []), self._log)])
+        log = (FuncType([I32] * 5, []), self._log)
+        super().__init__("sink-logging.wasm", table, {"log": log})
 
     def _log(self, level: int, at: int, size: int, message_at: int, message_size: int) -> None:
         context, message = self.read(at, size), self.read(message_at, message_size)

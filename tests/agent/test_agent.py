@@ -21,10 +21,10 @@ def filled(count: int, size: int = 100, seed: int = 1) -> tuple[Agent, list[byte
 
 
 def test_state_is_right_without_any_call() -> None:
-    agent = Agent()
+    agent = Agent(early=True)
     state = struct.unpack("<IIQIIIIIIII", agent.read(layout.STATE, 48))
     limit = layout.BUFFER + layout.BUFFER_SIZE - layout.MAX_RECORD
-    high = layout.BUFFER + layout.HIGH_SIZE
+    high = layout.BUFFER  # early on every record is enough
     assert state == (layout.BUFFER, limit, 1, 0, 0, 0, 0, 0, layout.SCRATCH, layout.NAME, high)
     assert agent.get(layout.POS) == layout.BUFFER
     assert agent.get(layout.LIMIT) == limit
@@ -52,7 +52,7 @@ def test_areas_do_not_overlap() -> None:
 
 def test_exports_and_no_imports() -> None:
     agent = Agent()
-    names = "memory room take sent report secret put8 put16 put32 put64 get32 get64"
+    names = "memory room take sent asked said report secret put8 put16 put32 put64 get32 get64"
     assert {name for name in names.split() if name in agent.exports} == set(names.split())
     assert len(list(agent.exports)) == len(names.split())
 
@@ -176,3 +176,20 @@ def test_put_and_get() -> None:
     assert agent.read(at, 15).hex() == "8877665544332211ccbbaa99eeddff"
     assert agent.get64(at) == 0x1122334455667788
     assert agent.get32(at + 8) == 0x99AABBCC - (1 << 32)
+
+
+def test_early_on_blocks_leave_at_once_and_then_ever_more_seldom() -> None:
+    """Each is pushed; after a few dozen kilobytes the buffer is as patient as ever."""
+    agent, record, taken = Agent(early=True), encode.record(1, 0, b"x" * 16), list[int]()
+    while agent.get(layout.HIGH) < layout.BUFFER + layout.HIGH_SIZE:
+        agent.append(record)
+        if agent.get(layout.POS) > agent.get(layout.HIGH):
+            block = agent.take()
+            assert block is not None and block[4] == layout.FINAL
+            agent.sent(1)
+            taken.append(len(block) - layout.BLOCK_HEADER)
+    assert taken[:8] == [32] * 8
+    assert taken[8:] == sorted(taken[8:]) and len(taken) < 20
+    agent.append(record)
+    block = agent.take()
+    assert block is not None and block[4] == 0

@@ -15,7 +15,7 @@ class Relay(Guest):
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
         emit = FuncType([I32, I32], [I32])
-        super().__init__("relay.wasm", [(emit, self._host)])
+        super().__init__("relay.wasm", {"emit": (emit, self._host)})
 
     def _host(self, at: int, size: int) -> int:
         self.pieces.append(self.read(at, size))
@@ -55,10 +55,12 @@ def test_much_goes_out_without_a_push() -> None:
         sent += -(-len(big) // layout.CHUNK) * layout.CHUNK
     assert len(relay.pieces) > 3 and all(len(piece) <= 128 << 10 for piece in relay.pieces)
     relay.send(encode.block(), layout.FINAL)
-    assert sum(map(len, relay.pieces)) == sent
+    assert sum(map(len, relay.pieces)) == sent + layout.BLOCK_HEADER, "the final one says so"
+    relay.send(encode.block(), layout.FINAL)
+    assert sum(map(len, relay.pieces)) == sent + layout.BLOCK_HEADER, "and only once"
 
 
-@pytest.mark.parametrize("block", [b"", b"\0" * 32, b"WCM2" + b"\0" * 28])
+@pytest.mark.parametrize("block", [b"", b"\0" * 32, b"WCM1" + b"\0" * 28])
 def test_what_is_no_block_is_ignored(block: bytes) -> None:
     relay = Relay()
     at = relay.cabi_realloc(0, 0, 8, 32)

@@ -39,7 +39,7 @@ def floats(kind: str, patterns: list[int]) -> list[str]:
     for at in range(0, len(patterns), 1000):
         bodies = [bits.to_bytes(size, "little") for bits in patterns[at : at + 1000]]
         sink.send(encode.block(*[encode.record(0, 1, body) for body in bodies]))
-    return [each.split('"result":')[1][:-1] for each in sink.lines()]
+    return [each.split('"result":')[1][:-1] for each in sink.said()]
 
 
 POWERS = [exponent << 52 for exponent in range(2047)]
@@ -88,10 +88,10 @@ def test_lines_are_written_whole_and_in_chunks_of_4096() -> None:
     sink = StderrSink(TEXT)
     sink.send(encode.block(*[said(b"x" * 1000, call) for call in range(20)]))
     assert [len(write) <= 4096 and write.endswith(b"\n") for write in sink.writes] == [True] * 7
-    assert [json.loads(each)["call"] for each in sink.lines()] == list(range(20))
+    assert [json.loads(each)["call"] for each in sink.said()] == list(range(20))
     sink.send(encode.block(said(b"y" * 10_000)))
-    assert [len(write) for write in sink.writes[:-1]] == [4096, 4096]
-    assert json.loads(sink.lines()[0])["result"] == "y" * 10_000
+    assert all(write.endswith(b"\n") for write in sink.writes) and len(sink.writes) == 4
+    assert json.loads(sink.said()[0])["result"] == "y" * 10_000
 
 
 def test_the_stream_is_taken_once_and_late() -> None:
@@ -121,16 +121,20 @@ def test_logging_gets_one_message_per_record() -> None:
     sink = LoggingSink(TEXT)
     block = encode.block(*[said(b"caf\xc3\xa9", call) for call in range(500)], dropped=2)
     assert sink.send(block) == 1
-    records = Receiver(SiteTable.parse(TEXT)).receive(block).records
-    assert sink.messages == [(2, "whamm-cm", line(record)) for record in records]
+    lines = sink.records([message.encode() for _, _, message in sink.messages])
+    receiver = Receiver(SiteTable.parse(TEXT), sink.run)
+    receiver.begin()
+    records = receiver.receive(encode.finished(block)).records
+    assert lines == [line(record) for record in records]
+    assert {(level, context) for level, context, _ in sink.messages} == {(2, "whamm-cm")}
 
 
 def test_what_is_no_block_is_ignored() -> None:
     sink = StderrSink(TEXT)
     assert sink.send(b"") == 0
-    assert sink.send(b"WCM2") == 0
+    assert sink.send(b"WCM1") == 0
     assert sink.send(bytes(64)) == 0
-    assert sink.send(encode.block(said(b"a"))) == 1 and len(sink.lines()) == 1
+    assert sink.send(encode.block(said(b"a"))) == 1 and len(sink.said()) == 1
 
 
 def test_a_line_too_long_is_told_without_its_values() -> None:
@@ -139,7 +143,7 @@ def test_a_line_too_long_is_told_without_its_values() -> None:
     body = struct.pack("<III", 1, 12_000, 12_000) + b"\xff" * 12_000
     sink = StderrSink(data)
     sink.send(encode.block(encode.record(0, 1, body), encode.record(0, 1, bytes(12))))
-    first, second = (json.loads(each) for each in sink.lines())
+    first, second = (json.loads(each) for each in sink.said())
     assert first["big"] is True and "result" not in first
     assert (first["seq"], second["seq"], second["result"]) == (0, 1, [])
 
@@ -149,7 +153,7 @@ def test_the_largest_block_with_the_most_text() -> None:
     worst = said(b"\1" * (layout.MAX_RECORD - 28))
     count = layout.MAX_PAYLOAD // len(worst)
     sink.send(encode.block(*[worst] * count, *[said(b"\1" * 10_000)] * 2))
-    lines = [json.loads(each) for each in sink.lines()]
+    lines = [json.loads(each) for each in sink.said()]
     assert [each.get("big", False) for each in lines] == [True] * count + [False] * 2
     assert lines[-1]["result"] == "\1" * 10_000
 
@@ -161,7 +165,7 @@ def test_memory_reserved_by_the_weaver_is_enough() -> None:
     sink.memory.grow(sink.store, missing)
     before = sink.memory.size(sink.store)
     sink.send(encode.block(*[said(b"x" * 1000)] * 48))
-    assert sink.memory.size(sink.store) == before and len(sink.lines()) == 48
+    assert sink.memory.size(sink.store) == before and len(sink.said()) == 48
 
 
 def test_memory_does_not_grow_with_time() -> None:
@@ -182,11 +186,11 @@ def test_the_deepest_value_fits_the_stack() -> None:
     body = struct.pack("<II", 1, 1) + tail * (layout.MAX_DEPTH - 1) + struct.pack("<I", 1) + b"q"
     sink = StderrSink(table(site(result=TupleT((Prim("u32"), t)))))
     sink.send(encode.block(encode.record(0, 1, struct.pack("<I", 5) + body)))
-    (found,) = sink.lines()
+    (found,) = sink.said()
     assert '{"~deep":true}' in found
     sink = StderrSink(table(site(result=t)))
     sink.send(encode.block(encode.record(0, 1, body)))
-    (found,) = sink.lines()
+    (found,) = sink.said()
     assert "[" * (layout.MAX_DEPTH - 1) + '"q"' in found
 
 
@@ -200,5 +204,5 @@ def test_levels_cost_next_to_no_stack(wrap: Callable[[ValType], ValType]) -> Non
     size = SiteTable.parse(table(site(result=t))).nodes[-1].size
     sink = StderrSink(table(site(result=t)), stack=32 << 10)
     sink.send(encode.block(encode.record(0, 1, (b"\1" * size)[:-8] + number)))
-    assert "-1.2345678901234568e-300" in sink.lines()[0]
+    assert "-1.2345678901234568e-300" in sink.said()[0]
     assert not any(sink.read(0, 4096)), "half of the sink's own stack has never been touched"

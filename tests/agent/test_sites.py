@@ -44,12 +44,13 @@ def test_a_site_comes_back() -> None:
         SiteKind.TASK_RETURN, Edge.EXPORT, "cart", "wasi:http/handler", "0.3.0", "handle",
         (("self", Borrow(Resource("r", "a:b/c"))), ("x", U8)), OptionT(U8),
         has_self=True, is_async=True, ptr=8, encoding="latin1+utf16",
+        inner=("own:name/it", "", "other"),
     )  # fmt: skip
     parsed = SiteTable.parse(table(site(), spec))
     first, second = parsed.sites
     assert (first.params, first.result, first.encoding, first.ptr) == (None, None, "utf8", 4)
     for key in SiteSpec.__slots__:
-        if key not in ("params", "result"):
+        if key not in ("params", "result", "reps"):
             assert getattr(second, key) == getattr(spec, key)
     assert second.params is not None and second.result is not None
     params = parsed.nodes[second.params]
@@ -134,7 +135,7 @@ NODES = TABLE_HEADER + SITE_SIZE
     ("offset", "value", "message"),
     [
         (0, 0, "not a site table"),
-        (4, 2, "not a site table"),
+        (4, 1, "not a site table"),
         (8, 1 << 30, "leave the site table"),
         (28, 1 << 30, "wants"),
         (TABLE_HEADER, 99, "site of kind 99"),

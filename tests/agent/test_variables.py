@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import struct
-import time
 from array import array
 
 import pytest
 
+from tests.steps import steps
 from whamm_cm.agent.layout import NONE, SITE_SIZE, TABLE_HEADER, SiteKind
 from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.agent.table import SiteTable, SiteTableError
@@ -95,10 +95,9 @@ def test_two_hundred_thousand_cells_are_a_matter_of_bulk() -> None:
     builder.add_variable(TAKEN, places, counters)
     for first in range(0, count, 4):
         counters.add(first, 4)
-    start = time.perf_counter()
     data = builder.to_bytes()
+    assert steps(lambda: builder.to_bytes()) + steps(lambda: variable(data)) < count
     found = variable(data)
-    assert time.perf_counter() - start < 0.5, "a tenth of it when the machine is free"
     assert found.cells is not None and found.cells.pcs == array("I", range(count))
     assert found.cells.fname(count - 1) == f"f{(count - 1) // 40}"
 
@@ -109,10 +108,10 @@ def test_damage_is_refused() -> None:
     counters.add(0, 1)
     builder.add_variable(TAKEN, cells((1, 2, "f")), counters)
     data = builder.to_bytes()
-    (info,) = struct.unpack_from("<I", data, TABLE_HEADER + SITE_SIZE - 12)
+    (info,) = struct.unpack_from("<I", data, TABLE_HEADER + SITE_SIZE - 44)
     type_at, _, _, columns, _, counted = struct.unpack_from("<6I", data, info)
     places = {
-        "info": TABLE_HEADER + SITE_SIZE - 12, "type": info, "size": info + 4, "cells": info + 8,
+        "info": TABLE_HEADER + SITE_SIZE - 44, "type": info, "size": info + 4, "cells": info + 8,
         "columns": info + 12, "counters": info + 16, "counted": info + 20,
         "name": columns + 8, "first": counted, "count": counted + 4,
     }  # fmt: skip
@@ -134,7 +133,7 @@ def test_contradictions_are_named(at: str, word: int, message: str) -> None:
     counters.add(0, 2)
     builder.add_variable(TAKEN, cells((1, 2, "f"), (1, 3, "f")), counters)
     data = bytearray(builder.to_bytes())
-    (info,) = struct.unpack_from("<I", data, TABLE_HEADER + SITE_SIZE - 12)
+    (info,) = struct.unpack_from("<I", data, TABLE_HEADER + SITE_SIZE - 44)
     (counted,) = struct.unpack_from("<I", data, info + 20)
     struct.pack_into("<I", data, {"count": counted + 4, "columns": info + 12}[at], word)
     with pytest.raises(SiteTableError, match=message):

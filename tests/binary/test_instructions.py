@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 import wasmtime
-from pytest import mark, raises
+from pytest import mark, raises, skip
 
 from whamm_cm.binary.cursor import Cursor
 from whamm_cm.binary.instructions import scan, skip_expr
@@ -260,6 +260,11 @@ def test_orderings_are_those_of_wasm_tools() -> None:
         else:
             wants.append(mnemonic + (" acqrel" if value == 1 else ""))
     code = b"".join(bytes.fromhex(one.replace(" ", "")) for one, _, _ in ORDERED)
+    pause = subprocess.run(
+        ["wasm-tools", "print"], input=module_of(b"\xfe\x04"), capture_output=True
+    )
+    if pause.returncode:
+        skip("this wasm-tools has no acquire-release atomics yet")
     ran = subprocess.run(["wasm-tools", "print"], input=module_of(code), capture_output=True)
     lines = [line.strip() for line in ran.stdout.decode().splitlines()]
     assert [

@@ -35,25 +35,11 @@ def said(folder: Path, capfd: pytest.CaptureFixture[str]):
 ROUND = ("--invoke", 'round("x")', "strings.wasm")
 
 
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (("instrument", "--trace", "*", "-o", "o.wasm", "strings.wasm"), "add --time"),
-        (("trace", "--no-time", *ROUND), "leave out --no-time"),
-    ],
-)
-def test_live_needs_the_clock(said, words: tuple[str, ...], sentence: str) -> None:
-    assert said(words[0], "--flush", "live", *words[1:]) == (
-        2,
-        f"whamm-cm: --flush live needs time stamps; {sentence}\n",
-    )
-    assert said(*words)[0] == 0  # the default is no contradiction
-
-
-def test_live_with_a_clock_is_fine(said) -> None:
-    assert said("trace", "--flush", "live", *ROUND)[0] == 0
-    words = ("--flush", "live", "--time", "--trace", "*", "-o", "o.wasm", "strings.wasm")
-    assert said("instrument", *words)[0] == 0
+@pytest.mark.parametrize("time", [(), ("--no-time",)])
+def test_live_is_fine_with_and_without_a_clock(said, time: tuple[str, ...]) -> None:
+    assert said("trace", "--flush", "live", *time, *ROUND)[0] == 0
+    words = ("--flush", "live", "--trace", "*", "-o", "o.wasm", "strings.wasm")
+    assert said("instrument", *words, *(() if time else ("--time",)))[0] == 0
 
 
 FAILURES = [

@@ -60,6 +60,7 @@ class Rig:
         options: ProbeOptions | None = None,
         memory: GuestMemory | None = None,
         pages: int = PAGES,
+        early: bool = False,
     ) -> None:
         self.options = options or ProbeOptions()
         memory = memory or GuestMemory()
@@ -68,6 +69,8 @@ class Rig:
         self.agent = wt.Instance(self.store, agent_module(self.options.multi_memory), []).exports(
             self.store
         )
+        if not early:  # as after some dozen blocks
+            self.set_state(layout.HIGH, layout.BUFFER + layout.HIGH_SIZE)
         guest = wt.Instance(self.store, wt.Module(here, memory_module(memory, pages)), [])
         self.memory: wt.Memory = guest.exports(self.store)["m"]
         self.blocks: list[Block] = []

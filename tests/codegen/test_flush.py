@@ -110,6 +110,39 @@ def test_flush_each_respects_may_flush() -> None:
 
 
 @modes
+def test_early_on_a_call_leaves_before_the_callee_runs(multi_memory: bool) -> None:
+    """So that a host which traps in it has seen it."""
+    seen: list[int] = []
+    options = ProbeOptions(multi_memory=multi_memory)
+    rig = Rig([void("lift"), void()], [lambda: rig.call(k=1), lambda: seen.append(len(rig.sent()))],
+              options, early=True)  # fmt: skip
+    rig.call()
+    assert seen == [2]
+    assert all(block.final for block in rig.blocks)
+
+
+def test_a_late_call_leaves_before_the_callee_runs() -> None:
+    """The clock of the rig goes by 10 ns a reading."""
+    seen: list[int] = []
+    options = ProbeOptions(timed=True, interval_ns=1000)
+    rig = Rig([void()], [lambda: seen.append(len(rig.sent()))], options)
+    for _ in range(100):
+        rig.call()
+    assert any(sent == 2 * n + 1 for n, sent in enumerate(seen))  # the record of this call, too
+    assert len(rig.blocks) == 2000 // 1000
+
+
+def test_a_drop_waits_for_less() -> None:
+    def sent(kind: str) -> int:
+        rig = Rig([void(kind)], [nothing], ProbeOptions(timed=True, interval_ns=1600))
+        for _ in range(100):
+            rig.call()
+        return len(rig.blocks)
+
+    assert sent("resource.drop") > 5 * sent("lower")
+
+
+@modes
 def test_threshold(multi_memory: bool) -> None:
     rig = Rig([void()], [nothing], ProbeOptions(multi_memory=multi_memory))
     calls = layout.HIGH_SIZE // 32
@@ -117,8 +150,8 @@ def test_threshold(multi_memory: bool) -> None:
         rig.call()
     assert rig.blocks == []
     rig.call()
-    assert [len(b.records) for b in rig.blocks] == [2 * calls + 2]
-    assert not rig.blocks[0].final and rig.buffered() == []
+    assert [len(b.records) for b in rig.blocks] == [2 * calls + 1]  # before the callee ran
+    assert not rig.blocks[0].final and len(rig.buffered()) == 1
 
 
 def fill(rig: Rig, calls: int, size: int = 12000) -> None:

@@ -49,7 +49,18 @@ def test_a_waiver_that_waives_nothing_is_a_warning(more: dict[str, str]) -> None
 @pytest.mark.parametrize(("day", "expired"), [(20, True), (21, False), (22, False)])
 def test_a_waiver_ends_with_its_day(day: int, expired: bool) -> None:
     report = judge(DATA, DENY + waiver(f"2026-11-{day}"), today=date(2026, 11, 21))
-    assert rules(report) == ({"WCM010", "WCM090"} if expired else set())
+    assert rules(report) == ({"WCM010", "WCM090"} if expired else {"WCM092"})
+
+
+@pytest.mark.parametrize(
+    ("expires", "said_"), [("2026-12-05", True), ("2026-12-06", False), ("2026-11-21", True)]
+)
+def test_a_waiver_about_to_expire_is_spoken_of(expires: str, said_: bool) -> None:
+    """14 days before, and without making the gate fail."""
+    report = judge(DATA, DENY + waiver(expires, owner="sre"), today=date(2026, 11, 21))
+    assert rules(report) == ({"WCM092"} if said_ else set()) and report.verdict == "pass"
+    for one in report.findings:
+        assert one.severity == "note" and f"expires on {expires} (because); ask sre" in one.message
 
 
 def test_items_of_waivers_for_functions() -> None:

@@ -315,7 +315,7 @@ def test_size() -> None:
 
 
 def test_probes() -> None:
-    from whamm_cm.gate.subject import STAMP
+    from whamm_cm.gate.marks import STAMP
     from whamm_cm.weave import api
 
     assert STAMP == api.STAMP

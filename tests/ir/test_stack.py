@@ -185,11 +185,19 @@ def test_every_opcode_has_a_signature() -> None:
     assert untyped == SPECIAL | {"select"}
 
 
+#: No released wasm-tools knows it.
+_UNRELEASED = "pause"
+
+
 @pytest.mark.oracle
 @pytest.mark.skipif(not shutil.which("wasm-tools"), reason="wasm-tools is not installed")
 def test_fixed_signatures_are_the_validators() -> None:
     """One function per opcode: its operands are parameters, its results are results."""
-    fixed = [op for op in OPCODES if signature(op).fixed or "at" in signature(op).pops]
+    fixed = [
+        op
+        for op in OPCODES
+        if (signature(op).fixed or "at" in signature(op).pops) and op.mnemonic != _UNRELEASED
+    ]
     assert len(fixed) > 450
     types, codes = [], []
     for opcode in fixed:

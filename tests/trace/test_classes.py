@@ -44,7 +44,7 @@ CASES = {
 @pytest.mark.parametrize("text", CASES)
 def test_what_a_set_selects(text):
     chosen = SiteSet.parse(text)
-    assert [site for site in ALL if chosen.matches(*site)] == CASES[text]
+    assert [site for site in ALL if chosen(*site)] == CASES[text]
 
 
 @pytest.mark.parametrize(

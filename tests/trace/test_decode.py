@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import random
 import struct
-import time
 from typing import Any
 
 import pytest
@@ -13,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.agent import encode
+from tests.agent.agree import both
 from tests.agent.encode import Encoder
 from tests.agent.harness import StderrSink
-from tests.agent.sample import line, site, table
+from tests.agent.sample import site, table
+from tests.steps import growth, no_endless_loop, steps
 from tests.strategies import typed_values
 from whamm_cm.agent.layout import MAX_DEPTH, RecordFlag
 from whamm_cm.agent.table import SiteTable
@@ -51,18 +52,6 @@ def text(kept: bytes, total: int | None = None) -> tuple[bytes, bytes]:
     return struct.pack("<II", 0x100, size), struct.pack("<I", len(kept)) + kept
 
 
-def both(data: bytes, *blocks: bytes) -> list[dict[str, Any]]:
-    """Records by the decoder; the stderr sink has to print exactly the same."""
-    receiver, sink = Receiver(SiteTable.parse(data)), StderrSink(data)
-    records = []
-    for block in blocks:
-        received = receiver.receive(block)
-        assert sink.send(block) == received.instance
-        records += received.records
-    assert sink.lines() == [line(record) for record in records]
-    return records
-
-
 def value_of(t: ValType, image: bytes, tail: bytes = b"", **options: Any) -> Any:
     data = table(site(result=t, **options))
     (record,) = both(data, encode.block(encode.record(0, 1, image + tail)))
@@ -76,9 +65,10 @@ def test_a_call_and_its_return() -> None:
         0, 1, bytes(16), call=9, flags=RecordFlag.TIMED, times=struct.pack("<QQ", 4390112, 140000)
     )
     records = both(table(GET), encode.block(call, result))
-    first = {"v": 1, "seq": 0, "instance": 1, "call": 9, "phase": "call", **HEAD, "self": 3}
-    assert records[0] == {**first, "args": {"key": "user:42"}}
-    second = {"v": 1, "seq": 1, "t_ns": 4390112, "instance": 1, "call": 9, "phase": "return"}
+    first = {"v": 2, "seq": 0, "instance": 1, "call": 9, "phase": "call", **HEAD, "self": 3}
+    handles = {"handles": {"self": "bucket"}}
+    assert records[0] == {**first, "args": {"key": "user:42"}, **handles}
+    second = {"v": 2, "seq": 1, "t_ns": 4390112, "instance": 1, "call": 9, "phase": "return"}
     assert records[1] == {**second, **HEAD, "result": {"ok": None}, "dur_ns": 140000}
 
 
@@ -97,7 +87,7 @@ def test_every_other_phase() -> None:
     assert said == [
         {"call": 5, "phase": "return", **HEAD, "pending": True, "status": 0x12},
         {"phase": "report", **HEAD, "count": 1 << 60},
-        {"phase": "dropped", "count": 4},
+        {"phase": "lost", "lost": 4, "why": "buffer"},
         {"call": 6, "phase": "call", **HEAD, "bad": True},
         {"call": 6, "phase": "return", **HEAD, "big": True},
     ]
@@ -121,17 +111,18 @@ def test_instances_and_numbers_run_over_blocks() -> None:
     )
     assert [r["seq"] for r in records] == list(range(7))
     assert [r["instance"] for r in records] == [1, 1, 1, 2, 2, 2, 2]
-    assert [r.get("count") for r in records if r["phase"] == "dropped"] == [3, 1]
+    assert [r["lost"] for r in records if r["phase"] == "lost"] == [3, 1]
 
 
 def test_every_character_of_a_text_block_is_one_byte() -> None:
     every = bytes(range(256)) * 32
     data = table(site(result=ListT(Prim("u8"))))
     block = encode.block(encode.record(0, 1, b"".join(text(every))), final=True)
-    received = Receiver(SiteTable.parse(data)).receive("".join(map(chr, block)))
+    received = Receiver(SiteTable.parse(data), "0" * 16).receive("".join(map(chr, block)))
     assert received.final and received.instance == 1
-    assert received == Receiver(SiteTable.parse(data)).receive(block)
-    (record,) = received.records
+    assert received == Receiver(SiteTable.parse(data), "0" * 16).receive(block)
+    record, end = received.records
+    assert end == {"v": 2, "run": "0" * 16, "seq": 1, "instance": 1, "phase": "end"}
     assert base64.b64decode(record["result"]["~b64"]) == every
 
 
@@ -161,8 +152,8 @@ def test_every_character_of_a_text_block_is_one_byte() -> None:
         (OptionT(OptionT(OptionT(U8))), b"\1\1\0\0", b"", {"some": {"some": None}}),
         (OptionT(TupleT((OptionT(U8),))), b"\1\0\0", b"", [None]),
         (Prim("u64"), struct.pack("<Q", 1 << 53), b"", 1 << 53),
-        (Prim("u64"), struct.pack("<Q", (1 << 53) + 1), b"", "9007199254740993"),
-        (Prim("s64"), struct.pack("<q", -(1 << 63)), b"", "-9223372036854775808"),
+        (Prim("u64"), struct.pack("<Q", (1 << 53) + 1), b"", 9007199254740993),
+        (Prim("s64"), struct.pack("<q", -(1 << 63)), b"", -9223372036854775808),
         (Prim("f32"), struct.pack("<f", 0.1), b"", 0.1),
         (Prim("f32"), struct.pack("<f", 3.4028235e38), b"", 3.4028235e38),
         (Prim("f64"), struct.pack("<d", 1e100), b"", 1e100),
@@ -261,8 +252,8 @@ def test_a_contradiction_is_named_and_dropped_by_the_sink(body: bytes, message: 
     sink = StderrSink(data)
     sink.send(block)
     lines = sink.lines()
-    assert [('"ok"' in each) for each in lines] == [True, True, False]
-    assert lines[2] == '{"v":1,"seq":2,"instance":1,"phase":"dropped","count":1}'
+    assert [('"ok"' in each) for each in lines] == [False, True, True, False, False]
+    assert lines[3].endswith(',"seq":3,"instance":1,"phase":"lost","lost":1,"why":"buffer"}')
 
 
 @pytest.mark.parametrize(
@@ -275,7 +266,7 @@ def test_a_contradiction_is_named_and_dropped_by_the_sink(body: bytes, message: 
         (encode.block(struct.pack("<IIQ", 15, 0, 0)), "says it has 15 bytes"),
         (encode.block(struct.pack("<IIQ", 17, 0, 0)), "says it has 17 bytes"),
         (encode.block(encode.record(7, 0, b"")), "no site 7"),
-        (encode.block(encode.record(0, 6, b"")), "unknown phase 6"),
+        (encode.block(encode.record(0, 7, b"")), "unknown phase 7"),
         (encode.block(encode.record(0, 5, b"")), "no such records"),
         (encode.block(encode.record(0, 0, b"", flags=8)), "flags 8"),
         ("é", "at least 32 bytes, not 1"),
@@ -315,27 +306,25 @@ def test_a_dag_that_stands_for_a_huge_tree_is_cheap() -> None:
     t: ValType = OptionT(U8)
     for _ in range(200):
         t = ResultT(t, t)
-    start = time.perf_counter()
-    data = table(site(result=t))
-    (record,) = (
-        Receiver(SiteTable.parse(data))
-        .receive(encode.block(encode.record(0, 1, bytes(4096))))
-        .records
-    )
+    with no_endless_loop():
+        data = table(site(result=t))
+        (record,) = (
+            Receiver(SiteTable.parse(data))
+            .receive(encode.block(encode.record(0, 1, bytes(4096))))
+            .records
+        )
     assert "result" in record
-    assert time.perf_counter() - start < 5
 
 
-def test_small_records_decode_at_fifty_thousand_a_second() -> None:
+def test_a_small_record_is_decoded_in_few_steps() -> None:
     fields = RecordT((("a", Prim("u32")), ("b", STRING)))
     image, tail = text(b"0123456789")
     body = struct.pack("<I", 7) + image + tail
     data = table(site((("x", fields),)))
-    block = encode.block(*[encode.record(0, 0, body)] * 2000)
-    receiver, best = Receiver(SiteTable.parse(data)), 9.0
-    for _ in range(7):
-        start = time.perf_counter()
-        receiver.receive(block)
-        best = min(best, time.perf_counter() - start)
-    # Half the goal, for slow and busy machines.
-    assert 2000 / best > 25_000
+    receiver = Receiver(SiteTable.parse(data))
+
+    def receive(count: int) -> None:
+        receiver.receive(encode.block(*[encode.record(0, 0, body)] * count))
+
+    assert growth(receive, 1000) < 2.2
+    assert steps(lambda: receive(1000)) < 60_000

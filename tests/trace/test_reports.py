@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.agent import encode
+from tests.agent.agree import both
 from tests.agent.encode import Encoder
 from tests.agent.harness import Preview1Sink, StderrSink
 from tests.agent.sample import line
 from tests.strategies import texts, typed_values
-from tests.trace.test_decode import both, text
+from tests.trace.test_decode import text
 from whamm_cm.agent.layout import NONE, RecordFlag
 from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.agent.table import SiteTable
@@ -56,14 +57,14 @@ def report(site: int, cell: int, value: int) -> bytes:
 def test_a_report_says_which_variable_of_which_place() -> None:
     block = encode.block(report(0, 1, 7), report(0, 2, 8), report(0, 3, 9), report(2, 0, 5))
     records = both(table(), block)
-    first = {"v": 1, "seq": 0, "instance": 1, "phase": "report", **HEAD}
+    first = {"v": 2, "seq": 0, "instance": 1, "phase": "report", **HEAD}
     assert records[0] == {**first, "fid": 3, "fname": "main", "pc": 17, "type": "u32", "value": 7}
     assert list(records[0])[4:] == [*HEAD, "fid", "fname", "pc", "type", "value"]
     assert [(r.get("fid"), r.get("fname"), r.get("pc")) for r in records[1:3]] == [
         (5, None, 1),
         (None, "run", None),
     ]
-    last = {"v": 1, "seq": 3, "instance": 1, "phase": "report", "script": "script0"}
+    last = {"v": 2, "seq": 3, "instance": 1, "phase": "report", "script": "script0"}
     assert records[3] == {**last, "var": "total", "type": "u32", "value": 5}
 
 
@@ -77,7 +78,7 @@ def test_prints() -> None:
     whole = encode.record(1, 5, image + tail, call=0)
     raw = encode.record(1, 5, image + tail, call=0, flags=RecordFlag.RAW)
     first, second = both(table(), encode.block(whole, raw))
-    head = {"v": 1, "seq": 0, "instance": 1, "phase": "print", "script": "script0"}
+    head = {"v": 2, "seq": 0, "instance": 1, "phase": "print", "script": "script0"}
     assert first == {**head, "probe": "1_wasm:end", "text": "café\n"}
     assert second == {**first, "seq": 1, "raw": True}
 
@@ -98,7 +99,7 @@ def test_any_value_of_a_variable(typed: tuple[Any, Any], cell: int, rng: random.
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 99) | texts()), max_size=30))
 def test_the_sink_of_plain_modules_says_the_same(items: list[tuple[int, int | str]]) -> None:
     data = table()
-    sink, receiver = Preview1Sink(data), Receiver(SiteTable.parse(data))
+    sink = Preview1Sink(data)
     records = []
     for cell, value in items:
         if isinstance(value, int):
@@ -106,11 +107,15 @@ def test_the_sink_of_plain_modules_says_the_same(items: list[tuple[int, int | st
         else:
             records.append(encode.record(1, 5, b"".join(text(value.encode())), call=0))
     block = encode.block(*records, dropped=3)
-    received = receiver.receive(block)
-    assert sink.send(block, final=False) == received.instance
+    assert sink.send(block, final=False) == 1
     assert sink.writes == [] and sink.send(encode.block(instance=1)) == 1
-    *lines, _ = b"".join(sink.writes).decode().split("\n")
-    assert lines == ["WCM1 " + line(record) for record in received.records]
+    *lines, _ = b"".join(sink.writes).split(b"\n")
+    said = sink.records(lines)
+    receiver = Receiver(SiteTable.parse(data), sink.run)
+    receiver.begin()
+    received = receiver.receive(block).records
+    received += receiver.receive(encode.finished(encode.block(instance=1))).records
+    assert said == [line(record) for record in received]
 
 
 @pytest.mark.parametrize(
@@ -130,8 +135,8 @@ def test_what_cannot_be_is_refused_and_dropped_by_the_sink(record: bytes, messag
     with pytest.raises(BlockError, match=message):
         Receiver(SiteTable.parse(table())).receive(block)
     sink.send(block)
-    kept, dropped = (json.loads(each) for each in sink.lines())
-    assert (kept["value"], dropped["count"]) == (7, 1)
+    kept, lost = (json.loads(each) for each in sink.said())
+    assert (kept["value"], lost["lost"]) == (7, 1)
 
 
 # --- sessions ------------------------------------------------------------------------------------
@@ -147,8 +152,10 @@ def found(*records: dict[str, Any]) -> list[Cell]:
 
 
 def test_the_last_value_wins_in_each_instance() -> None:
-    cells = found(said("n", "u32", 1), said("n", "u32", 5, 2), said("n", "u32", 3))
-    assert cells == [Cell(Row("s", "n", "u32"), Place(), i, v) for i, v in ((1, 3), (2, 5))]
+    session = Session.build([said("n", "u32", 1), said("n", "u32", 5, 2), said("n", "u32", 3)])
+    row = Row("s", "n", "u32")
+    assert list(session.parts) == [Cell(row, Place(), i, v) for i, v in ((1, 3), (2, 5))]
+    assert list(session.cells) == [Cell(row, Place(), 0, 8, instances=2)]
 
 
 def test_maps_grow_together_from_parts_and_changes() -> None:

@@ -140,6 +140,52 @@ CASES = {
           (array.new_elem $fs $e (i32.const 0) (i32.const 1)) (i32.const 0))))""",
         "a",
     ),
+    "several functions in one item of a segment": (
+        """(type $f (func)) (type $s (struct (field (ref $f)) (field (ref $f))))
+        (table $t 1 (ref null $s))
+        (elem (table $t) (i32.const 0) (ref $s) (struct.new $s (ref.func $a) (ref.func $b)))
+        (func (export "run") (call_ref $f (struct.get $s 1 (table.get $t (i32.const 0)))))""",
+        "ab",
+    ),
+    "several functions in one item of a passive segment": (
+        """(type $f (func)) (type $s (array (ref $f))) (type $ss (array (ref $s)))
+        (elem $e (ref $s) (array.new_fixed $s 2 (ref.func $a) (ref.func $b)))
+        (func (export "run") (call_ref $f (array.get $s (array.get $ss
+          (array.new_elem $ss $e (i32.const 0) (i32.const 1)) (i32.const 0)) (i32.const 1))))""",
+        "ab",
+    ),
+    "several functions in a table's initial value": (
+        """(type $f (func)) (type $s (struct (field (ref $f)) (field (ref $f))))
+        (table $t 1 (ref $s) (struct.new $s (ref.func $a) (ref.func $b)))
+        (func (export "run") (call_ref $f (struct.get $s 1 (table.get $t (i32.const 0)))))""",
+        "ab",
+    ),
+    "copied within a table": (
+        """(table $t 4 funcref) (elem (i32.const 0) func $a)
+        (func (export "run") (table.copy $t $t (i32.const 2) (i32.const 0) (i32.const 1))
+          (call_indirect (i32.const 2)))""",
+        "a",
+    ),
+    "copied within a table, there and back": (
+        """(table $t 4 funcref) (table $u 4 funcref) (elem (table $t) (i32.const 0) func $a)
+        (func (export "run") (table.copy $u $t (i32.const 2) (i32.const 0) (i32.const 1))
+          (table.copy $t $u (i32.const 2) (i32.const 2) (i32.const 1))
+          (call_indirect (i32.const 2)))""",
+        "a",
+    ),
+    "thrown and caught": (
+        """(type $f (func)) (tag $e (param (ref null $f))) (elem declare func $b)
+        (func (export "run") (call_ref $f (block $c (result (ref null $f))
+          (try_table (catch $e $c) (call $thrower)) (unreachable))))
+        (func $thrower (throw $e (ref.func $b)))""",
+        "b",
+    ),
+    "by a reference to a function in another group of types": (
+        """(rec (type $f (func)) (type (struct))) (type $g (sub (func)))
+        (table 2 funcref) (elem (i32.const 0) func $f') (func $f' (type $f) (call $c (i32.const 1)))
+        (func (export "run") (call_indirect (type $g) (i32.const 0)))""",
+        "c",  # it would trap: types are taken for equal that may be
+    ),
     "the start function": ('(func (export "run")) (func $s (call $a)) (start $s)', "a"),
     "a start function that is the import itself": ('(func (export "run")) (start $b)', "b"),
     "exporting a function calls nothing": ('(func (export "run")) (export "x" (func $a))', ""),
@@ -280,6 +326,82 @@ def test_the_path_is_a_shortest_one():
     ]
     assert path[3].module == "module[0]" and path[3].index == 6
     assert found.why(found.root, items["b"]) is None
+
+
+def _shared(core_of_b: str, given: str) -> str:
+    """Module $x has table "t" (its slot 0 is $a), under another name "u"; $y imports them."""
+    return f"""(component (import "a" (func $a)) (core func $a' (canon lower (func $a)))
+      (core module $x (import "" "a" (func $a)) (table $t 4 funcref) (elem (i32.const 0) func $a)
+        (export "t" (table $t)) (export "u" (table $t)))
+      (core instance $x (instantiate $x (with "" (instance (export "a" (func $a'))))))
+      (core module $y {core_of_b})
+      (core instance $y (instantiate $y {given}))
+      (func (export "run") (canon lift (core func $y "run"))))"""
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        '(with "x" (instance $x))',
+        """(with "x" (instance (export "t" (table $x "t")) (export "u" (table $x "t"))))""",
+        """(with "x" (instance (export "t" (table $x "u")) (export "u" (table $x "t"))))""",
+    ],
+)
+def test_a_table_under_two_names(given):
+    core = """(import "x" "t" (table $t 4 funcref)) (import "x" "u" (table $u 4 funcref))
+      (func (export "run") (table.copy $t $u (i32.const 3) (i32.const 0) (i32.const 1))
+        (call_indirect $u (i32.const 3)))"""
+    assert reached(_shared(core, given)) == {"a"}
+
+
+def test_a_component_in_an_exported_instance_can_be_instantiated():
+    inner = """(component $c (core func $l (canon lower (func $a)))
+      (core module $m (import "" "a" (func $a)) (func (export "f") (call $a)))
+      (core instance $i (instantiate $m (with "" (instance (export "a" (func $l))))))
+      (func (export "f") (canon lift (core func $i "f"))))"""
+    # Functions of the parent cannot be named within a component: it gets them as an import.
+    inner = inner.replace("(component $c", '(component $c (import "a" (func $a))')
+    text = f"""(component (import "a" (func $a)) (import "spare" (func))
+      (component $outer (import "a" (func $a)) {inner} (export "c" (component $c)))
+      (component $giver (import "a" (func $a)) (export "f" (func $a)))
+      (instance $i (instantiate $giver (with "a" (func $a))))
+      (instance $o (instantiate $outer (with "a" (func $a))))
+      (instance $bag (export "c" (component $giver)) (export "f" (func $i "f")))
+      (export "bag" (instance $bag)) (export "o" (instance $o)))"""
+    found = analyse(text)
+    assert {item.label for _, item in found.root.items() if item.reachable} == {"a"}
+    by_path = {one.path: one for one in found.components}
+    assert all(one.instances for path, one in by_path.items() if path)
+    assert all(i.reachable for _, i in by_path["component[0].component[0]"].items())
+
+
+def test_two_instances_of_one_type_are_told_apart():
+    text = """(component
+      (import "o" (instance $o (type $t (instance (export "f" (func))))
+        (export "x" (instance (type $t))) (export "y" (instance (type $t)))))
+      (alias export $o "y" (instance $y)) (alias export $y "f" (func $f))
+      (core func $l (canon lower (func $f)))
+      (core module $m (import "" "f" (func $f)) (func (export "run") (call $f)))
+      (core instance $i (instantiate $m (with "" (instance (export "f" (func $l))))))
+      (func (export "run") (canon lift (core func $i "run"))))"""
+    found = {item.path: item.reachable for _, item in analyse(text).root.items()}
+    assert found == {("o", "x", "f"): False, ("o", "y", "f"): True}
+
+
+def test_instances_that_double_with_every_step_are_refused():
+    steps = "".join(
+        f"""(instance $i{n} (export "x" (instance $i{n - 1})) (export "y" (instance $i{n - 1})))"""
+        for n in range(1, 60)
+    )
+    text = f"""(component (import "a" (func $a)) (instance $i0 (export "f" (func $a))) {steps}
+      (export "o" (instance $i59)))"""
+    with pytest.raises(DecodeError, match="o has more than 100,000 items in it"):
+        analyse(text)
+    given = text.replace('(export "o" (instance $i59))', """
+      (import "c" (component $c (import "i" (instance))))
+      (instance (instantiate $c (with "i" (instance $i59))))""")  # fmt: skip
+    with pytest.raises(DecodeError, match="an instance with more than 100,000 items in it"):
+        analyse(given)
 
 
 EDGES = st.lists(

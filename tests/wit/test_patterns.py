@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
-import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.steps import no_endless_loop
 from whamm_cm.errors import UsageError
 from whamm_cm.wit.glob import compile_glob
 from whamm_cm.wit.names import ItemPattern, PatternError
@@ -102,13 +102,12 @@ def test_any_text_parses_or_is_a_usage_error(text: str) -> None:
 )
 def test_globs_agree_with_fnmatch(glob: str, name: str) -> None:
     try:
-        ours = compile_glob(glob).fullmatch(name) is not None
+        ours = compile_glob(glob).fullmatch(name)
     except PatternError:
         return  # fnmatch reads an unclosed "[" literally; we refuse it
     assert ours == fnmatch.fnmatchcase(name, glob)
 
 
 def test_many_stars_do_not_explode() -> None:
-    started = time.monotonic()
-    assert not compile_glob("*a" * 50 + "b").fullmatch("a" * 2000)
-    assert time.monotonic() - started < 2
+    with no_endless_loop():
+        assert not compile_glob("*a" * 50 + "b").fullmatch("a" * 2000)

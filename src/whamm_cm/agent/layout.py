@@ -10,6 +10,7 @@ types (:mod:`whamm_cm.agent.sites` writes and reads it).
 
 from __future__ import annotations
 
+import struct
 from enum import IntEnum, IntFlag
 from importlib import resources
 from typing import Final
@@ -33,6 +34,15 @@ NAME_PTR: Final = 40
 HIGH: Final = 44
 LAST_FLUSH: Final = 48
 """u64: clock reading of the last flush that a probe made because time had passed."""
+COUNTS: Final = 56
+"""u32: the site of the first counter << 13 | how many there are, written by the weave for a host
+that reads the memory of a guest that can no longer report (``whamm_cm.run.leftover``)."""
+COUNT_BITS: Final = 13
+ASK: Final = 60
+"""u32: a host that reaches this memory sets it to be sent what scripts have counted."""
+ASKED: Final = 1
+SAID: Final = 2
+"""Put there when all that scripts have counted was sent right before the end."""
 
 NAME: Final = STATE + 64
 NAME_SIZE: Final = 64
@@ -49,27 +59,43 @@ HIGH_SIZE: Final = 32 << 10
 MAX_PAYLOAD: Final = 48 << 10
 AGENT_PAGES: Final = 3
 SECRET_NAMES: Final = (
-    "authorization",
-    "cookie",
-    "set-cookie",
-    "proxy-authorization",
-    "x-api-key",
-)
+    "authorization", "*-authorization", "cookie", "set-cookie", "api-key", "*-api-key", "apikey",
+    "*-apikey", "*-token", "*-secret", "*-password", "x-*-key", "x-*-signature",
+    "x-*-signature-256", "x-*-auth", "x-*-credential", "x-*-session",
+)  # fmt: skip
+"""Names of HTTP headers whose values are secret, in any case; ``*`` is any text, ``_`` is ``-``."""
+SECRET_PARAMETERS: Final = (
+    "access-token", "token", "*-token", "sig", "signature", "*-signature", "key", "*-key", "apikey",
+    "password", "*-password", "passwd", "pwd", "secret", "*-secret", "code", "auth", "jwt",
+    "assertion", "session", "sessionid", "session-id", "x-amz-*", "x-goog-*",
+)  # fmt: skip
+"""The same for parameters in the query or fragment of a URL."""
 
 # --- records and blocks --------------------------------------------------------------------------
 
 MAX_RECORD: Final = 16384
 RECORD_HEADER: Final = 16
-BLOCK_MAGIC: Final = 0x314D4357
+BLOCK_MAGIC: Final = 0x324D4357
 BLOCK_HEADER: Final = 32
+BLOCK_BEFORE: Final = 12
+"""u32: records of the run before those of this block; the receiver that numbers instances fills it
+in, so that a gap in a log has a number."""
 CHUNK: Final = 32
 """A block goes to a sink component as a list of chunks of that many bytes, the header being one."""
 FINAL: Final = 1
 """Bit of the block's flags: nothing is left behind it, and what was received is to go out now."""
+START: Final = 2
+"""Bit of the block's flags: the first of a run; bytes 24 to 31 are the wall clock in ns since 1970,
+0 if there is none."""
 
 BAD_POINTER: Final = 0xFFFFFFFF
 """``kept`` of a string or list whose bytes lie outside of the guest's memory."""
 REDACTED: Final = 0xFFFFFFFE
+SECRET_SENT: Final = 256
+"""Bytes of a secret that a probe sends at most."""
+SECRET: Final = 0xFFFFFFFD
+"""``kept`` of a secret on its way to the sink: u32 n and n bytes follow, the value's beginning.
+It is rendered as ``REDACTED`` is; the bytes are only there to be found elsewhere."""
 
 MAX_DEPTH: Final = 64
 """A value nested deeper is rendered as ``{"~deep": true}`` by sink and decoder alike, and ends the
@@ -92,9 +118,11 @@ class Phase(IntEnum):
     CALL = 0
     RETURN = 1
     REPORT = 2
-    DROPPED = 3
+    LOST = 3
     PENDING = 4
     PRINT = 5
+    START = 6
+    """Of a sink, first in its run: TIMED is the monotonic clock, the body the wall clock."""
 
 
 class RecordFlag(IntFlag):
@@ -108,9 +136,9 @@ class RecordFlag(IntFlag):
 # --- site table ----------------------------------------------------------------------------------
 
 TABLE_MAGIC: Final = 0x544D4357
-TABLE_VERSION: Final = 1
+TABLE_VERSION: Final = 2
 TABLE_HEADER: Final = 64
-SITE_SIZE: Final = 64
+SITE_SIZE: Final = 96
 NODE_SIZE: Final = 32
 VARIABLE_SIZE: Final = 32
 ENTRY_SIZE: Final = 16
@@ -209,16 +237,33 @@ class Agg(IntEnum):
 DESCRIBE_AGG: Final = 128
 """Added to an :class:`Agg` in a descriptor."""
 
+# --- lines ---------------------------------------------------------------------------------------
+
+LINE_MARK: Final = "WCM2."
+"""A line of the log: ``WCM2.<nonce> <run>.<line> <payload>``."""
+NONCE_SIZE: Final = 12
+"""Characters of a nonce."""
+NONCE_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"
+MAX_LINE: Final = 4000
+"""Bytes of a line with its end: one write that no host tears."""
+
 # --- sink-*.wasm ---------------------------------------------------------------------------------
 
 HEAP_BASE: Final = "__heap_base"
+SETTINGS: Final = struct.Struct("<12sII12x")
+"""In front of the site table: the nonce, whether lines are JSON, and whether secrets are shown."""
 SINK_OUT: Final = 128 << 10
 SINK_INPUT: Final = 64 << 10
 
 
-def sink_table(heap_base: int) -> int:
-    """Where the sink expects the site table, given the value of its exported ``__heap_base``."""
+def sink_settings(heap_base: int) -> int:
+    """Where the sink expects its settings, given the value of its exported ``__heap_base``."""
     return (heap_base + 15) & ~15
+
+
+def sink_table(heap_base: int) -> int:
+    """Where it expects the site table."""
+    return sink_settings(heap_base) + SETTINGS.size
 
 
 def sink_pages(heap_base: int, table_size: int) -> int:

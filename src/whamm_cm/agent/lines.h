@@ -52,6 +52,33 @@ static void put_result(const Record *record, const Site *site, const char *key) 
     put_value(node, image, 1);
 }
 
+static void put_part(int *some, const char *key, const uint32_t span[2]) {
+    if (!span[1]) return;
+    put_text(*some ? ",\"" : "{\"");
+    put_text(key);
+    put_text("\":");
+    put_span(span[0], span[1]);
+    *some = 1;
+}
+
+/* The names the component itself uses, where they are others. */
+static void put_inner(const Site *site) {
+    int some = 0;
+    if (!(site->inner_interface[1] | site->inner_version[1] | site->inner_func[1])) return;
+    put_key("inner");
+    put_part(&some, "interface", site->inner_interface);
+    put_part(&some, "version", site->inner_version);
+    put_part(&some, "func", site->inner_func);
+    put('}');
+}
+
+/* The table has them as JSON. */
+static void put_handles(const uint32_t span[2]) {
+    if (!span[1]) return;
+    put_key("handles");
+    put_bytes((const void *)(table_at() + span[0]), span[1]);
+}
+
 static void put_site(const Record *record, int with_values) {
     static const char *const edges[] = {"import", "export", "inner", "builtin"};
     const Site *site = site_of(record);
@@ -63,6 +90,7 @@ static void put_site(const Record *record, int with_values) {
     put_optional("version", site->version);
     put_key("func");
     put_span(site->func[0], site->func[1]);
+    put_inner(site);
     if (record->phase == REPORT) put_number("count", load64(record->body));
     if (record->phase == PENDING) {
         put_text(",\"pending\":true");
@@ -72,6 +100,7 @@ static void put_site(const Record *record, int with_values) {
     if (with_values && record->phase == CALL && site->params != NONE) put_args(record, site);
     if (with_values && record->phase == RETURN && site->result != NONE)
         put_result(record, site, "result");
+    if (with_values && record->phase <= RETURN) put_handles(site->handles[record->phase]);
 }
 
 /* Where a variable's cell is; a script global has no columns. */
@@ -107,24 +136,29 @@ static int of_script(const Site *site) {
 }
 
 static uint32_t next_seq;
+static char run_name[16];
 
 static void put_json(const Record *record, uint32_t instance, int with_values) {
     static const char *const phases[] = {"call", "return", "report",
-                                         "dropped", "return", "print"};
+                                         "lost", "return", "print", "start", "end"};
     int timed = record->flags & TIMED, phase = (int)record->phase;
-    int framed = phase != REPORT && phase != DROPPED && phase != PRINT;
+    int framed = phase == CALL || phase == RETURN || phase == PENDING;
     uint32_t flags = record->flags | (with_values ? 0 : BIG);
-    put_text("{\"v\":1");
+    put_text("{\"v\":2,\"run\":\"");
+    put_bytes(run_name, sizeof run_name);
+    put('"');
     put_number("seq", next_seq);
     if (timed) put_number("t_ns", record->time);
-    put_number("instance", instance);
+    if (phase == START && load64(record->body)) put_number("wall_ns", load64(record->body));
+    if (instance) put_number("instance", instance);
     if (framed) put_number("call", record->call);
     put_text(",\"phase\":\"");
     put_text(phases[record->phase]);
     put('"');
-    if (record->phase == DROPPED) {
-        put_number("count", load64(record->body));
-    } else {
+    if (phase == LOST) {
+        put_number("lost", load64(record->body));
+        put_text(",\"why\":\"buffer\"");
+    } else if (phase != START && phase != END) {
         if (of_script(site_of(record)))
             put_script(record, site_of(record), with_values);
         else
@@ -138,7 +172,7 @@ static void put_json(const Record *record, uint32_t instance, int with_values) {
 
 /* Reads the fixed part of a record of `size` bytes; 0 if it makes no sense. */
 static int parse_record(Record *record, const uint8_t *p, uint32_t size) {
-    static const uint8_t body_sizes[] = {0, 0, 8, 8, 4, 0};
+    static const uint8_t body_sizes[] = {0, 0, 8, 8, 4, 0, 8};
     uint32_t word = load32(p + 4);
     record->phase = word & 15;
     record->flags = word >> 4 & 15;
@@ -147,8 +181,8 @@ static int parse_record(Record *record, const uint8_t *p, uint32_t size) {
     record->body = p + RECORD_HEADER;
     record->end = p + size;
     uint32_t known = TIMED | BAD | BIG | (record->phase == PRINT ? RAW : 0), script = 0;
-    if (record->phase > PRINT || record->flags & ~known) return 0;
-    if (record->phase != DROPPED) {
+    if (record->phase > START || record->flags & ~known) return 0;
+    if (record->phase != LOST && record->phase != START) {
         if (record->site_number >= table()->n_sites) return 0;
         const Site *site = site_of(record);
         script = of_script(site);
@@ -167,7 +201,8 @@ static int parse_record(Record *record, const uint8_t *p, uint32_t size) {
 
 /* The first of the lines a record stands for is that of `record->cell`; how many they are. */
 static uint32_t lines_of(Record *record) {
-    if (record->phase == DROPPED || site_of(record)->kind != SITE_VARIABLE) return 1;
+    if (record->phase == LOST || record->phase == START) return 1;
+    if (site_of(record)->kind != SITE_VARIABLE) return 1;
     const Variable *variable = (const Variable *)words_at(site_of(record)->variable);
     uint64_t number = record->call;
     record->cell = (uint32_t)number;

@@ -16,16 +16,16 @@ enum {
     PAGE = 65536,
     HEADER_SIZE = 32,
     FINAL = 1,
-    BLOCK_MAGIC = 0x314D4357,
+    BLOCK_MAGIC = 0x324D4357,
     BUFFER_SIZE = 128 << 10,
     FULL_AT = 64 << 10, /* a block is smaller than what is left then */
 };
 
-IMPORT("host", "emit") uint32_t host_emit(const uint8_t *blocks, uint32_t size);
+IMPORT("env", "emit") uint32_t host_emit(const uint8_t *blocks, uint32_t size);
 
 extern uint8_t __heap_base;
 
-static uint32_t used, last_instance;
+static uint32_t used, last_instance, unsaid; /* records came since the last block that was FINAL */
 
 static uint8_t *buffer(void) { return (uint8_t *)(((uint32_t)&__heap_base + 15) & ~15u); }
 
@@ -39,20 +39,23 @@ static void store32(uint8_t *p, uint32_t v) { __builtin_memcpy(p, &v, 4); }
 static void pass_on(void) {
     if (used) host_emit(buffer(), used);
     used = 0;
+    store32(buffer(), 0);
 }
 
 /* A block of `chunks` times the header's size. */
 EXPORT("emit") uint32_t emit(uint8_t *block, uint32_t chunks) {
     if (!chunks || load32(block) != BLOCK_MAGIC) return 0;
     uint32_t instance = load32(block + 8), size = chunks * HEADER_SIZE;
-    int has_records = load32(block + 16) || load32(block + 20);
-    if (!instance && has_records) store32(block + 8, instance = ++last_instance);
-    if (has_records && size <= BUFFER_SIZE) {
+    uint32_t some = load32(block + 16) | load32(block + 20), final = load32(block + 4) & FINAL;
+    if (!instance && some) store32(block + 8, instance = ++last_instance);
+    if ((some | unsaid) && size <= BUFFER_SIZE) {
+        unsaid = !final;
         if (used + size > BUFFER_SIZE) pass_on();
         __builtin_memcpy(buffer() + used, block, size);
         used += size;
+        if (used < BUFFER_SIZE) store32(buffer() + used, 0); /* for who reads this after a crash */
     }
-    if ((load32(block + 4) & FINAL) || used > FULL_AT) pass_on();
+    if (final || used > FULL_AT) pass_on();
     return instance;
 }
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from whamm_cm.abi.layout import layouts, postorder, variant_cases
+from whamm_cm.agent.handles import handles_of
 from whamm_cm.agent.layout import (
     ENCODING_SHIFT,
     ENCODINGS,
@@ -67,7 +68,9 @@ class SiteSpec:
 
     ``params`` are the component-level parameters (core values as ``Prim`` for a built-in); with
     ``has_self`` the first is a handle and shown as ``self``.  ``ptr`` is the pointer width and
-    ``encoding`` the string encoding of that canonical definition's options.
+    ``encoding`` the string encoding of that canonical definition's options.  ``inner``: interface,
+    version and function as the component itself calls them, where that is not what the site stands
+    for.  ``reps``: resources whose borrows reach it as representations.
     """
 
     kind: SiteKind
@@ -82,6 +85,8 @@ class SiteSpec:
     is_async: bool = False
     ptr: int = 4
     encoding: str = "utf8"
+    inner: tuple[str, str, str] = ("", "", "")
+    reps: frozenset[Resource] = frozenset()
 
 
 _PRIMS = {
@@ -354,7 +359,12 @@ def _pack_site(
     flags = SiteFlag.SELF * site.has_self | SiteFlag.ASYNC * site.is_async
     flags |= SiteFlag.MEMORY64 * (site.ptr == 8) | ENCODINGS.index(site.encoding) << ENCODING_SHIFT
     words: list[int] = [site.kind, site.edge]
-    for text in (site.component, site.interface, site.version, site.func):
+    handles = handles_of(site.kind, site.params, site.result, site.has_self, site.reps)
+    spans: list[int] = []
+    for text in (
+        *(site.component, site.interface, site.version, site.func),
+        *(*site.inner, *handles),
+    ):
         at, size = strings.span(text)
-        words += (base + at, size)
-    return SITE.pack(*words, *nodes, flags, info)
+        spans += (base + at, size)
+    return SITE.pack(*words, *spans[:8], *nodes, flags, info, *spans[8:])

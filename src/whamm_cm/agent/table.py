@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import struct
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -27,7 +29,7 @@ from whamm_cm.errors import InputError
 
 HEADER = struct.Struct("<10I24x")
 NODE = struct.Struct("<8I")
-SITE = struct.Struct("<14I8x")
+SITE = struct.Struct("<24I")
 ENTRY = struct.Struct("<4I")
 SPAN = struct.Struct("<2I")
 VARIABLE = struct.Struct("<6I8x")
@@ -64,7 +66,9 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One site as read back; ``params`` and ``result`` are node indices."""
+    """One site as read back; ``params`` and ``result`` are node indices.  ``inner``: interface,
+    version and func as the component itself has them, empty where they are the same; the handles
+    are JSON objects, "" for none."""
 
     kind: SiteKind
     edge: Edge
@@ -79,6 +83,9 @@ class Site:
     ptr: int
     encoding: str
     variable: Variable | None = None
+    inner: tuple[str, str, str] = ("", "", "")
+    call_handles: str = ""
+    return_handles: str = ""
 
 
 _FIXED_SIZES = {
@@ -149,13 +156,13 @@ class _Reader:
             raise SiteTableError(f"the name at {at} is not UTF-8") from None
 
     def _site(self, words: Sequence[int]) -> Site:
-        kind, edge, *spans, params, result, flags, info = words
+        kind, edge, *spans = words[:10]
+        params, result, flags, info = words[10:14]
         encoding = flags >> ENCODING_SHIFT & 3
         if kind >= len(SiteKind) or edge >= len(Edge) or encoding >= len(ENCODINGS):
             raise SiteTableError(f"a site of kind {kind}, edge {edge}, flags 0x{flags:x}")
-        component, interface, version, func = (
-            self._text(spans[i], spans[i + 1]) for i in range(0, 8, 2)
-        )
+        component, interface, version, func = self._texts(spans)
+        inner_interface, inner_version, inner_func, *handles = self._texts(words[14:])
         args = self._optional(params)
         if args is not None and self.nodes[args].kind is not NodeKind.RECORD:
             raise SiteTableError("the parameters of a site are not a record")
@@ -173,7 +180,23 @@ class _Reader:
             ptr=8 if flags & SiteFlag.MEMORY64 else 4,
             encoding=ENCODINGS[encoding],
             variable=self._variable(info, result) if kind == SiteKind.VARIABLE else None,
+            inner=(inner_interface, inner_version, inner_func),
+            call_handles=self._handles(handles[0]),
+            return_handles=self._handles(handles[1]),
         )
+
+    def _texts(self, spans: Sequence[int]) -> list[str]:
+        return [self._text(spans[i], spans[i + 1]) for i in range(0, len(spans), 2)]
+
+    def _handles(self, text: str) -> str:
+        """The text of a JSON object of strings, or ""."""
+        try:
+            value = json.loads(text) if text else {}
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
+            raise SiteTableError("the handles of a site are not an object of strings")
+        return text
 
     def _variable(self, at: int, result: int) -> Variable:
         """What a site of a variable has beyond names and type."""
@@ -289,3 +312,24 @@ _CHECKS: dict[NodeKind, Callable[[_Reader, Node], bool]] = {
     NodeKind.TUPLE: _Reader._check_record,
     NodeKind.FLAGS: _Reader._check_flags,
 }
+
+
+#: A site table of a million counters has tens of megabytes; no larger one is unpacked.
+_MAX_TABLE = 1 << 30
+
+
+def packed_table(table: bytes) -> bytes:
+    """The content of the section ``whamm-cm.sites``: the table, by zlib."""
+    return zlib.compress(table, 9 if len(table) < 1 << 20 else 1)
+
+
+def unpacked_table(data: bytes) -> bytes | None:
+    """The table in such a section, that of an older version included; None if it is damaged."""
+    if data[:4] == TABLE_MAGIC.to_bytes(4, "little"):
+        return data
+    unpacker = zlib.decompressobj()
+    try:
+        table = unpacker.decompress(data, _MAX_TABLE)
+    except zlib.error:
+        return None
+    return table if unpacker.eof else None

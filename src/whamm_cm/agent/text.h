@@ -57,13 +57,9 @@ static OWN_FRAME void put_hex(uint64_t v) {
     put_bytes(digits + at, (uint32_t)sizeof digits - at);
 }
 
-/* Integers beyond 2^53 are strings: JSON readers keep numbers as doubles. */
 static void put_int(uint64_t magnitude, int negative) {
-    int quoted = magnitude > (uint64_t)1 << 53;
-    if (quoted) put('"');
     if (negative) put('-');
     put_unsigned(magnitude);
-    if (quoted) put('"');
 }
 
 static OWN_FRAME void put_float(uint64_t bits, int single) {

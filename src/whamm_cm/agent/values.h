@@ -10,11 +10,11 @@ enum {
     PAGE = 65536,
     SINK_OUT = 128 << 10,
     SINK_INPUT = 64 << 10,
-    MAX_LINE = 64 << 10,
+    MAX_TEXT = 64 << 10, /* of one record in JSON */
     FLUSH_AT = 32 << 10,
     MAX_DEPTH = 64,
-    BLOCK_MAGIC = 0x314D4357,
-    FINAL = 1,
+    BLOCK_MAGIC = 0x324D4357,
+    FINAL = 1, START_BLOCK = 2,
     BLOCK_HEADER = 32,
     RECORD_HEADER = 16,
     TIMED = 1, BAD = 2, BIG = 4, RAW = 8,
@@ -24,8 +24,10 @@ enum {
 #define NONE 0xFFFFFFFFu
 #define BAD_POINTER 0xFFFFFFFFu
 #define REDACTED 0xFFFFFFFEu
+#define SECRET 0xFFFFFFFDu
 
-enum Phase { CALL, RETURN, REPORT, DROPPED, PENDING, PRINT };
+/* END is no record of a block: it is what the sink says of one that is FINAL. */
+enum Phase { CALL, RETURN, REPORT, LOST, PENDING, PRINT, START, END };
 enum Kind {
     BOOL, S8, U8, S16, U16, S32, U32, S64, U64, F32, F64, CHAR, STRING, LIST, FIXED_LIST, MAP,
     RECORD, TUPLE, VARIANT, ENUM, FLAGS, OPTION, RESULT, OWN, BORROW, STREAM, FUTURE, ERROR_CONTEXT,
@@ -43,7 +45,7 @@ typedef struct {
 } Entry;
 typedef struct {
     uint32_t kind, edge, component[2], interface[2], version[2], func[2], params, result, flags;
-    uint32_t variable, pad[2];
+    uint32_t variable, inner_interface[2], inner_version[2], inner_func[2], handles[2][2];
 } Site;
 /* `cells` are columns fid, pc, number of the name; `counters` columns first, count.  0: none. */
 typedef struct {
@@ -58,7 +60,14 @@ typedef struct {
 extern uint8_t __heap_base;
 
 static uint32_t align16(uint32_t p) { return (p + 15) & ~15u; }
-static uint32_t table_at(void) { return align16((uint32_t)&__heap_base); }
+/* What the weaver says of this sink, in front of the site table. */
+typedef struct {
+    char nonce[12];
+    uint32_t json, show_secrets, pad[3];
+} Settings;
+
+static const Settings *settings(void) { return (const Settings *)align16((uint32_t)&__heap_base); }
+static uint32_t table_at(void) { return (uint32_t)(settings() + 1); }
 static const Table *table(void) { return (const Table *)table_at(); }
 static uint32_t text_at(void) { return align16(table_at() + table()->total_size); }
 static const Node *node_of(uint32_t number) {
@@ -127,10 +136,11 @@ static void put_bad(uint64_t raw) {
 }
 
 static int put_marker(uint32_t kept, uint64_t address, uint64_t total) {
-    if (kept < REDACTED) return 0;
+    if (kept < SECRET) return 0;
     if (kept == BAD_POINTER) {
         put_bad(address);
     } else {
+        if (kept == SECRET) take(next_kept());
         put_text("{\"~redacted\":");
         put_unsigned(total);
         put('}');

@@ -161,6 +161,13 @@ def variant_type(cases: Sequence[tuple[str, n.ValRef | None]]) -> Definition:
     return type_def(n.VariantDef(tuple(cases)), *tokens)
 
 
+def record_type(fields: Sequence[tuple[str, n.ValRef]]) -> Definition:
+    tokens: list[Token] = [b"\x72" + unsigned(len(fields))]
+    for label, value in fields:
+        tokens += [name_bytes(label), *val_tokens(value)]
+    return type_def(n.RecordDef(tuple(fields)), *tokens)
+
+
 def enum_type(labels: tuple[str, ...]) -> Definition:
     body = b"\x6d" + unsigned(len(labels)) + b"".join(map(name_bytes, labels))
     return type_def(n.EnumDef(labels), body)

@@ -18,6 +18,7 @@ from whamm_cm.gate.outputs.registry import FORMATS
 if TYPE_CHECKING:
     from datetime import date
 
+    from whamm_cm.gate.baseline import Baseline
     from whamm_cm.gate.engine import Engine
     from whamm_cm.gate.model import ComponentReport, Report, Severity, Unjudged
     from whamm_cm.gate.policy import Policy
@@ -82,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     if args.jobs < 0:
         raise UsageError(f"-j {args.jobs}: expected a number of processes")
     policy = load_policy(args.policy)
-    engine = Engine(policy, day(args.today), _known(args.baseline))
+    engine = Engine(policy, day(args.today), _known(args))
     given = gate_inputs.sources(args)
     logs = gate_inputs.logs(args.trace_log, given.paths)
     printer = _Printer(outputs, args.quiet)
@@ -131,17 +132,25 @@ def day(text: str | None) -> date:
         raise UsageError(f"--today {text}: expected a date such as 2027-03-01") from None
 
 
-def _known(path: str | None) -> frozenset[str]:
-    from whamm_cm.gate.baseline import MAX_BYTES, read_baseline
+def _known(args: argparse.Namespace) -> Baseline:
+    from whamm_cm.gate.baseline import MAX_BYTES, Baseline, read_baseline
 
+    path = args.baseline
     if path is None:
-        return frozenset()
+        return Baseline()
     try:
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(str(unreadable(path, error))) from None
-    return read_baseline(data, path)
+    found = read_baseline(data, path)
+    if found.old:
+        say(
+            args,
+            f"{path} is a baseline of an older version, which hides functions that are new in an"
+            " interface it has; write it anew with --write-baseline",
+        )
+    return found
 
 
 def _outputs(formats: list[str]) -> list[tuple[str, str | None]]:

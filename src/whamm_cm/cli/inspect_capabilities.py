@@ -42,7 +42,7 @@ _Found = tuple[ComponentReach, ImportReach, ItemReach]
 
 def show(args: argparse.Namespace, root: Component) -> None:
     """``--capabilities``."""
-    from whamm_cm.cli.report import read_logs
+    from whamm_cm.cli.logs import read_logs
 
     found = reach(root)
     observed = Observed.of(read_logs(args, args.trace_log)) if args.trace_log else None
@@ -204,11 +204,11 @@ def _provider(provider: Provider) -> _Json:
 
 def explain(args: argparse.Namespace, root: Component) -> None:
     """``--why ITEM``.  Raises UsageError when no import is meant."""
-    from whamm_cm.wit.names import ItemPattern
+    from whamm_cm.wit.classes import patterns_of
 
-    pattern = ItemPattern.parse(args.why)
+    patterns = patterns_of(args.why)
     found = reach(root)
-    chosen = _chosen(found, pattern)
+    chosen = _chosen(found, patterns)
     if not chosen:
         raise UsageError(
             f"{display(args.app)} imports nothing that {args.why!r} matches; `inspect"
@@ -223,12 +223,12 @@ def explain(args: argparse.Namespace, root: Component) -> None:
     write_output(args.output, text)
 
 
-def _chosen(found: Reachability, pattern: ItemPattern) -> list[_Found]:
+def _chosen(found: Reachability, patterns: tuple[ItemPattern, ...]) -> list[_Found]:
     """Imports of the root; those of components inside where the root has none."""
     chosen: list[_Found] = []
     for component in found.components:
         for one, item in component.items():
-            if pattern.matches(one.interface, one.version, item.label):
+            if any(p.matches(one.interface, one.version, item.label) for p in patterns):
                 chosen.append((component, one, item))
         if chosen and component is found.root:
             break

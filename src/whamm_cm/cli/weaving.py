@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
+import os
+import re
 import sys
+import uuid
+import zlib
 from typing import TYPE_CHECKING
 
 from whamm_cm.cli.common import display, progress, say
@@ -16,6 +21,8 @@ if TYPE_CHECKING:
     from whamm_cm.weave.plan import Added, Plan, ScriptPlan, Selector, SinkName
 
 
+#: Pages an agent never needs, and how many more numbers of pages there are.
+_LEAST_MARK, _MARKS = 1024, 60_000
 #: What fits the 1 MiB that a core instance may have on such hosts.
 POOLED_COUNTERS = 40_000
 
@@ -31,13 +38,34 @@ def _limit(text: str) -> int:
     return value
 
 
-def add_options(parser: argparse.ArgumentParser, flush: str | None, default: str) -> None:
-    """``flush`` is the default of ``--flush``, ``default`` what the help says about it."""
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m)")
+_UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9}
+
+
+def _interval(text: str) -> int:
+    """A time of the command line, in nanoseconds: ``0``, ``100ms``, ``1.5s``; at most a day."""
+    match = _DURATION.fullmatch(text)
+    value = round(float(match[1]) * _UNITS[match[2]]) if match is not None else -1
+    if text == "0":
+        return 0
+    if not 1 <= value <= 86_400 * 10**9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 1s, 100ms or 0")
+    return value
+
+
+def add_options(parser: argparse.ArgumentParser, interval: str) -> None:
+    """``interval``: the default of ``--interval``."""
     group = parser.add_argument_group("weaving")
     group.add_argument(
-        "--flush", choices=("full", "live", "each"), default=flush,
-        help="when records leave the guest: in full blocks; every 0.1 s as well, which needs time"
-        f" stamps; or each one at once, so that none is lost in a crash (default: {default})",
+        "--interval", type=_interval, default=interval, metavar="TIME",
+        help="how often what scripts and monitors count leaves the guest while it runs, such as"
+        f" 100ms; 0: when an export returns only (default: {interval})",
+    )  # fmt: skip
+    group.add_argument(
+        "--flush", choices=("full", "live", "each"), default="live",
+        help="when records leave the guest: in full blocks; also before calls that wait and, with"
+        " time stamps, a few milliseconds after they were made; or each one at once, so that"
+        " none is lost in a crash (default: live)",
     )  # fmt: skip
     group.add_argument(
         "--max-string", type=_limit, default=256, metavar="N",
@@ -71,7 +99,7 @@ def selector(text: str) -> Selector:
     """The selector of ``-e trace=SET`` and ``--trace SET``; ``*`` is everything."""
     from whamm_cm.wit.classes import SiteSet
 
-    return SiteSet.parse("all" if text == "*" else text).matches
+    return SiteSet.parse("all" if text == "*" else text)
 
 
 def make_plan(
@@ -82,12 +110,12 @@ def make_plan(
     count: str | None,
     scripts: ScriptPlan | None = None,
 ) -> Plan:
-    from whamm_cm.weave.plan import Plan, nothing
+    from whamm_cm.weave.plan import Plan, fresh_nonce, nothing
 
-    if args.flush == "live" and not timed:
-        remedy = "leave out --no-time" if args.command == "trace" else "add --time"
-        raise UsageError(f"--flush live needs time stamps; {remedy}")
+    lined = sink in ("stderr", "logging")
     return Plan(
+        nonce=(getattr(args, "nonce", None) or fresh_nonce()) if lined else "",
+        lines=getattr(args, "lines_as", "packed"),
         trace=selector(trace) if trace is not None else nothing,
         count=selector(count) if count is not None else nothing,
         sink=sink,
@@ -103,7 +131,16 @@ def make_plan(
         script=f"trace={trace};count={count}" + ("" if scripts is None else f";{scripts.text}"),
         scripts=scripts,
         compat=getattr(args, "compat", None) == "whamm",
+        interval_ns=args.interval,
+        last_words=True,
     )
+
+
+def mark_of(data: bytes) -> int:
+    """The ``mark`` of a plan: always the same for an input on this machine, so that compiled code
+    is found again, and nothing that the input's author knows."""
+    known = f"{uuid.getnode()} {getattr(os, 'getuid', int)()}".encode()
+    return _LEAST_MARK + zlib.crc32(hashlib.sha256(known + data).digest()) % _MARKS
 
 
 def is_module(data: bytes) -> bool:

@@ -17,17 +17,12 @@ from typing import Any
 
 from whamm_cm._version import __version__
 from whamm_cm.gate.model import ExportRow, FunctionRow, ImportRow, NestedRow, Provider, Subject
+from whamm_cm.trace.tables import user_cache
 
 
 def cache_dir() -> Path | None:
-    """``$XDG_CACHE_HOME/whamm-cm/gate`` or ``~/.cache/whamm-cm/gate``; None without a home."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(base):
-        return Path(base) / "whamm-cm" / "gate"
-    try:
-        return Path.home() / ".cache" / "whamm-cm" / "gate"
-    except RuntimeError:
-        return None
+    """The folder of the user's cache; None without a home."""
+    return user_cache("gate")
 
 
 class Cache:
@@ -83,7 +78,7 @@ def _tool_key() -> str:
         for path in sorted(p for room in _ROOMS for p in (root / room).rglob("*.py")):
             state = path.stat()
             stamp.update(f"{path.name} {state.st_size} {state.st_mtime_ns}\n".encode())
-        for name in ("subject.py", "model.py", "capabilities.py"):
+        for name in ("subject.py", "model.py", "capabilities.py", "readings.py", "marks.py"):
             state = (root / "gate" / name).stat()
             stamp.update(f"{name} {state.st_size} {state.st_mtime_ns}\n".encode())
     return f"{__version__}-{stamp.hexdigest()[:12]}"
@@ -99,18 +94,29 @@ def _subject(raw: dict[str, Any]) -> Subject:
         stamp=None if stamp is None else tuple((k, v) for k, v in stamp),
         imports=tuple(_import(one) for one in raw["imports"]),
         exports=tuple(
-            ExportRow(**{**one, "functions": tuple(one["functions"])}) for one in raw["exports"]
+            ExportRow(**{**one, **_names(one), "functions": tuple(one["functions"])})
+            for one in raw["exports"]
         ),
         nested=tuple(
             NestedRow(**{**one, "imports": tuple(_import(row) for row in one["imports"])})
             for one in raw["nested"]
         ),
         fault=_text(raw["fault"]),
+        marks=tuple((_text(path), _text(sign)) for path, sign in raw["marks"]),
     )
 
 
+def _names(raw: dict[str, Any]) -> dict[str, Any]:
+    """What lists in JSON are tuples of."""
+    return {
+        "readings": tuple((name, version) for name, version in raw["readings"]),
+        "hands": tuple(raw["hands"]),
+    }
+
+
 def _import(raw: dict[str, Any]) -> ImportRow:
-    return ImportRow(**{**raw, "functions": tuple(_function(one) for one in raw["functions"])})
+    functions = tuple(_function(one) for one in raw["functions"])
+    return ImportRow(**{**raw, **_names(raw), "functions": functions})
 
 
 def _function(raw: dict[str, Any]) -> FunctionRow:

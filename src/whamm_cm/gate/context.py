@@ -20,12 +20,14 @@ Verdict: TypeAlias = Literal["allow", "warn", "deny"]
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One finding of a rule; the engine adds the rest."""
+    """One finding of a rule; the engine adds the rest.  ``parts``: the functions it is about, where
+    the item is all of an interface."""
 
     item: str
     message: str
     location: Location | None = None
     fix: str = ""
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +72,15 @@ class Context:
         return tuple(self._decide(row, one) for one in row.functions if self.judged(one))
 
     def judged(self, function: FunctionRow) -> bool:
-        """Whether the column that decides has it.  Without logs, what could be seen counts."""
+        """Whether the column that decides has it.  Without logs that absolve, what could be seen
+        counts."""
         column = self.policy.judged
         if column == "declared":
             return True
-        if column == "observed" and function.observed is not None:
+        absolves = self.evidence is not None and self.evidence.absolves
+        if column == "observed" and function.observed is not None and absolves:
             return function.observed > 0
-        return function.reachable
+        return function.reachable or bool(column == "observed" and function.observed)
 
     def _decide(self, row: ImportRow, function: FunctionRow | None) -> Decision:
         imports = self.policy.imports
@@ -84,17 +88,28 @@ class Context:
         func = None if function is None else function.name
         if row.kind == "func":
             func = func or row.name
-        interface = row.interface or ("" if func is not None else row.name)
-        for line in imports.deny:
-            if line.denies(interface, row.version, func):
-                return Decision("deny", function, line)
-        for line in imports.warn:
-            if line.denies(interface, row.version, func):
-                return Decision("warn", function, line)
-        for line in imports.allow:
-            if line.allows(interface, row.version, func):
-                return Decision("allow", function, line)
-        return Decision("deny" if imports.default == "deny" else "allow", function, None)
+        whole = (row.interface or ("" if func is not None else row.name), row.version, func)
+        inner = func if row.kind == "instance" else None
+        others = [(interface, version, inner) for interface, version in row.readings]
+        every = list(dict.fromkeys([whole, *others]))
+        denied = _first(imports.deny, every)
+        if denied is not None:
+            return Decision("deny", function, denied)
+        listed = [
+            next((line for line in (*imports.allow, *imports.warn) if line.allows(*one)), None)
+            for one in (every if row.odd else [whole])
+        ]
+        if imports.default == "deny" and None in listed:
+            return Decision("deny", function, None)
+        warned = _first(imports.warn, every)
+        if warned is not None:
+            return Decision("warn", function, warned)
+        return Decision("allow", function, listed[0])
+
+
+def _first(lines: tuple[Line, ...], names: list[tuple[str, str | None, str | None]]) -> Line | None:
+    """The first line that means one of the names, read widely."""
+    return next((line for line in lines if any(line.denies(*one) for one in names)), None)
 
 
 Check: TypeAlias = Callable[[Context], Iterable[Hit]]

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 
+from whamm_cm.gate.baseline import Baseline
 from whamm_cm.gate.context import Context, Hit, Rule
 from whamm_cm.gate.model import SEVERITIES, ComponentReport, Finding, Severity, Waiver
-from whamm_cm.gate.patterns import item_matches
+from whamm_cm.gate.patterns import glob, item_matches
 from whamm_cm.gate.policy import Policy
 from whamm_cm.gate.rules import RULES
-from whamm_cm.wit.glob import compile_glob
+
+#: How long before it expires a waiver is spoken of.
+SOON = timedelta(days=14)
 
 
 @dataclass(slots=True)
 class Engine:
     """Judges one component after the other by one policy.
 
-    ``today`` decides which waivers have expired.  ``known``: fingerprints of a baseline.
+    ``today`` decides which waivers have expired.
     """
 
     policy: Policy
     today: date
-    known: frozenset[str] = frozenset()
+    known: Baseline = Baseline()
     _used: set[int] = field(default_factory=set)
 
     def context(self, path: str, name: str, **facts: object) -> Context:
@@ -39,7 +42,8 @@ class Engine:
             for hit in rule.check(context)
         ]
         ordered = tuple(sorted(dict.fromkeys(found), key=order))
-        return ComponentReport(context.path, context.name, context.subject, ordered)
+        image = "" if context.oci is None else str(context.oci.digest)
+        return ComponentReport(context.path, context.name, context.subject, ordered, image)
 
     def closing(self) -> tuple[Finding, ...]:
         """About the waivers themselves, when all components were judged."""
@@ -53,6 +57,10 @@ class Engine:
             elif position not in self._used:
                 text = f"the waiver of {item} matches no finding ({waiver.reason})"
                 found.append(self._about(RULES["WCM091"], waiver, item, text))
+            elif waiver.expires <= self.today + SOON:
+                owner = f"; ask {waiver.owner}" if waiver.owner else ""
+                text = f"expires on {waiver.expires} ({waiver.reason}){owner}"
+                found.append(self._about(RULES["WCM092"], waiver, item, text))
         return tuple(sorted((one for one in found if one is not None), key=order))
 
     def _about(self, rule: Rule, waiver: Waiver, item: str, text: str) -> Finding | None:
@@ -70,9 +78,13 @@ class Engine:
     def _finding(self, rule: Rule, severity: Severity, hit: Hit, component: str) -> Finding:
         found = Finding(
             rule.id, rule.name, severity, component, hit.item, hit.message,
-            hit.fix or rule.fix, hit.location or self.policy.location,
+            hit.fix or rule.fix, hit.location or self.policy.location, parts=hit.parts,
         )  # fmt: skip
-        return replace(found, waived=self._waiver(found), known=found.fingerprint in self.known)
+        new = self.known.new(found)
+        if new:
+            text = f"{found.message}; new since the baseline: {', '.join(new)}"
+            found = replace(found, message=text)
+        return replace(found, waived=self._waiver(found), known=self.known.has(found))
 
     def _waiver(self, finding: Finding) -> Waiver | None:
         first: Waiver | None = None
@@ -81,7 +93,7 @@ class Engine:
                 waiver.rule == finding.rule
                 and waiver.expires >= self.today
                 and item_matches(waiver.item, finding.item)
-                and compile_glob(waiver.component).fullmatch(finding.component)
+                and glob(waiver.component).fullmatch(finding.component)
             ):
                 self._used.add(position)
                 first = first or waiver

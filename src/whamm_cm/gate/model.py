@@ -43,8 +43,9 @@ class Waiver:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``item`` is what it is about: an interface, a function, a host, a path.  ``known``: it is in
-    the baseline.  Waived and known findings do not fail the gate."""
+    """``item`` is what it is about: an interface, a function, a host, a path; ``parts`` the
+    functions of it.  ``known``: all of it is in the baseline.  Waived and known findings do not
+    fail the gate."""
 
     rule: str
     name: str
@@ -56,11 +57,23 @@ class Finding:
     location: Location | None = None
     waived: Waiver | None = None
     known: bool = False
+    parts: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
-        """The same for the same trouble in the next build."""
-        text = "\0".join((self.rule, self.component, self.item))
+        """The same for the same trouble in the next build, whatever functions it is about."""
+        return self._hash()
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Function → the same for the same function in the next build; "" where it is about no
+        functions."""
+        if not self.parts:
+            return {"": self._hash()}
+        return {part: self._hash(part) for part in self.parts}
+
+    def _hash(self, *parts: str) -> str:
+        text = "\0".join((self.rule, self.component, self.item, *parts))
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     @property
@@ -93,13 +106,18 @@ class FunctionRow:
 @dataclass(frozen=True, slots=True)
 class ImportRow:
     """``name`` is what the host sees; ``interface`` what it stands for (``implements``), "" for
-    what belongs to the world itself.  ``kind``: instance func type component module value."""
+    what belongs to the world itself.  ``kind``: instance func type component module value.
+    ``readings``: every interface the name may be taken for; ``odd``: why it may be more than one.
+    ``hands``: the components and modules inside an instance, by name."""
 
     name: str
     kind: str
     interface: str
     version: str | None
     functions: tuple[FunctionRow, ...] = ()
+    readings: tuple[tuple[str, str | None], ...] = ()
+    odd: str = ""
+    hands: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -128,6 +146,9 @@ class ExportRow:
     interface: str
     version: str | None
     functions: tuple[str, ...] = ()
+    readings: tuple[tuple[str, str | None], ...] = ()
+    odd: str = ""
+    hands: tuple[str, ...] = ()
 
     @property
     def item(self) -> str:
@@ -149,6 +170,7 @@ class NestedRow:
 @dataclass(frozen=True, slots=True)
 class Subject:
     """What is judged.  ``stamp``: what a weave noted about itself, None for an original.
+    ``marks``: (path of a component inside, "" for the root; what of a weave is there).
     ``producers``: (field, tool, version).  ``fault``: why reachability is unknown; then everything
     counts as reachable."""
 
@@ -161,6 +183,7 @@ class Subject:
     exports: tuple[ExportRow, ...]
     nested: tuple[NestedRow, ...] = ()
     fault: str = ""
+    marks: tuple[tuple[str, str], ...] = ()
 
     @property
     def language(self) -> str:
@@ -176,12 +199,20 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class ComponentReport:
-    """One input.  ``path`` as the user gave it, ``name`` what fingerprints know it by."""
+    """One input.  ``path`` as the user gave it, ``name`` what fingerprints know it by; ``image`` is
+    the digest of the manifest it came with, "" for what is no image."""
 
     path: str
     name: str
     subject: Subject
     findings: tuple[Finding, ...]
+    image: str = ""
+
+    @property
+    def digests(self) -> tuple[tuple[str, str], ...]:
+        """What was judged: its bytes, and the image if it is one."""
+        component = ("component", f"sha256:{self.subject.sha256}")
+        return (component, ("image", self.image)) if self.image else (component,)
 
 
 @dataclass(frozen=True, slots=True)

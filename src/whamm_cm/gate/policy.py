@@ -11,6 +11,7 @@ from whamm_cm.gate.patterns import Line
 from whamm_cm.gate.permissions import Permissions
 
 Level: TypeAlias = Severity | Literal["off"]
+Default: TypeAlias = Literal["deny", "allow"]
 Judge: TypeAlias = Literal["declared", "reachable", "observed"]
 
 _NOWHERE = Location("", 1, 1)
@@ -18,14 +19,34 @@ _NOWHERE = Location("", 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class Imports:
-    """Denied beats warned beats allowed; ``default`` is for what is on no list.  ``location`` is
+    """Denied beats warned beats allowed; ``default`` is for what is on no list.  ``said``: what the
+    policy says it is; ``implied``: what follows from the lists where it does not.  ``location`` is
     where ``default`` stands, else the section."""
 
-    default: Literal["deny", "allow"] = "allow"
+    said: Default | None = None
+    implied: Default = "allow"
     allow: tuple[Line, ...] = ()
     warn: tuple[Line, ...] = ()
     deny: tuple[Line, ...] = ()
     location: Location = _NOWHERE
+
+    @property
+    def default(self) -> Default:
+        """To be asked when all that a policy extends is in it."""
+        return self.said or self.implied
+
+    def over(self, base: Imports) -> Imports:
+        """On top of what is extended: lists grow, and what only follows overrides nothing.  One
+        section that is closed closes all of them."""
+        own = self.said is not None or (base.said is None and base.implied == "allow")
+        return Imports(
+            self.said or base.said,
+            "deny" if "deny" in (self.implied, base.implied) else "allow",
+            base.allow + self.allow,
+            base.warn + self.warn,
+            base.deny + self.deny,
+            self.location if own else base.location,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +72,12 @@ class Setting:
     parameters: Mapping[str, int]
     location: Location
 
+    def over(self, base: Setting) -> Setting:
+        """What is not said here stays as it was."""
+        return Setting(
+            self.level or base.level, {**base.parameters, **self.parameters}, self.location
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:
@@ -68,6 +95,15 @@ class Match:
     name: str = ""
     sha256: tuple[str, ...] = ()
     location: Location = _NOWHERE
+
+    def over(self, base: Match) -> Match:
+        here = bool(self.image or self.name or self.sha256)
+        return Match(
+            self.image or base.image,
+            self.name or base.name,
+            self.sha256 or base.sha256,
+            self.location if here else base.location,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +130,11 @@ class Policy:
     @property
     def location(self) -> Location | None:
         return Location(self.file, 1, 1) if self.file else None
+
+    @property
+    def denies(self) -> bool:
+        """Whether there is an import or export it would not let through."""
+        imports = self.imports is not None and (
+            self.imports.default == "deny" or bool(self.imports.deny)
+        )
+        return imports or bool(self.exports.forbid) or not self.permissions.empty

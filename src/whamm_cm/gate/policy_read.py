@@ -6,6 +6,7 @@ Raises UsageError with file, line and column.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -20,6 +21,7 @@ from whamm_cm.gate.model import Location, Waiver
 from whamm_cm.gate.permissions import merged, read_permissions
 from whamm_cm.gate.policy import (
     Budget,
+    Default,
     Exports,
     HostProfile,
     Imports,
@@ -41,6 +43,9 @@ PROFILES = (
     "spin",
 )
 
+#: How files of policies end.
+SUFFIXES = (".yaml", ".yml", ".json")
+
 _MAX_CHAIN = 32
 _MAX_FILES = 100
 _LEVELS = ("error", "warning", "note", "off")
@@ -56,7 +61,10 @@ RuleTable = Mapping[str, tuple[str, ...]]
 
 
 def read_policy(path: str, rules: RuleTable) -> Policy:
-    """A file, or the name of a built-in profile.  ``rules``: what may stand under ``rules``."""
+    """A file, or the name of a built-in profile.  ``rules``: what may stand under ``rules``.
+
+    A file needs a path or a suffix: what lies in the working directory cannot pass for a profile.
+    """
     return _Reader(rules).read(path)
 
 
@@ -75,8 +83,13 @@ class _Reader:
         self.files = 0
 
     def read(self, path: str) -> Policy:
-        if path in PROFILES and not Path(path).exists():
+        if path in PROFILES:
             return self.profile(path)
+        if not _is_file(path):
+            raise UsageError(
+                f"{unknown('profile', path, PROFILES)}; a file needs its path, as in ./{path},"
+                " or ends with .yaml, .yml or .json"
+            )
         return self.file(path, (), None)
 
     def profile(self, name: str) -> Policy:
@@ -121,7 +134,7 @@ class _Reader:
             found = self.profile(name)
             hosts = tuple(replace(host, location=node.location) for host in found.hosts)
             return replace(found, hosts=hosts)
-        if not name.endswith((".yaml", ".yml", ".json")):
+        if not name.endswith(SUFFIXES):
             raise node.fail(
                 f"{unknown('profile', name, PROFILES)}; a file ends with .yaml, .yml or .json"
             )
@@ -150,6 +163,10 @@ class _Reader:
         for key in ("image", "name"):
             if key in entries and entries[key].value is not None:
                 found[key] = _glob(entries[key], f"match.{key}")
+        if "/" in found.get("name", ""):
+            raise entries["name"].fail(
+                "match.name is a file's name alone; what is in front of it belongs to match.image"
+            )
         sums: tuple[str, ...] = ()
         if "sha256" in entries and entries["sha256"].value is not None:
             sha = entries["sha256"]
@@ -160,17 +177,19 @@ class _Reader:
 
     def imports(self, policy: Policy, node: Node, at: Location) -> Policy:
         entries = node.mapping("imports", ("default", "allow", "warn", "deny"))
-        default = "deny" if "allow" in entries or "deny" not in entries else "allow"
+        said: Default | None = None
         where = at
         if "default" in entries:
-            default = entries["default"].choice("imports.default", ("deny", "allow"))
+            word = entries["default"].choice("imports.default", ("deny", "allow"))
+            said = "deny" if word == "deny" else "allow"
             where = node.keys["default"]
         found = {
             key: patterns.lines(entries[key], f"imports.{key}")
             for key in ("allow", "warn", "deny")
             if key in entries
         }
-        imports = Imports("deny" if default == "deny" else "allow", **found, location=where)
+        implied: Default = "allow" if set(found) == {"deny"} else "deny"
+        imports = Imports(said, implied, **found, location=where)
         return replace(policy, imports=imports)
 
     def exports(self, policy: Policy, node: Node, _: Location) -> Policy:
@@ -214,7 +233,7 @@ class _Reader:
         found = []
         for item, limits in node.mapping("budgets").items():
             at = node.keys[item]
-            line = patterns.Line(item, patterns.parsed(Node(item, at, {}, item), item), at)
+            line = patterns.parsed(item, at)
             known = ("max_calls_per_invocation", "p99_ms")
             entries = limits.mapping(f"the budget of {item}", known)
             if not entries:
@@ -246,8 +265,8 @@ class _Reader:
             raise entries["rule"].fail(f"{rule} is about waivers and cannot be waived")
         return Waiver(
             rule,
-            _glob(entries["item"], "item") if "item" in entries else "*",
-            _glob(entries["component"], "component") if "component" in entries else "*",
+            _item(entries["item"], rule in _OF_IMPORTS) if "item" in entries else "*",
+            _component(entries["component"]) if "component" in entries else "*",
             entries["reason"].string("reason"),
             _date(entries["expires"]),
             entries["owner"].string("owner") if "owner" in entries else "",
@@ -256,7 +275,10 @@ class _Reader:
 
 
 #: What keeps the waivers honest.
-UNWAIVABLE = ("WCM090", "WCM091")
+UNWAIVABLE = ("WCM090", "WCM091", "WCM092")
+
+#: Rules whose items are imports, or functions of them.
+_OF_IMPORTS = ("WCM010", "WCM011", "WCM012", "WCM013", "WCM014", "WCM015", "WCM018", "WCM020")
 
 _Section = Callable[[_Reader, Policy, Node, Location], Policy]
 
@@ -282,12 +304,36 @@ def _identity(path: str) -> str:
     return str(Path(path).resolve())
 
 
+def _is_file(path: str) -> bool:
+    return path.endswith(SUFFIXES) or "/" in path or os.sep in path
+
+
 def _glob(node: Node, what: str) -> str:
     text = node.string(what)
+    if text != text.strip():
+        raise node.fail(f"{what}: {text!r} has a space around it; write {text.strip()!r}")
+    if text.startswith("!"):
+        raise node.fail(f'{what}: {text!r} would be the opposite; there is no "!" here')
     try:
         compile_glob(text)
     except PatternError as error:
         raise node.fail(str(error)) from None
+    return text
+
+
+def _item(node: Node, of_import: bool) -> str:
+    """What a waiver is about: ``of_import`` for rules whose items are imports and exports."""
+    text = node.string("item")
+    if of_import or text.startswith("%"):
+        tuple(patterns.checked(text, node.location, labels=True))
+        return text
+    return _glob(node, "item")
+
+
+def _component(node: Node) -> str:
+    text = _glob(node, "component")
+    if text.endswith("/"):
+        raise node.fail(f"component: {text!r} ends with a slash, which no component does")
     return text
 
 
@@ -318,26 +364,23 @@ def _over(base: Policy, own: Policy) -> Policy:
     """``own`` on top of what it extends."""
     imports = own.imports or base.imports
     if own.imports and base.imports:
-        imports = replace(
-            own.imports,
-            allow=base.imports.allow + own.imports.allow,
-            warn=base.imports.warn + own.imports.warn,
-            deny=base.imports.deny + own.imports.deny,
-        )
+        imports = own.imports.over(base.imports)
     exports = Exports(
         base.exports.require + own.exports.require, base.exports.forbid + own.exports.forbid
     )
-    default = Policy()
+    rules = {**base.rules}
+    for rule, setting in own.rules.items():
+        rules[rule] = setting.over(rules[rule]) if rule in rules else setting
     return Policy(
         file=own.file,
         description=own.description or base.description,
         judge=own.judge or base.judge,
-        match=own.match if own.match != default.match else base.match,
+        match=own.match.over(base.match),
         imports=imports,
         exports=exports,
         hosts=base.hosts + own.hosts,
         permissions=merged(base.permissions, own.permissions),
-        rules={**base.rules, **own.rules},
+        rules=rules,
         budgets=base.budgets + own.budgets,
         waivers=base.waivers + own.waivers,
     )

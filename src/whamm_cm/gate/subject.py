@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from whamm_cm.binary.cursor import Cursor
 from whamm_cm.binary.decode import decode
@@ -13,7 +13,9 @@ from whamm_cm.binary.producers import read_producers
 from whamm_cm.errors import DecodeError
 from whamm_cm.gate import model
 from whamm_cm.gate.capabilities import ComponentUse, ImportUse, Observed, capabilities
+from whamm_cm.gate.marks import marks, stamp
 from whamm_cm.gate.model import ExportRow, FunctionRow, ImportRow, NestedRow, Subject
+from whamm_cm.gate.readings import readings
 from whamm_cm.ir import nodes as n
 from whamm_cm.ir.component import Component, walk
 from whamm_cm.ir.core import CoreModule
@@ -21,21 +23,20 @@ from whamm_cm.trace.calls import Site
 from whamm_cm.weave.reach.analysis import reach
 from whamm_cm.weave.reach.model import Provider
 from whamm_cm.wit.model import (
+    ComponentItem,
     Entity,
     Extern,
     FuncItem,
     InstanceItem,
+    ModuleItem,
     full_name,
     functions,
     interface_id,
     split_version,
 )
-from whamm_cm.wit.resolve import resolve
+from whamm_cm.wit.resolve import ResolvedComponent, resolve
 
 _PRODUCERS = "producers"
-
-#: The section in which a weave notes what it did, as in ``weave.api``, which is slow to import.
-STAMP = "whamm-cm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +66,19 @@ def analyse(data: bytes, what: str, observed: Observed | None = None) -> Analysi
         )
     else:
         strangers = known.strangers
-        imports = tuple(_import(use) for use in known.root.imports)
-        nested = tuple(_nested(use) for use in known.components[1:] if use.imports)
+        imports = _imports(known.root, resolved.components[0])
+        nested = tuple(
+            _nested(use, one)
+            for use, one in zip(known.components[1:], resolved.components[1:], strict=True)
+            if use.imports
+        )
     subject = Subject(
         sha256=hashlib.sha256(data).hexdigest(),
         size=len(data),
         modules=sum(1 for _ in _modules(root)),
         producers=tuple(dict.fromkeys(_producers(root))),
-        stamp=_stamp(root),
+        stamp=stamp(root),
+        marks=tuple(marks(root)),
         imports=imports,
         exports=tuple(_export(extern) for extern in resolved.world.exports),
         nested=nested,
@@ -81,12 +87,17 @@ def analyse(data: bytes, what: str, observed: Observed | None = None) -> Analysi
     return Analysis(subject, strangers)
 
 
-def _nested(use: ComponentUse) -> NestedRow:
+def _nested(use: ComponentUse, one: ResolvedComponent) -> NestedRow:
     found = use.found
-    return NestedRow(found.path, found.name, found.instances, tuple(map(_import, use.imports)))
+    return NestedRow(found.path, found.name, found.instances, _imports(use, one))
 
 
-def _import(use: ImportUse) -> ImportRow:
+def _imports(use: ComponentUse, one: ResolvedComponent) -> tuple[ImportRow, ...]:
+    pairs = zip(use.imports, one.world.imports, strict=True)
+    return tuple(_import(row, extern) for row, extern in pairs)
+
+
+def _import(use: ImportUse, extern: Extern) -> ImportRow:
     found = use.found
     rows = tuple(
         FunctionRow(
@@ -99,7 +110,28 @@ def _import(use: ImportUse) -> ImportRow:
         for one in use.items
         if one.item.kind == "func"
     )
-    return ImportRow(found.name, found.kind, found.interface, found.version, rows)
+    return ImportRow(
+        found.name, found.kind, found.interface, found.version, rows, **_named(extern, found.kind)
+    )
+
+
+def _named(extern: Extern, kind: str) -> dict[str, Any]:
+    found = readings(extern.name, kind)
+    inside = tuple(handed(extern.entity)) if isinstance(extern.entity, InstanceItem) else ()
+    return {"readings": found.all, "odd": found.odd, "hands": inside}
+
+
+def handed(entity: Entity) -> Iterator[str]:
+    """Names of the components and modules in an instance, through instances in instances."""
+    stack: list[tuple[str, Entity]] = [("", entity)]
+    seen: set[int] = set()
+    while stack:
+        path, one = stack.pop()
+        if isinstance(one, ComponentItem | ModuleItem):
+            yield path
+        elif isinstance(one, InstanceItem) and id(one) not in seen:
+            seen.add(id(one))
+            stack += [(f"{path}/{name}" if path else name, e) for name, e in one.exports.items()]
 
 
 def _provider(found: Provider) -> model.Provider:
@@ -121,30 +153,18 @@ def _unknown(extern: Extern) -> ImportRow:
     """An import of a component whose code could not be followed."""
     interface, version = _names(extern)
     rows = tuple(FunctionRow(f.label, f.name, True) for f in functions(extern.entity))
-    return ImportRow(full_name(extern.name), _kind(extern.entity), interface, version, rows)
+    kind = _kind(extern.entity)
+    return ImportRow(full_name(extern.name), kind, interface, version, rows, **_named(extern, kind))
 
 
 def _export(extern: Extern) -> ExportRow:
     interface, version = _names(extern)
     name = full_name(extern.name)
     if isinstance(extern.entity, FuncItem):
-        return ExportRow(name, "func", "", None, (name,))
+        return ExportRow(name, "func", "", None, (name,), **_named(extern, "func"))
     labels = tuple(dict.fromkeys(f.label for f in functions(extern.entity)))
-    return ExportRow(name, _kind(extern.entity), interface, version, labels)
-
-
-def _stamp(root: Component) -> tuple[tuple[str, str], ...] | None:
-    """None for an original; what is damaged or odd still is the mark of a weave."""
-    for definition in root.definitions:
-        node = definition.node
-        if isinstance(node, n.Custom) and node.name == STAMP:
-            try:
-                noted = json.loads(bytes(node.data))
-            except (ValueError, RecursionError):
-                return ()
-            pairs = noted.items() if isinstance(noted, dict) else ()
-            return tuple((key, value) for key, value in pairs if isinstance(value, str))
-    return None
+    kind = _kind(extern.entity)
+    return ExportRow(name, kind, interface, version, labels, **_named(extern, kind))
 
 
 def _modules(root: Component) -> Iterator[CoreModule]:

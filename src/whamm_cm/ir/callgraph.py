@@ -83,7 +83,8 @@ class Segment:
     """An element segment.  ``functions`` by position (None: null or not known).
 
     ``offset`` is None where it is not a constant; ``others``: an item is neither a function nor
-    null (the value of a global, for one).
+    null (the value of a global, or a struct).  ``refs``: the functions that such items refer to,
+    any number in each.
     """
 
     mode: str
@@ -91,6 +92,17 @@ class Segment:
     offset: int | None
     functions: tuple[int | None, ...]
     others: bool = False
+    refs: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A constant expression: ``function`` where it is that function and nothing else.  ``other``:
+    it is neither a function nor null; ``refs`` are the functions that it refers to then."""
+
+    function: int | None
+    refs: tuple[int, ...] = ()
+    other: bool = False
 
 
 class CallGraph:
@@ -172,13 +184,18 @@ class CallGraph:
             for function in element.functions:
                 self._check(function)
             return Segment(element.mode, element.table, offset, element.functions)
-        functions: list[int | None] = []
-        others = False
-        for expr in element.exprs or ():
-            found = tuple(self.functions_in(expr))
-            functions.append(found[0] if len(found) == 1 else None)
-            others = others or len(found) > 1 or (not found and not _is_null(expr))
-        return Segment(element.mode, element.table, offset, tuple(functions), others)
+        items = [self.item(expr) for expr in element.exprs or ()]
+        refs = tuple(dict.fromkeys(found for item in items for found in item.refs))
+        functions = tuple(item.function for item in items)
+        others = any(item.other for item in items)
+        return Segment(element.mode, element.table, offset, functions, others, refs)
+
+    def item(self, expr: memoryview) -> Item:
+        """What a constant expression of a reference type gives."""
+        found, form = tuple(self.functions_in(expr)), _form(expr)
+        if form == ["ref.func", "end"]:
+            return Item(found[0])
+        return Item(None, found, form != ["ref.null", "end"])
 
     def functions_in(self, expr: memoryview) -> Iterator[int]:
         """The functions a constant expression refers to."""
@@ -285,5 +302,5 @@ def _constant(expr: memoryview) -> int | None:
     return _signed(expr, at + 1, end)
 
 
-def _is_null(expr: memoryview) -> bool:
-    return [row.mnemonic for _, row, _ in scan(expr, 0, len(expr))] == ["ref.null", "end"]
+def _form(expr: memoryview) -> list[str]:
+    return [row.mnemonic for _, row, _ in scan(expr, 0, len(expr))]

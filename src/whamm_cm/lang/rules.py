@@ -15,7 +15,7 @@ from whamm_cm.lang.events import PACKAGES, Event, Mode
 from whamm_cm.lang.source import ScriptError, Source, listed, suggest
 from whamm_cm.lang.tree import Type, WitSite
 from whamm_cm.lang.types import parse_type
-from whamm_cm.wit.glob import compile_glob
+from whamm_cm.wit.glob import Glob, compile_glob
 from whamm_cm.wit.names import ItemPattern
 from whamm_cm.wit.semver import PatternError
 
@@ -28,12 +28,12 @@ class Part:
     """One part of a rule; ``at`` and ``end`` are offsets into the script."""
 
     text: str
-    glob: re.Pattern[str]
+    glob: Glob
     at: int
     end: int
 
     def matches(self, name: str) -> bool:
-        return self.glob.fullmatch(name.lower()) is not None
+        return self.glob.fullmatch(name.lower())
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class WitPattern:
     """``side``: import, export, inner or ``*``; ``modes`` in the order of :data:`WIT_MODES`."""
 
     text: str
-    sides: re.Pattern[str]
+    sides: Glob
     side: str
     item: ItemPattern
     modes: tuple[str, ...]
@@ -62,7 +62,8 @@ class WitPattern:
     def match(self, site: WitSite) -> bool:
         if not self.sides.fullmatch(site.direction):
             return False
-        return self.item.matches(site.interface, site.version or None, site.func)
+        names = site.names or ((site.interface, site.version or None, site.func),)
+        return any(self.item.matches(*name) for name in names)
 
 
 # --- rules of provider wasm ----------------------------------------------------------------------
@@ -220,9 +221,7 @@ def parse_wit_rule(source: Source, probe: s.ProbeSyntax) -> WitPattern:
     return WitPattern(probe.rule, sides, named[0] if len(named) == 1 else "*", pattern, matched)
 
 
-def _wit_part(
-    source: Source, text: str, at: int, known: tuple[str, ...], what: str
-) -> re.Pattern[str]:
+def _wit_part(source: Source, text: str, at: int, known: tuple[str, ...], what: str) -> Glob:
     try:
         glob = compile_glob(text)
     except PatternError as error:

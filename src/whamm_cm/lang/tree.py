@@ -536,7 +536,11 @@ class WitRule:
 
 @dataclass(frozen=True, slots=True)
 class WitSite:
-    """A boundary function as a script sees it (``version`` "" when it has none)."""
+    """A boundary function as a script sees it (``version`` "" when it has none).
+
+    ``names``: all it goes by, as (interface, version, func); rules match any of them, while the
+    script is told the one at the root of the component.
+    """
 
     direction: str
     interface: str
@@ -546,6 +550,7 @@ class WitSite:
     component: str
     is_async: bool
     type: FuncT
+    names: tuple[tuple[str, str | None, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from whamm_cm.run.outcome import Outcome
 from whamm_cm.run.wave import Invocation, parse_invocation
 
 _POLL = 0.1  # seconds between looks at the signals; a guest's end wakes us at once
+_ANSWER = 0.1  # seconds an interrupted guest has to say what it has counted
 _GRACE = 0.5  # seconds an interrupted guest has before it is left behind
 
 
@@ -35,6 +36,7 @@ def run_component(
     inherit_stdout: bool = True,
     inherit_stderr: bool = True,
     on_start: Callable[[], None] | None = None,
+    mark: int | None = None,
 ) -> Outcome:
     """Runs a WASI 0.2 command, or the export ``invoke`` names, to its end.
 
@@ -43,6 +45,8 @@ def run_component(
     traps the guest and is raised again here.
     ``on_start`` is called once, on that thread, when all is compiled and the guest is about to run.
     Outgoing HTTP is always allowed, sockets only with ``inherit_network``.
+    ``mark``: that of the plan the component was woven with; then what its agents hold when it traps
+    or is interrupted goes to ``emit``, too.
 
     SIGINT, SIGTERM and SIGHUP end the run with status 128 + N and ``interrupted`` set: the guest
     runs on a thread of its own, so that they are noticed whatever it does.  Guest code is stopped
@@ -55,7 +59,7 @@ def run_component(
     host = HostOptions(
         args, env, dirs, inherit_network, inherit_stdin, inherit_stdout, inherit_stderr
     )
-    return _run(GuestRun(Job(wasm, host, call, emit, stub_imports, cache, on_start)))
+    return _run(GuestRun(Job(wasm, host, call, emit, stub_imports, cache, on_start, mark)))
 
 
 def run_module(
@@ -109,15 +113,21 @@ def _await(worker: _Worker, caught: list[int]) -> Outcome:
             raise worker.error
         assert worker.outcome is not None  # it ended without an error
         return worker.outcome
+    if worker.guest.ask():
+        _wait(worker, caught, 1, time.monotonic() + _ANSWER)
     worker.guest.interrupt()
     _wait(worker, caught, 1, time.monotonic() + _GRACE)
+    worker.guest.salvage()
     gate = worker.guest.gate
     if gate is not None:
         gate.close()
         if gate.error is not None:
             raise gate.error
     trap = worker.outcome.trap if worker.outcome is not None else None
-    return Outcome(128 + number, trap=trap, interrupted=True, abandoned=not worker.ended.is_set())
+    return Outcome(
+        128 + number, trap=trap, interrupted=True, abandoned=not worker.ended.is_set(),
+        salvaged=worker.guest.salvaged, reported=worker.guest.reported,
+    )  # fmt: skip
 
 
 def _wait(worker: _Worker, caught: list[int], known: int, until: float | None) -> int | None:

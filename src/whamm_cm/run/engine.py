@@ -13,6 +13,7 @@ from wasmtime import _ffi as ffi
 from wasmtime.component import Component
 
 from whamm_cm.errors import RunError
+from whamm_cm.run.memories import Memories
 
 # Everything wasmtime can compile, so that no component is refused for a feature somebody uses.
 # By the names of the C API: the Config class covers only some, and releases differ in which exist.
@@ -63,18 +64,21 @@ def _set(config: Config, name: str, value: Any) -> None:
         setter(config.ptr(), value)
 
 
-def run_engine(*, cache: bool) -> Engine:
+def run_engine(*, cache: bool, memories: Memories | None = None) -> Engine:
     """An engine for running: optimised code, interruptible by epochs, compiled code kept in
-    wasmtime's own cache (``~/.cache/wasmtime``, bounded in size) unless that cannot be set up."""
+    wasmtime's own cache (``~/.cache/wasmtime``, bounded in size) unless that cannot be set up.
+    Its linear memories are made by ``memories``, else by wasmtime."""
     config = _config()
     config.epoch_interruption = True
+    if memories is not None:
+        memories.install(config)
     if cache:
         try:
             config.cache = True
         except WasmtimeError:
             # No home directory, no permission, a broken config file of wasmtime's: the cache only
             # saves time, so do without.
-            return run_engine(cache=False)
+            return run_engine(cache=False, memories=memories)
     return Engine(config)
 
 

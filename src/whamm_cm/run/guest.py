@@ -18,7 +18,9 @@ from wasmtime.component import Func, Instance
 from whamm_cm.errors import RunError
 from whamm_cm.run.engine import compile_component, reason, run_engine
 from whamm_cm.run.exports import Export, find_export
+from whamm_cm.run.leftover import all_said, ask, leftover
 from whamm_cm.run.linking import link, missing_import
+from whamm_cm.run.memories import Memories, supported
 from whamm_cm.run.network import allow_network
 from whamm_cm.run.options import Dir, HostOptions
 from whamm_cm.run.outcome import TRAP_STATUS, Outcome, parse_trap
@@ -38,6 +40,7 @@ class Job:
     stub_imports: bool
     cache: bool
     on_start: Callable[[], None] | None = None
+    mark: int | None = None
 
 
 @dataclass(slots=True)
@@ -52,6 +55,7 @@ class Gate:
     lock: threading.Lock = field(default_factory=threading.Lock)
     closed: bool = False
     error: BaseException | None = None
+    answer: int = 0
 
     def __call__(self, block: str) -> int:
         with self.lock:
@@ -61,6 +65,7 @@ class Gate:
                 answer = self.emit(block)
                 if not isinstance(answer, int) or not 0 <= answer < 1 << 32:
                     raise TypeError(f"expected an instance id from the sink, not {answer!r}")
+                self.answer = answer
                 return answer
             except BaseException as error:
                 self.error, self.closed = error, True
@@ -79,6 +84,10 @@ class Run(ABC):
         self.gate = None if job.emit is None else Gate(job.emit)
         self.interrupted = threading.Event()
         self._engine: Engine | None = None
+        #: Whether all that the guest had recorded has gone to ``emit``, however it ended.
+        self.salvaged = False
+        #: Whether what scripts had counted has, too.
+        self.reported = False
 
     def interrupt(self) -> None:
         """Makes guest code trap as soon as it runs; a host call under way is not cut short."""
@@ -96,6 +105,14 @@ class Run(ABC):
     @abstractmethod
     def _run(self) -> Outcome: ...
 
+    def ask(self) -> bool:
+        """Ask for what scripts have counted, which comes within a moment if code with probes runs;
+        False where there is nobody to ask."""
+        return False
+
+    def salvage(self) -> None:  # noqa: B027
+        """Pass on what a guest that was stopped had recorded and not sent, where it can be had."""
+
     def _store(self, engine: Engine) -> Store:
         """A store with WASI in it that :meth:`interrupt` reaches from now on."""
         store = Store(engine)
@@ -110,9 +127,27 @@ class Run(ABC):
 class GuestRun(Run):
     """A component."""
 
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        self._memories: Memories | None = None
+        if job.mark is not None and job.emit is not None and supported():
+            self._memories = Memories(job.mark)
+
+    def ask(self) -> bool:
+        return self._memories is not None and ask(self._memories)
+
+    def salvage(self) -> None:
+        gate = self.gate
+        if self._memories is None or gate is None or self.salvaged or gate.closed:
+            return
+        for block in leftover(self._memories, gate.answer):
+            gate(block.decode("latin-1"))
+        self.salvaged = True
+        self.reported = all_said(self._memories)
+
     def _run(self) -> Outcome:
         job = self.job
-        engine = run_engine(cache=job.cache)
+        engine = run_engine(cache=job.cache, memories=self._memories)
         component = compile_component(engine, job.wasm)
         # All that can be wrong with the request is found before any guest code runs.
         export = find_export(engine, component, None if job.invoke is None else job.invoke.name)
@@ -130,7 +165,11 @@ class GuestRun(Run):
         except WasmtimeError as error:
             if missing_import(error) is not None:
                 raise RunError(f"the stubs do not fit: {reason(error)}") from None
-            return Outcome(TRAP_STATUS, trap=parse_trap(str(error)))
+            self.salvage()
+            return Outcome(
+                TRAP_STATUS, trap=parse_trap(str(error)), salvaged=self.salvaged,
+                reported=self.reported,
+            )  # fmt: skip
         return _success(export, job.invoke, result)
 
     def _enter(self, store: Store, func: Func, t: FuncT, values: Sequence[Any]) -> Any:

@@ -33,6 +33,9 @@ from whamm_cm.wit.types import ValType as WitType
 
 #: The export of a woven module that blocks lie in.
 SINK_MEMORY = "whamm:cm/sink#memory"
+#: The export of a woven module that reports and sends.
+FLUSH = "whamm:cm/report#flush"
+_ENDLESS = 1 << 40  # epochs, one of which is a signal
 #: Functions that start a program, the first that is there.
 _ENTRIES = ("_start", "main")
 _WAVE = {"i32": Prim("s32"), "i64": Prim("s64"), "f32": Prim("f32"), "f64": Prim("f64")}
@@ -53,15 +56,33 @@ class ModuleRun(Run):
         linker = self._linker(engine, module, store)
         if job.on_start is not None:
             job.on_start()
+        instance = None
         try:
             instance = linker.instantiate(store, module)
             result = _call(instance, store, name, arguments)
         except ExitTrap as exit_:
+            self._flush(store, instance)
             return Outcome(exit_.code)
         except (Trap, WasmtimeError) as error:
-            return Outcome(TRAP_STATUS, trap=parse_trap(str(error)))
+            self._flush(store, instance)
+            trap = parse_trap(str(error))
+            done = self.salvaged
+            return Outcome(TRAP_STATUS, trap=trap, salvaged=done, reported=done)
         text = None if job.invoke is None or not types else _show(result, types)
         return Outcome(0, result=text, value=result)
+
+    def _flush(self, store: Store, instance: Instance | None) -> None:
+        """A module is not dead after a trap: let it report what it has counted."""
+        gate = self.gate
+        flush = None if instance is None else instance.exports(store).get(FLUSH)
+        if gate is None or gate.closed or not isinstance(flush, Func):
+            return
+        store.set_epoch_deadline(_ENDLESS)
+        try:
+            flush(store)
+        except (Trap, WasmtimeError):
+            return  # what it was doing when it was stopped it cannot do again
+        self.salvaged = self.reported = True
 
     def _linker(self, engine: Engine, module: Module, store: Store) -> Linker:
         linker = Linker(engine)

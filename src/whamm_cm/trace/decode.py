@@ -6,6 +6,8 @@ come in a fixed order, and keys that say nothing are left out.
 
 from __future__ import annotations
 
+import json
+import secrets
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,18 +28,23 @@ from whamm_cm.agent.layout import (
 from whamm_cm.agent.table import Site, SiteTable
 from whamm_cm.agent.variables import Variable
 from whamm_cm.errors import InputError
+from whamm_cm.trace.secrets import Masker
 from whamm_cm.trace.values import Readers, Tail, ValueFault, fields
 
 Record: TypeAlias = dict[str, Any]
 
-_BLOCK = struct.Struct("<6I8x")
+#: Record format this decoder writes (``"v"``).
+VERSION = 2
+
+BLOCK = struct.Struct("<6IQ")
 _HEAD = struct.Struct("<IIQ")
 _U64 = struct.Struct("<Q")
 _U32 = struct.Struct("<I")
 _KNOWN_FLAGS = int(RecordFlag.TIMED | RecordFlag.BAD | RecordFlag.BIG)
 _NO_IMAGE = int(RecordFlag.BAD | RecordFlag.BIG)
-_PHASES = ("call", "return", "report", "dropped", "return", "print")
-_UNFRAMED = (Phase.REPORT, Phase.DROPPED, Phase.PRINT)
+_PHASES = ("call", "return", "report", "lost", "return", "print", "start")
+_FRAMED = (Phase.CALL, Phase.RETURN, Phase.PENDING)
+_INNER = ("interface", "version", "func")
 #: Sites of a script: their phase, which of a site's names go under which key, the key of the value.
 _SCRIPTS = {
     SiteKind.VARIABLE: (
@@ -67,6 +74,15 @@ class Block:
     records: list[Record]
 
 
+@dataclass(slots=True)
+class Head:
+    """What stands in front of each record: whose it is, and the number of the next one."""
+
+    run: str
+    instance: int = 0
+    seq: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class _SiteReader:
     """``names`` are the constant keys of each record of a site, ``call`` and ``result`` add to a
@@ -90,26 +106,47 @@ class Decoder:
         self._encodings = {name: Readers(table, name) for name in ENCODINGS}
         self._sites: list[_SiteReader | None] = [None] * len(table.sites)
 
-    def decode(self, data: bytes, start: int, instance: int, seq: int, into: list[Record]) -> None:
-        """Appends the records of ``data[start:]`` numbered from ``seq``; ValueFault if damaged."""
-        at, end = start, len(data)
+    def decode(
+        self, data: bytes, start: int, head: Head, into: list[Record], lenient: bool = False
+    ) -> tuple[int, int]:
+        """Appends the records of ``data[start:]``; returns how many there are in binary form, and
+        how many of those could not be read.  A damaged one raises ValueFault, or is left out where
+        that is ``lenient``."""
+        at, end, count, bad = start, len(data), 0, 0
         while at < end:
-            if at + RECORD_HEADER > end:
-                raise ValueFault(f"the record at byte {at} is cut short")
-            size, word, call = _HEAD.unpack_from(data, at)
-            if size < RECORD_HEADER or at + size > end:
-                raise ValueFault(f"the record at byte {at} says it has {size} bytes")
-            record: Record = {"v": 1, "seq": seq}
+            count += 1
             try:
-                tail = Tail(data, at + RECORD_HEADER, at + size)
-                cells = self._record(record, word, call, instance, tail)
+                at = self._next(data, at, head, into)
             except ValueFault as fault:
-                raise ValueFault(f"the record at byte {at}: {fault}") from None
-            if cells is None:
-                into.append(record)
-            else:
-                into += _per_cell(record, *cells)
-            at, seq = at + size, seq + 1 if cells is None else seq + len(cells[1])
+                if not lenient:
+                    raise ValueFault(f"the record at byte {at}{fault}") from None
+                bad += 1
+                size = int.from_bytes(data[at : at + 4], "little")
+                if size < RECORD_HEADER:
+                    return count, bad
+                at += size
+        return count, bad
+
+    def _next(self, data: bytes, at: int, head: Head, into: list[Record]) -> int:
+        """Decodes one record; returns where the next begins."""
+        if at + RECORD_HEADER > len(data):
+            raise ValueFault(" is cut short")
+        size, word, call = _HEAD.unpack_from(data, at)
+        if size < RECORD_HEADER or at + size > len(data):
+            raise ValueFault(f" says it has {size} bytes")
+        record: Record = {"v": VERSION, "run": head.run, "seq": head.seq}
+        try:
+            tail = Tail(data, at + RECORD_HEADER, at + size)
+            cells = self._record(record, word, call, head.instance, tail)
+        except ValueFault as fault:
+            raise ValueFault(f": {fault}") from None
+        if cells is None:
+            into.append(record)
+            head.seq += 1
+        else:
+            into += _per_cell(record, *cells)
+            head.seq += len(cells[1])
+        return int(at + size)
 
     def _record(
         self, record: Record, word: int, call: int, instance: int, tail: Tail
@@ -117,19 +154,25 @@ class Decoder:
         """Fills the record; for one that stands for cells of a variable returns which."""
         phase, flags = word & 15, word >> 4 & 15
         known = _KNOWN_FLAGS | RecordFlag.RAW * (phase == Phase.PRINT)
-        if phase > Phase.PRINT or flags & ~known:
+        if phase > Phase.START or flags & ~known:
             raise ValueFault(f"unknown phase {phase} or flags {flags}")
         duration = None
         if flags & RecordFlag.TIMED:
             record["t_ns"] = _u64(tail)
             if phase in (Phase.RETURN, Phase.PENDING):
                 duration = _u64(tail)
+        if phase == Phase.START:
+            if wall := _u64(tail):
+                record["wall_ns"] = wall
+            record["phase"] = _PHASES[phase]
+            return None
         record["instance"] = instance
-        if phase not in _UNFRAMED:
+        if phase in _FRAMED:
             record["call"] = call
         record["phase"] = _PHASES[phase]
-        if phase == Phase.DROPPED:
-            record["count"] = _u64(tail)
+        if phase == Phase.LOST:
+            record["lost"] = _u64(tail)
+            record["why"] = "buffer"
             return None
         site = self._site(word >> 8)
         if not site.fits(phase):
@@ -172,7 +215,13 @@ class Decoder:
             if getattr(site, key):
                 names[key] = getattr(site, key)
         names["func"] = site.func
-        return _SiteReader(names, _args(readers, site), _result(readers, site.result, "result"))
+        if inner := {key: text for key, text in zip(_INNER, site.inner, strict=True) if text}:
+            names["inner"] = inner
+        return _SiteReader(
+            names,
+            _with_handles(_args(readers, site), site.call_handles),
+            _with_handles(_result(readers, site.result, "result"), site.return_handles),
+        )
 
 
 def _script_site(site: Site, readers: Readers) -> _SiteReader:
@@ -225,6 +274,20 @@ def _u64(tail: Tail) -> int:
     return value
 
 
+def _with_handles(
+    read: Callable[[Record, Tail], None], handles: str
+) -> Callable[[Record, Tail], None]:
+    if not handles:
+        return read
+    found: dict[str, str] = json.loads(handles)
+
+    def both(record: Record, tail: Tail) -> None:
+        read(record, tail)
+        record["handles"] = found
+
+    return both
+
+
 def _nothing(record: Record, tail: Tail) -> None:
     """For a function without parameters or result."""
 
@@ -258,21 +321,81 @@ def _result(readers: Readers, number: int | None, key: str) -> Callable[[Record,
     return read
 
 
-class Receiver:
-    """The receiving end of a session: hands out instance ids and numbers the records."""
+class Stream:
+    """The blocks of one run, in order.  ``lenient``: a record that is damaged is left out and
+    counted, as the sink does that writes JSON; otherwise it raises ValueFault."""
 
-    def __init__(self, table: SiteTable) -> None:
-        self._decoder = Decoder(table)
+    def __init__(self, decoder: Decoder, run: str, lenient: bool = False) -> None:
+        self._decoder, self._lenient = decoder, lenient
+        self.head = Head(run)
+        self.count = 0
+        """Records in binary form so far."""
+        self._unsaid = False  # records came since the last end
+
+    def block(self, data: bytes, instance: int, into: list[Record]) -> bool:
+        """Appends the records of one block, whose header is not checked any more; returns whether
+        it is marked final."""
+        _, flags, _, _, dropped, _, _ = BLOCK.unpack_from(data)
+        self.head.instance = instance
+        count, bad = self._decoder.decode(data, BLOCK_HEADER, self.head, into, self._lenient)
+        self.count += count
+        if dropped + bad:
+            into.append(self.note("lost", instance, lost=dropped + bad, why="buffer"))
+        self._unsaid |= bool(count or dropped)
+        if flags & FINAL and self._unsaid:
+            into.append(self.note("end", instance))
+            self._unsaid = False
+        return bool(flags & FINAL)
+
+    def note(self, phase: str, instance: int = 0, **more: object) -> Record:
+        """A record that no probe wrote."""
+        record: Record = {"v": VERSION, "run": self.head.run, "seq": self.head.seq}
+        self.head.seq += 1
+        for key in ("t_ns", "wall_ns"):
+            if key in more:
+                record[key] = more.pop(key)
+        if instance:
+            record["instance"] = instance
+        return {**record, "phase": phase, **more}
+
+
+class Receiver:
+    """The receiving end of a session: hands out instance ids and numbers the records.
+
+    ``run`` is the session's identity, 16 hexadecimal digits; drawn when not given.  Secrets are
+    masked wherever they appear, unless they are to be shown.
+    """
+
+    def __init__(
+        self, table: SiteTable, run: str | None = None, show_secrets: bool = False
+    ) -> None:
+        self._masker = None if show_secrets else Masker(table)
+        self.run = secrets.token_hex(8) if run is None else run
+        self._stream = Stream(Decoder(table), self.run)
         self._instances = 0
-        self._seq = 0
+        self._started: Record | None = None
+
+    def begin(self, wall_ns: int = 0, t_ns: int | None = None) -> None:
+        """The guest starts now: the wall clock in ns since 1970 (0: not known), and what the
+        guest's monotonic clock says at the same moment, if it reads one.  The first records that
+        are received will have the record of it before them."""
+        if self._stream.head.seq:
+            return
+        clock = {} if t_ns is None else {"t_ns": t_ns}
+        wall = {"wall_ns": wall_ns} if wall_ns else {}
+        self._started = self._stream.note("start", 0, **clock, **wall)
+
+    def lost(self, why: str) -> Record:
+        """The record of a run that was cut off with records, nobody knows how many, inside."""
+        return self._stream.note("lost", lost="unknown", why=why)
 
     def receive(self, block: bytes | str) -> Block:
         """What was emitted: the bytes of a block, or text in which each character is one byte.
 
         A relay sends several blocks at once, each padded to a multiple of ``CHUNK`` bytes; the
         answer then has the records of all.  Records that an agent had to drop since its last block
-        are reported by a record of phase ``dropped`` behind those of the block.  Raises BlockError;
-        its ``records`` count as received.
+        are reported by a record of phase ``lost`` behind those of the block, a final block by one
+        of phase ``end``.  Raises BlockError; its ``records`` count as received.
         """
         data = _latin1(block) if isinstance(block, str) else block
         records: list[Record] = []
@@ -289,7 +412,7 @@ class Receiver:
         left = len(data) - at
         if left < BLOCK_HEADER:
             raise BlockError(f"a block has at least {BLOCK_HEADER} bytes, not {left}", records)
-        magic, _, _, _, _, size = _BLOCK.unpack_from(data, at)
+        magic, _, _, _, _, size, _ = BLOCK.unpack_from(data, at)
         if magic != BLOCK_MAGIC:
             raise BlockError("not a block of records: the magic number is missing", records)
         end = at + BLOCK_HEADER + size
@@ -302,25 +425,20 @@ class Receiver:
 
     def _one(self, data: bytes, into: list[Record]) -> tuple[int, bool]:
         """The records of one block; returns its instance and whether it is marked final."""
-        _, flags, instance, _, dropped, _ = _BLOCK.unpack_from(data)
-        if instance == 0:
+        _, _, instance, _, dropped, size, _ = BLOCK.unpack_from(data)
+        if instance == 0 and (dropped or size):
             self._instances += 1
             instance = self._instances
-        records: list[Record] = []
+        if self._started is not None:
+            into.append(self._started)
+            self._started = None
+        if self._masker is not None:
+            data = self._masker.mask(data)
         try:
-            self._decoder.decode(data, BLOCK_HEADER, instance, self._seq, records)
+            final = self._stream.block(data, instance, into)
         except ValueFault as fault:
-            raise BlockError(f"instance {instance}: {fault}", into + records) from None
-        finally:
-            self._seq += len(records)
-        into += records
-        if dropped:
-            into.append(self._dropped(instance, dropped))
-        return instance, bool(flags & FINAL)
-
-    def _dropped(self, instance: int, count: int) -> Record:
-        seq, self._seq = self._seq, self._seq + 1
-        return {"v": 1, "seq": seq, "instance": instance, "phase": "dropped", "count": count}
+            raise BlockError(f"instance {instance}: {fault}", into) from None
+        return instance, final
 
 
 def _latin1(text: str) -> bytes:

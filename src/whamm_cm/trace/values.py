@@ -14,7 +14,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from whamm_cm.agent.layout import BAD_POINTER, MAX_DEPTH, REDACTED, NodeKind
+from whamm_cm.agent.layout import BAD_POINTER, MAX_DEPTH, SECRET, NodeKind
 from whamm_cm.agent.table import Node, SiteTable
 from whamm_cm.errors import InputError
 from whamm_cm.trace.floats import shortest32
@@ -52,10 +52,10 @@ class Tail:
 
 Reader: TypeAlias = Callable[[Tail, int], Any]
 
-_EXACT = 1 << 53
 _INTS = {
     NodeKind.S8: "<b", NodeKind.U8: "<B", NodeKind.S16: "<h", NodeKind.U16: "<H",
-    NodeKind.S32: "<i", NodeKind.U32: "<I", NodeKind.OWN: "<I", NodeKind.BORROW: "<I",
+    NodeKind.S32: "<i", NodeKind.U32: "<I", NodeKind.S64: "<q", NodeKind.U64: "<Q",
+    NodeKind.OWN: "<I", NodeKind.BORROW: "<I",
     NodeKind.STREAM: "<I", NodeKind.FUTURE: "<I", NodeKind.ERROR_CONTEXT: "<I",
 }  # fmt: skip
 
@@ -124,16 +124,6 @@ def _int(_: Readers, node: Node, depth: int) -> Reader:
     return read
 
 
-def _int64(_: Readers, node: Node, depth: int) -> Reader:
-    unpack = struct.Struct("<q" if node.kind is NodeKind.S64 else "<Q").unpack_from
-
-    def read(tail: Tail, at: int) -> Any:
-        value = unpack(tail.data, at)[0]
-        return value if -_EXACT <= value <= _EXACT else str(value)
-
-    return read
-
-
 def _float(_: Readers, node: Node, depth: int) -> Reader:
     single = node.kind is NodeKind.F32
     unpack = struct.Struct("<f" if single else "<d").unpack_from
@@ -198,6 +188,15 @@ def _pair(node: Node) -> Callable[[bytes, int], tuple[int, int]]:
     return unpack
 
 
+def _marked(tail: Tail, kept: int, address: int, total: int) -> dict[str, Any]:
+    """A value whose bytes are not shown."""
+    if kept == BAD_POINTER:
+        return {"~bad": hex(address)}
+    if kept == SECRET:
+        tail.take(tail.kept())
+    return {"~redacted": total}
+
+
 def _string(readers: Readers, node: Node, depth: int) -> Reader:
     pair, text = _pair(node), readers.text(node.size * 4)
 
@@ -205,8 +204,8 @@ def _string(readers: Readers, node: Node, depth: int) -> Reader:
         address, word = pair(tail.data, at)
         units, width, decode = text(word)
         kept, size = tail.kept(), units * width
-        if kept >= REDACTED:
-            return {"~bad": hex(address)} if kept == BAD_POINTER else {"~redacted": units}
+        if kept >= SECRET:
+            return _marked(tail, kept, address, units)
         if kept > size:
             raise ValueFault(f"{kept} bytes are kept of a string of {size}")
         start, whole = tail.take(kept), kept == size
@@ -226,8 +225,8 @@ def _elements(readers: Readers, node: Node, depth: int) -> Reader:
     def read(tail: Tail, at: int) -> Any:
         address, total = pair(tail.data, at)
         kept = tail.kept()
-        if kept >= REDACTED:
-            return {"~bad": hex(address)} if kept == BAD_POINTER else {"~redacted": total}
+        if kept >= SECRET:
+            return _marked(tail, kept, address, total)
         if kept > total:
             raise ValueFault(f"{kept} elements are kept of a list of {total}")
         start = tail.take(kept * size)
@@ -243,8 +242,8 @@ def _bytes(node: Node) -> Reader:
     def read(tail: Tail, at: int) -> Any:
         address, total = pair(tail.data, at)
         kept = tail.kept()
-        if kept >= REDACTED:
-            return {"~bad": hex(address)} if kept == BAD_POINTER else {"~redacted": total}
+        if kept >= SECRET:
+            return _marked(tail, kept, address, total)
         if kept > total:
             raise ValueFault(f"{kept} bytes are kept of {total}")
         start = tail.take(kept)
@@ -351,8 +350,6 @@ def _option(readers: Readers, node: Node, depth: int) -> Reader:
 _MAKERS: dict[NodeKind, Callable[[Readers, Node, int], Reader]] = {
     **dict.fromkeys(_INTS, _int),
     NodeKind.BOOL: _bool,
-    NodeKind.S64: _int64,
-    NodeKind.U64: _int64,
     NodeKind.F32: _float,
     NodeKind.F64: _float,
     NodeKind.CHAR: _char,

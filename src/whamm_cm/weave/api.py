@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from whamm_cm.agent.table import packed_table, unpacked_table
 from whamm_cm.binary import build
 from whamm_cm.binary.decode import decode
 from whamm_cm.binary.encode import Piece, encode, pieces
@@ -19,12 +20,19 @@ from whamm_cm.ir.items import Item, Sort
 from whamm_cm.weave.boundary import Block, Supply, Weaver
 from whamm_cm.weave.enclose import Outer, enclose
 from whamm_cm.weave.libraries import beside
+from whamm_cm.weave.modules.moved import Moved
 from whamm_cm.weave.orders import Orders
 from whamm_cm.weave.plan import Added, Chosen, Plan
 from whamm_cm.weave.program import Program, Reach
 from whamm_cm.weave.report_export import INTERFACE, Flushes, is_exported, report_export
 from whamm_cm.weave.scripting import Scripting
-from whamm_cm.weave.sinks import SinkWiring, logging_wiring, relay_wiring, stderr_wiring
+from whamm_cm.weave.sinks import (
+    SinkOptions,
+    SinkWiring,
+    logging_wiring,
+    relay_wiring,
+    stderr_wiring,
+)
 from whamm_cm.weave.sites import find_sites
 from whamm_cm.weave.stamp import SITES, STAMP, stamp
 from whamm_cm.weave.supply import (
@@ -37,9 +45,10 @@ from whamm_cm.weave.supply import (
     pass_on,
     threaded,
 )
+from whamm_cm.weave.unit import Beats
 
 #: How long a live log may hold a record back.
-LIVE_NS = 100_000_000
+LIVE_NS = 4_000_000
 #: Components of ours that take the blocks, beside the enclosed original.
 _SINKS = {"stderr": stderr_wiring, "logging": logging_wiring, "relay": relay_wiring}
 
@@ -51,6 +60,8 @@ class Woven:
     component: Component
     table: bytes
     added: Added
+    #: Where the code of core modules that were changed came from, by their bytes.
+    moved: Mapping[bytes, Moved] = field(default_factory=dict)
 
     @property
     def wasm(self) -> bytes:
@@ -96,7 +107,8 @@ def stamp_of(root: Component) -> dict[str, object] | None:
 
 def table_of(root: Component) -> bytes | None:
     """The site table kept in an instrumented component, or None."""
-    return _section(root, SITES)
+    data = _section(root, SITES)
+    return None if data is None else unpacked_table(data)
 
 
 def _section(root: Component, name: str) -> bytes | None:
@@ -121,7 +133,14 @@ class _Weave:
         sites = find_sites(program)
         orders = Orders(self.plan, self.added)
         if self.plan.scripts is not None:
-            self.scripting = Scripting(program, self.plan.scripts, orders.builder, self.added)
+            plan = self.plan
+            beats = None
+            if plan.sink != "none" and (plan.interval_ns or plan.last_words):
+                beats = Beats(plan.interval_ns, plan.flush_each)
+            self.scripting = Scripting(
+                program, self.plan.scripts, orders.builder, self.added,
+                beats=beats, last_words=plan.last_words and plan.sink != "none",
+            )  # fmt: skip
             self.scripting.match(sites)
             orders.scripting = self.scripting
         chosen = orders.choose(program, sites)
@@ -138,7 +157,8 @@ class _Weave:
                 f"the woven component has {_core_instances(component)} core instances, more than"
                 f" --max-core-instances {limit}; select fewer functions with --trace"
             )
-        return Woven(component, table, self.added)
+        moved = {} if self.scripting is None else self.scripting.moved
+        return Woven(component, table, self.added, moved)
 
     def _transform(
         self, program: Program, chosen: dict[int, list[Chosen]], table: bytes
@@ -164,7 +184,11 @@ class _Weave:
             if flushes:
                 woven = _appended(woven, report_export(flushes))
         else:
-            wiring = _SINKS[sink](self.root, table) if sink in _SINKS else None
+            wiring = (
+                _SINKS[sink](self.root, self._sink_options(table, timed))
+                if sink in _SINKS
+                else None
+            )
             woven = self._enclosed(tree, wiring, timed)
         return woven if self.scripting is None else self.scripting.unit.finished(woven)
 
@@ -195,12 +219,12 @@ class _Weave:
         outer = Outer.around(self.root)
         for interface in () if wiring is None else wiring.imports:
             outer.use(interface)
-        extra = []
+        extra, now = [], None
         if timed:
             imported, now = clock(self.root)
             outer.use(imported)
             extra.append((tree.names.now, now))
-        emit = self._way_out(outer, wiring)
+        emit = self._way_out(outer, wiring, now)
         if emit is not None:
             extra.append((tree.names.emit, emit))
         for library, names in tree.names.libraries:
@@ -215,15 +239,24 @@ class _Weave:
             passed = tree.flushes.names[id(self.root)]
         return enclose(outer, inner, extra, passed)
 
-    def _way_out(self, outer: Outer, wiring: SinkWiring | None) -> Item | None:
+    def _sink_options(self, table: bytes, timed: bool) -> SinkOptions:
+        plan = self.plan
+        return SinkOptions(
+            table, plan.nonce, plan.lines == "json", timed, plan.mark, plan.show_secrets
+        )
+
+    def _way_out(self, outer: Outer, wiring: SinkWiring | None, now: Item | None) -> Item | None:
         """``emit`` in the new root: of a sink of ours, else the host's if that is the sink."""
         if wiring is not None:
             sink = build.nested_component(wiring.component)
-            instance = build.instantiate(sink.item, wiring.args)
+            args = wiring.args
+            if wiring.wants_now and now is not None:
+                args += (("now", now),)
+            instance = build.instantiate(sink.item, args)
             emit = build.alias_export(instance.item, "emit", Sort.FUNC)
             outer.add(sink, instance, emit)
             self.added.core_modules += 2
-            self.added.core_instances += 4
+            self.added.core_instances += 3
             return emit.item
         if self.plan.sink != "host":
             return None
@@ -233,8 +266,8 @@ class _Weave:
 
     def _stamped(self, component: Component, origin: str, table: bytes) -> Component:
         sections = [build.custom(STAMP, stamp(self.plan, origin))]
-        if self.plan.sink in ("host", "none") and table_of(self.root) != table:
-            sections.append(build.custom(SITES, table))
+        if table_of(self.root) != table:
+            sections.append(build.custom(SITES, packed_table(table)))
         return component.with_definitions((*component.definitions, *sections))
 
 
@@ -325,6 +358,8 @@ class _Tree:
             count_base=min(counts, default=0),
             count_n=len(counts),
             script=script,
+            mark=self.plan.mark,
+            beats=self.plan.interval_ns > 0 and self.plan.sink != "none",
         )
 
 

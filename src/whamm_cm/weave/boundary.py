@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from whamm_cm.abi.flatten import CoreSig
-from whamm_cm.agent.layout import load_wasm
 from whamm_cm.binary import build
 from whamm_cm.codegen.intervene import may_allocate
 from whamm_cm.codegen.model import GuestMemory, ProbeOptions, Wrapper
@@ -22,6 +21,7 @@ from whamm_cm.codegen.probe import build_probe
 from whamm_cm.ir import nodes as n
 from whamm_cm.ir.component import Component, Definition
 from whamm_cm.ir.items import Item, Sort
+from whamm_cm.weave.agents import agent_module
 from whamm_cm.weave.libs.guard import Guard
 from whamm_cm.weave.libs.model import Functions
 from whamm_cm.weave.plan import Added, Chosen
@@ -72,8 +72,13 @@ class ScriptParts(Protocol):
         chunked: bool,
         libraries: Functions,
         guard: Item | None,
+        now: Item | None,
     ) -> tuple[list[Definition], Item]:
         """The definitions that make the script unit, and its instance."""
+
+    @property
+    def guarded(self) -> bool:
+        """Whether what runs inside of allocators must know that it does."""
 
     @property
     def returns(self) -> dict[int, tuple[str, ...]]:
@@ -117,7 +122,7 @@ class Weaver:
 
     def run(self) -> Component:
         self.out.extend(self.supply.front)
-        if self.script is not None and self.supply.libraries:
+        if self.script is not None and (self.supply.libraries or self.script.guarded):
             self.guard = Guard()
             self.out += self.guard.front
             self.added.count(self.guard.front)
@@ -302,7 +307,7 @@ class Weaver:
     def _ensure_agent(self) -> None:
         if self.agent is not None:
             return
-        module = build.core_module(load_wasm("agent.wasm"))
+        module = build.core_module(agent_module(self.options))
         instance = build.core_instantiate(module.item, ())
         self.agent = instance.item
         self.out += (module, instance)
@@ -322,7 +327,7 @@ class Weaver:
             chunked = self.supply.block == "chunks"
             guard = None if self.guard is None else self.guard.instance
             front, self.unit = self.script.front(
-                instance.item, self.emit, chunked, self.supply.libraries, guard
+                instance.item, self.emit, chunked, self.supply.libraries, guard, self.now
             )
             self.out += front
         self.added.agents += 1

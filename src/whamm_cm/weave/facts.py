@@ -20,12 +20,10 @@ from whamm_cm.ir.items import Item, Ref
 from whamm_cm.weave.api import stamp_of
 from whamm_cm.weave.plan import Site
 from whamm_cm.weave.program import Program, Reach, given_names
-from whamm_cm.weave.routes import Routes
 from whamm_cm.weave.sites import find_sites
 from whamm_cm.wit.model import (
     Extern,
     InstanceItem,
-    World,
     full_name,
     functions,
     interface_id,
@@ -144,7 +142,7 @@ def collect(root: Component) -> Facts:
             _component(c.component, c.name, reach, faults) for c in resolved.components
         ),
         modules=tuple(module for component in walk(root) for module in _modules(component, faults)),
-        imports=_imports(resolved, Routes.of(program), sites),
+        imports=_imports(resolved, sites),
         exports=_exports(resolved, sites),
         sites=tuple(facts for _, facts in sites),
         faults=tuple(faults),
@@ -260,49 +258,37 @@ class _Callers:
     """Sites by the import of the root they lead to, and there by function."""
 
     resolved: Resolved
-    routes: Routes
     found: dict[str, dict[str, list[SiteFacts]]] = field(default_factory=dict)
-    keys: dict[int, dict[tuple[str, str | None], str]] = field(default_factory=dict)
-    worlds: dict[int, World] = field(default_factory=dict)
+    keys: dict[tuple[str, str | None], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.worlds.update((id(c.component), c.world) for c in self.resolved.components)
+        for extern in self.resolved.world.imports:
+            if isinstance(extern.entity, InstanceItem):
+                self.keys[_key(extern)] = extern.name.name
 
     def add(self, site: Site, facts: SiteFacts) -> None:
-        info = self.resolved.canons[site.definition.item]
-        paths: Iterable[tuple[str, str]] = ()
-        origin = info.origin
-        if site.kind == "lower" and origin is not None and origin.kind == "import":
-            paths = {
-                (path[0], func_label(path[-1]))
-                for path in self.routes.outside(origin.component, origin.names)
-            }
-        elif site.kind == "resource.drop":
-            name = self._import(site.component, site)
-            if name is not None:
-                inside = self.routes.outside(site.component, (name,))
-                paths = {(path[0], site.func) for path in inside}
+        paths = {(path[0], _label(site, path)) for path in site.standing.outside}
         if not paths and site.edge == "import":
-            # Nobody instantiates it, or the way out is too tangled: go by the interface's name.
-            name = self._import(self.resolved.root, site)
-            paths = [(name, site.func)] if name is not None else []
+            # Nobody instantiates it: go by the interface's name.
+            name = self._import(site)
+            paths = {(name, site.func)} if name is not None else set()
         for name, label in sorted(paths):
             self.found.setdefault(name, {}).setdefault(label, []).append(facts)
 
-    def _import(self, component: Component, site: Site) -> str | None:
-        """The import of ``component`` that is the interface, or else the item, of ``site``."""
+    def _import(self, site: Site) -> str | None:
+        """The import of the root that is the interface, or else the item, of ``site``."""
         if not site.interface:
             return site.func.removesuffix(".drop") if site.kind == "resource.drop" else site.func
-        if id(component) not in self.keys:
-            imports = self.worlds[id(component)].imports
-            instances = [e for e in imports if isinstance(e.entity, InstanceItem)]
-            self.keys[id(component)] = {_key(e): e.name.name for e in instances}
-        return self.keys[id(component)].get((site.interface, site.version))
+        return self.keys.get((site.interface, site.version))
 
 
-def _imports(resolved: Resolved, routes: Routes, sites: _Sites) -> tuple[ExternFacts, ...]:
+def _label(site: Site, path: tuple[str, ...]) -> str:
+    return f"{path[-1]}.drop" if site.kind == "resource.drop" else func_label(path[-1])
+
+
+def _imports(resolved: Resolved, sites: _Sites) -> tuple[ExternFacts, ...]:
     """Imports by where calls go: what is imported inside may have another name there."""
-    callers = _Callers(resolved, routes)
+    callers = _Callers(resolved)
     for site, facts in sites:
         callers.add(site, facts)
     result = []

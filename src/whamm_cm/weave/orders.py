@@ -15,7 +15,8 @@ from whamm_cm.codegen.events import has_trace
 from whamm_cm.codegen.model import Action
 from whamm_cm.errors import WeaveError
 from whamm_cm.ir.component import Component, walk
-from whamm_cm.weave.plan import Added, Chosen, Plan, Site
+from whamm_cm.ir.items import Item
+from whamm_cm.weave.plan import Added, Chosen, Plan, Site, selected
 from whamm_cm.weave.program import Program, Reach
 from whamm_cm.weave.redact import rule_for
 from whamm_cm.weave.scripting import Scripting
@@ -32,12 +33,41 @@ _WAITS = tuple((compile_glob(i), compile_glob(f)) for i, f in WAITS)
 
 
 def waits(site: Site) -> bool:
-    return any(i.fullmatch(site.interface) and f.fullmatch(site.func) for i, f in _WAITS)
+    return any(
+        i.fullmatch(n.interface) and f.fullmatch(n.func) for n in site.names for i, f in _WAITS
+    )
 
 
 def leaves(site: Site) -> bool:
     """Whether the call never returns: what is buffered has to go before it."""
-    return site.kind == "lower" and site.interface == "wasi:cli/exit"
+    return site.kind == "lower" and any(n.interface == "wasi:cli/exit" for n in site.names)
+
+
+def _count_once(sites: Sequence[Site], wanted: dict[int, dict[int, bool]]) -> None:
+    """A call between two components of ours is counted where it is made: not once more where it
+    arrives, if every place that it can come from is counted or traced."""
+    callers: dict[Item, list[Site]] = {}
+    for site in sites:
+        for lift in site.standing.lifts if site.kind == "lower" else ():
+            callers.setdefault(lift, []).append(site)
+    for site in sites:
+        own, item = wanted.get(id(site.component), {}), site.definition.item
+        if site.kind != "lift" or site.edge != "inner" or own.get(id(site)) is not False:
+            continue
+        known = callers.get(item, ())
+        if (
+            known
+            and not site.standing.escapes
+            and all(
+                id(caller) in wanted.get(id(caller.component), {})
+                and caller.standing.lifts == (item,)
+                and not caller.standing.outside
+                for caller in known
+            )
+        ):
+            del own[id(site)]
+            if not own:
+                del wanted[id(site.component)]
 
 
 @dataclass(slots=True)
@@ -69,9 +99,8 @@ class Orders:
         """By component: the selected sites, and whether each is traced or only counted."""
         wanted: dict[int, dict[int, bool]] = {}
         for site in sites:
-            key = (site.edge, site.interface, site.version, site.func)
-            trace = self.plan.trace(*key)
-            if not trace and not self.plan.count(*key):
+            trace = selected(self.plan.trace, site)
+            if not trace and not selected(self.plan.count, site):
                 continue
             reason = site.reason or reach.blocked.get(id(site.component), "")
             if reason:
@@ -80,6 +109,7 @@ class Orders:
                 self.added.skipped.append((site.title, "its component is never instantiated"))
             else:
                 wanted.setdefault(id(site.component), {})[id(site)] = trace
+        _count_once(sites, wanted)
         return wanted
 
     def _exits_all_push(
@@ -141,7 +171,7 @@ class Orders:
             elif probes:
                 if any(map(has_trace, probes)):
                     number = self.builder.add_site(site_spec(site))
-            elif site.reason or not (site.kind == "lift" or leaves(site) or (crossing and ends)):
+            elif site.reason or not (self._always(site) or (crossing and ends)):
                 continue
             passing = crossing and (ends or action == "record")
             before = self._before(site, action, passing)
@@ -151,13 +181,17 @@ class Orders:
             orders.append(replace(order, probes=probes, entering=entering))
         return orders
 
+    def _always(self, site: Site) -> bool:
+        """Whether the site gets a wrapper that only flushes."""
+        return site.kind == "lift" or leaves(site) or (self.plan.live and waits(site))
+
     def _before(self, site: Site, action: Action, passing: bool) -> Flush | None:
         """How to flush right before the call, None not to."""
         if not site.leave:
             return None
         if leaves(site):
             return Flush.PUSH | Flush.REPORT
-        if self.plan.live and action == "record" and waits(site):
+        if self.plan.live and waits(site):
             return Flush.PUSH
         return Flush.NONE if passing else None
 
@@ -175,7 +209,7 @@ class Orders:
             action,
             number,
             slot,
-            None if self.plan.show_secrets else rule_for(site.interface, site.func),
+            None if self.plan.show_secrets else rule_for(site.names),
             flush_before=before,
             flush_outside=site.leave,
             relayed=relayed,

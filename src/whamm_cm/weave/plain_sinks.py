@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from whamm_cm.agent.layout import SCRATCH, load_wasm, sink_pages, sink_table
+from whamm_cm.agent.layout import SCRATCH, load_wasm, sink_pages, sink_settings
 from whamm_cm.binary.leb import unsigned
 from whamm_cm.codegen.asm import Func, MemoryType, Module
 from whamm_cm.errors import WeaveError
 from whamm_cm.ir.core import CoreModule
 from whamm_cm.weave.modules.edit import ModuleEdit
 from whamm_cm.weave.modules.link import Part
-from whamm_cm.weave.sinks import heap_base
+from whamm_cm.weave.sinks import SinkOptions, add_stubs, heap_base
 
 #: What the unit imports ``emit`` of.
 OUT = "out"
@@ -17,20 +17,22 @@ _SINK, _WRITE = "preview1-sink", "preview1-out"
 _WASI = "wasi_snapshot_preview1"
 _IOV, _NWRITTEN, _TEXT = 0, 8, 16
 _CHUNK = 4096
+_SEED = 16  # bytes
 _STDERR = 2
 
 
-def sink_parts(guest: CoreModule, sink: str, table: bytes) -> list[Part]:
+def sink_parts(guest: CoreModule, sink: str, options: SinkOptions) -> list[Part]:
     """The parts that provide ``out``; WeaveError for a sink that only components have."""
     if sink == "host":
         return [Part("out", _host(), OUT)]
     if sink != "stderr":
         raise WeaveError(f"--sink {sink} is for components; a core module has stderr, host or none")
     borrowed = _borrows(guest)
+    random = any(each.module == _WASI for each in guest.imports)
     return [
-        Part("sink", _sink(table), _SINK, None if borrowed else {"memory": "memory"}),
+        Part("sink", _sink(options), _SINK, None if borrowed else {"memory": "memory"}),
         Part("out", _copying(), OUT),
-        Part("write", _borrowing() if borrowed else _writing(), _WRITE),
+        Part("write", _borrowing(random) if borrowed else _writing(random), _WRITE),
     ]
 
 
@@ -63,15 +65,15 @@ def _host() -> bytes:
     return module.encode()
 
 
-def _sink(table: bytes) -> bytes:
-    """sink-preview1.wasm with the site table in a memory large enough for both."""
+def _sink(options: SinkOptions) -> bytes:
+    """sink-preview1.wasm with settings and site table in a memory large enough for all."""
     module = CoreModule(load_wasm("sink-preview1.wasm"))
     base = heap_base(module)
-    pages = sink_pages(base, len(table))
+    pages = sink_pages(base, len(options.table))
     memory = next(i for i, s in enumerate(module.sections) if s.id == 5)
     larger = CoreModule(module.encode({memory: b"\1\0" + unsigned(pages)}))
     edit = ModuleEdit(larger)
-    edit.add_data(0, sink_table(base), table)
+    edit.add_data(0, sink_settings(base), options.image)
     return edit.encode()
 
 
@@ -105,11 +107,16 @@ def _call_fd_write(f: Func, fd_write: int) -> None:
     f.op("drop")
 
 
-def _writing() -> bytes:
+def _random_get(module: Module) -> int:
+    return module.import_func(_WASI, "random_get", ("i32", "i32"), ("i32",))
+
+
+def _writing(random: bool) -> bytes:
     """``write`` where the sink's memory is the exported one: WASI reads the text in place."""
     module = Module()
     memory = module.import_memory(_SINK, "memory", MemoryType())
     fd_write = _fd_write(module)
+    random_get = _random_get(module) if random else None
     f = module.func(("i32", "i32"))
     for offset, local in ((_IOV, 0), (_IOV + 4, 1)):
         f.i32(offset)
@@ -117,10 +124,18 @@ def _writing() -> bytes:
         f.memory_op("i32.store", 0, memory)
     _call_fd_write(f, fd_write)
     module.export_func("write", f.index)
+    if random_get is not None:
+        seed = module.func(("i32",))
+        seed.get(0)
+        seed.i32(_SEED)
+        seed.call(random_get)
+        seed.op("drop")
+        module.export_func("seed", seed.index)
+    add_stubs(module, ("wall", "now") if random else ("seed", "wall", "now"))
     return module.encode()
 
 
-def _borrowing() -> bytes:
+def _borrowing(random: bool) -> bytes:
     """``write`` where WASI reads the guest's memory: its first bytes are lent for each chunk.
 
     Nothing of the guest runs in between, so it never sees them.
@@ -130,6 +145,7 @@ def _borrowing() -> bytes:
     sink = module.import_memory(_SINK, "memory", MemoryType())
     agent = module.import_memory("agent", "memory", MemoryType())
     fd_write = _fd_write(module)
+    random_get = _random_get(module) if random else None
     f = module.func(("i32", "i32"))
     size = f.local("i32")
     with f.block() as done, f.loop() as again:
@@ -163,7 +179,31 @@ def _borrowing() -> bytes:
             f.set(local)
         f.br(again)
     module.export_func("write", f.index)
+    if random_get is not None:
+        _borrow_seed(module, random_get, (guest, sink, agent))
+    add_stubs(module, ("wall", "now") if random else ("seed", "wall", "now"))
     return module.encode()
+
+
+def _borrow_seed(module: Module, random_get: int, memories: tuple[int, int, int]) -> None:
+    """``seed``: random bits by way of the guest's memory, which looks the same afterwards."""
+    guest, sink, agent = memories
+    f = module.func(("i32",))
+    f.memory_size(guest)
+    with f.if_():
+        f.i32(_SEED)
+        f.set(size := f.local("i32"))
+        _copy(f, (agent, SCRATCH), (guest, 0), size)
+        f.i32(_TEXT)
+        f.i32(_SEED)
+        f.call(random_get)
+        f.op("drop")
+        f.get(0)
+        f.i32(_TEXT)
+        f.get(size)
+        f.memory_copy(sink, guest)
+        _copy(f, (guest, 0), (agent, SCRATCH), size)
+    module.export_func("seed", f.index)
 
 
 def _copy(f: Func, to: tuple[int, int], source: tuple[int, int], size: int) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from whamm_cm.abi.flatten import CoreSig
-from whamm_cm.agent.layout import Flush
+from whamm_cm.agent.layout import NONCE_LETTERS, NONCE_SIZE, Flush
 from whamm_cm.codegen.model import Action, Encoding, EventProbe, Kind, Redact
 from whamm_cm.ir.component import Component, Definition
 from whamm_cm.ir.core import CoreModule
@@ -18,12 +19,23 @@ from whamm_cm.lang.syntax import Decl
 from whamm_cm.lang.tree import Declare, Scripts
 from whamm_cm.lang.walk import walk
 from whamm_cm.weave.libraries import Library
+from whamm_cm.weave.reach.standing import Standing
+from whamm_cm.wit.classes import SiteSet
+from whamm_cm.wit.names import FuncName
 from whamm_cm.wit.types import Resource, ValType
 
 SinkName: TypeAlias = Literal["host", "stderr", "logging", "none"]
+#: How a sink writes lines: blocks in base64, or a JSON object each.
+LineForm: TypeAlias = Literal["packed", "json"]
 
-#: (edge, interface, version, func) → is it wanted?
+#: (edge, interface, version, func) → is it wanted?  Asked for each name that a function goes by,
+#: until one is wanted; a :class:`SiteSet` is asked for all at once, for it can take out, too.
 Selector: TypeAlias = Callable[[str, str, str | None, str], bool]
+
+
+def fresh_nonce() -> str:
+    """Characters that no guest can know; woven in, they mark the lines of a sink."""
+    return "".join(secrets.choice(NONCE_LETTERS) for _ in range(NONCE_SIZE))
 
 
 def nothing(edge: str, interface: str, version: str | None, func: str) -> bool:
@@ -69,10 +81,16 @@ class Plan:
 
     ``trace`` selects the sites that write typed records, ``count`` those that only bump a counter
     (a site selected by both is traced).  ``max_string`` is in bytes, ``max_list`` in elements.
-    ``live`` sends records at least every tenth of a second (as often as clocks are read: it needs
-    ``timed``) and before calls that wait.  ``compat``: a core module reports when its ``main``
-    (else ``_start``) ends, as whamm has it, not when the outermost call does.  ``script`` is the
-    text that asked for the weave; its hash goes into the ``whamm-cm`` custom section.
+    ``live`` sends records before calls that wait and, where the weave is ``timed``, a few
+    milliseconds after they were made (at the next call that is recorded).  ``compat``: a core
+    module reports when its ``main`` (else ``_start``) ends, as whamm has it, not when the outermost
+    call does.  ``nonce`` marks the lines of sinks that write into a log of others, in the form
+    ``lines``.  ``script`` is the text that asked for the weave; its hash goes into the
+    ``whamm-cm`` custom section.  ``mark``:
+    the maximum, in pages, that the types of the memories of agents get (and of a relay one more),
+    by which a host that makes the memories knows them.  ``interval_ns``: how often what scripts
+    count is sent while functions with probes run, 0: when an export returns only.  ``last_words``:
+    core modules with probes of scripts also send it before ``unreachable``.
     """
 
     trace: Selector = nothing
@@ -90,13 +108,20 @@ class Plan:
     script: str = ""
     scripts: ScriptPlan | None = None
     compat: bool = False
+    mark: int | None = None
+    interval_ns: int = 0
+    last_words: bool = False
+    nonce: str = ""
+    lines: LineForm = "packed"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Site:
     """One canonical definition a probe can stand at.
 
-    ``func`` is the label (``bucket.get``), ``interface`` without its version, "" for the world.
+    ``interface``, ``version`` and ``func`` say what it stands for at the root: ``func`` is the
+    label (``bucket.get``), ``interface`` without its version, "" for the world.  ``standing`` has
+    its other names.
     ``reason`` is non-empty when no wrapper can be put here, and says why.  ``resources``: those
     that the component defines itself.
     """
@@ -122,6 +147,17 @@ class Site:
     leave: bool = True
     reason: str = ""
     resources: frozenset[Resource] = frozenset()
+    standing: Standing = Standing("builtin", ())
+
+    @property
+    def inner(self) -> FuncName | None:
+        """The name its component uses, where that is another."""
+        return self.standing.inner
+
+    @property
+    def names(self) -> tuple[FuncName, ...]:
+        """Every name it goes by, the one to show first."""
+        return self.standing.names
 
     @property
     def title(self) -> str:
@@ -129,6 +165,13 @@ class Site:
         version = f"@{self.version}" if self.version else ""
         place = f" in {self.place}" if self.place else ""
         return f"{self.edge} {self.interface}{version}#{self.func}{place}"
+
+
+def selected(selector: Selector, site: Site) -> bool:
+    """Whether ``selector`` wants ``site`` by any of its names."""
+    if isinstance(selector, SiteSet):
+        return selector.selects(site.edge, site.standing.roots, site.standing.others)
+    return any(selector(site.edge, *name) for name in site.names)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

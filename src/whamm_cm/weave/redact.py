@@ -5,8 +5,11 @@ Lengths are still recorded.  ``--show-secrets`` turns all of it off.
 
 from __future__ import annotations
 
-from whamm_cm.codegen.model import Redact
+from collections.abc import Iterable
+
+from whamm_cm.codegen.model import Mode, Redact
 from whamm_cm.wit.glob import compile_glob
+from whamm_cm.wit.names import FuncName, InterfaceName
 
 _RESULT = Redact(result="values")
 
@@ -22,13 +25,37 @@ RULES: tuple[tuple[str, str, Redact], ...] = (
     ("wasi:http/types", "fields.{get,get-and-delete,set,append}", Redact(gate=1)),
 )
 
+#: How much a mode keeps back, least first.
+_STRICTNESS: tuple[Mode, ...] = ("none", "headers", "values")
 
-def rule_for(interface: str, func: str) -> Redact | None:
-    """What to redact at ``interface#func`` (labels as in records), or None."""
-    for interface_glob, func_glob, rule in _COMPILED:
-        if interface_glob.fullmatch(interface) and func_glob.fullmatch(func):
+
+def rule_for(names: Iterable[FuncName]) -> Redact | None:
+    """What to redact of a function with these names (labels as in records): the strictest of what
+    the rules say about each, None where they say nothing."""
+    found: Redact | None = None
+    for name in names:
+        rule = _rule(name)
+        if rule is not None:
+            found = rule if found is None else _stricter(found, rule)
+    return found
+
+
+def _rule(name: FuncName) -> Redact | None:
+    # An instance with a plain name may be bound to anything: its functions tell what it is.
+    plain = InterfaceName.try_parse(name.interface) is None
+    for interface, func, every, rule in _COMPILED:
+        known = not every if plain else interface.fullmatch(name.interface) is not None
+        if known and func.fullmatch(name.func):
             return rule
     return None
 
 
-_COMPILED = tuple((compile_glob(i), compile_glob(f), rule) for i, f, rule in RULES)
+def _stricter(a: Redact, b: Redact) -> Redact:
+    return Redact(
+        max(a.params, b.params, key=_STRICTNESS.index),
+        max(a.result, b.result, key=_STRICTNESS.index),
+        a.gate if b.gate is None else b.gate,
+    )
+
+
+_COMPILED = tuple((compile_glob(i), compile_glob(f), f == "*", rule) for i, f, rule in RULES)

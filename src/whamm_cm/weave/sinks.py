@@ -10,7 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from whamm_cm.agent.layout import HEAP_BASE, load_wasm, sink_pages, sink_table
+from whamm_cm.agent.layout import (
+    HEAP_BASE,
+    SETTINGS,
+    load_wasm,
+    sink_pages,
+    sink_settings,
+)
 from whamm_cm.binary import build
 from whamm_cm.binary.leb import signed
 from whamm_cm.codegen.asm import MemoryType, Module
@@ -18,6 +24,7 @@ from whamm_cm.errors import InternalError
 from whamm_cm.ir.component import Component, Definition
 from whamm_cm.ir.core import CoreModule
 from whamm_cm.ir.items import Item, Sort
+from whamm_cm.weave.identity import identity, taken
 from whamm_cm.weave.instance_types import U8, InstanceTypeEditor
 from whamm_cm.weave.supply import (
     CHUNK,
@@ -37,15 +44,35 @@ LOGGING_VERSION = "0.1.0-draft"
 
 
 @dataclass(frozen=True, slots=True)
+class SinkOptions:
+    """What a sink is told when it is woven in.  ``timed``: it may read clocks; ``mark`` as in
+    ``Plan``."""
+
+    table: bytes
+    nonce: str = ""
+    json: bool = False
+    timed: bool = False
+    mark: int | None = None
+    show_secrets: bool = False
+
+    @property
+    def image(self) -> bytes:
+        """Settings and site table as they lie in the sink's memory."""
+        return SETTINGS.pack(self.nonce.encode(), self.json, self.show_secrets) + self.table
+
+
+@dataclass(frozen=True, slots=True)
 class SinkWiring:
-    """What the root must have for the sink: imports, and the arguments made of them."""
+    """What the root must have for the sink: imports, and the arguments made of them; with
+    ``wants_now`` the monotonic clock as ``now``, too."""
 
     imports: tuple[Interface, ...]
     args: tuple[tuple[str, Item], ...]
     component: Component
+    wants_now: bool = False
 
 
-def stderr_wiring(root: Component, table: bytes) -> SinkWiring:
+def stderr_wiring(root: Component, options: SinkOptions) -> SinkWiring:
     """Write to ``wasi:cli/stderr``, in the version the component already uses where it does."""
     # A component may import several versions, whose resources differ: follow the types.
     stderr = find_import(root, "wasi:cli/stderr")
@@ -77,8 +104,19 @@ def stderr_wiring(root: Component, table: bytes) -> SinkWiring:
         ("get-stderr", get),
         ("write", write),
     )
-    component = _component(table, "sink-stderr.wasm", _stderr_imports)
-    return SinkWiring((error_import, streams_import, stderr_import), args, component)
+    imports = (error_import, streams_import, stderr_import)
+    return _known(
+        root, options, SinkWiring(imports, args, _sink(options, "stderr", _stderr_imports))
+    )
+
+
+def _known(root: Component, options: SinkOptions, wiring: SinkWiring) -> SinkWiring:
+    """The same for a sink that names its runs itself."""
+    found = identity(root, options.timed)
+    return SinkWiring(
+        (*wiring.imports, *found.imports), (*wiring.args, *found.args), wiring.component,
+        options.timed,
+    )  # fmt: skip
 
 
 def _complete_stderr(editor: InstanceTypeEditor, stream: Item) -> None:
@@ -110,7 +148,7 @@ def _complete_streams(editor: InstanceTypeEditor, error: Item) -> None:
         editor.export_func(_WRITE, [("self", self_), ("contents", contents)], result)
 
 
-def logging_wiring(root: Component, table: bytes) -> SinkWiring:
+def logging_wiring(root: Component, options: SinkOptions) -> SinkWiring:
     """Send every record to ``wasi:logging/logging#log`` at level info."""
     found = find_import(root, LOGGING, {"", LOGGING_VERSION}.__contains__)
     editor = editor_for(root, found)
@@ -125,15 +163,18 @@ def logging_wiring(root: Component, table: bytes) -> SinkWiring:
     imported = interface_import(root, found, f"{LOGGING}@{LOGGING_VERSION}", editor)
     imported, level = imported.with_alias("level", Sort.TYPE)
     imported, log = imported.with_alias("log", Sort.FUNC)
-    component = _component(table, "sink-logging.wasm", _logging_imports)
-    return SinkWiring((imported,), (("level", level), ("log", log)), component)
+    component = _sink(options, "logging", _logging_imports)
+    return _known(
+        root, options, SinkWiring((imported,), (("level", level), ("log", log)), component)
+    )
 
 
-def relay_wiring(root: Component, table: bytes) -> SinkWiring:
+def relay_wiring(root: Component, options: SinkOptions) -> SinkWiring:
     """Collect the blocks of several instances and pass them to the host in larger pieces."""
     definitions, emit = host_emit()
     host = Interface(definitions[1].item, None, tuple(definitions))
-    component = _component(b"", "relay.wasm", _relay_imports)
+    limit = None if options.mark is None else options.mark + 1
+    component = _component("relay.wasm", b"", _relay_imports, (), limit)
     return SinkWiring((host,), (("emit", emit),), component)
 
 
@@ -142,7 +183,7 @@ _LEVEL = b"\x6d\x06" + b"".join(bytes((len(label),)) + label for label in _LEVEL
 
 #: Definitions to put first, and the core functions the sink's module imports, by name; the
 #: argument is the memory they work on.
-_Imports = tuple[list[Definition], str, list[tuple[str, Item]]]
+_Imports = tuple[list[Definition], list[tuple[str, Item]]]
 
 
 def _stderr_imports(memory: Item) -> _Imports:
@@ -169,7 +210,7 @@ def _stderr_imports(memory: Item) -> _Imports:
         stream, error, own_error, failure, failure_import, own_stream, get_type, get, borrow,
         contents, result, write_type, write, *(d for _, d in lowers),
     ]  # fmt: skip
-    return definitions, "stderr", [(name, d.item) for name, d in lowers]
+    return definitions, [(name, d.item) for name, d in lowers]
 
 
 def _logging_imports(memory: Item) -> _Imports:
@@ -180,27 +221,48 @@ def _logging_imports(memory: Item) -> _Imports:
     )
     log = build.import_("log", "func", log_type.item)
     lower = build.canon_lower(log.item, memory)
-    return [level, level_import, log_type, log, lower], "logging", [("log", lower.item)]
+    return [level, level_import, log_type, log, lower], [("log", lower.item)]
 
 
 def _relay_imports(memory: Item) -> _Imports:
     emit_type = build.func_type((("block", "string"),), "u32")
     emit = build.import_("emit", "func", emit_type.item)
     lower = build.canon_lower(emit.item, memory, "latin1+utf16")
-    return [emit_type, emit, lower], "host", [("emit", lower.item)]
+    return [emit_type, emit, lower], [("emit", lower.item)]
 
 
-def _component(table: bytes, wasm: str, imports: Callable[[Item], _Imports]) -> Component:
-    """``imports`` → core modules → ``emit: func(block: list<CHUNK>) -> u32``."""
+def _sink(options: SinkOptions, name: str, imports: Callable[[Item], _Imports]) -> Component:
+    """A sink that writes lines, and also takes what its runs are named after."""
+
+    def with_facts(memory: Item) -> _Imports:
+        definitions, functions = imports(memory)
+        front, facts = taken(memory, options.timed)
+        return [*definitions, *front], [*functions, *facts]
+
+    stubs = () if options.timed else ("wall", "now")
+    return _component(f"sink-{name}.wasm", options.image, with_facts, stubs)
+
+
+def _component(
+    wasm: str,
+    image: bytes,
+    imports: Callable[[Item], _Imports],
+    stubs: tuple[str, ...] = (),
+    limit: int | None = None,
+) -> Component:
+    """``imports`` → core modules → ``emit: func(block: list<CHUNK>) -> u32``.  ``limit``: the
+    maximum of the memory, in pages."""
     code = load_wasm(wasm)
-    memory_def = build.core_module(_memory_module(heap_base(CoreModule(code)), table))
+    base = heap_base(CoreModule(code))
+    memory_def = build.core_module(_memory_module(base, image, stubs, limit))
     memory_instance = build.core_instantiate(memory_def.item, ())
     memory = build.alias_core_export(memory_instance.item, "memory", Sort.CORE_MEMORY)
-    definitions, module_name, functions = imports(memory.item)
-    bag = build.core_inline_exports(functions)
-    env = build.core_inline_exports((("memory", memory.item),))
+    definitions, functions = imports(memory.item)
+    absent = [build.alias_core_export(memory_instance.item, s, Sort.CORE_FUNC) for s in stubs]
+    functions += zip(stubs, (stub.item for stub in absent), strict=True)
+    env = build.core_inline_exports((("memory", memory.item), *functions))
     module = build.core_module(code)
-    instance = build.core_instantiate(module.item, ((module_name, bag.item), ("env", env.item)))
+    instance = build.core_instantiate(module.item, (("env", env.item),))
     emit = build.alias_core_export(instance.item, "emit", Sort.CORE_FUNC)
     realloc = build.alias_core_export(instance.item, "cabi_realloc", Sort.CORE_FUNC)
     chunk = build.tuple_type(CHUNK)
@@ -209,8 +271,8 @@ def _component(table: bytes, wasm: str, imports: Callable[[Item], _Imports]) -> 
     lift = build.canon_lift(emit.item, emit_type.item, memory.item, realloc.item)
     return Component(
         (
-            memory_def, memory_instance, memory, *definitions, bag, env, module, instance, emit,
-            realloc, chunk, block, emit_type, lift, build.export_plain("emit", lift.item),
+            memory_def, memory_instance, memory, *definitions, *absent, env, module, instance,
+            emit, realloc, chunk, block, emit_type, lift, build.export_plain("emit", lift.item),
         )
     )  # fmt: skip
 
@@ -228,11 +290,24 @@ def heap_base(module: CoreModule) -> int:
     return value
 
 
-def _memory_module(base: int, table: bytes) -> bytes:
-    """The sink's memory with the site table in it; a module of its own, for the functions the sink
-    imports are lowered onto this memory before the sink itself exists."""
+def _memory_module(base: int, image: bytes, stubs: tuple[str, ...], limit: int | None) -> bytes:
+    """The sink's memory with settings and site table in it; a module of its own, for the functions
+    the sink imports are lowered onto this memory before the sink itself exists.  ``stubs``: clocks
+    that are not to be read."""
     module = Module()
-    memory = module.memory(MemoryType(sink_pages(base, len(table))))
+    memory = module.memory(MemoryType(sink_pages(base, len(image) - SETTINGS.size), limit))
     module.export_memory("memory", memory)
-    module.data(memory, sink_table(base), table)
+    module.data(memory, sink_settings(base), image)
+    add_stubs(module, stubs)
     return module.encode()
+
+
+def add_stubs(module: Module, names: tuple[str, ...]) -> None:
+    """Exports clocks and a source of random bits that say nothing."""
+    for name in names:
+        if name == "now":
+            f = module.func((), ("i64",))
+            f.i64(0)
+        else:
+            f = module.func(("i32",))
+        module.export_func(name, f.index)

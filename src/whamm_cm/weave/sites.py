@@ -13,9 +13,10 @@ from whamm_cm.ir import nodes as n
 from whamm_cm.ir.canons import BY_OP
 from whamm_cm.weave.plan import Site
 from whamm_cm.weave.program import Program
+from whamm_cm.weave.reach.standing import standings
 from whamm_cm.wit.canons import CanonInfo
 from whamm_cm.wit.resolve import Resolved, resolve
-from whamm_cm.wit.types import Borrow, Prim, Resource, StreamT, ValType, strip
+from whamm_cm.wit.types import Borrow, Own, Prim, Resource, StreamT, ValType, strip
 
 _SITE_KINDS: dict[Kind, SiteKind] = {
     "lower": SiteKind.LOWER,
@@ -35,23 +36,27 @@ _CORE = {"i32": Prim("u32"), "i64": Prim("u64"), "f32": Prim("f32"), "f64": Prim
 def find_sites(program: Program, resolved: Resolved | None = None) -> list[Site]:
     """Every canonical definition of the tree as a site, in order, woven or not (``reason``)."""
     resolved = resolved or resolve(program.root)
+    known = standings(program.root, resolved)
     sites = []
     own = _own_resources(resolved)
     places = {id(c.component): c.name or c.component.path for c in resolved.components}
     for item, info in resolved.canons.items():
         component, definition = program.home[item]
+        standing = known[item]
+        name = standing.name
         base = Site(
             component=component,
             definition=definition,
             kind=_kind(info),
-            edge=info.edge,
+            edge=standing.edge,
             place=places[id(component)],
-            interface=info.interface,
-            version=info.version,
-            func=info.label,
+            interface=name.interface,
+            version=name.version,
+            func=name.func,
             signature=CoreSig((), (), False, False),
             leave=BY_OP[info.op].leave,
             resources=own.get(id(component), frozenset()),
+            standing=standing,
         )
         sites.append(_complete(base, info, program))
     return sites
@@ -133,15 +138,19 @@ def _builtin(site: Site, info: CanonInfo, program: Program) -> Site:
     named: tuple[tuple[str, ValType], ...] = tuple(
         (name, _CORE[core]) for name, core in zip(row.names, params, strict=True)
     )
+    resource = info.resource
+    result: ValType | None = _CORE[results[0]] if results else None
+    if site.kind == "resource.new" and resource is not None:
+        result = Own(resource)
     if site.kind in ("resource.drop", "resource.rep"):
         # The argument is an index of the handle table, shown as `self`.
-        named = (("self", StreamT(None)),)
+        named = (("self", StreamT(None) if resource is None else Own(resource)),)
     # Built-ins read nothing themselves: the memory is the host's affair.
     return replace(
         site,
         signature=CoreSig(params, results, False, False),
         params=named,
-        result=_CORE[results[0]] if results else None,
+        result=result,
         self_first=site.kind in ("resource.drop", "resource.rep"),
         memory=None,
     )
@@ -176,4 +185,13 @@ def site_spec(site: Site) -> SiteSpec:
         is_async=site.is_async,
         ptr=site.ptr,
         encoding=site.encoding,
+        inner=_inner(site),
+        reps=site.resources if site.kind == "lift" else frozenset(),
     )
+
+
+def _inner(site: Site) -> tuple[str, str, str]:
+    if site.inner is None:
+        return "", "", ""
+    interface, version, func = site.inner
+    return interface, version or "", func

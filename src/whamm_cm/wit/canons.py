@@ -15,7 +15,7 @@ from whamm_cm.wit.model import FuncItem, Origin, Scope, ScopedType, World, funct
 from whamm_cm.wit.names import func_label
 
 #: Labels of the resource built-ins, as records and scripts name them.
-_RESOURCE_LABELS = {
+RESOURCE_LABELS = {
     "resource.drop": "{}.drop",
     "resource.new": "[resource-new]{}",
     "resource.rep": "[resource-rep]{}",
@@ -75,7 +75,7 @@ class Canons:
             info = replace(info, func=self.types.func(scope, canon.type))
         elif canon.op == "lower" and canon.func is not None:
             callee = self._callee(scope, canon.func)
-        elif canon.op in _RESOURCE_LABELS and canon.type is not None:
+        elif canon.op in RESOURCE_LABELS and canon.type is not None:
             info = replace(info, resource=self.types.resource(scope, canon.type))
         elif canon.op.startswith(("stream.", "future.")) and canon.type is not None:
             info = replace(info, type=self._element_holder(scope, canon.type))
@@ -138,7 +138,7 @@ class Canons:
         edge = "builtin"
         if home is not None and (home.kind == "import" or home.component is not info.component):
             edge, _ = self._edge(home, root)
-        label = _RESOURCE_LABELS[info.op].format(resource.name or "resource")
+        label = RESOURCE_LABELS[info.op].format(resource.name or "resource")
         return replace(info, edge=edge, interface=interface, version=version, label=label)
 
     def _edge(self, origin: Origin | None, root: Component) -> tuple[str, Component | None]:

@@ -7,11 +7,12 @@ function decides, and a list that starts with ``!`` starts from everything.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 from whamm_cm.wit.glob import split_top
-from whamm_cm.wit.names import ItemPattern, PatternError
+from whamm_cm.wit.names import FuncName, ItemPattern, PatternError
 
 #: class → (what it covers, patterns). One row per class; ``%inner`` goes by the edge instead.
 CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -42,12 +43,13 @@ class SiteItem:
     patterns: tuple[ItemPattern, ...] = ()
     edge: str = ""
 
-    def matches(self, edge: str, interface: str, version: str | None, func: str) -> bool:
+    def matches(self, edge: str, *names: FuncName) -> bool:
+        """Whether any of the names is meant."""
         if self.edge:
             return edge == self.edge
         if not self.patterns:
             return True
-        return any(p.matches(interface, version, func) for p in self.patterns)
+        return any(p.matches(*name) for p in self.patterns for name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +75,38 @@ class SiteSet:
             items.append(_item(text, stripped, at))
         return SiteSet(text, not items[0].include, tuple(items))
 
-    def matches(self, edge: str, interface: str, version: str | None, func: str) -> bool:
+    def __call__(self, edge: str, interface: str, version: str | None, func: str) -> bool:
         """``edge``: import, export, inner, builtin; ``interface`` without a version, "" for the
         world itself; ``func`` a label such as ``bucket.get`` or a raw name."""
+        return self.selects(edge, ((FuncName(interface, version or None, func),),))
+
+    def selects(
+        self, edge: str, roots: Sequence[Sequence[FuncName]], others: Sequence[FuncName] = ()
+    ) -> bool:
+        """The same for a function with several names.
+
+        ``roots``: what it stands for at the root, each thing with its names; ``others``: what it
+        is called inside.  An item selects by any name.  One with ``!`` takes out only what it
+        names at the root, and that whole: what a component inside calls something must not hide
+        what it is.
+        """
         for item in reversed(self.items):
-            if item.matches(edge, interface, version or None, func):
-                return item.include
+            if item.include:
+                if any(item.matches(edge, *group) for group in (*roots, others)):
+                    return True
+            elif roots and all(item.matches(edge, *group) for group in roots):
+                return False
         return self.default
+
+
+def patterns_of(text: str) -> tuple[ItemPattern, ...]:
+    """A pattern, or those of a class such as ``%net``.  Raises PatternError."""
+    if not text.startswith("%"):
+        return (ItemPattern.parse(text),)
+    found = _class(text, text[1:], 0, True)
+    if found.edge:
+        raise PatternError(f"{text} is no class of interfaces", text, 0)
+    return found.patterns
 
 
 def _item(whole: str, text: str, at: int) -> SiteItem:

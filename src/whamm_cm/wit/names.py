@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from whamm_cm.wit.glob import compile_glob, split_top
+from whamm_cm.wit.glob import Glob, compile_glob, split_top
 from whamm_cm.wit.semver import (
     PatternError,
     Version,
@@ -20,6 +21,7 @@ from whamm_cm.wit.semver import (
 
 __all__ = [
     "ExternNameParts",
+    "FuncName",
     "InterfaceName",
     "ItemPattern",
     "PatternError",
@@ -100,6 +102,19 @@ class InterfaceName:
         return self.path + (f"@{self.version}" if self.version else "")
 
 
+class FuncName(NamedTuple):
+    """A name a function goes by: ``interface`` without its version, "" for the world itself, or
+    the plain name of an instance; ``func`` a label (see :func:`func_label`)."""
+
+    interface: str
+    version: str | None
+    func: str
+
+    def __str__(self) -> str:
+        whole = f"{self.interface}@{self.version}" if self.version else self.interface
+        return f"{whole}#{self.func}" if whole else self.func
+
+
 @dataclass(frozen=True, slots=True)
 class ExternNameParts:
     """An import or export name taken apart.
@@ -172,9 +187,30 @@ def func_label(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Alternative:
-    interface: re.Pattern[str]
+class Alternative:
+    """One of the interfaces of a pattern; ``version`` None: any."""
+
+    interface: Glob
     version: VersionPattern | None
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionGlob:
+    """``glob`` between two fixed texts; ``raw``: the annotation it was written with."""
+
+    glob: Glob
+    prefix: str = ""
+    suffix: str = ""
+    raw: str = ""
+
+    def fullmatch(self, label: str) -> bool:
+        fixed = len(self.prefix) + len(self.suffix)
+        if not fixed:
+            return self.glob.fullmatch(label)
+        if len(label) < fixed or not label.startswith(self.prefix):
+            return False
+        end = len(label) - len(self.suffix)
+        return label.endswith(self.suffix) and self.glob.fullmatch(label[len(self.prefix) : end])
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +225,9 @@ class ItemPattern:
     """
 
     text: str
-    alternatives: tuple[_Alternative, ...]
-    function: re.Pattern[str]
+    alternatives: tuple[Alternative, ...]
+    #: None: every function.
+    functions: tuple[FunctionGlob, ...] | None
 
     @staticmethod
     def parse(text: str) -> ItemPattern:
@@ -198,17 +235,22 @@ class ItemPattern:
         (_, left), *rights = split_top(text, "#")
         if len(rights) > 1:
             raise PatternError('more than one "#"', text, rights[1][0] - 1)
-        alternatives: list[_Alternative] = []
+        alternatives: list[Alternative] = []
         for position, part in split_top(left, "|"):
             alternatives.append(_alternative(text, part, position, alternatives))
         position, function = rights[0] if rights else (len(text), "")
-        return ItemPattern(text, tuple(alternatives), _function(text, function, position))
+        return ItemPattern(text, tuple(alternatives), _functions(text, function, position))
 
     def matches(self, interface: str, version: str | None, func: str) -> bool:
         """``interface`` is without a version, "" for the world; ``func`` a label or a raw name."""
-        if not self.function.fullmatch(func_label(func)):
-            return False
-        return self.matches_interface(interface, version)
+        return self.matches_function(func) and self.matches_interface(interface, version)
+
+    def matches_function(self, func: str) -> bool:
+        """The function half of :meth:`matches`."""
+        if self.functions is None:
+            return True
+        label = func_label(func)
+        return any(one.fullmatch(label) for one in self.functions)
 
     def matches_interface(self, interface: str, version: str | None) -> bool:
         """The interface half of :meth:`matches`."""
@@ -221,32 +263,31 @@ class ItemPattern:
 _VERSION_ONLY = re.compile(r"[=^]?[0-9][^:/]*")
 
 
-def _alternative(whole: str, part: str, position: int, before: list[_Alternative]) -> _Alternative:
+def _alternative(whole: str, part: str, position: int, before: list[Alternative]) -> Alternative:
     if before and before[-1].version is not None and _VERSION_ONLY.fullmatch(part):
-        return _Alternative(before[-1].interface, VersionPattern.parse(part, whole, position))
+        return Alternative(before[-1].interface, VersionPattern.parse(part, whole, position))
     interface, at, version = part.partition("@")
     glob = compile_glob(interface, whole, position)
     if not at:
-        return _Alternative(glob, None)
+        return Alternative(glob, None)
     start = position + len(interface) + 1
-    return _Alternative(glob, VersionPattern.parse(version, whole, start))
+    return Alternative(glob, VersionPattern.parse(version, whole, start))
 
 
-def _function(whole: str, text: str, position: int) -> re.Pattern[str]:
+def _functions(whole: str, text: str, position: int) -> tuple[FunctionGlob, ...] | None:
     """Raw prefixes are cut off before the rest is read as a glob, where ``[…]`` is a class."""
     if not text:
-        return re.compile(".*", re.S)
-    globs: list[str] = []
+        return None
+    globs: list[FunctionGlob] = []
     for start, part in split_top(text, "|"):
-        prefix = _raw_prefix(part)
-        body = part[len(prefix) :]
-        tail = {"[constructor]": "\\.new", "[resource-drop]": "\\.drop"}.get(
-            prefix.replace("async ", ""), ""
+        raw = _raw_prefix(part)
+        glob = compile_glob(part[len(raw) :], whole, position + start + len(raw))
+        suffix = {"[constructor]": ".new", "[resource-drop]": ".drop"}.get(
+            raw.replace("async ", ""), ""
         )
-        literal = re.escape(prefix) if prefix in ("[resource-new]", "[resource-rep]") else ""
-        pattern = compile_glob(body, whole, position + start + len(prefix)).pattern
-        globs.append(literal + pattern + tail)
-    return re.compile("|".join(globs), re.S)
+        prefix = raw if raw in ("[resource-new]", "[resource-rep]") else ""
+        globs.append(FunctionGlob(glob, prefix, suffix, raw))
+    return tuple(globs)
 
 
 _RAW = re.compile(

@@ -135,6 +135,14 @@ class VersionPattern:
             return _starts_with(have, want) and _same_build(want, have)
         return _in_track(want, have)
 
+    def touches(self, version: str | None) -> bool:
+        """Whether a host that has what is meant may link ``version`` to it: any of the same track,
+        older ones, pre-releases and builds, too, and what has no version or none we can read."""
+        have = Version.try_parse(version) if version is not None else None
+        if self.operator == "*" or have is None:
+            return True
+        return all(w == h for w, h in zip(self.version.track, have.track, strict=False))
+
 
 def _same_build(want: Version, have: Version) -> bool:
     """Build metadata is ignored unless the pattern names it."""

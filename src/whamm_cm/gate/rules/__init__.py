@@ -18,6 +18,9 @@ _WAIVERS = (
     Rule("WCM091", "waiver-unused", "warning", "A waiver matches no finding.",
          "It would hide the finding when it comes back.",
          "Remove the waiver.", _by_engine),
+    Rule("WCM092", "waiver-expiring", "note", "A waiver expires within 14 days.",
+         "When it has expired, what it waives fails the gate.",
+         "Fix what is waived, or set a new date and say why.", _by_engine),
 )  # fmt: skip
 
 #: Every rule by its id, in order.

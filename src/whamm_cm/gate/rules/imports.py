@@ -1,4 +1,4 @@
-"""WCM010–WCM018: what a component asks its host for."""
+"""WCM010–WCM019: what a component asks its host for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from whamm_cm.gate.context import Context, Decision, Hit, Rule, Verdict
 from whamm_cm.gate.known import resembles
-from whamm_cm.gate.model import ImportRow, NestedRow
+from whamm_cm.gate.model import ExportRow, ImportRow, NestedRow
 from whamm_cm.gate.policy import HostProfile
 from whamm_cm.wit.names import ExternNameParts
 
@@ -32,6 +32,10 @@ def _functions(row: ImportRow, decisions: Iterable[Decision]) -> str:
     return f" ({len(judged)} {noun}, {reachable} reachable)"
 
 
+def _parts_of(decisions: Iterable[Decision]) -> tuple[str, ...]:
+    return tuple(one.function.name for one in decisions if one.function is not None)
+
+
 def _denied(context: Context) -> Iterator[Hit]:
     imports = context.policy.imports
     for row, decisions in context.decisions:
@@ -42,6 +46,7 @@ def _denied(context: Context) -> Iterator[Hit]:
                 f"{row.label}{_functions(row, decisions)} "
                 + _because(first, "is not on the list of allowed imports"),
                 first.line.location if first.line else imports.location,
+                parts=_parts_of(decisions),
             )
 
 
@@ -68,7 +73,7 @@ def _warned(context: Context) -> Iterator[Hit]:
         warned = [one for one in decisions if one.verdict == "warn"]
         if warned and warned[0].line is not None and len(warned) == len(decisions):
             text = f"{row.label}{_functions(row, warned)} {_because(warned[0], '')}"
-            yield Hit(row.item, text, warned[0].line.location)
+            yield Hit(row.item, text, warned[0].line.location, parts=_parts_of(warned))
             continue
         for one in warned:
             if one.function is not None and one.line is not None:
@@ -95,17 +100,13 @@ def _missing(row: ImportRow, host: HostProfile) -> tuple[str, ...] | None:
 
 
 def _knows(host: HostProfile, row: ImportRow) -> bool:
-    return bool(row.interface) and any(
-        alternative.interface.fullmatch(row.interface)
-        for link in host.links
-        for alternative in link.pattern.alternatives
-    )
+    return bool(row.interface) and any(link.names(row.interface) for link in host.links)
 
 
 def _other_version(host: HostProfile, row: ImportRow) -> bool:
     """Whether it knows the interface, and not this version of it."""
     return _knows(host, row) and not any(
-        link.pattern.matches_interface(row.interface, row.version) for link in host.links
+        link.allows(row.interface, row.version, None) for link in host.links
     )
 
 
@@ -119,7 +120,8 @@ def _not_linked(context: Context) -> Iterator[Hit]:
                 missing = tuple(one.name for one in row.functions)
             for item, shown in _parts(row, missing):
                 text = f"{host.name} does not link {shown}; the component will not start"
-                yield Hit(item, text, host.location)
+                every = () if missing else tuple(one.name for one in row.functions)
+                yield Hit(item, text, host.location, parts=every)
 
 
 def _parts(row: ImportRow, missing: tuple[str, ...]) -> Iterator[tuple[str, str]]:
@@ -136,7 +138,9 @@ def _version_not_linked(context: Context) -> Iterator[Hit]:
                 version = f"version {row.version}" if row.version else "it without a version"
                 what = row.interface if row.version else row.label
                 text = f"{host.name} links {what}, but not {version}"
-                yield Hit(row.item, text, host.location)
+                yield Hit(
+                    row.item, text, host.location, parts=tuple(one.name for one in row.functions)
+                )
 
 
 def _needs_option(context: Context) -> Iterator[Hit]:
@@ -176,6 +180,19 @@ def _bad_name(context: Context) -> Iterator[Hit]:
             if ExternNameParts.try_parse(function.raw) is None:
                 item = f"{row.item}#{function.name}"
                 yield Hit(item, f"function {function.raw!a} of {row.label} has no proper name")
+
+
+def _ambiguous(context: Context) -> Iterator[Hit]:
+    """Where nothing is denied, nothing can be got round by a name."""
+    if not context.policy.denies:
+        return
+    rows: list[tuple[ImportRow | ExportRow, str]] = [
+        *((row, "import") for row in context.subject.imports),
+        *((row, "export") for row in context.subject.exports),
+    ]
+    for row, what in rows:
+        if row.odd:
+            yield Hit(row.name, f"{what} {row.name!a} {row.odd}")
 
 
 def _unknown(context: Context) -> Iterator[Hit]:
@@ -226,7 +243,7 @@ def _disguise(
     where = nested.path + (f' "{nested.name}"' if nested.name else "")
     text = f"{where} uses {outer.label} of the host as {row.label}"
     location = context.policy.imports.location if context.policy.imports else None
-    yield Hit(row.item, text, location)
+    yield Hit(row.item, text, location, parts=tuple(one.name for one in row.functions))
 
 
 RULES = (
@@ -267,6 +284,12 @@ RULES = (
          "Look-alike letters from other alphabets make one name pass for another. Hosts refuse such"
          " names; reviewers may not see them.",
          "Find out who made this component.", _bad_name),
+    Rule("WCM019", "ambiguous-name", "error",
+         "A name can be taken for more than one interface, or for none.",
+         "Attributes that contradict the name or each other, functions by the name of an interface,"
+         " and imports by dependency, URL or hash: hosts differ in what they give for them."
+         " The rule speaks where the policy denies anything.",
+         "Build with current tools; import interfaces by their own names.", _ambiguous),
     Rule("WCM018", "needs-option", "note", "The host links an import only when it is told to.",
          "On such a host the component starts only with the named option or configuration.",
          "Configure the host as the message says.", _needs_option),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from whamm_cm.gate.context import Context, Hit, Rule
-from whamm_cm.wit.glob import compile_glob
+from whamm_cm.gate.patterns import glob
 
 
 def _opaque(context: Context) -> Iterator[Hit]:
@@ -14,6 +14,13 @@ def _opaque(context: Context) -> Iterator[Hit]:
     for row in context.subject.imports:
         if row.kind in ("component", "module"):
             yield Hit(row.item, f"{row.label} is a {row.kind} that is linked in from outside")
+        for name in row.hands:
+            text = f"{row.label} hands over {name}, a component or module that is not in this file"
+            yield Hit(f"{row.item}:{name}", text)
+    for export in context.subject.exports:
+        for name in export.hands:
+            text = f"export {export.item} hands out {name}, which others instantiate as they like"
+            yield Hit(f"{export.item}:{name}", text)
     for nested in context.subject.nested:
         for row in nested.imports:
             outside = any(
@@ -31,9 +38,9 @@ def _opaque(context: Context) -> Iterator[Hit]:
 def _other_policy(context: Context) -> Iterator[Hit]:
     match = context.policy.match
     name = context.path.replace("\\", "/").rpartition("/")[2]
-    if match.image and not compile_glob(match.image).fullmatch(context.path):
+    if match.image and not glob(match.image).fullmatch(context.path):
         yield Hit("image", f'{context.path} is not "{match.image}"', match.location)
-    if match.name and not compile_glob(match.name).fullmatch(name):
+    if match.name and not glob(match.name).fullmatch(name):
         yield Hit("name", f'{name} is not "{match.name}"', match.location)
     if match.sha256 and context.subject.sha256 not in match.sha256:
         yield Hit("sha256", f"its sha256 is {context.subject.sha256}", match.location)
@@ -44,7 +51,9 @@ def _unreachable(context: Context) -> Iterator[Hit]:
         if row.reachable is False:
             count = len(row.functions)
             noun = "function" if count == 1 else "functions"
-            yield Hit(row.item, f"{row.label}: no export can reach its {count} {noun}")
+            parts = tuple(one.name for one in row.functions)
+            text = f"{row.label}: no export can reach its {count} {noun}"
+            yield Hit(row.item, text, parts=parts)
 
 
 def _contradiction(context: Context) -> Iterator[Hit]:

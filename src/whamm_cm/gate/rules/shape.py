@@ -12,9 +12,10 @@ from whamm_cm.gate.patterns import Line
 def _exports(row: ExportRow, line: Line, wide: bool) -> bool:
     test = line.denies if wide else line.allows
     interface = row.interface or ("" if row.kind == "func" else row.name)
-    if not row.functions:
-        return test(interface, row.version, None)
-    return any(test(interface, row.version, name) for name in row.functions)
+    if any(test(interface, row.version, name) for name in row.functions or (None,)):
+        return True
+    inner = row.functions if row.kind == "instance" and row.functions else (None,)
+    return wide and any(test(*reading, name) for reading in row.readings for name in inner)
 
 
 def _missing(context: Context) -> Iterator[Hit]:
@@ -45,15 +46,21 @@ def _size(context: Context) -> Iterator[Hit]:
 
 def _woven(context: Context) -> Iterator[Hit]:
     """Silent where WCM120 says it of the manifest that deploys the component."""
-    stamp = context.subject.stamp
+    subject = context.subject
     setting = context.policy.rules.get("WCM120")
     said_already = context.manifest and not (setting and setting.level == "off")
-    if stamp is not None and not said_already:
-        said = dict(stamp)
+    if subject.stamp is None or said_already:
+        return
+    if subject.stamp:
+        said = dict(subject.stamp)
         original = said.get("original-sha256", "")
         rest = f" (the original has sha256 {original})" if original else ""
         tool = " ".join(filter(None, (said.get("tool"), said.get("version")))) or "a tool"
         yield Hit("instrumentation", f"instrumented by {tool}{rest}")
+    else:
+        signs = dict.fromkeys(f"{sign} in {path or 'the root'}" for path, sign in subject.marks)
+        shown = ", ".join(list(signs)[:3]) + (" …" if len(signs) > 3 else "")
+        yield Hit("instrumentation", f"carries what a weave adds: {shown or 'a damaged stamp'}")
 
 
 RULES = (

@@ -29,17 +29,19 @@ _CONDITIONAL = "br_if", "br_on_"
 
 @dataclass(slots=True)
 class _Around:
-    """Code around one instruction, in order; the second of each pair belongs to blocks."""
+    """Code around one instruction, in order; the second of each pair belongs to blocks, ``last``
+    stands right in front of the instruction."""
 
     before: list[bytes] = field(default_factory=list)
     structure_before: list[bytes] = field(default_factory=list)
+    last: list[bytes] = field(default_factory=list)
     after: list[bytes] = field(default_factory=list)
     structure_after: list[bytes] = field(default_factory=list)
     landing: list[bytes] = field(default_factory=list)
 
     @property
     def leading(self) -> bytes:
-        return b"".join(self.before + self.structure_before)
+        return b"".join(self.before + self.structure_before + self.last)
 
     @property
     def following(self) -> bytes:
@@ -182,6 +184,9 @@ class FunctionEditor:
     def _before(self, opidx: int, snippet: bytes) -> None:
         self._at(opidx).before.append(snippet)
 
+    def _last(self, opidx: int, snippet: bytes) -> None:
+        self._at(opidx).last.append(snippet)
+
     def _after(self, opidx: int, snippet: bytes) -> None:
         """Behind the instruction; for blocks and ``else``, behind the block."""
         control = self.info.control
@@ -310,6 +315,7 @@ def _alt(editor: FunctionEditor, opidx: int, snippet: bytes) -> None:
 #: Where code of a mode goes.  ``after`` and ``at_target`` are whamm's ``semantic_after``.
 _MODES: dict[str, Callable[[FunctionEditor, int, bytes], None]] = {
     "before": FunctionEditor._before,
+    "last": FunctionEditor._last,
     "after": FunctionEditor._after,
     "alt": _alt,
     "entry": FunctionEditor._block_entry,

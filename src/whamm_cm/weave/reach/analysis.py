@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from whamm_cm.errors import DecodeError
 from whamm_cm.ir.component import Component
 from whamm_cm.weave.reach.elaborate import Instances, elaborate
+from whamm_cm.weave.reach.externs import first_paths, paths
 from whamm_cm.weave.reach.model import ComponentReach, Frame, ImportReach, ItemReach, Provider
 from whamm_cm.weave.reach.values import (
     Entrance,
@@ -30,18 +31,15 @@ from whamm_cm.weave.reach.values import (
 from whamm_cm.weave.reach.walk import Walk
 from whamm_cm.weave.reach.witness import frames
 from whamm_cm.wit.model import (
-    Entity,
     Extern,
     FuncItem,
     InstanceItem,
-    TypeItem,
     full_name,
     interface_id,
     split_version,
 )
 from whamm_cm.wit.names import func_label
 from whamm_cm.wit.resolve import Resolved, ResolvedComponent, resolve
-from whamm_cm.wit.types import Resource
 
 
 @dataclass(slots=True)
@@ -104,25 +102,10 @@ def _walk(instances: Instances, index: _Index) -> Walk:
 def _exports(resolved: Resolved, place: Place) -> Iterator[Entrance]:
     """The functions of the root's world: what an ascribed type hides cannot be called."""
     for extern in resolved.world.exports:
-        for path, entity in _paths(extern):
+        for path, entity in paths(extern):
             if isinstance(entity, FuncItem):
                 value = _at(place.exports.get(path[0]), path[1:], place)
                 yield Entrance("export", place, path, [("export", value)])
-
-
-def _paths(extern: Extern) -> Iterator[tuple[Path, Entity]]:
-    """Functions and types of an import or export, through instances in instances."""
-    stack: list[tuple[Path, Entity]] = [((extern.name.name,), extern.entity)]
-    seen: set[int] = set()
-    while stack:
-        path, entity = stack.pop()
-        if isinstance(entity, InstanceItem):
-            if id(entity) not in seen:
-                seen.add(id(entity))
-                inner = [((*path, name), export) for name, export in entity.exports.items()]
-                stack.extend(reversed(inner))
-        else:
-            yield path, entity
 
 
 def _at(value: Value, path: Path, place: Place) -> Value:
@@ -152,12 +135,8 @@ class _Index:
         """Path of each imported resource type → the first path it is imported by."""
         found = self.known.get(id(component))
         if found is None:
-            found = self.known[id(component)] = {}
-            first: dict[int, Path] = {}
-            for extern in self.worlds[id(component)].world.imports:
-                for path, entity in _paths(extern):
-                    if isinstance(entity, TypeItem) and isinstance(entity.type, Resource):
-                        found[path] = first.setdefault(id(entity.type), path)
+            world = self.worlds[id(component)].world
+            found = self.known[id(component)] = first_paths(world.imports)
         return found
 
     def canonical(self, place: Place, path: Path) -> Path:
@@ -181,7 +160,7 @@ def _import(
 ) -> ImportReach:
     resources = index.resources(one.component)
     items = []
-    for path, entity in _paths(extern):
+    for path, entity in paths(extern):
         kind: ItemKind
         if isinstance(entity, FuncItem):
             kind, label = "func", func_label(path[-1])

@@ -70,14 +70,20 @@ def link(place: Place, graph: CallGraph, args: Mapping[str, CoreValue], fail: Fa
     for table in graph.module.tables:
         cell = Cell()
         instance.tables.append(cell)
-        if table.init is not None:
-            for function in graph.functions_in(table.init):
-                _put(instance, cell, function)
-            # The expression may be the value of a global, too.
+        item = None if table.init is None else graph.item(table.init)
+        if item is not None and item.function is not None:
+            _put(instance, cell, item.function)
+        elif item is not None and item.other:
+            # A struct that the table only holds, or the value of a global.
+            for function in item.refs:
+                _put(instance, pool, function)
             pool.flows.append(cell)
     for function in graph.initial_refs:
         _put(instance, pool, function)
     for segment in graph.segments:
+        # Structs and arrays of them are made at once, wherever they are put.
+        for function in segment.refs:
+            _put(instance, pool, function)
         if segment.mode == "active":
             cell = _table(instance, segment.table or 0, fail)
             fill(instance, segment, cell, segment.offset)

@@ -60,10 +60,14 @@ class Instances:
     graphs: dict[int, CallGraph] = field(default_factory=dict)
 
 
-def elaborate(root: Component) -> Instances:
-    """Instantiate ``root``.  Raises DecodeError where references make no sense, where core modules
-    are malformed, and above :data:`MAX_INSTANCES`."""
-    return _Elaborator(root).run()
+def elaborate(root: Component, cores: bool = True) -> Instances:
+    """Instantiate ``root``; without ``cores`` only its components, so that core modules are not
+    read, lifts have no core functions and nothing is entered.
+
+    Raises DecodeError where references make no sense, where core modules are malformed, and above
+    :data:`MAX_INSTANCES`.
+    """
+    return _Elaborator(root, cores).run()
 
 
 @dataclass(slots=True)
@@ -75,9 +79,12 @@ class _Frame:
 
 
 class _Elaborator:
-    def __init__(self, root: Component) -> None:
+    def __init__(self, root: Component, cores: bool) -> None:
         self.found = Instances(Place(root, None, None))
+        self.cores = cores
         self.stack: list[_Frame] = []
+        #: Components that code from outside gets, from where, and under which name.
+        self.handed: list[tuple[Closure, Place, str]] = []
         self.place, self.offset = self.found.root, root.offset
         self.handlers: dict[type, Callable[[Place, Definition, Any], None]] = {
             Component: self._component,
@@ -95,6 +102,9 @@ class _Elaborator:
             n.ResourceDef: self._resource,
             n.Start: self._start,
         }
+        if not cores:
+            for kind in (n.CoreInstantiate, n.CoreInlineExports, n.AliasCoreExport):
+                del self.handlers[kind]
 
     def fail(self, message: str) -> DecodeError:
         return DecodeError(message, self.offset, self.place.component.path)
@@ -103,6 +113,8 @@ class _Elaborator:
         self._enter(self.found.root, lambda _: None)
         for name, value in list(self.found.root.exports.items()):
             self._escape(value, self.found.root, name)
+        while self.handed:
+            self._instantiated(*self.handed.pop())
         return self.found
 
     def _enter(self, place: Place, finish: Callable[[Bag], None]) -> None:
@@ -253,17 +265,27 @@ class _Elaborator:
             self._escape(value, place, name)
 
     def _escape(self, value: Value, place: Place, name: str) -> None:
-        """A component that is handed out can be instantiated there, with whatever imports."""
-        value, _ = source(value)
-        if not isinstance(value, Closure):
-            return
+        """A component that is handed out can be instantiated there, with whatever imports; so can
+        those that instances have as exports, and those that it exports in its turn."""
+        pending, seen = [(name, value)], set[int]()
+        while pending:
+            path, value = pending.pop()
+            value, _ = source(value)
+            if isinstance(value, Closure):
+                self.handed.append((value, place, path))
+            elif isinstance(value, Bag) and id(value) not in seen:
+                seen.add(id(value))
+                pending += [(f"{path}/{inner}", found) for inner, found in value.exports.items()]
+
+    def _instantiated(self, closure: Closure, place: Place, name: str) -> None:
         unknown = Unknown(place, name)
         self.found.entrances.append(Entrance("instantiation", place, (name,), [(name, unknown)]))
 
         def finish(exports: Bag) -> None:
             unknown.given.append((name, exports))
+            self._escape(exports, place, name)
 
-        self._enter(Place(value.component, value.place, Opaque(unknown)), finish)
+        self._enter(Place(closure.component, closure.place, Opaque(unknown)), finish)
 
     def _canon(self, place: Place, definition: Definition, node: n.Canon) -> None:
         options = node.options
@@ -274,13 +296,13 @@ class _Elaborator:
                 ("post-return", options.post_return),
                 ("realloc", options.realloc),
             )
-            if item is not None
+            if item is not None and self.cores
         ]
         item = definition.item
         if node.op == "lift":
             assert node.func is not None
-            targets = [("lift", self._function(place, node.func)), *helpers]
-            place.items[item] = Func(Lift(place, item, targets))
+            targets = [("lift", self._function(place, node.func))] if self.cores else []
+            place.items[item] = Func(Lift(place, item, [*targets, *helpers]))
             return
         callee: Value = None
         if node.op == "lower" and node.func is not None:
@@ -288,14 +310,15 @@ class _Elaborator:
         elif node.op.startswith("resource.") and node.type is not None:
             callee = self._value(place, node.type)
         builtin = Builtin(place, item, node, callee, helpers)
-        if node.op.startswith(("thread.new", "thread.spawn")):
+        if self.cores and node.op.startswith(("thread.new", "thread.spawn")):
             table = place.pool if node.table is None else self._core(place, node.table)
             builtin.spawns = table if isinstance(table, Cell) else place.pool
         place.cores[item] = builtin
 
     def _resource(self, place: Place, definition: Definition, node: n.ResourceDef) -> None:
-        dtor = None if node.dtor is None else self._function(place, node.dtor)
-        place.items[definition.item] = OwnResource(place, definition.item, dtor)
+        dtor = node.dtor if self.cores else None
+        called = None if dtor is None else self._function(place, dtor)
+        place.items[definition.item] = OwnResource(place, definition.item, called)
 
     def _start(self, place: Place, definition: Definition, node: n.Start) -> None:
         value = self._value(place, node.func)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from whamm_cm.errors import DecodeError
 from whamm_cm.ir.callgraph import IndirectCall, Move, Signature
 from whamm_cm.weave.reach.cores import fill
 from whamm_cm.weave.reach.values import (
@@ -37,6 +38,9 @@ from whamm_cm.weave.reach.values import (
     Value,
     source,
 )
+
+#: Values in one instance at most: instances of instances can double with every step.
+MAX_VALUES = 100_000
 
 #: An import of an instance of a component that is used, by the identity of the instance.
 Hit = tuple[int, tuple[str, ...], ItemKind]
@@ -157,8 +161,12 @@ class Walk:
     def _call(self, target: Value | Node, caller: Node, via: str) -> None:
         """``target`` may be called: a core function, or everything in a component-level value."""
         pending: list[Value | Node] = [target]
+        count = 0
         while pending:
             value = pending.pop()
+            count += 1
+            if count > MAX_VALUES:
+                raise DecodeError(f"an instance with more than {MAX_VALUES:,} items in it", 0)
             if isinstance(value, Passed):
                 value, hops = source(value)
                 if isinstance(value, Bag):
@@ -230,8 +238,9 @@ class Walk:
             self._flow(instance.place.pool, cell)
 
     def _flow(self, origin: Cell, target: Cell) -> None:
-        if origin is target or target in origin.flows:
+        if target in origin.flows:
             return
+        # A cell may flow into itself: what is copied within a table is in any of its slots.
         origin.flows.append(target)
         for entries in list(origin.entries.values()):
             for entry in list(entries):

@@ -1,0 +1,61 @@
+"""``trace -- wasmtime serve``: many requests at once, each in an instance of its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.hosts import reading
+from tests.hosts.rig import each, tag
+from tests.hosts.starting import serving
+
+ALL, AT_ONCE = 300, 32
+
+
+def live(log: Path, *options: str) -> tuple[str, ...]:
+    return ("--flush", "live", "-f", "jsonl", "-o", str(log), *options)
+
+
+@pytest.fixture
+def one_request(echo: Path, tmp_path: Path) -> Counter[tuple[str, str]]:
+    """What a request with one tag records when it is alone."""
+    log = tmp_path / "one.jsonl"
+    with serving(tmp_path, echo, trace=live(log)) as (server, program):
+        assert server.post(tag(0)) == (200, tag(0))
+        assert program.stop() == 0
+    (run,) = reading.runs(reading.load(log)).values()
+    assert reading.unpaired(run) == []
+    return reading.shape(run)
+
+
+@pytest.mark.parametrize("reuse", [1, 64], ids=["fresh", "reused"])
+def test_every_record_once_in_order_in_its_own_run(
+    echo: Path, tmp_path: Path, one_request: Counter[tuple[str, str]], reuse: int
+) -> None:
+    log = tmp_path / "log.jsonl"
+    options = ("--max-instance-reuse-count", str(reuse))
+    with serving(tmp_path, echo, *options, trace=live(log)) as (server, program):
+        answers = each(ALL, lambda n: server.post(tag(n)) == (200, tag(n)), AT_ONCE)
+        assert program.stop() == 0
+    assert answers == [True] * ALL
+    records = reading.load(log)
+    runs = reading.runs(records)
+    assert reading.mixed(records) == []
+    assert len(runs) == ALL if reuse == 1 else len(runs) < ALL
+    assert [fault for run in runs.values() for fault in reading.unpaired(run)] == []
+    parts = [part for run in runs.values() for part in reading.requests(run)]
+    assert [part for part in parts if reading.shape(part) != one_request] == []
+    seen = Counter(number for part in parts for number in set().union(*map(reading.tags, part)))
+    assert seen == {f"{number:04}": 1 for number in range(ALL)}
+
+
+def test_requests_that_trap_are_counted(echo: Path, tmp_path: Path) -> None:
+    with serving(tmp_path, echo, trace=("-c",)) as (server, program):
+        assert server.post(b"first") == (200, b"first")
+        for _ in range(2):
+            assert server.post(b"!trap")[1] == b""
+        assert program.stop() == 0
+    (line,) = (one for one in program.text.splitlines() if "incoming-handler" in one)
+    assert line.split()[3] == "3"

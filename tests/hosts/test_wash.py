@@ -1,0 +1,75 @@
+"""``wash dev`` and ``wash host``: woven components answer, and their records are all in the log."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fixtures import build
+from tests.hosts import reading
+from tests.hosts.operator import request_of, wash_host
+from tests.hosts.registry import registry
+from tests.hosts.rig import Server, each, in_step, tag
+from tests.hosts.starting import wash_dev
+from whamm_cm.cli.main import main
+
+MANIFEST = """
+spec:
+  components:
+    - {name: echo, image: echo}
+  hostInterfaces:
+    - {namespace: wasi, package: http, interfaces: [incoming-handler], config: {host: echo.test}}
+"""
+
+
+def woven(target: Path, app: Path) -> bytes:
+    assert main(["instrument", "--trace", "*", "--time", "-o", str(target), str(app)]) == 0
+    return target.read_bytes()
+
+
+def records(log: Path, capsys: pytest.CaptureFixture[str]) -> list[reading.Record]:
+    """What ``report`` finds in the log of a host."""
+    capsys.readouterr()
+    assert main(["report", "-f", "jsonl", str(log)]) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_wash_dev_answers_everybody(
+    echo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    woven(tmp_path / "app.wasm", echo)
+    with wash_dev(tmp_path, tmp_path / "app.wasm") as (server, program):
+        program.expect("listening for HTTP requests")
+        assert in_step(server, 16, 4) == {"200 echo": 16}
+        assert (
+            each(100, lambda n: server.post(tag(n + 16)) == (200, tag(n + 16)), 32) == [True] * 100
+        )
+        program.stop()
+    found = records(program.log, capsys)
+    assert {number for record in found for number in reading.tags(record)} == {
+        f"{number:04}" for number in range(116)
+    }
+    handled = [r for r in found if r["phase"] == "return" and r["func"] == "handle"]
+    assert len(handled) == 116
+
+
+@pytest.mark.parametrize("wash", ["wash", "wash-2.7"])
+def test_wash_host_answers_everybody(
+    wash: str, echo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = {"original:1": build.build("http_echo"), "woven:1": woven(tmp_path / "w.wasm", echo)}
+    with registry(images) as address, wash_host(tmp_path, wash) as host:
+        for name in images:
+            workload = request_of(MANIFEST, {"echo": f"{address}/{name}"})
+            started, fault = host.start(workload)
+            assert fault == ""
+            server = Server(host.port, "echo.test")
+            assert in_step(server, 16, 4) == {"200 echo": 16}
+            answers = each(100, lambda n, to=server: to.post(tag(n)) == (200, tag(n)), 32)
+            assert answers == [True] * 100
+            host.stop(started)
+    found = records(tmp_path / "host.log", capsys)
+    handled = [r for r in found if r["phase"] == "return" and r["func"] == "handle"]
+    assert len(handled) == 116
