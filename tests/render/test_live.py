@@ -197,7 +197,8 @@ def test_format_for_path(path, name):
 
 
 def test_compact_json():
-    assert compact({"ü": ["\ud800"]}) == '{"\\u00fc":["\\ud800"]}'
+    assert compact({"ü": ["\ud800"]}) == '{"ü":["\\ud800"]}'
+    assert compact("\x9b\x7f\u202e\U000e0041") == '"\\u009b\\u007f\\u202e\\udb40\\udc41"'
     assert compact({"ü": 1}) == '{"ü":1}'
 
 

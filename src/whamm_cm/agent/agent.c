@@ -45,7 +45,8 @@ typedef struct {
     uint32_t depth, instance, dropped, in_emit;
     uint32_t out_ptr, scratch, name, high;
     uint64_t last_flush; /* written by probes */
-    uint32_t count_base, count_n; /* written by the weave, read by a host after a crash */
+    uint32_t counts; /* written by the weave, read by a host after a crash */
+    uint32_t ask;    /* written by a host, read by the script unit */
 } State;
 
 /* Guest records are unaligned; these go through memcpy, which wasm turns into one plain access. */

@@ -34,10 +34,12 @@ NAME_PTR: Final = 40
 HIGH: Final = 44
 LAST_FLUSH: Final = 48
 """u64: clock reading of the last flush that a probe made because time had passed."""
-COUNT_BASE: Final = 56
-COUNT_N: Final = 60
-"""u32: the site of the first counter, and how many there are, written by the weave for a host that
-reads the memory of a guest that can no longer report (``whamm_cm.run.leftover``)."""
+COUNTS: Final = 56
+"""u32: the site of the first counter << 13 | how many there are, written by the weave for a host
+that reads the memory of a guest that can no longer report (``whamm_cm.run.leftover``)."""
+COUNT_BITS: Final = 13
+ASK: Final = 60
+"""u32: a host that reaches this memory sets it to be sent what scripts have counted."""
 
 NAME: Final = STATE + 64
 NAME_SIZE: Final = 64

@@ -65,7 +65,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--json", action="store_true", help="say on standard output, as JSON, what was added"
     )
     scripts.add_options(parser, expressions=True)
-    weaving.add_options(parser)
+    weaving.add_options(parser, "0")
     parser.set_defaults(run=run)
 
 

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import PurePath
@@ -22,6 +22,7 @@ from whamm_cm.render.words import counted, were
 if TYPE_CHECKING:
     from whamm_cm.run.outcome import Frame, Outcome, Trap
     from whamm_cm.trace.decode import Receiver
+    from whamm_cm.trace.records import Record
     from whamm_cm.weave.api import Woven
     from whamm_cm.weave.plain import WovenModule
     from whamm_cm.weave.plan import Plan, ScriptPlan
@@ -64,7 +65,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     outputs.add_options(parser, "stderr", "the start", scripts=True)
     scripts.add_options(parser)
     _add_running(parser)
-    weaving.add_options(parser)
+    weaving.add_options(parser, "1s")
     parser.add_argument(
         "words", nargs=argparse.REMAINDER, metavar="APP.wasm [ARG...]",
         help="the component (- for standard input) and what it gets as arguments",
@@ -140,6 +141,7 @@ def _scripts(args: argparse.Namespace) -> ScriptPlan | None:
     texts = [t for t in args.expr if not t.startswith("trace=") and not _WORD.fullmatch(t)]
     plan = scripts.script_plan(args, texts)
     args.reports = plan is not None and plan.reports
+    args.scripted = plan is not None
     if args.compat is not None and plan is None:
         raise UsageError("--compat is for scripts; add one with -s or -e")
     return plan
@@ -168,6 +170,23 @@ def _recording(
 def _begin(args: argparse.Namespace, receiver: Receiver) -> None:
     """The guest starts now, and with it the embedded engine's monotonic clock."""
     receiver.begin(time.time_ns(), 0 if args.time else None)
+
+
+def _ended(
+    args: argparse.Namespace,
+    woven: Woven | WovenModule,
+    recorder: Recorder,
+    receiver: Receiver,
+    outcome: Outcome,
+) -> None:
+    """Says what a run that was cut off has lost: what a component's script has counted since its
+    last report nobody can read."""
+    from whamm_cm.weave.plain import WovenModule
+
+    cut = outcome.trap is not None or outcome.interrupted
+    whole = outcome.salvaged and (args.scripted is False or isinstance(woven, WovenModule))
+    if cut and not whole:
+        recorder.feed([receiver.lost("interrupted" if outcome.interrupted else "trap")])
 
 
 def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
@@ -206,6 +225,7 @@ def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
             on_start=compiling.close,
             mark=plan.mark,
         )
+        _ended(args, woven, recorder, receiver, outcome)
     except (RunError, UsageError):
         recorder.abandon()
         raise
@@ -238,6 +258,7 @@ def _module(args: argparse.Namespace, words: Sequence[str], data: bytes, plan: P
             stub_imports=args.stub_imports,
             cache=args.cache,
         )
+        _ended(args, woven, recorder, receiver, outcome)
     except (RunError, UsageError):
         recorder.abandon()
         raise
@@ -257,8 +278,8 @@ def _conclude(
 ) -> int:
     if outcome.result is not None:
         print(outcome.result, flush=True)
-    if recorder.dropped:
-        say(args, f"{were(recorder.dropped, 'record')} dropped under pressure")
+    if recorder.losses:
+        say(args, recorder.losses.sentence())
     if outcome.trap is not None:
         _show_trap(args, outcome.trap, woven, recorder)
     if outcome.interrupted:
@@ -301,7 +322,9 @@ def _external(args: argparse.Namespace, words: list[str]) -> int:
     from whamm_cm.agent.layout import LINE_MARK
     from whamm_cm.agent.table import SiteTable
     from whamm_cm.run.external import find_wasm_argument, run_external
+    from whamm_cm.trace.identity import Identity
     from whamm_cm.trace.lines import LineDecoder
+    from whamm_cm.trace.reader import Arrival
 
     for option in ("invoke", "dir", "env", "inherit_network", "stub_imports"):
         if getattr(args, option):
@@ -325,11 +348,16 @@ def _external(args: argparse.Namespace, words: list[str]) -> int:
     recorder = Recorder(args, tags=woven.added.agents > 1, table=table)
     decoder = LineDecoder(plan.nonce, table)
     mark = f"{LINE_MARK}{plan.nonce} ".encode()
+    identity = Identity()
+
+    def feed(records: Iterable[Record]) -> None:
+        recorder.feed([identity.feed(Arrival(record)) for record in records])
+
     try:
         status = run_external(
-            words, index, woven.wasm, lambda line: recorder.feed(decoder.feed(line).records), mark
+            words, index, woven.wasm, lambda line: feed(decoder.feed(line).records), mark
         )
-        recorder.feed(decoder.finish())
+        feed(decoder.finish())
     except RunError:
         recorder.abandon()
         raise

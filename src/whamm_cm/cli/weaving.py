@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import re
 import sys
 import uuid
 import zlib
@@ -37,8 +38,29 @@ def _limit(text: str) -> int:
     return value
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m)")
+_UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9}
+
+
+def _interval(text: str) -> int:
+    """A time of the command line, in nanoseconds: ``0``, ``100ms``, ``1.5s``; at most a day."""
+    match = _DURATION.fullmatch(text)
+    value = round(float(match[1]) * _UNITS[match[2]]) if match is not None else -1
+    if text == "0":
+        return 0
+    if not 1 <= value <= 86_400 * 10**9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 1s, 100ms or 0")
+    return value
+
+
+def add_options(parser: argparse.ArgumentParser, interval: str) -> None:
+    """``interval``: the default of ``--interval``."""
     group = parser.add_argument_group("weaving")
+    group.add_argument(
+        "--interval", type=_interval, default=interval, metavar="TIME",
+        help="how often what scripts and monitors count leaves the guest while it runs, such as"
+        f" 100ms; 0: when an export returns only (default: {interval})",
+    )  # fmt: skip
     group.add_argument(
         "--flush", choices=("full", "live", "each"), default="live",
         help="when records leave the guest: in full blocks; also before calls that wait and, with"
@@ -109,6 +131,8 @@ def make_plan(
         script=f"trace={trace};count={count}" + ("" if scripts is None else f";{scripts.text}"),
         scripts=scripts,
         compat=getattr(args, "compat", None) == "whamm",
+        interval_ns=args.interval,
+        last_words=True,
     )
 
 

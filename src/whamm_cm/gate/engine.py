@@ -13,7 +13,6 @@ from whamm_cm.gate.patterns import glob, item_matches
 from whamm_cm.gate.policy import Policy
 from whamm_cm.gate.rules import RULES
 
-
 #: How long before it expires a waiver is spoken of.
 SOON = timedelta(days=14)
 
@@ -43,7 +42,8 @@ class Engine:
             for hit in rule.check(context)
         ]
         ordered = tuple(sorted(dict.fromkeys(found), key=order))
-        return ComponentReport(context.path, context.name, context.subject, ordered)
+        image = "" if context.oci is None else str(context.oci.digest)
+        return ComponentReport(context.path, context.name, context.subject, ordered, image)
 
     def closing(self) -> tuple[Finding, ...]:
         """About the waivers themselves, when all components were judged."""

@@ -44,8 +44,8 @@ class Waiver:
 @dataclass(frozen=True, slots=True)
 class Finding:
     """``item`` is what it is about: an interface, a function, a host, a path; ``parts`` the
-    functions of it.  ``known``: all of it is in the baseline.  Waived and known findings do not fail
-    the gate."""
+    functions of it.  ``known``: all of it is in the baseline.  Waived and known findings do not
+    fail the gate."""
 
     rule: str
     name: str
@@ -199,12 +199,20 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class ComponentReport:
-    """One input.  ``path`` as the user gave it, ``name`` what fingerprints know it by."""
+    """One input.  ``path`` as the user gave it, ``name`` what fingerprints know it by; ``image`` is
+    the digest of the manifest it came with, "" for what is no image."""
 
     path: str
     name: str
     subject: Subject
     findings: tuple[Finding, ...]
+    image: str = ""
+
+    @property
+    def digests(self) -> tuple[tuple[str, str], ...]:
+        """What was judged: its bytes, and the image if it is one."""
+        component = ("component", f"sha256:{self.subject.sha256}")
+        return (component, ("image", self.image)) if self.image else (component,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,14 @@ import struct
 from collections.abc import Iterator
 
 from whamm_cm.agent.layout import (
+    ASK,
     BLOCK_HEADER,
     BLOCK_MAGIC,
     BUFFER,
     CHUNK,
-    COUNT_BASE,
+    COUNT_BITS,
     COUNTERS,
+    COUNTS,
     DROPPED,
     FINAL,
     IN_EMIT,
@@ -47,6 +49,14 @@ def leftover(memories: Memories, last_instance: int = 0) -> Iterator[bytes]:
         yield from _buffered(memory, last_instance)
 
 
+def ask(memories: Memories) -> bool:
+    """Ask the script units for what they have counted; False where there are no agents to ask."""
+    found = list(memories.marked(0))
+    for memory in found:
+        memory.write(STATE + ASK, _U32.pack(1))
+    return bool(found)
+
+
 def _relayed(memory: Linear) -> Iterator[bytes]:
     at = sink_settings(heap_base(CoreModule(load_wasm("relay.wasm"))))
     while True:
@@ -64,7 +74,8 @@ def _buffered(memory: Linear, last_instance: int) -> Iterator[bytes]:
         return
     field = {at: _U32.unpack_from(state, at)[0] for at in (POS, INSTANCE, DROPPED, IN_EMIT)}
     instance = field[INSTANCE] or (last_instance if field[IN_EMIT] else 0)
-    base, n = struct.unpack_from("<II", state, COUNT_BASE)
+    counts = _U32.unpack_from(state, COUNTS)[0]
+    base, n = counts >> COUNT_BITS, counts & ((1 << COUNT_BITS) - 1)
     parts = _whole(memory.read(BUFFER, field[POS] - BUFFER))
     parts += _whole(_counts(memory, base, n))
     if not parts and field[DROPPED]:

@@ -380,6 +380,10 @@ class Receiver:
         wall = {"wall_ns": wall_ns} if wall_ns else {}
         self._started = self._stream.note("start", 0, **clock, **wall)
 
+    def lost(self, why: str) -> Record:
+        """The record of a run that was cut off with records, nobody knows how many, inside."""
+        return self._stream.note("lost", lost="unknown", why=why)
+
     def receive(self, block: bytes | str) -> Block:
         """What was emitted: the bytes of a block, or text in which each character is one byte.
 

@@ -44,6 +44,7 @@ from whamm_cm.weave.supply import (
     pass_on,
     threaded,
 )
+from whamm_cm.weave.unit import Beats
 
 #: How long a live log may hold a record back.
 LIVE_NS = 4_000_000
@@ -129,7 +130,14 @@ class _Weave:
         sites = find_sites(program)
         orders = Orders(self.plan, self.added)
         if self.plan.scripts is not None:
-            self.scripting = Scripting(program, self.plan.scripts, orders.builder, self.added)
+            plan = self.plan
+            beats = None
+            if plan.sink != "none" and (plan.interval_ns or plan.last_words):
+                beats = Beats(plan.interval_ns, plan.flush_each)
+            self.scripting = Scripting(
+                program, self.plan.scripts, orders.builder, self.added,
+                beats=beats, last_words=plan.last_words and plan.sink != "none",
+            )  # fmt: skip
             self.scripting.match(sites)
             orders.scripting = self.scripting
         chosen = orders.choose(program, sites)

@@ -35,7 +35,7 @@ from whamm_cm.weave.plan import Added, Plan, ScriptPlan
 from whamm_cm.weave.scripting import everything, refuse_boundaries
 from whamm_cm.weave.sinks import SinkOptions
 from whamm_cm.weave.stamp import SITES, STAMP, stamp
-from whamm_cm.weave.unit import UnitBuilder, binder_module
+from whamm_cm.weave.unit import Beats, UnitBuilder, binder_module
 
 #: What the guest, and the gates around it, import the way out as.
 EXIT = "whamm-cm:exit"
@@ -101,7 +101,10 @@ class _Weave:
     def run(self, origin: str) -> WovenModule:
         scripts, plan = self.scripts.scripts, self.plan
         sends = _sends(scripts) and plan.sink != "none"
-        unit = UnitBuilder(self.scripts, self.builder)
+        beats = None
+        if sends and (plan.interval_ns or plan.last_words):
+            beats = Beats(plan.interval_ns, plan.flush_each)
+        unit = UnitBuilder(self.scripts, self.builder, beat=beats)
         unit.unit.memories = unit.numbering(self.module)
         matcher = Matcher(scripts.probes, self.scripts.evaluate)
         self.main = _main(self.module) if plan.compat and sends else None
@@ -110,13 +113,16 @@ class _Weave:
             self.module, matcher, unit, rows, pure_counters(everything(scripts)),
             exits=EXIT if sends else None, main=self.main,
             validate=self.scripts.validate,
+            beats=beats is not None and plan.interval_ns > 0,
+            # Such a host calls the report's export when the module has trapped.
+            last_words=beats is not None and plan.last_words and plan.sink != "host",
         )  # fmt: skip
         weaver.imports.shadows.literal = plan.compat
         woven = weaver.weave()
-        push = False
+        push = tabled = False
         guest = self.module
         if woven is not None:
-            guest, push = CoreModule(woven.wasm), woven.push
+            guest, push, tabled = CoreModule(woven.wasm), woven.push, woven.tabled
             self.added.core_sites, self.added.counters = woven.sites, woven.counters
             self.added.woven_modules = 1
         self.added.dropped = [("", name) for name in about_code(self.module)]
@@ -126,12 +132,13 @@ class _Weave:
         wasm_unit = unit.module(False, sends)
         guest = lend_memories(self.module, guest, wasm_unit)
         table = self.builder.to_bytes()
-        parts = self._parts(guest, wasm_unit, sends, table, slot)
+        binder = None if slot is None else binder_module(slot, PUSH, UNIT, tabled)
+        parts = self._parts(guest, wasm_unit, sends, table, binder)
         wasm = link(parts, start_order=["unit", "guest"])
         return WovenModule(self._stamped(wasm, origin, table), table, self.added)
 
     def _parts(
-        self, guest: CoreModule, unit: bytes, sends: bool, table: bytes, slot: int | None
+        self, guest: CoreModule, unit: bytes, sends: bool, table: bytes, binder: bytes | None
     ) -> list[Part]:
         gated = _gated(guest) if sends and self.main is None else {}
         ours = (PUSH, PUSH + "?")
@@ -142,8 +149,8 @@ class _Weave:
         taken = {e.name for e in guest.exports}
         getters = {name: new for name, new in getters.items() if name not in taken}
         parts = [Part("guest", guest, "guest", kept), Part("unit", unit, UNIT, getters)]
-        if slot is not None:
-            parts.append(Part("binder", binder_module(slot, PUSH, UNIT)))
+        if binder is not None:
+            parts.append(Part("binder", binder))
         recording = any(i.module == "agent" for i in CoreModule(unit).imports)
         if recording:
             exports = {"memory": SINK_MEMORY} if self.plan.sink == "host" and sends else {}

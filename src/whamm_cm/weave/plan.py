@@ -88,7 +88,9 @@ class Plan:
     ``lines``.  ``script`` is the text that asked for the weave; its hash goes into the
     ``whamm-cm`` custom section.  ``mark``:
     the maximum, in pages, that the types of the memories of agents get (and of a relay one more),
-    by which a host that makes the memories knows them.
+    by which a host that makes the memories knows them.  ``interval_ns``: how often what scripts
+    count is sent while functions with probes run, 0: when an export returns only.  ``last_words``:
+    core modules with probes of scripts also send it before ``unreachable``.
     """
 
     trace: Selector = nothing
@@ -107,6 +109,8 @@ class Plan:
     scripts: ScriptPlan | None = None
     compat: bool = False
     mark: int | None = None
+    interval_ns: int = 0
+    last_words: bool = False
     nonce: str = ""
     lines: LineForm = "packed"
 

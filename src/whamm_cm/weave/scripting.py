@@ -35,7 +35,7 @@ from whamm_cm.weave.opcodes.rows import Rows, variable_spec
 from whamm_cm.weave.plan import Added, ScriptPlan, Site
 from whamm_cm.weave.program import Program, Reach
 from whamm_cm.weave.task_returns import TaskReturns
-from whamm_cm.weave.unit import UnitBuilder, binder_module
+from whamm_cm.weave.unit import Beats, UnitBuilder, binder_module
 from whamm_cm.wit.types import FuncT
 
 
@@ -65,9 +65,16 @@ class Scripting:
     components: set[int] = field(default_factory=set)
     #: What the core functions of lifts return, by identity of the definition.
     returns: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    beats: Beats | None = None
+    last_words: bool = False
 
     def __post_init__(self) -> None:
-        self.unit = UnitBuilder(self.plan, self.builder)
+        self.unit = UnitBuilder(self.plan, self.builder, beat=self.beats)
+
+    @property
+    def guarded(self) -> bool:
+        """Whether guests may send from wherever they are, so that they must know where not to."""
+        return self.beats is not None and bool(self.instances)
 
     def match(self, sites: Sequence[Site]) -> None:
         """Weave the core modules and find the probes of boundary functions.
@@ -163,8 +170,10 @@ class Scripting:
     ) -> WovenGuest | None:
         rows = Rows(self.builder, self.plan.scripts.names, place)
         weaver = GuestWeaver(
-            guest.module, matcher, self.unit, rows, counters, validate=self.plan.validate
-        )
+            guest.module, matcher, self.unit, rows, counters, validate=self.plan.validate,
+            beats=self.beats is not None and self.beats.interval_ns > 0,
+            last_words=self.last_words,
+        )  # fmt: skip
         return weaver.weave()
 
     def _again(self, guest: Guest, matcher: Matcher, counters: frozenset[t.Variable]) -> None:
@@ -289,11 +298,19 @@ class Scripting:
         chunked: bool,
         libraries: Functions,
         guard: Item | None,
+        now: Item | None,
     ) -> tuple[list[Definition], Item]:
         """The script unit of one component, which comes behind the agent."""
-        definitions, unit = self.unit.front(agent, emit, chunked, libraries, guard)
+        definitions, unit = self.unit.front(agent, emit, chunked, libraries, guard, now)
         self.added.count(definitions)
         return definitions, unit
+
+    def _through_table(self, definition: Definition) -> bool:
+        """Whether the module that is instantiated reaches the unit through its table only."""
+        node = definition.node
+        assert isinstance(node, n.CoreInstantiate)
+        module = self.program.definition(self.program.follow(node.module))
+        return self.woven[id(module)].tabled
 
     def instantiates(self, definition: Definition) -> bool:
         return id(definition) in self.instances
@@ -312,7 +329,8 @@ class Scripting:
         slot = self.slots.get(id(definition))
         if slot is None:
             return
-        module = build.core_module(binder_module(slot, PUSH, UNIT))
+        beats = self.beats is not None and self._through_table(definition)
+        module = build.core_module(binder_module(slot, PUSH, UNIT, beats))
         args = ((UNIT, unit), ("guest", definition.item))
         yield module
         yield build.core_instantiate(module.item, args)
