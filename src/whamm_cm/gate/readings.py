@@ -18,7 +18,9 @@ from whamm_cm.wit.names import ExternNameParts, InterfaceName, is_label
 Reading = tuple[str, str | None]
 
 #: What looks like an interface inside a name that is none.
-_INSIDE = re.compile(r"[a-z][a-z0-9-]*(?::[a-z][a-z0-9-]*)+/[a-z][a-z0-9-]*(?:@[0-9a-z.+-]*)?", re.I)
+_INSIDE = re.compile(
+    r"[a-z][a-z0-9-]*(?::[a-z][a-z0-9-]*)+/[a-z][a-z0-9-]*(?:@[0-9a-z.+-]*)?", re.I
+)
 _PACKAGE = re.compile(r"[a-z][a-z0-9-]*(?::[a-z][a-z0-9-]*)+", re.I)
 
 

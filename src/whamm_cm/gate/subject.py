@@ -154,9 +154,7 @@ def _unknown(extern: Extern) -> ImportRow:
     interface, version = _names(extern)
     rows = tuple(FunctionRow(f.label, f.name, True) for f in functions(extern.entity))
     kind = _kind(extern.entity)
-    return ImportRow(
-        full_name(extern.name), kind, interface, version, rows, **_named(extern, kind)
-    )
+    return ImportRow(full_name(extern.name), kind, interface, version, rows, **_named(extern, kind))
 
 
 def _export(extern: Extern) -> ExportRow:

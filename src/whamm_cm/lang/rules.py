@@ -221,9 +221,7 @@ def parse_wit_rule(source: Source, probe: s.ProbeSyntax) -> WitPattern:
     return WitPattern(probe.rule, sides, named[0] if len(named) == 1 else "*", pattern, matched)
 
 
-def _wit_part(
-    source: Source, text: str, at: int, known: tuple[str, ...], what: str
-) -> Glob:
+def _wit_part(source: Source, text: str, at: int, known: tuple[str, ...], what: str) -> Glob:
     try:
         glob = compile_glob(text)
     except PatternError as error:

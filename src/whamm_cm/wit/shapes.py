@@ -17,9 +17,7 @@ def _row(**targets: str) -> dict[str, str]:
     kinds = {"lower": _LOWER, "upper": _UPPER, "digit": _DIGIT}
     signs = {"dash": "-", "colon": ":", "slash": "/", "dot": "."}
     return {
-        ch: target
-        for kind, target in targets.items()
-        for ch in (kinds.get(kind) or signs[kind])
+        ch: target for kind, target in targets.items() for ch in (kinds.get(kind) or signs[kind])
     }
 
 
