@@ -34,7 +34,11 @@ def folder(tmp_path: Path) -> Path:
 
 def test_directories_globs_and_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    assert find(["."]) == ["a.wasm", "b.wasm", "sub/c.wasm"]
+    everything = [".hidden/d.wasm", "a.wasm", "b.wasm", "e.txt", "sub/c.wasm"]
+    assert find(["."]) == everything
+    left_out: list[str] = []
+    assert find(["."], [".hidden", "*.txt"], left_out) == ["a.wasm", "b.wasm", "sub/c.wasm"]
+    assert left_out == [".hidden/d.wasm", "e.txt"]
     assert find(["*.wasm", "sub/c.wasm", "b.wasm", "-"]) == ["a.wasm", "b.wasm", "sub/c.wasm", "-"]
     assert find(["**/c.wasm"]) == ["sub/c.wasm"]
     (folder / "[x].wasm").write_bytes(DATA)

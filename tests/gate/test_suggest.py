@@ -78,7 +78,7 @@ def test_no_line_can_be_left_out(number: int) -> None:
 
 def test_what_was_not_seen_is_said() -> None:
     text = suggestion(True, True)
-    assert '"wasi:io/poll@=0.2.3#{other,poll}"  # other not observed\n' in text
+    assert '"wasi:io/poll@^0.2#{other,poll}"  # other not observed\n' in text
     assert '"wasi:logging/logging#log"  # none of it was observed\n' in text
     assert "unused" not in text
     assert '- { host: "db.example", ports: [5432] }\n' in text

@@ -152,8 +152,10 @@ def found(*records: dict[str, Any]) -> list[Cell]:
 
 
 def test_the_last_value_wins_in_each_instance() -> None:
-    cells = found(said("n", "u32", 1), said("n", "u32", 5, 2), said("n", "u32", 3))
-    assert cells == [Cell(Row("s", "n", "u32"), Place(), i, v) for i, v in ((1, 3), (2, 5))]
+    session = Session.build([said("n", "u32", 1), said("n", "u32", 5, 2), said("n", "u32", 3)])
+    row = Row("s", "n", "u32")
+    assert list(session.parts) == [Cell(row, Place(), i, v) for i, v in ((1, 3), (2, 5))]
+    assert list(session.cells) == [Cell(row, Place(), 0, 8, instances=2)]
 
 
 def test_maps_grow_together_from_parts_and_changes() -> None:

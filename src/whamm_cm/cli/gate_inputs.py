@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import gzip
 import os
+import re
+import sys
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from whamm_cm.cli.common import display, read_input
+from whamm_cm.cli.common import display, read_input, say
 from whamm_cm.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,6 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--component", metavar="NAME",
         help="which component of the manifest the input is, as NAME or WORKLOAD/NAME",
     )  # fmt: skip
+    parser.add_argument(
+        "--skip", action="append", default=[], metavar="GLOB",
+        help="leave out what matches in directories, as seen from there; may be repeated",
+    )  # fmt: skip
 
 
 def sources(args: argparse.Namespace) -> Sources:
@@ -40,7 +48,15 @@ def sources(args: argparse.Namespace) -> Sources:
 
     if args.component and not args.manifest:
         raise UsageError("--component names a component of a manifest; give --manifest, too")
-    paths = [path for app in args.apps for path in ([app] if is_image(app) else find([app]))]
+    paths: list[str] = []
+    left_out: list[str] = []
+    for app in args.apps:
+        if is_image(app) and not os.path.isdir(app):
+            paths.append(app)
+            continue
+        paths += find([app], args.skip, left_out)
+    for path in left_out:
+        say(args, f"{path}: left out (--skip)")
     return Sources.of(list(dict.fromkeys(paths)), args.manifest, args.component)
 
 
@@ -93,13 +109,41 @@ def seen(
     args: argparse.Namespace, engine: Engine, data: bytes, what: str, given: Sequence[str]
 ) -> Seen:
     """One component with the logs of its runs, if any.  Raises InputError."""
-    from whamm_cm.cli.report import read_logs
+    from whamm_cm.cli.logs import read_logs
     from whamm_cm.gate.evidence import gather
     from whamm_cm.gate.subject import analyse
 
-    evidence = gather(read_logs(args, list(given)), engine.policy.budgets) if given else None
+    evidence = None
+    if given:
+        trusted = all(vouched(path) for path in given)
+        evidence = gather(read_logs(args, list(given)), engine.policy.budgets, trusted)
     found = analyse(data, what, evidence.observed if evidence else None)
     return Seen(found.subject, found.strangers, evidence)
+
+
+def vouched(path: str) -> bool:
+    """Whether a log is records alone, as `trace -o` writes them: what a host wrote down of a
+    guest's own output may be the guest's word."""
+    try:
+        if path == "-":
+            peek = getattr(sys.stdin.buffer, "peek", None)
+            return peek is not None and _is_record(peek(_START))
+        with open(path, "rb") as file:
+            start = file.read(_START)
+        if start[:2] == b"\x1f\x8b":
+            with gzip.open(path, "rb") as packed:
+                start = packed.read(_START)
+    except (OSError, ValueError, EOFError, zlib.error):
+        return False  # the reader of records says why
+    return _is_record(start)
+
+
+#: So much of a log shows what it is.
+_START = 1 << 16
+
+
+def _is_record(start: bytes) -> bool:
+    return re.match(rb'\s*\{[^{}\[\]]*"phase"\s*:', start) is not None
 
 
 def judged(

@@ -52,7 +52,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run_suggest(args: argparse.Namespace) -> int:
-    from whamm_cm.cli.report import read_logs
+    from whamm_cm.cli.gate_inputs import vouched
+    from whamm_cm.cli.logs import read_logs
     from whamm_cm.gate.evidence import gather
     from whamm_cm.gate.subject import analyse
     from whamm_cm.gate.suggest import suggest
@@ -62,7 +63,8 @@ def run_suggest(args: argparse.Namespace) -> int:
     if len(apps) > 1:
         raise UsageError(f"{apps[1]}: a second component; a policy is suggested for one")
     with progress(args, "analysing"):
-        evidence = gather(read_logs(args, logs)) if logs else None
+        trusted = all(vouched(log) for log in logs)
+        evidence = gather(read_logs(args, logs), vouched=trusted) if logs else None
         subject = None
         if apps:
             observed = evidence.observed if evidence is not None else None

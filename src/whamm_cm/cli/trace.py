@@ -6,7 +6,8 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import PurePath
@@ -19,8 +20,9 @@ from whamm_cm.errors import RunError, UsageError
 from whamm_cm.render.words import counted, were
 
 if TYPE_CHECKING:
-    from whamm_cm.run.outcome import Frame, Outcome, Trap
-    from whamm_cm.trace.reader import Record
+    from whamm_cm.run.outcome import Outcome, Trap
+    from whamm_cm.trace.decode import Receiver
+    from whamm_cm.trace.records import Record
     from whamm_cm.weave.api import Woven
     from whamm_cm.weave.plain import WovenModule
     from whamm_cm.weave.plan import Plan, ScriptPlan
@@ -63,7 +65,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     outputs.add_options(parser, "stderr", "the start", scripts=True)
     scripts.add_options(parser)
     _add_running(parser)
-    weaving.add_options(parser)
+    weaving.add_options(parser, "1s")
     parser.add_argument(
         "words", nargs=argparse.REMAINDER, metavar="APP.wasm [ARG...]",
         help="the component (- for standard input) and what it gets as arguments",
@@ -139,6 +141,7 @@ def _scripts(args: argparse.Namespace) -> ScriptPlan | None:
     texts = [t for t in args.expr if not t.startswith("trace=") and not _WORD.fullmatch(t)]
     plan = scripts.script_plan(args, texts)
     args.reports = plan is not None and plan.reports
+    args.scripted = plan is not None
     if args.compat is not None and plan is None:
         raise UsageError("--compat is for scripts; add one with -s or -e")
     return plan
@@ -146,13 +149,13 @@ def _scripts(args: argparse.Namespace) -> ScriptPlan | None:
 
 def _recording(
     args: argparse.Namespace, woven: Woven | WovenModule
-) -> tuple[Recorder, Callable[[str], int]]:
-    """A recorder, and the sink of the embedded engine that feeds it."""
+) -> tuple[Recorder, Receiver, Callable[[str], int]]:
+    """A recorder, the receiver of a session, and the embedded engine's sink that feeds them."""
     from whamm_cm.agent.table import SiteTable
     from whamm_cm.trace.decode import Receiver
 
     table = SiteTable.parse(woven.table)
-    receiver = Receiver(table)
+    receiver = Receiver(table, show_secrets=args.show_secrets)
     # The embedded engine's clock starts with the guest.
     recorder = Recorder(args, tags=woven.added.agents > 1, base_ns=0, table=table)
 
@@ -161,7 +164,23 @@ def _recording(
         recorder.feed(received.records)
         return received.instance
 
-    return recorder, emit
+    return recorder, receiver, emit
+
+
+def _begin(args: argparse.Namespace, receiver: Receiver) -> None:
+    """The guest starts now, and with it the embedded engine's monotonic clock."""
+    receiver.begin(time.time_ns(), 0 if args.time else None)
+
+
+def _ended(
+    args: argparse.Namespace, recorder: Recorder, receiver: Receiver, outcome: Outcome
+) -> None:
+    """Says what a run that was cut off has lost: what a component's script has counted since its
+    last report nobody can read."""
+    cut = outcome.trap is not None or outcome.interrupted
+    whole = outcome.salvaged and (outcome.reported or not args.scripted)
+    if cut and not whole:
+        recorder.feed([receiver.lost("interrupted" if outcome.interrupted else "trap")])
 
 
 def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
@@ -182,9 +201,10 @@ def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
     woven = weaving.weave_checked(args, data, path, plan)
     if args.verbose:
         say(args, weaving.describe(woven))
-    recorder, emit = _recording(args, woven)
+    recorder, receiver, emit = _recording(args, woven)
     compiling = ExitStack()
     compiling.enter_context(progress(args, f"compiling {path}"))
+    compiling.callback(_begin, args, receiver)
     try:
         outcome = run_component(
             woven.wasm,
@@ -199,6 +219,7 @@ def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
             on_start=compiling.close,
             mark=plan.mark,
         )
+        _ended(args, recorder, receiver, outcome)
     except (RunError, UsageError):
         recorder.abandon()
         raise
@@ -220,7 +241,8 @@ def _module(args: argparse.Namespace, words: Sequence[str], data: bytes, plan: P
     woven = weaving.weave_module_checked(args, data, path, plan)
     if args.verbose:
         say(args, weaving.describe(woven))
-    recorder, emit = _recording(args, woven)
+    recorder, receiver, emit = _recording(args, woven)
+    receiver.begin(time.time_ns())
     try:
         outcome = run_module(
             woven.wasm,
@@ -230,13 +252,14 @@ def _module(args: argparse.Namespace, words: Sequence[str], data: bytes, plan: P
             stub_imports=args.stub_imports,
             cache=args.cache,
         )
+        _ended(args, recorder, receiver, outcome)
     except (RunError, UsageError):
         recorder.abandon()
         raise
     finally:
         recorder.finish()
         scripts.say_notes(args)
-    return _conclude(args, outcome, None, recorder)
+    return _conclude(args, outcome, woven, recorder)
 
 
 def _guest_name(path: str) -> str:
@@ -245,12 +268,12 @@ def _guest_name(path: str) -> str:
 
 
 def _conclude(
-    args: argparse.Namespace, outcome: Outcome, woven: Woven | None, recorder: Recorder
+    args: argparse.Namespace, outcome: Outcome, woven: Woven | WovenModule, recorder: Recorder
 ) -> int:
     if outcome.result is not None:
         print(outcome.result, flush=True)
-    if recorder.dropped:
-        say(args, f"{were(recorder.dropped, 'record')} dropped under pressure")
+    if recorder.losses:
+        say(args, recorder.losses.sentence())
     if outcome.trap is not None:
         _show_trap(args, outcome.trap, woven, recorder)
     if outcome.interrupted:
@@ -259,14 +282,13 @@ def _conclude(
 
 
 def _show_trap(
-    args: argparse.Namespace, trap: Trap, woven: Woven | None, recorder: Recorder
+    args: argparse.Namespace, trap: Trap, woven: Woven | WovenModule, recorder: Recorder
 ) -> None:
-    """``woven`` is None for a core module, whose frames are those of the woven one."""
-    print(f"whamm-cm: the guest trapped: {trap}", file=sys.stderr)
-    frames: Iterator[str] = map(str, trap.frames)
-    if woven is not None:
-        frames = _backtrace(trap.frames, woven, probes=args.verbose > 0)
-    for text in frames:
+    from whamm_cm.cli.backtrace import backtrace
+    from whamm_cm.render.safe import printable
+
+    print(f"whamm-cm: the guest trapped: {printable(str(trap))}", file=sys.stderr)
+    for text in backtrace(trap.frames, woven, probes=args.verbose > 0):
         print(f"    at {text}", file=sys.stderr)
     lines = recorder.last.lines() if recorder.last is not None else []
     if lines:
@@ -274,24 +296,13 @@ def _show_trap(
         sys.stderr.writelines(lines)
 
 
-def _backtrace(frames: Sequence[Frame], woven: Woven, probes: bool) -> Iterator[str]:
-    """The frames as text, with places in the original component; those of ours if ``probes``."""
-    from whamm_cm.weave.places import Places
-
-    places = Places.of(woven.component)
-    for frame in frames:
-        place = places.find(frame.offset, frame.index)
-        if place is None:
-            unknown = frame.module is None and frame.function is None
-            yield "an adapter between two components" if unknown else str(frame)
-        elif probes or not place.own:
-            name = place.module if place.own else frame.module or place.module
-            yield str(replace(frame, module=name, offset=place.offset))
-
-
 def _external(args: argparse.Namespace, words: list[str]) -> int:
+    from whamm_cm.agent.layout import LINE_MARK
     from whamm_cm.agent.table import SiteTable
     from whamm_cm.run.external import find_wasm_argument, run_external
+    from whamm_cm.trace.identity import Identity
+    from whamm_cm.trace.lines import LineDecoder
+    from whamm_cm.trace.reader import Arrival
 
     for option in ("invoke", "dir", "env", "inherit_network", "stub_imports"):
         if getattr(args, option):
@@ -313,43 +324,24 @@ def _external(args: argparse.Namespace, words: list[str]) -> int:
         woven = weaving.weave_checked(args, data, words[index], plan)
     table = SiteTable.parse(woven.table)
     recorder = Recorder(args, tags=woven.added.agents > 1, table=table)
-    lines = _Lines()
+    decoder = LineDecoder(plan.nonce, table)
+    mark = f"{LINE_MARK}{plan.nonce} ".encode()
+    identity = Identity()
+
+    def feed(records: Iterable[Record]) -> None:
+        recorder.feed([identity.feed(Arrival(record)) for record in records])
+
     try:
-        status = run_external(words, index, woven.wasm, lines.into(recorder))
+        status = run_external(
+            words, index, woven.wasm, lambda line: feed(decoder.feed(line).records), mark
+        )
+        feed(decoder.finish())
     except RunError:
         recorder.abandon()
         raise
     finally:
         recorder.finish()
         scripts.say_notes(args)
-    if lines.damaged:
-        say(args, f"{were(lines.damaged, 'record')} cut by the host")
+    if decoder.damaged:
+        say(args, f"{were(decoder.damaged, 'line')} of records cut by the host")
     return status
-
-
-class _Lines:
-    """Turns the lines of a running command into records; each fresh instance the host makes gets
-    a number of its own."""
-
-    def __init__(self) -> None:
-        from whamm_cm.trace.sources import separate
-
-        self.damaged = 0
-        self._waiting: list[Record] = []
-        self._separated = separate(self._arrivals())
-
-    def _arrivals(self) -> Iterator[Record]:
-        while True:
-            yield self._waiting.pop(0)
-
-    def into(self, recorder: Recorder) -> Callable[[str], None]:
-        return lambda line: recorder.feed(self._read(line))
-
-    def _read(self, line: str) -> list[Record]:
-        from whamm_cm.trace.reader import RecordReader
-
-        reader = RecordReader([line])
-        self._waiting.extend(reader)
-        self.damaged += reader.malformed
-        # `separate` gives one record for each it takes, so it never waits for another.
-        return [next(self._separated) for _ in range(len(self._waiting))]

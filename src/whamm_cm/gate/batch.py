@@ -5,21 +5,26 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import stat
 import time
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from whamm_cm.errors import InputError, unreadable
+from whamm_cm.errors import InputError, UsageError, unreadable
 from whamm_cm.gate.cache import Cache
 from whamm_cm.gate.model import Subject
+from whamm_cm.wit.glob import Glob, compile_path
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
 MAX_INPUT = 1 << 30
+
+#: How components begin.
+_COMPONENT = b"\0asm\x0d\0\1\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,28 +35,108 @@ class Job:
     data: bytes | None = None
 
 
-def find(arguments: Iterable[str]) -> list[str]:
-    """Paths of components: files, globs, and the ``.wasm`` files in directories (sorted; hidden
-    ones are left out).  Raises InputError for what leads nowhere; no path comes twice."""
+def find(
+    arguments: Iterable[str], skip: Iterable[str] = (), left_out: list[str] | None = None
+) -> list[str]:
+    """Paths of components: files, globs, and what is in directories (sorted): every file that is
+    called .wasm in any case or is a component, hidden and linked ones, too, and every image layout.
+
+    ``skip``: globs over paths in a directory, as seen from there; what they leave out is added to
+    ``left_out``.  Raises InputError for what leads nowhere, and for directories that cannot be
+    looked into; no path comes twice.
+    """
     found: list[str] = []
+    skips = _Skips(tuple(map(_skip, skip)), [] if left_out is None else left_out)
     for argument in arguments:
         if argument != "-" and os.path.isdir(argument):
-            inside = [
-                str(path)
-                for path in sorted(Path(argument).rglob("*.wasm"))
-                if not any(part.startswith(".") for part in path.relative_to(argument).parts)
-            ]
-            if not inside:
-                raise InputError(f"{argument}: there is no .wasm file in this directory")
-            found += inside
+            found += _directory(argument, skips)
         elif glob.has_magic(argument) and not os.path.exists(argument):
-            matches = sorted(glob.glob(argument, recursive=True))
+            matches = sorted(glob.glob(argument, recursive=True, include_hidden=True))
             if not matches:
                 raise InputError(f"{argument}: no file matches")
-            found += [one for one in matches if os.path.isfile(one)]
+            for one in matches:
+                found += _directory(one, skips, True) if os.path.isdir(one) else [one]
         else:
             found.append(argument)
     return list(dict.fromkeys(found))
+
+
+@dataclass(frozen=True, slots=True)
+class _Skips:
+    globs: tuple[Glob, ...]
+    left_out: list[str]
+
+    def has(self, path: str) -> bool:
+        """``vendor`` stands for all that is in there."""
+        parts = path.replace(os.sep, "/").split("/")
+        heads = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
+        return any(one.fullmatch(head) for one in self.globs for head in heads)
+
+
+def _skip(pattern: str) -> Glob:
+    if not pattern.strip("/"):
+        raise UsageError("--skip needs a path in the directory, or a glob")
+    return compile_path(pattern.removeprefix("./").rstrip("/"))
+
+
+def _directory(top: str, skips: _Skips, empty: bool = False) -> list[str]:
+    """``empty``: there need not be anything."""
+    inside: list[str] = []
+    for found in sorted(_walk(top)):
+        path = os.path.normpath(found)
+        seen_from = os.path.relpath(found, top)
+        if skips.has(seen_from):
+            skips.left_out.append(path)
+            continue
+        if os.path.exists(path) and not os.path.isdir(path) and not os.path.isfile(path):
+            raise InputError(f"{path} is no regular file; --skip {seen_from} leaves it out")
+        inside.append(path)
+    if not inside and not empty:
+        rest = " but what --skip leaves out" if skips.left_out else ""
+        raise InputError(f"{top}: there is no .wasm file in this directory{rest}")
+    return inside
+
+
+def _walk(top: str) -> Iterator[str]:
+    """Links to directories are followed, to each directory once.  Blobs of a layout are looked at
+    as far as its index names them, and by their names."""
+    seen = {os.path.realpath(top)}
+    blobs: list[str] = []
+
+    def fail(error: OSError) -> None:
+        raise unreadable(str(error.filename), error) from None
+
+    for folder, folders, files in os.walk(top, onerror=fail, followlinks=True):
+        folders[:] = sorted(_fresh(folder, folders, seen))
+        if "oci-layout" in files:
+            yield folder
+            blobs.append(os.path.join(folder, "blobs", ""))
+        known = folder.startswith(tuple(blobs)) if blobs else False
+        for name in sorted(files):
+            path = os.path.join(folder, name)
+            if name.lower().endswith(".wasm") or (not known and _is_component(path)):
+                yield path
+
+
+def _fresh(folder: str, names: Iterable[str], seen: set[str]) -> Iterator[str]:
+    for name in names:
+        real = os.path.realpath(os.path.join(folder, name))
+        if real not in seen:
+            seen.add(real)
+            yield name
+
+
+def _is_component(path: str) -> bool:
+    """By its first bytes, whatever it is called.  What cannot be read may be one."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return False
+        with open(path, "rb") as file:
+            return file.read(8) == _COMPONENT
+    except FileNotFoundError:
+        return False  # a link that leads nowhere
+    except OSError as error:
+        raise unreadable(path, error) from None
 
 
 def read(path: str) -> bytes:

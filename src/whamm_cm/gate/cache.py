@@ -22,17 +22,12 @@ from typing import Any
 
 from whamm_cm._version import __version__
 from whamm_cm.gate.model import ExportRow, FunctionRow, ImportRow, NestedRow, Provider, Subject
+from whamm_cm.trace.tables import user_cache
 
 
 def cache_dir() -> Path | None:
-    """``$XDG_CACHE_HOME/whamm-cm/gate`` or ``~/.cache/whamm-cm/gate``; None without a home."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(base):
-        return Path(base) / "whamm-cm" / "gate"
-    try:
-        return Path.home() / ".cache" / "whamm-cm" / "gate"
-    except RuntimeError:
-        return None
+    """The folder of the user's cache; None without a home."""
+    return user_cache("gate")
 
 
 def key_path() -> Path | None:

@@ -14,6 +14,9 @@ from whamm_cm.weave.reach.values import ItemKind, Path
 #: Edges of records that are about an import of the component they name.
 _LEAVING = ("import", "inner")
 
+#: Phases of records that are about a site.
+_OF_SITES = ("call", "return", "report")
+
 
 @dataclass(slots=True)
 class Observed:
@@ -24,6 +27,8 @@ class Observed:
 
     def feed(self, record: Record) -> None:
         phase = record["phase"]
+        if phase not in _OF_SITES:
+            return
         site = Site.of(record)
         if phase == "return":
             # Its call may have been lost; that it happened is certain.

@@ -72,13 +72,15 @@ class Context:
         return tuple(self._decide(row, one) for one in row.functions if self.judged(one))
 
     def judged(self, function: FunctionRow) -> bool:
-        """Whether the column that decides has it.  Without logs, what could be seen counts."""
+        """Whether the column that decides has it.  Without logs that absolve, what could be seen
+        counts."""
         column = self.policy.judged
         if column == "declared":
             return True
-        if column == "observed" and function.observed is not None:
+        absolves = self.evidence is not None and self.evidence.absolves
+        if column == "observed" and function.observed is not None and absolves:
             return function.observed > 0
-        return function.reachable
+        return function.reachable or bool(column == "observed" and function.observed)
 
     def _decide(self, row: ImportRow, function: FunctionRow | None) -> Decision:
         imports = self.policy.imports

@@ -13,7 +13,6 @@ from whamm_cm.gate.patterns import glob, item_matches
 from whamm_cm.gate.policy import Policy
 from whamm_cm.gate.rules import RULES
 
-
 #: How long before it expires a waiver is spoken of.
 SOON = timedelta(days=14)
 

@@ -35,17 +35,27 @@ class Spending:
 
 @dataclass(slots=True)
 class Evidence:
-    """``records`` 0: the logs are empty, which is no evidence of anything."""
+    """``records`` 0: the logs are empty, which is no evidence of anything.  ``vouched``: the logs
+    did not come by a way on which the guest can write what it likes."""
 
     observed: Observed
     uses: Uses
     spending: tuple[Spending, ...]
     records: int = 0
+    vouched: bool = True
+
+    @property
+    def absolves(self) -> bool:
+        """Whether what is not in the logs did not happen."""
+        return self.vouched and self.records > 0 and not self.uses.incomplete
 
 
-def gather(records: Iterable[Record], budgets: tuple[Budget, ...] = ()) -> Evidence:
+def gather(
+    records: Iterable[Record], budgets: tuple[Budget, ...] = (), vouched: bool = True
+) -> Evidence:
     """One pass, in memory bounded by sites, distinct values and timed calls of budgets."""
-    found = Evidence(Observed(), Uses(), tuple(Spending() for _ in budgets))
+    spending = tuple(Spending() for _ in budgets)
+    found = Evidence(Observed(), Uses(), spending, vouched=vouched)
     tracker = Tracker()
     for record in records:
         found.records += 1
@@ -56,7 +66,7 @@ def gather(records: Iterable[Record], budgets: tuple[Budget, ...] = ()) -> Evide
         if record["phase"] == "report":
             _report(found, budgets, record)
             continue
-        if record["phase"] == "dropped":
+        if record["phase"] not in ("call", "return"):
             continue
         call = tracker.feed(record)
         if call is not None:

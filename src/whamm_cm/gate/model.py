@@ -44,8 +44,8 @@ class Waiver:
 @dataclass(frozen=True, slots=True)
 class Finding:
     """``item`` is what it is about: an interface, a function, a host, a path; ``parts`` the
-    functions of it.  ``known``: all of it is in the baseline.  Waived and known findings do not fail
-    the gate."""
+    functions of it.  ``known``: all of it is in the baseline.  Waived and known findings do not
+    fail the gate."""
 
     rule: str
     name: str

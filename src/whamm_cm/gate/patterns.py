@@ -1,8 +1,8 @@
 """Which imports and exports a line of a policy means.
 
-What allows is read narrowly, what denies as widely as a host could link it: in any case of letters,
-and with every version of the same track, older and newer ones, drafts, and none at all.  A line that
-can mean nothing is refused.
+What allows is read narrowly, what denies as widely as a host could link it: in any case of
+letters, and with every version of the same track, older and newer ones, drafts, and none at all.
+A line that can mean nothing is refused.
 """
 
 from __future__ import annotations
@@ -226,7 +226,8 @@ def _empty(text: str) -> str:
 
 #: The first that knows what was meant says so.
 _REMEDIES: tuple[Callable[[str], str], ...] = (
-    _negated, _class, _several, _late_version, _builtin, _empty, _slash, _package, _label, _capitals,
+    _negated, _class, _several, _late_version, _builtin, _empty, _slash, _package, _label,
+    _capitals,
 )  # fmt: skip
 
 

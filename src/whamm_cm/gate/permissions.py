@@ -7,15 +7,16 @@ everything else; what has no section is not judged.
 from __future__ import annotations
 
 import ipaddress
-import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
-from whamm_cm.gate.hosts import Address, Host, parse_authority, parse_host
+from whamm_cm.gate.hosts import Address, Host, embedded, parse_authority, parse_host
 from whamm_cm.gate.model import Location
 from whamm_cm.gate.yamldoc import Node
+from whamm_cm.wit.glob import Glob, compile_path
+from whamm_cm.wit.semver import PatternError
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Access: TypeAlias = Literal["read", "write"]
@@ -48,10 +49,13 @@ class NetworkLine:
         return self._host(host, names) and (not self.ports or host.port in self.ports)
 
     def could_cover(self, host: Host, names: Iterable[str] = ()) -> bool:
-        """As :meth:`covers`, where a port that nobody knows may be any."""
-        return self._host(host, names) and (
-            not self.ports or host.port is None or host.port in self.ports
-        )
+        """As :meth:`covers`, where a port that nobody knows may be any, and so may an address that
+        has others in it."""
+        if self.ports and host.port is not None and host.port not in self.ports:
+            return False
+        if self.network is not None and host.address is not None:
+            return any(_inside(one, self.network) for one in embedded(host.address))
+        return self._host(host, names)
 
     def _host(self, host: Host, names: Iterable[str]) -> bool:
         if self.network is not None:
@@ -70,25 +74,26 @@ def _inside(address: Address, network: Network) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class StorageLine:
+    """``wide``: the same in any case and any form of letters."""
+
     text: str
     location: Location
-    pattern: re.Pattern[str]
+    pattern: Glob
+    wide: Glob
     access: tuple[Access, ...]
 
     def covers(self, path: str, access: Access) -> bool:
-        return access in self.access and self.pattern.fullmatch(path) is not None
+        return access in self.access and self.pattern.fullmatch(path)
 
     def denies(self, path: str, access: Access) -> bool:
         """In any case and any form: file systems differ in what they take for the same."""
-        folded = unicodedata.normalize("NFC", path).casefold()
-        if access not in self.access:
-            return False
-        return self.covers(path, access) or (
-            re.compile(_glob(unicodedata.normalize("NFC", self.text).casefold()), re.S).fullmatch(
-                folded
-            )
-            is not None
+        return access in self.access and (
+            self.pattern.fullmatch(path) or self.wide.fullmatch(folded(path))
         )
+
+
+def folded(text: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,30 +211,20 @@ def _storage_line(node: Node, what: str) -> StorageLine:
     uri = entries["uri"].string("uri")
     if not uri.startswith("fs://"):
         raise entries["uri"].fail("uri must start with fs://, as in fs:///data/**")
+    if uri != uri.strip():
+        raise entries["uri"].fail(f"{uri!r} has a space around it; write {uri.strip()!r}")
     path = normal_path("/", uri.removeprefix("fs://"))
     access: list[Access] = []
     for one in entries["access"].items("access"):
         word = one.choice("access", ("read", "write"))
         access.append("write" if word == "write" else "read")
-    pattern = re.compile(_glob(path), re.S)
-    return StorageLine(path, entries["uri"].location, pattern, tuple(access))
-
-
-def _glob(path: str) -> str:
-    """``*`` and ``?`` stay within a part, ``**`` is any number of parts; ``/d/**`` has ``/d``."""
-    out: list[str] = []
-    at = 0
-    while at < len(path):
-        if path.startswith("/**", at) and path[at + 3 : at + 4] in ("", "/"):
-            out.append("(?:/.*)?")
-            at += 3
-        elif path.startswith("**", at):
-            out.append(".*")
-            at += 2
-        else:
-            out.append({"*": "[^/]*", "?": "[^/]"}.get(path[at], re.escape(path[at])))
-            at += 1
-    return "".join(out) or "/"
+    if not access:
+        raise entries["access"].fail("access is empty, so that the entry is about nothing")
+    try:
+        pattern, wide = compile_path(path), compile_path(folded(path))
+    except PatternError as error:
+        raise entries["uri"].fail(str(error)) from None
+    return StorageLine(path, entries["uri"].location, pattern, wide, tuple(access))
 
 
 def normal_path(base: str, path: str) -> str:
@@ -249,9 +244,20 @@ def _key_line(node: Node, what: str) -> KeyLine:
     if "key" not in entries:
         raise node.fail(f'an entry of {what}: "key" is missing')
     key = entries["key"].string("key")
-    if "*" in key:
-        raise entries["key"].fail("keys have no wildcards")
+    fault = key_fault(key)
+    if fault is not None:
+        raise entries["key"].fail(fault)
     return KeyLine(key, entries["key"].location)
+
+
+def key_fault(key: str) -> str | None:
+    """Why no variable or setting can be called so."""
+    if "*" in key:
+        return "keys have no wildcards"
+    if key != key.strip() or not key.isprintable():
+        return f"{key!r} has a space or something unprintable in it; no key has"
+    odd = next((ch for ch in key if ch in '=,!%"$'), None)
+    return None if odd is None else f'{key!r} has "{odd}" in it; write the name of one key'
 
 
 _LINES: dict[str, Callable[[Node, str], Any]] = {

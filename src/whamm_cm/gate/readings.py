@@ -18,10 +18,11 @@ from whamm_cm.wit.names import ExternNameParts, InterfaceName, is_label
 Reading = tuple[str, str | None]
 
 #: What looks like an interface inside a name that is none.
-_INSIDE = re.compile(
-    r"[a-z][a-z0-9-]*(?::[a-z][a-z0-9-]*)+/[a-z][a-z0-9-]*(?:@[0-9a-z.+-]*)?", re.I
-)
 _PACKAGE = re.compile(r"[a-z][a-z0-9-]*(?::[a-z][a-z0-9-]*)+", re.I)
+_INSIDE = re.compile(_PACKAGE.pattern + r"/[a-z][a-z0-9-]*(?:@[0-9a-z.+-]*)?", re.I)
+
+#: So much of such a name is looked at; it is a finding anyway.
+_LOOKED_AT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def _interfaces(text: str) -> list[Reading]:
         return [split_version(text)]
     if parts is not None and parts.kind in ("label", "method", "static", "constructor"):
         return []
-    inside: list[Reading] = []
+    text, inside = text[:_LOOKED_AT], list[Reading]()
     for one in _INSIDE.findall(text):
         path, _, version = one.partition("@")
         inside.append((path.lower(), version or None))

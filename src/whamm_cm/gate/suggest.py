@@ -6,13 +6,18 @@ Names come from the input, so every text is written as a JSON string, which YAML
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from whamm_cm.errors import UsageError
 from whamm_cm.gate.evidence import Evidence
-from whamm_cm.gate.model import ExportRow, Subject
+from whamm_cm.gate.model import ExportRow, Location, Subject
+from whamm_cm.gate.patterns import parsed
+from whamm_cm.gate.permissions import key_fault
 from whamm_cm.gate.uses import Uses
 from whamm_cm.render.wave import printable
 from whamm_cm.trace.calls import Site
+from whamm_cm.wit.glob import escape_path
+from whamm_cm.wit.semver import Version
 
 #: So many paths in one directory become the directory.
 _MANY = 20
@@ -22,24 +27,51 @@ _Functions = dict[str, dict[str, bool]]
 
 def suggest(subject: Subject | None, evidence: Evidence | None) -> str:
     """``subject``: allow what it can reach, and require what it exports. ``evidence``: allow the
-    values seen; without a subject also only the functions seen.  One of them is not None."""
-    lines = ["version: 1", f"judge: {'observed' if subject is None else 'reachable'}", "imports:"]
-    functions = _observed(evidence) if subject is None else _reachable(subject)
-    lines += ["  default: deny", "  allow:" + ("" if functions else " []")]
+    values seen; without a subject also only the functions seen.  One of them is not None.
+
+    What was asked for and refused is named, and not allowed."""
+    lines = ["version: 1", f"judge: {'observed' if subject is None else 'reachable'}"]
+    if evidence is not None and not evidence.vouched:
+        lines.insert(0, "# The guest could write to the log this is made of: read it with care.")
     told = evidence is not None and evidence.records > 0
-    for interface, names in sorted(functions.items()):
-        lines.append(f"    - {json.dumps(_pattern(interface, names))}")
-        unseen = [name for name, seen in names.items() if not seen]
-        if subject is not None and told and unseen and any(names):
-            shown = ", ".join(unseen) if len(unseen) < len(names) else "none of it"
-            verb = "not observed" if len(unseen) < len(names) else "was observed"
-            lines[-1] += f"  # {printable(shown)} {verb}"
-    if subject is not None and subject.exports:
-        lines += ["exports:", "  require:"]
-        lines += [f"    - {json.dumps(_export(row))}" for row in subject.exports]
+    if subject is None:
+        lines += _allowed(_observed(evidence), False)
+    else:
+        lines += _allowed(_reachable(subject), told)
+        if subject.exports:
+            lines += ["exports:", "  require:"]
+            lines += _entries(_export(row) for row in subject.exports)
     if evidence is not None and told:
         lines += _permissions(evidence.uses)
     return "".join(f"{line}\n" for line in lines)
+
+
+def _allowed(functions: _Functions, told: bool) -> list[str]:
+    """The section ``imports``; ``told``: say what was not seen."""
+    entries: list[str] = []
+    for interface, names in sorted(functions.items()):
+        (entry,) = _entries([_pattern(interface, names)])
+        unseen = [name for name, seen in names.items() if not seen]
+        if told and unseen and any(names):
+            shown = ", ".join(unseen) if len(unseen) < len(names) else "none of it"
+            verb = "not observed" if len(unseen) < len(names) else "was observed"
+            entry += f"  # {printable(shown)} {verb}"
+        entries.append(entry)
+    some = any(entry.lstrip().startswith("- ") for entry in entries)
+    return ["imports:", "  default: deny", "  allow:" + ("" if some else " []"), *entries]
+
+
+def _entries(texts: Iterable[str]) -> list[str]:
+    """Lines of a list.  A name that no pattern can have is named, and not on it."""
+    found = []
+    for text in texts:
+        try:
+            parsed(text, Location("", 1, 1))
+        except UsageError:
+            found.append(f"    # {printable(text)}: no policy can allow such a name")
+        else:
+            found.append(f"    - {json.dumps(text)}")
+    return found
 
 
 def _reachable(subject: Subject) -> _Functions:
@@ -69,21 +101,28 @@ def _site(site: Site) -> str:
 
 
 def _exact(item: str, version: str | None) -> str:
-    """``wasi:io/poll@0.2.3`` → ``wasi:io/poll@=0.2.3``"""
-    return item if version is None else item.removesuffix(version) + f"={version}"
+    """``wasi:io/poll@0.2.3`` → ``wasi:io/poll@^0.2``: whatever a host may link to it.  Drafts are
+    only like themselves."""
+    found = Version.try_parse(version) if version is not None else None
+    if version is None or found is None:
+        return item
+    track = ".".join(map(str, found.track))
+    return item.removesuffix(version) + (f"={version}" if found.pre or found.build else f"^{track}")
 
 
 def _pattern(interface: str, names: dict[str, bool]) -> str:
     functions = sorted(name for name in names if name)
     if not functions:
-        return interface
+        return interface if ":" in interface else f"{interface}#*"
     text = functions[0] if len(functions) == 1 else "{" + ",".join(functions) + "}"
     return f"{interface}#{text}"
 
 
 def _export(row: ExportRow) -> str:
-    """Functions of the world stand behind the ``#``."""
-    return f"#{row.item}" if row.kind == "func" else row.item
+    """Functions of the world stand behind the ``#``, other plain names before it."""
+    if row.kind == "func":
+        return f"#{row.item}"
+    return row.item if ":" in row.item else f"{row.item}#*"
 
 
 # values
@@ -91,15 +130,18 @@ def _export(row: ExportRow) -> str:
 
 def _permissions(uses: Uses) -> Iterator[str]:
     yield "permissions:"
+    keys = sorted({key for key, _ in uses.keys})
     sections = (
         ("network", _network(uses)),
         ("storage", _storage(uses)),
-        ("environment", [_flow(key=key) for key in sorted({key for key, _ in uses.keys})]),
+        ("environment", [_flow(key=key) if key_fault(key) is None else f"# {key}" for key in keys]),
     )
     for name, entries in sections:
+        allowed = [entry for entry in entries if not entry.startswith("# ")]
         yield f"  {name}:"
-        yield "    allow:" + ("" if entries else " []")
-        yield from (f"      - {entry}" for entry in entries)
+        yield "    allow:" + ("" if allowed else " []")
+        for entry in entries:
+            yield f"      - {entry}" if entry in allowed else f"    {printable(entry)}"
         for one in uses.unclear:
             if one.about == name:
                 yield f"    # {printable(one.how)}: {printable(one.why)}"
@@ -113,9 +155,13 @@ def _flow(**entry: object) -> str:
 def _network(uses: Uses) -> list[str]:
     """Hosts by name where a lookup tells it.  Lookups alone need no port."""
     ports: dict[str, set[int]] = {}
+    refused: dict[str, None] = {}
     for endpoint in uses.endpoints:
         host = endpoint.host
         names = endpoint.names or (host.name or str(host.address),)
+        if uses.refused(endpoint):
+            refused[f"# {endpoint.host} was refused by {endpoint.how}"] = None
+            continue
         for name in names:
             known = ports.setdefault(name, set())
             if host.port is not None:
@@ -128,12 +174,17 @@ def _network(uses: Uses) -> list[str]:
             found.append(_flow(host=name, ports=sorted(numbers)))
         else:
             found.append(_flow(host=name))
-    return found
+    return [*found, *refused]
 
 
 def _storage(uses: Uses) -> list[str]:
+    """The paths as globs, in which their own ``*`` are escaped."""
     access: dict[str, set[str]] = {}
+    refused: dict[str, None] = {}
     for use in uses.files:
+        if uses.refused(use):
+            refused[f"# {use.access} of fs://{use.paths[0]} was refused by {use.how}"] = None
+            continue
         for path in use.paths:
             access.setdefault(path, set()).add(use.access)
     by_folder: dict[str, list[str]] = {}
@@ -142,8 +193,10 @@ def _storage(uses: Uses) -> list[str]:
     merged: dict[str, set[str]] = {}
     for folder, paths in by_folder.items():
         for path in paths:
-            target = f"{folder}/**" if len(paths) > _MANY else path
+            many = len(paths) > _MANY
+            target = f"{escape_path(folder)}/**" if many else escape_path(path)
             merged.setdefault(target, set()).update(access[path])
-    return [
+    found = [
         _flow(uri=f"fs://{path}", access=sorted(words)) for path, words in sorted(merged.items())
     ]
+    return [*found, *refused]

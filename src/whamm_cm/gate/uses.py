@@ -47,29 +47,83 @@ class Unclear:
 
 @dataclass(slots=True)
 class Uses:
-    """Feed records in order; then look at the fields, which have no doubles."""
+    """Feed records in order; then look at the fields, which have no doubles.
+
+    What was asked for and :meth:`refused` is a use, too.  ``lost``: records the log says are
+    missing; ``unknown``: it does not say how many.
+    """
 
     endpoints: dict[Endpoint, None] = field(default_factory=dict)
     files: dict[FileUse, None] = field(default_factory=dict)
     keys: dict[tuple[str, str], None] = field(default_factory=dict)
     unclear: dict[Unclear, None] = field(default_factory=dict)
     lost: int = 0
+    unknown: bool = False
+    _given: dict[Endpoint | FileUse, int] = field(default_factory=dict)
+    _denied: dict[Endpoint | FileUse, None] = field(default_factory=dict)
     _calls: dict[tuple[int, int, str], Record] = field(default_factory=dict)
+    _made: dict[tuple[int, int, str], list[Endpoint | FileUse]] = field(default_factory=dict)
+    _now: list[Endpoint | FileUse] = field(default_factory=list)
+    #: What a handle that was made goes on with: a socket, a response to come.
+    _going: dict[tuple[int, int], list[Endpoint | FileUse]] = field(default_factory=dict)
     _paths: dict[tuple[int, int], str] = field(default_factory=dict)
     _requests: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)
     _lookups: dict[tuple[int, int], str] = field(default_factory=dict)
     _names: dict[Host, dict[str, None]] = field(default_factory=dict)
 
     def feed(self, record: Record) -> None:
-        if record["phase"] == "dropped":
-            self.lost += record["count"]
+        phase = record["phase"]
+        if phase in ("dropped", "lost"):
+            number = record.get("count" if phase == "dropped" else "lost")
+            if isinstance(number, int):
+                self.lost += number
+            else:
+                self.unknown = True
             return
-        if record["phase"] == "report" or record.get("edge") != "import":
+        if phase not in ("call", "return") or record.get("edge") != "import":
             return
         interface = record.get("interface", "")
         handler = _HANDLERS.get(interface)
         if handler is not None:
-            handler(self, _Event.of(self, record))
+            event = _Event.of(self, record)
+            self._now = []
+            handler(self, event)
+            self._outcome(event)
+
+    @property
+    def incomplete(self) -> bool:
+        return self.unknown or self.lost > 0
+
+    def refused(self, use: Endpoint | FileUse) -> bool:
+        return use in self._denied and self._given.get(use, 0) <= 0
+
+    def _outcome(self, event: _Event) -> None:
+        """What a call is about was given when it returns without an error."""
+        key = event.instance, event.record["call"], event.func
+        if not event.returned:
+            if self._now and len(self._made) < 100_000:
+                self._made[key] = self._now
+            return
+        if event.record.get("pending"):
+            return
+        made = self._made.pop(key, [])
+        self._settle(made, not event.failed)
+        if made and not event.failed:
+            if event.func.partition(".")[2].startswith("start-"):
+                self._going[event.key] = made
+            elif isinstance(event.ok, int):
+                self._going[event.instance, event.ok] = made
+        if event.func.endswith((".finish-connect", "future-incoming-response.get")):
+            error = _error(event.result)
+            if error is not None and error != "would-block":
+                self._settle(self._going.pop(event.key, []), False, -1)
+
+    def _settle(self, made: list[Endpoint | FileUse], given: bool, change: int = 0) -> None:
+        """``change``: takes back what was given before."""
+        for one in made:
+            if not given:
+                self._denied[one] = None
+            self._given[one] = self._given.get(one, 0) + (1 if given else change)
 
     def finish(self) -> None:
         """Requests with an authority that nobody was seen to send count, too."""
@@ -83,7 +137,14 @@ class Uses:
         names: tuple[str, ...] = ()
         if host.address is not None:
             names = tuple(self._names.get(Host(address=host.address), ()))
-        self.endpoints[Endpoint(host, how, names)] = None
+        found = Endpoint(host, how, names)
+        self.endpoints[found] = None
+        self._now.append(found)
+
+    def file(self, paths: tuple[str, ...], access: Access, how: str) -> None:
+        found = FileUse(paths, access, how)
+        self.files[found] = None
+        self._now.append(found)
 
     def odd(self, about: str, how: str, why: str) -> None:
         self.unclear[Unclear(about, how, why)] = None
@@ -152,6 +213,18 @@ class _Event:
     @property
     def key(self) -> tuple[int, int]:
         return self.instance, self.handle
+
+
+def _error(value: object) -> object:
+    """The innermost error of results and options in each other, None where there is none."""
+    while isinstance(value, dict) and len(value) == 1:
+        ((key, inner),) = value.items()
+        if key == "error":
+            return "error" if inner is None else inner
+        if key not in ("ok", "some"):
+            return None
+        value = inner
+    return None
 
 
 def _why(value: object) -> str:
@@ -322,12 +395,12 @@ def _files(uses: Uses, event: _Event) -> None:
         if base is None:
             uses.odd("storage", event.how, "nobody saw its descriptor being opened")
         else:
-            uses.files[FileUse((base,), _ON_HANDLE[method], event.how)] = None
+            uses.file((base,), _ON_HANDLE[method], event.how)
     for name, descriptor, access in _BELOW.get(method, ()):
         handle = event.args.get(descriptor) if descriptor else event.handle
         paths = _paths(uses, event, handle, event.args.get(name))
         if paths:
-            uses.files[FileUse(paths, access, event.how)] = None
+            uses.file(paths, access, event.how)
 
 
 def _open(uses: Uses, event: _Event) -> None:
@@ -341,9 +414,9 @@ def _open(uses: Uses, event: _Event) -> None:
     flags = {*_flags(event.args, "flags"), *_flags(event.args, "open-flags")}
     writes = bool(flags & _WRITING)
     if writes:
-        uses.files[FileUse(paths, _WRITE, event.how)] = None
+        uses.file(paths, _WRITE, event.how)
     if "read" in flags or not writes:
-        uses.files[FileUse(paths, _READ, event.how)] = None
+        uses.file(paths, _READ, event.how)
 
 
 def _flags(args: Mapping[str, Any], name: str) -> list[str]:

@@ -60,15 +60,16 @@ def run_external(
     cmd: Sequence[str],
     wasm_arg_index: int,
     woven: bytes,
-    on_line: Callable[[str], None],
+    on_line: Callable[[bytes], None],
+    mark: bytes,
     *,
     stderr_fd: int = 2,
 ) -> int:
     """Runs ``cmd`` with ``woven`` (a temporary file of the same name) as its argument number
     ``wasm_arg_index``; returns its exit status, 128 + N if signal N killed it.
 
-    stdin and stdout are inherited.  Each line of stderr that holds a record is cut down to
-    ``WCM1 {…}`` and given to ``on_line``; all other bytes go to ``stderr_fd`` as they are.
+    stdin and stdout are inherited.  Each line of stderr with ``mark`` on it is given to
+    ``on_line``, from there on; all other bytes go to ``stderr_fd`` as they are.
     SIGINT, SIGTERM and SIGHUP are passed on to the command and do not end us; what a terminal
     sends to the command anyway is not sent twice.  If ``on_line`` raises, the command is stopped.
 
@@ -83,7 +84,7 @@ def run_external(
             try:
                 forward.attach(child)
                 assert child.stderr is not None  # asked for in _start
-                _pump(child, child.stderr.fileno(), LineSplitter(on_line, stderr_fd))
+                _pump(child, child.stderr.fileno(), LineSplitter(on_line, stderr_fd, mark))
                 status = child.wait()
             finally:
                 _stop(child)

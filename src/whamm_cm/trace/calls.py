@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from whamm_cm.trace.reader import Record
+from whamm_cm.trace.failures import answers, has_failed
+from whamm_cm.trace.failures import is_error as is_error
+from whamm_cm.trace.records import Record
 
 #: Edges over which control enters an instance, and those over which it leaves one. ``inner`` is
 #: both: a lower in one component and a lift in the other.
 ENTERING = ("export", "inner")
 LEAVING = ("import", "inner")
+
+_NOTHING: Mapping[str, Any] = {}
 
 
 class Outcome(Enum):
@@ -34,18 +38,31 @@ class Site:
     @staticmethod
     def of(record: Record) -> Site:
         get = record.get
-        return Site(
+        names = (
             get("edge", ""),
             get("component", ""),
             get("interface", ""),
             get("version", ""),
             get("func", ""),
         )
+        return _SITES.get(names) or _remember(names)
 
     @property
     def item(self) -> str:
         """``wasi:keyvalue/store#bucket.get``; only the function for the world's own."""
         return f"{self.interface}#{self.func}" if self.interface else self.func
+
+
+_SITES: dict[tuple[str, ...], Site] = {}
+#: Sites remembered, so that a record of one makes no new object.
+_MAX_SITES = 1 << 14
+
+
+def _remember(names: tuple[str, str, str, str, str]) -> Site:
+    if len(_SITES) >= _MAX_SITES:
+        _SITES.clear()
+    site = _SITES[names] = Site(*names)
+    return site
 
 
 @dataclass(slots=True, eq=False)
@@ -55,7 +72,7 @@ class LiveCall:
     ``opened`` is the call record (None when it was lost), ``closed`` the last return record.
     ``parent`` is the call it was made from as far as the log tells; times are nanoseconds:
     ``dur_ns`` until the result, ``frame_ns`` until the core call returned, which for an async
-    function may be long before.
+    function may be long before.  ``answered_badly``: it was answered by an error, as HTTP has it.
     """
 
     index: int
@@ -71,6 +88,7 @@ class LiveCall:
     dur_ns: int | None = None
     frame_ns: int = 0
     child_ns: int = 0
+    answered_badly: bool = False
 
     @property
     def self_ns(self) -> int | None:
@@ -83,13 +101,31 @@ class LiveCall:
 
     @property
     def failed(self) -> bool:
-        """Whether it returned the error case of a result."""
-        return self.outcome is Outcome.RETURNED and is_error(self.result)
+        """Whether it returned an error, or means one (``failures.py``)."""
+        return self.outcome is Outcome.RETURNED and (
+            self.answered_badly or has_failed(self.site.item, self.args, self.result)
+        )
 
+    @property
+    def args(self) -> Mapping[str, Any]:
+        return _NOTHING if self.opened is None else self.opened.get("args", _NOTHING)
 
-def is_error(result: object) -> bool:
-    """Whether a result as JSON is the ``error`` case of a ``result``."""
-    return isinstance(result, dict) and len(result) == 1 and "error" in result
+    @property
+    def run(self) -> str:
+        record = self.opened or self.closed
+        return "" if record is None else record.get("run", "")
+
+    @property
+    def is_callee(self) -> bool:
+        """Whether it is the other side of a call between components that is recorded already."""
+        caller = self.parent
+        return (
+            caller is not None
+            and caller.site.edge == "inner"
+            and self.site.edge in ENTERING
+            and caller.instance != self.instance
+            and _target(caller) == _target(self)
+        )
 
 
 class Tracker:
@@ -106,7 +142,7 @@ class Tracker:
         self._count = 0
         self._open: dict[tuple[int, int], list[LiveCall]] = {}
         self._frames: dict[int, list[LiveCall]] = {}
-        self._leaving: dict[tuple[str, str], dict[int, LiveCall]] = {}
+        self._leaving: dict[tuple[str, str, str], dict[int, LiveCall]] = {}
 
     def feed(self, record: Record) -> LiveCall | None:
         """The call a call or return record belongs to; None for report and dropped records."""
@@ -139,7 +175,7 @@ class Tracker:
         if call.site.edge in ENTERING:
             self._frames.setdefault(call.instance, []).append(call)
         if call.site.edge in LEAVING:
-            self._leaving.setdefault(_target(call.site), {})[call.index] = call
+            self._leaving.setdefault(_target(call), {})[call.index] = call
         return call
 
     def _parent(self, call: LiveCall) -> LiveCall | None:
@@ -147,7 +183,7 @@ class Tracker:
         if frames and call.site.edge != "export":
             return frames[-1]
         if call.site.edge in ENTERING:
-            for caller in reversed(self._leaving.get(_target(call.site), {}).values()):
+            for caller in reversed(self._leaving.get(_target(call), {}).values()):
                 if caller.instance != call.instance:
                     return caller
         return None
@@ -167,6 +203,8 @@ class Tracker:
             call.frame_ns = call.dur_ns or 0
             if call.parent is not None:
                 call.parent.child_ns += call.frame_ns
+        if not pending and answers(call.site.item):
+            _answered(call)
         self._leave(call)
         if not pending:
             self._forget(call)
@@ -190,7 +228,7 @@ class Tracker:
             frames[:] = [frame for frame in frames if not _within(frame, call)]
             if not frames:
                 del self._frames[call.instance]
-        target = _target(call.site)
+        target = _target(call)
         leaving = self._leaving.get(target)
         if leaving is not None:
             leaving.pop(call.index, None)
@@ -212,6 +250,15 @@ class Tracker:
             self.given_up.append(call)
 
 
+def _answered(call: LiveCall) -> None:
+    """The export that the call was made in answers as the call says, until another says else."""
+    frame = call.parent
+    while frame is not None and frame.site.edge != "export":
+        frame = frame.parent
+    if frame is not None:
+        frame.answered_badly = call.failed
+
+
 def track(records: Iterable[Record]) -> Iterable[LiveCall]:
     """Every call of a log once: those that returned when they do, the others at the end."""
     tracker = Tracker()
@@ -225,8 +272,9 @@ def track(records: Iterable[Record]) -> Iterable[LiveCall]:
     yield from tracker.unfinished()
 
 
-def _target(site: Site) -> tuple[str, str]:
-    return site.interface, site.func
+def _target(call: LiveCall) -> tuple[str, str, str]:
+    """What is called, in which run."""
+    return call.run, call.site.interface, call.site.func
 
 
 def _within(frame: LiveCall | None, outer: LiveCall) -> bool:

@@ -28,6 +28,7 @@ from whamm_cm.agent.layout import (
 from whamm_cm.agent.table import Site, SiteTable
 from whamm_cm.agent.variables import Variable
 from whamm_cm.errors import InputError
+from whamm_cm.trace.secrets import Masker
 from whamm_cm.trace.values import Readers, Tail, ValueFault, fields
 
 Record: TypeAlias = dict[str, Any]
@@ -161,9 +162,9 @@ class Decoder:
             if phase in (Phase.RETURN, Phase.PENDING):
                 duration = _u64(tail)
         if phase == Phase.START:
-            record["phase"] = _PHASES[phase]
             if wall := _u64(tail):
                 record["wall_ns"] = wall
+            record["phase"] = _PHASES[phase]
             return None
         record["instance"] = instance
         if phase in _FRAMED:
@@ -350,8 +351,9 @@ class Stream:
         """A record that no probe wrote."""
         record: Record = {"v": VERSION, "run": self.head.run, "seq": self.head.seq}
         self.head.seq += 1
-        if "t_ns" in more:
-            record["t_ns"] = more.pop("t_ns")
+        for key in ("t_ns", "wall_ns"):
+            if key in more:
+                record[key] = more.pop(key)
         if instance:
             record["instance"] = instance
         return {**record, "phase": phase, **more}
@@ -360,10 +362,14 @@ class Stream:
 class Receiver:
     """The receiving end of a session: hands out instance ids and numbers the records.
 
-    ``run`` is the session's identity, 16 hexadecimal digits; drawn when not given.
+    ``run`` is the session's identity, 16 hexadecimal digits; drawn when not given.  Secrets are
+    masked wherever they appear, unless they are to be shown.
     """
 
-    def __init__(self, table: SiteTable, run: str | None = None) -> None:
+    def __init__(
+        self, table: SiteTable, run: str | None = None, show_secrets: bool = False
+    ) -> None:
+        self._masker = None if show_secrets else Masker(table)
         self.run = secrets.token_hex(8) if run is None else run
         self._stream = Stream(Decoder(table), self.run)
         self._instances = 0
@@ -378,6 +384,10 @@ class Receiver:
         clock = {} if t_ns is None else {"t_ns": t_ns}
         wall = {"wall_ns": wall_ns} if wall_ns else {}
         self._started = self._stream.note("start", 0, **clock, **wall)
+
+    def lost(self, why: str) -> Record:
+        """The record of a run that was cut off with records, nobody knows how many, inside."""
+        return self._stream.note("lost", lost="unknown", why=why)
 
     def receive(self, block: bytes | str) -> Block:
         """What was emitted: the bytes of a block, or text in which each character is one byte.
@@ -422,6 +432,8 @@ class Receiver:
         if self._started is not None:
             into.append(self._started)
             self._started = None
+        if self._masker is not None:
+            data = self._masker.mask(data)
         try:
             final = self._stream.block(data, instance, into)
         except ValueFault as fault:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from whamm_cm.agent.table import packed_table, unpacked_table
 from whamm_cm.binary import build
 from whamm_cm.binary.decode import decode
 from whamm_cm.binary.encode import Piece, encode, pieces
@@ -19,6 +20,7 @@ from whamm_cm.ir.items import Item, Sort
 from whamm_cm.weave.boundary import Block, Supply, Weaver
 from whamm_cm.weave.enclose import Outer, enclose
 from whamm_cm.weave.libraries import beside
+from whamm_cm.weave.modules.moved import Moved
 from whamm_cm.weave.orders import Orders
 from whamm_cm.weave.plan import Added, Chosen, Plan
 from whamm_cm.weave.program import Program, Reach
@@ -32,7 +34,7 @@ from whamm_cm.weave.sinks import (
     stderr_wiring,
 )
 from whamm_cm.weave.sites import find_sites
-from whamm_cm.weave.stamp import SITES, STAMP, packed_table, stamp, unpacked_table
+from whamm_cm.weave.stamp import SITES, STAMP, stamp
 from whamm_cm.weave.supply import (
     SINK_INTERFACE,
     Interface,
@@ -43,6 +45,7 @@ from whamm_cm.weave.supply import (
     pass_on,
     threaded,
 )
+from whamm_cm.weave.unit import Beats
 
 #: How long a live log may hold a record back.
 LIVE_NS = 4_000_000
@@ -57,6 +60,8 @@ class Woven:
     component: Component
     table: bytes
     added: Added
+    #: Where the code of core modules that were changed came from, by their bytes.
+    moved: Mapping[bytes, Moved] = field(default_factory=dict)
 
     @property
     def wasm(self) -> bytes:
@@ -128,7 +133,14 @@ class _Weave:
         sites = find_sites(program)
         orders = Orders(self.plan, self.added)
         if self.plan.scripts is not None:
-            self.scripting = Scripting(program, self.plan.scripts, orders.builder, self.added)
+            plan = self.plan
+            beats = None
+            if plan.sink != "none" and (plan.interval_ns or plan.last_words):
+                beats = Beats(plan.interval_ns, plan.flush_each)
+            self.scripting = Scripting(
+                program, self.plan.scripts, orders.builder, self.added,
+                beats=beats, last_words=plan.last_words and plan.sink != "none",
+            )  # fmt: skip
             self.scripting.match(sites)
             orders.scripting = self.scripting
         chosen = orders.choose(program, sites)
@@ -145,7 +157,8 @@ class _Weave:
                 f"the woven component has {_core_instances(component)} core instances, more than"
                 f" --max-core-instances {limit}; select fewer functions with --trace"
             )
-        return Woven(component, table, self.added)
+        moved = {} if self.scripting is None else self.scripting.moved
+        return Woven(component, table, self.added, moved)
 
     def _transform(
         self, program: Program, chosen: dict[int, list[Chosen]], table: bytes
@@ -228,7 +241,9 @@ class _Weave:
 
     def _sink_options(self, table: bytes, timed: bool) -> SinkOptions:
         plan = self.plan
-        return SinkOptions(table, plan.nonce, plan.lines == "json", timed, plan.mark)
+        return SinkOptions(
+            table, plan.nonce, plan.lines == "json", timed, plan.mark, plan.show_secrets
+        )
 
     def _way_out(self, outer: Outer, wiring: SinkWiring | None, now: Item | None) -> Item | None:
         """``emit`` in the new root: of a sink of ours, else the host's if that is the sink."""
@@ -344,6 +359,7 @@ class _Tree:
             count_n=len(counts),
             script=script,
             mark=self.plan.mark,
+            beats=self.plan.interval_ns > 0 and self.plan.sink != "none",
         )
 
 

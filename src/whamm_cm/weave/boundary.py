@@ -72,8 +72,13 @@ class ScriptParts(Protocol):
         chunked: bool,
         libraries: Functions,
         guard: Item | None,
+        now: Item | None,
     ) -> tuple[list[Definition], Item]:
         """The definitions that make the script unit, and its instance."""
+
+    @property
+    def guarded(self) -> bool:
+        """Whether what runs inside of allocators must know that it does."""
 
     @property
     def returns(self) -> dict[int, tuple[str, ...]]:
@@ -117,7 +122,7 @@ class Weaver:
 
     def run(self) -> Component:
         self.out.extend(self.supply.front)
-        if self.script is not None and self.supply.libraries:
+        if self.script is not None and (self.supply.libraries or self.script.guarded):
             self.guard = Guard()
             self.out += self.guard.front
             self.added.count(self.guard.front)
@@ -322,7 +327,7 @@ class Weaver:
             chunked = self.supply.block == "chunks"
             guard = None if self.guard is None else self.guard.instance
             front, self.unit = self.script.front(
-                instance.item, self.emit, chunked, self.supply.libraries, guard
+                instance.item, self.emit, chunked, self.supply.libraries, guard, self.now
             )
             self.out += front
         self.added.agents += 1

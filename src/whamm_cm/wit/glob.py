@@ -186,9 +186,9 @@ def compile_glob(text: str, whole: str | None = None, position: int = 0) -> Glob
 
 def compile_path(text: str) -> Glob:
     """Globs over absolute paths: ``*`` and ``?`` stay within a part, ``**`` is any number of parts,
-    ``/d/**`` has ``/d``, and a backslash takes the character behind it as it is.
+    ``/d/**`` has ``/d``, and behind a backslash ``*``, ``?`` and it itself are as they are.
 
-    Raises PatternError for a backslash at the end, and for brackets and braces without one.
+    Raises PatternError for what is too long.
     """
     return _PathBuilder(text, text, 0).run()
 
@@ -198,7 +198,7 @@ def escape_path(text: str) -> str:
     return "".join(f"\\{ch}" if ch in _PATH_SPECIAL else ch for ch in text)
 
 
-_PATH_SPECIAL = "*?[]{}|\\"
+_PATH_SPECIAL = "*?\\"
 
 
 def split_top(text: str, separator: str) -> list[tuple[int, str]]:
@@ -381,14 +381,9 @@ class _PathBuilder(_Builder):
             self.many(lambda one: one != "/")
         elif ch == "?":
             self.one(test=lambda one: one != "/")
-        elif ch == "\\":
-            if at + 1 == len(text):
-                raise self.fail('"\\" takes the character behind it as it is; there is none', at)
+        elif ch == "\\" and text[at + 1 : at + 2] in tuple(_PATH_SPECIAL):
             self.at += 1
             self.one(literal=text[self.at])
-        elif ch in _PATH_SPECIAL:
-            message = f'"{ch}" means nothing in paths; write "\\{ch}" for the character, or a line'
-            raise self.fail(f"{message} for each path", at)
         else:
             self.one(literal=ch)
 

@@ -126,26 +126,39 @@ def _unclear(context: Context) -> Iterator[Hit]:
 
 
 def _not_checked(context: Context) -> Iterator[Hit]:
-    if context.evidence is not None and context.evidence.records:
+    evidence = context.evidence
+    if evidence is None:
+        why = "not checked: there are no logs (--trace-log)"
+    elif not evidence.records:
+        why = "not checked: the logs have no records (--trace-log)"
+    elif not evidence.vouched:
+        why = (
+            "checked by logs alone that the guest could write to: lines of its host's log, with no"
+            " word of whose they are; the JSONL of `whamm-cm trace -o` has it"
+        )
+    else:
         return
-    why = "there are no logs" if context.evidence is None else "the logs have no records"
+    if context.policy.judged == "observed" and evidence is not None:
+        yield Hit("judge", why, context.policy.location)
     permissions = context.policy.permissions
     for name in ("network", "storage", "environment"):
         section = getattr(permissions, name)
         if section is not None:
-            yield Hit(f"permissions.{name}", f"not checked: {why} (--trace-log)", section.location)
+            yield Hit(f"permissions.{name}", why, section.location)
     for budget in context.policy.budgets:
-        yield Hit(budget.line.text, f"not checked: {why} (--trace-log)", budget.location)
+        yield Hit(budget.line.text, why, budget.location)
 
 
 def _incomplete(context: Context) -> Iterator[Hit]:
     evidence = context.evidence
     if evidence is None:
         return
-    wanted = bool(context.policy.budgets) or not context.policy.permissions.empty
-    if wanted and evidence.uses.lost:
-        noun = "record was" if evidence.uses.lost == 1 else "records were"
-        yield Hit("records", f"{evidence.uses.lost} {noun} lost; what they said is not judged")
+    uses = evidence.uses
+    if uses.incomplete:
+        number = f"{uses.lost} {'record was' if uses.lost == 1 else 'records were'} lost"
+        if uses.unknown:
+            number = f"at least {number}" if uses.lost else "an unknown number of records was lost"
+        yield Hit("records", f"{number}; what they said is not judged")
     for budget, spent in zip(context.policy.budgets, evidence.spending, strict=True):
         if spent.counted:
             text = f"{spent.counted} calls were only counted, without time or invocation"
@@ -178,10 +191,12 @@ RULES = (
          " cannot be judged is not allowed.",
          "Trace with the functions that make the handles, a larger --max-string, or"
          " --show-secrets.", _unclear),
-    Rule("WCM064", "not-checked", "note", "Permissions or budgets wait for logs.",
-         "Values and times are known from runs only.",
+    Rule("WCM064", "not-checked", "note",
+         "Permissions or budgets wait for logs, or for logs that the guest could not write to.",
+         "Values and times are known from runs only. What a guest could have written itself is"
+         " taken as said against it, never for it.",
          "Give logs with --trace-log.", _not_checked),
-    Rule("WCM065", "incomplete-log", "warning", "Records were lost or only counted.",
+    Rule("WCM065", "incomplete-log", "error", "Records were lost or only counted.",
          "What is not in the log is not judged.",
          "Trace fewer functions, or flush more often.", _incomplete),
 )  # fmt: skip

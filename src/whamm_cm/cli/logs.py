@@ -1,0 +1,114 @@
+"""Saved logs on their way to ``report`` and ``gate``, and what is known of the weave."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from whamm_cm.cli.common import say
+from whamm_cm.errors import InputError
+
+if TYPE_CHECKING:
+    from whamm_cm.trace.identity import Identity
+    from whamm_cm.trace.reader import RecordReader, Weave
+    from whamm_cm.trace.records import Record
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--woven", metavar="FILE",
+        help="the woven component that wrote the log: only lines with its nonce count, and packed"
+        " ones are decoded with its site table",
+    )  # fmt: skip
+
+
+def read_logs(args: argparse.Namespace, logs: list[str], warn: bool = True) -> Iterator[Record]:
+    """The records of all logs, one log after the other, as if one had written them.
+
+    Instances are numbered over all, times have one base, and what is missing is said by records of
+    phase ``lost``.  ``warn`` of what cannot be read.  Raises InputError for a log that cannot be
+    opened, or that has lines and no record among them.
+    """
+    from whamm_cm.trace.losses import with_ends
+
+    return with_ends(_records(args, logs, warn))
+
+
+def _records(args: argparse.Namespace, logs: list[str], warn: bool) -> Iterator[Record]:
+    from whamm_cm.trace.identity import Identity
+
+    identity, weave = Identity(), _weave(args)
+    found, vouched = 0, True
+    for name in logs:
+        with ExitStack() as stack:
+            reader = _opened(stack, name, weave, _label(name) if len(logs) > 1 else "")
+            for arrival in reader.arrivals():
+                yield identity.feed(arrival)
+            if reader.malformed:
+                yield _missing(reader)
+            found += reader.records
+            vouched = vouched and (weave.nonce is not None or not reader.nonces)
+            if warn:
+                for warning in reader.warnings():
+                    say(args, warning)
+    if warn:
+        _say_notes(args, identity, vouched, found)
+
+
+def _say_notes(args: argparse.Namespace, identity: Identity, vouched: bool, found: int) -> None:
+    for note in identity.notes():
+        say(args, note)
+    if not vouched:
+        say(args, "nobody vouches for these records: whoever could write to the log could forge"
+            " them; --woven FILE takes only those of that component")  # fmt: skip
+    if not found:
+        say(args, "no records found")
+
+
+def _missing(reader: RecordReader) -> Record:
+    lost: Record = {"v": 2, "phase": "lost", "lost": reader.malformed, "why": "line"}
+    return {**lost, **({"source": reader.label} if reader.label else {})}
+
+
+def _label(name: str) -> str:
+    return "stdin" if name == "-" else name
+
+
+def _opened(stack: ExitStack, name: str, weave: Weave, label: str) -> RecordReader:
+    from whamm_cm.trace.reader import RecordReader, open_log
+
+    if name == "-":
+        return RecordReader(_standard_input(), "standard input", weave, label)
+    if not name:
+        raise InputError("the name of the input file is empty")
+    return stack.enter_context(open_log(Path(name), weave, label))
+
+
+_SPOOLED: list[BinaryIO] = []
+
+
+def keep_standard_input() -> None:
+    """Lets standard input be read several times, by way of a temporary file."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115
+    shutil.copyfileobj(sys.stdin.buffer, file)
+    _SPOOLED[:] = [file]
+
+
+def _standard_input() -> BinaryIO:
+    if not _SPOOLED:
+        return sys.stdin.buffer
+    _SPOOLED[0].seek(0)
+    return os.fdopen(os.dup(_SPOOLED[0].fileno()), "rb")
+
+
+def _weave(args: argparse.Namespace) -> Weave:
+    from whamm_cm.trace.reader import Weave
+
+    return Weave()
