@@ -181,7 +181,10 @@ def _judged(
 ) -> Iterator[ComponentReport | Unjudged]:
     from whamm_cm.gate.cache import cache_dir
 
-    folder = None if args.no_cache else cache_dir()
+    ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
+    if ci and args.verbose and not args.no_cache:
+        say(args, "CI is set: analyses are made anew, and not kept (--no-cache)")
+    folder = None if args.no_cache or ci else cache_dir()
     workers = args.jobs or os.cpu_count() or 1
     waiting = progress(args, "analysing") if _takes_long(given.paths) else nullcontext()
     with waiting:
