@@ -33,6 +33,10 @@ FEATURES = {
     "page sizes": "(component (core module (memory 1 (pagesize 1))))",
     "map": "(component (type (map string u32)))",
     "async": '(component (import "f" (func async (result (stream u8)))))',
+    "labels": '(component (import "a" (implements "b:c/d") (instance)))',
+    "threads of the component model": "(component (core func (canon thread.yield)))",
+    "stackful": '(component (core module $m (func (export "f")))'
+    ' (core instance $i (instantiate $m)) (func async (canon lift (core func $i "f") async)))',
     "built-ins": "(component (core func (canon subtask.cancel async)))",
 }
 

@@ -138,6 +138,7 @@ def _print_json(
         "counters": added.counters,
         "bytes_before": before,
         "bytes_after": after,
+        "validated": not added.unvalidated,
         "skipped": [{"site": title, "reason": reason} for title, reason in added.skipped],
     }
     json.dump(facts, sys.stdout, indent=2)

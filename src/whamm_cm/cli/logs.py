@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from whamm_cm.cli.common import say
+from whamm_cm.cli.common import display, read_input, say
 from whamm_cm.errors import InputError
 
 if TYPE_CHECKING:
@@ -109,6 +109,14 @@ def _standard_input() -> BinaryIO:
 
 
 def _weave(args: argparse.Namespace) -> Weave:
+    """What --woven says; else tables are looked for among those this machine has made."""
     from whamm_cm.trace.reader import Weave
+    from whamm_cm.trace.tables import table_for
 
-    return Weave()
+    path = getattr(args, "woven", None)
+    if path is None:
+        return Weave(find=table_for)
+    from whamm_cm.weave.stamp import woven_table
+
+    nonce, table = woven_table(read_input(path), display(path))
+    return Weave(nonce or None, table)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from whamm_cm.cli.common import check_place, replacing
@@ -26,8 +28,16 @@ class Output(Protocol):
     def finish(self) -> None: ...
 
 
+#: How long a call is held for its return to stand in the same line.
+HELD_SECONDS = 0.1
+
+
 class Lines:
-    """Formats whose text grows with every record: strace and jsonl."""
+    """Formats whose text grows with every record: strace and jsonl.
+
+    A call whose return takes longer than :data:`HELD_SECONDS` is shown without it: whoever looks at
+    the log of a program that hangs wants to see in what.
+    """
 
     def __init__(self, path: str | None, name: str, options: RenderOptions) -> None:
         from whamm_cm.render.jsonl import line
@@ -37,13 +47,35 @@ class Lines:
         self._file: TextIO | None = None
         self._strace = Strace(options) if name == "strace" else None
         self._line = line
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+        self._watch: threading.Thread | None = None
 
     def feed(self, record: Record) -> None:
-        text = self._strace.feed(record) if self._strace is not None else self._line(record)
-        if text:
-            self._stream().write(text)
+        with self._lock:
+            text = self._strace.feed(record) if self._strace is not None else self._line(record)
+            if text:
+                self._stream().write(text)
+        if self._watch is None and self._strace is not None:
+            self._watch = threading.Thread(target=self._look, name="held calls", daemon=True)
+            self._watch.start()
+
+    def _look(self) -> None:
+        """Shows each call that is held from one look to the next."""
+        assert self._strace is not None
+        before = None
+        while not self._done.wait(HELD_SECONDS):
+            with self._lock, suppress(OSError):  # the next record or the end says it
+                held = self._strace.holds
+                if held is not None and held is before and not self._done.is_set():
+                    self._stream().write(self._strace.flush())
+                    self._stream().flush()
+                before = held
 
     def finish(self) -> None:
+        self._done.set()
+        if self._watch is not None:
+            self._watch.join()
         stream = self._stream()
         if self._strace is not None:
             stream.write(self._strace.finish())

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import PurePath
@@ -20,7 +20,7 @@ from whamm_cm.errors import RunError, UsageError
 from whamm_cm.render.words import counted
 
 if TYPE_CHECKING:
-    from whamm_cm.run.outcome import Frame, Outcome, Trap
+    from whamm_cm.run.outcome import Outcome, Trap
     from whamm_cm.trace.decode import Receiver
     from whamm_cm.weave.api import Woven
     from whamm_cm.weave.plain import WovenModule
@@ -164,7 +164,7 @@ def _recording(
     from whamm_cm.trace.decode import Receiver
 
     table = SiteTable.parse(woven.table)
-    receiver = Receiver(table)
+    receiver = Receiver(table, show_secrets=args.show_secrets)
     # The embedded engine's clock starts with the guest.
     recorder = Recorder(args, tags=woven.added.agents > 1, base_ns=0, table=table)
 
@@ -182,18 +182,12 @@ def _begin(args: argparse.Namespace, receiver: Receiver) -> None:
 
 
 def _ended(
-    args: argparse.Namespace,
-    woven: Woven | WovenModule,
-    recorder: Recorder,
-    receiver: Receiver,
-    outcome: Outcome,
+    args: argparse.Namespace, recorder: Recorder, receiver: Receiver, outcome: Outcome
 ) -> None:
     """Says what a run that was cut off has lost: what a component's script has counted since its
     last report nobody can read."""
-    from whamm_cm.weave.plain import WovenModule
-
     cut = outcome.trap is not None or outcome.interrupted
-    whole = outcome.salvaged and (args.scripted is False or isinstance(woven, WovenModule))
+    whole = outcome.salvaged and (outcome.reported or not args.scripted)
     if cut and not whole:
         recorder.feed([receiver.lost("interrupted" if outcome.interrupted else "trap")])
 
@@ -234,7 +228,7 @@ def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
             on_start=compiling.close,
             mark=plan.mark,
         )
-        _ended(args, woven, recorder, receiver, outcome)
+        _ended(args, recorder, receiver, outcome)
     except (RunError, UsageError):
         recorder.abandon()
         raise
@@ -267,14 +261,14 @@ def _module(args: argparse.Namespace, words: Sequence[str], data: bytes, plan: P
             stub_imports=args.stub_imports,
             cache=args.cache,
         )
-        _ended(args, woven, recorder, receiver, outcome)
+        _ended(args, recorder, receiver, outcome)
     except (RunError, UsageError):
         recorder.abandon()
         raise
     finally:
         recorder.finish()
         scripts.say_notes(args)
-    return _conclude(args, outcome, None, recorder)
+    return _conclude(args, outcome, woven, recorder)
 
 
 def _guest_name(path: str) -> str:
@@ -283,7 +277,7 @@ def _guest_name(path: str) -> str:
 
 
 def _conclude(
-    args: argparse.Namespace, outcome: Outcome, woven: Woven | None, recorder: Recorder
+    args: argparse.Namespace, outcome: Outcome, woven: Woven | WovenModule, recorder: Recorder
 ) -> int:
     if outcome.result is not None:
         print(outcome.result, flush=True)
@@ -297,31 +291,15 @@ def _conclude(
 
 
 def _show_trap(
-    args: argparse.Namespace, trap: Trap, woven: Woven | None, recorder: Recorder
+    args: argparse.Namespace, trap: Trap, woven: Woven | WovenModule, recorder: Recorder
 ) -> None:
-    """``woven`` is None for a core module, whose frames are those of the woven one."""
-    print(f"whamm-cm: the guest trapped: {trap}", file=sys.stderr)
-    frames: Iterator[str] = map(str, trap.frames)
-    if woven is not None:
-        frames = _backtrace(trap.frames, woven, probes=args.verbose > 0)
-    for text in frames:
+    from whamm_cm.cli.backtrace import backtrace
+    from whamm_cm.render.safe import printable
+
+    print(f"whamm-cm: the guest trapped: {printable(str(trap))}", file=sys.stderr)
+    for text in backtrace(trap.frames, woven, probes=args.verbose > 0):
         print(f"    at {text}", file=sys.stderr)
     lines = recorder.last.lines() if recorder.last is not None else []
     if lines:
         print("whamm-cm: the last calls before it:", file=sys.stderr)
         sys.stderr.writelines(lines)
-
-
-def _backtrace(frames: Sequence[Frame], woven: Woven, probes: bool) -> Iterator[str]:
-    """The frames as text, with places in the original component; those of ours if ``probes``."""
-    from whamm_cm.weave.places import Places
-
-    places = Places.of(woven.component)
-    for frame in frames:
-        place = places.find(frame.offset, frame.index)
-        if place is None:
-            unknown = frame.module is None and frame.function is None
-            yield "an adapter between two components" if unknown else str(frame)
-        elif probes or not place.own:
-            name = place.module if place.own else frame.module or place.module
-            yield str(replace(frame, module=name, offset=place.offset))

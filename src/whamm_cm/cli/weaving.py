@@ -158,28 +158,30 @@ def weave_module_checked(
     with progress(args, f"weaving {display(path)}"):
         woven = weave_module(data, plan, display(path))
         fault = validate_module(woven.wasm)
-    if fault is not None:
-        original = validate_module(data)
-        if original is not None:
-            raise InputError(f"{display(path)} is not valid on this wasmtime: {original}")
-        raise InternalError(
-            f"the woven copy of {display(path)} is not valid: {fault}; please report this"
-        )
+        if fault is not None:
+            _blame(args, woven.added, display(path), fault, validate_module(data))
     _say_skipped(args, woven.added)
     return woven
 
 
 def weave_checked(args: argparse.Namespace, data: bytes, path: str, plan: Plan) -> Woven:
     """Weave and validate; an invalid component is never handed out."""
-    from whamm_cm.run.engine import validate_component
+    from whamm_cm.binary.decode import decode
+    from whamm_cm.run.engine import validate_component, validate_module
     from whamm_cm.weave.api import weave
     from whamm_cm.weave.verify import own_modules, skeleton
 
-    with progress(args, f"weaving {display(path)}"):
-        woven = weave(data, plan, display(path))
-        fault = validate_component(skeleton(woven.component), own_modules(woven.component))
+    what = display(path)
+    with progress(args, f"weaving {what}"):
+        woven = weave(data, plan, what)
+        ours = own_modules(woven.component)
+        fault = next(filter(None, map(validate_module, ours)), None)
         if fault is not None:
-            _blame(data, display(path), fault)
+            _blame(args, woven.added, what, fault, None)
+        fault = validate_component(skeleton(woven.component))
+        if fault is not None:
+            original = validate_component(skeleton(decode(data, what)))
+            _blame(args, woven.added, what, fault, original)
     _say_skipped(args, woven.added)
     return woven
 
@@ -211,16 +213,19 @@ def _say_briefly(args: argparse.Namespace, added: Added) -> None:
         say(args, f"{idle[0]}{many}: no function of the component matches")
 
 
-def _blame(data: bytes, what: str, fault: str) -> None:
-    """Say whose fault it is that the woven component is refused."""
-    from whamm_cm.binary.decode import decode
-    from whamm_cm.run.engine import validate_component
-    from whamm_cm.weave.verify import skeleton
+def _blame(
+    args: argparse.Namespace, added: Added, what: str, fault: str, original: str | None
+) -> None:
+    """Say whose fault it is that what was woven is refused, ``original`` being why the original
+    is.  If this wasmtime only lacks something, other hosts may well have it."""
+    from whamm_cm.run.engine import is_lack
 
-    original = validate_component(skeleton(decode(data, what)))
-    if original is not None:
+    if original is None:
+        raise InternalError(f"the woven copy of {what} is not valid: {fault}; please report this")
+    if not is_lack(original):
         raise InputError(f"{what} is not valid on this wasmtime: {original}")
-    raise InternalError(f"the woven copy of {what} is not valid: {fault}; please report this")
+    added.unvalidated = original
+    say(args, f"not validated here, for this wasmtime refuses the original, too: {original}")
 
 
 def describe(woven: Woven | WovenModule) -> str:

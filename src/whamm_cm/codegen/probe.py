@@ -101,6 +101,7 @@ class Probe:
         self._texts: dict[tuple[Guest, Encoding], Texts] = {}
         self._flush: int | None = None
         self._begin: dict[bool, int] = {}
+        self._fuel: int | None = None
 
     def _import_memories(self, memories: Sequence[GuestMemory]) -> None:
         """The agent's memory comes first: its accesses then have the shortest encoding."""
@@ -124,6 +125,22 @@ class Probe:
     def now(self) -> int | None:
         """The clock, in a timed module."""
         return self.clock if self.options.timed else None
+
+    def beat(self, f: Func) -> None:
+        """Count an event of a script; now and then that is when it reports."""
+        if self.script.tick is None:
+            return
+        if self._fuel is None:
+            self._fuel = self.module.global_("i32", 1)
+        f.global_get(self._fuel)
+        f.i32(1)
+        f.op("i32.sub")
+        f.global_set(self._fuel)
+        f.global_get(self._fuel)
+        f.op("i32.eqz")
+        with f.if_():
+            f.call(self.script.tick)
+            f.global_set(self._fuel)
 
     def flats(self, ptr: int) -> Flats:
         if ptr not in self._flats:

@@ -1,14 +1,15 @@
 """What reports while the program runs: ``tick`` and ``last`` of the script unit.
 
 ``tick`` () -> i32 is called when a guest or a probe has counted down to zero, and answers how far
-to count next: as far as takes between one and ten milliseconds where there is a clock.  Early on, at
-the interval, and when the host asks for it (``ASK`` in the agent's state) it sends what the script
-has counted; what was printed leaves at each tick.  ``last`` () does all that is done at the end.
+to count next: as far as takes between one and ten milliseconds where there is a clock.  Early on,
+at the interval, and when the host asks for it (``ASK`` in the agent's state) it sends what the
+script has counted; what was printed leaves at each tick.  ``last`` () does all that is done at the
+end.
 """
 
 from __future__ import annotations
 
-from whamm_cm.agent.layout import ASK, STATE, Flush
+from whamm_cm.agent.layout import Flush
 from whamm_cm.codegen.asm import Func, Module
 from whamm_cm.codegen.libglue import GUARD, INSIDE
 
@@ -25,7 +26,7 @@ _SHORT_NS, _LONG_NS = 1_000_000, 10_000_000
 def build_tick(
     interval_ns: int, unit: str, way: str, *, each: bool, clock: bool, guard: bool
 ) -> bytes:
-    """Imports of ``unit`` progress and report, of ``way`` flush, of ``agent`` get32 and put32, with
+    """Imports of ``unit`` progress and report, of ``way`` flush, of ``agent`` asked and said, with
     ``clock`` ``out.now``, with ``guard`` ``guard.inside``: where it is set nothing may leave.
     ``each``: every count is a tick."""
     module = Module()
@@ -60,8 +61,8 @@ class _Tick:
         self.progress = module.import_func(unit, "progress")
         self.report = module.import_func(unit, "report")
         self.flush = module.import_func(way, "flush", ("i32",))
-        self.get = module.import_func("agent", "get32", ("i32",), ("i32",))
-        self.put = module.import_func("agent", "put32", ("i32", "i32"))
+        self.asked = module.import_func("agent", "asked", (), ("i32",))
+        self.said = module.import_func("agent", "said")
         self.now = module.import_func("out", "now", (), ("i64",)) if clock else None
         self.inside = module.import_global(GUARD, INSIDE, "i32") if guard else None
         self.fuel = module.global_("i32", 1)
@@ -89,9 +90,6 @@ class _Tick:
         self._is_due(f, time)
         with f.if_():
             f.call(self.progress)
-            f.i32(STATE + ASK)
-            f.i32(0)
-            f.call(self.put)
             if self.now is not None:
                 f.get(time)
                 f.global_set(self.told)
@@ -108,11 +106,13 @@ class _Tick:
         f.global_set(index)
 
     def _is_due(self, f: Func, time: int) -> None:
+        if self.each:
+            f.i32(1)
+            return
         f.global_get(self.ticks)
         f.i32(_EARLY)
         f.op("i32.le_u")
-        f.i32(STATE + ASK)
-        f.call(self.get)
+        f.call(self.asked)
         f.op("i32.or")
         if self.now is not None:
             f.get(time)
@@ -170,4 +170,5 @@ class _Tick:
         f.call(self.report)
         f.i32(int(Flush.PUSH))
         f.call(self.flush)
+        f.call(self.said)
         return f

@@ -73,8 +73,11 @@ class Strace:
         return text
 
     def _line(self, record: Record) -> str:
+        if record["phase"] in ("start", "end"):
+            return ""  # blocks begin and end where they may, also between a call and its return
         if record["phase"] not in ("call", "return"):
-            return self.flush() + _note(record)
+            note = _note(record)
+            return self.flush() + note if note else ""
         self._meet(record["instance"])
         call = self._tracker.feed(record)
         while self._tracker.given_up:
@@ -88,6 +91,11 @@ class Strace:
             self._held = (call, self._lead(call, record) + self._head(call, named, record))
             return out
         return self._returned(call, record)
+
+    @property
+    def holds(self) -> LiveCall | None:
+        """The call that waits for its return, if there is one."""
+        return None if self._held is None else self._held[0]
 
     def flush(self) -> str:
         """Show a held call now, for a terminal that should not wait for its return."""

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from whamm_cm.agent.layout import (
     ASK,
+    ASKED,
     BLOCK_HEADER,
     BLOCK_MAGIC,
     BUFFER,
@@ -26,6 +27,7 @@ from whamm_cm.agent.layout import (
     MAX_PAYLOAD,
     N_COUNTERS,
     POS,
+    SAID,
     STATE,
     Phase,
     load_wasm,
@@ -53,8 +55,14 @@ def ask(memories: Memories) -> bool:
     """Ask the script units for what they have counted; False where there are no agents to ask."""
     found = list(memories.marked(0))
     for memory in found:
-        memory.write(STATE + ASK, _U32.pack(1))
+        memory.write(STATE + ASK, _U32.pack(ASKED))
     return bool(found)
+
+
+def all_said(memories: Memories) -> bool:
+    """Whether the only agent there is reported right before the guest came to its end."""
+    found = list(memories.marked(0))
+    return len(found) == 1 and found[0].read(STATE + ASK, 4) == _U32.pack(SAID)
 
 
 def _relayed(memory: Linear) -> Iterator[bytes]:

@@ -28,6 +28,7 @@ from whamm_cm.agent.layout import (
 from whamm_cm.agent.table import Site, SiteTable
 from whamm_cm.agent.variables import Variable
 from whamm_cm.errors import InputError
+from whamm_cm.trace.secrets import Masker
 from whamm_cm.trace.values import Readers, Tail, ValueFault, fields
 
 Record: TypeAlias = dict[str, Any]
@@ -361,10 +362,14 @@ class Stream:
 class Receiver:
     """The receiving end of a session: hands out instance ids and numbers the records.
 
-    ``run`` is the session's identity, 16 hexadecimal digits; drawn when not given.
+    ``run`` is the session's identity, 16 hexadecimal digits; drawn when not given.  Secrets are
+    masked wherever they appear, unless they are to be shown.
     """
 
-    def __init__(self, table: SiteTable, run: str | None = None) -> None:
+    def __init__(
+        self, table: SiteTable, run: str | None = None, show_secrets: bool = False
+    ) -> None:
+        self._masker = None if show_secrets else Masker(table)
         self.run = secrets.token_hex(8) if run is None else run
         self._stream = Stream(Decoder(table), self.run)
         self._instances = 0
@@ -427,6 +432,8 @@ class Receiver:
         if self._started is not None:
             into.append(self._started)
             self._started = None
+        if self._masker is not None:
+            data = self._masker.mask(data)
         try:
             final = self._stream.block(data, instance, into)
         except ValueFault as fault:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from whamm_cm.agent.table import packed_table, unpacked_table
@@ -20,6 +20,7 @@ from whamm_cm.ir.items import Item, Sort
 from whamm_cm.weave.boundary import Block, Supply, Weaver
 from whamm_cm.weave.enclose import Outer, enclose
 from whamm_cm.weave.libraries import beside
+from whamm_cm.weave.modules.moved import Moved
 from whamm_cm.weave.orders import Orders
 from whamm_cm.weave.plan import Added, Chosen, Plan
 from whamm_cm.weave.program import Program, Reach
@@ -59,6 +60,8 @@ class Woven:
     component: Component
     table: bytes
     added: Added
+    #: Where the code of core modules that were changed came from, by their bytes.
+    moved: Mapping[bytes, Moved] = field(default_factory=dict)
 
     @property
     def wasm(self) -> bytes:
@@ -154,7 +157,8 @@ class _Weave:
                 f"the woven component has {_core_instances(component)} core instances, more than"
                 f" --max-core-instances {limit}; select fewer functions with --trace"
             )
-        return Woven(component, table, self.added)
+        moved = {} if self.scripting is None else self.scripting.moved
+        return Woven(component, table, self.added, moved)
 
     def _transform(
         self, program: Program, chosen: dict[int, list[Chosen]], table: bytes
@@ -237,7 +241,9 @@ class _Weave:
 
     def _sink_options(self, table: bytes, timed: bool) -> SinkOptions:
         plan = self.plan
-        return SinkOptions(table, plan.nonce, plan.lines == "json", timed, plan.mark)
+        return SinkOptions(
+            table, plan.nonce, plan.lines == "json", timed, plan.mark, plan.show_secrets
+        )
 
     def _way_out(self, outer: Outer, wiring: SinkWiring | None, now: Item | None) -> Item | None:
         """``emit`` in the new root: of a sink of ours, else the host's if that is the sink."""
@@ -353,6 +359,7 @@ class _Tree:
             count_n=len(counts),
             script=script,
             mark=self.plan.mark,
+            beats=self.plan.interval_ns > 0 and self.plan.sink != "none",
         )
 
 

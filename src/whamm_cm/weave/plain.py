@@ -24,6 +24,7 @@ from whamm_cm.lang import tree as t
 from whamm_cm.lang.walk import walk
 from whamm_cm.weave.modules.customs import about_code
 from whamm_cm.weave.modules.link import Part, link
+from whamm_cm.weave.modules.moved import Moved
 from whamm_cm.weave.opcodes.emit import PUSH, GuestWeaver
 from whamm_cm.weave.opcodes.env import UNIT
 from whamm_cm.weave.opcodes.leftover import pure_counters
@@ -51,6 +52,7 @@ class WovenModule:
     wasm: bytes
     table: bytes
     added: Added
+    moved: Moved
 
     @property
     def pieces(self) -> list[bytes]:
@@ -120,9 +122,10 @@ class _Weave:
         weaver.imports.shadows.literal = plan.compat
         woven = weaver.weave()
         push = tabled = False
-        guest = self.module
+        guest, moved = self.module, Moved(self.module)
         if woven is not None:
             guest, push, tabled = CoreModule(woven.wasm), woven.push, woven.tabled
+            moved = woven.moved or moved
             self.added.core_sites, self.added.counters = woven.sites, woven.counters
             self.added.woven_modules = 1
         self.added.dropped = [("", name) for name in about_code(self.module)]
@@ -135,7 +138,7 @@ class _Weave:
         binder = None if slot is None else binder_module(slot, PUSH, UNIT, tabled)
         parts = self._parts(guest, wasm_unit, sends, table, binder)
         wasm = link(parts, start_order=["unit", "guest"])
-        return WovenModule(self._stamped(wasm, origin, table), table, self.added)
+        return WovenModule(self._stamped(wasm, origin, table), table, self.added, moved)
 
     def _parts(
         self, guest: CoreModule, unit: bytes, sends: bool, table: bytes, binder: bytes | None
@@ -165,7 +168,12 @@ class _Weave:
         return parts
 
     def _sink_options(self, table: bytes) -> SinkOptions:
-        return SinkOptions(table, self.plan.nonce, self.plan.lines == "json")
+        return SinkOptions(
+            table,
+            self.plan.nonce,
+            self.plan.lines == "json",
+            show_secrets=self.plan.show_secrets,
+        )
 
     def _stamped(self, wasm: bytes, origin: str, table: bytes) -> bytes:
         sections = [(_CUSTOM, name_bytes(STAMP) + stamp(self.plan, origin))]

@@ -208,6 +208,8 @@ class Added:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     #: Rules that did not match somewhere, with the reason and how often.
     unmatched: list[tuple[str, str, int]] = field(default_factory=list)
+    #: Why nothing was validated, if it was not.
+    unvalidated: str = ""
 
     def count(self, definitions: Iterable[Definition]) -> None:
         """Count the core modules among ``definitions`` and below, and their instances."""

@@ -27,6 +27,7 @@ from whamm_cm.lang.load import check_wit
 from whamm_cm.lang.walk import walk
 from whamm_cm.weave.guests import Guest, find_guests
 from whamm_cm.weave.libs.model import Functions, Library
+from whamm_cm.weave.modules.moved import Moved
 from whamm_cm.weave.opcodes.emit import PUSH, GuestWeaver, WovenGuest
 from whamm_cm.weave.opcodes.env import UNIT
 from whamm_cm.weave.opcodes.leftover import pure_counters
@@ -65,6 +66,8 @@ class Scripting:
     components: set[int] = field(default_factory=set)
     #: What the core functions of lifts return, by identity of the definition.
     returns: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    #: Where the code of each module that was woven came from, by its bytes.
+    moved: dict[bytes, Moved] = field(default_factory=dict)
     beats: Beats | None = None
     last_words: bool = False
 
@@ -174,7 +177,10 @@ class Scripting:
             beats=self.beats is not None and self.beats.interval_ns > 0,
             last_words=self.last_words,
         )  # fmt: skip
-        return weaver.weave()
+        woven = weaver.weave()
+        if woven is not None and woven.moved is not None:
+            self.moved[woven.wasm] = woven.moved
+        return woven
 
     def _again(self, guest: Guest, matcher: Matcher, counters: frozenset[t.Variable]) -> None:
         """Further instances of one module in one component count for themselves: each gets a copy

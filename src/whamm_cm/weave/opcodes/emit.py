@@ -15,6 +15,7 @@ from whamm_cm.weave.modules import snippets
 from whamm_cm.weave.modules.edit import ModuleEdit
 from whamm_cm.weave.modules.function import FunctionInfo, runs
 from whamm_cm.weave.modules.inject import FunctionEditor, Piece
+from whamm_cm.weave.modules.moved import Moved
 from whamm_cm.weave.modules.points import exit_calls
 from whamm_cm.weave.opcodes import memories
 from whamm_cm.weave.opcodes.beat import SLOTS, Beat, endings, pieces
@@ -47,7 +48,7 @@ _REPLACED = ("opcode", "alt")
 class WovenGuest:
     """``imports``: it takes the script unit as an import; ``push``: it exports the function that
     pushes its counters; ``dropped``: custom sections that would have been wrong; ``tabled``: what
-    it calls to report while it runs comes with its table."""
+    it calls to report while it runs comes with its table; ``moved``: where its code was."""
 
     wasm: bytes
     sites: int
@@ -56,6 +57,7 @@ class WovenGuest:
     push: bool
     dropped: tuple[str, ...]
     tabled: bool = False
+    moved: Moved | None = None
 
 
 @dataclass(slots=True)
@@ -152,6 +154,7 @@ class GuestWeaver:
         return WovenGuest(
             wasm, sites, len(self.pushes), self.imports.used or push, push,
             tuple(self.edit.dropped), self._table is not None,
+            Moved(self.module, self.rows.place, self.edit.replaced),
         )  # fmt: skip
 
     def _ways_out(self, leaving: Collection[int]) -> tuple[int | None, int | None]:
