@@ -28,6 +28,7 @@ from whamm_cm.agent.layout import (
 from whamm_cm.agent.table import Site, SiteTable
 from whamm_cm.agent.variables import Variable
 from whamm_cm.errors import InputError
+from whamm_cm.trace.quick import Body, Quick, lean_bodies, quick_call, quick_return
 from whamm_cm.trace.secrets import Masker
 from whamm_cm.trace.values import Readers, Tail, ValueFault, fields
 
@@ -39,14 +40,12 @@ VERSION = 2
 BLOCK = struct.Struct("<6IQ")
 _HEAD = struct.Struct("<IIQ")
 _U64 = struct.Struct("<Q")
-_TIMES = {RECORD_HEADER + 8: struct.Struct("<Q"), RECORD_HEADER + 16: struct.Struct("<QQ")}
 _U32 = struct.Struct("<I")
-# Plain numbers: those of an enumeration take as long as all else.
-_TIMED, _RAW = int(RecordFlag.TIMED), int(RecordFlag.RAW)
-_SAID = ((_RAW, "raw"), (int(RecordFlag.BAD), "bad"), (int(RecordFlag.BIG), "big"))
 _KNOWN_FLAGS = int(RecordFlag.TIMED | RecordFlag.BAD | RecordFlag.BIG)
 _NO_IMAGE = int(RecordFlag.BAD | RecordFlag.BIG)
 _PHASES = ("call", "return", "report", "lost", "return", "print", "start")
+_TIMED = int(RecordFlag.TIMED)
+_QUICK = {int(Phase.CALL): quick_call, int(Phase.RETURN): quick_return}
 _FRAMED = (Phase.CALL, Phase.RETURN, Phase.PENDING)
 _INNER = ("interface", "version", "func")
 #: Sites of a script: their phase, which of a site's names go under which key, the key of the value.
@@ -103,13 +102,17 @@ class _SiteReader:
 
 
 class Decoder:
-    """Decodes records of one site table; holds no state between blocks but compiled readers."""
+    """Decodes records of one site table; holds no state between blocks but compiled readers.
 
-    def __init__(self, table: SiteTable) -> None:
-        self._table = table
+    ``lean``: calls without arguments, and results only where they are errors (``quick.py``).
+    """
+
+    def __init__(self, table: SiteTable, lean: bool = False) -> None:
+        self._table, self._lean = table, lean
         self._encodings = {name: Readers(table, name) for name in ENCODINGS}
         self._sites: list[_SiteReader | None] = [None] * len(table.sites)
-        self._plain: dict[int, _Plain] = {}  # by the word of a record
+        #: By the word that says site, flags and phase.
+        self._quick: dict[int, Quick | None] = {}
 
     def decode(
         self, data: bytes, start: int, head: Head, into: list[Record], lenient: bool = False
@@ -118,8 +121,24 @@ class Decoder:
         how many of those could not be read.  A damaged one raises ValueFault, or is left out where
         that is ``lenient``."""
         at, end, count, bad = start, len(data), 0, 0
+        last, quicks = end - RECORD_HEADER, self._quick
         while at < end:
             count += 1
+            if at <= last:
+                size, word, call = _HEAD.unpack_from(data, at)
+                quick = quicks.get(word)
+                stop = at + size
+                if quick is not None and stop <= end:
+                    try:
+                        into.append(quick(data, at, stop, call, head))
+                    except ValueFault:
+                        pass  # told below, in one place
+                    else:
+                        head.seq += 1
+                        at = stop
+                        continue
+                elif word not in quicks:
+                    quicks[word] = self._quickly(word)
             try:
                 at = self._next(data, at, head, into)
             except ValueFault as fault:
@@ -132,6 +151,24 @@ class Decoder:
                 at += size
         return count, bad
 
+    def _quickly(self, word: int) -> Quick | None:
+        """How such records are read quickly, None for those that are rare or odd."""
+        phase, flags, number = word & 15, word >> 4 & 15, word >> 8
+        if phase not in _QUICK or flags & ~_TIMED or number >= len(self._sites):
+            return None
+        site, spec = self._site(number), self._table.sites[number]
+        if site.phase is not None:
+            return None
+        bodies: tuple[Body | None, Body | None] = site.call, site.result
+        if self._lean:
+            item = f"{spec.interface}#{spec.func}"
+            readers = self._encodings[spec.encoding]
+            bodies = lean_bodies(readers, item, site.call, site.result, spec.result)
+        body = bodies[0 if phase == Phase.CALL else 1]
+        return _QUICK[phase](
+            site.names, None if body is _nothing else body, bool(flags & _TIMED), VERSION
+        )
+
     def _next(self, data: bytes, at: int, head: Head, into: list[Record]) -> int:
         """Decodes one record; returns where the next begins."""
         if at + RECORD_HEADER > len(data):
@@ -139,14 +176,9 @@ class Decoder:
         size, word, call = _HEAD.unpack_from(data, at)
         if size < RECORD_HEADER or at + size > len(data):
             raise ValueFault(f" says it has {size} bytes")
-        end, plain = at + size, self._plain.get(word) or self._plain_of(word)
+        record: Record = {"v": VERSION, "run": head.run, "seq": head.seq}
         try:
-            if plain is not None and size >= plain[0]:
-                into.append(_plain_record(plain, Tail(data, at + plain[0], end), call, head))
-                head.seq += 1
-                return int(end)
-            record: Record = {"v": VERSION, "run": head.run, "seq": head.seq}
-            tail = Tail(data, at + RECORD_HEADER, end)
+            tail = Tail(data, at + RECORD_HEADER, at + size)
             cells = self._record(record, word, call, head.instance, tail)
         except ValueFault as fault:
             raise ValueFault(f": {fault}") from None
@@ -156,32 +188,18 @@ class Decoder:
         else:
             into += _per_cell(record, *cells)
             head.seq += len(cells[1])
-        return int(end)
-
-    def _plain_of(self, word: int) -> _Plain | None:
-        """What most records are, calls and returns with values, prepared; None for any other."""
-        phase, flags = word & 15, word >> 4 & 15
-        if phase > Phase.RETURN or flags & ~_TIMED or word >> 8 >= len(self._sites):
-            return None
-        site = self._site(word >> 8)
-        if not site.fits(phase):
-            return None
-        times = 0 if not flags else 8 if phase == Phase.CALL else 16
-        names = {"phase": _PHASES[phase], **site.names}
-        read = site.call if phase == Phase.CALL else site.result
-        plain = self._plain[word] = (RECORD_HEADER + times, names, read)
-        return plain
+        return int(at + size)
 
     def _record(
         self, record: Record, word: int, call: int, instance: int, tail: Tail
     ) -> tuple[Variable, range] | None:
         """Fills the record; for one that stands for cells of a variable returns which."""
         phase, flags = word & 15, word >> 4 & 15
-        known = _KNOWN_FLAGS | (_RAW if phase == Phase.PRINT else 0)
+        known = _KNOWN_FLAGS | RecordFlag.RAW * (phase == Phase.PRINT)
         if phase > Phase.START or flags & ~known:
             raise ValueFault(f"unknown phase {phase} or flags {flags}")
         duration = None
-        if flags & _TIMED:
+        if flags & RecordFlag.TIMED:
             record["t_ns"] = _u64(tail)
             if phase in (Phase.RETURN, Phase.PENDING):
                 duration = _u64(tail)
@@ -215,10 +233,12 @@ class Decoder:
             record["status"] = _U32.unpack_from(tail.data, tail.take(4))[0]
         elif not flags & _NO_IMAGE:
             (site.call if phase == Phase.CALL else site.result)(record, tail)
-        if flags:
-            for bit, key in _SAID:
-                if flags & bit:
-                    record[key] = True
+        if flags & RecordFlag.RAW:
+            record["raw"] = True
+        if flags & RecordFlag.BAD:
+            record["bad"] = True
+        if flags & RecordFlag.BIG:
+            record["big"] = True
 
     def _site(self, number: int) -> _SiteReader:
         if number >= len(self._sites):
@@ -244,32 +264,6 @@ class Decoder:
             _with_handles(_args(readers, site), site.call_handles),
             _with_handles(_result(readers, site.result, "result"), site.return_handles),
         )
-
-
-#: Size of the header with its times, the keys of the site, and what adds the values.
-_Plain: TypeAlias = tuple[int, Record, Callable[[Record, Tail], None]]
-
-
-def _plain_record(plain: _Plain, tail: Tail, call: int, head: Head) -> Record:
-    """A call or return whose values follow at ``tail``; its times lie in front of them."""
-    size, names, read = plain
-    record: Record
-    if size == RECORD_HEADER:
-        record = {
-            "v": VERSION, "run": head.run, "seq": head.seq, "instance": head.instance,
-            "call": call, **names,
-        }  # fmt: skip
-        read(record, tail)
-        return record
-    times = _TIMES[size].unpack_from(tail.data, tail.pos - size + RECORD_HEADER)
-    record = {
-        "v": VERSION, "run": head.run, "seq": head.seq, "t_ns": times[0],
-        "instance": head.instance, "call": call, **names,
-    }  # fmt: skip
-    read(record, tail)
-    if len(times) > 1:
-        record["dur_ns"] = times[1]
-    return record
 
 
 def _script_site(site: Site, readers: Readers) -> _SiteReader:
