@@ -34,6 +34,7 @@ TEXT = Path(__file__).with_suffix(".wat")
 #: Export of the caller, what it calls, and the selector's name of the probed function.
 ROWS = (("numbers", "u32 -> u32"), ("texts", "string (64 bytes) -> u32"))
 COUNT_AIM, RECORD_AIM = 3.0, 30.0
+PACKED_AIM, TIMED_AIM = 150.0, 300.0
 
 #: Accepts any block and forgets it; in place of the sink's code, or lifted beside it.
 _SILENT = """(module
@@ -127,7 +128,11 @@ def variants() -> list[Variant]:
         Variant("typed record, time stamps", silenced(traced(timed=True))),
         Variant("typed record, string blocks", beside_silence(traced(sink="host"))),
         Variant("typed record, host sink in Python", traced(sink="host").wasm),
-        Variant("typed record, JSON to stderr", traced().wasm),
+        Variant("packed to stderr", traced().wasm, PACKED_AIM),
+        Variant("packed to stderr, time stamps", traced(timed=True).wasm, TIMED_AIM),
+        Variant("packed to stderr, live", traced(timed=True, live=True).wasm),
+        Variant("packed to stderr, each at once", traced(flush_each=True).wasm),
+        Variant("JSON to stderr", traced(lines="json").wasm),
         Variant("pass-through component", _assemble("$middle")),
     ]
 

@@ -7,6 +7,7 @@ import signal
 
 from hypothesis import settings
 
+import fixtures  # noqa: F401  (says which text the assembler takes)
 from tests.hosts.tools import put_on_path
 
 put_on_path()

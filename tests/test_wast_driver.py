@@ -103,8 +103,8 @@ def test_compare_sees_a_changed_result_and_a_broken_transform(tmp_path: Path) ->
 
 def test_a_crash_of_the_process_costs_one_file(tmp_path: Path) -> None:
     path = script(tmp_path, ONE)
-    assert examine_apart(path, "builtins:bytes").fault == ""
-    report = examine_apart(path, "tests.test_wast_driver:exit_hard")
+    assert examine_apart(path, bytes).fault == ""
+    report = examine_apart(path, exit_hard)
     assert "exit code 7" in report.fault
 
 

@@ -117,6 +117,7 @@ class Sink(Guest):
         imports: Mapping[str, tuple[FuncType, Any]],
         stack: int = STACK,
         json: bool = True,
+        show_secrets: bool = False,
     ) -> None:
         self.seed, self.clocks = (1, 2), (0, 0)
         self.run, self.prefixes = "", 0
@@ -128,7 +129,7 @@ class Sink(Guest):
         super().__init__(name, {**imports, **facts}, stack)
         heap_base = self.exports["__heap_base"].value(self.store)
         at = layout.sink_settings(heap_base)
-        image = layout.SETTINGS.pack(NONCE.encode(), json) + table
+        image = layout.SETTINGS.pack(NONCE.encode(), json, show_secrets) + table
         missing = -(-(at + len(image)) // layout.PAGE) - self.memory.size(self.store)
         if missing > 0:
             self.memory.grow(self.store, missing)
@@ -184,6 +185,7 @@ class StderrSink(Sink):
         error: int | None = None,
         stack: int = STACK,
         json: bool = True,
+        show_secrets: bool = False,
     ) -> None:
         self.calls: list[tuple[str, int]] = []
         self.writes: list[bytes] = []
@@ -196,7 +198,7 @@ class StderrSink(Sink):
             ),
             "drop": (FuncType([I32], []), lambda handle: self.calls.append(("drop", handle))),
         }  # fmt: skip
-        super().__init__("sink-stderr.wasm", table, imports, stack, json)
+        super().__init__("sink-stderr.wasm", table, imports, stack, json, show_secrets)
 
     def _get(self) -> int:
         self.calls.append(("get", 0))

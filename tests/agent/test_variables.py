@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import struct
-import time
 from array import array
 
 import pytest
 
+from tests.steps import steps
 from whamm_cm.agent.layout import NONE, SITE_SIZE, TABLE_HEADER, SiteKind
 from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.agent.table import SiteTable, SiteTableError
@@ -95,10 +95,9 @@ def test_two_hundred_thousand_cells_are_a_matter_of_bulk() -> None:
     builder.add_variable(TAKEN, places, counters)
     for first in range(0, count, 4):
         counters.add(first, 4)
-    start = time.perf_counter()
     data = builder.to_bytes()
+    assert steps(lambda: builder.to_bytes()) + steps(lambda: variable(data)) < count
     found = variable(data)
-    assert time.perf_counter() - start < 0.5, "a tenth of it when the machine is free"
     assert found.cells is not None and found.cells.pcs == array("I", range(count))
     assert found.cells.fname(count - 1) == f"f{(count - 1) // 40}"
 

@@ -172,10 +172,8 @@ TEXT = {
         (core func (canon context.get i32 0)) (core func (canon context.set i32 0))
         (core func (canon waitable-set.new)) (core func (canon waitable-set.drop))
         (core func (canon waitable-set.wait (memory $memory)))
-        (core func (canon waitable-set.wait cancellable (memory $memory)))
         (core func (canon waitable-set.poll (memory $memory)))
-        (core func (canon waitable.join)) (core func (canon thread.yield))
-        (core func (canon thread.yield cancellable)))""",
+        (core func (canon waitable.join)) (core func (canon thread.yield)))""",
     "streams and futures": f"""(component {_LIBC}
         (type $s (stream u8)) (type $f (future string))
         (core func (canon stream.new $s)) (core func (canon future.new $f))
@@ -194,7 +192,7 @@ TEXT = {
     "threads": f"""(component {_LIBC} {_SPAWN_TYPE}
         (core func (canon thread.index))
         (core func (canon thread.new-indirect $start (table $table)))
-        (core func (canon thread.suspend)) (core func (canon thread.suspend cancellable)))""",
+        (core func (canon thread.suspend)))""",
     "spawned threads": f"""(component {_LIBC}
         (core type $start (shared (func (param i32))))
         (core func (canon thread.spawn-ref $start))

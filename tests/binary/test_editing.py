@@ -196,7 +196,7 @@ def test_removed_definitions_close_the_gap() -> None:
     assert run(encode(edited.with_definitions(kept))) == run(before)
 
 
-#: Samples with features that wasmtime 47 does not have or does not let its bindings switch on.
+#: Samples with features that wasmtime does not have or does not let its bindings switch on.
 NOT_IN_WASMTIME = {
     "fixed lists",
     "continuations",

@@ -27,7 +27,7 @@ TEXT = {
     Imm.MEMARG: "1 offset=4294967295", Imm.I32: "-128", Imm.I64: "-9223372036854775808",
     Imm.F32: "0x1.8p1", Imm.F64: "nan:0x4000000000001", Imm.V128: "i32x4 11 11 11 11",
     Imm.ATOMIC: "1 offset=4294967295", Imm.RMW: "1 offset=4294967295",
-    Imm.LANE: "1", Imm.LANES: "11 " * 16, Imm.ORDERING: "acq_rel",
+    Imm.LANE: "1", Imm.LANES: "11 " * 16, Imm.ORDERING: "acqrel",
     Imm.HANDLERS: "(on 300 9) (on 300 switch)",
     Imm.CATCHES: "(catch 300 9) (catch_ref 300 9) (catch_all 9) (catch_all_ref 9)",
 }  # fmt: skip
@@ -131,12 +131,12 @@ def named_module(instruction: str) -> CoreModule:
 
 @mark.parametrize("row", NAMED, ids=lambda row: row.mnemonic)
 def test_index_immediates_are_in_the_spaces_the_table_says(row: Opcode) -> None:
-    words = ("acq_rel" if kind is Imm.ORDERING else "$x" for kind in row.immediates)
+    words = ("acqrel" if kind is Imm.ORDERING else "$x" for kind in row.immediates)
     plain_text = " ".join([row.mnemonic, *words])
     module = named_module(NAMED_SPECIAL.get(row.mnemonic, plain_text))
     scanned = module.instructions(INDEX[Imm.FUNC])
     ((at, end),) = [(at, end) for at, op, end in scanned if op is row]
-    indices = bytes(INDEX.get(kind, 1) for kind in row.immediates)  # 1: acq_rel
+    indices = bytes(INDEX.get(kind, 1) for kind in row.immediates)  # 1: acqrel
     assert bytes(module.data[at:end]).endswith(indices)
     assert end - at == len(indices) + (2 if row.prefix else 1)
 

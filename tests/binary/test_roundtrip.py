@@ -147,6 +147,15 @@ def test_spawned_threads_with_and_without_shared() -> None:
     assert [node.table.sort for node in without] == [Sort.CORE_TABLE]
 
 
+def test_the_flag_of_an_older_built_in_is_kept() -> None:
+    """``cancellable``, which assemblers no longer write."""
+    data = PREAMBLE + section(8, b"\x0c\x00", b"\x0c\x01")
+    root = decode(data)
+    nodes = [d.node for d in root.definitions]
+    assert [node.flag for node in nodes if isinstance(node, n.Canon)] == [False, True]
+    assert encode(root) == data
+
+
 def test_values_as_toolchains_write_them() -> None:
     component = decode(sample("values as toolchains write them"))
     imports = [d.node.type for d in component.definitions if isinstance(d.node, n.Import)]

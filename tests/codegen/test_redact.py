@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.codegen.canon import Guest, core_value
-from tests.codegen.records import SECRETS, Body, Expected
+from tests.codegen.canon import Guest, core_value, encode_text
+from tests.codegen.records import SECRETS, Body, Expected, is_secret
 from tests.codegen.rig import Rig
 from tests.strategies import texts, values_of, wit_types
 from whamm_cm.abi.flatten import core_signature
@@ -23,6 +23,9 @@ NAME, VALUE = Named("field-name", None, STRING), Named("field-value", None, BYTE
 FIELDS = ListT(TupleT((NAME, VALUE)))
 HEADERS = [
     ["a" * 300, b"longer than any name the agent compares"],
+    ["X-Amz-Security-Token", b"by its ending"],
+    ["x_hub_signature-256", b"by its beginning and its ending"],
+    ["idempotency-key", b"not every key"],
     ["Authorization", b"Bearer 1"],
     ["accept", b"*/*"],
     ["COOKIE", b"a=b"],
@@ -77,7 +80,9 @@ def test_headers(encoding: Any, multi_memory: bool) -> None:
     guest = Guest(encoding=encoding)
     found, back = observe(func, [HEADERS], HEADERS, redact, guest, multi_memory=multi_memory)
     values = [pair[1] for pair in back[0][2]]
-    assert [v == "redacted" for v in values] == [False, True, False, True, False, True, False]
+    assert [v == "redacted" for v in values] == [
+        True, True, True, False, True, False, True, False, True, False
+    ]  # fmt: skip
     assert found == back == Expected(encoding).values([FIELDS], [HEADERS], "headers")
 
 
@@ -116,7 +121,7 @@ def test_gate(name: str, spilled: bool) -> None:
     found, [back] = observe(func, values, [b"old"], Redact(gate=1), Guest())
     plain = Expected().values([t for _, t in params], values)
     assert found[:2] == plain[:2] and found[3:] == plain[3:]
-    secret = name.lower() in SECRETS
+    secret = is_secret(name)
     assert found[2] == ("redacted" if secret else plain[2])
     assert back == ("list", 1, ["redacted" if secret else ("list", 3, list(b"old"))])
 
@@ -161,3 +166,31 @@ def test_modes_on_any_type(data: st.DataObject) -> None:
     guest = Guest(encoding=data.draw(st.sampled_from(("utf8", "utf16", "latin1+utf16"))))
     found, _ = observe(FuncT((("p", t),), None), [value], None, Redact(mode), guest)
     assert found == Expected(guest.encoding).values([t], [value], mode)
+
+
+def test_secrets_beyond_the_limit_of_lists_are_sent_too() -> None:
+    pairs = [[f"KEY{i}", f"value{i}"] for i in range(100)]
+    func = FuncT((), ListT(TupleT((STRING, STRING))))
+    _, [found] = observe(func, [], pairs, Redact("none", "values"), Guest())
+    assert found[:2] == ("list", 100) and len(found[2]) == 100
+
+
+@pytest.mark.parametrize("encoding", ["utf8", "utf16", "latin1+utf16"])
+@pytest.mark.parametrize("text", ["hunter22", "x" * 1000, "", "päss", "Ω" * 200])
+def test_the_beginning_of_a_secret_goes_to_the_sink(encoding: Any, text: str) -> None:
+    guest = Guest(encoding=encoding)
+    func = FuncT((("p", STRING),), None)
+    sig = core_signature(func, "lower")
+    wrapper = Wrapper(
+        1, "lower", "record", sig, func.params, memory=0, encoding=encoding,
+        redact=Redact("values"),
+    )  # fmt: skip
+    rig = Rig([wrapper], [lambda *_: None])
+    flat = guest.lower(STRING, text)
+    rig.poke(guest.base, bytes(guest.heap))
+    rig.call(*map(core_value, flat))
+    body = rig.buffered()[0].body
+    raw, _, _ = encode_text(text, encoding)
+    sent = raw[:256]
+    assert body[8:12] == b"\xfd\xff\xff\xff"
+    assert body[12:16] == len(sent).to_bytes(4, "little") and body[16:] == sent

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from tests.codegen.canon import Guest, core_value
 from tests.codegen.records import Body, Expected
 from tests.codegen.rig import Rig, engine
+from tests.steps import growth
 from tests.strategies import wit_funcs
 from whamm_cm.abi.flatten import core_signature, task_return_signature
 from whamm_cm.agent.layout import MAX_DEPTH, Flush, RecordFlag
@@ -120,10 +120,13 @@ def test_shared_types_give_small_code(multi_memory: bool) -> None:
     )
     assert len(flat) < 5 * len(small), "as a tree it would be 16 times as large"
     wt.Module.validate(engine(multi_memory), flat)
-    deep = lower(ListT(doubled(25, STRING)), memory=0)
-    started = time.perf_counter()
-    tail = build_probe([deep], MEMORIES[:1], options)
-    assert time.perf_counter() - started < 0.5 and len(tail) < 8000
+
+    def build(depth: int) -> bytes:
+        return build_probe([lower(ListT(doubled(depth, STRING)), memory=0)], MEMORIES[:1], options)
+
+    tail = build(25)
+    assert len(tail) < 8000
+    assert growth(build, 12) < 3, "as a tree it would be 4,096 times as much"
     wt.Module.validate(engine(multi_memory), tail)
 
 
@@ -194,12 +197,8 @@ def typical(i: int) -> Wrapper:
 
 
 def test_250_wrappers_are_quick_and_compact() -> None:
-    chosen = [typical(i) for i in range(250)]
-    build_probe(chosen, MEMORIES[:1], ProbeOptions())
-    taken = []
-    for _ in range(5):
-        started = time.perf_counter()
-        raw = build_probe(chosen, MEMORIES[:1], ProbeOptions())
-        taken.append(time.perf_counter() - started)
-    assert min(taken) < 0.1
-    assert len(raw) < 250 * 400
+    def build(count: int) -> bytes:
+        return build_probe([typical(i) for i in range(count)], MEMORIES[:1], ProbeOptions())
+
+    assert growth(build, 125) < 2.2
+    assert len(build(250)) < 250 * 400

@@ -61,6 +61,11 @@ class Request:
     base: str
 
 
+def index(*rows: dict, **more: object) -> bytes:
+    """An image index; ``rows`` are descriptors."""
+    return json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": rows, **more}).encode()
+
+
 @dataclass
 class Registry:
     """``where``: host and port.  ``seen``: (path, Authorization) of all requests."""

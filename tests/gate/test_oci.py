@@ -106,7 +106,8 @@ def test_an_index_with_nothing_to_tell_them_apart() -> None:
     one, two = image(), image(config_type="x/y")
     rows = [descriptor(each.manifest, MANIFEST) for each in (one, two)]
     index = json.dumps({"manifests": rows}).encode()
-    with registry(one, manifests={"1.0": index}) as found:
+    one.blobs |= two.blobs
+    with registry(one, manifests={"1.0": index, "2.0": two.manifest}) as found:
         text = refused(found.where)
         assert "2 manifests to choose from" in text and sha256(two.manifest) in text
 

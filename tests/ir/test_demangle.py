@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.steps import no_endless_loop, steps
 from whamm_cm.ir.demangle import demangle
 
 EXAMPLES = max(1, int(300 * float(os.environ.get("WHAMM_EXAMPLES", "1"))))
@@ -191,9 +191,9 @@ BOMBS = {
 
 @pytest.mark.parametrize("name", BOMBS.values(), ids=BOMBS)
 def test_a_short_name_does_not_take_long(name: str) -> None:
-    start = time.perf_counter()
-    assert len(demangle(name)) <= 1 << 15
-    assert time.perf_counter() - start < 2
+    with no_endless_loop():
+        assert len(demangle(name)) <= 1 << 15
+    assert steps(lambda: demangle.__wrapped__(name)) < 1_000_000
 
 
 def filtered(tool: list[str], names: list[str]) -> list[str]:

@@ -46,10 +46,13 @@ def test_stacks_have_readable_names() -> None:
     assert stacks(log(TREE)) == {"run": 10, "run;foo::bar()": 20, "run;#6;a,b": 5}
 
 
-def test_instances_are_added_up_when_folded_and_profiles_of_their_own_for_speedscope() -> None:
+def test_instances_are_added_up_unless_profiles_of_their_own_are_asked_for() -> None:
     records = [log(TREE), log(TREE[:1], 2)]
     assert stacks(*records)["run"] == 20
-    document = json.loads("".join(speedscope.render(records, RenderOptions())))
+    (profile,) = json.loads("".join(speedscope.render(records, RenderOptions())))["profiles"]
+    assert profile["name"].endswith("2 instances") and profile["endValue"] == 45
+    options = RenderOptions(per_instance=True)
+    document = json.loads("".join(speedscope.render(records, options)))
     profiles = document["profiles"]
     assert [profile["name"] for profile in profiles] == ["instance 1", "instance 2"]
     assert [profile["endValue"] for profile in profiles] == [35, 10]

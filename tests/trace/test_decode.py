@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import random
 import struct
-import time
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from tests.agent.agree import both
 from tests.agent.encode import Encoder
 from tests.agent.harness import StderrSink
 from tests.agent.sample import site, table
+from tests.steps import growth, no_endless_loop, steps
 from tests.strategies import typed_values
 from whamm_cm.agent.layout import MAX_DEPTH, RecordFlag
 from whamm_cm.agent.table import SiteTable
@@ -306,27 +306,25 @@ def test_a_dag_that_stands_for_a_huge_tree_is_cheap() -> None:
     t: ValType = OptionT(U8)
     for _ in range(200):
         t = ResultT(t, t)
-    start = time.perf_counter()
-    data = table(site(result=t))
-    (record,) = (
-        Receiver(SiteTable.parse(data))
-        .receive(encode.block(encode.record(0, 1, bytes(4096))))
-        .records
-    )
+    with no_endless_loop():
+        data = table(site(result=t))
+        (record,) = (
+            Receiver(SiteTable.parse(data))
+            .receive(encode.block(encode.record(0, 1, bytes(4096))))
+            .records
+        )
     assert "result" in record
-    assert time.perf_counter() - start < 5
 
 
-def test_small_records_decode_at_fifty_thousand_a_second() -> None:
+def test_a_small_record_is_decoded_in_few_steps() -> None:
     fields = RecordT((("a", Prim("u32")), ("b", STRING)))
     image, tail = text(b"0123456789")
     body = struct.pack("<I", 7) + image + tail
     data = table(site((("x", fields),)))
-    block = encode.block(*[encode.record(0, 0, body)] * 2000)
-    receiver, best = Receiver(SiteTable.parse(data)), 9.0
-    for _ in range(7):
-        start = time.perf_counter()
-        receiver.receive(block)
-        best = min(best, time.perf_counter() - start)
-    # Half the goal, for slow and busy machines.
-    assert 2000 / best > 25_000
+    receiver = Receiver(SiteTable.parse(data))
+
+    def receive(count: int) -> None:
+        receiver.receive(encode.block(*[encode.record(0, 0, body)] * count))
+
+    assert growth(receive, 1000) < 2.2
+    assert steps(lambda: receive(1000)) < 60_000

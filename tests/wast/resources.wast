@@ -51,7 +51,7 @@
     (func (export "[constructor]thing") (param "rep" u32) (result (own $thing))
       (canon lift (core func $new)))
     (func (export "gone") (result u32) (canon lift (core func $d "gone-sum"))))
-  ;; A sibling uses it: on wasmtime 47 a parent's core code cannot enter its own child.
+  ;; A sibling uses it: before wasmtime 50 a parent's core code cannot enter its own child.
   (component $user
     (import "i" (instance $inner
       (export "thing" (type $thing (sub resource)))

@@ -1,4 +1,5 @@
-"""``python -m tests.wast_driver DIR… [--weave]``: run suites, print counts, compare copies."""
+"""``python -m tests.wast_driver DIR… [--weave [--sink SINK] [--flush WHEN]]``: run suites, print
+counts, compare copies."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tests.wast_driver.examine import FileReport, examine_apart
-from tests.wast_driver.runner import ASSERTION, DEFINITION, FAILED, NOT_RUN, PASSED
+from tests.wast_driver.runner import ASSERTION, DEFINITION, FAILED, NOT_RUN, PASSED, Transform
+from tests.wast_driver.weaving import FLUSHES, SINKS, load_transform, weaving
 
 
 def scripts(roots: Iterable[Path]) -> list[Path]:
@@ -53,9 +55,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="MODULE:FUNCTION",
         help="compare with copies this bytes -> bytes made",
     )
+    parser.add_argument("--sink", choices=SINKS, default="host", help="where woven copies send")
+    parser.add_argument("--flush", choices=FLUSHES, default="full", help="when they send")
+    parser.add_argument(
+        "--no-multi-memory", action="store_true", help="probes with one memory each"
+    )
     parser.add_argument("-v", "--verbose", action="store_true", help="name what did not pass")
     options = parser.parse_args(argv)
-    transform = "tests.wast_driver.weaving:weave_all" if options.weave else options.transform
+    transform: Transform | None = None
+    if options.weave:
+        transform = weaving(options.sink, options.flush, multi_memory=not options.no_multi_memory)
+    elif options.transform:
+        transform = load_transform(options.transform)
     reports = []
     for path in scripts(options.paths):
         report = examine_apart(path, transform)
@@ -69,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print("\n".join(summary(reports)))
     differing = sum(len(report.differences) for report in reports)
     if transform is not None:
-        print(f"record blocks sent     {sum(report.blocks for report in reports)}")
+        print(f"records sent in        {sum(report.blocks for report in reports)} pieces")
         print(f"differences            {differing}")
     return 1 if differing or any(report.fault for report in reports) else 0
 

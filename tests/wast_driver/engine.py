@@ -19,10 +19,14 @@ from wasmtime import component as wc
 from tests.wast_driver import values
 
 _FEATURES = (
+    "wasm_component_model_accessors",
     "wasm_component_model_async",
-    "wasm_component_model_more_async_builtins",
     "wasm_component_model_async_stackful",
+    "wasm_component_model_canonical_names",
+    "wasm_component_model_implements",
     "wasm_component_model_map",
+    "wasm_component_model_more_async_builtins",
+    "wasm_compact_imports",
     "wasm_memory64",
     "wasm_multi_memory",
     "wasm_function_references",
@@ -72,9 +76,14 @@ def _await(future: Any, error: Any) -> None:
         raise wasmtime.WasmtimeError._from_ptr(error)
 
 
-def instantiate(linker: wc.Linker, component: wc.Component) -> Live:
-    """Instantiate in a new store; raises ``wasmtime.WasmtimeError`` on a trap or a bad import."""
+def instantiate(
+    linker: wc.Linker, component: wc.Component, wasi: wasmtime.WasiConfig | None = None
+) -> Live:
+    """Instantiate in a new store, with ``wasi``; raises ``WasmtimeError`` on a trap or a bad
+    import."""
     store = wasmtime.Store(linker.engine)
+    if wasi is not None:
+        store.set_wasi(wasi)
     raw = ffi.wasmtime_component_instance_t()
     error = ctypes.POINTER(ffi.wasmtime_error_t)()
     future = ffi.wasmtime_component_linker_instantiate_async(

@@ -29,7 +29,7 @@ class Drops:
 
 @dataclass(slots=True)
 class Sink:
-    """Counts the record blocks a woven component emits and numbers its instances."""
+    """Counts what woven components send, in blocks or as text, and numbers their instances."""
 
     blocks: list[bytes] = field(default_factory=list)
     instances: Any = field(default_factory=lambda: itertools.count(1))
@@ -40,9 +40,23 @@ class Sink:
         (instance,) = struct.unpack_from("<I", data, 8)
         return int(instance) or next(self.instances)
 
+    def write(self, text: bytes) -> None:
+        """What goes to stderr."""
+        self.blocks.append(text)
+
+    def log(self, _store: Any, _level: str, _context: str, message: str) -> None:
+        self.blocks.append(message.encode())
+
     def define(self, root: Any) -> None:
         with root.add_instance("whamm:cm/sink") as sink:
             sink.add_func("emit", self.emit)
+        with root.add_instance("wasi:logging/logging@0.1.0-draft") as logging:
+            logging.add_func("log", self.log)
+
+    def wasi(self) -> wasmtime.WasiConfig:
+        config = wasmtime.WasiConfig()
+        config.stderr_custom = self.write
+        return config
 
 
 def _check_rep(store: Any, handle: Any, expected: int) -> None:
@@ -72,8 +86,9 @@ def _define_resources(host: Any) -> None:
 
 
 def new_linker(engine: wasmtime.Engine, sink: Sink) -> wc.Linker:
-    """A linker with what the suites expect of a host, and ``whamm:cm/sink``."""
+    """A linker with what the suites expect of a host, and what sinks need."""
     linker = wc.Linker(engine)
+    linker.add_wasip2()
     with linker.root() as root:
         root.add_func("host-echo-u32", lambda _s, value: value)
         root.add_func("host-return-two", lambda _s: 2)

@@ -47,7 +47,7 @@ class Outcome:
 
 
 class NotRun(Exception):
-    """The command needs something this driver, or wasmtime 47, does not have."""
+    """The command needs something this driver, or wasmtime, does not have."""
 
 
 class Failed(Exception):
@@ -90,7 +90,7 @@ class _Script:
         return wc.Component(self.engine, data)
 
     def instantiate(self, component: wc.Component) -> wt.Live:
-        return wt.instantiate(new_linker(self.engine, self.sink), component)
+        return wt.instantiate(new_linker(self.engine, self.sink), component, self.sink.wasi())
 
     def define(self, command: Command) -> Outcome:
         """``(component …)`` and ``(component definition …)``."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,18 +9,9 @@ from pathlib import Path
 
 import wasmtime
 
+import fixtures  # noqa: F401  (says which text the assembler takes)
 from tests.wast_driver.sexpr import Atom, Form, Str, parse
 
-# The specification's files use index forms that the assembler by default rejects.
-os.environ.setdefault("WAST_STRICT_COMPONENT_INDICES", "0")
-
-# wasmtime 47's assembler is older than the suites and wants these spelled the old way.
-_OLD_SPELLING = (
-    (re.compile(r"\((realloc|post-return|callback|dtor)\s+\(core\s+func\b"), r"(\1 (func"),
-    (re.compile(r"\(dtor\s+(\$[^\s()]+)\s*\)"), r"(dtor (func \1))"),
-    (re.compile(r"(new-indirect\s+\S+)\s+\(core\s+table\b"), r"\1 (table"),
-    (re.compile(r"\(memory\s+\(core\s+memory\s+([^()]*)\)\s*\)"), r"(memory \1)"),
-)
 _DEFINITION = re.compile(r"\(\s*component\s+definition\b")
 
 
@@ -84,21 +74,9 @@ def assemble(form: Form, text: str) -> bytes:
     if "binary" in words:
         return strings
     if "quote" in words:
-        return _assemble_text(b"(component " + strings + b")")
+        return bytes(wasmtime.wat2wasm(b"(component " + strings + b")"))
     source = text[form.start : form.end]
-    return _assemble_text(_DEFINITION.sub("(component", source, count=1).encode())
-
-
-def _assemble_text(source: bytes) -> bytes:
-    try:
-        return bytes(wasmtime.wat2wasm(source))
-    except wasmtime.WasmtimeError:
-        older = source.decode()
-        for pattern, replacement in _OLD_SPELLING:
-            older = pattern.sub(replacement, older)
-        if older == source.decode():
-            raise
-        return bytes(wasmtime.wat2wasm(older))
+    return bytes(wasmtime.wat2wasm(_DEFINITION.sub("(component", source, count=1)))
 
 
 def _component_of(command: Command) -> tuple[Form, str] | None:

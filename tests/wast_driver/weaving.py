@@ -1,11 +1,20 @@
-"""Transforms for the driver, found by name; the weaver is imported only when one is asked for."""
+"""Transforms for the driver; the weaver is imported only when one is asked for."""
 
 from __future__ import annotations
 
 import importlib
+from functools import partial
 from typing import Any
 
 from tests.wast_driver.runner import Transform
+
+SINKS = ("stderr", "logging", "host", "none")
+#: Wishes of a plan by what the command line calls the moments at which records leave.
+FLUSHES: dict[str, dict[str, Any]] = {
+    "full": {},
+    "live": {"live": True, "timed": True},
+    "each": {"flush_each": True},
+}
 
 
 def load_transform(name: str) -> Transform:
@@ -15,25 +24,15 @@ def load_transform(name: str) -> Transform:
     return transform
 
 
-def _everything(wasm: bytes, **wishes: Any) -> bytes:
-    """``wasm`` with a typed record at every site, sent to the driver's ``whamm:cm/sink``."""
+def weave_all(wasm: bytes, **wishes: Any) -> bytes:
+    """``wasm`` with a typed record at every site, sent to the driver's host by default."""
     api = importlib.import_module("whamm_cm.weave.api")
     plan = importlib.import_module("whamm_cm.weave.plan")
-    chosen = plan.Plan(trace=lambda *_: True, sink="host", **wishes)
+    chosen = plan.Plan(trace=lambda *_: True, **{"sink": "host", **wishes})
     woven: bytes = api.weave(wasm, chosen).wasm
     return woven
 
 
-def weave_all(wasm: bytes) -> bytes:
-    """Every boundary recorded, blocks sent when full and at the end."""
-    return _everything(wasm)
-
-
-def weave_each(wasm: bytes) -> bytes:
-    """Every boundary recorded, each record sent at once."""
-    return _everything(wasm, flush_each=True)
-
-
-def weave_single_memory(wasm: bytes) -> bytes:
-    """Every boundary recorded by probes that import one memory each."""
-    return _everything(wasm, multi_memory=False)
+def weaving(sink: str, flush: str = "full", **wishes: Any) -> Transform:
+    """`weave_all` with records to ``sink``, when ``flush`` says."""
+    return partial(weave_all, sink=sink, **FLUSHES[flush], **wishes)

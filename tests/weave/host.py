@@ -18,6 +18,7 @@ from wasmtime import Config, Engine, Store, WasiConfig, WasmtimeError, wat2wasm
 from wasmtime import _ffi as ffi
 from wasmtime.component import Component, Linker
 
+from tests.agent.agree import plain
 from whamm_cm.agent.table import SiteTable
 from whamm_cm.run.values import free_all, func_type, lift, lower_all
 from whamm_cm.trace.decode import Receiver, Record
@@ -71,11 +72,12 @@ class Sink:
 
     def emit(self, _store: object, block: str) -> int:
         received = self.receiver.receive(block)
+        records = plain(received.records)
         if self.keep:
             self.blocks.append(block.encode("latin-1"))
-        self.count += len(received.records)
         if self.keep:
-            self.records += received.records
+            self.records += [{**r, "seq": r["seq"] + self.count} for r in records]
+        self.count += len(records)
         self.finals.append(received.final)
         return received.instance
 

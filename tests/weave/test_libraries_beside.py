@@ -15,6 +15,7 @@ import pytest
 from wasmtime import WasiConfig
 
 from fixtures.build import build as build_fixture
+from tests.agent.harness import NONCE
 from tests.weave import guests
 from tests.weave.host import Guest, Sink, everything, fixture, text
 from tests.weave.libs import component_library, module_library, shown_scripts
@@ -225,12 +226,17 @@ def test_with_its_own_stderr_sink(tmp_path: Path) -> None:
     """The library stands beside the sink."""
     script = """use sum; use lib;
         wit:import:#tick:before { print("{} {}", lib.twice("<>"), sum.add_up(5)); }"""
-    plan = Plan(sink="stderr", scripts=script_plan(script, libraries=[SUM, TEXTS]))
+    plan = Plan(
+        sink="stderr",
+        lines="json",
+        nonce=NONCE,
+        scripts=script_plan(script, libraries=[SUM, TEXTS]),
+    )
     wasi = WasiConfig()
     wasi.stderr_file = str(tmp_path / "stderr")
     assert Guest(weave(guests.TICKER, plan).wasm, ticks(), wasi=wasi).call("go", 2) == 3
     lines = (tmp_path / "stderr").read_text().splitlines()
-    records = [json.loads(line.removeprefix("WCM1 ")) for line in lines]
+    records = [json.loads(line.split(" ", 2)[2]) for line in lines]
     assert [r["text"] for r in records if r["phase"] == "print"] == ["<><> 5", "<><> 10"]
 
 

@@ -126,7 +126,7 @@ def test_dropped_records_are_counted_exactly(n: int) -> None:
     guest, sink = traced(guests.REPS)
     assert guest.call("go", n) == 3 * n
     kept = [r for r in sink.records if r["phase"] in ("call", "return")]
-    dropped = sum(r["count"] for r in sink.records if r["phase"] == "dropped")
+    dropped = sum(r["lost"] for r in sink.records if r["phase"] == "lost")
     assert len(kept) + dropped == 2 * (n + 2)
     assert (dropped > 0) == (n > 25_000)
     assert len({r["call"] for r in kept if r["phase"] == "call"}) == sum(
@@ -146,7 +146,7 @@ def test_big_records_are_dropped_one_by_one_and_counted() -> None:
     guest.call("f", long, n)
     said = [r for r in sink.records if r["func"] == "say" and r["phase"] == "call"]
     assert [r["args"] for r in said] == [{"s": long}] * n
-    assert not any(r["phase"] == "dropped" for r in sink.records)
+    assert not any(r["phase"] == "lost" for r in sink.records)
     assert len(sink.records) == 2 * n + 2
 
 

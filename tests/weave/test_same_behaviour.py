@@ -10,6 +10,7 @@ import pytest
 
 from fixtures.build import build
 from fixtures.running import run_command
+from tests.agent.harness import NONCE
 from tests.wast_driver import Hook, Outcome, compare, run_script
 from tests.wast_driver.host import Sink
 from tests.wast_driver.runner import PASSED
@@ -63,13 +64,13 @@ RUNS = [[], ["hello"], ["error"], ["ok"], ["fail"], ["trap"], ["dir"], ["var"], 
 @pytest.mark.parametrize("args", RUNS, ids=lambda args: args[0] if args else "nothing")
 def test_a_command_prints_and_ends_the_same(args: list[str], sink: SinkName) -> None:
     wasm = build("run_command")
-    woven = weave(wasm, Plan(trace=everything, sink=sink, flush_each=True)).wasm
+    woven = weave(wasm, Plan(trace=everything, sink=sink, flush_each=True, nonce=NONCE)).wasm
     before, after = (run_command(w, ["command", *args], {"A": "b"}) for w in (wasm, woven))
     assert (after.status, after.stdout) == (before.status, before.stdout)
     assert cause(after.trap) == cause(before.trap)
     lines = after.stderr.splitlines(keepends=True)
-    assert b"".join(x for x in lines if not x.startswith(b"WCM1 ")) == before.stderr
-    assert any(x.startswith(b"WCM1 ") for x in lines) == (sink == "stderr")
+    assert b"".join(x for x in lines if not x.startswith(b"WCM2.")) == before.stderr
+    assert any(x.startswith(b"WCM2.") for x in lines) == (sink == "stderr")
 
 
 @pytest.mark.parametrize(("args", "status"), [([], 0), (["127.0.0.1:1"], 1), (["nonsense"], 1)])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
+from tests.steps import no_endless_loop
 from whamm_cm.errors import UsageError
 from whamm_cm.wit.names import ExternNameParts, InterfaceName, func_label, is_label
 
@@ -106,7 +105,6 @@ def test_func_label(name: str, label: str) -> None:
 
 
 def test_labels_fail_fast() -> None:
-    started = time.monotonic()
-    assert not is_label("a" + "-1" * 5000 + "!")
-    assert is_label("a" + "-1" * 5000)
-    assert time.monotonic() - started < 1
+    with no_endless_loop():
+        assert not is_label("a" + "-1" * 5000 + "!")
+        assert is_label("a" + "-1" * 5000)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
-import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.steps import no_endless_loop
 from whamm_cm.errors import UsageError
 from whamm_cm.wit.glob import compile_glob
 from whamm_cm.wit.names import ItemPattern, PatternError
@@ -109,6 +109,5 @@ def test_globs_agree_with_fnmatch(glob: str, name: str) -> None:
 
 
 def test_many_stars_do_not_explode() -> None:
-    started = time.monotonic()
-    assert not compile_glob("*a" * 50 + "b").fullmatch("a" * 2000)
-    assert time.monotonic() - started < 2
+    with no_endless_loop():
+        assert not compile_glob("*a" * 50 + "b").fullmatch("a" * 2000)

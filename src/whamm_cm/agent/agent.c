@@ -13,6 +13,8 @@
  */
 #include <stdint.h>
 
+#include "secret_names.h"
+
 #define EXPORT(name) __attribute__((export_name(#name)))
 
 enum {
@@ -37,6 +39,8 @@ enum {
     MIN_RECORD = 16,
     PUSH = 1,
     EVEN_EMPTY = 2,
+    ASKED = 1,
+    SAID = 2,
 };
 
 typedef struct {
@@ -45,7 +49,8 @@ typedef struct {
     uint32_t depth, instance, dropped, in_emit;
     uint32_t out_ptr, scratch, name, high;
     uint64_t last_flush; /* written by probes */
-    uint32_t count_base, count_n; /* written by the weave, read by a host after a crash */
+    uint32_t counts; /* written by the weave, read by a host after a crash */
+    uint32_t ask;    /* written by a host, read by the script unit */
 } State;
 
 /* Guest records are unaligned; these go through memcpy, which wasm turns into one plain access. */
@@ -57,12 +62,11 @@ static uint32_t load32(uint32_t p) {
 static void store32(uint32_t p, uint32_t v) { __builtin_memcpy((void *)p, &v, 4); }
 static void store64(uint32_t p, uint64_t v) { __builtin_memcpy((void *)p, &v, 8); }
 
-#define SECRET_SIZE 20
 /* One object, so that the linker cannot order anything before the state. */
 static struct {
     State state;
     uint8_t name[NAME_SIZE];
-    char secrets[5][SECRET_SIZE];
+    char secrets[256];
 } image __attribute__((aligned(16))) = {
     .state = {.pos = START,
               .limit = START + PAGE - MAX_RECORD,
@@ -70,7 +74,9 @@ static struct {
               .scratch = SCRATCH,
               .name = NAME,
               .high = START},
-    .secrets = {"authorization", "cookie", "set-cookie", "proxy-authorization", "x-api-key"},
+    .secrets = "authorization\0*-authorization\0cookie\0set-cookie\0api-key\0*-api-key\0apikey\0"
+               "*-apikey\0*-token\0*-secret\0*-password\0x-*-key\0x-*-signature\0"
+               "x-*-signature-256\0x-*-auth\0x-*-credential\0x-*-session\0",
 };
 _Static_assert(sizeof(State) == NAME - STATE, "the name area follows the state");
 _Static_assert(sizeof image <= COUNTERS - STATE, "initialised data must end before the counters");
@@ -148,6 +154,16 @@ EXPORT(sent) void sent(int32_t id) {
     S.in_emit = 0;
 }
 
+/* Whether a host wants a report, once. */
+EXPORT(asked) int32_t asked(void) {
+    uint32_t ask = S.ask;
+    S.ask = 0;
+    return ask == ASKED;
+}
+
+/* The last report has been made: a host that looks in after the end need not miss one. */
+EXPORT(said) void said(void) { S.ask = SAID; }
+
 EXPORT(report) void report(int32_t base_site, int32_t n) {
     uint64_t *counters = (uint64_t *)COUNTERS;
     uint32_t count = (uint32_t)n < N_COUNTERS ? (uint32_t)n : N_COUNTERS;
@@ -163,20 +179,9 @@ EXPORT(report) void report(int32_t base_site, int32_t n) {
     }
 }
 
-static int same_name(const uint8_t *name, const char *secret, uint32_t size) {
-    for (uint32_t i = 0; i < size; i++) {
-        uint32_t c = name[i];
-        if (c - 'A' < 26u) c |= 0x20;
-        if (c != (uint8_t)secret[i]) return 0;
-    }
-    return secret[size] == 0;
-}
-
+/* Whether the first `size` bytes of the name area are the name of a secret header. */
 EXPORT(secret) int32_t secret(int32_t size) {
-    if ((uint32_t)size - 1 >= SECRET_SIZE - 1) return 0;
-    for (uint32_t i = 0; i < sizeof image.secrets / SECRET_SIZE; i++)
-        if (same_name(image.name, image.secrets[i], (uint32_t)size)) return 1;
-    return 0;
+    return size >= 0 && size <= NAME_SIZE && name_among(image.secrets, image.name, (uint32_t)size);
 }
 
 /* For hosts without multi-memory: a probe then only has the guest's memory and writes through these. */

@@ -34,10 +34,15 @@ NAME_PTR: Final = 40
 HIGH: Final = 44
 LAST_FLUSH: Final = 48
 """u64: clock reading of the last flush that a probe made because time had passed."""
-COUNT_BASE: Final = 56
-COUNT_N: Final = 60
-"""u32: the site of the first counter, and how many there are, written by the weave for a host that
-reads the memory of a guest that can no longer report (``whamm_cm.run.leftover``)."""
+COUNTS: Final = 56
+"""u32: the site of the first counter << 13 | how many there are, written by the weave for a host
+that reads the memory of a guest that can no longer report (``whamm_cm.run.leftover``)."""
+COUNT_BITS: Final = 13
+ASK: Final = 60
+"""u32: a host that reaches this memory sets it to be sent what scripts have counted."""
+ASKED: Final = 1
+SAID: Final = 2
+"""Put there when all that scripts have counted was sent right before the end."""
 
 NAME: Final = STATE + 64
 NAME_SIZE: Final = 64
@@ -54,12 +59,17 @@ HIGH_SIZE: Final = 32 << 10
 MAX_PAYLOAD: Final = 48 << 10
 AGENT_PAGES: Final = 3
 SECRET_NAMES: Final = (
-    "authorization",
-    "cookie",
-    "set-cookie",
-    "proxy-authorization",
-    "x-api-key",
-)
+    "authorization", "*-authorization", "cookie", "set-cookie", "api-key", "*-api-key", "apikey",
+    "*-apikey", "*-token", "*-secret", "*-password", "x-*-key", "x-*-signature",
+    "x-*-signature-256", "x-*-auth", "x-*-credential", "x-*-session",
+)  # fmt: skip
+"""Names of HTTP headers whose values are secret, in any case; ``*`` is any text, ``_`` is ``-``."""
+SECRET_PARAMETERS: Final = (
+    "access-token", "token", "*-token", "sig", "signature", "*-signature", "key", "*-key", "apikey",
+    "password", "*-password", "passwd", "pwd", "secret", "*-secret", "code", "auth", "jwt",
+    "assertion", "session", "sessionid", "session-id", "x-amz-*", "x-goog-*",
+)  # fmt: skip
+"""The same for parameters in the query or fragment of a URL."""
 
 # --- records and blocks --------------------------------------------------------------------------
 
@@ -81,6 +91,8 @@ START: Final = 2
 BAD_POINTER: Final = 0xFFFFFFFF
 """``kept`` of a string or list whose bytes lie outside of the guest's memory."""
 REDACTED: Final = 0xFFFFFFFE
+SECRET_SENT: Final = 256
+"""Bytes of a secret that a probe sends at most."""
 SECRET: Final = 0xFFFFFFFD
 """``kept`` of a secret on its way to the sink: u32 n and n bytes follow, the value's beginning.
 It is rendered as ``REDACTED`` is; the bytes are only there to be found elsewhere."""
@@ -230,15 +242,16 @@ DESCRIBE_AGG: Final = 128
 LINE_MARK: Final = "WCM2."
 """A line of the log: ``WCM2.<nonce> <run>.<line> <payload>``."""
 NONCE_SIZE: Final = 12
-"""Characters of a nonce, each of ``[a-z2-7]``."""
+"""Characters of a nonce."""
+NONCE_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"
 MAX_LINE: Final = 4000
 """Bytes of a line with its end: one write that no host tears."""
 
 # --- sink-*.wasm ---------------------------------------------------------------------------------
 
 HEAP_BASE: Final = "__heap_base"
-SETTINGS: Final = struct.Struct("<12sI16x")
-"""In front of the site table: the nonce, and whether lines are JSON."""
+SETTINGS: Final = struct.Struct("<12sII12x")
+"""In front of the site table: the nonce, whether lines are JSON, and whether secrets are shown."""
 SINK_OUT: Final = 128 << 10
 SINK_INPUT: Final = 64 << 10
 

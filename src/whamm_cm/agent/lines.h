@@ -149,6 +149,7 @@ static void put_json(const Record *record, uint32_t instance, int with_values) {
     put('"');
     put_number("seq", next_seq);
     if (timed) put_number("t_ns", record->time);
+    if (phase == START && load64(record->body)) put_number("wall_ns", load64(record->body));
     if (instance) put_number("instance", instance);
     if (framed) put_number("call", record->call);
     put_text(",\"phase\":\"");
@@ -157,9 +158,7 @@ static void put_json(const Record *record, uint32_t instance, int with_values) {
     if (phase == LOST) {
         put_number("lost", load64(record->body));
         put_text(",\"why\":\"buffer\"");
-    } else if (phase == START) {
-        if (load64(record->body)) put_number("wall_ns", load64(record->body));
-    } else if (phase != END) {
+    } else if (phase != START && phase != END) {
         if (of_script(site_of(record)))
             put_script(record, site_of(record), with_values);
         else

@@ -17,6 +17,7 @@
 
 #include "base64.h"
 #include "lines.h"
+#include "secrets.h"
 
 #define EXPORT(name) __attribute__((export_name(name)))
 #define IMPORT(module, name) __attribute__((import_module(module), import_name(name)))
@@ -321,6 +322,7 @@ static uint32_t receive(const uint8_t *block, uint32_t size) {
     if (!instance && some) instance = ++last_instance;
     if (silent || !(some | unsaid)) return instance;
     if (!text.at) text.at = (char *)text_at();
+    if (!settings()->show_secrets) mask_block((uint8_t *)block + BLOCK_HEADER, payload);
     if (!run_name[0]) begin(block, size);
     unsaid = !(load32(block + 4) & FINAL);
     if (settings()->json)

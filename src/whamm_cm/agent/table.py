@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -311,3 +312,24 @@ _CHECKS: dict[NodeKind, Callable[[_Reader, Node], bool]] = {
     NodeKind.TUPLE: _Reader._check_record,
     NodeKind.FLAGS: _Reader._check_flags,
 }
+
+
+#: A site table of a million counters has tens of megabytes; no larger one is unpacked.
+_MAX_TABLE = 1 << 30
+
+
+def packed_table(table: bytes) -> bytes:
+    """The content of the section ``whamm-cm.sites``: the table, by zlib."""
+    return zlib.compress(table, 9 if len(table) < 1 << 20 else 1)
+
+
+def unpacked_table(data: bytes) -> bytes | None:
+    """The table in such a section, that of an older version included; None if it is damaged."""
+    if data[:4] == TABLE_MAGIC.to_bytes(4, "little"):
+        return data
+    unpacker = zlib.decompressobj()
+    try:
+        table = unpacker.decompress(data, _MAX_TABLE)
+    except zlib.error:
+        return None
+    return table if unpacker.eof else None

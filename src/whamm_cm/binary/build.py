@@ -214,9 +214,15 @@ def import_(name: str, kind: str, type_: Item | None) -> Definition:
     return Definition(SectionId.IMPORT, node, (Item(sort),), tokens)
 
 
-def export(name: n.ExternName, item: Item) -> Definition:
-    tokens = (extern_name(name), *_sort_ref(item), b"\0")
-    return Definition(SectionId.EXPORT, n.Export(name, item), (Item(item.sort),), tokens)
+def export(name: n.ExternName, item: Item, as_type: Item | None = None) -> Definition:
+    """``as_type``: what to export a function or an instance as, if not as what it is."""
+    ascribed: tuple[Token, ...] = (b"\0",)
+    type_ = None
+    if as_type is not None:
+        kind = item.sort.name.lower()
+        ascribed, type_ = (b"\1" + _KINDS[kind], Ref(as_type)), n.ExternType(kind, as_type)
+    tokens = (extern_name(name), *_sort_ref(item), *ascribed)
+    return Definition(SectionId.EXPORT, n.Export(name, item, type_), (Item(item.sort),), tokens)
 
 
 def export_plain(name: str, item: Item) -> Definition:

@@ -42,7 +42,7 @@ _Found = tuple[ComponentReach, ImportReach, ItemReach]
 
 def show(args: argparse.Namespace, root: Component) -> None:
     """``--capabilities``."""
-    from whamm_cm.cli.report import read_logs
+    from whamm_cm.cli.logs import read_logs
 
     found = reach(root)
     observed = Observed.of(read_logs(args, args.trace_log)) if args.trace_log else None

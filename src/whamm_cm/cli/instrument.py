@@ -46,8 +46,18 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--count", metavar="SET", help="what to count only; a SET as of --trace")
     parser.add_argument(
         "--sink", choices=("stderr", "logging", "host", "none"), default="stderr",
-        help="where records go: the guest's stderr, as lines that start with WCM1; wasi:logging;"
+        help="where records go: the guest's stderr, as lines; wasi:logging;"
         " whamm:cm/sink of the host; or nowhere, to measure the cost (default: stderr)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--lines", dest="lines_as", choices=("packed", "json"), default="packed",
+        help="what lines hold: records packed, which report reads and costs least; or a JSON object"
+        " each, to read without it (default: packed)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--nonce", type=_nonce, metavar="TEXT",
+        help="12 characters of a-z and 2-7 that mark the lines as ours (default: drawn anew, so"
+        " that no guest knows them)",
     )  # fmt: skip
     parser.add_argument("--time", action="store_true", help="record time stamps and durations")
     parser.add_argument("--no-time", dest="time", action="store_false", help="do not (default)")
@@ -55,8 +65,18 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--json", action="store_true", help="say on standard output, as JSON, what was added"
     )
     scripts.add_options(parser, expressions=True)
-    weaving.add_options(parser)
+    weaving.add_options(parser, "0")
     parser.set_defaults(run=run)
+
+
+def _nonce(text: str) -> str:
+    from whamm_cm.agent.layout import NONCE_LETTERS, NONCE_SIZE
+
+    if len(text) != NONCE_SIZE or not set(text) <= set(NONCE_LETTERS):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not {NONCE_SIZE} characters of a-z and 2-7, such as abcdefghij23"
+        )
+    return text
 
 
 def run(args: argparse.Namespace) -> int:
@@ -68,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.output == "-" and args.json:
         raise UsageError("--json and the component cannot both go to standard output")
+    from whamm_cm.trace.tables import keep_table
+
     weaving.check_output(args.output)
     data = read_input(args.app)
     plan = weaving.make_plan(args, args.sink, args.time, args.trace, args.count, script)
@@ -79,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
     pieces = woven.pieces
     size = sum(map(len, pieces))
     write_output(args.output, pieces)
+    keep_table(plan.nonce, woven.table)
     if args.json:
         _print_json(args, len(data), size, woven)
     elif woven.added.sites or woven.added.core_sites:
@@ -115,6 +138,7 @@ def _print_json(
         "counters": added.counters,
         "bytes_before": before,
         "bytes_after": after,
+        "validated": not added.unvalidated,
         "skipped": [{"site": title, "reason": reason} for title, reason in added.skipped],
     }
     json.dump(facts, sys.stdout, indent=2)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from whamm_cm._version import __version__
+from whamm_cm.cli.common import check_outputs
 from whamm_cm.errors import UsageError, WhammError
 
 #: One row per command: module under ``whamm_cm.cli`` with ``register`` and ``run``.
@@ -99,6 +100,7 @@ def _run(argv: Sequence[str]) -> int:
         top.print_help(sys.stderr)
         return 2
     run: Callable[[argparse.Namespace], int] = args.run
+    check_outputs(args)
     code = run(args)
     sys.stdout.flush()
     return code

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from whamm_cm.cli.common import check_place, replacing
@@ -12,35 +14,68 @@ from whamm_cm.errors import UsageError
 
 if TYPE_CHECKING:
     from whamm_cm.render.options import RenderOptions
-    from whamm_cm.trace.reader import Record
+    from whamm_cm.trace.records import Record
 
 
 class Output(Protocol):
-    """A consumer of records; ``finish`` is called once, also after an interruption."""
+    """A consumer of records; ``finish`` is called once, also after an interruption.  ``path`` is
+    where the text goes, None for stderr."""
+
+    path: str | None
 
     def feed(self, record: Record) -> None: ...
 
     def finish(self) -> None: ...
 
 
+#: How long a call is held for its return to stand in the same line.
+HELD_SECONDS = 0.1
+
+
 class Lines:
-    """Formats whose text grows with every record: strace and jsonl."""
+    """Formats whose text grows with every record: strace and jsonl.
+
+    A call whose return takes longer than :data:`HELD_SECONDS` is shown without it: whoever looks at
+    the log of a program that hangs wants to see in what.
+    """
 
     def __init__(self, path: str | None, name: str, options: RenderOptions) -> None:
         from whamm_cm.render.jsonl import line
         from whamm_cm.render.strace import Strace
 
-        self._path = path
+        self.path = path
         self._file: TextIO | None = None
         self._strace = Strace(options) if name == "strace" else None
         self._line = line
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+        self._watch: threading.Thread | None = None
 
     def feed(self, record: Record) -> None:
-        text = self._strace.feed(record) if self._strace is not None else self._line(record)
-        if text:
-            self._stream().write(text)
+        with self._lock:
+            text = self._strace.feed(record) if self._strace is not None else self._line(record)
+            if text:
+                self._stream().write(text)
+        if self._watch is None and self._strace is not None:
+            self._watch = threading.Thread(target=self._look, name="held calls", daemon=True)
+            self._watch.start()
+
+    def _look(self) -> None:
+        """Shows each call that is held from one look to the next."""
+        assert self._strace is not None
+        before = None
+        while not self._done.wait(HELD_SECONDS):
+            with self._lock, suppress(OSError):  # the next record or the end says it
+                held = self._strace.holds
+                if held is not None and held is before and not self._done.is_set():
+                    self._stream().write(self._strace.flush())
+                    self._stream().flush()
+                before = held
 
     def finish(self) -> None:
+        self._done.set()
+        if self._watch is not None:
+            self._watch.join()
         stream = self._stream()
         if self._strace is not None:
             stream.write(self._strace.finish())
@@ -50,14 +85,14 @@ class Lines:
 
     def _stream(self) -> TextIO:
         """The file is opened with the first line: an earlier log outlives a run that never is."""
-        if self._path is None:
+        if self.path is None:
             return sys.stderr
         if self._file is None:
             try:
-                self._file = open(self._path, "w", encoding="utf-8")  # noqa: SIM115
+                self._file = open(self.path, "w", encoding="utf-8")  # noqa: SIM115
             except OSError as error:
                 raise UsageError(
-                    f"{self._path} cannot be written: {error.strerror or error}"
+                    f"{self.path} cannot be written: {error.strerror or error}"
                 ) from None
         return self._file
 
@@ -68,7 +103,7 @@ class Table:
     def __init__(self, path: str | None, options: RenderOptions) -> None:
         from whamm_cm.trace.summary import Summary
 
-        self._summary, self._path, self._options = Summary(), path, options
+        self._summary, self.path, self._options = Summary(options.per_instance), path, options
 
     def feed(self, record: Record) -> None:
         self._summary.feed(record)
@@ -77,7 +112,7 @@ class Table:
         from whamm_cm.render.summary import table
 
         self._summary.finish()
-        put(self._path, [table(self._summary, self._options)])
+        put(self.path, [table(self._summary, self._options)])
 
 
 class Collected:
@@ -85,7 +120,7 @@ class Collected:
 
     def __init__(self, path: str | None, name: str, options: RenderOptions) -> None:
         self._records: list[Record] = []
-        self._path, self._name, self._options = path, name, options
+        self.path, self._name, self._options = path, name, options
 
     def feed(self, record: Record) -> None:
         self._records.append(record)
@@ -93,7 +128,7 @@ class Collected:
     def finish(self) -> None:
         from whamm_cm.render.registry import renderer
 
-        put(self._path, renderer(self._name).render(self._records, self._options))
+        put(self.path, renderer(self._name).render(self._records, self._options))
 
 
 def put(path: str | None, chunks: Iterable[str]) -> None:
@@ -178,6 +213,10 @@ def add_options(
         ("-y", "names", "say what handles stand for: paths, addresses, URLs and so on"),
     ):
         group.add_argument(letter, dest=name, action="store_true", help=text)
+    group.add_argument(
+        "--per-instance", action="store_true",
+        help="counts and what scripts report for each component instance (default: summed up)",
+    )  # fmt: skip
     if scripts:
         parser.set_defaults(width=32, script=[])
         group.add_argument(
@@ -207,6 +246,7 @@ def render_options(args: argparse.Namespace) -> RenderOptions:
         max_string=args.width,
         sort=args.sort,
         lines=getattr(args, "line_finder", None),
+        per_instance=args.per_instance,
     )
 
 

@@ -96,7 +96,7 @@ def _register_test(actions: _Actions) -> None:
 
 def run_suggest(args: argparse.Namespace) -> int:
     from whamm_cm.cli.gate_inputs import vouched
-    from whamm_cm.cli.report import read_logs
+    from whamm_cm.cli.logs import read_logs
     from whamm_cm.gate.evidence import gather
     from whamm_cm.gate.subject import analyse
     from whamm_cm.gate.suggest import suggest

@@ -10,12 +10,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whamm_cm.cli import outputs
+from whamm_cm.errors import UsageError
 
 if TYPE_CHECKING:
     from whamm_cm.agent.table import SiteTable
     from whamm_cm.cli.outputs import Output
     from whamm_cm.render.options import RenderOptions
-    from whamm_cm.trace.reader import Record
+    from whamm_cm.trace.records import Record
 
 #: Lines shown after a trap, and the records kept for them: more, because names of handles (``-y``)
 #: come from earlier calls.
@@ -41,6 +42,7 @@ class Recorder:
         base_ns: int | None = None,
         table: SiteTable | None = None,
     ) -> None:
+        from whamm_cm.trace.losses import Losses
         from whamm_cm.trace.reports import declared
 
         options = replace(outputs.render_options(args), base_ns=base_ns, tags=tags)
@@ -55,15 +57,19 @@ class Recorder:
             live |= path is None and name in ("strace", "jsonl")
         #: None where everybody can see the last lines anyway.
         self.last = None if live else LastLines(options)
-        self.count = self.dropped = 0
+        self.count = 0
+        self.losses = Losses()
+        self._faults: list[str] = []
 
     def feed(self, records: Sequence[Record]) -> None:
         for record in records:
             self.count += 1
-            if record["phase"] == "dropped":
-                self.dropped += record["count"]
+            self.losses.feed(record)
             for output in self.outputs:
-                output.feed(record)
+                try:
+                    output.feed(record)
+                except OSError as error:
+                    self._lose(output, error)
         if self.last is None:
             sys.stderr.flush()
         else:
@@ -75,9 +81,23 @@ class Recorder:
             self.outputs = []
 
     def finish(self) -> None:
+        """Raises UsageError for an output that could not be written, when all others are."""
         for output in self.outputs:
-            output.finish()
+            try:
+                output.finish()
+            except OSError as error:
+                self._lose(output, error)
+            except UsageError as error:
+                self._faults.append(str(error))
         self.outputs = []
+        if self._faults:
+            raise UsageError("; ".join(self._faults))
+
+    def _lose(self, output: Output, error: OSError) -> None:
+        """One output fails (its disk is full): the guest and the other outputs go on."""
+        self.outputs = [other for other in self.outputs if other is not output]
+        where = output.path or "standard error"
+        self._faults.append(f"{where} cannot be written: {error.strerror or error}")
 
 
 class LastLines:
@@ -119,6 +139,6 @@ class LastLines:
 
         strace = Strace(self._options)
         before = [record for records in self._open.values() for record in records]
-        before.sort(key=lambda record: record["seq"])
+        before.sort(key=lambda record: record.get("seq", 0))
         shown = "".join(map(strace.feed, (*before, *self._window))) + strace.stop()
         return shown.splitlines(keepends=True)[-_LINES:]

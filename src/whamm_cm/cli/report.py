@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
-from whamm_cm.cli import outputs, scripts
-from whamm_cm.cli.common import progress, read_input, replacing, say
-from whamm_cm.errors import InputError, UsageError
-
-if TYPE_CHECKING:
-    from whamm_cm.trace.reader import Record, RecordReader
+from whamm_cm.cli import logs, outputs, scripts
+from whamm_cm.cli.common import progress, read_input, replacing
+from whamm_cm.errors import UsageError
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "report",
         help="render saved records again",
-        description="Render saved records again: the JSONL of `trace -o run.jsonl`, or the log of a"
-        " host with WCM1 records among other text; gzip of either.",
+        description="Render saved records again: the JSONL of `trace -o run.jsonl`, or the logs of"
+        " hosts with our lines among other text, as log drivers keep them; gzip of either.",
         allow_abbrev=False,
     )
     parser.add_argument("logs", nargs="+", metavar="LOG", help="a file, - for standard input")
@@ -30,6 +24,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--lines", metavar="APP.wasm",
         help="show source lines in what scripts report, from the DWARF in the original APP.wasm",
     )  # fmt: skip
+    logs.add_options(parser)
     outputs.add_options(parser, "standard output", "the first record")
     parser.set_defaults(run=run)
 
@@ -40,15 +35,18 @@ def run(args: argparse.Namespace) -> int:
     if args.both and args.output:
         raise UsageError("-C prints log and summary one after the other; leave out -o")
     names = _formats(args)
-    if len(names) > 1 and "-" in args.logs:
-        raise UsageError("-C reads the log twice, which standard input does not allow")
+    if "-" in args.logs and (len(names) > 1 or args.stamps):
+        logs.keep_standard_input()
     if args.lines:
         scripts.find_lines(args, read_input(args.lines), args.lines)
     options = outputs.render_options(args)
+    if options.stamps == "start":
+        options = replace(options, base_ns=_earliest(args))
     for position, name in enumerate(names):
         if position:
             sys.stdout.write("\n")
-        chunks = renderer(name).render(read_logs(args, args.logs, warn=not position), options)
+        records = logs.read_logs(args, args.logs, warn=not position, lean=name == "summary")
+        chunks = renderer(name).render(records, options)
         if args.output in (None, "-"):
             for chunk in chunks:
                 sys.stdout.write(chunk)
@@ -64,6 +62,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _earliest(args: argparse.Namespace) -> int | None:
+    """The least time of all logs: their lines come in the order of arrival."""
+    times = (record.get("t_ns") for record in logs.read_logs(args, args.logs, warn=False))
+    return min((time for time in times if time is not None), default=None)
+
+
 def _formats(args: argparse.Namespace) -> list[str]:
     from whamm_cm.render.registry import format_for_path, renderer
 
@@ -74,31 +78,3 @@ def _formats(args: argparse.Namespace) -> list[str]:
     if args.output not in (None, "-"):
         return [format_for_path(args.output)]
     return ["strace", "summary"] if args.both else ["strace"]
-
-
-def read_logs(args: argparse.Namespace, logs: list[str], warn: bool = True) -> Iterator[Record]:
-    """The records of all logs, one log after the other; ``warn`` of what cannot be read."""
-    from whamm_cm.trace.reader import RecordReader, open_log
-    from whamm_cm.trace.sources import separate
-
-    found = 0
-    for name in logs:
-        with ExitStack() as stack:
-            if name == "-":
-                reader = RecordReader(sys.stdin.buffer, "standard input")
-            elif not name:
-                raise InputError("the name of the input file is empty")
-            else:
-                reader = stack.enter_context(open_log(Path(name)))
-            yield from separate(reader)
-            found += reader.records
-            if warn:
-                _warn(args, reader)
-    if warn and not found:
-        say(args, "no records found")
-
-
-def _warn(args: argparse.Namespace, reader: RecordReader) -> None:
-    warning = reader.warning()
-    if warning is not None:
-        say(args, warning)

@@ -6,7 +6,8 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import PurePath
@@ -16,11 +17,11 @@ from whamm_cm.cli import outputs, scripts, weaving
 from whamm_cm.cli.common import progress, read_input, say
 from whamm_cm.cli.recorder import Recorder
 from whamm_cm.errors import RunError, UsageError
-from whamm_cm.render.words import counted, were
+from whamm_cm.render.words import counted
 
 if TYPE_CHECKING:
-    from whamm_cm.run.outcome import Frame, Outcome, Trap
-    from whamm_cm.trace.reader import Record
+    from whamm_cm.run.outcome import Outcome, Trap
+    from whamm_cm.trace.decode import Receiver
     from whamm_cm.weave.api import Woven
     from whamm_cm.weave.plain import WovenModule
     from whamm_cm.weave.plan import Plan, ScriptPlan
@@ -57,13 +58,18 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="print what scripts print and report on standard output, as whamm does",
     )  # fmt: skip
     parser.add_argument(
+        "--component", metavar="PATH",
+        help="with --: the component to weave. If no argument of COMMAND is that file, it is woven"
+        " where it lies while COMMAND runs, and put back",
+    )  # fmt: skip
+    parser.add_argument(
         "--lines", action="store_true",
         help="show source lines in what scripts report, from the DWARF in APP.wasm (slow)",
     )  # fmt: skip
     outputs.add_options(parser, "stderr", "the start", scripts=True)
     scripts.add_options(parser)
     _add_running(parser)
-    weaving.add_options(parser)
+    weaving.add_options(parser, "1s")
     parser.add_argument(
         "words", nargs=argparse.REMAINDER, metavar="APP.wasm [ARG...]",
         help="the component (- for standard input) and what it gets as arguments",
@@ -107,7 +113,12 @@ def run(args: argparse.Namespace) -> int:
     if not words:
         raise UsageError("no component given (see `whamm-cm trace --help`)")
     if external and not _is_component(words[0]):
-        return _external(args, words)
+        from whamm_cm.cli.external import trace_command
+
+        script = _scripts(args)
+        return trace_command(args, words, script, _trace_set(args, script is not None))
+    if args.component is not None:
+        raise UsageError("--component is for a command behind --; name the component itself here")
     return _embedded(args, words)
 
 
@@ -139,6 +150,7 @@ def _scripts(args: argparse.Namespace) -> ScriptPlan | None:
     texts = [t for t in args.expr if not t.startswith("trace=") and not _WORD.fullmatch(t)]
     plan = scripts.script_plan(args, texts)
     args.reports = plan is not None and plan.reports
+    args.scripted = plan is not None
     if args.compat is not None and plan is None:
         raise UsageError("--compat is for scripts; add one with -s or -e")
     return plan
@@ -146,13 +158,13 @@ def _scripts(args: argparse.Namespace) -> ScriptPlan | None:
 
 def _recording(
     args: argparse.Namespace, woven: Woven | WovenModule
-) -> tuple[Recorder, Callable[[str], int]]:
-    """A recorder, and the sink of the embedded engine that feeds it."""
+) -> tuple[Recorder, Receiver, Callable[[str], int]]:
+    """A recorder, the receiver of a session, and the embedded engine's sink that feeds them."""
     from whamm_cm.agent.table import SiteTable
     from whamm_cm.trace.decode import Receiver
 
     table = SiteTable.parse(woven.table)
-    receiver = Receiver(table)
+    receiver = Receiver(table, show_secrets=args.show_secrets)
     # The embedded engine's clock starts with the guest.
     recorder = Recorder(args, tags=woven.added.agents > 1, base_ns=0, table=table)
 
@@ -161,7 +173,23 @@ def _recording(
         recorder.feed(received.records)
         return received.instance
 
-    return recorder, emit
+    return recorder, receiver, emit
+
+
+def _begin(args: argparse.Namespace, receiver: Receiver) -> None:
+    """The guest starts now, and with it the embedded engine's monotonic clock."""
+    receiver.begin(time.time_ns(), 0 if args.time else None)
+
+
+def _ended(
+    args: argparse.Namespace, recorder: Recorder, receiver: Receiver, outcome: Outcome
+) -> None:
+    """Says what a run that was cut off has lost: what a component's script has counted since its
+    last report nobody can read."""
+    cut = outcome.trap is not None or outcome.interrupted
+    whole = outcome.salvaged and (outcome.reported or not args.scripted)
+    if cut and not whole:
+        recorder.feed([receiver.lost("interrupted" if outcome.interrupted else "trap")])
 
 
 def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
@@ -182,9 +210,10 @@ def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
     woven = weaving.weave_checked(args, data, path, plan)
     if args.verbose:
         say(args, weaving.describe(woven))
-    recorder, emit = _recording(args, woven)
+    recorder, receiver, emit = _recording(args, woven)
     compiling = ExitStack()
     compiling.enter_context(progress(args, f"compiling {path}"))
+    compiling.callback(_begin, args, receiver)
     try:
         outcome = run_component(
             woven.wasm,
@@ -199,6 +228,7 @@ def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
             on_start=compiling.close,
             mark=plan.mark,
         )
+        _ended(args, recorder, receiver, outcome)
     except (RunError, UsageError):
         recorder.abandon()
         raise
@@ -220,7 +250,8 @@ def _module(args: argparse.Namespace, words: Sequence[str], data: bytes, plan: P
     woven = weaving.weave_module_checked(args, data, path, plan)
     if args.verbose:
         say(args, weaving.describe(woven))
-    recorder, emit = _recording(args, woven)
+    recorder, receiver, emit = _recording(args, woven)
+    receiver.begin(time.time_ns())
     try:
         outcome = run_module(
             woven.wasm,
@@ -230,13 +261,14 @@ def _module(args: argparse.Namespace, words: Sequence[str], data: bytes, plan: P
             stub_imports=args.stub_imports,
             cache=args.cache,
         )
+        _ended(args, recorder, receiver, outcome)
     except (RunError, UsageError):
         recorder.abandon()
         raise
     finally:
         recorder.finish()
         scripts.say_notes(args)
-    return _conclude(args, outcome, None, recorder)
+    return _conclude(args, outcome, woven, recorder)
 
 
 def _guest_name(path: str) -> str:
@@ -245,12 +277,12 @@ def _guest_name(path: str) -> str:
 
 
 def _conclude(
-    args: argparse.Namespace, outcome: Outcome, woven: Woven | None, recorder: Recorder
+    args: argparse.Namespace, outcome: Outcome, woven: Woven | WovenModule, recorder: Recorder
 ) -> int:
     if outcome.result is not None:
         print(outcome.result, flush=True)
-    if recorder.dropped:
-        say(args, f"{were(recorder.dropped, 'record')} dropped under pressure")
+    if recorder.losses:
+        say(args, recorder.losses.sentence())
     if outcome.trap is not None:
         _show_trap(args, outcome.trap, woven, recorder)
     if outcome.interrupted:
@@ -259,97 +291,15 @@ def _conclude(
 
 
 def _show_trap(
-    args: argparse.Namespace, trap: Trap, woven: Woven | None, recorder: Recorder
+    args: argparse.Namespace, trap: Trap, woven: Woven | WovenModule, recorder: Recorder
 ) -> None:
-    """``woven`` is None for a core module, whose frames are those of the woven one."""
-    print(f"whamm-cm: the guest trapped: {trap}", file=sys.stderr)
-    frames: Iterator[str] = map(str, trap.frames)
-    if woven is not None:
-        frames = _backtrace(trap.frames, woven, probes=args.verbose > 0)
-    for text in frames:
+    from whamm_cm.cli.backtrace import backtrace
+    from whamm_cm.render.safe import printable
+
+    print(f"whamm-cm: the guest trapped: {printable(str(trap))}", file=sys.stderr)
+    for text in backtrace(trap.frames, woven, probes=args.verbose > 0):
         print(f"    at {text}", file=sys.stderr)
     lines = recorder.last.lines() if recorder.last is not None else []
     if lines:
         print("whamm-cm: the last calls before it:", file=sys.stderr)
         sys.stderr.writelines(lines)
-
-
-def _backtrace(frames: Sequence[Frame], woven: Woven, probes: bool) -> Iterator[str]:
-    """The frames as text, with places in the original component; those of ours if ``probes``."""
-    from whamm_cm.weave.places import Places
-
-    places = Places.of(woven.component)
-    for frame in frames:
-        place = places.find(frame.offset, frame.index)
-        if place is None:
-            unknown = frame.module is None and frame.function is None
-            yield "an adapter between two components" if unknown else str(frame)
-        elif probes or not place.own:
-            name = place.module if place.own else frame.module or place.module
-            yield str(replace(frame, module=name, offset=place.offset))
-
-
-def _external(args: argparse.Namespace, words: list[str]) -> int:
-    from whamm_cm.agent.table import SiteTable
-    from whamm_cm.run.external import find_wasm_argument, run_external
-
-    for option in ("invoke", "dir", "env", "inherit_network", "stub_imports"):
-        if getattr(args, option):
-            name = option.replace("_", "-")
-            raise UsageError(f"--{name} is for the embedded engine; give it to the command instead")
-    index = find_wasm_argument(words)
-    data = read_input(words[index])
-    if "jco" in (PurePath(word).name for word in words[:index]):
-        # Its transpiler fails on modules with two memories, whatever Node would say to them.
-        args.multi_memory = False
-    script = _scripts(args)
-    scripts.find_lines(args, data, words[index])
-    chosen = _trace_set(args, script is not None)
-    plan = weaving.make_plan(args, "stderr", args.time, chosen, args.count, script)
-    woven: Woven | WovenModule
-    if weaving.is_module(data):
-        woven = weaving.weave_module_checked(args, data, words[index], plan)
-    else:
-        woven = weaving.weave_checked(args, data, words[index], plan)
-    table = SiteTable.parse(woven.table)
-    recorder = Recorder(args, tags=woven.added.agents > 1, table=table)
-    lines = _Lines()
-    try:
-        status = run_external(words, index, woven.wasm, lines.into(recorder))
-    except RunError:
-        recorder.abandon()
-        raise
-    finally:
-        recorder.finish()
-        scripts.say_notes(args)
-    if lines.damaged:
-        say(args, f"{were(lines.damaged, 'record')} cut by the host")
-    return status
-
-
-class _Lines:
-    """Turns the lines of a running command into records; each fresh instance the host makes gets
-    a number of its own."""
-
-    def __init__(self) -> None:
-        from whamm_cm.trace.sources import separate
-
-        self.damaged = 0
-        self._waiting: list[Record] = []
-        self._separated = separate(self._arrivals())
-
-    def _arrivals(self) -> Iterator[Record]:
-        while True:
-            yield self._waiting.pop(0)
-
-    def into(self, recorder: Recorder) -> Callable[[str], None]:
-        return lambda line: recorder.feed(self._read(line))
-
-    def _read(self, line: str) -> list[Record]:
-        from whamm_cm.trace.reader import RecordReader
-
-        reader = RecordReader([line])
-        self._waiting.extend(reader)
-        self.damaged += reader.malformed
-        # `separate` gives one record for each it takes, so it never waits for another.
-        return [next(self._separated) for _ in range(len(self._waiting))]

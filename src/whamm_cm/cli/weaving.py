@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import re
 import sys
 import uuid
 import zlib
@@ -37,8 +38,29 @@ def _limit(text: str) -> int:
     return value
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m)")
+_UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9}
+
+
+def _interval(text: str) -> int:
+    """A time of the command line, in nanoseconds: ``0``, ``100ms``, ``1.5s``; at most a day."""
+    match = _DURATION.fullmatch(text)
+    value = round(float(match[1]) * _UNITS[match[2]]) if match is not None else -1
+    if text == "0":
+        return 0
+    if not 1 <= value <= 86_400 * 10**9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 1s, 100ms or 0")
+    return value
+
+
+def add_options(parser: argparse.ArgumentParser, interval: str) -> None:
+    """``interval``: the default of ``--interval``."""
     group = parser.add_argument_group("weaving")
+    group.add_argument(
+        "--interval", type=_interval, default=interval, metavar="TIME",
+        help="how often what scripts and monitors count leaves the guest while it runs, such as"
+        f" 100ms; 0: when an export returns only (default: {interval})",
+    )  # fmt: skip
     group.add_argument(
         "--flush", choices=("full", "live", "each"), default="live",
         help="when records leave the guest: in full blocks; also before calls that wait and, with"
@@ -88,9 +110,12 @@ def make_plan(
     count: str | None,
     scripts: ScriptPlan | None = None,
 ) -> Plan:
-    from whamm_cm.weave.plan import Plan, nothing
+    from whamm_cm.weave.plan import Plan, fresh_nonce, nothing
 
+    lined = sink in ("stderr", "logging")
     return Plan(
+        nonce=(getattr(args, "nonce", None) or fresh_nonce()) if lined else "",
+        lines=getattr(args, "lines_as", "packed"),
         trace=selector(trace) if trace is not None else nothing,
         count=selector(count) if count is not None else nothing,
         sink=sink,
@@ -106,6 +131,8 @@ def make_plan(
         script=f"trace={trace};count={count}" + ("" if scripts is None else f";{scripts.text}"),
         scripts=scripts,
         compat=getattr(args, "compat", None) == "whamm",
+        interval_ns=args.interval,
+        last_words=True,
     )
 
 
@@ -131,28 +158,30 @@ def weave_module_checked(
     with progress(args, f"weaving {display(path)}"):
         woven = weave_module(data, plan, display(path))
         fault = validate_module(woven.wasm)
-    if fault is not None:
-        original = validate_module(data)
-        if original is not None:
-            raise InputError(f"{display(path)} is not valid on this wasmtime: {original}")
-        raise InternalError(
-            f"the woven copy of {display(path)} is not valid: {fault}; please report this"
-        )
+        if fault is not None:
+            _blame(args, woven.added, display(path), fault, validate_module(data))
     _say_skipped(args, woven.added)
     return woven
 
 
 def weave_checked(args: argparse.Namespace, data: bytes, path: str, plan: Plan) -> Woven:
     """Weave and validate; an invalid component is never handed out."""
-    from whamm_cm.run.engine import validate_component
+    from whamm_cm.binary.decode import decode
+    from whamm_cm.run.engine import validate_component, validate_module
     from whamm_cm.weave.api import weave
     from whamm_cm.weave.verify import own_modules, skeleton
 
-    with progress(args, f"weaving {display(path)}"):
-        woven = weave(data, plan, display(path))
-        fault = validate_component(skeleton(woven.component), own_modules(woven.component))
+    what = display(path)
+    with progress(args, f"weaving {what}"):
+        woven = weave(data, plan, what)
+        ours = own_modules(woven.component)
+        fault = next(filter(None, map(validate_module, ours)), None)
         if fault is not None:
-            _blame(data, display(path), fault)
+            _blame(args, woven.added, what, fault, None)
+        fault = validate_component(skeleton(woven.component))
+        if fault is not None:
+            original = validate_component(skeleton(decode(data, what)))
+            _blame(args, woven.added, what, fault, original)
     _say_skipped(args, woven.added)
     return woven
 
@@ -184,16 +213,19 @@ def _say_briefly(args: argparse.Namespace, added: Added) -> None:
         say(args, f"{idle[0]}{many}: no function of the component matches")
 
 
-def _blame(data: bytes, what: str, fault: str) -> None:
-    """Say whose fault it is that the woven component is refused."""
-    from whamm_cm.binary.decode import decode
-    from whamm_cm.run.engine import validate_component
-    from whamm_cm.weave.verify import skeleton
+def _blame(
+    args: argparse.Namespace, added: Added, what: str, fault: str, original: str | None
+) -> None:
+    """Say whose fault it is that what was woven is refused, ``original`` being why the original
+    is.  If this wasmtime only lacks something, other hosts may well have it."""
+    from whamm_cm.run.engine import is_lack
 
-    original = validate_component(skeleton(decode(data, what)))
-    if original is not None:
+    if original is None:
+        raise InternalError(f"the woven copy of {what} is not valid: {fault}; please report this")
+    if not is_lack(original):
         raise InputError(f"{what} is not valid on this wasmtime: {original}")
-    raise InternalError(f"the woven copy of {what} is not valid: {fault}; please report this")
+    added.unvalidated = original
+    say(args, f"not validated here, for this wasmtime refuses the original, too: {original}")
 
 
 def describe(woven: Woven | WovenModule) -> str:

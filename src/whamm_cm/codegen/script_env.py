@@ -76,6 +76,10 @@ class ScriptImports:
         self.report: int | None = None
         if options.script is not None and options.emit:
             self.report = module.import_func(_UNIT, "report")
+        #: () -> how many events until it is to be called again.
+        self.tick: int | None = None
+        if self.report is not None and options.beats:
+            self.tick = module.import_func(_UNIT, "tick", (), ("i32",))
         self.functions = {
             name: module.import_func(_UNIT, name, *RUNTIME[name]) for name in self.needs.functions
         }

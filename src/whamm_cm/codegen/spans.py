@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
-from whamm_cm.agent.layout import BAD_POINTER, NAME, NAME_SIZE, REDACTED
+from whamm_cm.agent.layout import BAD_POINTER, NAME, NAME_SIZE, REDACTED, SECRET, SECRET_SENT
 from whamm_cm.codegen.asm import Func, Label, Module
 from whamm_cm.codegen.memory import Agent, Guest
 from whamm_cm.codegen.model import Encoding
@@ -224,25 +224,51 @@ class Spans:
             f.get(local)
         f.call(target)
 
-    def mark(self) -> int:
-        """A function (p, end) -> p that appends the mark of a redacted value."""
-        if "mark" not in self._made:
-            f = self._module.func(("i32", "i32"), ("i32",))
-            self._made["mark"] = f.index
-            with f.block() as full:
-                f.get(1)
-                f.get(0)
+    def secret_bytes(self) -> int:
+        """A secret ``list<u8>``: its mark and the beginning of it, for the sink to know it again.
+        Only that it is redacted where the guest's pointer is bad or the record is full."""
+        return self._secret_span(1)
+
+    def secret_string(self, encoding: Encoding) -> int:
+        """The same for a string."""
+        if encoding != "latin1+utf16":
+            return self._secret_span(2 if encoding == "utf16" else 1)
+        narrow, wide = self._secret_span(1), self._secret_span(2)
+        if "secret tagged" not in self._made:
+            f = self._func()
+            self._made["secret tagged"] = f.index
+            take_tag(f, self._guest)
+            with f.if_("i32"):
+                self._forward(f, wide)
+                f.else_()
+                self._forward(f, narrow)
+        return self._made["secret tagged"]
+
+    def _secret_span(self, size: int) -> int:
+        shape = ("secret bytes", size)
+        if shape not in self._made:
+            f = self._func()
+            self._made[shape] = f.index
+            with f.block() as done:
+                self._full(f, done)
+                out_of_bounds(f, self._guest, _PTR, _LEN, size)
+                f.get(_END)
+                f.get(_P)
                 f.op("i32.sub")
-                f.i32(4)
-                f.op("i32.lt_u")
-                f.br_if(full)
-                self._append(f, 0, REDACTED)
-            f.get(0)
-        return self._made["mark"]
+                f.i32(8)
+                f.op("i32.lt_u", "i32.or")
+                with f.if_():
+                    self._append(f, _P, REDACTED)
+                    f.else_()
+                    self._append(f, _P, SECRET)
+                    self._write_span(f, size, SECRET_SENT // size, True, None)
+            f.get(_P)
+        return self._made[shape]
 
     def secret(self, encoding: Encoding) -> int:
         """A function (ptr, len) -> i32: whether that string is the name of a secret header.  Also
-        1 for one that cannot be read: the call will trap, and nothing behind it is worth a risk."""
+        1 for one that cannot be read (the call will trap, and nothing behind it is worth a risk)
+        and for one that is too long to be looked at."""
         shape = ("secret", encoding)
         if shape not in self._made:
             if encoding == "latin1+utf16":
@@ -263,13 +289,11 @@ class Spans:
         assert self._secret_import is not None, "asked for without redaction"
         f = self._module.func((self._guest.address,) * 2, ("i32",))
         with f.block("i32") as out:
-            f.i32(0)
+            f.i32(1)
             f.get(_LEN)
             f.const(self._guest.address, NAME_SIZE)
             f.op(f"{self._guest.address}.gt_u")
             f.br_if(out)
-            f.op("drop")
-            f.i32(1)
             out_of_bounds(f, self._guest, _PTR, _LEN, size)
             f.br_if(out)
             f.op("drop")

@@ -19,14 +19,17 @@ from whamm_cm.codegen.model import Encoding, Mode
 from whamm_cm.codegen.spans import Spans
 from whamm_cm.wit.types import ListT, MapT, Prim, RecordT, TupleT, ValType, strip
 
+#: Elements recorded of a list with secrets in it, if ``max_list`` is less.
+SECRETS_OF_LIST = 128
+
 _LOADS = {1: "i32.load8_u", 2: "i32.load16_u", 4: "i32.load"}
 
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """A helper: ``span`` takes (ptr, len, p, end), ``node`` (image, p, end), ``mark`` (p, end)."""
+    """A helper: ``span`` takes (ptr, len, p, end), ``node`` (image, p, end)."""
 
-    style: Literal["span", "node", "mark"]
+    style: Literal["span", "node"]
     func: int
 
 
@@ -85,7 +88,7 @@ class Tails:
         at = offset + step.offset
         if step.tail.style == "span":
             self._push_span(f, base, at)
-        elif step.tail.style == "node":
+        else:
             f.get(base)
             if at:
                 f.i32(at)
@@ -107,7 +110,7 @@ class Tails:
     def _make(self, t: ValType, mode: Mode) -> Tail:
         match t:
             case Prim():
-                return self._mark() if mode == "values" else self._string()
+                return self._secret() if mode == "values" else self._string()
             case ListT(element, None):
                 return self._list(element, mode)
             case MapT(key, value):
@@ -125,8 +128,8 @@ class Tails:
                 return self._sequence(self.steps(parts, offsets, mode))
         return self._variant(t, mode)
 
-    def _mark(self) -> Tail:
-        return Tail("mark", self._spans.mark())
+    def _secret(self) -> Tail:
+        return Tail("span", self._spans.secret_string(self._encoding))
 
     def _string(self) -> Tail:
         return Tail("span", self._spans.string(self._encoding, self._max_string))
@@ -135,9 +138,11 @@ class Tails:
         node = strip(element)
         if isinstance(node, Prim) and node.name == "u8":
             if mode == "values":
-                return self._mark()
+                return Tail("span", self._spans.secret_bytes())
             return Tail("span", self._spans.span(1, self._max_string))
         size, tail = self._layouts.info(node).size, self.tail(node, mode)
+        # A secret that is not sent cannot be known again.
+        cap = self._max_list if mode == "none" else max(self._max_list, SECRETS_OF_LIST)
         if tail is None:
             return Tail("span", self._spans.span(size, self._max_list))
 
@@ -145,7 +150,7 @@ class Tails:
             assert tail is not None
             self._each(f, tail, size, (image, stop, p, end))
 
-        return Tail("span", self._spans.span(size, self._max_list, key=tail, elements=elements))
+        return Tail("span", self._spans.span(size, cap, key=tail, elements=elements))
 
     def _node(self, shape: Hashable) -> Func | None:
         """A new (image, p, end) -> p function for ``shape``, None if there is one."""

@@ -146,6 +146,8 @@ class Body:
     def _leave(self) -> None:
         """What happens after the call; its result, if any, is on the stack and stays there."""
         if not self.entered:
+            if self.w.probes and self.w.may_flush:
+                self.probe.beat(self.f)
             self._flush_if_due()
             if self.w.action == "record" and self.w.kind != "task.return":
                 self._flush_if_late(self.ended if self.timed else None)

@@ -42,7 +42,8 @@ class Engine:
             for hit in rule.check(context)
         ]
         ordered = tuple(sorted(dict.fromkeys(found), key=order))
-        return ComponentReport(context.path, context.name, context.subject, ordered)
+        image = "" if context.oci is None else str(context.oci.digest)
+        return ComponentReport(context.path, context.name, context.subject, ordered, image)
 
     def closing(self) -> tuple[Finding, ...]:
         """About the waivers themselves, when all components were judged."""

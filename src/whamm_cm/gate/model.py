@@ -199,12 +199,20 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class ComponentReport:
-    """One input.  ``path`` as the user gave it, ``name`` what fingerprints know it by."""
+    """One input.  ``path`` as the user gave it, ``name`` what fingerprints know it by; ``image`` is
+    the digest of the manifest it came with, "" for what is no image."""
 
     path: str
     name: str
     subject: Subject
     findings: tuple[Finding, ...]
+    image: str = ""
+
+    @property
+    def digests(self) -> tuple[tuple[str, str], ...]:
+        """What was judged: its bytes, and the image if it is one."""
+        component = ("component", f"sha256:{self.subject.sha256}")
+        return (component, ("image", self.image)) if self.image else (component,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +221,16 @@ class Unjudged:
 
     path: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What statements about a verdict say of how it came about.  ``verifier``: a URI of who judges;
+    ``time`` in seconds since 1970, None where nobody said so; ``sources`` as in :class:`Policy`."""
+
+    verifier: str = "pkg:pypi/whamm-cm"
+    time: int | None = None
+    sources: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +244,7 @@ class Report:
     components: tuple[ComponentReport, ...]
     findings: tuple[Finding, ...] = ()
     unjudged: tuple[Unjudged, ...] = ()
+    seal: Seal = Seal()
 
     def all(self) -> Iterator[Finding]:
         for component in self.components:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeAlias
 
+from whamm_cm.errors import InputError
 from whamm_cm.gate.model import Subject
-from whamm_cm.gate.placement import Places, furnish, place
+from whamm_cm.gate.placement import Placement, Places, furnish, place
 
 if TYPE_CHECKING:
     from whamm_cm.gate.registry.artifact import Artifact
@@ -21,9 +22,14 @@ def is_image(path: str) -> bool:
     return path.startswith(SCHEME) or (path != "-" and split(path) is not None)
 
 
+#: What became of an image: its component, or why there is none.
+Pulled: TypeAlias = "tuple[bytes, Artifact] | InputError"
+
+
 @dataclass(slots=True)
 class Sources:
-    """``paths``: the inputs, as ``batch.find`` gives them, with images among them as they are.
+    """``paths``: the inputs, as ``batch.find`` gives them, with images among them.  An image by
+    whose name a host may take several components stands there once for each, by its digest.
 
     Use: ``Sources.of(paths, manifests, component)``; :meth:`read` each image (its bytes go into the
     Job); with the subjects known, ``engine.context(…, **sources.facts(index, subjects))``.
@@ -31,7 +37,7 @@ class Sources:
 
     paths: Sequence[str]
     places: Places | None = None
-    artifacts: dict[int, Artifact] = field(default_factory=dict)
+    pulled: dict[int, Pulled] = field(default_factory=dict)
     _furnished: Places | None = None
 
     @staticmethod
@@ -41,12 +47,13 @@ class Sources:
         """Raises InputError for a bad manifest, UsageError where it is not clear which component
         an input is."""
         files = tuple(manifests)
-        if not files:
-            return Sources(paths)
-        from whamm_cm.gate.manifest import read_manifest
+        places: Places | None = None
+        if files:
+            from whamm_cm.gate.manifest import read_manifest
 
-        workloads = [one for file in files for one in read_manifest(file)]
-        return Sources(paths, place(paths, workloads, component))
+            workloads = [one for file in files for one in read_manifest(file)]
+            places = place(paths, workloads, component)
+        return _expanded(paths, places) if any(map(is_image, paths)) else Sources(paths, places)
 
     @property
     def together(self) -> bool:
@@ -55,12 +62,10 @@ class Sources:
 
     def read(self, index: int) -> bytes | None:
         """The component of an image; None for other inputs.  Raises InputError."""
-        if not is_image(self.paths[index]):
-            return None
-        from whamm_cm.gate.oci import pull  # urllib and ssl take their time
-
-        data, self.artifacts[index] = pull(self.paths[index])
-        return data
+        found = self.pulled.get(index)
+        if isinstance(found, InputError):
+            raise found
+        return None if found is None else found[0]
 
     def facts(self, index: int, subjects: Mapping[int, Subject]) -> dict[str, object]:
         """The fields ``manifest`` and ``oci`` of a context; ``subjects`` by index of the input,
@@ -68,4 +73,34 @@ class Sources:
         if self.places is not None and self._furnished is None:
             self._furnished = furnish(self.places, subjects)
         manifest = None if self._furnished is None else self._furnished[index]
-        return {"manifest": manifest, "oci": self.artifacts.get(index)}
+        found = self.pulled.get(index)
+        return {"manifest": manifest, "oci": found[1] if isinstance(found, tuple) else None}
+
+
+def _expanded(paths: Sequence[str], places: Places | None) -> Sources:
+    """With every component that a host may take by the name of an image."""
+    made: list[str] = []
+    stand: list[tuple[Placement, ...]] = []
+    pulled: dict[int, Pulled] = {}
+    for index, path in enumerate(paths):
+        rows = _pull(path) if is_image(path) else [(path, None)]
+        for number, (name, found) in enumerate(rows):
+            if found is not None:
+                pulled[len(made)] = found
+            made.append(name)
+            row = () if places is None else places[index]
+            # What is said of a workload is said once.
+            stand.append(tuple(replace(one, leads=False) for one in row) if number else row)
+    return Sources(made, None if places is None else tuple(stand), pulled)
+
+
+def _pull(path: str) -> list[tuple[str, Pulled | None]]:
+    from whamm_cm.gate.oci import pinned, pull_all  # urllib and ssl take their time
+
+    try:
+        found = pull_all(path)
+    except InputError as error:
+        return [(path, error)]
+    if len(found) == 1:
+        return [(path, found[0])]
+    return [(pinned(path, artifact.digest), (data, artifact)) for data, artifact in found]

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from whamm_cm.ir.demangle import demangle
 from whamm_cm.render import scripted
-from whamm_cm.trace.reports import Cell, parse_type, shown_text
+from whamm_cm.trace.reports import Cell, shown_text
 from whamm_cm.trace.session import Session
+from whamm_cm.trace.types import parse_type
 
 #: A variable of this type is a call tree: by the number of a node (from 1) its caller's node (0:
 #: none), the name and number of its function, and its own weight.
@@ -23,12 +24,26 @@ class CallTree:
     stacks: tuple[tuple[tuple[str, ...], int], ...]
 
 
-def call_trees(session: Session) -> list[CallTree]:
-    """The trees that a script has reported, one per component instance; mostly none."""
+def call_trees(session: Session, per_instance: bool = False) -> list[CallTree]:
+    """The trees that a script has reported, mostly none.
+
+    Each instance numbers the nodes for itself, so it is stacks that are merged.
+    """
     shape = parse_type(SHAPE)
-    cells = [cell for cell in session.cells if parse_type(cell.row.type) == shape]
-    several = len({cell.row for cell in cells}) > 1
-    return [CallTree(_name(cell, several), tuple(_stacks(cell))) for cell in cells]
+    cells = [cell for cell in session.parts if parse_type(cell.row.type) == shape]
+    rows = dict.fromkeys(cell.row for cell in cells)
+    if per_instance or len(cells) == len(rows):
+        return [CallTree(_name(cell, len(rows) > 1), tuple(_stacks(cell))) for cell in cells]
+    return [_merged([cell for cell in cells if cell.row == row]) for row in rows]
+
+
+def _merged(cells: list[Cell]) -> CallTree:
+    weights: dict[tuple[str, ...], int] = {}
+    for cell in cells:
+        for stack, weight in _stacks(cell):
+            weights[stack] = weights.get(stack, 0) + weight
+    row = cells[0].row
+    return CallTree(f"{row.script}:{row.var} {len(cells)} instances", tuple(weights.items()))
 
 
 def _name(cell: Cell, several: bool) -> str:

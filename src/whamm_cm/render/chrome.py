@@ -12,7 +12,7 @@ from typing import Any
 from whamm_cm.render.lanes import Lane, Slice, lanes
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.trace.calls import Outcome
-from whamm_cm.trace.reader import Record
+from whamm_cm.trace.records import Record
 from whamm_cm.trace.session import Session
 
 
@@ -25,8 +25,9 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     counts = {site.item: count for site, count in session.counts.items()}
     if counts:
         other["counts"] = counts
-    if session.dropped:
-        other["dropped"] = sum(session.dropped.values())
+    if session.losses:
+        other["lost"] = session.losses.number
+        other["why"] = list(session.losses.whys)
     yield f'{{"displayTimeUnit":"ns","otherData":{json.dumps(other)},"traceEvents":[\n'
     before = ""
     for event in _events(lanes(session)):

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 
 from whamm_cm.render.calltree import call_trees
 from whamm_cm.render.options import RenderOptions
-from whamm_cm.render.wave import printable
-from whamm_cm.trace.reader import Record
+from whamm_cm.render.safe import printable
+from whamm_cm.trace.records import Record
 from whamm_cm.trace.session import Call, Session
 
 

@@ -7,14 +7,16 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from whamm_cm.render.options import RenderOptions
-from whamm_cm.trace.reader import Record
+from whamm_cm.render.safe import json_text
+from whamm_cm.trace.records import Record
 
 #: Order of keys in a record; unknown ones follow as they came.
 KEYS = (
-    *("v", "seq", "t_ns", "instance", "call", "phase"),
+    *("v", "run", "source", "seq", "t_ns", "wall_ns", "instance", "call", "phase", "lost", "why"),
     *("script", "var", "probe", "module", "fid", "fname", "pc", "type", "value", "text", "raw"),
     *("edge", "component", "interface", "version"),
-    *("func", "self", "args", "result", "pending", "status", "count", "bad", "big", "dur_ns"),
+    *("func", "inner", "self", "args", "result", "pending", "status", "count", "bad", "big"),
+    *("handles", "dur_ns"),
 )
 
 
@@ -30,10 +32,5 @@ def line(record: Record) -> str:
 
 
 def compact(value: Any) -> str:
-    """JSON without spaces; text as it is, unless it holds half a surrogate pair."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":"))
-    return text
+    """JSON without spaces; text as it is, unless nothing should print it."""
+    return json_text(json.dumps(value, ensure_ascii=False, separators=(",", ":")))

@@ -79,9 +79,12 @@ def _slices(session: Session) -> Iterator[Slice]:
             yield Slice(call, call.start_seq * 1000, max(call.start_seq, call.end_seq) * 1000)
         return
     last: dict[int, int] = {}
+    # A run that was seen late may have begun before the clock of the first.
+    base = min((call.start_ns or 0 for call in session.calls), default=0)
+    base = min(base, 0)
     for call in session.calls:
         known = call.end_ns if call.end_ns is not None else call.start_ns
-        last[call.instance] = max(last.get(call.instance, 0), known or 0)
+        last[call.instance] = max(last.get(call.instance, base), known or 0)
     for call in session.calls:
         end = call.end_ns if call.end_ns is not None else last[call.instance]
-        yield Slice(call, call.start_ns or 0, end)
+        yield Slice(call, (call.start_ns or 0) - base, end - base)

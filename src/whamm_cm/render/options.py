@@ -20,6 +20,7 @@ class RenderOptions:
     ``base_ns`` is the clock reading that counts as 0; None: that of the first record.  ``tags``:
     name the instance of each line from the start, not only when a second one appears.  ``lines``:
     the source line, as text, of a place in a core module (its name, function index, pc).
+    ``per_instance``: results of each component instance by itself, not of all together.
     """
 
     stamps: Stamps = "none"
@@ -30,3 +31,4 @@ class RenderOptions:
     base_ns: int | None = None
     tags: bool = False
     lines: Callable[[str, int, int], str] | None = None
+    per_instance: bool = False

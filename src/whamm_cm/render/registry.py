@@ -21,7 +21,7 @@ from whamm_cm.render import (
     whamm,
 )
 from whamm_cm.render.options import RenderOptions
-from whamm_cm.trace.reader import Record
+from whamm_cm.trace.records import Record
 
 
 @dataclass(frozen=True, slots=True)

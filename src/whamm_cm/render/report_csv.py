@@ -1,6 +1,7 @@
 """Reported variables as CSV (RFC 4180): a row per cell, or per entry of a map.
 
-A key is the key as text; in a map inside a map it is the keys on the way, as a JSON array.
+A key is the key as text; in a map inside a map it is the keys on the way, as a JSON array.  Text
+that a spreadsheet would take for a formula has an apostrophe before it.
 """
 
 from __future__ import annotations
@@ -14,33 +15,36 @@ from whamm_cm.lang import tree
 from whamm_cm.render import scripted
 from whamm_cm.render.jsonl import compact
 from whamm_cm.render.options import RenderOptions
-from whamm_cm.trace.reader import Record
-from whamm_cm.trace.reports import Cell, parse_type
+from whamm_cm.render.safe import csv_cell
+from whamm_cm.trace.records import Record
+from whamm_cm.trace.reports import Cell
 from whamm_cm.trace.session import Session
+from whamm_cm.trace.types import parse_type
 
 COLUMNS = (
-    *("script", "variable", "type", "probe", "module", "instance", "fid", "function", "pc"),
-    *("source", "key", "value"),
+    *("script", "variable", "type", "probe", "module", "instance", "instances", "fid"),
+    *("function", "pc", "source", "key", "value"),
 )
 
 
 def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     yield _row(COLUMNS)
-    for cell in Session.build(records).cells:
+    for cell in Session.build(records, options.per_instance).cells:
         row, at = cell.row, cell.place
         head = (
-            *(row.script, row.var, row.type, row.probe, row.module, cell.instance),
+            *(row.script, row.var, row.type, row.probe, row.module),
+            *(cell.instance or "", cell.instances),
             *("" if at.fid is None else at.fid, scripted.function_name(at)),
             *("" if at.pc is None else at.pc, scripted.source(cell, options)),
         )
-        for keys, value in _values(cell):
+        for keys, value in _values(cell) if cell.known else [((), "unknown")]:
             key = "" if not keys else keys[0] if len(keys) == 1 else compact(list(keys))
             yield _row((*head, key, value))
 
 
 def _row(values: Iterable[Any]) -> str:
     out = io.StringIO()
-    csv.writer(out).writerow(values)
+    csv.writer(out).writerow(map(csv_cell, values))
     return out.getvalue()
 
 

@@ -7,11 +7,9 @@ from typing import Any
 from whamm_cm.ir.demangle import demangle
 from whamm_cm.lang import tree
 from whamm_cm.render.options import RenderOptions
+from whamm_cm.trace.merge import pairs
 from whamm_cm.trace.reports import Cell, Place, shown_text
-
-_INT32 = ("u8", "i8", "u16", "i16", "u32", "i32")
-INTS = (*_INT32, "u64", "i64")
-FLOATS = ("f32", "f64")
+from whamm_cm.trace.types import FLOATS, INTS
 
 
 def text(t: tree.Type, value: Any) -> str:
@@ -57,8 +55,7 @@ def is_map(t: tree.Type) -> bool:
 
 def entries(value: Any) -> list[Any]:
     """The [key, value] pairs of a map, also of one inside a map that was cut."""
-    found = value.get("~list", []) if isinstance(value, dict) else value
-    return found if isinstance(found, list) else []
+    return pairs(value)
 
 
 def function_name(at: Place) -> str:

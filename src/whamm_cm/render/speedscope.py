@@ -12,7 +12,7 @@ from typing import Any
 from whamm_cm.render.calltree import CallTree, call_trees
 from whamm_cm.render.lanes import Lane, lanes
 from whamm_cm.render.options import RenderOptions
-from whamm_cm.trace.reader import Record
+from whamm_cm.trace.records import Record
 from whamm_cm.trace.session import Call, Session
 
 _SCHEMA = "https://www.speedscope.app/file-format-schema.json"
@@ -22,7 +22,7 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     session = Session.build(records)
     frames: dict[str, int] = {}
     unit = "nanoseconds" if session.timed else "none"
-    profiles = [_sampled(tree, frames) for tree in call_trees(session)]
+    profiles = [_sampled(tree, frames) for tree in call_trees(session, options.per_instance)]
     profiles = profiles or [_profile(lane, frames, unit) for lane in lanes(session)]
     yield (
         json.dumps(

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from whamm_cm.render.options import RenderOptions
-from whamm_cm.render.wave import ValueStyle, handle_text, printable, wave
+from whamm_cm.render.safe import lines, printable
+from whamm_cm.render.wave import ValueStyle, handle_text, wave
 from whamm_cm.render.words import counted
 from whamm_cm.trace.calls import LiveCall, Outcome, Tracker
 from whamm_cm.trace.handle_rules import OPTION_IN_OK
+from whamm_cm.trace.losses import Losses
 from whamm_cm.trace.names import NamedCall, Namer
-from whamm_cm.trace.reader import Record
+from whamm_cm.trace.records import Record
 from whamm_cm.trace.reports import shown_text
 
 #: Column at which ``<time>`` stands where the line leaves room for it.
@@ -66,14 +68,16 @@ class Strace:
         """A script's own text, between the lines unless it goes on where the last print ended."""
         raw = bool(record.get("raw"))
         text = self.flush() + ("\n" if self._unended and not raw else "")
-        lines = shown_text(record.get("text", "")).split("\n")
-        text += "\n".join(map(printable, lines)) + ("" if raw else "\n")
+        text += lines(shown_text(record.get("text", ""))) + ("" if raw else "\n")
         self._unended = not text.endswith("\n")
         return text
 
     def _line(self, record: Record) -> str:
-        if record["phase"] in ("report", "dropped"):
-            return self.flush() + (_note(record) if "count" in record else "")
+        if record["phase"] in ("start", "end"):
+            return ""  # blocks begin and end where they may, also between a call and its return
+        if record["phase"] not in ("call", "return"):
+            note = _note(record)
+            return self.flush() + note if note else ""
         self._meet(record["instance"])
         call = self._tracker.feed(record)
         while self._tracker.given_up:
@@ -87,6 +91,11 @@ class Strace:
             self._held = (call, self._lead(call, record) + self._head(call, named, record))
             return out
         return self._returned(call, record)
+
+    @property
+    def holds(self) -> LiveCall | None:
+        """The call that waits for its return, if there is one."""
+        return None if self._held is None else self._held[0]
 
     def flush(self) -> str:
         """Show a held call now, for a terminal that should not wait for its return."""
@@ -217,9 +226,13 @@ def _pending(call: LiveCall, status: object) -> str:
 
 
 def _note(record: Record) -> str:
-    count, instance = record["count"], record["instance"]
-    if record["phase"] == "dropped":
-        return f"--- instance {instance} dropped {counted(count, 'record')} ---\n"
-    interface, func = record.get("interface", ""), record.get("func", "")
+    """A line about what is no call; "" for what says nothing to people."""
+    losses = Losses()
+    if losses.feed(record):
+        whose = f"instance {record['instance']}: " if "instance" in record else ""
+        return f"--- {whose}{printable(losses.sentence(remedy=False))} ---\n" if losses else ""
+    if record["phase"] != "report" or "count" not in record or "var" in record:
+        return ""
+    count, interface, func = record["count"], record.get("interface", ""), record.get("func", "")
     item = printable(f"{interface}#{func}" if interface else func)
     return f"--- {item}: {counted(count, 'call')} ---\n"

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 from whamm_cm.errors import UsageError
 from whamm_cm.render.options import SORTS, RenderOptions
-from whamm_cm.render.wave import printable
-from whamm_cm.render.words import counted, were
-from whamm_cm.trace.reader import Record
+from whamm_cm.render.safe import printable
+from whamm_cm.render.words import counted
+from whamm_cm.trace.records import Record
 from whamm_cm.trace.summary import Summary, Totals
 
 _HEAD = "% time     seconds  usecs/call     calls    errors  function"
@@ -28,7 +28,7 @@ _KEYS: dict[str, Callable[[Totals], float]] = {
 
 def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     """The table of a whole log; raises UsageError for an unknown ``options.sort``."""
-    summary = Summary()
+    summary = Summary(options.per_instance)
     for record in records:
         summary.feed(record)
     summary.finish()
@@ -40,7 +40,9 @@ def table(summary: Summary, options: RenderOptions) -> str:
     if options.sort not in _KEYS:
         raise UsageError(f'cannot sort by "{options.sort}"; known: {", ".join(SORTS)}')
     key = _KEYS[options.sort]
-    rows = sorted(summary.rows.values(), key=lambda row: (key(row), row.item, row.edge))
+    rows = sorted(
+        summary.rows.values(), key=lambda row: (key(row), row.item, row.edge, row.instance)
+    )
     labels = [_label(row) for row in rows]
     rule = "------ ----------- ----------- --------- ---------  " + "-" * max(
         len(label) for label in (*labels, "function")
@@ -51,8 +53,8 @@ def table(summary: Summary, options: RenderOptions) -> str:
     lines += [rule, _line(total, "total", total.self_ns)]
     if total.unfinished:
         lines.append(f"{counted(total.unfinished, 'call')} never returned")
-    if summary.dropped:
-        lines.append(f"{were(summary.dropped, 'record')} dropped; the counts are too low")
+    if summary.losses:
+        lines.append(printable(summary.losses.sentence("the counts are too low")))
     return "\n".join(lines) + "\n"
 
 
@@ -66,7 +68,8 @@ def _line(row: Totals, label: str, all_ns: int) -> str:
 
 def _label(row: Totals) -> str:
     kind = f"{row.edge} " if row.edge in ("export", "inner") else ""
-    return printable(kind + row.item)
+    whose = f"[{row.instance}] " if row.instance else ""
+    return whose + printable(kind + row.item)
 
 
 def _total(rows: Iterable[Totals]) -> Totals:

@@ -8,20 +8,25 @@ from typing import Any
 from whamm_cm.lang import tree
 from whamm_cm.render import scripted
 from whamm_cm.render.options import RenderOptions
-from whamm_cm.render.wave import printable
-from whamm_cm.render.words import were
-from whamm_cm.trace.reader import Record
-from whamm_cm.trace.reports import Cell, initial, parse_type
+from whamm_cm.render.safe import printable
+from whamm_cm.render.words import counted
+from whamm_cm.trace.merge import adds_up
+from whamm_cm.trace.records import Record
+from whamm_cm.trace.reports import Cell
 from whamm_cm.trace.session import Session
+from whamm_cm.trace.types import initial, parse_type
 
 _BAR = 40
+#: In the place of a value that nobody counted.
+UNKNOWN = "unknown"
+EFFECT = "values may be missing"
 
 
 def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     """Script globals of one value each, then every other variable under its name."""
-    session = Session.build(records)
+    session = Session.build(records, options.per_instance)
     if not session.cells:
-        yield "nothing was reported\n"
+        yield _nothing(session)
     several = len({cell.row.script for cell in session.cells}) > 1
     groups: dict[tuple[str, str, str], list[Cell]] = {}
     for cell in session.cells:
@@ -29,9 +34,15 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     parts = [_scalars([g for g in groups.values() if _is_scalar(g)], several)]
     parts += [_group(group, several, options) for group in groups.values() if not _is_scalar(group)]
     yield "\n".join("".join(line.rstrip() + "\n" for line in part) for part in parts if part)
-    dropped = sum(session.dropped.values())
-    if dropped:
-        yield f"\n{were(dropped, 'record')} dropped; values may be missing\n"
+    if session.losses and session.cells:
+        yield f"\n{printable(session.losses.sentence(EFFECT))}\n"
+
+
+def _nothing(session: Session) -> str:
+    """Nobody reported anything: what may be said of it.  Printed text needs no such remark."""
+    if session.losses:
+        return f"nothing is known of what was reported; {printable(session.losses.sentence())}\n"
+    return "" if session.prints else "nothing was reported\n"
 
 
 def _is_scalar(group: list[Cell]) -> bool:
@@ -45,13 +56,23 @@ def _title(cell: Cell, several: bool) -> str:
 
 
 def _scalars(groups: list[list[Cell]], several: bool) -> list[str]:
-    rows = [(_title(cell, several), _text(cell)) for (cell,) in groups]
+    rows = [(_title(cell, several), _text(cell) + _merged(cell)) for (cell,) in groups]
     width = max((len(name) for name, _ in rows), default=0)
     return [f"{name:{width}}  {text}" for name, text in rows]
 
 
 def _text(cell: Cell) -> str:
+    if not cell.known:
+        return UNKNOWN
     return printable(scripted.text(parse_type(cell.row.type), cell.value))
+
+
+def _merged(cell: Cell) -> str:
+    """From how many instances a value is, where it is from several."""
+    if cell.instances < 2:
+        return ""
+    of = "" if adds_up(parse_type(cell.row.type)) else "the last of "
+    return f"  ({of}{counted(cell.instances, 'instance')})"
 
 
 #: Columns beside the value, those to the right; shown where cells differ in them or always.
@@ -63,7 +84,7 @@ _PLACES: dict[str, Callable[[Cell], str]] = {
 _ORIGINS: dict[str, Callable[[Cell], str]] = {
     "probe": lambda cell: printable(cell.row.probe),
     "module": lambda cell: printable(cell.row.module),
-    "instance": lambda cell: str(cell.instance),
+    "instance": lambda cell: str(cell.instance) if cell.instance else "",
 }
 
 
@@ -77,7 +98,8 @@ def _group(group: list[Cell], several: bool, options: RenderOptions) -> list[str
         for name in ("probe", "module")
         if name not in differ and _ORIGINS[name](group[0])
     ]
-    head = "  ".join([title, *common])
+    of = _merged(max(group, key=lambda cell: cell.instances)).strip()
+    head = "  ".join(filter(None, [title, *common, of]))
     columns = {name: of for name, of in _PLACES.items() if any(of(cell) for cell in group)}
     if options.lines is not None:
         columns["source"] = lambda cell: printable(scripted.source(cell, options))
@@ -88,7 +110,8 @@ def _group(group: list[Cell], several: bool, options: RenderOptions) -> list[str
         for cell in shown:
             label = "  ".join(f"{name} {of(cell)}" for name, of in columns.items() if of(cell))
             lines += [f"  {label}"] if label else []
-            lines += _entries(kind, cell.value, "    " if label else "  ")
+            lead = "    " if label else "  "
+            lines += _entries(kind, cell.value, lead) if cell.known else [lead + UNKNOWN]
         return lines + rest
     ordered = sorted(shown, key=lambda cell: _place_key(cell))
     ordered.sort(key=lambda cell: scripted.order(kind, cell.value), reverse=True)
@@ -105,7 +128,9 @@ _UNTOUCHED = 10
 
 def _worth_showing(kind: tree.Type, group: list[Cell]) -> tuple[list[Cell], list[str]]:
     """The cells to show, and a line about those left out."""
-    if scripted.is_map(kind):
+    if not any(cell.known for cell in group):
+        touched, value = [], UNKNOWN
+    elif scripted.is_map(kind):
         touched, value = [cell for cell in group if scripted.entries(cell.value)], "empty"
     else:
         value = scripted.text(kind, initial(kind))

@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from whamm_cm.render.safe import ESCAPES, quoted
+from whamm_cm.render.safe import printable as printable
 from whamm_cm.trace.address import address_text
 from whamm_cm.trace.names import HandleRef
 
@@ -52,11 +54,6 @@ def handle_text(ref: HandleRef, names: bool) -> str:
     return f"{label}<{printable(ref.name)}>" if names and ref.name else label
 
 
-def printable(text: str) -> str:
-    """``text`` with everything escaped that a terminal would act on."""
-    return text if text.isprintable() else "".join(_ESCAPES.get(c) or _shown(c) for c in text)
-
-
 def _items(value: list[Any], style: ValueStyle, depth: int) -> str:
     return ", ".join(wave(item, style, depth + 1) for item in value)
 
@@ -79,10 +76,10 @@ def _marked(value: dict[str, Any], style: ValueStyle, depth: int) -> str:
     if not any(key.startswith("~") for key in value):
         return ""
     if "~redacted" in value:
-        return f"<redacted {value['~redacted']}>"
+        return f"<redacted {_number(value['~redacted'])}>"
     if "~bad" in value:
         return f"<bad {printable(str(value['~bad']))}>"
-    total = value.get("~cut")
+    total = None if "~cut" not in value else _number(value["~cut"])
     if "~b64" in value:
         return _bytes(value["~b64"], total, style)
     if "~str" in value and isinstance(value["~str"], str):
@@ -96,11 +93,15 @@ def _marked(value: dict[str, Any], style: ValueStyle, depth: int) -> str:
     return f"[cut {total}]" if set(value) == {"~cut"} else ""
 
 
+def _number(value: object) -> int | str:
+    """A length; whatever a forged record has instead, on one line."""
+    return value if type(value) is int else printable(str(value)[:40])
+
+
 def _string(text: str, style: ValueStyle, cut: str) -> str:
     if len(text) > style.max_string:
         text, cut = text[: style.max_string], "..."
-    escaped = "".join(_ESCAPES.get(c) or _shown(c) for c in text)
-    return f'"{escaped}"{cut}'
+    return quoted(text) + cut
 
 
 def _bytes(encoded: object, total: object, style: ValueStyle) -> str:
@@ -114,16 +115,9 @@ def _bytes(encoded: object, total: object, style: ValueStyle) -> str:
     if len(data) > style.max_string:
         data, cut = data[: style.max_string], "..."
     text = "".join(
-        _ESCAPES.get(chr(b)) or (chr(b) if 32 <= b < 127 else f"\\x{b:02x}") for b in data
+        ESCAPES.get(chr(b)) or (chr(b) if 32 <= b < 127 else f"\\x{b:02x}") for b in data
     )
     return f'b"{text}"{cut}'
-
-
-_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-
-
-def _shown(ch: str) -> str:
-    return ch if ch.isprintable() else f"\\u{{{ord(ch):x}}}"
 
 
 _WORD = re.compile(r"[A-Za-z0-9_.-]+")

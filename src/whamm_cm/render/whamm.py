@@ -1,4 +1,5 @@
-"""The report text of whamm v1.0, byte for byte but for the ``id`` column.
+"""The report text of whamm v1.0, byte for byte but for the ``id`` column, and what would act on a
+terminal.
 
 Cells of probes come by type, in the order of their sites; then globals by name; then global maps.
 """
@@ -12,9 +13,11 @@ from typing import Any
 from whamm_cm.lang import tree
 from whamm_cm.render import scripted
 from whamm_cm.render.options import RenderOptions
-from whamm_cm.trace.reader import Record
-from whamm_cm.trace.reports import NOWHERE, Cell, parse_type, shown_text
+from whamm_cm.render.safe import lines, printable
+from whamm_cm.trace.records import Record
+from whamm_cm.trace.reports import NOWHERE, Cell, shown_text
 from whamm_cm.trace.session import Session
+from whamm_cm.trace.types import parse_type
 
 _HEAD = (
     "\n================================= REPORT CSV FLUSH ====================================\n"
@@ -32,12 +35,22 @@ _HEADER_SIZE = 28
 
 def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     """What the script printed, then a report for each instance that has anything to report."""
-    session = Session.build(records)
+    session = Session.build(records, options.per_instance)
     for each in session.prints:
-        yield each.text if each.raw else each.text + "\n"
+        text = lines(each.text)
+        yield text if each.raw else text + "\n"
+    yield from _reports(session)
+    if session.losses and session.cells:
+        yield printable(session.losses.sentence("values may be missing")) + "\n"
+
+
+def _reports(session: Session) -> Iterator[str]:
     instances = sorted({cell.instance for cell in session.cells} - {NOWHERE}) or [NOWHERE]
-    for instance in instances if session.cells else ():
-        cells = [cell for cell in session.cells if (cell.instance or instances[0]) == instance]
+    several = any(cell.instances > 1 for cell in session.cells)
+    for instance in ([NOWHERE] if several else instances) if session.cells else ():
+        cells = [
+            cell for cell in session.cells if several or (cell.instance or instances[0]) == instance
+        ]
         yield _HEAD
         yield from _sites([cell for cell in cells if not scripted.is_global(cell)])
         yield from _globals([cell for cell in cells if scripted.is_global(cell)])
@@ -84,7 +97,8 @@ def _globals(cells: Sequence[Cell]) -> Iterator[str]:
 def _line(number: str, id_type: str, cell: Cell, kind: tree.Type, where: list[str]) -> str:
     types = (cell.row.type.replace(" ", ""), _several(_core_types(kind)))
     parts = (number, id_type, cell.row.var, *types, cell.row.script, *where)
-    return ", ".join((*parts, value_text(kind, cell.value))) + "\n"
+    value = value_text(kind, cell.value) if cell.known else "unknown"
+    return printable(", ".join((*parts, value))) + "\n"
 
 
 def _several(parts: Sequence[str]) -> str:
@@ -150,7 +164,9 @@ def _signed(t: tree.Type, value: Any) -> Any:
     """In maps, u32 are kept and printed as i32."""
     if isinstance(t, tree.TupleT):
         return list(map(_signed, t.items, value))
-    return value - (1 << 32) if t == tree.U32 and value >= 1 << 31 else value
+    if t != tree.U32:
+        return value
+    return int(value) - (1 << 32) if int(value) >= 1 << 31 else int(value)
 
 
 def float_text(value: float | str) -> str:

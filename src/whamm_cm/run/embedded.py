@@ -17,6 +17,7 @@ from whamm_cm.run.outcome import Outcome
 from whamm_cm.run.wave import Invocation, parse_invocation
 
 _POLL = 0.1  # seconds between looks at the signals; a guest's end wakes us at once
+_ANSWER = 0.1  # seconds an interrupted guest has to say what it has counted
 _GRACE = 0.5  # seconds an interrupted guest has before it is left behind
 
 
@@ -112,6 +113,8 @@ def _await(worker: _Worker, caught: list[int]) -> Outcome:
             raise worker.error
         assert worker.outcome is not None  # it ended without an error
         return worker.outcome
+    if worker.guest.ask():
+        _wait(worker, caught, 1, time.monotonic() + _ANSWER)
     worker.guest.interrupt()
     _wait(worker, caught, 1, time.monotonic() + _GRACE)
     worker.guest.salvage()
@@ -123,7 +126,7 @@ def _await(worker: _Worker, caught: list[int]) -> Outcome:
     trap = worker.outcome.trap if worker.outcome is not None else None
     return Outcome(
         128 + number, trap=trap, interrupted=True, abandoned=not worker.ended.is_set(),
-        salvaged=worker.guest.salvaged,
+        salvaged=worker.guest.salvaged, reported=worker.guest.reported,
     )  # fmt: skip
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import platform
+import re
 import sys
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -30,12 +30,21 @@ _FEATURES = (
     "wasm_wide_arithmetic",
     "wasm_custom_page_sizes",
     "wasm_branch_hinting",
-    "wasm_component_model_map",
+    "wasm_compact_imports",
+    "wasm_component_model_accessors",
     "wasm_component_model_async",
-    "wasm_component_model_more_async_builtins",
     "wasm_component_model_async_stackful",
+    "wasm_component_model_canonical_names",
+    "wasm_component_model_implements",
+    "wasm_component_model_map",
+    "wasm_component_model_more_async_builtins",
 )
 _MAGIC = b"\0asm"
+#: How wasmtime says that it lacks something, or has it switched off for good.
+_LACKS = re.compile(
+    r"not (supported|enabled|implemented|valid at this time)|feature required|unsupported"
+    r"|requires? the .*\b(feature|proposal)\b"
+)
 _SINGLE_PASS = 1  # WASMTIME_REGALLOC_SINGLE_PASS
 
 
@@ -82,18 +91,15 @@ def _check_engine() -> Engine:
     return Engine(config)
 
 
-def validate_component(wasm: bytes, modules: Iterable[bytes] = ()) -> str | None:
-    """The reason wasmtime refuses a component or one of some core modules, or None.
+def validate_component(wasm: bytes) -> str | None:
+    """The reason wasmtime refuses a component, or None.
 
     wasmtime offers components no validation without compilation, so this compiles with the least
     effort there is: about 0.2 s a megabyte on one core.  Core modules it does validate without:
-    those can be stand-ins in ``wasm`` and come whole in ``modules``.  A component that is run
-    right away need not be validated before: :func:`whamm_cm.run.embedded.run_component` refuses it
-    just the same.
+    those can be stand-ins in ``wasm``.  A component that is run right away need not be validated
+    before: :func:`whamm_cm.run.embedded.run_component` refuses it just the same.
     """
     try:
-        for module in modules:
-            Module.validate(_check_engine(), module)
         _compile(_check_engine(), wasm).close()
     except WasmtimeError as error:
         return reason(error)
@@ -107,6 +113,11 @@ def validate_module(wasm: bytes) -> str | None:
     except WasmtimeError as error:
         return reason(error)
     return None
+
+
+def is_lack(fault: str) -> bool:
+    """Whether a refusal is about something this wasmtime does not have: the input may be good."""
+    return _LACKS.search(fault) is not None
 
 
 def compile_component(engine: Engine, wasm: bytes) -> Component:

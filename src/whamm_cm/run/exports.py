@@ -48,13 +48,15 @@ def _functions(engine: Engine, component: Component) -> dict[str, FuncType]:
     """All exported functions, by ``interface#function`` for those of an interface."""
     functions: dict[str, FuncType] = {}
     with component.type as raw:
-        for name, item in raw.exports(engine).items():
+        for name, export in raw.exports(engine).items():
+            item = export.ty
             if isinstance(item, FuncType):
                 functions[name] = item
             elif isinstance(item, ComponentInstanceType):
                 for label, part in item.exports(engine).items():
-                    if isinstance(part, FuncType):
-                        functions[f"{name}#{label}"] = part
+                    func = part.ty
+                    if isinstance(func, FuncType):
+                        functions[f"{name}#{label}"] = func
     return functions
 
 

@@ -11,16 +11,17 @@ from ctypes import byref
 from dataclasses import dataclass, field
 from typing import Any
 
-from wasmtime import DirPerms, Engine, ExitTrap, FilePerms, Store, WasiConfig, WasmtimeError
+from wasmtime import Engine, ExitTrap, Store, WasiConfig, WasmtimeError
 from wasmtime import _ffi as ffi
 from wasmtime.component import Func, Instance
 
 from whamm_cm.errors import RunError
 from whamm_cm.run.engine import compile_component, reason, run_engine
 from whamm_cm.run.exports import Export, find_export
-from whamm_cm.run.leftover import leftover
+from whamm_cm.run.leftover import all_said, ask, leftover
 from whamm_cm.run.linking import link, missing_import
 from whamm_cm.run.memories import Memories, supported
+from whamm_cm.run.network import allow_network
 from whamm_cm.run.options import Dir, HostOptions
 from whamm_cm.run.outcome import TRAP_STATUS, Outcome, parse_trap
 from whamm_cm.run.values import free_all, lift, lower_all, unpassable
@@ -85,6 +86,8 @@ class Run(ABC):
         self._engine: Engine | None = None
         #: Whether all that the guest had recorded has gone to ``emit``, however it ended.
         self.salvaged = False
+        #: Whether what scripts had counted has, too.
+        self.reported = False
 
     def interrupt(self) -> None:
         """Makes guest code trap as soon as it runs; a host call under way is not cut short."""
@@ -101,6 +104,11 @@ class Run(ABC):
 
     @abstractmethod
     def _run(self) -> Outcome: ...
+
+    def ask(self) -> bool:
+        """Ask for what scripts have counted, which comes within a moment if code with probes runs;
+        False where there is nobody to ask."""
+        return False
 
     def salvage(self) -> None:  # noqa: B027
         """Pass on what a guest that was stopped had recorded and not sent, where it can be had."""
@@ -125,6 +133,9 @@ class GuestRun(Run):
         if job.mark is not None and job.emit is not None and supported():
             self._memories = Memories(job.mark)
 
+    def ask(self) -> bool:
+        return self._memories is not None and ask(self._memories)
+
     def salvage(self) -> None:
         gate = self.gate
         if self._memories is None or gate is None or self.salvaged or gate.closed:
@@ -132,6 +143,7 @@ class GuestRun(Run):
         for block in leftover(self._memories, gate.answer):
             gate(block.decode("latin-1"))
         self.salvaged = True
+        self.reported = all_said(self._memories)
 
     def _run(self) -> Outcome:
         job = self.job
@@ -154,7 +166,10 @@ class GuestRun(Run):
             if missing_import(error) is not None:
                 raise RunError(f"the stubs do not fit: {reason(error)}") from None
             self.salvage()
-            return Outcome(TRAP_STATUS, trap=parse_trap(str(error)), salvaged=self.salvaged)
+            return Outcome(
+                TRAP_STATUS, trap=parse_trap(str(error)), salvaged=self.salvaged,
+                reported=self.reported,
+            )  # fmt: skip
         return _success(export, job.invoke, result)
 
     def _enter(self, store: Store, func: Func, t: FuncT, values: Sequence[Any]) -> Any:
@@ -236,28 +251,12 @@ def wasi_config(host: HostOptions) -> WasiConfig:
     for directory in host.dirs:
         _preopen(config, directory)
     if host.inherit_network:
-        _allow_network(config)
+        allow_network(config)
     return config
 
 
 def _preopen(config: WasiConfig, directory: Dir) -> None:
-    read_only = directory.read_only
     try:
-        config.preopen_dir(
-            directory.host,
-            directory.guest,
-            DirPerms.READ_ONLY if read_only else DirPerms.READ_WRITE,
-            FilePerms.READ_ONLY if read_only else FilePerms.READ_WRITE,
-        )
+        config.preopen_dir(directory.host, directory.guest, not directory.read_only)
     except (WasmtimeError, UnicodeEncodeError):
         raise RunError(f"directory {directory.host!r} cannot be opened for the guest") from None
-
-
-def _allow_network(config: WasiConfig) -> None:
-    inherit = getattr(ffi, "wasi_config_inherit_network", None)
-    if inherit is None:
-        raise RunError(
-            "this release of wasmtime cannot give a guest the network; install wasmtime 47"
-        )
-    inherit(config.ptr())
-    ffi.wasi_config_allow_ip_name_lookup(config.ptr(), True)

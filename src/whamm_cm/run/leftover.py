@@ -11,12 +11,15 @@ import struct
 from collections.abc import Iterator
 
 from whamm_cm.agent.layout import (
+    ASK,
+    ASKED,
     BLOCK_HEADER,
     BLOCK_MAGIC,
     BUFFER,
     CHUNK,
-    COUNT_BASE,
+    COUNT_BITS,
     COUNTERS,
+    COUNTS,
     DROPPED,
     FINAL,
     IN_EMIT,
@@ -24,6 +27,7 @@ from whamm_cm.agent.layout import (
     MAX_PAYLOAD,
     N_COUNTERS,
     POS,
+    SAID,
     STATE,
     Phase,
     load_wasm,
@@ -47,6 +51,20 @@ def leftover(memories: Memories, last_instance: int = 0) -> Iterator[bytes]:
         yield from _buffered(memory, last_instance)
 
 
+def ask(memories: Memories) -> bool:
+    """Ask the script units for what they have counted; False where there are no agents to ask."""
+    found = list(memories.marked(0))
+    for memory in found:
+        memory.write(STATE + ASK, _U32.pack(ASKED))
+    return bool(found)
+
+
+def all_said(memories: Memories) -> bool:
+    """Whether the only agent there is reported right before the guest came to its end."""
+    found = list(memories.marked(0))
+    return len(found) == 1 and found[0].read(STATE + ASK, 4) == _U32.pack(SAID)
+
+
 def _relayed(memory: Linear) -> Iterator[bytes]:
     at = sink_settings(heap_base(CoreModule(load_wasm("relay.wasm"))))
     while True:
@@ -64,7 +82,8 @@ def _buffered(memory: Linear, last_instance: int) -> Iterator[bytes]:
         return
     field = {at: _U32.unpack_from(state, at)[0] for at in (POS, INSTANCE, DROPPED, IN_EMIT)}
     instance = field[INSTANCE] or (last_instance if field[IN_EMIT] else 0)
-    base, n = struct.unpack_from("<II", state, COUNT_BASE)
+    counts = _U32.unpack_from(state, COUNTS)[0]
+    base, n = counts >> COUNT_BITS, counts & ((1 << COUNT_BITS) - 1)
     parts = _whole(memory.read(BUFFER, field[POS] - BUFFER))
     parts += _whole(_counts(memory, base, n))
     if not parts and field[DROPPED]:

@@ -64,7 +64,7 @@ def missing_import(error: WasmtimeError) -> Missing | None:
     if match is None:
         return None
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    cause = re.sub(r"^\d+: ", "", lines[-1])
+    cause = re.sub(r"^\d+: ", "", lines[-1]).partition(": this import")[0]
     item = _EXPORT.search(text)
     return Missing(match.group(1), item.group(1) if item else None, cause)
 
@@ -83,7 +83,7 @@ def link(
     version (it would stub ``wasi:cli/stdout@0.2.0`` beside the 0.2.12 it has), so this stubs one by
     one what wasmtime itself reports missing.
     """
-    imports = component.type.imports(engine)
+    imports = _imports(engine, component)
     linker = make_linker(engine, imports, emit)
     try:
         return linker.instantiate(store, component)
@@ -99,6 +99,11 @@ def link(
     return linker.instantiate(store, component)
 
 
+def _imports(engine: Engine, component: Component) -> dict[str, Any]:
+    """What the component imports, by name: a type of each."""
+    return {name: item.ty for name, item in component.type.imports(engine).items()}
+
+
 def find_missing(
     engine: Engine, component: Component, emit: Callable[[str], int] | None
 ) -> list[Missing]:
@@ -107,7 +112,7 @@ def find_missing(
     wasmtime reports one at a time: stub it, try again.  The store's epoch deadline has already
     passed, so no start function of the guest gets to run.
     """
-    imports = component.type.imports(engine)
+    imports = _imports(engine, component)
     linker = make_linker(engine, imports, emit)
     stubs, missing = _Stubs(engine, imports), list[Missing]()
     while True:
@@ -171,7 +176,7 @@ class _Stubs:
             if isinstance(item, InstanceType):
                 with root.add_instance(name) as instance:
                     for label, export in item.exports(self.engine).items():
-                        self._item(instance, label, export, f"{name}#{label}", name)
+                        self._item(instance, label, export.ty, f"{name}#{label}", name)
             else:
                 self._item(root, name, item, name, name)
 
@@ -188,7 +193,8 @@ class _Stubs:
         for other, item in self.imports.items():
             if other == name:
                 return False
-            exports = item.exports(self.engine).values() if isinstance(item, InstanceType) else ()
+            found = item.exports(self.engine).values() if isinstance(item, InstanceType) else ()
+            exports = [export.ty for export in found]
             if any(isinstance(e, ResourceType) and e == resource for e in (item, *exports)):
                 return True
         return False

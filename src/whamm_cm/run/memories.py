@@ -47,6 +47,11 @@ class Linear:
         size = max(0, min(size, self.size - start))
         return ctypes.string_at(self.address + start, size)
 
+    def write(self, start: int, raw: bytes) -> None:
+        """Bytes at ``start``, which the memory must have."""
+        if 0 <= start <= self.size - len(raw):
+            ctypes.memmove(self.address + start, raw, len(raw))
+
 
 @dataclass(slots=True)
 class Memories:

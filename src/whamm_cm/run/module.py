@@ -66,7 +66,8 @@ class ModuleRun(Run):
         except (Trap, WasmtimeError) as error:
             self._flush(store, instance)
             trap = parse_trap(str(error))
-            return Outcome(TRAP_STATUS, trap=trap, salvaged=self.salvaged)
+            done = self.salvaged
+            return Outcome(TRAP_STATUS, trap=trap, salvaged=done, reported=done)
         text = None if job.invoke is None or not types else _show(result, types)
         return Outcome(0, result=text, value=result)
 
@@ -81,7 +82,7 @@ class ModuleRun(Run):
             flush(store)
         except (Trap, WasmtimeError):
             return  # what it was doing when it was stopped it cannot do again
-        self.salvaged = True
+        self.salvaged = self.reported = True
 
     def _linker(self, engine: Engine, module: Module, store: Store) -> Linker:
         linker = Linker(engine)

@@ -53,7 +53,8 @@ class Outcome:
     ``result`` is the WAVE text of what an invoked export returned and ``value`` the same as a
     Python value.  ``abandoned``: the guest sat in a host call that cannot be cut short and was left
     behind in its (daemon) thread; nothing it does reaches ``emit`` any more.  ``salvaged``: of a
-    guest that trapped or was interrupted ``emit`` got all that was recorded.
+    guest that trapped or was interrupted ``emit`` got all that was recorded; ``reported``: and all
+    that scripts had counted.
     """
 
     status: int
@@ -63,6 +64,7 @@ class Outcome:
     interrupted: bool = False
     abandoned: bool = False
     salvaged: bool = False
+    reported: bool = False
 
 
 def parse_trap(text: str) -> Trap:

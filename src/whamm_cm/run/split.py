@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 from collections.abc import Callable
 
-SENTINEL = b"WCM1 {"  # every record is a JSON object
+from whamm_cm.run.torn import Torn
 
 _MAX_LINE = 16 << 20
+#: What records end in: JSON, its last piece, a packed slice.
+_ENDS = (b"}", b"};", b".")
 
 
 class LineSplitter:
-    """Gives lines that hold a record to ``on_line``, from the sentinel on, and writes all other
-    bytes to ``fd`` as they are.
+    """Gives lines with ``mark`` on them to ``on_line``, from there on, and writes all other bytes
+    to ``fd`` as they are.
 
     Hosts put their own prefix before a guest's line; it goes with the record.  So an unfinished
     line is held back until its end, or until :meth:`quiet` says that nothing more is coming soon.
     A host that lets one record through without a prefix has none: what stands before a record is
-    the beginning of a line the guest has not ended, then, and stays.
+    the beginning of a line the guest has not ended, then, and stays.  Prefixes known to be a
+    host's are told apart from either, also where the host tears them off (:mod:`.torn`).
     """
 
-    def __init__(self, on_line: Callable[[str], None], fd: int) -> None:
-        self._on_line, self._fd = on_line, fd
+    def __init__(self, on_line: Callable[[bytes], None], fd: int, mark: bytes) -> None:
+        self._on_line, self._fd, self._mark = on_line, fd, mark
+        self._run = re.compile(re.escape(mark) + rb"([0-9a-f]*)")
+        self._torn = Torn(self._write)
         self._held = bytearray()
         self._scanned = 0  # bytes of _held known to hold no line break
         self._bare: bool | None = None  # whether records come without a prefix; None: not known
@@ -44,19 +50,23 @@ class LineSplitter:
     def _lines(self, block: bytes) -> None:
         """Whole lines; the text between two records is written in one piece."""
         start = 0
-        while (at := block.find(SENTINEL, start)) >= 0:
+        while (at := block.find(self._mark, start)) >= 0:
             line_start = block.rfind(b"\n", start, at) + 1 or start
             end = block.index(b"\n", at)
             self._text(block[start:line_start])
-            if line_start or not self._shown:
-                self._before_record(block[line_start:at])
+            self._before_record(block[line_start:at], block[at:end], not line_start and self._shown)
             self._record(block[at:end])
             start = end + 1
         self._text(block[start:])
         self._shown = False
 
-    def _before_record(self, prefix: bytes) -> None:
-        if not prefix:
+    def _before_record(self, prefix: bytes, record: bytes, shown: bool) -> None:
+        """``shown``: the line's beginning was written already, and may have been a prefix."""
+        found = self._run.match(record)
+        prefix = self._torn.before_record(prefix, found[1] if found else b"", shown)
+        if shown or self._torn.known:
+            self._torn.text(prefix)
+        elif not prefix:
             self._bare = True
             self._write(self._prefix)  # the line before was the guest's own after all
             self._prefix = b""
@@ -71,33 +81,36 @@ class LineSplitter:
         """Bytes without a record: the question of a prefix is settled."""
         if data:
             self._prefix = b""
-        self._write(data)
+            self._torn.text(data)
 
     def quiet(self) -> None:
-        """Shows an unfinished line (a prompt, a progress bar), unless it is a record."""
-        if self._held and SENTINEL not in self._held:
+        """Shows what is held back (a prompt, a progress bar), unless it is of a record."""
+        self._torn.quiet()
+        if self._held and self._mark not in self._held and not self._torn.only_prefix(self._held):
             self._prefix = b""
             self._release()
             self._shown = True
 
     def finish(self) -> None:
         """The stream is over.  A record without a line break counts; a cut one is text."""
-        at = self._held.find(SENTINEL)
-        if at >= 0 and self._held.endswith(b"}"):
+        at = self._held.find(self._mark)
+        if at >= 0 and self._held.endswith(_ENDS):
             line = bytes(self._held)
             self._held.clear()
-            self._before_record(line[:at])
+            self._before_record(line[:at], line[at:], self._shown)
             self._record(line[at:])
-        self._release()
+        self._torn.quiet()
+        if not self._torn.only_prefix(self._held):
+            self._release()
 
     def _release(self) -> None:
         data = bytes(self._held)
         self._held.clear()
         self._scanned = 0
-        self._write(data)
+        self._torn.text(data)
 
     def _record(self, line: bytes) -> None:
-        self._on_line(line.rstrip(b"\r").decode("utf-8", "replace"))
+        self._on_line(line.rstrip(b"\r"))
 
     def _write(self, data: bytes) -> None:
         """All of ``data``, at once; our own stderr going away must not stop the command."""

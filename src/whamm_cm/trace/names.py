@@ -13,9 +13,9 @@ from functools import cache
 from typing import Any
 
 from whamm_cm.trace.address import address_text
-from whamm_cm.trace.calls import is_error
+from whamm_cm.trace.failures import is_error
 from whamm_cm.trace.handle_rules import METHOD_RULES, RULES, Rule
-from whamm_cm.trace.reader import Record
+from whamm_cm.trace.records import Record
 
 #: Handles remembered at most; beyond it the oldest are forgotten (fresh instances pile up).
 MAX_HANDLES = 1 << 16
@@ -23,15 +23,19 @@ MAX_HANDLES = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class HandleRef:
-    """A handle in a value; ``generation`` 0 when the log does not show where it came from."""
+    """A handle in a value; ``generation`` 0 when the log does not show where it came from.
+
+    ``rep``: no handle but the number by which the implementing side knows its resource.
+    """
 
     resource: str
     handle: int
     generation: int = 0
     name: str | None = None
+    rep: bool = False
 
     def __str__(self) -> str:
-        return f"{self.resource}#{self.handle}"
+        return f"{self.resource or 'resource'}{'@' if self.rep else '#'}{self.handle}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ class _Entry:
 
 
 _Key = tuple[int, str, int]
+#: What stands before the name of a resource whose representation a number is.
+_REP = "rep:"
 
 
 class Namer:
@@ -67,33 +73,48 @@ class Namer:
         instance, exported = record["instance"], record.get("edge") == "export"
         args: dict[str, Any] = dict(record.get("args", {}))
         receiver = self._receiver(record, args, exported)
-        if rule is None:
-            return NamedCall(instance, None, receiver, args)
-        for path, resource in _places(rule.borrows):
-            args = _replace(args, path, _each(self._ref, instance, resource))
-        hand_over = self._begin if exported else self._end  # to us, or away from us
-        for path, resource in _places(rule.takes):
-            args = _replace(args, path, _each(hand_over, instance, resource))
+        if rule is not None:
+            for path, resource in _places(rule.borrows):
+                args = _replace(args, path, _each(self._ref, instance, resource))
+            hand_over = self._begin if exported else self._end  # to us, or away from us
+            for path, resource in _places(rule.takes):
+                args = _replace(args, path, _each(hand_over, instance, resource))
+        for path, resource in _told(record, "args"):
+            args = _replace(args, path, self._typed(instance, resource, self._ref))
         return NamedCall(instance, rule, receiver, args)
+
+    def _typed(
+        self, instance: int, resource: str, how: Callable[[int, str, int], HandleRef]
+    ) -> Callable[[int, Any], HandleRef]:
+        """What a number is whose type the record tells."""
+        if resource.startswith(_REP):
+            return lambda number, near: HandleRef(resource.removeprefix(_REP), number, rep=True)
+        return _each(how, instance, resource)
 
     def close(self, call: NamedCall, record: Record) -> Any:
         """The result of a return record with its handles named."""
         result = record.get("result")
         rule = call.rule
-        if rule is None:
-            return result
         exported = record.get("edge") == "export"
-        for path, resource in _places(rule.makes):
+        for path, resource in _places(rule.makes) if rule is not None else ():
             resource = resource.replace("{resource}", record["func"].rpartition(".")[0])
 
             def made(number: int, near: Any, resource: str = resource) -> HandleRef:
                 if exported:
                     return self._end(call.instance, resource, number)
-                name = _expand(rule.name, call, near=near)
+                name = _expand(rule.name if rule else "", call, near=near)
                 return self._begin(call.instance, resource, number, name)
 
             result = _replace(result, path, made)
-        if call.receiver is not None and not is_error(result) and not record.get("pending"):
+        for path, resource in _told(record, "result"):
+            how = self._end if exported else self._begin
+            result = _replace(result, path, self._typed(call.instance, resource, how))
+        if (
+            rule is not None
+            and call.receiver is not None
+            and not is_error(result)
+            and not record.get("pending")
+        ):
             self._rename(call, rule, result)
         return result
 
@@ -107,7 +128,12 @@ class Namer:
             args.clear()
         if number is None:
             return None
-        if exported:  # the representation of the exporter's own resource, not a handle
+        typed = record["handles"].get("self") if "handles" in record else None
+        if typed is not None and typed.startswith(_REP):
+            return HandleRef(typed.removeprefix(_REP), number, rep=True)
+        if typed is not None:
+            resource = typed or resource
+        elif exported:  # the representation of the exporter's own resource, not a handle
             return HandleRef(resource, number)
         if method == "drop":
             return self._end(record["instance"], resource, number)
@@ -178,6 +204,16 @@ def _each(
     return lambda number, near: how(instance, resource, number)
 
 
+def _told(record: Record, root: str) -> list[tuple[tuple[str, ...], str]]:
+    """Places below ``args`` or ``result`` that hold handles, as the record tells."""
+    found = []
+    for path, resource in record.get("handles", {}).items():
+        first, *steps = path.split(".")
+        if first == root:
+            found.append((tuple(steps), resource))
+    return found
+
+
 @cache
 def _places(text: str) -> tuple[tuple[tuple[str, ...], str], ...]:
     found = []
@@ -200,7 +236,7 @@ def _replace(
         if not isinstance(value, list):
             return value
         return [_replace(item, rest, make, value) for item in value]
-    if isinstance(value, list) and step.isdigit() and int(step) < len(value):
+    if isinstance(value, list) and step.isascii() and step.isdigit() and int(step) < len(value):
         copy = list(value)
         copy[int(step)] = _replace(value[int(step)], rest, make, value)
         return copy

@@ -1,214 +1,337 @@
-"""Saved logs → records: JSON lines, or host logs with ``WCM1 `` lines among other text.
+"""Saved logs → records: JSON lines, or the logs of hosts with our lines among other text.
 
 Everything is streamed; a log of any length takes the memory of its longest line.  gzip is noticed
-by its first bytes.
+by its first bytes.  Whatever stands in a log, it never makes the reader fail: what is no record but
+looks like one is counted.
 """
 
 from __future__ import annotations
 
 import gzip
 import io
-import json
+import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeAlias, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from whamm_cm.errors import InputError, unreadable
+from whamm_cm.trace.hostkeys import HostKeys
+from whamm_cm.trace.lines import LineDecoder
+from whamm_cm.trace.logs.unwrap import DECODER, Line, Unwrapper
+from whamm_cm.trace.records import Record as Record
+from whamm_cm.trace.records import fault_of as fault_of
 
-#: One record as in "Record as JSON": the keys of a JSON object, unknown ones kept.
-Record: TypeAlias = dict[str, Any]
+if TYPE_CHECKING:
+    from whamm_cm.agent.table import SiteTable
 
-#: What stands before a record on a line of a host's log.
-SENTINEL = "WCM1 "
-
-#: Record formats this reader knows (``"v"``).
-VERSIONS = (1, 2)
+#: What stands before a record of version 1 on a line of a host's log, and before lines of ours.
+SENTINEL, MARK = "WCM1 ", "WCM2."
 
 _MAX_LINE = 64 << 20
+#: Sources and runs that are told apart at most, those longest silent being forgotten.
+_MAX_SOURCES, _MAX_RUNS = 4096, 65536
+_RUN = re.compile(r"WCM2\.[a-z2-7]{12} ([0-9a-f]{16})\.([0-9]+) ")
 
-_PHASES = ("call", "return", "report", "dropped", "print", "start", "end", "lost")
-_INTS = ("seq", "t_ns", "instance", "call", "self", "status", "count", "dur_ns", "fid", "pc")
-_TEXTS = (
-    *("edge", "component", "interface", "version", "func"),
-    *("script", "var", "probe", "module", "fname", "type"),
-)
-_NEEDED = {
-    "call": ("func", "call"),
-    "return": ("func", "call"),
-    "report": ("count",),
-    "dropped": ("count",),
-    "print": ("text",),
-    "start": (),
-    "end": (),
-    "lost": ("lost",),
-}
-_NEEDED_OF_VARIABLE = ("type",)
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A record and what the log says about it: the ``source`` (file, pod, host), the ``key`` that
+    the host put in front of the line, the ``time_ns`` of the line since 1970."""
+
+    record: Record
+    source: str = ""
+    key: str = ""
+    time_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records that arrived together, on one line.  ``run``: the one they are all of, "" if that is
+    not so simple; these records are nobody else's and may be changed."""
+
+    records: list[Record]
+    source: str = ""
+    key: str = ""
+    time_ns: int | None = None
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Weave:
+    """What is known of the weave whose log is read.
+
+    ``nonce``: the only one that counts, None for any.  ``table`` is what packed lines are decoded
+    with; without it ``find`` is asked for that of a nonce.  ``lean``: packed records without the
+    values that counting needs not.
+    """
+
+    nonce: str | None = None
+    table: SiteTable | None = None
+    find: Callable[[str], SiteTable | None] | None = None
+    lean: bool = False
 
 
 class RecordReader(Iterable[Record]):
-    """Iterate once over the records of a log.
+    """Iterate once over the records of a log, or over its :meth:`arrivals`.
 
-    In a host log (sentinel lines) a record the host cut is counted in ``malformed``, and so is a
-    plain log's last line when it stops in the middle.  Raises InputError with ``name`` and the
-    line number for any other line of a plain log that is no record.
+    ``label`` is a source to name where there are several logs.  Lines that look like records and
+    are none are ``malformed``, as are a plain log's other lines; all that a host's log holds beside
+    is passed over.  Raises InputError for a log with lines but without any record.
     """
 
-    def __init__(self, lines: Iterable[str] | Iterable[bytes], name: str = "-") -> None:
-        self.name = name
+    def __init__(
+        self,
+        lines: Iterable[str] | Iterable[bytes],
+        name: str = "-",
+        weave: Weave | None = None,
+        label: str = "",
+    ) -> None:
+        self.name, self.label = name, label
         self.records = 0
         self.malformed = 0
         self.first_malformed = 0  # line number, 0 when there is none
+        self.first_fault = ""
+        self.nonces: dict[str, None] = {}
+        #: Weaves whose packed lines could not be decoded for want of the table.
+        self.unknown: dict[str, None] = {}
+        self._weave = weave or Weave()
         self._lines = lines
         self._line = 0
         self._plain: bool | None = None  # None until the first record tells
-        self._suspect: InputError | None = None  # an odd line before the first record
+        self._suspect: tuple[int, str] | None = None  # an odd line before the first record
+        self._looked = False  # that line looks like a record
+        self._sources: OrderedDict[str, _Source] = OrderedDict()
+        self._weak: dict[tuple[str, str], list[str]] = {}
 
     def __iter__(self) -> Iterator[Record]:
+        for arrival in self.arrivals():
+            yield arrival.record
+
+    def arrivals(self) -> Iterator[Arrival]:
+        for batch in self.batches():
+            for record in batch.records:
+                yield Arrival(record, batch.source, batch.key, batch.time_ns)
+
+    def batches(self) -> Iterator[Batch]:
+        """The same as they came, which is cheaper."""
+        unwrapper = Unwrapper()
         for raw in _unpacked(self._lines, self.name):
             self._line += 1
             text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
-            for record in self._of_line(text):
-                self.records += 1
-                yield record
-        if self._suspect is not None and self._plain is None and not self.malformed:
-            raise InputError(
-                f"{self._suspect}; none of {self._line} lines is a record or has one behind "
-                f'"{SENTINEL}"'
-            )
+            for line in unwrapper.feed(text):
+                for batch in self._of_line(line, text.endswith("\n")):
+                    self.records += len(batch.records)
+                    yield batch
+        for line in unwrapper.finish():
+            for batch in self._of_line(line, True):
+                self.records += len(batch.records)
+                yield batch
+        for name, source in self._sources.items():
+            yield from self._finished(name, source)
+        self._nothing_found()
 
-    def warning(self) -> str | None:
-        """A sentence for the user about what could not be read, None if all is well."""
-        if not self.malformed:
-            return None
-        noun = "record" if self.malformed == 1 else "records"
-        return f"{self.name}: {self.malformed} {noun} cut or damaged, first on line " + str(
-            self.first_malformed
+    def warnings(self) -> list[str]:
+        """Sentences for the user about what could not be read."""
+        found = []
+        if self.malformed:
+            noun = "record" if self.malformed == 1 else "records"
+            found.append(
+                f"{self.name}: {self.malformed} {noun} cut or damaged, first on line "
+                f"{self.first_malformed} ({self.first_fault})"
+            )
+        for nonce in self.unknown:
+            found.append(
+                f"{self.name}: lines of the weave {nonce} are packed and their site table is not"
+                " here; name the woven component with --woven FILE"
+            )
+        return found
+
+    def _finished(self, name: str, source: _Source) -> Iterator[Batch]:
+        yield Batch(source.lines.finish(), name)
+        self._count(source)
+
+    def _nothing_found(self) -> None:
+        if self._plain is not None or self.records or self.unknown or self._suspect is None:
+            return
+        line, fault = self._suspect
+        if self._looked:  # a record, but for its shape
+            self._damaged(fault, line)
+            return
+        raise InputError(
+            f"{self.name}:{line}: {fault}; none of {self._line} lines is a record or has one "
+            f'behind "{SENTINEL}" or "{MARK}"'
         )
 
-    def _of_line(self, text: str) -> list[Record]:
-        stripped = text.strip()
-        if not stripped:
-            return []
-        if stripped.startswith("{"):
-            return self._object_line(stripped, text.endswith("\n"))
-        if SENTINEL in text:
-            return self._sentinels(text)
-        self._odd("not a record (a line of JSON)")
-        return []
+    def _of_line(self, line: Line, complete: bool) -> Iterator[Batch]:
+        if line.value is not None:
+            yield from self._object_line(line)
+            return
+        text = line.text
+        if not text.strip():
+            return
+        if MARK in text and (yield from self._marked(line)):
+            return
+        bare = text.lstrip().startswith("{")
+        if SENTINEL in text and not (bare and self._plain):
+            yield from self._sentinels(line)
+            return
+        source = self._sources.get(line.source)
+        if source is not None and source.keys.seen:
+            source.keys.feed(text, None)
+        if bare and not complete and self._plain is None:
+            self._damaged("cut short")
+        else:
+            self._odd("not JSON" if bare else "not a record (a line of JSON)")
 
-    def _object_line(self, text: str, complete: bool) -> list[Record]:
-        """A line that is an object: a record, or a log collector's envelope around the line."""
-        try:
-            value = _parse(text)
-        except ValueError as error:
-            if SENTINEL in text and self._plain is not True:
-                return self._sentinels(text)
-            if not complete and self._plain is not False:
-                self._damaged()
-            else:
-                self._odd(f"not JSON: {error}")
-            return []
-        if "phase" not in value and self._plain is not True:
-            found = [v for v in value.values() if isinstance(v, str) and SENTINEL in v]
-            if found:
-                return [record for line in found for record in self._sentinels(line)]
-        fault = self._fault(value)
+    def _object_line(self, line: Line) -> Iterator[Batch]:
+        """A bare object: a record of a plain log, or a host's own."""
+        record = line.value or {}
+        fault = fault_of(record)
+        self._looked = self._looked or self._suspect is None and "phase" in record
+        if self._weave.nonce is not None:
+            fault = fault or f"without the nonce {self._weave.nonce}"
         if fault:
             self._odd(fault)
-            return []
+            return
         if self._plain is None:
             self._plain = True
             if self._suspect is not None:
-                raise self._suspect
-        return [value] if self._plain else []
+                self._damaged(self._suspect[1], self._suspect[0])
+        if self._plain:
+            yield Batch([record], self._named(record.get("source", ""), line.source))
 
-    def _sentinels(self, text: str) -> list[Record]:
-        """Records behind sentinels; what stands around them on the line is the host's."""
-        found: list[Record] = []
-        at = text.find(SENTINEL)
-        while at >= 0:
-            start = at + len(SENTINEL)
-            end = start
-            if text.startswith("{", start):
-                try:
-                    value, end = _DECODER.raw_decode(text, start)
-                    good = not self._fault(value)
-                except (ValueError, RecursionError):
-                    good = False
-                if good:
-                    self._plain = False
-                    found.append(value)
-                else:
-                    self._damaged()
-            at = text.find(SENTINEL, end)
+    def _named(self, *parts: str) -> str:
+        found = [part for part in parts if part]
+        if self.label and (not found or not found[0].startswith(self.label)):
+            found.insert(0, self.label)
+        return " ".join(found)
+
+    def _source(self, name: str) -> _Source:
+        found = self._sources.get(name)
+        if found is None:
+            weave = self._weave
+            lines = LineDecoder(weave.nonce, weave.table, weave.find, weave.lean)
+            found = self._sources[name] = _Source(lines)
+            if len(self._sources) > _MAX_SOURCES:
+                self._count(self._sources.popitem(last=False)[1])
+        else:
+            self._sources.move_to_end(name)
         return found
 
-    def _fault(self, value: Record) -> str:
-        if value.get("v", 1) not in VERSIONS and value.get("phase") in _PHASES:
-            raise InputError(
-                f"{self.name}:{self._line}: record format {value['v']!r} is not known; "
-                "read this log with a newer whamm-cm"
-            )
-        return fault_of(value)
+    def _marked(self, line: Line) -> Generator[Batch, None, bool]:
+        """Lines of version 2; answers whether there are any."""
+        name = self._named(line.source, self._weak_of(line))
+        source = self._source(name)
+        found = source.lines.feed(line.text.encode("utf-8", "surrogatepass"))
+        self._count(source)
+        if not found.ours:
+            return False
+        self._plain = False
+        # What is packed has the shapes of its types; JSON may be anything.
+        records = found.records
+        if "{" in line.text:
+            records = []
+            for record in found.records:
+                fault = fault_of(record)
+                if fault:
+                    self._damaged(fault)
+                else:
+                    records.append(record)
+        run = records[0].get("run", "") if records and line.text.count(MARK) == 1 else ""
+        yield Batch(records, name, "", line.time_ns, run)
+        return True
 
-    def _damaged(self) -> None:
-        self.malformed += 1
-        self.first_malformed = self.first_malformed or self._line
+    def _weak_of(self, line: Line) -> str:
+        """What a source may be called that is not certain: a run stays with how it began."""
+        match = _RUN.search(line.text)
+        if match is None:
+            return ""
+        key = line.source, match[1]
+        known = self._weak.get(key)
+        if known is None:
+            if len(self._weak) >= _MAX_RUNS:
+                del self._weak[next(iter(self._weak))]
+            known = self._weak[key] = [line.weak]
+        elif line.weak not in known:
+            if match[2] != "0":
+                return known[-1]
+            known.append(line.weak)
+        return line.weak
+
+    def _count(self, source: _Source) -> None:
+        lines = source.lines
+        self.nonces.update(lines.nonces)
+        self.unknown.update(lines.unknown)
+        if lines.damaged > source.damaged:
+            self._damaged("a line was cut or altered", count=lines.damaged - source.damaged)
+            source.damaged = lines.damaged
+
+    def _sentinels(self, line: Line) -> Iterator[Batch]:
+        """Records of version 1; what stands around them on the line is the host's."""
+        text = line.text
+        if self._weave.nonce is not None:  # nothing of ours has been written so
+            return
+        name = self._named(line.source, line.weak)
+        keys = self._source(name).keys
+        at, behind = text.find(SENTINEL), 0
+        while at >= 0:
+            start = end = at + len(SENTINEL)
+            if text.startswith("{", start):
+                record, end, fault = _record_at(text, start)
+                if fault:
+                    self._damaged(fault)
+                else:
+                    self._plain = False
+                    key = keys.feed(text[behind:at], record)
+                    yield Batch([record], name, key, line.time_ns)
+                behind = end
+            at = text.find(SENTINEL, end)
+
+    def _damaged(self, fault: str, line: int = 0, count: int = 1) -> None:
+        self.malformed += count
+        if not self.first_malformed or line and line < self.first_malformed:
+            self.first_malformed, self.first_fault = line or self._line, fault
 
     def _odd(self, fault: str) -> None:
-        """A line without a record: an error in a plain log, the host's own text in others."""
-        error = InputError(f"{self.name}:{self._line}: {fault}")
+        """A line without a record: damage in a plain log, the host's own text in others."""
         if self._plain:
-            raise error
-        self._suspect = self._suspect or error
+            self._damaged(fault)
+        self._suspect = self._suspect or (self._line, fault)
 
 
-def fault_of(value: Record) -> str:
-    """Why ``value`` is no record, "" if it is one. Unknown keys are no fault."""
-    phase = value.get("phase")
-    if phase not in _PHASES:
-        return 'not a record: no "phase" of call, return, report, dropped or print'
-    for key in _INTS:
-        number = value.get(key, 0)
-        if type(number) is not int or not 0 <= number < 1 << 64:
-            return f'"{key}" is not an integer of 64 bits'
-    for key in _TEXTS:
-        if key in value and not isinstance(value[key], str):
-            return f'"{key}" is not a string'
-    if not isinstance(value.get("args", {}), dict):
-        return '"args" is not an object'
-    needed = _NEEDED_OF_VARIABLE if phase == "report" and "var" in value else _NEEDED[phase]
-    if phase not in ("start", "end"):
-        needed = (*needed, "instance")
-    missing = [key for key in needed if key not in value]
-    return f'"{missing[0]}" is missing' if missing else ""
+@dataclass(slots=True)
+class _Source:
+    """What is remembered of one source: its runs, and the keys its host puts before lines."""
+
+    lines: LineDecoder
+    keys: HostKeys
+    damaged: int = 0
+
+    def __init__(self, lines: LineDecoder) -> None:
+        self.lines, self.keys, self.damaged = lines, HostKeys(), 0
+
+
+def _record_at(text: str, start: int) -> tuple[Record, int, str]:
+    """The record that begins there, where it ends, and why it is none."""
+    try:
+        value, end = DECODER.raw_decode(text, start)
+    except (ValueError, RecursionError) as error:
+        return {}, start, f"not JSON: {error}"
+    return value, end, fault_of(value)
 
 
 @contextmanager
-def open_log(path: Path) -> Iterator[RecordReader]:
+def open_log(path: Path, weave: Weave | None = None, label: str = "") -> Iterator[RecordReader]:
     """The reader of a file; raises InputError if it cannot be opened or read."""
     try:
         with path.open("rb") as file:
-            yield RecordReader(file, str(path))
+            yield RecordReader(file, str(path), weave, label)
     except OSError as error:
         raise unreadable(str(path), error) from error
-
-
-def _no_constant(text: str) -> None:
-    raise ValueError(f"{text} is not JSON")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
-
-
-def _parse(text: str) -> Record:
-    try:
-        value: Record = _DECODER.decode(text)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    return value
 
 
 def _unpacked(lines: Iterable[str] | Iterable[bytes], name: str) -> Iterator[str | bytes]:

@@ -9,9 +9,11 @@ from typing import Any
 
 from whamm_cm.agent.layout import SiteKind
 from whamm_cm.agent.table import SiteTable
-from whamm_cm.lang import tree
 from whamm_cm.trace.decode import place
-from whamm_cm.trace.reader import Record
+from whamm_cm.trace.merge import merged, pairs
+from whamm_cm.trace.records import Record
+from whamm_cm.trace.types import initial as initial
+from whamm_cm.trace.types import parse_type as parse_type
 
 #: The instance of records that only say that a cell exists.
 NOWHERE = 0
@@ -40,12 +42,19 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The last value of one cell in one component instance; a map is a list of [key, value]."""
+    """The value of one cell; a map is a list of [key, value].
+
+    ``instances`` is how many component instances it is merged from, ``instance`` the number of the
+    only one, or 0.  Not ``known``: it is only the initial value, and what was lost may have changed
+    it.
+    """
 
     row: Row
     place: Place
     instance: int
     value: Any
+    instances: int = 1
+    known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +71,10 @@ class Reports:
 
     def __init__(self) -> None:
         self.prints: list[Print] = []
-        #: Rows in the order they were first heard of, their places likewise, values by instance.
+        #: Rows in the order they were first heard of, their places likewise, values by instance,
+        #: the one that was reported last at the end.
         self._rows: dict[Row, dict[Place, dict[int, Any]]] = {}
+        self._heard: set[str] = set()  # scripts that reported something
 
     def feed(self, record: Record) -> None:
         """Takes what a script reported or printed; records of other kinds are let pass."""
@@ -81,32 +92,50 @@ class Reports:
         if "value" not in record:  # it was too long for a line
             return
         value, instance = record["value"], record["instance"]
+        if instance != NOWHERE:
+            self._heard.add(row.script)
+        known = values.pop(instance, None)
         if row.type.startswith("map<"):
-            value = _merged(values.get(instance, {}), value)
+            value = _updated(known or {}, value)
         values[instance] = value
 
-    def cells(self) -> Iterator[Cell]:
-        """Every cell once per instance that reported anything of its row; one that was never
-        reported has its initial value."""
+    def cells(self, lost: bool = False, per_instance: bool = False) -> Iterator[Cell]:
+        """Every cell, merged over the instances that reported anything of its row; one that was
+        never reported has its initial value.
+
+        ``lost``: records are missing; ``per_instance``: every cell once per instance.
+        """
         everywhere = {i for p in self._rows.values() for values in p.values() for i in values}
         only = everywhere - {NOWHERE}
         nowhere = sorted(only) if len(only) == 1 else [NOWHERE]
         for row, places in self._rows.items():
             seen = {instance for values in places.values() for instance in values}
             instances = sorted(seen - {NOWHERE}) or nowhere
-            zero = initial(parse_type(row.type))
+            known = not lost or row.script in self._heard
             for at, values in places.items():
-                for instance in instances:
-                    value = values.get(instance, zero)
-                    if isinstance(value, dict) and row.type.startswith("map<"):
-                        value = list(value.values())
-                    yield Cell(row, at, instance, value)
+                if per_instance or len(instances) == 1:
+                    for instance in instances:
+                        yield Cell(row, at, instance, _value(row, values, instance), 1, known)
+                else:
+                    recent = [i for i in values if i != NOWHERE]
+                    unheard = [i for i in instances if i not in values]
+                    parts = [_value(row, values, i) for i in (*unheard, *recent)]
+                    whole = merged(parse_type(row.type), parts)
+                    yield Cell(row, at, NOWHERE, whole, len(instances), known)
 
 
-def _merged(known: Mapping[str, Any], value: Any) -> dict[str, Any]:
+def _value(row: Row, values: Mapping[int, Any], instance: int) -> Any:
+    if instance not in values:
+        return initial(parse_type(row.type))
+    value = values[instance]
+    if isinstance(value, dict) and row.type.startswith("map<"):
+        return list(value.values())
+    return value
+
+
+def _updated(known: Mapping[str, Any], value: Any) -> dict[str, Any]:
     """Entries by the JSON of their keys; a map comes in parts, and only what changed."""
-    pairs = value.get("~list", []) if isinstance(value, dict) else value
-    return {**known, **{json.dumps(pair[0]): pair for pair in pairs}}
+    return {**known, **{json.dumps(pair[0]): pair for pair in pairs(value)}}
 
 
 def shown_text(value: Any) -> str:
@@ -130,64 +159,3 @@ def declared(table: SiteTable) -> Iterator[Record]:
                 "v": 1, "instance": NOWHERE, "phase": "report", **names,
                 **place(variable, cell), "type": variable.type, "value": value,
             }  # fmt: skip
-
-
-# --- types ---------------------------------------------------------------------------------------
-
-_AGGS = ("hist", "min", "max", "avg")
-
-
-def parse_type(text: str) -> tree.Type:
-    """The type of that text; a word it does not know is a primitive of that name."""
-    return _Types(text.replace(" ", "")).whole()
-
-
-class _Types:
-    def __init__(self, text: str) -> None:
-        self._text, self._at = text, 0
-
-    def whole(self) -> tree.Type:
-        if self._take("map<"):
-            key = self.whole()
-            self._take(",")
-            value = self.whole()
-            self._take(">")
-            return tree.MapT(key, value)
-        if self._take("("):
-            items = []
-            while self._at < len(self._text) and not self._take(")"):
-                items.append(self.whole())
-                self._take(",")
-            return tree.TupleT(tuple(items))
-        start = self._at
-        while self._at < len(self._text) and self._text[self._at] not in "(),<>":
-            self._at += 1
-        word = self._text[start : self._at]
-        if not word:  # what is no type at all must not keep us here
-            self._at = len(self._text)
-        return tree.AggT(word) if word in _AGGS else tree.Prim(word)
-
-    def _take(self, part: str) -> bool:
-        found = self._text.startswith(part, self._at)
-        self._at += len(part) * found
-        return found
-
-
-def initial(t: tree.Type) -> Any:
-    """The value before anything happened, as JSON has it."""
-    match t:
-        case tree.TupleT(items):
-            return [initial(item) for item in items]
-        case tree.MapT() | tree.AggT("hist"):
-            return []
-        case tree.AggT("avg"):
-            return [0, 0]
-        case tree.AggT():
-            return None
-        case tree.Prim("bool"):
-            return False
-        case tree.Prim("str"):
-            return ""
-        case tree.Prim("f32" | "f64"):
-            return 0.0
-    return 0

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from whamm_cm.trace.calls import ENTERING, LEAVING, LiveCall, Outcome, Site, Tracker, is_error
-from whamm_cm.trace.reader import Record
+from whamm_cm.trace.calls import ENTERING, LEAVING, LiveCall, Outcome, Site, Tracker
+from whamm_cm.trace.failures import has_failed
+from whamm_cm.trace.losses import Losses
+from whamm_cm.trace.records import Record
 from whamm_cm.trace.reports import Cell, Print, Reports
 
 _NOTHING: Mapping[str, Any] = {}
@@ -41,11 +43,17 @@ class Call:
     self_ns: int | None = None
     parent: int | None = None
     depth: int = 0
+    answered_badly: bool = False
 
     @property
     def args(self) -> Mapping[str, Any]:
         args: Mapping[str, Any] = _NOTHING if self.opened is None else self.opened.get("args", {})
         return args
+
+    @property
+    def run(self) -> str:
+        record = self.opened or self.closed
+        return "" if record is None else record.get("run", "")
 
     @property
     def self_handle(self) -> int | None:
@@ -61,7 +69,9 @@ class Call:
 
     @property
     def failed(self) -> bool:
-        return self.outcome is Outcome.RETURNED and is_error(self.result)
+        return self.outcome is Outcome.RETURNED and (
+            self.answered_badly or has_failed(self.site.item, self.args, self.result)
+        )
 
     @property
     def end_ns(self) -> int | None:
@@ -70,22 +80,25 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """``counts`` come from report records (sites that only count), ``dropped`` is by instance.
+    """``counts`` come from report records (sites that only count), ``losses`` says what is missing.
 
-    ``cells`` and ``prints`` are those of scripts.  ``timed``: every call says when it started.
+    ``cells`` and ``prints`` are those of scripts, ``parts`` the cells of each instance.  ``timed``:
+    every call says when it started.
     """
 
     calls: tuple[Call, ...]
     counts: Mapping[Site, int]
-    dropped: Mapping[int, int]
+    losses: Losses
     records: int
     timed: bool
     cells: tuple[Cell, ...] = ()
     prints: tuple[Print, ...] = ()
+    parts: tuple[Cell, ...] = ()
 
     @staticmethod
-    def build(records: Iterable[Record]) -> Session:
-        return _Builder().run(records)
+    def build(records: Iterable[Record], per_instance: bool = False) -> Session:
+        """``per_instance``: the ``cells`` are the ``parts``."""
+        return _Builder().run(records, per_instance)
 
     @property
     def instances(self) -> tuple[int, ...]:
@@ -106,10 +119,10 @@ class _Builder:
         self.live: list[LiveCall] = []
         self.spans: list[tuple[int, int]] = []
         self.counts: dict[Site, int] = {}
-        self.dropped: dict[int, int] = {}
+        self.losses = Losses()
         self.reports = Reports()
 
-    def run(self, records: Iterable[Record]) -> Session:
+    def run(self, records: Iterable[Record], per_instance: bool) -> Session:
         at = 0
         for at, record in enumerate(records, 1):
             self.feed(record, at - 1)
@@ -118,19 +131,18 @@ class _Builder:
         frames = [c.frame_ns for c in self.live]
         calls = _nested(calls, _linked(calls, parents), frames)
         timed = all(call.start_ns is not None for call in calls)
-        return Session(
-            tuple(calls), self.counts, self.dropped, at, timed,
-            tuple(self.reports.cells()), tuple(self.reports.prints),
-        )  # fmt: skip
+        parts = tuple(self.reports.cells(self.losses.unknown, per_instance=True))
+        cells = parts if per_instance else tuple(self.reports.cells(self.losses.unknown))
+        prints = tuple(self.reports.prints)
+        return Session(tuple(calls), self.counts, self.losses, at, timed, cells, prints, parts)
 
     def feed(self, record: Record, at: int) -> None:
         self.reports.feed(record)
         if record["phase"] == "report" and "count" in record:
             site = Site.of(record)
             self.counts[site] = self.counts.get(site, 0) + record["count"]
-        elif record["phase"] == "dropped":
-            instance = record["instance"]
-            self.dropped[instance] = self.dropped.get(instance, 0) + record["count"]
+        elif self.losses.feed(record):
+            return
         call = self.tracker.feed(record)
         if call is None:
             return
@@ -153,6 +165,7 @@ class _Builder:
                 records if live.outcome is Outcome.UNFINISHED else end,
                 live.start_ns,
                 live.dur_ns,
+                answered_badly=live.answered_badly,
             )
             for live, (start, end) in zip(self.live, self.spans, strict=True)
         ]
@@ -164,10 +177,10 @@ def _linked(calls: list[Call], parents: list[int | None]) -> list[int | None]:
     Blocks of different instances arrive in any order, so this goes by time: an entry belongs to
     the innermost call of the same function from another instance that spans it.
     """
-    callers: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    callers: dict[tuple[str, ...], list[tuple[int, int]]] = {}
     for index, call in enumerate(calls):
         if call.site.edge in LEAVING and call.start_ns is not None and call.dur_ns is not None:
-            key = (call.site.interface, call.site.func)
+            key = (call.run, call.site.interface, call.site.func)
             callers.setdefault(key, []).append((call.start_ns, index))
     for entries in callers.values():
         entries.sort()
@@ -176,7 +189,7 @@ def _linked(calls: list[Call], parents: list[int | None]) -> list[int | None]:
     for index, call in enumerate(calls):
         if linked[index] is not None or call.site.edge not in ENTERING or call.start_ns is None:
             continue
-        candidates = callers.get((call.site.interface, call.site.func), [])
+        candidates = callers.get((call.run, call.site.interface, call.site.func), [])
         last = bisect_right(candidates, (call.start_ns, len(calls)))
         for _, caller in reversed(candidates[max(0, last - _LOOK_BACK) : last]):
             free = caller not in taken and linked[caller] != index

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from whamm_cm.trace.calls import LiveCall, Outcome, Tracker
-from whamm_cm.trace.reader import Record
+from whamm_cm.trace.losses import Losses
+from whamm_cm.trace.records import Record
 
 
 @dataclass(slots=True)
 class Totals:
-    """What is known about one function (an item at an edge).
+    """What is known about one function (an item at an edge), over all component instances.
 
     ``calls`` holds recorded calls and counted ones (report records), ``errors`` those that
     returned an error, ``timed`` those with times; ``self_ns`` leaves out the calls made inside.
+    ``instance`` is 0 for the sum of all.
     """
 
     edge: str
     item: str
+    instance: int = 0
     calls: int = 0
     errors: int = 0
     unfinished: int = 0
@@ -34,28 +38,33 @@ class Totals:
 
 @dataclass(slots=True)
 class Summary:
-    """Accumulates records; ``rows`` is complete after :meth:`finish`."""
+    """Accumulates records; ``rows`` is complete after :meth:`finish`.
 
-    rows: dict[tuple[str, str], Totals] = field(default_factory=dict)
-    dropped: int = 0
+    A call between two components counts once, for its caller, also where both sides are recorded.
+    """
+
+    per_instance: bool = False
+    rows: dict[tuple[str, str, int], Totals] = field(default_factory=dict)
+    losses: Losses = field(default_factory=Losses)
     records: int = 0
     _tracker: Tracker = field(default_factory=Tracker)
+    #: Calls that were only counted between two components: by the function, then by instance.
+    _inner: dict[str, dict[int, int]] = field(default_factory=dict)
 
     def feed(self, record: Record) -> None:
         self.records += 1
         phase = record["phase"]
-        if phase == "dropped":
-            self.dropped += record["count"]
-            return
         if phase == "report":
-            if "count" not in record:  # a script's variable
-                return
-            self._row_of(record).calls += record["count"]
+            if "count" in record and "var" not in record:  # not a script's variable
+                self._counted(record)
             return
-        call = self._tracker.feed(record)
-        while self._tracker.given_up:
-            self._add(self._tracker.given_up.pop())
-        if call is not None and call.outcome is Outcome.RETURNED:
+        tracker = self._tracker
+        call = tracker.feed(record)
+        while tracker.given_up:
+            self._add(tracker.given_up.pop())
+        if call is None:
+            self.losses.feed(record)
+        elif call.outcome is Outcome.RETURNED:
             self._add(call)
 
     def finish(self) -> None:
@@ -63,24 +72,53 @@ class Summary:
         for call in self._tracker.unfinished():
             self._add(call)
         self._tracker = Tracker()
+        for item, counts in self._inner.items():
+            if self.per_instance:
+                for instance, count in counts.items():
+                    self._row("inner", item, instance).calls += count
+            else:
+                self._row("inner", item, 0).calls += once(counts.values())
+        self._inner.clear()
 
-    def _row_of(self, record: Record) -> Totals:
+    def _counted(self, record: Record) -> None:
         interface, func = record.get("interface", ""), record.get("func", "")
-        return self._row(record.get("edge", ""), f"{interface}#{func}" if interface else func)
+        edge, item = record.get("edge", ""), f"{interface}#{func}" if interface else func
+        instance = record["instance"]
+        if edge == "inner":
+            counts = self._inner.setdefault(item, {})
+            counts[instance] = counts.get(instance, 0) + record["count"]
+        else:
+            self._row(edge, item, instance).calls += record["count"]
 
-    def _row(self, edge: str, item: str) -> Totals:
-        key = (edge, item)
-        if key not in self.rows:
-            self.rows[key] = Totals(edge, item)
-        return self.rows[key]
+    def _row(self, edge: str, item: str, instance: int) -> Totals:
+        key = (edge, item, instance if self.per_instance else 0)
+        row = self.rows.get(key)
+        if row is None:
+            row = self.rows[key] = Totals(*key)
+        return row
 
     def _add(self, call: LiveCall) -> None:
-        row = self._row(call.site.edge, call.site.item)
+        site, callee, duration = call.site, call.parent is not None and call.is_callee, call.dur_ns
+        edge = call.parent.site.edge if callee and call.parent is not None else site.edge
+        row = self._row(edge, site.item, call.instance)
+        if duration is not None:
+            row.self_ns += max(0, duration - call.child_ns)
+        if callee:  # its time is time of the call that its caller's record counts
+            return
         row.calls += 1
         row.errors += call.failed
         row.unfinished += call.outcome is Outcome.UNFINISHED
-        if call.dur_ns is not None:
+        if duration is not None:
             row.timed += 1
-            row.total_ns += call.dur_ns
-            row.self_ns += call.self_ns or 0
-            row.max_ns = max(row.max_ns, call.dur_ns)
+            row.total_ns += duration
+            row.max_ns = max(row.max_ns, duration)
+
+
+def once(counts: Iterable[int]) -> int:
+    """Calls of one function between components, from how often each instance counted them.
+
+    Where both sides count, what one instance was called is what all others have called.
+    """
+    found = list(counts)
+    most, total = max(found, default=0), sum(found)
+    return most if len(found) > 1 and most * 2 == total else total

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from whamm_cm.agent.table import packed_table, unpacked_table
 from whamm_cm.binary import build
 from whamm_cm.binary.decode import decode
 from whamm_cm.binary.encode import Piece, encode, pieces
@@ -18,7 +19,9 @@ from whamm_cm.ir.component import Component, Definition, SectionId, walk
 from whamm_cm.ir.items import Item, Sort
 from whamm_cm.weave.boundary import Block, Supply, Weaver
 from whamm_cm.weave.enclose import Outer, enclose
+from whamm_cm.weave.last_words import LastWords
 from whamm_cm.weave.libraries import beside
+from whamm_cm.weave.modules.moved import Moved
 from whamm_cm.weave.orders import Orders
 from whamm_cm.weave.plan import Added, Chosen, Plan
 from whamm_cm.weave.program import Program, Reach
@@ -32,7 +35,7 @@ from whamm_cm.weave.sinks import (
     stderr_wiring,
 )
 from whamm_cm.weave.sites import find_sites
-from whamm_cm.weave.stamp import SITES, STAMP, packed_table, stamp, unpacked_table
+from whamm_cm.weave.stamp import SITES, STAMP, stamp
 from whamm_cm.weave.supply import (
     SINK_INTERFACE,
     Interface,
@@ -43,6 +46,7 @@ from whamm_cm.weave.supply import (
     pass_on,
     threaded,
 )
+from whamm_cm.weave.unit import Beats
 
 #: How long a live log may hold a record back.
 LIVE_NS = 4_000_000
@@ -57,6 +61,8 @@ class Woven:
     component: Component
     table: bytes
     added: Added
+    #: Where the code of core modules that were changed came from, by their bytes.
+    moved: Mapping[bytes, Moved] = field(default_factory=dict)
 
     @property
     def wasm(self) -> bytes:
@@ -122,13 +128,21 @@ class _Weave:
     what: str
     added: Added = field(default_factory=Added)
     scripting: Scripting | None = None
+    moved: dict[bytes, Moved] = field(default_factory=dict)
 
     def run(self, origin: str) -> Woven:
         program = Program.of(self.root)
         sites = find_sites(program)
         orders = Orders(self.plan, self.added)
         if self.plan.scripts is not None:
-            self.scripting = Scripting(program, self.plan.scripts, orders.builder, self.added)
+            plan = self.plan
+            beats = None
+            if plan.sink != "none" and (plan.interval_ns or plan.last_words):
+                beats = Beats(plan.interval_ns, plan.flush_each)
+            self.scripting = Scripting(
+                program, self.plan.scripts, orders.builder, self.added,
+                beats=beats, last_words=plan.last_words and plan.sink != "none",
+            )  # fmt: skip
             self.scripting.match(sites)
             orders.scripting = self.scripting
         chosen = orders.choose(program, sites)
@@ -145,7 +159,9 @@ class _Weave:
                 f"the woven component has {_core_instances(component)} core instances, more than"
                 f" --max-core-instances {limit}; select fewer functions with --trace"
             )
-        return Woven(component, table, self.added)
+        if self.scripting is not None:
+            self.moved.update(self.scripting.moved)
+        return Woven(component, table, self.added, self.moved)
 
     def _transform(
         self, program: Program, chosen: dict[int, list[Chosen]], table: bytes
@@ -164,7 +180,7 @@ class _Weave:
         timed = self.plan.timed or (self.scripting is not None and self.scripting.clock)
         tree = _Tree(
             program, needs, chosen, self.plan, self.added, block, several, names, timed,
-            self.scripting, self._flushes(),
+            self.scripting, self._flushes(), self._last_words(program, chosen),
         )  # fmt: skip
         if sink not in _SINKS and not libraries:
             woven, flushes = tree.weave(self.root, *self._root_supply(timed))
@@ -178,6 +194,16 @@ class _Weave:
             )
             woven = self._enclosed(tree, wiring, timed)
         return woven if self.scripting is None else self.scripting.unit.finished(woven)
+
+    def _last_words(self, program: Program, chosen: dict[int, list[Chosen]]) -> LastWords:
+        """None where a host reads what is left, or where nothing leaves."""
+        plan = self.plan
+        if not plan.last_words or plan.sink == "none" or plan.mark is not None:
+            return LastWords()
+        woven = () if self.scripting is None else self.scripting.woven
+        found = LastWords.find(program, chosen, woven, self.added)
+        self.moved.update(found.moved)
+        return found
 
     def _flushes(self) -> Flushes | None:
         """None where the root exports something else by that name."""
@@ -228,7 +254,9 @@ class _Weave:
 
     def _sink_options(self, table: bytes, timed: bool) -> SinkOptions:
         plan = self.plan
-        return SinkOptions(table, plan.nonce, plan.lines == "json", timed, plan.mark)
+        return SinkOptions(
+            table, plan.nonce, plan.lines == "json", timed, plan.mark, plan.show_secrets
+        )
 
     def _way_out(self, outer: Outer, wiring: SinkWiring | None, now: Item | None) -> Item | None:
         """``emit`` in the new root: of a sink of ours, else the host's if that is the sink."""
@@ -271,6 +299,7 @@ class _Tree:
     timed: bool
     scripting: Scripting | None
     flushes: Flushes | None
+    last_words: LastWords
 
     def weave(
         self, component: Component, supply: Supply, imported: Interface | None
@@ -296,7 +325,7 @@ class _Tree:
         options = self._options(chosen, None if script is None else script.unit.link)
         weaver = Weaver(
             self.program, component, chosen, options, supply, self.added, edit, script,
-            self._flush_options(options),
+            self.last_words, self._flush_options(options),
         )  # fmt: skip
         woven = weaver.run()
         passed = [alias for each in component.definitions for alias in self._passed(each)]
@@ -344,6 +373,8 @@ class _Tree:
             count_n=len(counts),
             script=script,
             mark=self.plan.mark,
+            beats=self.plan.interval_ns > 0 and self.plan.sink != "none",
+            last=bool(self.last_words.instances),
         )
 
 

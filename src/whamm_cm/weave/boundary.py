@@ -22,6 +22,7 @@ from whamm_cm.ir import nodes as n
 from whamm_cm.ir.component import Component, Definition
 from whamm_cm.ir.items import Item, Sort
 from whamm_cm.weave.agents import agent_module
+from whamm_cm.weave.last_words import LastWords
 from whamm_cm.weave.libs.guard import Guard
 from whamm_cm.weave.libs.model import Functions
 from whamm_cm.weave.plan import Added, Chosen
@@ -72,8 +73,13 @@ class ScriptParts(Protocol):
         chunked: bool,
         libraries: Functions,
         guard: Item | None,
+        now: Item | None,
     ) -> tuple[list[Definition], Item]:
         """The definitions that make the script unit, and its instance."""
+
+    @property
+    def guarded(self) -> bool:
+        """Whether what runs inside of allocators must know that it does."""
 
     @property
     def returns(self) -> dict[int, tuple[str, ...]]:
@@ -99,6 +105,7 @@ class Weaver:
     added: Added
     edit: Callable[[Definition, Supply], Iterable[Definition]]
     script: ScriptParts | None = None
+    last_words: LastWords = field(default_factory=LastWords)
     #: For a function that reports and sends on request; None for no such function.
     flush: ProbeOptions | None = None
 
@@ -113,11 +120,12 @@ class Weaver:
     now: Item | None = None
     unit: Item | None = None
     guard: Guard | None = None
+    bound: bool = False
     flushes: list[Item] = field(default_factory=list)
 
     def run(self) -> Component:
         self.out.extend(self.supply.front)
-        if self.script is not None and self.supply.libraries:
+        if self.script is not None and (self.supply.libraries or self.script.guarded):
             self.guard = Guard()
             self.out += self.guard.front
             self.added.count(self.guard.front)
@@ -175,6 +183,12 @@ class Weaver:
         return self.mapping | {func: self.guard.wrapped[func] for func in funcs}
 
     def _edited(self, definition: Definition) -> Iterable[Definition]:
+        if id(definition) in self.last_words.instances:
+            self._ensure_agent()
+            assert self.agent is not None
+            return (self.last_words.instantiated(definition, self.agent),)
+        if id(definition) in self.last_words.modules:
+            return (self.last_words.edited(definition),)
         if self.script is None or not self.script.instantiates(definition):
             return self.edit(definition, self.supply)
         self._ensure_agent()
@@ -273,7 +287,9 @@ class Weaver:
             realloc = outputs[k][0].site.realloc
             if may_allocate(wrapper) and realloc is not None:
                 bag.append((f"r{k}", self.mapping.get(realloc, realloc)))
-        wasm = build_probe(wrappers, [m for _, m in memories], self.options)
+        bind = self.options.last and not self.bound
+        self.bound |= bind
+        wasm = build_probe(wrappers, [m for _, m in memories], self.options, bind)
         assert self.agent is not None
         module = build.core_module(wasm)
         inline = build.core_inline_exports(bag)
@@ -322,7 +338,7 @@ class Weaver:
             chunked = self.supply.block == "chunks"
             guard = None if self.guard is None else self.guard.instance
             front, self.unit = self.script.front(
-                instance.item, self.emit, chunked, self.supply.libraries, guard
+                instance.item, self.emit, chunked, self.supply.libraries, guard, self.now
             )
             self.out += front
         self.added.agents += 1

@@ -65,7 +65,10 @@ class InstanceTypeEditor:
         body = b"\x01\x40" + unsigned(len(params))
         body += b"".join(name_bytes(label) + type_ for label, type_ in params)
         body += b"\x01\0" if result is None else b"\0" + result
-        index = self._type(body)
+        self.export_func_type(name, self._type(body))
+
+    def export_func_type(self, name: str, index: int) -> None:
+        """Export a function of type ``index``."""
         self.extra.append((b"\x04\0" + name_bytes(name) + b"\x01" + unsigned(index),))
         self.exports.add(name)
 

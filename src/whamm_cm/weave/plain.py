@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from whamm_cm.agent.layout import Flush, load_wasm
 from whamm_cm.agent.sites import SiteTableBuilder
+from whamm_cm.agent.table import packed_table
 from whamm_cm.binary.core import SectionId
 from whamm_cm.binary.cursor import Cursor
 from whamm_cm.binary.leb import name_bytes
@@ -23,6 +24,7 @@ from whamm_cm.lang import tree as t
 from whamm_cm.lang.walk import walk
 from whamm_cm.weave.modules.customs import about_code
 from whamm_cm.weave.modules.link import Part, link
+from whamm_cm.weave.modules.moved import Moved
 from whamm_cm.weave.opcodes.emit import PUSH, GuestWeaver
 from whamm_cm.weave.opcodes.env import UNIT
 from whamm_cm.weave.opcodes.leftover import pure_counters
@@ -33,8 +35,8 @@ from whamm_cm.weave.plain_sinks import sink_parts
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
 from whamm_cm.weave.scripting import everything, refuse_boundaries
 from whamm_cm.weave.sinks import SinkOptions
-from whamm_cm.weave.stamp import SITES, STAMP, packed_table, stamp
-from whamm_cm.weave.unit import UnitBuilder, binder_module
+from whamm_cm.weave.stamp import SITES, STAMP, stamp
+from whamm_cm.weave.unit import Beats, UnitBuilder, binder_module
 
 #: What the guest, and the gates around it, import the way out as.
 EXIT = "whamm-cm:exit"
@@ -50,6 +52,7 @@ class WovenModule:
     wasm: bytes
     table: bytes
     added: Added
+    moved: Moved
 
     @property
     def pieces(self) -> list[bytes]:
@@ -100,7 +103,10 @@ class _Weave:
     def run(self, origin: str) -> WovenModule:
         scripts, plan = self.scripts.scripts, self.plan
         sends = _sends(scripts) and plan.sink != "none"
-        unit = UnitBuilder(self.scripts, self.builder)
+        beats = None
+        if sends and (plan.interval_ns or plan.last_words):
+            beats = Beats(plan.interval_ns, plan.flush_each)
+        unit = UnitBuilder(self.scripts, self.builder, beat=beats)
         unit.unit.memories = unit.numbering(self.module)
         matcher = Matcher(scripts.probes, self.scripts.evaluate)
         self.main = _main(self.module) if plan.compat and sends else None
@@ -109,13 +115,17 @@ class _Weave:
             self.module, matcher, unit, rows, pure_counters(everything(scripts)),
             exits=EXIT if sends else None, main=self.main,
             validate=self.scripts.validate,
+            beats=beats is not None and plan.interval_ns > 0,
+            # Such a host calls the report's export when the module has trapped.
+            last_words=beats is not None and plan.last_words and plan.sink != "host",
         )  # fmt: skip
         weaver.imports.shadows.literal = plan.compat
         woven = weaver.weave()
-        push = False
-        guest = self.module
+        push = tabled = False
+        guest, moved = self.module, Moved(self.module)
         if woven is not None:
-            guest, push = CoreModule(woven.wasm), woven.push
+            guest, push, tabled = CoreModule(woven.wasm), woven.push, woven.tabled
+            moved = woven.moved or moved
             self.added.core_sites, self.added.counters = woven.sites, woven.counters
             self.added.woven_modules = 1
         self.added.dropped = [("", name) for name in about_code(self.module)]
@@ -125,12 +135,13 @@ class _Weave:
         wasm_unit = unit.module(False, sends)
         guest = lend_memories(self.module, guest, wasm_unit)
         table = self.builder.to_bytes()
-        parts = self._parts(guest, wasm_unit, sends, table, slot)
+        binder = None if slot is None else binder_module(slot, PUSH, UNIT, tabled)
+        parts = self._parts(guest, wasm_unit, sends, table, binder)
         wasm = link(parts, start_order=["unit", "guest"])
-        return WovenModule(self._stamped(wasm, origin, table), table, self.added)
+        return WovenModule(self._stamped(wasm, origin, table), table, self.added, moved)
 
     def _parts(
-        self, guest: CoreModule, unit: bytes, sends: bool, table: bytes, slot: int | None
+        self, guest: CoreModule, unit: bytes, sends: bool, table: bytes, binder: bytes | None
     ) -> list[Part]:
         gated = _gated(guest) if sends and self.main is None else {}
         ours = (PUSH, PUSH + "?")
@@ -141,8 +152,8 @@ class _Weave:
         taken = {e.name for e in guest.exports}
         getters = {name: new for name, new in getters.items() if name not in taken}
         parts = [Part("guest", guest, "guest", kept), Part("unit", unit, UNIT, getters)]
-        if slot is not None:
-            parts.append(Part("binder", binder_module(slot, PUSH, UNIT)))
+        if binder is not None:
+            parts.append(Part("binder", binder))
         recording = any(i.module == "agent" for i in CoreModule(unit).imports)
         if recording:
             exports = {"memory": SINK_MEMORY} if self.plan.sink == "host" and sends else {}
@@ -157,7 +168,12 @@ class _Weave:
         return parts
 
     def _sink_options(self, table: bytes) -> SinkOptions:
-        return SinkOptions(table, self.plan.nonce, self.plan.lines == "json")
+        return SinkOptions(
+            table,
+            self.plan.nonce,
+            self.plan.lines == "json",
+            show_secrets=self.plan.show_secrets,
+        )
 
     def _stamped(self, wasm: bytes, origin: str, table: bytes) -> bytes:
         sections = [(_CUSTOM, name_bytes(STAMP) + stamp(self.plan, origin))]

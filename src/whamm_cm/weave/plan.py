@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from whamm_cm.abi.flatten import CoreSig
-from whamm_cm.agent.layout import Flush
+from whamm_cm.agent.layout import NONCE_LETTERS, NONCE_SIZE, Flush
 from whamm_cm.codegen.model import Action, Encoding, EventProbe, Kind, Redact
 from whamm_cm.ir.component import Component, Definition
 from whamm_cm.ir.core import CoreModule
@@ -30,6 +31,11 @@ LineForm: TypeAlias = Literal["packed", "json"]
 #: (edge, interface, version, func) → is it wanted?  Asked for each name that a function goes by,
 #: until one is wanted; a :class:`SiteSet` is asked for all at once, for it can take out, too.
 Selector: TypeAlias = Callable[[str, str, str | None, str], bool]
+
+
+def fresh_nonce() -> str:
+    """Characters that no guest can know; woven in, they mark the lines of a sink."""
+    return "".join(secrets.choice(NONCE_LETTERS) for _ in range(NONCE_SIZE))
 
 
 def nothing(edge: str, interface: str, version: str | None, func: str) -> bool:
@@ -82,7 +88,9 @@ class Plan:
     ``lines``.  ``script`` is the text that asked for the weave; its hash goes into the
     ``whamm-cm`` custom section.  ``mark``:
     the maximum, in pages, that the types of the memories of agents get (and of a relay one more),
-    by which a host that makes the memories knows them.
+    by which a host that makes the memories knows them.  ``interval_ns``: how often what scripts
+    count is sent while functions with probes run, 0: when an export returns only.  ``last_words``:
+    core modules with probes of scripts also send it before ``unreachable``.
     """
 
     trace: Selector = nothing
@@ -101,6 +109,8 @@ class Plan:
     scripts: ScriptPlan | None = None
     compat: bool = False
     mark: int | None = None
+    interval_ns: int = 0
+    last_words: bool = False
     nonce: str = ""
     lines: LineForm = "packed"
 
@@ -198,6 +208,8 @@ class Added:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     #: Rules that did not match somewhere, with the reason and how often.
     unmatched: list[tuple[str, str, int]] = field(default_factory=list)
+    #: Why nothing was validated, if it was not.
+    unvalidated: str = ""
 
     def count(self, definitions: Iterable[Definition]) -> None:
         """Count the core modules among ``definitions`` and below, and their instances."""

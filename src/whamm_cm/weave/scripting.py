@@ -27,6 +27,7 @@ from whamm_cm.lang.load import check_wit
 from whamm_cm.lang.walk import walk
 from whamm_cm.weave.guests import Guest, find_guests
 from whamm_cm.weave.libs.model import Functions, Library
+from whamm_cm.weave.modules.moved import Moved
 from whamm_cm.weave.opcodes.emit import PUSH, GuestWeaver, WovenGuest
 from whamm_cm.weave.opcodes.env import UNIT
 from whamm_cm.weave.opcodes.leftover import pure_counters
@@ -35,7 +36,7 @@ from whamm_cm.weave.opcodes.rows import Rows, variable_spec
 from whamm_cm.weave.plan import Added, ScriptPlan, Site
 from whamm_cm.weave.program import Program, Reach
 from whamm_cm.weave.task_returns import TaskReturns
-from whamm_cm.weave.unit import UnitBuilder, binder_module
+from whamm_cm.weave.unit import Beats, UnitBuilder, binder_module
 from whamm_cm.wit.types import FuncT
 
 
@@ -65,9 +66,18 @@ class Scripting:
     components: set[int] = field(default_factory=set)
     #: What the core functions of lifts return, by identity of the definition.
     returns: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    #: Where the code of each module that was woven came from, by its bytes.
+    moved: dict[bytes, Moved] = field(default_factory=dict)
+    beats: Beats | None = None
+    last_words: bool = False
 
     def __post_init__(self) -> None:
-        self.unit = UnitBuilder(self.plan, self.builder)
+        self.unit = UnitBuilder(self.plan, self.builder, beat=self.beats)
+
+    @property
+    def guarded(self) -> bool:
+        """Whether guests may send from wherever they are, so that they must know where not to."""
+        return self.beats is not None and bool(self.instances)
 
     def match(self, sites: Sequence[Site]) -> None:
         """Weave the core modules and find the probes of boundary functions.
@@ -163,9 +173,14 @@ class Scripting:
     ) -> WovenGuest | None:
         rows = Rows(self.builder, self.plan.scripts.names, place)
         weaver = GuestWeaver(
-            guest.module, matcher, self.unit, rows, counters, validate=self.plan.validate
-        )
-        return weaver.weave()
+            guest.module, matcher, self.unit, rows, counters, validate=self.plan.validate,
+            beats=self.beats is not None and self.beats.interval_ns > 0,
+            last_words=self.last_words,
+        )  # fmt: skip
+        woven = weaver.weave()
+        if woven is not None and woven.moved is not None:
+            self.moved[woven.wasm] = woven.moved
+        return woven
 
     def _again(self, guest: Guest, matcher: Matcher, counters: frozenset[t.Variable]) -> None:
         """Further instances of one module in one component count for themselves: each gets a copy
@@ -289,11 +304,19 @@ class Scripting:
         chunked: bool,
         libraries: Functions,
         guard: Item | None,
+        now: Item | None,
     ) -> tuple[list[Definition], Item]:
         """The script unit of one component, which comes behind the agent."""
-        definitions, unit = self.unit.front(agent, emit, chunked, libraries, guard)
+        definitions, unit = self.unit.front(agent, emit, chunked, libraries, guard, now)
         self.added.count(definitions)
         return definitions, unit
+
+    def _through_table(self, definition: Definition) -> bool:
+        """Whether the module that is instantiated reaches the unit through its table only."""
+        node = definition.node
+        assert isinstance(node, n.CoreInstantiate)
+        module = self.program.definition(self.program.follow(node.module))
+        return self.woven[id(module)].tabled
 
     def instantiates(self, definition: Definition) -> bool:
         return id(definition) in self.instances
@@ -312,7 +335,8 @@ class Scripting:
         slot = self.slots.get(id(definition))
         if slot is None:
             return
-        module = build.core_module(binder_module(slot, PUSH, UNIT))
+        beats = self.beats is not None and self._through_table(definition)
+        module = build.core_module(binder_module(slot, PUSH, UNIT, beats))
         args = ((UNIT, unit), ("guest", definition.item))
         yield module
         yield build.core_instantiate(module.item, args)

@@ -1,7 +1,8 @@
 """The sink component: our own little component that renders blocks as JSON and sends them out.
 
-It is a sibling of the components that emit (a parent cannot be called by its child on wasmtime 47)
-and imports plain functions and the types they need; :mod:`enclose` wires them to WASI.
+It is a sibling of the components that emit, for many hosts let no child call its parent (wasmtime
+does from 50 on), and imports plain functions and the types they need; :mod:`enclose` wires them to
+WASI.
 """
 
 from __future__ import annotations
@@ -52,11 +53,12 @@ class SinkOptions:
     json: bool = False
     timed: bool = False
     mark: int | None = None
+    show_secrets: bool = False
 
     @property
     def image(self) -> bytes:
         """Settings and site table as they lie in the sink's memory."""
-        return SETTINGS.pack(self.nonce.encode(), self.json) + self.table
+        return SETTINGS.pack(self.nonce.encode(), self.json, self.show_secrets) + self.table
 
 
 @dataclass(frozen=True, slots=True)

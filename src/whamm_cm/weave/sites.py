@@ -185,5 +185,13 @@ def site_spec(site: Site) -> SiteSpec:
         is_async=site.is_async,
         ptr=site.ptr,
         encoding=site.encoding,
+        inner=_inner(site),
         reps=site.resources if site.kind == "lift" else frozenset(),
     )
+
+
+def _inner(site: Site) -> tuple[str, str, str]:
+    if site.inner is None:
+        return "", "", ""
+    interface, version, func = site.inner
+    return interface, version or "", func

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
+from collections.abc import Iterator
 
 from whamm_cm import __version__
-from whamm_cm.agent.layout import TABLE_MAGIC, TABLE_SECTION
+from whamm_cm.agent.layout import TABLE_SECTION
+from whamm_cm.agent.table import SiteTable, unpacked_table
+from whamm_cm.errors import InputError
 from whamm_cm.weave.plan import Plan
 
 STAMP, SITES = "whamm-cm", TABLE_SECTION
@@ -27,22 +29,50 @@ def stamp(plan: Plan, origin: str) -> bytes:
     return json.dumps(facts, separators=(",", ":")).encode()
 
 
-#: A site table of a million counters has tens of megabytes; no larger one is unpacked.
-_MAX_TABLE = 1 << 30
+def woven_table(data: bytes, what: str) -> tuple[str, SiteTable]:
+    """Nonce ("" for sinks without) and site table of an instrumented component or core module.
+
+    Raises InputError for any other file, and for a table that is damaged.
+    """
+    nonce, table = "", None
+    for name, content in _custom_sections(data):
+        if name == STAMP.encode():
+            nonce = _nonce(content)
+        elif name == SITES.encode():
+            table = unpacked_table(content)
+    if table is None:
+        raise InputError(
+            f"{what} has no table of sites; name the file that `whamm-cm instrument` wrote"
+        )
+    return nonce, SiteTable.parse(table)
 
 
-def packed_table(table: bytes) -> bytes:
-    """The content of the section ``whamm-cm.sites``: the table, by zlib."""
-    return zlib.compress(table, 9 if len(table) < 1 << 20 else 1)
-
-
-def unpacked_table(data: bytes) -> bytes | None:
-    """The table in such a section, that of an older version included; None if it is damaged."""
-    if data[:4] == TABLE_MAGIC.to_bytes(4, "little"):
-        return data
-    unpacker = zlib.decompressobj()
+def _nonce(content: bytes) -> str:
     try:
-        table = unpacker.decompress(data, _MAX_TABLE)
-    except zlib.error:
-        return None
-    return table if unpacker.eof else None
+        facts = json.loads(content)
+    except (ValueError, RecursionError):
+        return ""
+    found = facts.get("nonce", "") if isinstance(facts, dict) else ""
+    return found if isinstance(found, str) else ""
+
+
+def _custom_sections(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Name and content of the outermost custom sections, which all binaries frame alike."""
+    at = 8 if data[:4] == b"\0asm" else len(data)
+    while at < len(data):
+        kind, (size, body) = data[at], _leb(data, at + 1)
+        at = body + size
+        if kind == 0:
+            length, name = _leb(data, body)
+            yield data[name : name + length], data[name + length : at]
+
+
+def _leb(data: bytes, at: int) -> tuple[int, int]:
+    """An unsigned LEB128 number and where it ends; of what is cut, as much as there is."""
+    value = shift = 0
+    while at < len(data) and shift < 35:
+        value |= (data[at] & 0x7F) << shift
+        shift, at = shift + 7, at + 1
+        if data[at - 1] < 0x80:
+            break
+    return value, at

@@ -12,6 +12,7 @@ from whamm_cm.agent.variables import Cells
 from whamm_cm.binary import build
 from whamm_cm.binary.core_types import MemoryType
 from whamm_cm.codegen.asm import Module
+from whamm_cm.codegen.libglue import GUARD
 from whamm_cm.codegen.libwasi import TEXT_FUNCTIONS
 from whamm_cm.codegen.model import ScriptLink
 from whamm_cm.codegen.script.env import RUNTIME
@@ -19,6 +20,7 @@ from whamm_cm.codegen.script.memories import MemoryRef, Numbering
 from whamm_cm.codegen.script.types import flats, size_of
 from whamm_cm.codegen.script.unit import ScriptUnit, UnitParts
 from whamm_cm.codegen.script.unit_module import nowhere
+from whamm_cm.codegen.tick import build_tick, no_tick
 from whamm_cm.codegen.way import build_way
 from whamm_cm.errors import InternalError
 from whamm_cm.ir.component import Component, Definition
@@ -32,6 +34,7 @@ from whamm_cm.weave.libraries import parts as library_parts
 from whamm_cm.weave.libs.model import Functions
 from whamm_cm.weave.modules.forward import passed_on
 from whamm_cm.weave.modules.link import Part, link
+from whamm_cm.weave.opcodes.beat import LAST, TICK
 from whamm_cm.weave.opcodes.memories import numbering
 from whamm_cm.weave.opcodes.rows import variable_spec
 from whamm_cm.weave.opcodes.unit import Function, Global
@@ -42,7 +45,7 @@ V = TypeVar("V")
 
 _EMPTY = b"\0asm\1\0\0\0"
 _CHUNK = 64  # cells of a row that lie behind each other
-_GENERATED, _STATE, _WAY, _OUT = "script", "state", "way", "out"
+_GENERATED, _STATE, _WAY, _OUT, _TICK = "script", "state", "way", "out", "tick"
 _APART = "whamm-cm:state"  # no library can be called that
 
 
@@ -74,6 +77,17 @@ class _Chunk:
 
 
 @dataclass(slots=True)
+class Beats:
+    """``interval_ns`` between reports; ``each``: at every chance.  ``clock`` and ``guard``: there
+    is a clock, and a flag that says where nothing may leave."""
+
+    interval_ns: int
+    each: bool = False
+    clock: bool = False
+    guard: bool = False
+
+
+@dataclass(slots=True)
 class UnitBuilder:
     """The unit of one weave (``opcodes.unit.Unit``); ``report`` rows go to ``builder``."""
 
@@ -92,6 +106,8 @@ class UnitBuilder:
     initials: dict[int, t.LibCall] = field(default_factory=dict)
     library_sites: dict[str, int] = field(default_factory=dict)
     replaced: bool | None = None
+    #: How reports leave while the program runs; None: they do not.
+    beat: Beats | None = None
     #: Libraries whose memories guests import.
     lent: dict[str, None] = field(default_factory=dict)
 
@@ -265,7 +281,7 @@ class UnitBuilder:
         return self.unit.encode()
 
     def module(self, chunked: bool, emit: bool) -> bytes:
-        """The unit as one module: it imports ``agent`` and ``out.emit``, and exports everything."""
+        """The unit as one module: it imports ``agent`` and ``out``, and exports everything."""
         parts = self.encode()
         return self._linked(parts, _runtime(parts.state, chunked, emit))
 
@@ -277,10 +293,12 @@ class UnitBuilder:
             raise InternalError("a script unit without what its libraries need")
         state = link(_runtime(parts.state, chunked, emit))
         passed = Part(_STATE, passed_on(CoreModule(state), _APART), _STATE, "all")
-        return state, self._linked(parts, [passed])
+        return state, self._linked(parts, [passed], _STATE)
 
-    def _linked(self, parts: UnitParts, runtime: Sequence[Part]) -> bytes:
-        linked = [Part(_GENERATED, parts.wasm, None, "all"), *runtime]
+    def _linked(self, parts: UnitParts, runtime: Sequence[Part], way: str = _WAY) -> bytes:
+        linked = [Part(_GENERATED, parts.wasm, _GENERATED, "all"), *runtime]
+        if self.beat is not None:
+            linked.append(Part(_TICK, _tick(self.beat, way if runtime else None), None, "all"))
         first = []
         for name in self._libraries(parts):
             if name in self.beside:
@@ -307,6 +325,7 @@ class UnitBuilder:
         chunked: bool,
         libraries: Functions,
         guard: Item | None = None,
+        now: Item | None = None,
     ) -> tuple[list[Definition], Item]:
         """The definitions that make an instance of the unit in a component; the module itself is
         put in when the whole tree is woven (``finished``).  ``libraries`` have the same functions
@@ -316,8 +335,13 @@ class UnitBuilder:
         self.chunked = chunked
         module = build.core_module(_EMPTY)
         self.placed.append(module)
-        out = build.core_inline_exports([] if emit is None else [("emit", emit)])
-        args = (("agent", agent), (_OUT, out.item))
+        way = (("emit", emit), ("now", now))
+        out = build.core_inline_exports([(name, item) for name, item in way if item is not None])
+        args = [("agent", agent), (_OUT, out.item)]
+        if guard is not None:
+            args.append((GUARD, guard))
+        if self.beat is not None:
+            self.beat.clock, self.beat.guard = now is not None, guard is not None
         self.emits = emit is not None
         if libraries:
             return self._front_apart([out], args, module, libraries, guard)
@@ -340,7 +364,7 @@ class UnitBuilder:
         self.states.append(module)
         state = build.core_instantiate(module.item, args)
         definitions += (module, state)
-        given = [(_APART, state.item)]
+        given = [(_APART, state.item), *args]
         for name, functions in libraries.items():
             library = self.plan.libraries[name].only(functions)
             embedded = library_definitions(library, state.item, 0, functions, guard)
@@ -368,6 +392,14 @@ def _runtime(state: bytes | None, chunked: bool, emit: bool) -> list[Part]:
     return [Part(_STATE, state, _STATE, "all"), way]
 
 
+def _tick(beat: Beats, way: str | None) -> bytes:
+    if way is None:
+        return no_tick()
+    return build_tick(
+        beat.interval_ns, _GENERATED, way, each=beat.each, clock=beat.clock, guard=beat.guard
+    )
+
+
 def _prints(node: t.Expr | t.Stmt) -> TypeGuard[t.Print | t.LibCall]:
     core = isinstance(node, t.LibCall) and node.library == WHAMM_CORE.name
     return core or isinstance(node, t.Print)
@@ -389,14 +421,19 @@ def _replaced(component: Component, modules: Mapping[int, bytes]) -> Component:
     return component.with_definitions(tuple(definitions))
 
 
-def binder_module(slot: int, push: str, unit: str) -> bytes:
+def binder_module(slot: int, push: str, unit: str, beats: bool = False) -> bytes:
     """A module whose only deed is to put ``guest``'s export ``push`` into the table of ``unit``,
-    and what that calls into the guest's table for it."""
+    and what that calls into the guest's table for it; with ``beats`` also what reports while the
+    program runs."""
     module = Module()
     func = module.import_func("guest", push)
     report = module.import_func(unit, "push_cell", *RUNTIME["report_cell"])
     pushes = module.import_table(unit, "pushes", slot + 1)
-    table = module.import_table("guest", push + "?", 1)
+    found = [report]
+    if beats:
+        found.append(module.import_func(unit, TICK, (), ("i32",)))
+        found.append(module.import_func(unit, LAST))
+    table = module.import_table("guest", push + "?", len(found))
     module.elements(slot, [func], pushes)
-    module.elements(0, [report], table)
+    module.elements(0, found, table)
     return module.encode()

@@ -264,15 +264,19 @@ class UnitModule:
             body.f.global_set(index)
 
     def _write_report(self) -> None:
-        f = self.module.func()
-        body = Body(f, UnitEnv(self))
+        """``report`` does what is done at the end, ``progress`` the part that may be done often."""
+        progress, f = self.module.func(), self.module.func()
         if self.unit.slots:
-            self._run_pushes(f)
-        body.block(self._end)
-        body.block(self._report)
+            self._run_pushes(progress)
+        body = Body(progress, UnitEnv(self))
         for row in () if self._replaced else self.unit.rows:
             report.emit(body, row, self._descriptors)
+        body = Body(f, UnitEnv(self))
+        body.block(self._end)
+        body.block(self._report)
+        f.call(progress.index)
         self.module.export_func("report", f.index)
+        self.module.export_func("progress", progress.index)
 
     def _run_pushes(self, f: Func) -> None:
         table = self.module.table(self.unit.slots)

@@ -20,6 +20,9 @@ def render(report: Report) -> str:
         lines += [annotation(one) for one in found[:CAP]]
         if len(found) > CAP:
             lines.append(f"{len(found) - CAP} more of severity {severity} are not annotated")
+    for component in report.components:
+        digests = ", ".join(f"{key} {digest}" for key, digest in component.digests)
+        lines.append(f"judged {printable(component.path)}: {digests}")
     return "".join(f"{line}\n" for line in (*lines, summary(report)))
 
 

@@ -4,8 +4,9 @@ Keys are sorted.  They are added, never renamed, while ``schema`` is ``whamm-cm/
 
     {"schema", "tool": {"name", "version"}, "policy": file or null, "fail_on", "verdict",
      "counts": {"error", "warning", "note", "waived", "baseline"},
-     "components": [{"path", "name", "sha256", "size", "modules", "language", "producers",
-         "instrumented": bool, "imports": [{"name", "kind", "interface", "version", "functions":
+     "components": [{"path", "name", "sha256", "image": digest or null, "size", "modules",
+         "language", "producers", "instrumented": bool,
+         "imports": [{"name", "kind", "interface", "version", "functions":
              [{"name", "raw", "declared": true, "reachable": bool, "observed": calls or null}]}],
          "exports": [{"name", "kind", "interface", "version", "functions": [name]}],
          "nested": [{"path", "name", "instances", "imports": as above, and "providers": [{"kind",
@@ -66,6 +67,7 @@ def component(one: ComponentReport) -> _Json:
         "path": one.path,
         "name": one.name,
         "sha256": subject.sha256,
+        "image": one.image or None,
         "size": subject.size,
         "modules": subject.modules,
         "language": subject.language or None,

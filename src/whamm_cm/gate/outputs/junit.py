@@ -13,13 +13,13 @@ _BAD = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def render(report: Report) -> str:
-    suites = [(one.path, one.findings) for one in report.components]
+    suites = [(one.path, one.findings, one.digests) for one in report.components]
     if report.findings:
-        suites.append((report.policy, report.findings))
-    body = [line for name, findings in suites for line in _suite(name, findings, report)]
+        suites.append((report.policy, report.findings, ()))
+    body = [line for suite in suites for line in _suite(*suite, report)]
     body += [line for one in report.unjudged for line in _error(one)]
     errors = len(report.unjudged)
-    total = sum(max(1, len(findings)) for _, findings in suites) + errors
+    total = sum(max(1, len(findings)) for _, findings, _ in suites) + errors
     failures = sum(fails(found, report.fail_on) for found in report.all())
     head = f'<testsuites name="whamm-cm gate" tests="{total}" failures="{failures}"'
     head += f' errors="{errors}">'
@@ -27,7 +27,9 @@ def render(report: Report) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _suite(name: str, findings: tuple[Finding, ...], report: Report) -> list[str]:
+def _suite(
+    name: str, findings: tuple[Finding, ...], digests: tuple[tuple[str, str], ...], report: Report
+) -> list[str]:
     failures = sum(fails(found, report.fail_on) for found in findings)
     skipped = sum(not found.counts for found in findings)
     title = quoteattr(_text(name))
@@ -35,6 +37,9 @@ def _suite(name: str, findings: tuple[Finding, ...], report: Report) -> list[str
         f'  <testsuite name={title} tests="{max(1, len(findings))}" failures="{failures}"'
         f' errors="0" skipped="{skipped}">'
     ]
+    if digests:
+        rows = [f'<property name="{key}" value={quoteattr(value)}/>' for key, value in digests]
+        lines.append(f"    <properties>{''.join(rows)}</properties>")
     if not findings:
         lines.append(f'    <testcase classname={title} name="policy"/>')
     for found in findings:

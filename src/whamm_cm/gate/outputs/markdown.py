@@ -29,10 +29,11 @@ def render(report: Report) -> str:
 def _component(one: ComponentReport) -> list[str]:
     declared, reachable, observed = counts(one)
     seen = "" if observed is None else f", {observed} observed"
+    image = f" (image `{one.image}`)" if one.image else ""
     lines = [
         f"### {_text(one.path)}",
         "",
-        f"sha256 `{one.subject.sha256}`, {one.subject.size:,} bytes; "
+        f"sha256 `{one.subject.sha256}`{image}, {one.subject.size:,} bytes; "
         f"{declared} functions imported, {reachable} reachable{seen}",
         "",
     ]

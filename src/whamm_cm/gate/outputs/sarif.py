@@ -39,6 +39,7 @@ def render(report: Report) -> str:
                 "location": {"uri": uri(one.path)},
                 "length": one.subject.size,
                 "hashes": {"sha-256": one.subject.sha256},
+                **({"properties": {"image": one.image}} if one.image else {}),
             }
             for one in report.components
         ],

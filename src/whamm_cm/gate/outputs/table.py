@@ -21,7 +21,9 @@ def component(one: ComponentReport) -> Iterator[str]:
         parts.append(printable(subject.language))
     declared, reachable, observed = counts(one)
     seen = "" if observed is None else f", {observed} observed"
-    yield f"{printable(one.path)}  sha256:{subject.sha256[:12]}  {', '.join(parts)}"
+    yield f"{printable(one.path)}  sha256:{subject.sha256}  {', '.join(parts)}"
+    if one.image:
+        yield f"  image {one.image}"
     yield f"  {_count(declared, 'imported function')}, {reachable} reachable{seen}"
     for finding in one.findings:
         yield from _finding(finding)

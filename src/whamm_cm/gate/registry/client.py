@@ -10,22 +10,27 @@ import http.client
 import json
 import re
 import ssl
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.message import Message
+from email.utils import parsedate_to_datetime
+from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from whamm_cm._version import __version__
 from whamm_cm.errors import InputError
 from whamm_cm.gate.registry.credentials import Credentials
+from whamm_cm.gate.registry.deadline import Deadline
 from whamm_cm.gate.registry.reference import Reference
 
 _MAX_REDIRECTS = 5
 _MAX_TOKEN = 1 << 20
 _CHUNK = 1 << 18
+#: How often a registry that is busy is asked again, if there is time.
+_MAX_RETRIES = 8
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -37,7 +42,8 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds: for one step of the network, and for a whole answer."""
+    """Seconds: for one step of the network, and for the whole exchange: connections, tokens,
+    redirects, waits and all answers."""
 
     step: float = 30.0
     whole: float = 600.0
@@ -54,12 +60,23 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 @dataclass(slots=True)
 class Client:
-    """Talks to the registry of ``reference``; every failure is an InputError of one sentence."""
+    """Talks to the registry of ``reference``; every failure is an InputError of one sentence.
+    The time for the whole exchange begins when it is made; use it in ``with``."""
 
     reference: Reference
     credentials: Credentials = field(default_factory=Credentials)
     timeouts: Timeouts = field(default_factory=Timeouts)
     _header: str = field(default="", repr=False)
+    _deadline: Deadline = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._deadline = Deadline(self.timeouts.whole, self.timeouts.step)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._deadline.close()
 
     def get(self, path: str, accept: str, limit: int, what: str) -> Reply:
         """``path`` below the repository; ``what`` names it in errors; at most ``limit`` bytes."""
@@ -156,27 +173,56 @@ class Client:
         return url
 
     def _once(self, url: str, accept: str, limit: int, what: str, header: str) -> Reply:
+        """One answer; a registry that is busy is asked again when it says so."""
+        for _ in range(_MAX_RETRIES):
+            try:
+                return self._request(url, accept, limit, what, header)
+            except _Busy as busy:
+                if not self._deadline.wait(busy.seconds):
+                    raise self.fail(busy.message) from None
+        raise self.fail(f"the registry is too busy for {what}, after {_MAX_RETRIES} times")
+
+    def _request(self, url: str, accept: str, limit: int, what: str, header: str) -> Reply:
         request = urllib.request.Request(url)
         request.add_header("Accept", accept)
         request.add_header("User-Agent", f"whamm-cm/{__version__}")
         if header:
             request.add_unredirected_header("Authorization", header)
-        handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
-        if url.startswith("http:"):
-            # Whatever proxy there is, it is not for this machine itself.
-            handlers.append(urllib.request.ProxyHandler({}))
-        opener = urllib.request.build_opener(*handlers)
+        if not self._deadline.left:
+            raise self._late(what)
         try:
-            with opener.open(request, timeout=self.timeouts.step) as answer:
-                return Reply(self._read(answer, limit, what), dict(_lower(answer.headers)))
+            with self._opener(url).open(request, timeout=self.timeouts.step) as answer:
+                body = self._read(answer, limit, what)
+                return Reply(body, self._headers(answer.headers, what))
         except urllib.error.HTTPError as error:
             with error:
                 raise self._status(error, what) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
+            if not self._deadline.left:
+                raise self._late(what) from None
             raise self.fail(f"{what} cannot be fetched: {_reason(error)}") from None
 
+    def _opener(self, url: str) -> urllib.request.OpenerDirector:
+        handlers: list[urllib.request.BaseHandler] = [
+            _NoRedirect(), _Http(self._deadline), _Https(self._deadline)
+        ]  # fmt: skip
+        if url.startswith("http:"):
+            # Whatever proxy there is, it is not for this machine itself.
+            handlers.append(urllib.request.ProxyHandler({}))
+        return urllib.request.build_opener(*handlers)
+
+    def _late(self, what: str) -> InputError:
+        return self.fail(
+            f"{what} takes too long: the registry had {self.timeouts.whole:g} s in all"
+        )
+
+    def _headers(self, headers: Message, what: str) -> dict[str, str]:
+        for name in ("Content-Type", "Docker-Content-Digest"):
+            if len(set(headers.get_all(name) or ())) > 1:
+                raise self.fail(f"the answer for {what} has {name} twice")
+        return dict(_lower(headers))
+
     def _read(self, answer: http.client.HTTPResponse, limit: int, what: str) -> bytes:
-        until = time.monotonic() + self.timeouts.whole
         announced = answer.headers.get("Content-Length", "")
         pieces: list[bytes] = []
         size = 0
@@ -185,8 +231,8 @@ class Client:
             size += len(piece)
             if size > limit:
                 raise self.fail(f"{what} is larger than {limit:,} bytes")
-            if time.monotonic() > until:
-                raise self.fail(f"{what} takes more than {self.timeouts.whole:g} s")
+        if not self._deadline.left:
+            raise self._late(what)
         if announced.isdigit() and int(announced) != size:
             raise self.fail(f"{what} breaks off after {size:,} of {int(announced):,} bytes")
         return b"".join(pieces)
@@ -201,11 +247,65 @@ class Client:
             return self.fail(self._refused(code))
         if code == 404:
             return self.fail(f"the registry does not have {what}")
-        if code == 429:
-            after = error.headers.get("Retry-After", "")
-            when = f"in {after} seconds" if after.isdigit() and len(after) < 9 else "later"
-            return self.fail(f"the registry has had too many requests (429); try again {when}")
-        return self.fail(f"the registry answers {code} for {what}")
+        said = _SAID.get(code)
+        if said is None:
+            return self.fail(f"the registry answers {code} for {what}")
+        after = _seconds(error.headers.get("Retry-After", ""))
+        if after is None:
+            return self.fail(f"the registry {said} ({code}); try again later")
+        when = f"in {after:.0f} seconds"
+        return _Busy(after, f"the registry {said} ({code}); try again {when}")
+
+
+#: Answers after which a registry may be asked again, and what they mean.
+_SAID = {429: "has had too many requests", 503: "is not available"}
+
+
+def _seconds(header: str) -> float | None:
+    """Of a Retry-After: a number or a date (RFC 9110, 10.2.3)."""
+    if re.fullmatch(r"[0-9]{1,8}", header):
+        return float(header)
+    try:
+        when = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return max(0.0, (when - datetime.now(UTC)).total_seconds())
+
+
+class _Http(urllib.request.HTTPHandler):
+    def __init__(self, deadline: Deadline) -> None:
+        super().__init__()
+        self.deadline = deadline
+
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_maker(http.client.HTTPConnection, self.deadline), req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def __init__(self, deadline: Deadline) -> None:
+        super().__init__()
+        self.deadline = deadline
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_maker(http.client.HTTPSConnection, self.deadline), req)
+
+
+def _maker(kind: type[http.client.HTTPConnection], deadline: Deadline) -> Any:
+    """Makes connections whose socket is under the deadline."""
+
+    def made(host: str, **options: Any) -> http.client.HTTPConnection:
+        connection = kind(host, **options)
+        connection._create_connection = deadline.connect  # type: ignore[attr-defined]
+        return connection
+
+    return made
+
+
+class _Busy(Exception):
+    def __init__(self, seconds: float, message: str) -> None:
+        self.seconds, self.message = seconds, message
 
 
 class _Redirect(Exception):

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from whamm_cm.errors import InputError, unreadable
-from whamm_cm.gate.registry.artifact import MAX_DOCUMENT, Descriptor
+from whamm_cm.gate.registry import document
+from whamm_cm.gate.registry.artifact import MAX_DOCUMENT, Descriptor, Document
 from whamm_cm.gate.registry.reference import Digest
 
 _MARK = "oci-layout"
@@ -36,7 +37,10 @@ class Layout:
     wanted: str = ""
     _checked: bool = field(default=False)
 
-    def manifest(self, digest: Digest | None) -> bytes:
+    def manifest(self, digest: Digest | None) -> Document:
+        return Document(self._manifest(digest))
+
+    def _manifest(self, digest: Digest | None) -> bytes:
         if digest is not None:
             return self._file(self._path(digest), MAX_DOCUMENT, "the manifest")
         self._version()
@@ -67,22 +71,20 @@ class Layout:
     def _tagged(self, raw: bytes) -> bytes:
         """The index with the manifests of one tag."""
         index = self._json(raw, "index.json")
-        entries = index.get("manifests")
-        named = [one for one in entries or () if isinstance(one, dict)]
+        if document.form(index, "index.json", self._fail) != "index":
+            raise self._fail("index.json is no index")
+        entries = index["manifests"]
+        if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
+            raise self._fail('"manifests" in index.json is no list of descriptors')
+        named: list[dict[str, Any]] = entries
         found = [one for one in named if _tag(one) == self.wanted]
         if not found:
             tags = ", ".join(dict.fromkeys(filter(None, map(_tag, named)))) or "no tags"
             raise self._fail(f"no image is tagged {self.wanted} (the layout has {tags})")
-        return json.dumps({"manifests": found}).encode()
+        return json.dumps({**index, "manifests": found}).encode()
 
     def _json(self, raw: bytes, what: str) -> dict[str, Any]:
-        try:
-            found = json.loads(raw)
-        except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
-            raise self._fail(f"{what} is not a JSON object")
-        return found
+        return document.read(raw, what, self._fail)
 
     def _file(self, path: Path, limit: int, what: str) -> bytes:
         shown = f"{self.reference}: {what}"

@@ -1,4 +1,4 @@
-"""WCM201–WCM204: what the publisher of an image says of the component in it."""
+"""WCM201–WCM205: what the publisher of an image says of the component in it."""
 
 from __future__ import annotations
 
@@ -58,6 +58,12 @@ def _legacy(context: Context) -> Iterator[Hit]:
         yield Hit("layer", f"its layer is {LEGACY_LAYER} instead of {LAYER}")
 
 
+def _skipped(context: Context) -> Iterator[Hit]:
+    artifact = _artifact(context)
+    for digest in artifact.skipped if artifact is not None else ():
+        yield Hit(str(digest), f"the index has {digest} for unknown/unknown, which is no component")
+
+
 RULES = (
     Rule("WCM201", "claimed-imports", "error",
          "The image's config claims other imports than the component has.",
@@ -75,4 +81,8 @@ RULES = (
          "The layer has the media type from before the standard.",
          "Not every tool and registry knows it.",
          "Publish the image again, with a current tool.", _legacy),
+    Rule("WCM205", "index-entry-skipped", "note",
+         "The index has a manifest that is no component, and is not judged.",
+         "Build tools put attestations into an index, for a platform that no host has.",
+         "Name the component by its digest.", _skipped),
 )  # fmt: skip

@@ -252,6 +252,11 @@ class ModuleEdit:
         self._bodies[defined_index] = tuple(pieces), tuple(extra_locals)
 
     @property
+    def replaced(self) -> dict[int, tuple[Piece, ...]]:
+        """The pieces of the bodies that were replaced, by defined function."""
+        return {index: pieces for index, (pieces, _) in self._bodies.items()}
+
+    @property
     def added_globals(self) -> int:
         """How many globals were added so far."""
         return len(self._defined["global"])

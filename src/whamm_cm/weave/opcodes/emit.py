@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from whamm_cm.binary.leb import unsigned
@@ -15,8 +15,10 @@ from whamm_cm.weave.modules import snippets
 from whamm_cm.weave.modules.edit import ModuleEdit
 from whamm_cm.weave.modules.function import FunctionInfo, runs
 from whamm_cm.weave.modules.inject import FunctionEditor, Piece
+from whamm_cm.weave.modules.moved import Moved
 from whamm_cm.weave.modules.points import exit_calls
 from whamm_cm.weave.opcodes import memories
+from whamm_cm.weave.opcodes.beat import SLOTS, Beat, endings, pieces
 from whamm_cm.weave.opcodes.env import UNIT, Imports
 from whamm_cm.weave.opcodes.going import Validate, open_ended
 from whamm_cm.weave.opcodes.leftover import (
@@ -39,12 +41,14 @@ MAX_LOCALS = 50_000
 #: Globals that one function counts in: wasmtime gives up the process at some 65,500.
 MAX_COUNTERS = 60_000
 _NOTHING: tuple[str, ...] = ()
+_REPLACED = ("opcode", "alt")
 
 
 @dataclass(frozen=True, slots=True)
 class WovenGuest:
     """``imports``: it takes the script unit as an import; ``push``: it exports the function that
-    pushes its counters; ``dropped``: custom sections that would have been wrong."""
+    pushes its counters; ``dropped``: custom sections that would have been wrong; ``tabled``: what
+    it calls to report while it runs comes with its table; ``moved``: where its code was."""
 
     wasm: bytes
     sites: int
@@ -52,6 +56,8 @@ class WovenGuest:
     imports: bool
     push: bool
     dropped: tuple[str, ...]
+    tabled: bool = False
+    moved: Moved | None = None
 
 
 @dataclass(slots=True)
@@ -81,6 +87,11 @@ class GuestWeaver:
     validate: Validate | None = None
     #: Whether functions with simple sites only go the quick way.
     quickly: bool = True
+    #: Whether what is counted is also sent while the program runs, and before ``unreachable``.
+    beats: bool = False
+    last_words: bool = False
+    beat: Beat | None = None
+    _table: int | None = None
     solo: bool = field(init=False)
     #: Functions whose code behind each replaced ``unreachable`` can run.
     open_ended: frozenset[int] = frozenset()
@@ -109,21 +120,23 @@ class GuestWeaver:
         leave, flush = self._ways_out(leaving)
         for index in sorted({*functions, *quick}):
             self._declare(quick[index] if index in quick else functions[index])
+        self._make_beat()
         self.open_ended = open_ended(self.module, functions.values(), self.validate)
+        ends = endings(self.module) if self.last_words else {}
         sites = 0
         shadows = self.imports.shadows
         shadows.find()
         writer = QuickWriter(self)
-        for index in sorted({*functions, *quick, *leaving, *shadows.changes}):
+        for index in sorted({*functions, *quick, *leaving, *shadows.changes, *ends}):
             if index in quick:
                 sites += quick[index].firings
                 writer.write(quick[index])
                 continue
             function = functions.get(index)
-            if function is not None:
-                info = function.info
-            else:
-                info = leaving[index] if index in leaving else shadows.changes[index][0]
+            info = self._info(index, function, leaving)
+            if info is None:
+                self._only_ends(index, ends[index])
+                continue
             editor = FunctionEditor(info)
             if leave is not None and index in leaving:
                 for opidx in exit_calls(info):
@@ -131,15 +144,17 @@ class GuestWeaver:
             if function is not None:
                 sites += len(function.firings)
                 self._function(function, editor)
+            self._add_beat(function, editor)
             shadows.keep(editor)
             if flush is not None and index == self.main:
                 editor.add(0, "func_exit", snippets.call(flush))
             self.put(info, editor.pieces(), editor.extra_locals)
-        push = self.pushes.write(self.edit, self.unit, PUSH)
+        push = self.pushes.write(self.edit, self.unit, PUSH, self._table)
         wasm = self.edit.encode()
         return WovenGuest(
             wasm, sites, len(self.pushes), self.imports.used or push, push,
-            tuple(self.edit.dropped),
+            tuple(self.edit.dropped), self._table is not None,
+            Moved(self.module, self.rows.place, self.edit.replaced),
         )  # fmt: skip
 
     def _ways_out(self, leaving: Collection[int]) -> tuple[int | None, int | None]:
@@ -150,6 +165,39 @@ class GuestWeaver:
         if self.main is not None:
             flush = self.edit.import_func(self.exits, "flush", _NOTHING, _NOTHING)
         return self.edit.import_func(self.exits, "leave", _NOTHING, _NOTHING), flush
+
+    def _info(
+        self, index: int, function: Function | None, leaving: Mapping[int, FunctionInfo]
+    ) -> FunctionInfo | None:
+        """The function, where more than last words may go into it."""
+        if function is not None:
+            return function.info
+        changed = self.imports.shadows.changes.get(index)
+        return leaving.get(index) if changed is None else changed[0]
+
+    def _make_beat(self) -> None:
+        """A guest without imports gets none for it: it calls through its table, once that is filled
+        (``pushes``)."""
+        if not (self.beats or self.last_words):
+            return
+        unit = self.unit_name if self.imports.used else None
+        if unit is None:
+            self._table = self.edit.add_table(b"\x70\0" + unsigned(SLOTS))
+        self.beat = Beat.make(self.edit, unit, self._table, self.beats, self.last_words)
+
+    def _add_beat(self, function: Function | None, editor: FunctionEditor) -> None:
+        if self.beat is None:
+            return
+        if function is None:
+            self.beat.last_words(editor)
+            return
+        points = (firing.point for firing in function.firings)
+        self.beat.into(editor, [p.opidx for p in points if (p.package, p.mode) == _REPLACED])
+
+    def _only_ends(self, index: int, ends: Sequence[int]) -> None:
+        assert self.beat is not None, "there are no last words without"
+        added = [(pos, self.beat.last) for pos in ends]
+        self.edit.replace_body(index, pieces(self.module, index, added))
 
     def put(
         self, info: FunctionInfo, pieces: Sequence[Piece], locals_: Sequence[str | bytes]

@@ -48,12 +48,14 @@ class Pushes:
         group[0].extend(numbers)
         group[1].extend(indices)
 
-    def write(self, edit: ModuleEdit, unit: Unit, name: str) -> bool:
-        """Add an exported function ``name`` that hands every counter to what is in the only entry
-        of the table exported under that name with ``?``; False, and none, without counters."""
+    def write(self, edit: ModuleEdit, unit: Unit, name: str, table: int | None = None) -> bool:
+        """Add an exported function ``name`` that hands every counter to what is in the first entry
+        of the table exported under that name with ``?``; False, and none, without counters.
+        ``table``: that one, if it is there already."""
         if not self.groups:
             return False
-        table = edit.add_table(b"\x70\0\1")
+        if table is None:
+            table = edit.add_table(b"\x70\0\1")
         number = edit.add_global("i32", 0)
         plain = edit.type_index((), ())
         entry = Func(0, 0, ())

@@ -21,11 +21,11 @@ from whamm_cm.ir.signatures import NUMBERS, signature
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.events import OPCODE_EVENTS, opcodes_of
 from whamm_cm.lang.walk import walk
-from whamm_cm.weave.modules.edit import Piece
 from whamm_cm.weave.modules.encoding import constant, global_type
 from whamm_cm.weave.modules.function import CALLS, GOING, FunctionInfo
 from whamm_cm.weave.modules.inject import FunctionEditor
 from whamm_cm.weave.modules.points import Point
+from whamm_cm.weave.opcodes.beat import pieces
 from whamm_cm.weave.opcodes.leftover import cell_inits, guest_cells, increments
 from whamm_cm.weave.opcodes.match import NEEDED, Firing, Left, Matcher, Prober
 from whamm_cm.weave.opcodes.rows import Row
@@ -291,18 +291,17 @@ class QuickWriter:
         cells = unsigned_range(first, first + len(defined))
         for one in here.values():
             self._report(info, one, cells)
-        pieces: list[Piece] = []
-        start, at = info.body.code, 0
+        added, at = list[tuple[int, bytes]](), 0
         for pos, kind in found:
             one = here[kind]
             text, pick = one.format
             stop = at + len(one.defined)
-            if start < pos:
-                pieces.append((start, pos))
-            pieces.append(text % pick(cells[at:stop]))
-            start, at = pos, stop
-        pieces.append((start, info.body.end))
-        self.weaver.put(info, pieces, editor.extra_locals)
+            added.append((pos, text % pick(cells[at:stop])))
+            at = stop
+        beat = self.weaver.beat
+        if beat is not None:
+            added = beat.quick(info.module, info.index, added)
+        self.weaver.put(info, pieces(info.module, info.index, added), editor.extra_locals)
 
     def _here(self, editor: FunctionEditor, kind: Kind) -> _Here:
         if kind not in self.shapes:

@@ -1,0 +1,95 @@
+"""Backtraces for people: places in the file that was given, not in the woven copy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from whamm_cm.errors import DecodeError
+from whamm_cm.ir.core import CoreModule
+from whamm_cm.ir.demangle import demangle
+from whamm_cm.render.safe import printable
+
+if TYPE_CHECKING:
+    from whamm_cm.ir.dwarf import SourceLines
+    from whamm_cm.run.outcome import Frame
+    from whamm_cm.weave.api import Woven
+    from whamm_cm.weave.places import Place
+    from whamm_cm.weave.plain import WovenModule
+
+#: Bytes of DWARF that are read for a backtrace: more than a few megabytes take many seconds.
+_MOST_DWARF = 8 << 20
+
+
+def backtrace(
+    frames: Sequence[Frame], woven: Woven | WovenModule, *, probes: bool
+) -> Iterator[str]:
+    """The frames as text, innermost first: module, function, offset, and ``file:line`` where the
+    input has DWARF; those of the weave's own code if ``probes``."""
+    find, lines = _finder(woven), _Lines()
+    for frame in frames:
+        place = find(frame)
+        if place is None:
+            yield _unknown(frame)
+        elif not place.own:
+            name = place.function or demangle(frame.function or "")
+            yield _line(place.module, name, place.fid, place.offset) + lines.of(place)
+        elif probes:
+            yield _line(place.module, demangle(frame.function or ""), frame.index, place.offset)
+
+
+def _line(module: str, function: str, index: int | None, offset: int) -> str:
+    function = function or ("?" if index is None else f"function[{index}]")
+    return f"{printable(module) or '?'}!{printable(function)} (0x{offset:x})"
+
+
+def _unknown(frame: Frame) -> str:
+    if frame.module is None and frame.function is None:
+        return "an adapter between two components"
+    return _line(frame.module or "", demangle(frame.function or ""), frame.index, frame.offset)
+
+
+def _finder(woven: Woven | WovenModule) -> Callable[[Frame], Place | None]:
+    from whamm_cm.weave.api import Woven
+    from whamm_cm.weave.places import Place, Places, in_moved
+
+    if isinstance(woven, Woven):
+        places = Places.of(woven.component, woven.moved)
+        return lambda frame: places.find(frame.offset, frame.index)
+    module = CoreModule(woven.wasm)
+
+    def find(frame: Frame) -> Place | None:
+        place = in_moved(woven.moved, module, frame.offset)
+        return place or Place("whamm-cm", frame.offset, True)
+
+    return find
+
+
+class _Lines:
+    """Source lines, each module's DWARF read when a frame is in it."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, SourceLines | None] = {}
+
+    def of(self, place: Place) -> str:
+        """`` file:line``, empty when nothing is known."""
+        if place.core is None:
+            return ""
+        key = id(place.core)
+        if key not in self._known:
+            self._known[key] = _source_lines(place.core)
+        lines = self._known[key]
+        found = None if lines is None else lines.find(place.within)
+        return "" if found is None else f" {printable(found[0])}:{found[1]}"
+
+
+def _source_lines(module: CoreModule) -> SourceLines | None:
+    from whamm_cm.ir.dwarf import SourceLines
+
+    try:
+        sections = [s for s in module.custom_sections if s.name.startswith(".debug_")]
+        if sum(section.end - section.start for section in sections) > _MOST_DWARF:
+            return None
+        return SourceLines.of(module)
+    except DecodeError:
+        return None

@@ -1,0 +1,1 @@
+"""What log drivers and collectors put around a host's lines: one module per envelope."""

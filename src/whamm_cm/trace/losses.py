@@ -1,0 +1,131 @@
+"""What a log says it has not: records that were lost, and runs whose end is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from whamm_cm.trace.records import Record
+
+#: Why records were lost, and what helps.
+WHY: dict[str, tuple[str, str]] = {
+    "buffer": ("there was no room for them", "--flush each, or select less with -e trace="),
+    "trap": ("the guest trapped", "--flush each"),
+    "killed": ("their run has no end in the log", "--flush each"),
+    "interrupted": ("the run was interrupted", "--flush each"),
+    "line": ("lines of the log are missing or damaged", "keep the log whole"),
+}
+#: Runs that are watched at a time; of more, the one longest silent is taken for complete.
+_MAX_RUNS = 65536
+
+
+@dataclass(slots=True)
+class Losses:
+    """``known`` records were lost; ``unknown``: others, too, and nobody knows how many."""
+
+    known: int = 0
+    unknown: bool = False
+    whys: dict[str, None] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.known or self.unknown)
+
+    def feed(self, record: Record) -> bool:
+        """Whether the record tells of a loss, which is then added."""
+        phase = record["phase"]
+        if phase == "lost":
+            lost = record["lost"]
+        elif phase == "dropped":
+            lost = record["count"]
+        else:
+            return False
+        if lost == "unknown":
+            self.unknown = True
+        else:
+            self.known += lost
+        if lost:
+            self.whys[record.get("why", "buffer")] = None
+        return True
+
+    @property
+    def number(self) -> int | str:
+        """As records have it under ``lost``."""
+        return "unknown" if self.unknown else self.known
+
+    def sentence(self, effect: str = "", remedy: bool = True) -> str:
+        """``3 records were lost: there was no room for them; EFFECT (remedy: …)``; "" for none."""
+        if not self:
+            return ""
+        noun = "record was" if self.known == 1 else "records were"
+        if not self.unknown:
+            text = f"{self.known} {noun} lost"
+        elif self.known:
+            text = f"at least {self.known} {noun} lost"
+        else:
+            text = "an unknown number of records was lost"
+        reasons = [WHY[why][0] if why in WHY else why for why in self.whys]
+        remedies = list(dict.fromkeys(WHY[why][1] for why in self.whys if why in WHY))
+        text += f": {', '.join(reasons)}" if reasons else ""
+        text += f"; {effect}" if effect else ""
+        return text + (f" (remedy: {'; '.join(remedies)})" if remedies and remedy else "")
+
+
+@dataclass(slots=True)
+class _Run:
+    """``open``: calls that have not returned; ``whole``: nothing is missing behind its last record
+    so far; ``empty``: it has only said that it started."""
+
+    open: int = 0
+    whole: bool = False
+    empty: bool = True
+
+
+class Ends:
+    """Watches runs: feed it records in the order of the log, those of one run together.
+
+    Runs of version 1 do not say when they end, so nothing is known of them.
+    """
+
+    def __init__(self) -> None:
+        self._runs: dict[tuple[str, str], _Run] = {}
+        self._told = False
+
+    def feed(self, records: Sequence[Record]) -> None:
+        """``records`` are of the same run."""
+        if not records:
+            return
+        last = records[-1]
+        name = last.get("run")
+        if name is None:
+            self._told = self._told or last["phase"] == "lost"
+            return
+        key = last.get("source", ""), name
+        run = self._runs.get(key)
+        if run is None:
+            if len(self._runs) >= _MAX_RUNS:
+                del self._runs[next(iter(self._runs))]
+            run = self._runs[key] = _Run()
+        run.whole = last["phase"] in ("end", "lost")
+        run.empty = run.empty and len(records) == 1 and last["phase"] == "start"
+        for record in records:
+            phase = record["phase"]
+            if phase == "call":
+                run.open += 1
+            elif phase == "return" and "pending" not in record:
+                run.open -= 1
+
+    def finish(self) -> Iterator[Record]:
+        """For each run that lacks its end a record of phase ``lost``."""
+        for (source, name), run in self._runs.items() if not self._told else ():
+            if not run.whole and (run.open > 0 or run.empty):
+                lost: Record = {"v": 2, "run": name, "phase": "lost", "lost": "unknown"}
+                yield {**lost, "why": "killed", **({"source": source} if source else {})}
+
+
+def with_ends(records: Iterable[Record]) -> Iterator[Record]:
+    """The records, and behind them what :class:`Ends` says of their runs."""
+    ends = Ends()
+    for record in records:
+        ends.feed((record,))
+        yield record
+    yield from ends.finish()

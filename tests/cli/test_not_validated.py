@@ -1,0 +1,89 @@
+"""Originals this wasmtime lacks something for: woven for the hosts that do not."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from wasmtime import wat2wasm
+
+from whamm_cm.binary.decode import decode
+from whamm_cm.cli.main import main
+from whamm_cm.ir.check import check
+
+_MODULE = """
+  (core module $m (func (export "f") (result i32) (i32.const 7)))
+  (core instance $i (instantiate $m))
+  (func (export "f") (result u32) (canon lift (core func $i "f")))"""
+LACKING = {
+    "error-context": f"(component {_MODULE} (type error-context))",
+    "fixed-length lists": f'(component {_MODULE} (type $l (list u8 4)) (export "l" (type $l)))',
+    "component imports": f'(component (import "c" (component)) {_MODULE})',
+    "component exports": f'(component {_MODULE} (component $c) (export "c" (component $c)))',
+}
+_SINKS = ("stderr", "logging", "host", "none")
+
+
+def _file(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "app.wasm"
+    path.write_bytes(wat2wasm(text))
+    return str(path)
+
+
+@pytest.mark.parametrize("sink", _SINKS)
+@pytest.mark.parametrize("text", LACKING.values(), ids=LACKING.keys())
+def test_it_is_woven_and_said(
+    text: str, sink: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app, out = _file(tmp_path, text), tmp_path / "out.wasm"
+    words = ("instrument", "--sink", sink, "--trace", "*", "--json", "-o", str(out), app)
+    assert main(words) == 0
+    said = capsys.readouterr()
+    assert "not validated here" in said.err
+    facts = json.loads(said.out)
+    assert (facts["sites"], facts["validated"]) == (1, False)
+    assert check(decode(out.read_bytes())) == []
+
+
+def test_what_can_be_validated_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    app, out = _file(tmp_path, f"(component {_MODULE})"), tmp_path / "out.wasm"
+    assert main(("instrument", "--trace", "*", "--json", "-o", str(out), app)) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["validated"] is True
+    assert "validated" not in said.err
+
+
+def test_an_invalid_original_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = _MODULE.replace("result u32", "result u64")
+    app, out = _file(tmp_path, f"(component {text})"), tmp_path / "out.wasm"
+    assert main(("instrument", "--trace", "*", "-o", str(out), app)) == 3
+    assert "app.wasm is not valid on this wasmtime" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_any_command_can_run_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    app = _file(tmp_path, LACKING["error-context"])
+    host = "import sys; data = open(sys.argv[1], 'rb').read(); print(b'whamm-cm' in data)"
+    assert main(("trace", "--", sys.executable, "-c", host, app)) == 0
+    said = capfd.readouterr()
+    assert said.out == "True\n"
+    assert "not validated here" in said.err
+
+
+def test_the_embedded_engine_says_what_it_lacks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = _file(tmp_path, LACKING["error-context"])
+    assert main(("trace", "--invoke", "f()", app)) == 2
+    assert "the embedded engine refuses the component" in capsys.readouterr().err
+
+
+def test_a_core_module(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exceptions of the older kind, which nothing here can switch on."""
+    text = '(module (func (export "f") try nop catch_all nop end) (memory (export "memory") 1))'
+    app, out = _file(tmp_path, text), tmp_path / "out.wasm"
+    script = "report var n: i32; wasm:func:entry { n++; }"
+    assert main(("instrument", "-e", script, "-o", str(out), app)) == 0
+    assert "not validated here" in capsys.readouterr().err
