@@ -112,10 +112,11 @@ static void write_lines(const char *end) {
     const char *at = (const char *)text_at();
     while (at != end && !silent) {
         const char *next = at;
-        for (const char *p = at; p != end && p - at < MAX_WRITE; p++) {
-            if (*p != '\n') continue;
-            next = p + 1;
-            if (!SEVERAL) break;
+        if (SEVERAL) {
+            next = end - at > MAX_WRITE ? at + MAX_WRITE : end;
+            while (next[-1] != '\n') next--;
+        } else {
+            while (*next++ != '\n') {}
         }
         write_out(at, (uint32_t)(next - at));
         at = next;
