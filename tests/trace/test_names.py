@@ -301,7 +301,7 @@ def test_addresses_without_port():
 # --- records that say which values are handles ---------------------------------------------------
 
 
-def shown(*records: dict[str, Any]) -> str:
+def strace_of(*records: dict[str, Any]) -> str:
     strace = Strace(RenderOptions(names=True))
     common = {"v": 2, "run": "00", "instance": 1, "edge": "import", "interface": "my:own/net"}
     return "".join(strace.feed({**common, **record}) for record in records) + strace.finish()
@@ -316,7 +316,7 @@ def returned(func: str, number: int, **more: Any) -> dict[str, Any]:
 
 
 def test_handles_of_any_interface_are_named() -> None:
-    text = shown(
+    text = strace_of(
         call("connect", 1, args={"to": "x"}),
         returned("connect", 1, result={"ok": 1}, handles={"result.ok": "conn"}),
         call("use", 2, args={"c": 1, "n": 1}, handles={"args.c": "conn"}),
@@ -340,7 +340,7 @@ def test_handles_of_any_interface_are_named() -> None:
 
 
 def test_a_representation_is_no_handle() -> None:
-    text = shown(
+    text = strace_of(
         call("conn.send", 1, edge="export", self=77, handles={"self": "rep:conn"}),
         returned("conn.send", 1, edge="export", result=1),
         call("use", 2, edge="export", args={"c": 77, "o": 3},
@@ -359,7 +359,7 @@ def test_a_representation_is_no_handle() -> None:
 
 def test_rules_name_what_types_tell() -> None:
     """The table still says what a handle stands for; types add those it does not have."""
-    text = shown(
+    text = strace_of(
         call("open", 1, interface="wasi:keyvalue/store", args={"identifier": "x"}),
         returned("open", 1, interface="wasi:keyvalue/store", result={"ok": 4},
                  handles={"result.ok": "bucket"}),
