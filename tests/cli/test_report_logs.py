@@ -1,4 +1,4 @@
-"""``report`` on logs of hosts: several at once, their times, what is missing, instances together."""
+"""``report`` on logs of hosts: several at once, times, what is missing, instances together."""
 
 from __future__ import annotations
 
