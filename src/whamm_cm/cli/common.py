@@ -20,10 +20,12 @@ MAX_INPUT = 1 << 30
 def read_input(path: str) -> bytes:
     """The bytes of a file, ``-`` for standard input.
 
-    Raises InputError: missing, a directory, unreadable, or above 1 GiB.
+    Raises InputError: missing, a directory, unreadable, above 1 GiB, or woven in place by a
+    running ``trace``.
     """
     if not path:
         raise InputError("the name of the input file is empty")
+    put_back(path)
     if path == "-":
         data = sys.stdin.buffer.read(MAX_INPUT + 1)
     else:
@@ -37,6 +39,18 @@ def read_input(path: str) -> bytes:
     if data is None or len(data) > MAX_INPUT:
         raise InputError(f"{path} is larger than 1 GiB, which no component is")
     return data
+
+
+def put_back(path: str) -> None:
+    """If a ``trace --component`` that was killed has left ``path`` woven: the original again."""
+    journal = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.whamm-cm-journal")
+    if not os.path.islink(path) and not os.path.exists(journal):
+        return  # the usual case, for nothing
+    from whamm_cm.run.inplace import settle
+
+    if settle(path) is not None:
+        print(f"whamm-cm: {path} was left woven by a run that was killed; the original is back",
+              file=sys.stderr)  # fmt: skip
 
 
 def display(path: str) -> str:

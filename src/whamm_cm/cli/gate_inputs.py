@@ -10,7 +10,7 @@ import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -103,6 +103,7 @@ class Seen:
     subject: Subject
     strangers: tuple[Site, ...] = ()
     evidence: Evidence | None = None
+    readers: tuple[tuple[str, str], ...] = ()
 
 
 def seen(
@@ -160,6 +161,8 @@ def judged(
 
     known = names(given.paths)
     answers = _answers(args, engine, given, observed, folder, workers)
+    if args.cross_check:
+        answers = _cross_checked(answers, given)
     found: dict[int, Subject] = {}
     if given.together:
         kept = list(answers)
@@ -171,11 +174,28 @@ def judged(
             yield engine.judge(
                 engine.context(
                     path, known[index], subject=one.subject, strangers=one.strangers,
-                    evidence=one.evidence, **given.facts(index, found),
+                    evidence=one.evidence, readers=one.readers, **given.facts(index, found),
                 )
             )  # fmt: skip
         else:
             yield Unjudged(path, str(one))
+
+
+def _cross_checked(
+    answers: Iterator[tuple[int, Seen | InputError]], given: Sources
+) -> Iterator[tuple[int, Seen | InputError]]:
+    """With what another reader reads otherwise."""
+    from whamm_cm.gate.crosscheck import check, locate
+
+    tool = locate()
+    for index, one in answers:
+        try:
+            if isinstance(one, Seen):
+                found = check(tool, one.subject, given.paths[index], given.read(index))
+                one = replace(one, readers=found)  # noqa: PLW2901
+        except InputError as error:
+            one = error  # noqa: PLW2901
+        yield index, one
 
 
 def _answers(

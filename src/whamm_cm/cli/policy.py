@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from whamm_cm.cli.common import display, progress, read_input, write_output
 from whamm_cm.errors import UsageError, unreadable
@@ -27,6 +27,16 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     actions = parser.add_subparsers(
         dest="action", metavar="ACTION", required=True, help="suggest, explain, lint or test"
     )
+    _register_suggest(actions)
+    _register_explain(actions)
+    _register_lint(actions)
+    _register_test(actions)
+
+
+_Actions: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def _register_suggest(actions: _Actions) -> None:
     suggest = actions.add_parser(
         "suggest", help="the tightest policy for a component and logs of its runs",
         description="Write the tightest policy that a component, logs of its runs, or both need.",
@@ -39,6 +49,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "-o", "--output", metavar="FILE", help="write to FILE instead of standard output"
     )
     suggest.set_defaults(run=run_suggest)
+
+
+def _register_explain(actions: _Actions) -> None:
     explain = actions.add_parser(
         "explain", help="what a rule means, or what a policy says of a component",
         description="Say what a rule means, why it matters and what to do; or, with --policy, which"
@@ -52,6 +65,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     explain.add_argument("--list", action="store_true", help="all rules, a line each")
     explain.add_argument("--json", action="store_true", help="as JSON")
     explain.set_defaults(run=run_explain)
+
+
+def _register_lint(actions: _Actions) -> None:
     lint = actions.add_parser(
         "lint", help="find lines of a policy that do nothing",
         description="Find lines of a policy that other lines cover, that are about no known"
@@ -63,6 +79,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     lint.add_argument("--today", metavar="DATE", help="the day waivers are judged by")
     lint.set_defaults(run=run_lint)
+
+
+def _register_test(actions: _Actions) -> None:
     test = actions.add_parser(
         "test", help="check that policies give the verdicts a table expects",
         description="Check that policies give the verdicts that tables expect.",

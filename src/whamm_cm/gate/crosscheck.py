@@ -7,6 +7,7 @@ interfaces with their versions, and their functions.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from whamm_cm.errors import InputError, UsageError
+from whamm_cm.gate.batch import read
 from whamm_cm.gate.model import ExportRow, ImportRow, Subject
 from whamm_cm.wit.names import func_label
 
@@ -103,6 +105,24 @@ def differences(subject: Subject, document: Mapping[str, Any]) -> Iterator[tuple
 def _shown(fact: Fact) -> str:
     parts = [fact.kind, fact.interface, fact.version or "", ", ".join(sorted(fact.functions))]
     return " ".join(part for part in parts if part)
+
+
+def check(
+    tool: str, subject: Subject, path: str, data: bytes | None
+) -> tuple[tuple[str, str], ...]:
+    """(item, what differs); ``data`` None: the bytes are in the file.  InputError where that is no
+    more what was judged."""
+    if path == "-":
+        raise InputError("standard input can be read once, so --cross-check needs a file")
+    whole = read(path) if data is None else data
+    if hashlib.sha256(whole).hexdigest() != subject.sha256:
+        raise InputError(f"{path} changes while it is read")
+    try:
+        return tuple(differences(subject, ask(tool, whole, path)))
+    except InputError as error:
+        return ((TOOL, str(error)),)
+    except (KeyError, TypeError, IndexError, AttributeError):
+        return ((TOOL, f"{path}: {TOOL} answers in a form that this version does not know"),)
 
 
 def locate() -> str:

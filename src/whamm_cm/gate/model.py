@@ -224,6 +224,16 @@ class Unjudged:
 
 
 @dataclass(frozen=True, slots=True)
+class Seal:
+    """What statements about a verdict say of how it came about.  ``verifier``: a URI of who judges;
+    ``time`` in seconds since 1970, None where nobody said so; ``sources`` as in :class:`Policy`."""
+
+    verifier: str = "pkg:pypi/whamm-cm"
+    time: int | None = None
+    sources: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """``findings`` here are about the policy itself.  ``fail_on`` None: findings never fail; what
     could not be judged always does."""
@@ -234,6 +244,7 @@ class Report:
     components: tuple[ComponentReport, ...]
     findings: tuple[Finding, ...] = ()
     unjudged: tuple[Unjudged, ...] = ()
+    seal: Seal = Seal()
 
     def all(self) -> Iterator[Finding]:
         for component in self.components:

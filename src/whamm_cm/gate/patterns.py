@@ -18,7 +18,7 @@ from whamm_cm.gate.yamldoc import Node
 from whamm_cm.wit import shapes
 from whamm_cm.wit.classes import patterns_of
 from whamm_cm.wit.glob import Glob, compile_glob, split_top
-from whamm_cm.wit.names import FunctionGlob, ItemPattern
+from whamm_cm.wit.names import FunctionGlob, InterfaceName, ItemPattern
 from whamm_cm.wit.semver import PatternError
 
 
@@ -221,7 +221,7 @@ def _underscore(text: str) -> str:
 def _dotted(text: str) -> str:
     """``wasi:io/poll.poll``"""
     interface, dot, func = text.partition(".")
-    if not dot or "#" in text or "/" not in interface or "/" in func:
+    if not dot or "#" in text or InterfaceName.try_parse(interface) is None:
         return ""
     return f'functions stand behind a "#": {f"{interface}#{func}"!r}'
 

@@ -6,6 +6,7 @@ Raises UsageError with file, line and column.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -65,7 +66,9 @@ def read_policy(path: str, rules: RuleTable) -> Policy:
 
     A file needs a path or a suffix: what lies in the working directory cannot pass for a profile.
     """
-    return _Reader(rules).read(path)
+    reader = _Reader(rules)
+    found = reader.read(path)
+    return replace(found, sources=tuple(reader.sources))
 
 
 def profile(name: str, rules: RuleTable) -> Policy:
@@ -81,6 +84,11 @@ class _Reader:
     def __init__(self, rules: RuleTable) -> None:
         self.rules = rules
         self.files = 0
+        self.sources: list[tuple[str, str]] = []
+
+    def load(self, data: bytes, file: str) -> Node:
+        self.sources.append((file, hashlib.sha256(data).hexdigest()))
+        return load(data, file)
 
     def read(self, path: str) -> Policy:
         if path in PROFILES:
@@ -94,7 +102,7 @@ class _Reader:
 
     def profile(self, name: str) -> Policy:
         data = (files("whamm_cm.gate") / "profiles" / f"{name}.yaml").read_bytes()
-        return self.policy(load(data, f"profile {name}"), f"profile {name}", ())
+        return self.policy(self.load(data, f"profile {name}"), f"profile {name}", ())
 
     def file(self, path: str, chain: tuple[str, ...], asked: Node | None) -> Policy:
         try:
@@ -104,7 +112,7 @@ class _Reader:
             raise UsageError(f"{asked.location}: {text}" if asked else text) from None
         except ValueError:
             raise UsageError(f"{path!r} is no name of a file") from None
-        return self.policy(load(data, path), path, chain)
+        return self.policy(self.load(data, path), path, chain)
 
     def policy(self, node: Node, file: str, chain: tuple[str, ...]) -> Policy:
         entries = node.mapping("a policy", tuple(_SECTIONS))
