@@ -78,6 +78,15 @@ def test_files_have_their_path():
     ]
 
 
+def test_a_component_that_stands_in_for_files_is_known_by_what_its_caller_asks_for():
+    log = files()
+    for record in log:
+        interface, func = record.pop("interface"), record["func"]
+        record.update(interface="my:own/thing", inner={"interface": interface, "func": func})
+        record["func"] = f"x-{func.replace('.', '-')}"
+    assert str(Seen(log).results[0][0][0]) == "descriptor#3"
+
+
 def test_below_the_root_there_is_one_slash():
     log = files()
     log.call(FS + "open-at", {"ok": 6}, 4, path="etc/hosts")
