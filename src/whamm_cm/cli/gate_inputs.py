@@ -62,8 +62,6 @@ def sources(args: argparse.Namespace) -> Sources:
             f"wasmCloud {release} is not known; there are {', '.join(RELEASES)}: take the one"
             " nearest to it"
         )
-    if args.manifest and not args.wasmcloud:
-        say(args, f"judged for hosts of wasmCloud {release}; --wasmcloud names another release")
     paths: list[str] = []
     left_out: list[str] = []
     for app in args.apps:
@@ -73,7 +71,10 @@ def sources(args: argparse.Namespace) -> Sources:
         paths += find([app], args.skip, left_out)
     for path in left_out:
         say(args, f"{path}: left out (--skip)")
-    return Sources.of(list(dict.fromkeys(paths)), args.manifest, args.component, release)
+    found = Sources.of(list(dict.fromkeys(paths)), args.manifest, args.component, release)
+    if args.manifest and not args.wasmcloud:
+        say(args, f"judged for hosts of wasmCloud {release}; --wasmcloud names another release")
+    return found
 
 
 def logs(texts: Sequence[str], paths: Sequence[str]) -> dict[int, list[str]]:

@@ -181,7 +181,7 @@ def _refused(_: Context, placement: Placement) -> Iterator[Hit]:
 RULES = (
     Rule("WCM110", "http-denied", "warning",
          "Outgoing HTTP is reachable and allowedHosts is empty.",
-         "No allowedHosts means every host in `wash dev` and none on a cluster.",
+         "No allowedHosts means none on a cluster, and in `wash dev` what its configuration says.",
          "List the hosts in localResources.allowedHosts.", in_manifest(_http_denied)),
     Rule("WCM111", "sockets-denied", "note",
          "Outgoing sockets are reachable and allowedHosts is empty.",
