@@ -101,9 +101,7 @@ def _covered(lines: tuple[Line, ...], by: tuple[Line, ...], why: str) -> Iterato
 def _denied_anyway(lines: tuple[Line, ...], allowed: tuple[Line, ...]) -> Iterator[Fault]:
     for line in lines:
         if not any(_meet(line, other) for other in allowed):
-            text = (
-                f'"{line.text}" does nothing: nothing of it is allowed, and the default is to deny'
-            )
+            text = f'"{line.text}" does nothing: nothing of it is allowed, and the default is deny'
             yield Fault("shadowed", line.location, text)
 
 

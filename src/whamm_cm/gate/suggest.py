@@ -51,7 +51,7 @@ def _allowed(functions: _Functions, told: bool) -> list[str]:
     entries: list[str] = []
     for interface, every in sorted(functions.items()):
         names = {name: seen for name, seen in every.items() if not name or _label(name)}
-        entries += _entries(f"{interface}#{name}" for name in every if name not in names)
+        entries += [_unsayable(f"{interface}#{name}") for name in every if name not in names]
         if not names:
             continue
         (entry,) = _entries([_pattern(interface, names)])
@@ -72,8 +72,12 @@ def _entries(texts: Iterable[str]) -> list[str]:
         if _proper(text):
             found.append(f"    - {json.dumps(text)}")
         else:
-            found.append(f"    # {printable(text)}: no policy can allow such a name")
+            found.append(_unsayable(text))
     return found
+
+
+def _unsayable(text: str) -> str:
+    return f"    # {printable(text)}: no policy can allow such a name"
 
 
 #: What :func:`_pattern` and :func:`_exact` put around names.
