@@ -133,6 +133,8 @@ def _print_json(
         "agents": added.agents,
         "core_modules": added.core_modules,
         "core_instances": added.core_instances,
+        "core_instances_before": added.instances_before,
+        "core_instances_after": added.instances_after,
         "opcode_sites": added.core_sites,
         "woven_modules": added.woven_modules,
         "counters": added.counters,

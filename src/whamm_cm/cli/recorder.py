@@ -113,7 +113,8 @@ class LastLines:
         self._first: int | None = None
 
     def feed(self, records: Sequence[Record]) -> None:
-        self._window.extend(records)
+        # What was lost is said in a sentence of its own.
+        self._window.extend(r for r in records if r["phase"] != "lost")
         while len(self._window) > _WINDOW:
             self._leave(self._window.popleft())
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _LEAST_MARK, _MARKS = 1024, 60_000
 #: What fits the 1 MiB that a core instance may have on such hosts.
 POOLED_COUNTERS = 40_000
+#: So many more core instances than the original has are nothing to speak of.
+_POOLED_INSTANCES = 3
 
 
 def _limit(text: str) -> int:
@@ -196,6 +198,13 @@ def _say_skipped(args: argparse.Namespace, added: Added) -> None:
             say(args, f"{place}: custom section {section} left out, for code has moved")
     else:
         _say_briefly(args, added)
+    if added.core_instances > _POOLED_INSTANCES:
+        say(
+            args,
+            f"{added.instances_before} → {added.instances_after} core instances: hosts with pooled"
+            " instances run fewer at a time; raise WASMTIME_POOLING_TOTAL_CORE_INSTANCES (wash),"
+            " -O pooling-total-core-instances (wasmtime), or select fewer functions",
+        )
     if added.counters > POOLED_COUNTERS:
         say(
             args,
@@ -241,8 +250,8 @@ def describe(woven: Woven | WovenModule) -> str:
     return core + (
         f"{counted(added.sites, 'function')} woven: {counted(added.wrappers, 'wrapper')} in"
         f" {counted(added.probe_modules, 'probe module')}, {counted(added.agents, 'agent')};"
-        f" {counted(added.core_modules, 'core module')} and"
-        f" {counted(added.core_instances, 'core instance')} added"
+        f" {counted(added.core_modules, 'core module')} added,"
+        f" {added.instances_before} → {counted(added.instances_after, 'core instance')}"
     )
 
 

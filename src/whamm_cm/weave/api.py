@@ -15,10 +15,11 @@ from whamm_cm.codegen.model import ProbeOptions, ScriptLink
 from whamm_cm.errors import InternalError, WeaveError
 from whamm_cm.ir import nodes as n
 from whamm_cm.ir.check import check
-from whamm_cm.ir.component import Component, Definition, SectionId, walk
+from whamm_cm.ir.component import Component, Definition
 from whamm_cm.ir.items import Item, Sort
 from whamm_cm.weave.boundary import Block, Supply, Weaver
 from whamm_cm.weave.enclose import Outer, enclose
+from whamm_cm.weave.instances import core_instances
 from whamm_cm.weave.last_words import LastWords
 from whamm_cm.weave.libraries import beside
 from whamm_cm.weave.modules.moved import Moved
@@ -153,10 +154,12 @@ class _Weave:
         else:
             table = table_of(self.root) or table  # what an earlier weave sends is still its own
         component = self._stamped(component, origin, table)
+        self.added.instances_before = core_instances(self.root)
+        self.added.instances_after = after = core_instances(component)
         limit = self.plan.max_core_instances
-        if limit is not None and _core_instances(component) > limit:
+        if limit is not None and after > limit:
             raise WeaveError(
-                f"the woven component has {_core_instances(component)} core instances, more than"
+                f"the woven component has {after} core instances, more than"
                 f" --max-core-instances {limit}; select fewer functions with --trace"
             )
         if self.scripting is not None:
@@ -269,7 +272,6 @@ class _Weave:
             emit = build.alias_export(instance.item, "emit", Sort.FUNC)
             outer.add(sink, instance, emit)
             self.added.core_modules += 2
-            self.added.core_instances += 3
             return emit.item
         if self.plan.sink != "host":
             return None
@@ -385,12 +387,3 @@ def _appended(component: Component, definitions: Iterable[Definition]) -> Compon
 def _pushes(choice: Chosen) -> bool:
     """Whether this is an export whose return sends on what other components have recorded."""
     return choice.site.kind == "lift" and not choice.relayed
-
-
-def _core_instances(root: Component) -> int:
-    """Core instances defined anywhere in the tree (each component definition counted once)."""
-    return sum(
-        d.section == SectionId.CORE_INSTANCE and not isinstance(d.node, n.EmptySection)
-        for component in walk(root)
-        for d in component.definitions
-    )

@@ -10,7 +10,7 @@ imports and exports stay what they were.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from whamm_cm.abi.flatten import CoreSig
@@ -22,6 +22,7 @@ from whamm_cm.ir import nodes as n
 from whamm_cm.ir.component import Component, Definition
 from whamm_cm.ir.items import Item, Sort
 from whamm_cm.weave.agents import agent_module
+from whamm_cm.weave.fuse import Fixup, Shim, find_shim, fixup_at
 from whamm_cm.weave.last_words import LastWords
 from whamm_cm.weave.libs.guard import Guard
 from whamm_cm.weave.libs.model import Functions
@@ -122,6 +123,8 @@ class Weaver:
     guard: Guard | None = None
     bound: bool = False
     flushes: list[Item] = field(default_factory=list)
+    #: A module of the component that the agent becomes one with.
+    shim: Shim | None = None
 
     def run(self) -> Component:
         self.out.extend(self.supply.front)
@@ -129,12 +132,18 @@ class Weaver:
             self.guard = Guard()
             self.out += self.guard.front
             self.added.count(self.guard.front)
+        self.shim = self._find_shim()
         by_definition = {id(c.site.definition): c for c in self.chosen}
-        for definition in self.component.definitions:
+        for position, definition in enumerate(self.component.definitions):
             if id(definition) in self.done:
                 continue
             if self.waiting and not self.waiting.isdisjoint(definition.refs()):
-                self._probe()
+                self._probe(fixup=self._fixup_at(position))
+                if id(definition) in self.done:
+                    continue
+            if self.shim is not None and definition is self.shim.instance:
+                self._ensure_agent()
+                continue
             choice = by_definition.get(id(definition))
             if choice is not None and _is_lift(choice) and id(definition) not in self.wrapped:
                 self._probe(choice)
@@ -144,7 +153,6 @@ class Weaver:
             self.out += definitions
             self.flushes.append(flush)
             self.added.core_modules += 1
-            self.added.core_instances += 2
         return self.component.with_definitions(tuple(self.out))
 
     def _put(self, definition: Definition, choice: Chosen | None) -> None:
@@ -195,13 +203,39 @@ class Weaver:
         assert self.unit is not None
         return self.script.instantiated(definition, self.unit)
 
-    def _probe(self, must: Chosen | None = None) -> None:
-        """Insert a probe module for everything that can be wrapped here."""
+    def _find_shim(self) -> Shim | None:
+        if not self.chosen and self.script is None:
+            return None
+        shim = find_shim(self.program.root, self.component, agent_module(self.options))
+        return shim if shim is not None and self._untouched(shim.module, shim.instance) else None
+
+    def _fixup_at(self, position: int) -> Fixup | None:
+        """The fixup that the probes can be one with which stand before what comes next."""
+        fixup = fixup_at(self.component, position)
+        if fixup is None or not self._untouched(fixup.instance, *fixup.before):
+            return None
+        needs = {item for d in (fixup.instance, *fixup.before) for item in d.refs()}
+        needs.difference_update(item for d in fixup.before for item in d.items)
+        there = all(id(self.program.definition(item)) in self.done for item in needs)
+        return fixup if there else None
+
+    def _untouched(self, *definitions: Definition) -> bool:
+        """Whether nothing else changes these."""
+        return all(
+            id(d) not in self.done
+            and not (self.script is not None and self.script.instantiates(d))
+            and [*self.edit(d, self.supply)] == [d]
+            for d in definitions
+        )
+
+    def _probe(self, must: Chosen | None = None, fixup: Fixup | None = None) -> None:
+        """Insert a probe module for everything that can be wrapped here, one with the ``fixup`` if
+        there is one."""
         batch = [c for c in self.chosen if id(c.site.definition) not in self.wrapped]
         batch = [c for c in batch if c is must or self._reachable(c)]
         groups = self._by_memory(batch)
         for memories, members in groups:
-            self._insert(memories, members)
+            self._insert(memories, members, fixup if len(groups) == 1 else None)
         self.waiting.clear()
 
     def _reachable(self, choice: Chosen) -> bool:
@@ -266,7 +300,12 @@ class Weaver:
             result.append((list(memories.items()), members))
         return result
 
-    def _insert(self, memories: list[tuple[Item, GuestMemory]], members: list[Chosen]) -> None:
+    def _insert(
+        self,
+        memories: list[tuple[Item, GuestMemory]],
+        members: list[Chosen],
+        fixup: Fixup | None,
+    ) -> None:
         self._ensure_agent()
         indices = {item: i for i, (item, _) in enumerate(memories)}
         wrappers: list[Wrapper] = []
@@ -291,12 +330,20 @@ class Weaver:
         self.bound |= bind
         wasm = build_probe(wrappers, [m for _, m in memories], self.options, bind)
         assert self.agent is not None
-        module = build.core_module(wasm)
         inline = build.core_inline_exports(bag)
         args = [("agent", self.agent), ("probe", inline.item)]
         if self.unit is not None:
             args.append(("script", self.unit))
+        self.added.core_modules += 1
+        if fixup is not None:
+            wasm = fixup.with_probe(wasm, {item: f"w{k}" for k, item in enumerate(callees)})
+            args += fixup.args
+            self.out += (d.substitute(self.mapping) for d in fixup.before)
+            self.done.update(map(id, (fixup.instance, *fixup.before)))
+        module = build.core_module(wasm)
         instance = build.core_instantiate(module.item, args)
+        if fixup is not None:
+            instance = replace(instance, items=fixup.instance.items)
         self.out += (module, inline, instance)
         for k, (choice, callee) in enumerate(outputs):
             alias = build.alias_core_export(instance.item, f"w{k}", Sort.CORE_FUNC)
@@ -304,8 +351,6 @@ class Weaver:
             self._wrapped(choice, callee, alias.item)
         self.added.wrappers += len(wrappers)
         self.added.probe_modules += 1
-        self.added.core_modules += 1
-        self.added.core_instances += 2
 
     def _wrapped(self, choice: Chosen, callee: Item, wrapper: Item) -> None:
         key = id(choice.site.definition)
@@ -318,12 +363,9 @@ class Weaver:
     def _ensure_agent(self) -> None:
         if self.agent is not None:
             return
-        module = build.core_module(agent_module(self.options))
-        instance = build.core_instantiate(module.item, ())
-        self.agent = instance.item
-        self.out += (module, instance)
+        self.agent = self._agent()
         if self.supply.emit is not None:
-            memory = build.alias_core_export(instance.item, "memory", Sort.CORE_MEMORY)
+            memory = build.alias_core_export(self.agent, "memory", Sort.CORE_MEMORY)
             encoding = _BLOCK_ENCODING[self.supply.block]
             lower = build.canon_lower(self.supply.emit, memory.item, encoding)
             self.out += (memory, lower)
@@ -338,12 +380,24 @@ class Weaver:
             chunked = self.supply.block == "chunks"
             guard = None if self.guard is None else self.guard.instance
             front, self.unit = self.script.front(
-                instance.item, self.emit, chunked, self.supply.libraries, guard, self.now
+                self.agent, self.emit, chunked, self.supply.libraries, guard, self.now
             )
             self.out += front
         self.added.agents += 1
-        self.added.core_modules += 1
-        self.added.core_instances += 1
+
+    def _agent(self) -> Item:
+        """The instance of the agent."""
+        wasm = agent_module(self.options)
+        if self.shim is None:
+            module = build.core_module(wasm)
+            instance = build.core_instantiate(module.item, ())
+            self.added.core_modules += 1
+        else:
+            module = build.core_module(self.shim.with_agent(wasm))
+            instance = self.shim.instance.substitute({self.shim.module.item: module.item})
+            self.done.add(id(self.shim.instance))
+        self.out += (module, instance)
+        return instance.item
 
 
 def _is_lift(choice: Chosen) -> bool:

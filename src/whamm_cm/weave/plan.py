@@ -13,7 +13,6 @@ from whamm_cm.codegen.model import Action, Encoding, EventProbe, Kind, Redact
 from whamm_cm.ir.component import Component, Definition
 from whamm_cm.ir.core import CoreModule
 from whamm_cm.ir.items import Item
-from whamm_cm.ir.nodes import CoreInstantiate
 from whamm_cm.lang.fold import EvaluateStatic
 from whamm_cm.lang.syntax import Decl
 from whamm_cm.lang.tree import Declare, Scripts
@@ -199,7 +198,8 @@ class Added:
     probe_modules: int = 0
     agents: int = 0
     core_modules: int = 0
-    core_instances: int = 0
+    instances_before: int = 0
+    instances_after: int = 0
     sites: int = 0
     core_sites: int = 0
     counters: int = 0
@@ -211,11 +211,15 @@ class Added:
     #: Why nothing was validated, if it was not.
     unvalidated: str = ""
 
+    @property
+    def core_instances(self) -> int:
+        """How many core instances a host has to make that it had not before."""
+        return self.instances_after - self.instances_before
+
     def count(self, definitions: Iterable[Definition]) -> None:
-        """Count the core modules among ``definitions`` and below, and their instances."""
+        """Count the core modules among ``definitions`` and below."""
         for definition in definitions:
             node = definition.node
             if isinstance(node, Component):
                 self.count(node.definitions)
             self.core_modules += isinstance(node, CoreModule)
-            self.core_instances += isinstance(node, CoreInstantiate)

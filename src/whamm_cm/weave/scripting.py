@@ -341,7 +341,6 @@ class Scripting:
         yield module
         yield build.core_instantiate(module.item, args)
         self.added.core_modules += 1
-        self.added.core_instances += 1
 
 
 def guest_reason(guest: Guest, reach: Reach) -> str:

@@ -1,0 +1,156 @@
+"""Modules of ours linked with small modules of the component, for hosts that count core instances.
+
+wit-component gives a component a *shim*, a module without imports whose functions go through a
+table, and a *fixup*, a module without functions that fills the table once everything is there.  The
+agent needs nothing and can be one module with the shim; the probes behind the main module
+can be one with the fixup.  So neither costs an instance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from whamm_cm.binary.core import SectionId
+from whamm_cm.binary.cursor import Cursor
+from whamm_cm.binary.leb import name_bytes, unsigned
+from whamm_cm.binary.section_refs import read_import_entries
+from whamm_cm.errors import DecodeError
+from whamm_cm.ir import nodes as n
+from whamm_cm.ir.component import Component, Definition, walk
+from whamm_cm.ir.core import CoreModule
+from whamm_cm.ir.items import Item
+from whamm_cm.weave.modules.link import Part, link
+
+_PROBE = "whamm-cm:probe"
+#: Arguments of probe modules.
+_OURS = frozenset(("agent", "probe", "script"))
+
+
+@dataclass(frozen=True, slots=True)
+class Shim:
+    """A core module that may be one with the agent, and its only instance."""
+
+    module: Definition
+    instance: Definition
+
+    def with_agent(self, agent: bytes) -> bytes:
+        assert isinstance(self.module.node, CoreModule)
+        shim = Part("shim", self.module.node, keep_exports="all")
+        return link([shim, Part("agent", agent, keep_exports="all")])
+
+
+def find_shim(root: Component, component: Component, agent: bytes) -> Shim | None:
+    """The first module of ``component`` that can take the ``agent`` in."""
+    names = {export.name for export in CoreModule(agent).exports}
+    uses = _uses_of_modules(root)
+    for definition in component.definitions:
+        node = definition.node
+        if not isinstance(node, n.CoreInstantiate) or node.args or uses.get(node.module) != 1:
+            continue
+        if not component.defines(node.module):
+            continue
+        module = component.definition_of(node.module)
+        if isinstance(module.node, CoreModule) and _is_shim(module.node, names):
+            return Shim(module, definition)
+    return None
+
+
+def _uses_of_modules(root: Component) -> dict[Item, int]:
+    """How often each core module is used, names not counted."""
+    uses: dict[Item, int] = {}
+    for component in walk(root):
+        for definition in component.definitions:
+            if not isinstance(definition.node, n.NameSection):
+                for item in definition.refs():
+                    uses[item] = uses.get(item, 0) + 1
+    return uses
+
+
+def _is_shim(module: CoreModule, taken: Iterable[str]) -> bool:
+    try:
+        exports = {export.name: export.kind for export in module.exports}
+        return (
+            "table" in exports.values()
+            and len(module.tables) == 1
+            and exports.keys().isdisjoint(taken)
+            and module.start is None
+            and not (module.imports or module.memories or module.globals or module.tags)
+            and not (module.elements or module.data_segments)
+        )
+    except DecodeError:
+        return False  # the engine may say what is wrong with it
+
+
+@dataclass(frozen=True, slots=True)
+class Fixup:
+    """A core module without functions, about to be instantiated; ``before``: the definitions from
+    here up to ``instance``, its arguments among them."""
+
+    module: CoreModule
+    instance: Definition
+    before: tuple[Definition, ...]
+
+    @property
+    def args(self) -> tuple[tuple[str, Item], ...]:
+        assert isinstance(self.instance.node, n.CoreInstantiate)
+        return self.instance.node.args
+
+    def wanted(self) -> dict[tuple[str, str], Item]:
+        """What it is given as an import, by both names."""
+        bags = {d.item: d.node for d in self.before if isinstance(d.node, n.CoreInlineExports)}
+        return {
+            (module, name): item
+            for module, instance in self.args
+            if instance in bags
+            for name, item in bags[instance].exports
+        }
+
+    def with_probe(self, probe: bytes, wrappers: Mapping[Item, str]) -> bytes:
+        """One module of both.  ``wrappers``: exports of the probe by what they wrap."""
+        given = {names: wrappers[i] for names, i in self.wanted().items() if i in wrappers}
+        module = _renamed(self.module, given)
+        return link([Part("probe", probe, _PROBE, "all"), Part("fixup", module, None, "all")])
+
+
+def fixup_at(component: Component, position: int) -> Fixup | None:
+    """The fixup whose arguments are put together from ``position`` on."""
+    for behind in range(position, len(component.definitions)):
+        definition = component.definitions[behind]
+        node = definition.node
+        if isinstance(node, n.CoreInstantiate):
+            if not component.defines(node.module):
+                return None
+            module = component.definition_of(node.module).node
+            if not isinstance(module, CoreModule) or not _is_fixup(module):
+                return None
+            if not _OURS.isdisjoint(name for name, _ in node.args):
+                return None
+            return Fixup(module, definition, component.definitions[position:behind])
+        if not isinstance(node, n.CoreInlineExports | n.AliasCoreExport):
+            return None
+    return None
+
+
+def _is_fixup(module: CoreModule) -> bool:
+    try:
+        return module.start is None and not (
+            module.functions or module.memories or module.tables or module.globals
+            or module.tags or module.exports
+        )  # fmt: skip
+    except DecodeError:
+        return False
+
+
+def _renamed(module: CoreModule, given: Mapping[tuple[str, str], str]) -> CoreModule:
+    """The same with imports of the probe in place of those ``given``."""
+    at = next(i for i, s in enumerate(module.sections) if s.id == SectionId.IMPORT)
+    section = module.sections[at]
+    cursor = Cursor(module.data, section.start, section.end, module.offset, module.path)
+    entries = read_import_entries(cursor)
+    payload = unsigned(len(entries))
+    for entry, known in zip(entries, module.imports, strict=True):
+        wrapper = given.get((known.module, known.name))
+        names = entry.names if wrapper is None else name_bytes(_PROBE) + name_bytes(wrapper)
+        payload += names + bytes(module.data[entry.start : entry.end])
+    return CoreModule(module.encode({at: payload}))
