@@ -38,14 +38,19 @@ class LastWords:
     modules: dict[int, bytes] = field(default_factory=dict)
     instances: set[int] = field(default_factory=set)
     moved: dict[bytes, Moved] = field(default_factory=dict)
+    #: The module name of the import, which an earlier weave may have taken.
+    name: str = IMPORT
 
     @classmethod
     def find(
         cls, program: Program, components: Collection[int], woven: Collection[int], added: Added
     ) -> LastWords:
         """Of modules instantiated in ``components`` (by identity) only, but not those ``woven``."""
-        found = cls()
-        for guest in find_guests(program):
+        guests = list(find_guests(program))
+        taken = {each.module for guest in guests for each in guest.module.imports}
+        names = (IMPORT, *(f"{IMPORT}{number}" for number in range(2, len(taken) + 3)))
+        found = cls(name=next(name for name in names if name not in taken))
+        for guest in guests:
             homes = {id(component) for component, _ in guest.instances}
             if guest.reason or not homes or not homes <= set(components):
                 continue
@@ -62,7 +67,7 @@ class LastWords:
         if not ends:
             return
         edit = ModuleEdit(module)
-        table = edit.import_table(IMPORT, TABLE, _ONE_FUNCREF)
+        table = edit.import_table(self.name, TABLE, _ONE_FUNCREF)
         plain = edit.type_index((), ())
         f = Func(0, 0, ())
         f.i32(0)
@@ -92,5 +97,5 @@ class LastWords:
         """A changed module's ``core instantiate`` with the agent."""
         node = definition.node
         assert isinstance(node, n.CoreInstantiate)
-        again = build.core_instantiate(node.module, (*node.args, (IMPORT, agent)))
+        again = build.core_instantiate(node.module, (*node.args, (self.name, agent)))
         return replace(definition, tokens=again.tokens, group=None)
