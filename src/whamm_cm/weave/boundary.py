@@ -318,10 +318,8 @@ class Weaver:
                 outputs.append((choice, callee))
         bag = [(f"m{i}", item) for i, (item, _) in enumerate(memories)]
         bag += [(f"f{k}", self.mapping.get(item, item)) for k, item in enumerate(callees)]
-        if self.emit is not None:
-            bag.append(("emit", self.emit))
-        if self.now is not None:
-            bag.append(("now", self.now))
+        ways = (("emit", self.emit), ("now", self.now))
+        bag += [(name, item) for name, item in ways if item is not None]
         for k, wrapper in enumerate(wrappers):
             realloc = outputs[k][0].site.realloc
             if may_allocate(wrapper) and realloc is not None:

@@ -76,8 +76,9 @@ class Scripting:
 
     @property
     def guarded(self) -> bool:
-        """Whether guests may send from wherever they are, so that they must know where not to."""
-        return self.beats is not None and bool(self.instances)
+        """Whether guests may send from wherever they are, so that they must know where not to.  At
+        an ``unreachable`` it does not matter: the guest traps either way."""
+        return self.beats is not None and self.beats.interval_ns > 0 and bool(self.instances)
 
     def match(self, sites: Sequence[Site]) -> None:
         """Weave the core modules and find the probes of boundary functions.
