@@ -209,11 +209,13 @@ def test_a_file_needs_a_path_or_a_suffix(capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        (["a.wasm"], ["gate", "--", "a.wasm"]),
-        (["--policy", "p.yaml", "a.wasm", "--policy=q.wasm", "-j.WASM"],
-         ["gate", "--policy", "p.yaml", "--", "a.wasm", "--policy=q.wasm", "-j.WASM"]),
-        (["--policy=p.yaml", "--", "a.wasm"], ["gate", "--policy=p.yaml", "--", "a.wasm"]),
-        ([], ["gate", "--"]),
+        (["gate", "--hook", "a.wasm"], ["gate", "--hook", "--", "a.wasm"]),
+        (["gate", "--hook", "--policy", "p.yaml", "a.wasm", "--policy=q.wasm", "-j.WASM"],
+         ["gate", "--hook", "--policy", "p.yaml", "--", "a.wasm", "--policy=q.wasm", "-j.WASM"]),
+        (["gate", "--hook", "--", "a.wasm"], ["gate", "--hook", "--", "a.wasm"]),
+        (["gate", "--hook"], ["gate", "--hook", "--"]),
+        (["gate", "a.wasm"], ["gate", "a.wasm"]),
+        (["trace", "--hook", "a.wasm"], ["trace", "--hook", "a.wasm"]),
     ],
 )  # fmt: skip
 def test_names_of_committed_files_are_no_options(given: list[str], expected: list[str]) -> None:
@@ -223,7 +225,7 @@ def test_names_of_committed_files_are_no_options(given: list[str], expected: lis
 def test_the_hook_of_pre_commit() -> None:
     root = Path(__file__).parents[2]
     (hook,) = yaml.safe_load((root / ".pre-commit-hooks.yaml").read_text())
-    command = [sys.executable, *hook["entry"].split()[1:]]
+    command = [sys.executable, "-m", "whamm_cm", *hook["entry"].split()[1:]]
     policy("imports: {deny: ['wasi:sockets/*']}")
     policy("imports: {default: allow}", "loose.yaml")
     Path("--policy=loose.yaml.wasm").write_bytes(APP)

@@ -73,6 +73,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--today", metavar="DATE", help="the day waivers are judged by, as 2027-03-01"
     )
     gate_seal.add_arguments(parser)
+    parser.add_argument(
+        "--hook", action="store_true",
+        help="as the first option: what ends with .wasm at the end is a file, whatever its name",
+    )  # fmt: skip
     parser.set_defaults(run=run)
 
 

@@ -1,25 +1,22 @@
-"""What pre-commit runs: ``whamm-cm gate``, with the names of committed files behind ``--``.
+"""``whamm-cm gate --hook``, which pre-commit runs: names of committed files are never options.
 
-The names are written by whoever made the commit, and ``--policy=p.wasm`` can be one of them.
+They are written by whoever made the commit, and ``--policy=p.wasm`` can be one of them.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
+
+_COMMAND = ("gate", "--hook")
 
 
 def arguments(argv: Sequence[str]) -> list[str]:
-    """Arguments of whamm-cm from those of the hook and the files, which pre-commit puts last."""
+    """The arguments with ``--`` before the files, which pre-commit puts last; others than those of
+    the hook as they are."""
     files = len(argv)
-    while files and argv[files - 1].lower().endswith(".wasm"):
+    if tuple(argv[:2]) != _COMMAND:
+        return list(argv)
+    while files > len(_COMMAND) and argv[files - 1].lower().endswith(".wasm"):
         files -= 1
     end = [] if "--" in argv[:files] else ["--"]
-    return ["gate", *argv[:files], *end, *argv[files:]]
-
-
-if __name__ == "__main__":
-    from whamm_cm.cli.main import entry
-
-    sys.argv[1:] = arguments(sys.argv[1:])
-    entry()
+    return [*argv[:files], *end, *argv[files:]]
