@@ -35,6 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="which component of the manifest the input is, as NAME or WORKLOAD/NAME",
     )  # fmt: skip
     parser.add_argument(
+        "--wasmcloud", metavar="RELEASE",
+        help="the release of the hosts that a manifest is for: 2.7, 2.8, 2.9 or 2.10 (default: the"
+        " newest of these)",
+    )  # fmt: skip
+    parser.add_argument(
         "--skip", action="append", default=[], metavar="GLOB",
         help="leave out what matches in directories, as seen from there; may be repeated",
     )  # fmt: skip
@@ -45,9 +50,18 @@ def sources(args: argparse.Namespace) -> Sources:
     from whamm_cm.errors import UsageError
     from whamm_cm.gate.batch import find
     from whamm_cm.gate.sources import Sources, is_image
+    from whamm_cm.gate.wasmcloud import NEWEST, RELEASES
 
     if args.component and not args.manifest:
         raise UsageError("--component names a component of a manifest; give --manifest, too")
+    if args.wasmcloud and not args.manifest:
+        raise UsageError("--wasmcloud is for a manifest; give --manifest, too")
+    release = args.wasmcloud or NEWEST
+    if release not in RELEASES:
+        raise UsageError(
+            f"wasmCloud {release} is not known; there are {', '.join(RELEASES)}: take the one"
+            " nearest to it"
+        )
     paths: list[str] = []
     left_out: list[str] = []
     for app in args.apps:
@@ -57,7 +71,10 @@ def sources(args: argparse.Namespace) -> Sources:
         paths += find([app], args.skip, left_out)
     for path in left_out:
         say(args, f"{path}: left out (--skip)")
-    return Sources.of(list(dict.fromkeys(paths)), args.manifest, args.component)
+    found = Sources.of(list(dict.fromkeys(paths)), args.manifest, args.component, release)
+    if args.manifest and not args.wasmcloud:
+        say(args, f"judged for hosts of wasmCloud {release}; --wasmcloud names another release")
+    return found
 
 
 def logs(texts: Sequence[str], paths: Sequence[str]) -> dict[int, list[str]]:

@@ -108,7 +108,8 @@ class ImportRow:
     """``name`` is what the host sees; ``interface`` what it stands for (``implements``), "" for
     what belongs to the world itself.  ``kind``: instance func type component module value.
     ``readings``: every interface the name may be taken for; ``odd``: why it may be more than one.
-    ``hands``: the components and modules inside an instance, by name."""
+    ``hands``: the components and modules inside an instance, by name.  ``types_only``: it has
+    nothing but types, and no resource of its own, so that nobody has to provide it."""
 
     name: str
     kind: str
@@ -118,6 +119,7 @@ class ImportRow:
     readings: tuple[tuple[str, str | None], ...] = ()
     odd: str = ""
     hands: tuple[str, ...] = ()
+    types_only: bool = False
 
     @property
     def label(self) -> str:

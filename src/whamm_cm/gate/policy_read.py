@@ -39,6 +39,9 @@ PROFILES = (
     "wasi-0.2",
     "wasmcloud-1.9",
     "wasmcloud-2.7",
+    "wasmcloud-2.8",
+    "wasmcloud-2.9",
+    "wasmcloud-2.10",
     "wasmtime-cli",
     "wasmtime-serve",
     "spin",
@@ -95,8 +98,8 @@ class _Reader:
             return self.profile(path)
         if not _is_file(path):
             raise UsageError(
-                f"{unknown('profile', path, PROFILES)}; a file needs its path, as in ./{path},"
-                " or ends with .yaml, .yml or .json"
+                f"{unknown('profile', path, PROFILES)} (there are {', '.join(PROFILES)}); a file"
+                f" needs its path, as in ./{path}, or ends with .yaml, .yml or .json"
             )
         return self.file(path, (), None)
 
