@@ -86,6 +86,8 @@ SOUND = {
     "poll": importing(POLL, function="poll"),
     "label": importing("clock", [("implements", POLL)], function="poll"),
     "suffix": importing("wasi:io/poll@0.2", [("versionsuffix", ".9")], function="poll"),
+    "its own id": importing(POLL, [("external-id", "wasi:io/poll@0.2.9")], function="poll"),
+    "the id of nothing": importing(POLL, [("external-id", "poll-1")], function="poll"),
     "no version": importing("wasi:io/poll", function="poll"),
 }
 

@@ -154,7 +154,8 @@ def test_an_escaped_path_is_itself_alone(path: str, other: str) -> None:
         ("/d/*", "/d/a", True), ("/d/*", "/d/a/b", False), ("/d/**/z", "/d/z", True),
         ("/d/**/z", "/d/a/b/z", True), ("/d/\\*", "/d/*", True), ("/d/\\*", "/d/a", False),
         ("/d/\\*\\*", "/d/a", False), ("/d/a\\b", "/d/a\\b", True), ("/d/\\\\b", "/d/\\b", True),
-        ("/**x", "/a/x", True), ("/d/?", "/d//", False), ("/**", "/", True), ("/**", "", True),
+        ("/**x", "/a/x", True), ("/**x", "/a/y", False), ("/a**b", "/a/cb", True),
+        ("/a**b", "/a/c", False), ("/d/?", "/d//", False), ("/**", "/", True), ("/**", "", True),
     ],
 )  # fmt: skip
 def test_globs_of_paths(glob: str, path: str, expected: bool) -> None:
