@@ -15,8 +15,8 @@
     (core instance $m (instantiate $m))
     (func (export "number") (param "value" u32) (result u32) (canon lift (core func $m "number")))
     (func (export "text") (param "value" string) (result u32)
-      (canon lift (core func $m "text") (memory $memory "memory")
-        (realloc (func $memory "realloc")))))
+      (canon lift (core func $m "text") (memory (core memory $memory "memory"))
+        (realloc (core func $memory "realloc")))))
 
   (component $middle
     (import "number" (func $number (param "value" u32) (result u32)))
@@ -24,7 +24,7 @@
     (alias outer 1 $memory (core module $memory))
     (core instance $memory (instantiate $memory))
     (core func $number (canon lower (func $number)))
-    (core func $text (canon lower (func $text) (memory $memory "memory")))
+    (core func $text (canon lower (func $text) (memory (core memory $memory "memory"))))
     (core module $m
       (import "memory" "memory" (memory 2))
       (import "callee" "number" (func $number (param i32) (result i32)))
@@ -41,8 +41,8 @@
         (export "number" (func $number)) (export "text" (func $text))))))
     (func (export "number") (param "value" u32) (result u32) (canon lift (core func $m "number")))
     (func (export "text") (param "value" string) (result u32)
-      (canon lift (core func $m "text") (memory $memory "memory")
-        (realloc (func $memory "realloc")))))
+      (canon lift (core func $m "text") (memory (core memory $memory "memory"))
+        (realloc (core func $memory "realloc")))))
 
   (component $caller
     (import "called-number" (func $number (param "value" u32) (result u32)))
@@ -50,7 +50,7 @@
     (alias outer 1 $memory (core module $memory))
     (core instance $memory (instantiate $memory))
     (core func $number (canon lower (func $number)))
-    (core func $text (canon lower (func $text) (memory $memory "memory")))
+    (core func $text (canon lower (func $text) (memory (core memory $memory "memory"))))
     (core module $m
       (import "memory" "memory" (memory 2))
       (import "callee" "number" (func $number (param i32) (result i32)))

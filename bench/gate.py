@@ -36,15 +36,15 @@ def padded(data: bytes, number: int) -> bytes:
 @contextmanager
 def cache(folder: str) -> Iterator[None]:
     """Analyses are kept in ``folder`` and not in the home directory."""
-    before = os.environ.get("XDG_CACHE_HOME")
-    os.environ["XDG_CACHE_HOME"] = folder
+    names = ("XDG_CACHE_HOME", "XDG_STATE_HOME", "CI")
+    before = {name: os.environ.pop(name) for name in names if name in os.environ}
+    os.environ |= {"XDG_CACHE_HOME": folder, "XDG_STATE_HOME": f"{folder}/state"}
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["XDG_CACHE_HOME"]
-        else:
-            os.environ["XDG_CACHE_HOME"] = before
+        for name in names:
+            os.environ.pop(name, None)
+        os.environ |= before
 
 
 def measure(components: dict[str, Path], rounds: int) -> dict[str, list[Run]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import wasmtime
 
-from bench import boundary, gate, opcodes, weave
+from bench import boundary, gate, opcodes, reader, weave
 from fixtures.build import path_of
 from whamm_cm.gate.subject import analyse
 
@@ -66,3 +66,9 @@ def test_probes_of_the_benchmark_fire() -> None:
     """Otherwise it would time nothing."""
     row = opcodes.measure("gemm", [v for v in opcodes.VARIANTS if v.per_event], 1, 8)
     assert row.events > 8**3
+
+
+def test_reading_a_log_counts_every_call(capsys: pytest.CaptureFixture[str]) -> None:
+    assert reader.main(["--calls", "200", "--rounds", "1"]) == 0
+    text = capsys.readouterr().out
+    assert "packed lines" in text and "json.loads alone" in text

@@ -204,8 +204,9 @@ def test_shown_on_request() -> None:
 
 
 def test_nothing_is_copied_when_there_is_nothing_to_hide() -> None:
-    block = encode.block(call(b"plain text", [(b"accept", b"*/*")]))
-    assert Masker(SiteTable.parse(TABLE)).mask(block) is block
+    for text in (b"plain text", b"x" * 64, b"bob@example.com", b"a=b&page=3", b"\xff\xff\xff\xff"):
+        block = encode.block(call(text, [(b"accept", b"*/*")]))
+        assert Masker(SiteTable.parse(TABLE)).mask(block) is block
 
 
 FRAGMENTS = st.sampled_from([

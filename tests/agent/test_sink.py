@@ -5,22 +5,25 @@ That they print what the decoder returns is tested in tests/trace/test_decode.py
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import struct
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.agent import encode
-from tests.agent.harness import LoggingSink, StderrSink
+from tests.agent.harness import NONCE, LoggingSink, StderrSink
 from tests.agent.sample import line, site, table
 from whamm_cm.agent import layout
 from whamm_cm.agent.table import SiteTable
 from whamm_cm.trace.decode import Receiver
 from whamm_cm.trace.floats import shortest32
+from whamm_cm.trace.lines import LineDecoder
 from whamm_cm.wit.types import FlagsT, ListT, OptionT, Prim, TupleT, ValType
 
 STRING = Prim("string")
@@ -145,7 +148,7 @@ def test_a_line_too_long_is_told_without_its_values() -> None:
     sink.send(encode.block(encode.record(0, 1, body), encode.record(0, 1, bytes(12))))
     first, second = (json.loads(each) for each in sink.said())
     assert first["big"] is True and "result" not in first
-    assert (first["seq"], second["seq"], second["result"]) == (0, 1, [])
+    assert (first["seq"], second["seq"], second["result"]) == (1, 2, [])
 
 
 def test_the_largest_block_with_the_most_text() -> None:
@@ -206,3 +209,77 @@ def test_levels_cost_next_to_no_stack(wrap: Callable[[ValType], ValType]) -> Non
     sink.send(encode.block(encode.record(0, 1, (b"\1" * size)[:-8] + number)))
     assert "-1.2345678901234568e-300" in sink.said()[0]
     assert not any(sink.read(0, 4096)), "half of the sink's own stack has never been touched"
+
+
+# --- lines ---------------------------------------------------------------------------------------
+
+
+def read_back(sink: StderrSink) -> list[dict[str, Any]]:
+    decoder = LineDecoder(NONCE, SiteTable.parse(TEXT))
+    found = [decoder.feed(each) for each in sink.raw()]
+    assert all(each.ours for each in found) and not decoder.damaged
+    records = [record for each in found for record in each.records]
+    assert decoder.finish() == []
+    return records
+
+
+@pytest.mark.parametrize("json_lines", [False, True])
+def test_no_line_is_longer_than_4000_bytes(json_lines: bool) -> None:
+    """The longest prefix, the largest block, and texts that grow most as JSON."""
+    sink = StderrSink(TEXT, json=json_lines)
+    texts = ["\1" * 10_000, ";" * 15_000, "é;" * 5000, "😀" * 4000, '"\\};' * 3000, "x" * 3800]
+    for text in texts:
+        sink.send(encode.block(*[said(text.encode())] * 3))
+    longest = max(map(len, sink.writes))
+    assert longest <= 4096
+    lines = b"".join(sink.writes).split(b"\n")
+    assert max(map(len, lines)) < layout.MAX_LINE
+    assert all(line.decode() is not None for line in lines), "no character is cut"
+    results = [r.get("result") for r in read_back(sink) if r["phase"] == "return"]
+    assert results == [text for text in texts for _ in range(3)]
+
+
+@given(st.lists(st.text(st.sampled_from(';}"é😀x\\'), max_size=6000), min_size=1, max_size=4))
+def test_pieces_fit_together_wherever_they_are_cut(texts: list[str]) -> None:
+    sink = StderrSink(TEXT)
+    sink.send(encode.block(*[said(text.encode()[:16_000]) for text in texts]))
+    found = [r["result"] for r in read_back(sink) if r["phase"] == "return"]
+    assert found == texts
+
+
+@given(st.lists(st.binary(max_size=200), max_size=60), st.booleans())
+def test_base64_is_that_of_the_standard(texts: list[bytes], final: bool) -> None:
+    """Blocks of any size, alone or several on a line."""
+    sink = StderrSink(TEXT, json=False)
+    for at, text in enumerate(texts):
+        sink.send(encode.block(said(text), instance=1), final=final or at == len(texts) - 1)
+    packed = b"".join(
+        base64.b64decode(payload[1:-1], validate=True) for payload in sink.payloads(sink.raw())
+    )
+    assert packed.count(b"WCM2") >= len(texts)
+    for text in texts:
+        assert text in packed
+
+
+def test_an_end_is_said_once_when_there_was_something() -> None:
+    sink = StderrSink(TEXT)
+    sink.send(encode.block())
+    assert sink.lines() == []
+    sink.send(encode.block(said(b"a")), final=False)
+    assert sink.writes == []
+    for _ in range(3):
+        sink.send(encode.block())
+    phases = [json.loads(each)["phase"] for each in sink.lines()]
+    assert phases == ["start", "return", "end"]
+
+
+def test_runs_have_names_even_without_random_bits() -> None:
+    """Then by what they say, clocks included."""
+    names = []
+    for text, wall in ((b"a", 0), (b"b", 0), (b"a", 5)):
+        sink = StderrSink(TEXT)
+        sink.seed, sink.clocks = (0, 0), (wall, 0)
+        sink.send(encode.block(said(text)))
+        sink.lines()
+        names.append(sink.run)
+    assert len(set(names)) == 3

@@ -19,6 +19,8 @@ TCP = {POLL: ("poll",), "wasi:sockets/tcp@0.2.3": ("bind",)}
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / ".cache"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / ".state"))
+    monkeypatch.delenv("CI", raising=False)
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     Path("good.wasm").write_bytes(component({POLL: ("poll",)}))
     Path("bad.wasm").write_bytes(component(TCP))

@@ -24,6 +24,8 @@ POLICY = f'version: 1\njudge: observed\nimports:\n  allow: ["{POLL}"]\n'
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / ".cache"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / ".state"))
+    monkeypatch.delenv("CI", raising=False)
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     Path("one").mkdir()
     for name in ("cart.wasm", "one/shop.wasm"):

@@ -150,5 +150,5 @@ def test_force_runs_what_is_woven_already(said, sink: str) -> None:
         )
         status, text = said("trace", "--force", "-e", "trace=none", *again)
         assert status == 0
-        assert all(line.startswith("WCM1 ") for line in text.splitlines())
+        assert all(line.startswith("WCM2.") for line in text.splitlines())
     assert said("instrument", "--force", "--trace", "*", "-o", "p.wasm", "o.wasm")[0] == 0

@@ -14,7 +14,7 @@ import pytest
 from tests.docs.book import ROOT, Block, Shown, matches, shell_blocks
 
 #: Tools whamm-cm does not bring along: only their commands may be left out.
-FOREIGN = frozenset(("wasmtime", "npx", "kubectl", "wash"))
+FOREIGN = frozenset(("cosign", "wasmtime", "npx", "kubectl", "wash"))
 
 #: What a reader has: a checkout.
 CHECKOUT = ("src", "tests", "fixtures", "wit", "docs")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from tests.docs.book import PAGES, ROOT, blocks, code, prose, rows, shell_blocks
 from tests.docs.test_commands import FOREIGN, tool
 from whamm_cm.agent import layout
-from whamm_cm.cli.main import COMMANDS, main, parser
+from whamm_cm.cli.main import COMMANDS, parser
 from whamm_cm.codegen.model import Redact
 from whamm_cm.render.options import SORTS
 from whamm_cm.render.registry import RENDERERS
@@ -22,7 +21,7 @@ from whamm_cm.wit.classes import CLASSES
 
 LINKING = (*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md")
 #: Options of other tools that the pages name.
-FOREIGN_OPTIONS = {"--weave", "--no-entry", "--stub-wasi"}
+FOREIGN_OPTIONS = {"--prefix", "--timestamps", "--weave", "--no-entry", "--stub-wasi"}
 
 
 # --- options -------------------------------------------------------------------------------------
@@ -242,17 +241,3 @@ def test_no_page_names_this_machine() -> None:
     for page in LINKING:
         text = page.read_text("utf-8")
         assert not re.search(r"(?<![\w.])/(work|home|root|tmp)/", text), page.name
-
-
-def test_the_keys_of_a_record_are_listed_in_their_order(tmp_path: Path) -> None:
-    listed = [code(row[0])[0] for row in rows("records.md", "key")]
-    saved = tmp_path / "run.jsonl"
-    sample = ROOT / "fixtures" / "c_command" / "command.wasm"
-    assert main(["trace", "-e", "trace=%env", "-o", str(saved), str(sample)]) == 0
-    seen: set[str] = set()
-    for log in (saved, *(ROOT / "tests" / "render" / "data").glob("*.jsonl")):
-        for line in log.read_text("utf-8").splitlines():
-            keys = list(json.loads(line))
-            assert keys == sorted(keys, key=listed.index), f"{log.name}: {line}"
-            seen.update(keys)
-    assert seen == set(listed)

@@ -16,6 +16,14 @@ from whamm_cm.gate.model import Subject
 DATA = component({"wasi:io/poll@0.2.3": ("poll", "other")}, calls="poll")
 
 
+@pytest.fixture(autouse=True)
+def key(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the key of the cache is."""
+    state = tmp_path_factory.mktemp("state")
+    monkeypatch.setenv("XDG_STATE_HOME", str(state))
+    return state / "whamm-cm" / "gate.key"
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for name in ("b.wasm", "a.wasm", "sub/c.wasm", ".hidden/d.wasm", "e.txt"):
@@ -59,9 +67,9 @@ def test_an_analysis_is_kept_and_found_again(
 ) -> None:
     kept = tmp_path / "cache"
     first = subject(Job("x", DATA), kept)
-    monkeypatch.setattr("whamm_cm.gate.subject.analyse", None)
-    assert subject(Job("y", DATA), kept) == first
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr("whamm_cm.gate.subject.analyse", None)
+        assert subject(Job("y", DATA), kept) == first
     (entry,) = kept.rglob("*.json")
     good = entry.read_text()
     for damage in ("", "{}", "[]", good[:-9], good.replace('"reachable":true', '"reachable":7'),
@@ -70,6 +78,100 @@ def test_an_analysis_is_kept_and_found_again(
         assert subject(Job("z", DATA), kept) == first
         assert json.loads(entry.read_text()) == json.loads(good)
     assert not list(kept.rglob(".new-*"))
+
+
+#: What somebody might make of an entry: text before, text after.
+EDITS = {
+    "unreachable": ('"reachable":true', '"reachable":false'),
+    "another interface": ("wasi:io/poll", "wasi:io/nope"),
+    "no imports": ('"imports":[', '"imports":[],"more":['),
+    "a function less": ('"name":"poll"', '"name":"pall"'),
+    "a fault gone": ('"fault":""', '"fault":" "'),
+    "a stamp": ('"stamp":null', '"stamp":[]'),
+    "white space": ('"size":', '"size": '),
+    "white space outside": ('{"mac":', '{ "mac":'),
+    "another mac": ('"mac":"', '"mac":"0'),
+    "twice": ('{"mac":', '{"subject":{},"mac":'),
+    "more behind": ("}}", "}} "),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edited_entry_is_no_entry(edit: str, tmp_path: Path) -> None:
+    first = subject(Job("x", DATA), tmp_path)
+    (entry,) = tmp_path.rglob("*.json")
+    before, after = EDITS[edit]
+    good = entry.read_text()
+    assert before in good
+    entry.write_text(good.replace(before, after, 1))
+    assert cache.Cache(tmp_path).get(first.sha256) is None
+    assert subject(Job("y", DATA), tmp_path) == first
+    assert entry.read_text() == good
+
+
+def test_any_byte_that_differs_makes_it_none(tmp_path: Path) -> None:
+    first = subject(Job("x", DATA), tmp_path)
+    (entry,) = tmp_path.rglob("*.json")
+    good = entry.read_bytes()
+    kept = cache.Cache(tmp_path)
+    assert kept.get(first.sha256) == first
+    for at in range(len(good)):
+        entry.write_bytes(good[:at] + bytes((good[at] ^ 1,)) + good[at + 1 :])
+        assert kept.get(first.sha256) is None, at
+    for size in range(len(good)):
+        entry.write_bytes(good[:size])
+        assert kept.get(first.sha256) is None, size
+
+
+def test_an_entry_of_another_component_or_key_is_none(
+    tmp_path: Path, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = subject(Job("x", DATA), tmp_path)
+    (entry,) = tmp_path.rglob("*.json")
+    other = component({})
+    second = subject(Job("y", other), tmp_path)
+    (theirs,) = (one for one in tmp_path.rglob("*.json") if one != entry)
+    theirs.write_bytes(entry.read_bytes())
+    assert cache.Cache(tmp_path).get(second.sha256) is None
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert cache.Cache(tmp_path).get(first.sha256) == first
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "elsewhere"))
+    assert cache.Cache(tmp_path).get(first.sha256) is None
+    assert subject(Job("x", DATA), tmp_path) == first
+
+
+@pytest.mark.parametrize("fault", ["open to others", "too short", "a directory", "no place"])
+def test_without_a_key_nothing_is_kept(fault: str, tmp_path: Path, key: Path) -> None:
+    key.parent.mkdir(parents=True)
+    if fault == "a directory":
+        key.mkdir()
+    elif fault == "no place":
+        key.parent.rmdir()
+        key.parent.write_text("")
+    else:
+        key.write_bytes(bytes(32 if fault == "open to others" else 31))
+        key.chmod(0o644 if fault == "open to others" else 0o600)
+    assert subject(Job("x", DATA), tmp_path).size == len(DATA)
+    assert not list(tmp_path.rglob("*.json"))
+
+
+@pytest.mark.parametrize(("value", "kept"), [(None, 1), ("", 1), ("false", 1), ("0", 1),
+                                             ("true", 0), ("1", 0), ("woodpecker", 0)])  # fmt: skip
+def test_nothing_is_kept_in_ci(
+    value: str | None, kept: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    from whamm_cm.cli.main import main
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("CI", raising=False)
+    if value is not None:
+        monkeypatch.setenv("CI", value)
+    for name in ("a.wasm", "b.wasm"):
+        (tmp_path / name).write_bytes(DATA)
+    assert main(["gate", "-v", str(tmp_path / "a.wasm"), str(tmp_path / "b.wasm")]) == 0
+    assert len(list((tmp_path / "cache").rglob("*.json"))) == kept
+    assert capsys.readouterr().err.count("CI is set") == (0 if kept else 1)
 
 
 def test_another_tool_keeps_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

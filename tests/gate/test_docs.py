@@ -33,7 +33,7 @@ def test_parameters_are_named() -> None:
 
 def test_the_examples_are_sound(tmp_path: Path) -> None:
     table, example = (b for b in blocks(DOCS / "policy.md") if b.language == "yaml")
-    assert len(read_cases("\n".join(table.lines).encode(), "t.yaml")) == 1
+    assert len(read_cases("\n".join(table.lines).encode(), "t.yaml")) == 2
     text = "\n".join(example.lines).removeprefix("version: 1\n")
     (tmp_path / "base.yaml").write_text("version: 1\n")
     found = policy(text, str(tmp_path / "p.yaml"))

@@ -21,6 +21,7 @@ from whamm_cm.gate.placement import Placement, furnish, place
 from whamm_cm.gate.policy import Policy
 from whamm_cm.gate.rules import RULES
 from whamm_cm.gate.subject import analyse
+from whamm_cm.gate.wasmcloud import NEWEST
 
 SAMPLES = Path(__file__).parent / "data" / "manifests"
 MANIFEST_RULES = tuple(rule for rule in RULES if rule.startswith("WCM1"))
@@ -59,12 +60,13 @@ def labelled(found: Subject, label: str) -> Subject:
 @dataclass(frozen=True)
 class Sample:
     """``beside``: the other components of the workload, by name; ``good``: where the cure is
-    another build instead of another manifest."""
+    another build instead of another manifest; ``release``: of hosts that still mind."""
 
     subject: Subject
     item: str
     beside: tuple[tuple[str, Subject], ...] = ()
     good: Subject | None = None
+    release: str = NEWEST
 
 
 def samples() -> dict[str, Sample]:
@@ -76,6 +78,7 @@ def samples() -> dict[str, Sample]:
     left = subject({}, exports=(PRICES,))
     prices = subject({PRICES: ("price",)})
     clock = subject({"wasi:clocks/monotonic-clock@0.2.3": ("now",)})
+    handler = subject({}, exports=("wasi:http/incoming-handler@0.2.3",))
     idle = subject({FILES: ("open-at",)}, calls="")
     return {
         "WCM101": Sample(subject({KV: ("open",), LOGGING: ("log",)}), KV),
@@ -83,8 +86,8 @@ def samples() -> dict[str, Sample]:
         "WCM103": Sample(kv, "wasi:blobstore@0.2.0-draft"),
         "WCM104": Sample(labelled(kv, "team-a"), KV),
         "WCM105": Sample(kv, "wasi:keyvalue"),
-        "WCM106": Sample(kv, "wasi:keyvalue"),
-        "WCM107": Sample(clock, "wasi:clocks"),
+        "WCM106": Sample(kv, "wasi:keyvalue", release="2.8"),
+        "WCM107": Sample(clock, "wasi:clocks", release="2.9"),
         "WCM108": Sample(prices, PRICES, (("left", left), ("right", left))),
         "WCM109": Sample(
             subject({KV: ("open",)}, exports=("wasi:http/incoming-handler@0.2.3",)),
@@ -110,6 +113,10 @@ def samples() -> dict[str, Sample]:
         "WCM121": Sample(clock, "allowedHost"),
         "WCM122": Sample(subject(http), "https://api.example.com/v1"),
         "WCM123": Sample(prices, PRICES),
+        "WCM124": Sample(handler, "wasi:http"),
+        "WCM125": Sample(clock, "service", good=subject({}, exports=("wasi:cli/run@0.2.3",))),
+        "WCM126": Sample(handler, "shop.example"),
+        "WCM127": Sample(opening, "scratch"),
     }
 
 
@@ -125,12 +132,14 @@ def judge(found: Subject, placements: tuple[Placement, ...]) -> list[Finding]:
 def findings(rule: str, which: str) -> list[Finding]:
     sample = SAMPLES_BY_RULE[rule]
     found = sample.good if which == "good" and sample.good else sample.subject
-    (workload,) = (w for w in read_manifest(str(SAMPLES / f"{rule}.yaml")) if w.name == which)
+    every = read_manifest(str(SAMPLES / f"{rule}.yaml"))
+    (workload,) = (one for one in every if one.name == which)
     present = {one.name for one in workload.components}
     beside = [one for one in sample.beside if one[0] in present]
     paths = ["cart.wasm", *(f"{name}.wasm" for name, _ in beside)]
     subjects = {0: found, **{n: one for n, (_, one) in enumerate(beside, 1)}}
-    return judge(found, furnish(place(paths, [workload]), subjects)[0])
+    placed = furnish(place(paths, [workload], None, sample.release), subjects)[0]
+    return judge(found, tuple(replace(one, workloads=every) for one in placed))
 
 
 def test_every_rule_has_a_sample() -> None:
@@ -164,10 +173,10 @@ spec:
 """
 
 
-def told(found: Subject, body: str) -> dict[str, str]:
+def told(found: Subject, body: str, release: str = NEWEST) -> dict[str, str]:
     """rule → message, with ``body`` as the rest of a workload's spec."""
     workloads = parse_manifest((HEAD + body).encode(), "deploy.yaml")
-    placements = furnish(place(["cart.wasm"], workloads), {0: found})[0]
+    placements = furnish(place(["cart.wasm"], workloads, None, release), {0: found})[0]
     return {one.rule: f"{one.message} | {one.fix}" for one in judge(found, placements)}
 
 
@@ -213,21 +222,22 @@ def test_an_entry_for_types_of_http_stops_the_workload() -> None:
     found = subject(
         {"wasi:http/types@0.2.3": ("f",)}, exports=("wasi:http/incoming-handler@0.2.3",)
     )
-    row = "namespace: wasi, package: http, interfaces: [incoming-handler{}]"
-    assert told(found, entries(row.format(""))) == {}
-    assert "wasi:http/types is linked" in told(found, entries(row.format(", types")))["WCM107"]
+    row = "namespace: wasi, package: http, interfaces: [incoming-handler{}], config: {{host: a}}"
+    for release, said in (("2.9", {"WCM107"}), ("2.10", set())):
+        assert told(found, entries(row.format("")), release) == {}
+        assert set(told(found, entries(row.format(", types")), release)) == said
 
 
 def test_either_handler_of_http_is_an_entry_for_the_other() -> None:
     found = subject({}, exports=("wasi:http/handler@0.3.0",))
-    row = "namespace: wasi, package: http, interfaces: [incoming-handler]"
+    row = "namespace: wasi, package: http, interfaces: [incoming-handler], config: {host: a}"
     assert told(found, entries(row)) == {}
 
 
 def test_an_entry_does_not_help_with_a_release_candidate_of_http() -> None:
     rows = {"wasi:http/types@0.3.0-rc-2026-02-09": ("f",)}
     found = subject(rows, exports=("wasi:http/handler@0.3.0-rc-2026-02-09",))
-    row = "namespace: wasi, package: http, interfaces: [incoming-handler]"
+    row = "namespace: wasi, package: http, interfaces: [incoming-handler], config: {host: a}"
     hits = told(found, entries(row))
     assert set(hits) == {"WCM101"} and "at releases 0.2 and 0.3 only" in hits["WCM101"]
 
@@ -254,9 +264,39 @@ def test_labels_are_read_from_the_component() -> None:
     assert set(told(found, entries(row.format("team-b")))) == {"WCM104"}
 
 
-def test_a_name_that_is_no_label_may_be_a_plugin() -> None:
-    row = "namespace: wasi, package: keyvalue, interfaces: [store], name: wasi-keyvalue"
-    assert told(subject({KV: ("open",)}), entries(row)) == {}
+def test_a_name_that_is_no_label_may_be_a_plugin_of_ones_own() -> None:
+    row = "namespace: acme, package: kv, interfaces: [store], name: ours"
+    assert told(subject({"acme:kv/store": ("open",)}), entries(row)) == {}
+    row = "namespace: wasi, package: keyvalue, interfaces: [store], name: ours"
+    assert set(told(subject({KV: ("open",)}), entries(row))) == {"WCM101"}
+
+
+def test_an_entry_that_lists_too_much_is_taken_in_part_by_newer_hosts() -> None:
+    row = "namespace: wasi, package: keyvalue, interfaces: [store, batch]"
+    for release, said in (("2.8", {"WCM106"}), ("2.9", set())):
+        assert set(told(subject({KV: ("open",)}), entries(row), release)) == said
+    row = "namespace: wasi, package: keyvalue, interfaces: [batch]"
+    assert set(told(subject({KV: ("open",)}), entries(row))) >= {"WCM106"}
+
+
+def test_fields_of_newer_releases() -> None:
+    text = "namespace: wasi, package: keyvalue, interfaces: [store]"
+    head = HEAD.replace(', image: "r', ', reclaimWindowSeconds: 60, image: "r')
+    found = subject({KV: ("open",)})
+    for release, said in (("2.8", {"WCM121"}), ("2.9", set())):
+        workloads = parse_manifest((head + entries(text)).encode(), "deploy.yaml")
+        placed = furnish(place(["cart.wasm"], workloads, None, release), {0: found})[0]
+        assert {one.rule for one in judge(found, placed)} == said
+
+
+def test_types_alone_need_no_entry() -> None:
+    data = wasmtime.wat2wasm("""(component
+      (import "acme:t/types@1.0.0" (instance (type $r (record (field "x" u32)))
+        (export "r" (type (eq $r)))))
+      (import "acme:t/handles@1.0.0" (instance (export "h" (type (sub resource))))))""")
+    found = analyse(data, "cart.wasm").subject
+    assert "acme:t/handles@1.0.0" in told(found, "")["WCM101"]
+    assert [row.types_only for row in found.imports] == [True, False]
 
 
 def test_functions_of_the_world_cannot_be_linked() -> None:
@@ -277,7 +317,8 @@ def test_a_service_cannot_have_otel() -> None:
     text = HEAD.replace("components: [{name: cart, ", "service: {").replace('0"}]', '0"}')
     row = 'namespace: wasi, package: otel, interfaces: [tracing], version: "0.2.0-rc.2"'
     workloads = parse_manifest((text + entries(row)).encode(), "deploy.yaml")
-    found = subject({"wasi:otel/tracing@0.2.0-rc.2": ("on-end",)})
+    rows = {"wasi:otel/tracing@0.2.0-rc.2": ("on-end",)}
+    found = subject(rows, exports=("wasi:cli/run@0.2.3",))
     (hit,) = judge(found, furnish(place(["cart.wasm"], workloads), {0: found})[0])
     assert hit.rule == "WCM115" and "by a service" in hit.message
 

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.gate.making import component, judge, policy, rules, said
+from tests.gate.test_meaning import LISTS
 from whamm_cm.errors import UsageError
 from whamm_cm.gate.policy_read import PROFILES, UNWAIVABLE, profile, read_policy
 from whamm_cm.gate.rules import PARAMETERS, RULES
@@ -143,6 +144,52 @@ def test_the_schema_has_every_key_of_a_policy() -> None:
         policy("zzzzzzzz: 1")
     known = str(caught.value).partition("(known: ")[2].partition(")")[0].split(", ")
     assert list(SCHEMA["properties"]) == known
+
+
+@pytest.mark.parametrize("where", LISTS)
+def test_the_schema_and_the_reader_agree_about_patterns(where: str) -> None:
+    for pattern in ("wasi:io/*", "%net", "#run", "a:b/c@0.2|0.3#{f,g.*}"):
+        text = LISTS[where].format(f'"{pattern}"')
+        policy(text)
+        jsonschema.validate(_as_json(text), SCHEMA)
+    for pattern in ("!wasi:io/*", " wasi:io/*", "wasi:io/* ", ""):
+        text = LISTS[where].format(f'"{pattern}"')
+        with pytest.raises(UsageError):
+            policy(text)
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(_as_json(text), SCHEMA)
+
+
+def test_the_schema_that_is_published_is_the_one_that_is_shipped() -> None:
+    root = Path(__file__).parents[2]
+    assert json.loads((root / "docs" / "policy.schema.json").read_text()) == SCHEMA
+    for sample in sorted((root / "tests").rglob("*policy*.yaml")):
+        jsonschema.validate(yaml.safe_load(sample.read_text()), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        ("permissions: {environment: {allow: [{key: 'LOG_LEVEL'}, {key: 'B: #'}]}}", True),
+        ("permissions: {environment: {allow: [{key: 'A=1'}]}}", False),
+        ("permissions: {environment: {allow: [{key: ' A'}]}}", False),
+        ("permissions: {storage: {allow: [{uri: 'fs:///a', access: []}]}}", False),
+        ("permissions: {network: {allow: [{host: a, cidr: 10.0.0.0/8}]}}", False),
+        ("match: {name: 'a/b'}", False),
+        ("match: {name: '*.wasm'}", True),
+        ("waivers: [{rule: WCM010, component: 'a/', reason: x, expires: 2027-01-01}]", False),
+        ("waivers: [{rule: WCM060, item: 'a b', reason: x, expires: 2027-01-01}]", True),
+    ],
+)
+def test_the_schema_and_the_reader_agree(text: str, good: bool) -> None:
+    if good:
+        policy(text)
+        jsonschema.validate(_as_json(text), SCHEMA)
+        return
+    with pytest.raises(UsageError):
+        policy(text)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(_as_json(text), SCHEMA)
 
 
 # what is extended

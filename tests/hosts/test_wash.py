@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,11 +30,19 @@ def woven(target: Path, app: Path) -> bytes:
     return target.read_bytes()
 
 
-def records(log: Path, capsys: pytest.CaptureFixture[str]) -> list[reading.Record]:
-    """What ``report`` finds in the log of a host."""
+def records(log: Path, app: Path, capsys: pytest.CaptureFixture[str]) -> list[reading.Record]:
+    """What ``report`` finds in the log of a host that ran ``app``."""
     capsys.readouterr()
-    assert main(["report", "-f", "jsonl", str(log)]) == 0
+    assert main(["report", "-f", "jsonl", "--woven", str(app), str(log)]) == 0
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def check(found: list[reading.Record], requests: int) -> None:
+    """A run for each request, whole, in order, and with nobody else's data."""
+    runs = reading.runs(found)
+    assert reading.mixed(found) == []
+    assert len(runs) == requests
+    assert [fault for run in runs.values() for fault in reading.unpaired(run)] == []
 
 
 def test_wash_dev_answers_everybody(
@@ -47,12 +56,25 @@ def test_wash_dev_answers_everybody(
             each(100, lambda n: server.post(tag(n + 16)) == (200, tag(n + 16)), 32) == [True] * 100
         )
         program.stop()
-    found = records(program.log, capsys)
+    found = records(program.log, tmp_path / "app.wasm", capsys)
+    check(found, 116)
     assert {number for record in found for number in reading.tags(record)} == {
         f"{number:04}" for number in range(116)
     }
-    handled = [r for r in found if r["phase"] == "return" and r["func"] == "handle"]
-    assert len(handled) == 116
+
+
+def test_wash_dev_is_traced_live(echo: Path, tmp_path: Path) -> None:
+    """Woven where its configuration names it; the file is as it was afterwards."""
+    log, app = tmp_path / "log.jsonl", tmp_path / "app.wasm"
+    shutil.copy(echo, app)
+    trace = ("--flush", "live", "-f", "jsonl", "-o", str(log))
+    with wash_dev(tmp_path, app, trace=trace) as (server, program):
+        program.expect("listening for HTTP requests")
+        assert in_step(server, 16, 8) == {"200 echo": 16}
+        assert app.read_bytes() != echo.read_bytes()
+        program.stop()
+    assert app.read_bytes() == echo.read_bytes()
+    check(reading.load(log), 16)
 
 
 @pytest.mark.parametrize("wash", ["wash", "wash-2.7"])
@@ -70,6 +92,5 @@ def test_wash_host_answers_everybody(
             answers = each(100, lambda n, to=server: to.post(tag(n)) == (200, tag(n)), 32)
             assert answers == [True] * 100
             host.stop(started)
-    found = records(tmp_path / "host.log", capsys)
-    handled = [r for r in found if r["phase"] == "return" and r["func"] == "handle"]
-    assert len(handled) == 116
+    found = records(tmp_path / "host.log", tmp_path / "w.wasm", capsys)
+    check(found, 116)

@@ -13,13 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests.steps import no_endless_loop
-from whamm_cm.errors import InputError, UsageError
 from whamm_cm.run.external import (
     CommandNotExecutable,
     CommandNotFound,
-    find_wasm_argument,
     run_external,
 )
+from whamm_cm.run.replacing import find_wasm_argument
 
 Start = Callable[..., subprocess.Popen[bytes]]
 COMPONENT = b"\0asm\x0d\0\1\0"
@@ -46,7 +45,7 @@ def _run(cmd: list[str], on_line: Callable[[str], None], fd: int = 2) -> int:
     def text(line: bytes) -> None:
         on_line(line.decode("utf-8", "replace"))
 
-    return run_external(cmd, find_wasm_argument(cmd), b"woven", text, b"WCM1 {", stderr_fd=fd)
+    return run_external(cmd, find_wasm_argument(cmd).index, b"woven", text, b"WCM1 {", stderr_fd=fd)
 
 
 def test_the_command_gets_the_woven_file(
@@ -247,18 +246,3 @@ def test_ctrl_c_on_a_terminal_arrives_once(tmp_path: Path) -> None:
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     os.close(fd)
     assert status == 11
-
-
-def test_the_argument_to_replace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("core.wasm").write_bytes(b"\0asm\1\0\0\0")
-    Path("app").write_bytes(COMPONENT)
-    Path("config.toml").write_text("x = 1")
-    Path("dir.wasm").mkdir()
-    assert find_wasm_argument(["wasmtime", "run", "core.wasm"]) == 2
-    assert find_wasm_argument(["app", "config.toml", "dir.wasm", "core.wasm", "app"]) == 4
-    with pytest.raises(InputError, match="^gone.wasm: there is no such file"):
-        find_wasm_argument(["wasmtime", "run", "gone.wasm"])
-    for word in ("dir.wasm", "config.toml", "--app=gone.wasm"):
-        with pytest.raises(UsageError, match=f"no argument of 'wasmtime run {word}' names an"):
-            find_wasm_argument(["wasmtime", "run", word])

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from tests.trace.records import Log
+from whamm_cm.render.options import RenderOptions
+from whamm_cm.render.strace import Strace
 from whamm_cm.trace import names
 from whamm_cm.trace.address import address_text
 from whamm_cm.trace.handle_rules import RULES
@@ -74,6 +76,15 @@ def test_files_have_their_path():
         "descriptor#3</data>",
         "descriptor#4</>",
     ]
+
+
+def test_a_component_that_stands_in_for_files_is_known_by_what_its_caller_asks_for():
+    log = files()
+    for record in log:
+        interface, func = record.pop("interface"), record["func"]
+        record.update(interface="my:own/thing", inner={"interface": interface, "func": func})
+        record["func"] = f"x-{func.replace('.', '-')}"
+    assert str(Seen(log).results[0][0][0]) == "descriptor#3"
 
 
 def test_below_the_root_there_is_one_slash():
@@ -294,3 +305,74 @@ def test_what_is_no_address(value):
 def test_addresses_without_port():
     assert address_text({"ipv4": [127, 0, 0, 1]}) == "127.0.0.1"
     assert address_text({"ipv6": [0] * 7 + [1]}) == "::1"
+
+
+# --- records that say which values are handles ---------------------------------------------------
+
+
+def strace_of(*records: dict[str, Any]) -> str:
+    strace = Strace(RenderOptions(names=True))
+    common = {"v": 2, "run": "00", "instance": 1, "edge": "import", "interface": "my:own/net"}
+    return "".join(strace.feed({**common, **record}) for record in records) + strace.finish()
+
+
+def call(func: str, number: int, **more: Any) -> dict[str, Any]:
+    return {"phase": "call", "func": func, "call": number, **more}
+
+
+def returned(func: str, number: int, **more: Any) -> dict[str, Any]:
+    return {"phase": "return", "func": func, "call": number, **more}
+
+
+def test_handles_of_any_interface_are_named() -> None:
+    text = strace_of(
+        call("connect", 1, args={"to": "x"}),
+        returned("connect", 1, result={"ok": 1}, handles={"result.ok": "conn"}),
+        call("use", 2, args={"c": 1, "n": 1}, handles={"args.c": "conn"}),
+        returned("use", 2, result=[1, 2], handles={"result.*": "conn"}),
+        call(
+            "all", 3, args={"in": {"~cut": 9, "~list": [[1, 5]]}}, handles={"args.in.*.0": "conn"}
+        ),
+        returned("all", 3, result={"a": 3, "b": None}, handles={"result.a": "t", "result.b": "t"}),
+        call("conn.send", 4, self=1, args={"x": 9}, handles={"self": "conn"}),
+        returned("conn.send", 4, result={"error": "no"}, handles={"result.ok": "conn"}),
+        call("conn.drop", 5, self=1, handles={"self": "conn"}),
+        returned("conn.drop", 5),
+    )
+    assert text.splitlines() == [
+        'my:own/net#connect("x") = ok(conn#1)',
+        "my:own/net#use(conn#1, 1) = [conn#1, conn#2]",
+        "my:own/net#all([[conn#1, 5], ...]) = {a: t#3, b: none}",
+        'conn#1.send(9) = error("no")',
+        "conn#1.drop() = ()",
+    ]
+
+
+def test_a_representation_is_no_handle() -> None:
+    text = strace_of(
+        call("conn.send", 1, edge="export", self=77, handles={"self": "rep:conn"}),
+        returned("conn.send", 1, edge="export", result=1),
+        call("use", 2, edge="export", args={"c": 77, "o": 3},
+             handles={"args.c": "rep:conn", "args.o": "other"}),
+        returned("use", 2, edge="export"),
+        call("[resource-new]conn", 3, edge="builtin", args={"rep": 77},
+             handles={"args.rep": "rep:conn"}),
+        returned("[resource-new]conn", 3, edge="builtin", result=1, handles={"result": "conn"}),
+    )  # fmt: skip
+    assert text.splitlines() == [
+        "export my:own/net#conn.send(self=conn@77) = 1",
+        "export my:own/net#use(c=conn@77, o=other#3) = ()",
+        "my:own/net#[resource-new]conn(conn@77) = conn#1",
+    ]
+
+
+def test_rules_name_what_types_tell() -> None:
+    """The table still says what a handle stands for; types add those it does not have."""
+    text = strace_of(
+        call("open", 1, interface="wasi:keyvalue/store", args={"identifier": "x"}),
+        returned("open", 1, interface="wasi:keyvalue/store", result={"ok": 4},
+                 handles={"result.ok": "bucket"}),
+        call("peek", 2, args={"b": 4}, handles={"args.b": "bucket"}),
+        returned("peek", 2, result=18446744073709551615),
+    )  # fmt: skip
+    assert text.splitlines()[1] == 'my:own/net#peek(bucket#4<"x">) = 18446744073709551615'

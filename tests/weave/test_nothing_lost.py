@@ -69,7 +69,8 @@ def test_without_flush_each_a_trap_costs_only_the_last_block() -> None:
     whole = [("export", "crash", "call"), *calls_of_go(5000)]
     assert places(sink) == whole[: len(sink.records)]
     assert len(whole) - len(sink.records) < (48 << 10) // 20
-    assert not any(sink.finals)
+    early = len(sink.finals) - sink.finals[::-1].index(True)
+    assert all(sink.finals[:early]) and not any(sink.finals[early:])
 
 
 @pytest.mark.parametrize("flush_each", [False, True])
@@ -81,7 +82,7 @@ def test_a_call_that_the_host_refuses_has_no_return(flush_each: bool) -> None:
     with pytest.raises(Refusal):
         guest.call("leave", 3)
     expected = [("export", "leave", "call"), *calls_of_go(3), ("import", "last", "call")]
-    assert places(sink) == (expected if flush_each else [])
+    assert places(sink) == expected  # early on every call leaves before the host has it
 
 
 def test_exit_inside_a_call() -> None:

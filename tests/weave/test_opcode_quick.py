@@ -55,22 +55,26 @@ def modules() -> list[CoreModule]:
     return found + [node for node in nodes if isinstance(node, CoreModule)]
 
 
-def weave(module: CoreModule, script: str, quickly: bool) -> tuple[object, ...]:
+def weave(
+    module: CoreModule, script: str, quickly: bool, beats: bool = False
+) -> tuple[object, ...]:
     plan, builder = script_plan(script), SiteTableBuilder()
     unit = UnitBuilder(plan, builder)
     unit.unit.memories = unit.numbering(module)
     matcher = Matcher(plan.scripts.probes)
     weaver = GuestWeaver(
         module, matcher, unit, Rows(builder, plan.scripts.names, "m"),
-        pure_counters(everything(plan.scripts)), quickly=quickly,
+        pure_counters(everything(plan.scripts)), quickly=quickly, beats=beats, last_words=beats,
     )  # fmt: skip
     return weaver.weave(), builder.to_bytes(), matcher.skipped
 
 
+@pytest.mark.parametrize("beats", [False, True])
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_scanning_gives_what_decoding_gives(name: str) -> None:
+def test_scanning_gives_what_decoding_gives(name: str, beats: bool) -> None:
     for module in modules():
-        assert weave(module, SCRIPTS[name], True) == weave(module, SCRIPTS[name], False)
+        quick, slow = (weave(module, SCRIPTS[name], way, beats) for way in (True, False))
+        assert quick == slow
 
 
 def test_the_quick_way_is_gone() -> None:

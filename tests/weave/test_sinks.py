@@ -308,7 +308,7 @@ def test_a_component_that_uses_stderr_keeps_its_version(has_write: bool, tmp_pat
     funcs = [json.loads(line)["func"] for line in found if '"phase": "call"' in line]
     assert funcs == ["f", "get-stderr", "output-stream.drop"] * 2
     original = Guest(wasm, None, None, WasiConfig())
-    assert numbers == [(original.call("f"), original.call("f"))]
+    assert set(numbers) == {(original.call("f"), original.call("f"))}
 
 
 # --- enclosing

@@ -13,7 +13,7 @@ from tests.golden import check_golden
 from tests.wit.support import resolve_text
 from tests.wit.test_resolve import EXPORTS, LINKED, LOWERS, STREAMS
 from whamm_cm.wit import types as t
-from whamm_cm.wit.printer import func_text, type_text, world_text
+from whamm_cm.wit.printer import func_text, handles_text, type_text, world_text
 
 DATA = Path(__file__).parent / "data"
 
@@ -107,3 +107,10 @@ def test_short_texts() -> None:
     func = t.FuncT((("list", t.ListT(inner, 3)),), t.OptionT(t.Prim("u8")), True)
     expected = "async func(%list: list<result<tuple<r, borrow<r>>, e>, 3>) -> option<u8>"
     assert func_text(func) == expected
+
+
+def test_own_handles_are_spelled_out_for_those_who_ask() -> None:
+    file = t.Resource("file")
+    func = t.FuncT((("self", t.Own(file)), ("to", t.Borrow(file))), t.ListT(t.Own(file)))
+    assert func_text(func) == "func(self: file, to: borrow<file>) -> list<file>"
+    assert handles_text(func) == "func(self: own<file>, to: borrow<file>) -> list<own<file>>"

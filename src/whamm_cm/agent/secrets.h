@@ -394,6 +394,14 @@ static void mask_records(uint8_t *p, uint32_t size, int learn_now) {
     }
 }
 
+/* Whether a password or a user of a URL may stand before the `@` at `at`. */
+static int follows_user(const uint8_t *p, uint32_t at) {
+    uint32_t start = at;
+    for (; start && is_user(p[start - 1]); start--)
+        if (p[start - 1] == ':') return 1;
+    return start != at && start >= 3 && same_bytes(p + start - 3, "://", 3);
+}
+
 static uint64_t has_byte(uint64_t word, uint64_t byte) {
     uint64_t ones = 0x0101010101010101u, x = word ^ ones * byte;
     return (x - ones) & ~x & ones << 7;
@@ -410,7 +418,7 @@ static int is_suspicious(const uint8_t *p, uint32_t size) {
         for (uint32_t k = i; k < i + 8 && k < size; k++) {
             if (p[k] == 0xFF && k && k + 3 <= size && load32(p + k - 1) == SECRET) return 1;
             if (p[k] == '=' && is_parameter(p, k)) return 1;
-            if (p[k] == '@' && k && is_user(p[k - 1])) return 1;
+            if (p[k] == '@' && follows_user(p, k)) return 1;
         }
     }
     return 0;

@@ -134,8 +134,9 @@ static void put_pieces(const char *json) {
         uint32_t size = (uint32_t)(end - at);
         if (size > PIECE) {
             size = PIECE;
-            /* No character is cut, and only the last piece ends in a semicolon. */
-            while ((at[size] & 0xC0) == 0x80 || at[size - 1] == ';') size--;
+            /* No character is cut, and only the last piece ends in "};". */
+            while ((at[size] & 0xC0) == 0x80) size--;
+            if (at[size - 1] == ';' && at[size - 2] == '}') size--;
         }
         text.at = line;
         text.end = line + sizeof line;

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from whamm_cm.errors import InputError, UsageError, unreadable
 
@@ -18,10 +20,12 @@ MAX_INPUT = 1 << 30
 def read_input(path: str) -> bytes:
     """The bytes of a file, ``-`` for standard input.
 
-    Raises InputError: missing, a directory, unreadable, or above 1 GiB.
+    Raises InputError: missing, a directory, unreadable, above 1 GiB, or woven in place by a
+    running ``trace``.
     """
     if not path:
         raise InputError("the name of the input file is empty")
+    put_back(path)
     if path == "-":
         data = sys.stdin.buffer.read(MAX_INPUT + 1)
     else:
@@ -35,6 +39,18 @@ def read_input(path: str) -> bytes:
     if data is None or len(data) > MAX_INPUT:
         raise InputError(f"{path} is larger than 1 GiB, which no component is")
     return data
+
+
+def put_back(path: str) -> None:
+    """If a ``trace --component`` that was killed has left ``path`` woven: the original again."""
+    journal = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.whamm-cm-journal")
+    if not os.path.islink(path) and not os.path.exists(journal):
+        return  # the usual case, for nothing
+    from whamm_cm.run.inplace import settle
+
+    if settle(path) is not None:
+        print(f"whamm-cm: {path} was left woven by a run that was killed; the original is back",
+              file=sys.stderr)  # fmt: skip
 
 
 def display(path: str) -> str:
@@ -88,6 +104,81 @@ def replacing(path: str) -> Iterator[Path]:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+#: Options that never name a file to read, whatever is in the folder.
+_NO_INPUTS = frozenset((
+    "command", "run", "output", "write_baseline", "format", "expr", "monitor", "invoke", "env",
+    "count", "trace", "nonce", "skip", "component", "why", "sort", "today", "fail_on", "compat",
+))  # fmt: skip
+
+
+def check_outputs(args: argparse.Namespace) -> None:
+    """Raises UsageError when a file that is to be written is one that is read: whatever the words
+    and options name that is there, under any name, by any link, or as standard input.
+
+    Called before a command runs, so that nothing is emptied first.
+    """
+    named = vars(args)
+    outputs = [named.get("output"), named.get("write_baseline")]
+    formats = named.get("format")
+    outputs += [text.partition("=")[2] for text in formats] if isinstance(formats, list) else []
+    inputs: list[str] = []
+    for name, value in named.items():
+        if name not in _NO_INPUTS:
+            values = value if isinstance(value, list | tuple) else (value,)
+            inputs += (text for text in values if isinstance(text, str))
+    keep_inputs(outputs, inputs)
+
+
+def keep_inputs(outputs: Iterable[str | None], inputs: Iterable[str]) -> None:
+    """Raises UsageError when one of ``outputs`` is the file of an input (also of ``name=file``), or
+    when two of them are one."""
+    read: dict[tuple[int, int], str] = {}
+    for text in inputs:
+        for path in dict.fromkeys((text, text.partition("=")[2])):
+            found = _identity(path)
+            if found is not None:
+                read.setdefault(found, display(path))
+    written: dict[object, str] = {}
+    for output in outputs:
+        if not output or output == "-":
+            continue
+        identity = _identity(output)
+        if identity is not None and identity in read:
+            same = read[identity]
+            text = output if same == output else f"{output}, which is {same},"
+            raise UsageError(f"{text} is read by this command; name another file to write")
+        if identity is not None and identity == _file_of(sys.stdin):
+            raise UsageError(f"{output} is standard input; name another file to write")
+        key = identity or os.path.realpath(output)
+        if key in written:
+            raise UsageError(f"{written[key]} and {output} are one file; name two")
+        written[key] = output
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Of a regular file that is there, through links; ``-`` is standard input."""
+    if path == "-":
+        return _file_of(sys.stdin)
+    try:
+        found = os.stat(path) if path else None
+    except (OSError, ValueError):
+        return None
+    return _regular(found)
+
+
+def _file_of(stream: TextIO) -> tuple[int, int] | None:
+    try:
+        return _regular(os.fstat(stream.fileno()))
+    except (OSError, ValueError):
+        return None  # closed, or played by a test
+
+
+def _regular(found: os.stat_result | None) -> tuple[int, int] | None:
+    if found is None or not stat.S_ISREG(found.st_mode):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def check_place(path: str) -> None:

@@ -10,8 +10,8 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from whamm_cm._version import __version__
-from whamm_cm.cli import gate_inputs
-from whamm_cm.cli.common import check_place, progress, say, write_output
+from whamm_cm.cli import gate_inputs, gate_seal
+from whamm_cm.cli.common import check_place, keep_inputs, progress, say, write_output
 from whamm_cm.errors import UsageError, unreadable
 from whamm_cm.gate.outputs.registry import FORMATS
 
@@ -72,6 +72,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--today", metavar="DATE", help="the day waivers are judged by, as 2027-03-01"
     )
+    gate_seal.add_arguments(parser)
+    parser.add_argument(
+        "--hook", action="store_true",
+        help="as the first option: what ends with .wasm at the end is a file, whatever its name",
+    )  # fmt: skip
     parser.set_defaults(run=run)
 
 
@@ -84,7 +89,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"-j {args.jobs}: expected a number of processes")
     policy = load_policy(args.policy)
     engine = Engine(policy, day(args.today), _known(args))
+    gate_seal.seal(args, policy)  # what is wrong with it is said before the work
     given = gate_inputs.sources(args)
+    keep_inputs((args.write_baseline, *(path for _, path in outputs)), given.paths)
     logs = gate_inputs.logs(args.trace_log, given.paths)
     printer = _Printer(outputs, args.quiet)
     done: list[ComponentReport] = []
@@ -98,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
         printer.component(one)
     report = Report(
         __version__, policy.file, _fail_on(args.fail_on), tuple(done), engine.closing(),
-        tuple(unjudged),
+        tuple(unjudged), gate_seal.seal(args, policy),
     )  # fmt: skip
     printer.finish(report)
     if args.write_baseline:
@@ -180,7 +187,10 @@ def _judged(
 ) -> Iterator[ComponentReport | Unjudged]:
     from whamm_cm.gate.cache import cache_dir
 
-    folder = None if args.no_cache else cache_dir()
+    ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
+    if ci and args.verbose and not args.no_cache:
+        say(args, "CI is set: analyses are made anew, and not kept (--no-cache)")
+    folder = None if args.no_cache or ci else cache_dir()
     workers = args.jobs or os.cpu_count() or 1
     waiting = progress(args, "analysing") if _takes_long(given.paths) else nullcontext()
     with waiting:

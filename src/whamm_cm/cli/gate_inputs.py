@@ -10,7 +10,7 @@ import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="which component of the manifest the input is, as NAME or WORKLOAD/NAME",
     )  # fmt: skip
     parser.add_argument(
+        "--wasmcloud", metavar="RELEASE",
+        help="the release of the hosts that a manifest is for: 2.7, 2.8, 2.9 or 2.10 (default: the"
+        " newest of these)",
+    )  # fmt: skip
+    parser.add_argument(
         "--skip", action="append", default=[], metavar="GLOB",
         help="leave out what matches in directories, as seen from there; may be repeated",
     )  # fmt: skip
@@ -45,9 +50,18 @@ def sources(args: argparse.Namespace) -> Sources:
     from whamm_cm.errors import UsageError
     from whamm_cm.gate.batch import find
     from whamm_cm.gate.sources import Sources, is_image
+    from whamm_cm.gate.wasmcloud import NEWEST, RELEASES
 
     if args.component and not args.manifest:
         raise UsageError("--component names a component of a manifest; give --manifest, too")
+    if args.wasmcloud and not args.manifest:
+        raise UsageError("--wasmcloud is for a manifest; give --manifest, too")
+    release = args.wasmcloud or NEWEST
+    if release not in RELEASES:
+        raise UsageError(
+            f"wasmCloud {release} is not known; there are {', '.join(RELEASES)}: take the one"
+            " nearest to it"
+        )
     paths: list[str] = []
     left_out: list[str] = []
     for app in args.apps:
@@ -57,7 +71,10 @@ def sources(args: argparse.Namespace) -> Sources:
         paths += find([app], args.skip, left_out)
     for path in left_out:
         say(args, f"{path}: left out (--skip)")
-    return Sources.of(list(dict.fromkeys(paths)), args.manifest, args.component)
+    found = Sources.of(list(dict.fromkeys(paths)), args.manifest, args.component, release)
+    if args.manifest and not args.wasmcloud:
+        say(args, f"judged for hosts of wasmCloud {release}; --wasmcloud names another release")
+    return found
 
 
 def logs(texts: Sequence[str], paths: Sequence[str]) -> dict[int, list[str]]:
@@ -103,6 +120,7 @@ class Seen:
     subject: Subject
     strangers: tuple[Site, ...] = ()
     evidence: Evidence | None = None
+    readers: tuple[tuple[str, str], ...] = ()
 
 
 def seen(
@@ -160,6 +178,8 @@ def judged(
 
     known = names(given.paths)
     answers = _answers(args, engine, given, observed, folder, workers)
+    if args.cross_check:
+        answers = _cross_checked(answers, given)
     found: dict[int, Subject] = {}
     if given.together:
         kept = list(answers)
@@ -171,11 +191,28 @@ def judged(
             yield engine.judge(
                 engine.context(
                     path, known[index], subject=one.subject, strangers=one.strangers,
-                    evidence=one.evidence, **given.facts(index, found),
+                    evidence=one.evidence, readers=one.readers, **given.facts(index, found),
                 )
             )  # fmt: skip
         else:
             yield Unjudged(path, str(one))
+
+
+def _cross_checked(
+    answers: Iterator[tuple[int, Seen | InputError]], given: Sources
+) -> Iterator[tuple[int, Seen | InputError]]:
+    """With what another reader reads otherwise."""
+    from whamm_cm.gate.crosscheck import check, locate
+
+    tool = locate()
+    for index, one in answers:
+        try:
+            if isinstance(one, Seen):
+                found = check(tool, one.subject, given.paths[index], given.read(index))
+                one = replace(one, readers=found)  # noqa: PLW2901
+        except InputError as error:
+            one = error  # noqa: PLW2901
+        yield index, one
 
 
 def _answers(

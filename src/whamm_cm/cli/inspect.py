@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from whamm_cm.cli.inspect_tree import Twig
     from whamm_cm.ir.component import Component
 
+FORMATS = ("cyclonedx",)
+
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
@@ -35,6 +37,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     form.add_argument(
         "--why", metavar="ITEM", help="show a shortest path to an import, wasi:sockets/tcp#* say"
     )
+    form.add_argument(
+        "-f", "--format", choices=FORMATS,
+        help="show what is inside for other programs: cyclonedx, a bill of materials as JSON",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="show the facts as one JSON document")
     parser.add_argument(
         "--trace-log",
@@ -53,8 +59,13 @@ def run(args: argparse.Namespace) -> int:
     from whamm_cm.binary.decode import decode
 
     _check(args)
-    root = decode(read_input(args.app), display(args.app))
-    if args.capabilities or args.why is not None:
+    data = read_input(args.app)
+    root = decode(data, display(args.app))
+    if args.format:
+        from whamm_cm.cli.inspect_cyclonedx import document as bill
+
+        write_output(args.output, bill(root, data, args.app))
+    elif args.capabilities or args.why is not None:
         from whamm_cm.cli import inspect_capabilities
 
         (inspect_capabilities.show if args.capabilities else inspect_capabilities.explain)(
@@ -78,8 +89,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     """Options that make no sense together."""
-    if args.json and (args.wit or args.ir):
-        other = "--wit" if args.wit else "--ir"
+    if args.json and (args.wit or args.ir or args.format):
+        other = "--wit" if args.wit else "--ir" if args.ir else "--format"
         raise UsageError(f"argument --json: not allowed with argument {other}")
     if args.trace_log and not args.capabilities:
         raise UsageError("--trace-log goes with --capabilities")

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from whamm_cm.cli.common import say
+from whamm_cm.cli.common import display, read_input, say
 from whamm_cm.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,35 +29,44 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def read_logs(args: argparse.Namespace, logs: list[str], warn: bool = True) -> Iterator[Record]:
+def read_logs(
+    args: argparse.Namespace, logs: list[str], warn: bool = True, lean: bool = False
+) -> Iterator[Record]:
     """The records of all logs, one log after the other, as if one had written them.
 
     Instances are numbered over all, times have one base, and what is missing is said by records of
-    phase ``lost``.  ``warn`` of what cannot be read.  Raises InputError for a log that cannot be
-    opened, or that has lines and no record among them.
+    phase ``lost``.  ``warn`` of what cannot be read; ``lean``: without the values that counting
+    needs not.  Raises InputError for a log that cannot be opened, or that has lines and no record
+    among them.
     """
-    from whamm_cm.trace.losses import with_ends
+    for records in _batches(args, logs, warn, lean):
+        yield from records
 
-    return with_ends(_records(args, logs, warn))
 
-
-def _records(args: argparse.Namespace, logs: list[str], warn: bool) -> Iterator[Record]:
+def _batches(
+    args: argparse.Namespace, logs: list[str], warn: bool, lean: bool
+) -> Iterator[list[Record]]:
     from whamm_cm.trace.identity import Identity
+    from whamm_cm.trace.losses import Ends
 
-    identity, weave = Identity(), _weave(args)
+    identity, ends, weave = Identity(), Ends(), _weave(args, lean)
     found, vouched = 0, True
     for name in logs:
         with ExitStack() as stack:
             reader = _opened(stack, name, weave, _label(name) if len(logs) > 1 else "")
-            for arrival in reader.arrivals():
-                yield identity.feed(arrival)
+            for batch in reader.batches():
+                records = identity.feed_all(batch)
+                for part in (records,) if batch.run else [[record] for record in records]:
+                    ends.feed(part)
+                yield records
             if reader.malformed:
-                yield _missing(reader)
+                yield [_missing(reader)]
             found += reader.records
             vouched = vouched and (weave.nonce is not None or not reader.nonces)
             if warn:
                 for warning in reader.warnings():
                     say(args, warning)
+    yield list(ends.finish())
     if warn:
         _say_notes(args, identity, vouched, found)
 
@@ -108,7 +117,15 @@ def _standard_input() -> BinaryIO:
     return os.fdopen(os.dup(_SPOOLED[0].fileno()), "rb")
 
 
-def _weave(args: argparse.Namespace) -> Weave:
+def _weave(args: argparse.Namespace, lean: bool) -> Weave:
+    """What --woven says; else tables are looked for among those this machine has made."""
     from whamm_cm.trace.reader import Weave
+    from whamm_cm.trace.tables import table_for
 
-    return Weave()
+    path = getattr(args, "woven", None)
+    if path is None:
+        return Weave(find=table_for, lean=lean)
+    from whamm_cm.weave.stamp import woven_table
+
+    nonce, table = woven_table(read_input(path), display(path))
+    return Weave(nonce or None, table, lean=lean)

@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from whamm_cm._version import __version__
+from whamm_cm.cli.common import check_outputs
+from whamm_cm.cli.hook import arguments
 from whamm_cm.errors import UsageError, WhammError
 
 #: One row per command: module under ``whamm_cm.cli`` with ``register`` and ``run``.
@@ -94,11 +96,12 @@ def _internal(error: Exception) -> str:
 
 def _run(argv: Sequence[str]) -> int:
     top = parser()
-    args = top.parse_args(argv)
+    args = top.parse_args(arguments(argv))
     if args.command is None:
         top.print_help(sys.stderr)
         return 2
     run: Callable[[argparse.Namespace], int] = args.run
+    check_outputs(args)
     code = run(args)
     sys.stdout.flush()
     return code

@@ -113,7 +113,8 @@ class LastLines:
         self._first: int | None = None
 
     def feed(self, records: Sequence[Record]) -> None:
-        self._window.extend(records)
+        # What was lost is said in a sentence of its own; where blocks end shows nowhere.
+        self._window.extend(r for r in records if r["phase"] not in ("lost", "start", "end"))
         while len(self._window) > _WINDOW:
             self._leave(self._window.popleft())
 

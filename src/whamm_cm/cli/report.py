@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     for position, name in enumerate(names):
         if position:
             sys.stdout.write("\n")
-        records = logs.read_logs(args, args.logs, warn=not position)
+        records = logs.read_logs(args, args.logs, warn=not position, lean=name == "summary")
         chunks = renderer(name).render(records, options)
         if args.output in (None, "-"):
             for chunk in chunks:

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import PurePath
@@ -17,12 +17,11 @@ from whamm_cm.cli import outputs, scripts, weaving
 from whamm_cm.cli.common import progress, read_input, say
 from whamm_cm.cli.recorder import Recorder
 from whamm_cm.errors import RunError, UsageError
-from whamm_cm.render.words import counted, were
+from whamm_cm.render.words import counted
 
 if TYPE_CHECKING:
     from whamm_cm.run.outcome import Outcome, Trap
     from whamm_cm.trace.decode import Receiver
-    from whamm_cm.trace.records import Record
     from whamm_cm.weave.api import Woven
     from whamm_cm.weave.plain import WovenModule
     from whamm_cm.weave.plan import Plan, ScriptPlan
@@ -57,6 +56,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--compat", choices=("whamm",),
         help="print what scripts print and report on standard output, as whamm does",
+    )  # fmt: skip
+    parser.add_argument(
+        "--component", metavar="PATH",
+        help="with --: the component to weave. If no argument of COMMAND is that file, it is woven"
+        " where it lies while COMMAND runs, and put back",
     )  # fmt: skip
     parser.add_argument(
         "--lines", action="store_true",
@@ -109,7 +113,12 @@ def run(args: argparse.Namespace) -> int:
     if not words:
         raise UsageError("no component given (see `whamm-cm trace --help`)")
     if external and not _is_component(words[0]):
-        return _external(args, words)
+        from whamm_cm.cli.external import trace_command
+
+        script = _scripts(args)
+        return trace_command(args, words, script, _trace_set(args, script is not None))
+    if args.component is not None:
+        raise UsageError("--component is for a command behind --; name the component itself here")
     return _embedded(args, words)
 
 
@@ -294,54 +303,3 @@ def _show_trap(
     if lines:
         print("whamm-cm: the last calls before it:", file=sys.stderr)
         sys.stderr.writelines(lines)
-
-
-def _external(args: argparse.Namespace, words: list[str]) -> int:
-    from whamm_cm.agent.layout import LINE_MARK
-    from whamm_cm.agent.table import SiteTable
-    from whamm_cm.run.external import find_wasm_argument, run_external
-    from whamm_cm.trace.identity import Identity
-    from whamm_cm.trace.lines import LineDecoder
-    from whamm_cm.trace.reader import Arrival
-
-    for option in ("invoke", "dir", "env", "inherit_network", "stub_imports"):
-        if getattr(args, option):
-            name = option.replace("_", "-")
-            raise UsageError(f"--{name} is for the embedded engine; give it to the command instead")
-    index = find_wasm_argument(words)
-    data = read_input(words[index])
-    if "jco" in (PurePath(word).name for word in words[:index]):
-        # Its transpiler fails on modules with two memories, whatever Node would say to them.
-        args.multi_memory = False
-    script = _scripts(args)
-    scripts.find_lines(args, data, words[index])
-    chosen = _trace_set(args, script is not None)
-    plan = weaving.make_plan(args, "stderr", args.time, chosen, args.count, script)
-    woven: Woven | WovenModule
-    if weaving.is_module(data):
-        woven = weaving.weave_module_checked(args, data, words[index], plan)
-    else:
-        woven = weaving.weave_checked(args, data, words[index], plan)
-    table = SiteTable.parse(woven.table)
-    recorder = Recorder(args, tags=woven.added.agents > 1, table=table)
-    decoder = LineDecoder(plan.nonce, table)
-    mark = f"{LINE_MARK}{plan.nonce} ".encode()
-    identity = Identity()
-
-    def feed(records: Iterable[Record]) -> None:
-        recorder.feed([identity.feed(Arrival(record)) for record in records])
-
-    try:
-        status = run_external(
-            words, index, woven.wasm, lambda line: feed(decoder.feed(line).records), mark
-        )
-        feed(decoder.finish())
-    except RunError:
-        recorder.abandon()
-        raise
-    finally:
-        recorder.finish()
-        scripts.say_notes(args)
-    if decoder.damaged:
-        say(args, f"{were(decoder.damaged, 'line')} of records cut by the host")
-    return status

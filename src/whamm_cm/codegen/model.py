@@ -143,7 +143,8 @@ class ProbeOptions:
     (``agent.layout.CHUNK``), else in bytes.  ``push_empty``: others have sent records that wait
     for the return of this component's exports, so that return pushes even with nothing of its own.
     ``script``: the unit that the wrappers' probes use and that reports at the final flush; with
-    ``beats`` also while the program runs.  ``mark`` as in ``weave.plan.Plan``.
+    ``beats`` also while the program runs.  ``mark`` as in ``weave.plan.Plan``.  ``last``: the agent
+    has a table for a function that sends all before the end (``weave.last_words``).
     ``mark``: see ``weave.plan.Plan``.
     """
 
@@ -161,3 +162,4 @@ class ProbeOptions:
     script: ScriptLink | None = None
     mark: int | None = None
     beats: bool = False
+    last: bool = False

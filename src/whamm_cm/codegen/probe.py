@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from whamm_cm.abi.layout import layouts
-from whamm_cm.agent.layout import CHUNK, LIMIT, OUT_PTR, POS, SCRATCH, STATE, Flush
+from whamm_cm.agent.layout import CHUNK, DEPTH, LIMIT, OUT_PTR, POS, SCRATCH, STATE, Flush
 from whamm_cm.codegen.asm import Func, MemoryType, Module
 from whamm_cm.codegen.events import traces
 from whamm_cm.codegen.flats import Flats
@@ -36,10 +36,14 @@ _AGENT_FUNCS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 
 def build_probe(
-    wrappers: Sequence[Wrapper], memories: Sequence[GuestMemory], options: ProbeOptions
+    wrappers: Sequence[Wrapper],
+    memories: Sequence[GuestMemory],
+    options: ProbeOptions,
+    bind: bool = False,
 ) -> bytes:
-    """The module of these wrappers.  Raises WeaveError when a wrapper's values need a memory it
-    does not have, or when ``memories`` are more than the host's features allow."""
+    """The module of these wrappers; with ``bind`` it puts its function for last words into the
+    agent's table.  Raises WeaveError when a wrapper's values need a memory it does not have, or
+    when ``memories`` are more than the host's features allow."""
     if not options.multi_memory and len(memories) > 1:
         raise WeaveError(
             f"a probe module without multi-memory reads one guest memory, not {len(memories)}"
@@ -49,6 +53,8 @@ def build_probe(
     for k, (wrapper, func) in enumerate(zip(wrappers, funcs, strict=True)):
         write_wrapper(probe, func, wrapper, k)
         probe.module.export_func(f"w{k}", func.index)
+    if bind:
+        probe.bind_last()
     return probe.module.encode()
 
 
@@ -141,6 +147,19 @@ class Probe:
         with f.if_():
             f.call(self.script.tick)
             f.global_set(self._fuel)
+
+    def bind_last(self) -> None:
+        """Before an ``unreachable`` all goes out, unless no export is being called: the canonical
+        ABI may be calling an allocator then, from which nothing may leave."""
+        flush = self.flush()
+        if flush is None:
+            return
+        f = self.module.func()
+        self.agent.load_at(f, "i32.load", STATE + DEPTH)
+        with f.if_():
+            f.i32(int(Flush.PUSH | Flush.REPORT))
+            f.call(flush)
+        self.module.elements(0, [f.index], self.module.import_table("agent", "last", 1))
 
     def flats(self, ptr: int) -> Flats:
         if ptr not in self._flats:

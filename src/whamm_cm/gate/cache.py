@@ -1,16 +1,21 @@
 """Analyses kept by the hash of the component and the version of the tool.
 
-An entry is JSON, written to a temporary file and renamed.  What cannot be read or makes no sense is
-as good as absent, and what cannot be written is not kept.
+An entry decides a verdict, and caches are shared: it has a MAC over what it says, the component and
+the build of the tool, with a key that is not in the cache.  It is JSON, written to a temporary file
+and renamed.  What cannot be read, makes no sense or was not written here is as good as absent,
+and what cannot be written is not kept.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import os
+import secrets
 from contextlib import suppress
 from dataclasses import asdict
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -25,45 +30,118 @@ def cache_dir() -> Path | None:
     return user_cache("gate")
 
 
+def key_path() -> Path | None:
+    """``$XDG_STATE_HOME/whamm-cm/gate.key`` or below ``~/.local/state``; None without a home."""
+    base = os.environ.get("XDG_STATE_HOME", "")
+    if os.path.isabs(base):
+        return Path(base) / "whamm-cm" / "gate.key"
+    try:
+        return Path.home() / ".local" / "state" / "whamm-cm" / "gate.key"
+    except RuntimeError:
+        return None
+
+
 class Cache:
     """``folder`` None: nothing is kept."""
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
-        self._key = ""
+        self._tool = ""
+
+    @cached_property
+    def _secret(self) -> bytes | None:
+        return _secret(key_path())
 
     def get(self, sha256: str) -> Subject | None:
-        if self.folder is None:
+        if self.folder is None or self._secret is None:
             return None
         try:
-            raw = json.loads(self._path(sha256).read_bytes())
-            found = _subject(raw)
+            text = self._verified(self._path(sha256).read_bytes(), sha256)
+            found = _subject(json.loads(text))
         except (OSError, ValueError, KeyError, TypeError, RecursionError, AttributeError):
             return None
         return found if found.sha256 == sha256 else None
 
-    def put(self, subject: Subject) -> None:
-        if self.folder is None:
-            return
-        text = json.dumps(asdict(subject), separators=(",", ":"))
-        import tempfile  # slow to import, and most runs find what they look for
+    def _verified(self, raw: bytes, sha256: str) -> bytes:
+        """What an entry says of a subject; ValueError where we did not write it."""
+        head, text, tail = (
+            raw[: len(_HEAD) + 64],
+            raw[len(_HEAD) + 64 + len(_MIDDLE) : -1],
+            raw[-1:],
+        )
+        mac = self._mac(sha256, text)
+        written = _HEAD + mac + _MIDDLE
+        if not hmac.compare_digest(written, head + raw[len(head) : len(written)]) or tail != b"}":
+            raise ValueError
+        return text
 
+    def _mac(self, sha256: str, text: bytes) -> bytes:
+        """Of an entry, for the component and the build of the tool that it is of."""
+        assert self._secret is not None
+        whole = b"\0".join((self._tool_key().encode(), sha256.encode(), text))
+        return hmac.new(self._secret, whole, hashlib.sha256).hexdigest().encode()
+
+    def put(self, subject: Subject) -> None:
+        if self.folder is None or self._secret is None:
+            return
+        text = json.dumps(asdict(subject), separators=(",", ":")).encode()
+        whole = _HEAD + self._mac(subject.sha256, text) + _MIDDLE + text + b"}"
         with suppress(OSError):
             target = self._path(subject.sha256)
             target.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=".new-", dir=target.parent)
+            name = _temporary(target.parent, whole)
             try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    file.write(text)
                 os.replace(name, target)
             except OSError:
                 os.unlink(name)
 
+    def _tool_key(self) -> str:
+        self._tool = self._tool or _tool_key()
+        return self._tool
+
     def _path(self, sha256: str) -> Path:
         assert self.folder is not None
-        self._key = self._key or _tool_key()
-        return self.folder / self._key / sha256[:2] / f"{sha256}.json"
+        return self.folder / self._tool_key() / sha256[:2] / f"{sha256}.json"
 
+
+#: An entry is JSON, with its MAC before it at a known place.
+_HEAD, _MIDDLE = b'{"mac":"', b'","subject":'
+
+
+def _temporary(folder: Path, data: bytes) -> str:
+    import tempfile  # slow to import, and most runs find what they look for
+
+    handle, name = tempfile.mkstemp(prefix=".new-", dir=folder)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+    except OSError:
+        os.unlink(name)
+        raise
+    return name
+
+
+def _secret(path: Path | None) -> bytes | None:
+    """The key of this user on this machine, made when it is first asked for; None where there can
+    be none that others do not know."""
+    if path is None:
+        return None
+    with suppress(OSError):
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            name = _temporary(path.parent, secrets.token_bytes(_KEY_SIZE))
+            try:
+                with suppress(FileExistsError):
+                    os.link(name, path)
+            finally:
+                os.unlink(name)
+        if path.stat().st_mode & 0o077 == 0:
+            found = path.read_bytes()
+            return found if len(found) == _KEY_SIZE else None
+    return None
+
+
+_KEY_SIZE = 32
 
 #: Rooms whose code says what an analysis is.
 _ROOMS = ("binary", "ir", "wit", "weave")

@@ -13,6 +13,8 @@ from whamm_cm.weave.reach.values import ItemKind, Path
 
 #: Edges of records that are about an import of the component they name.
 _LEAVING = ("import", "inner")
+#: What ``inner`` leaves out of a record is not there.
+_NO_NAMES = {"interface": "", "version": ""}
 
 #: Phases of records that are about a site.
 _OF_SITES = ("call", "return", "report")
@@ -29,7 +31,9 @@ class Observed:
         phase = record["phase"]
         if phase not in _OF_SITES:
             return
-        site = Site.of(record)
+        # An import has the name its component uses; the root's follows from who provides it.
+        inner = record.get("inner")
+        site = Site.of(record if inner is None else {**record, **_NO_NAMES, **inner})
         if phase == "return":
             # Its call may have been lost; that it happened is certain.
             self._returned[site] = None
@@ -159,8 +163,12 @@ class _Rows:
                 for provider in item.providers:
                     if provider.kind == "host":
                         keys["", provider.path, item.kind] = None
-                at = (component.place, one.interface, one.version, item.label)
-                self.rows.setdefault(at, {}).update(keys)
+                names = {(one.interface, one.version)}
+                if one.interface and one.name != one.interface:
+                    names.add((one.name, None))  # the name of an instance that implements it
+                for interface, version in names:
+                    at = (component.place, interface, version, item.label)
+                    self.rows.setdefault(at, {}).update(keys)
         self.root = found.root.place
 
     def of(self, site: Site) -> tuple[_Key, ...]:

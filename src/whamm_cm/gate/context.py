@@ -43,7 +43,8 @@ class Decision:
 @dataclass(frozen=True)
 class Context:
     """``path``: the input as the user named it.  ``evidence``: None without logs.  ``manifest`` and
-    ``oci``: what their rules need, None where there is none."""
+    ``oci``: what their rules need, None where there is none.  ``readers``: (item, message) where
+    another reader reads something else."""
 
     path: str
     name: str
@@ -54,6 +55,7 @@ class Context:
     strangers: tuple[Site, ...] = ()
     manifest: Any = None
     oci: Any = None
+    readers: tuple[tuple[str, str], ...] = ()
 
     def parameter(self, rule: str, name: str) -> int | None:
         return self.parameters.get(rule, {}).get(name)

@@ -157,7 +157,8 @@ def _honest(label: str) -> bool:
         return True
     try:
         name = label[4:].encode("ascii").decode("punycode")
-        return not name.isascii() and name.encode("punycode").decode("ascii") == label[4:]
+        again = name.encode("punycode").decode("ascii") == label[4:]
+        return again and name.isprintable() and not name.isascii()
     except UnicodeError:
         return False
 

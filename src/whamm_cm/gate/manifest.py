@@ -36,13 +36,16 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class HostInterface:
-    """An entry of ``hostInterfaces``; ``version`` and ``name`` are "" where not given."""
+    """An entry of ``hostInterfaces``; ``version`` and ``name`` are "" where not given.  ``host``:
+    of its config, None where there is none; ``supplied``: objects of the cluster may add to it."""
 
     package: str
     interfaces: tuple[Text, ...]
     version: str
     name: str
     location: Location
+    host: str | None = None
+    supplied: bool = False
 
     def __str__(self) -> str:
         version = f"@{self.version}" if self.version else ""
@@ -65,7 +68,8 @@ class Deployed:
     """A component of a workload, or its service (``name`` is then ``service``).
 
     ``resources``: where ``localResources`` stands, else the whole entry.  ``secrets``: where the
-    environment takes from secrets, None if it does not.
+    environment takes from secrets, None if it does not.  ``later``: fields that only newer
+    releases know.
     """
 
     kind: Literal["component", "service"]
@@ -78,6 +82,7 @@ class Deployed:
     loopback_ports: tuple[Text, ...] = ()
     mounts: tuple[Mount, ...] = ()
     secrets: Location | None = None
+    later: tuple[Text, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,7 @@ class Workload:
     interfaces: tuple[HostInterface, ...]
     interfaces_at: Location
     oddities: tuple[Oddity, ...] = ()
+    volumes: frozenset[str] = frozenset()
 
     @property
     def items(self) -> tuple[Deployed, ...]:
@@ -210,6 +216,8 @@ _WORKLOAD = ("hostSelector", "hostId", "environment", "components", "hostInterfa
              "volumes", "kubernetes")  # fmt: skip
 _IMAGE = ("image", "imagePullSecret", "imagePullPolicy", "localResources")
 _COMPONENT = ("name", *_IMAGE, "poolSize", "maxInvocations", "maxConcurrency")
+#: Not known to the first releases (wasmcloud.SINCE).
+RECLAIM = ("reclaimWindowSeconds", "reclaimMinInstances")
 _SERVICE = (*_IMAGE, "maxRestarts")
 _LAYER = ("configFrom", "secretFrom", "config")
 _RESOURCES = ("volumeMounts", "environment", "config", "allowedHosts", "allowedIpNameLookups",
@@ -247,9 +255,9 @@ class _Reader:
             interfaces,
             at,
         )
-        self.volumes(entries, read)
+        volumes = self.volumes(entries)
         self.doubles(interfaces)
-        return replace(read, oddities=tuple(self.oddities))
+        return replace(read, oddities=tuple(self.oddities), volumes=volumes)
 
     def known(self, node: Node, what: str, keys: tuple[str, ...]) -> _Entries:
         """The entries that mean something; the API server drops the others or refuses them."""
@@ -275,14 +283,15 @@ class _Reader:
 
     def deployed(self, node: Node, kind: Literal["component", "service"]) -> Deployed:
         component = kind == "component"
-        entries = self.known(node, f"a {kind}", _COMPONENT if component else _SERVICE)
+        entries = self.known(node, f"a {kind}", (*_COMPONENT, *RECLAIM) if component else _SERVICE)
+        later = tuple(Text(key, node.keys[key]) for key in RECLAIM if component and key in entries)
         name = "service"
         if component:
             name = _needed(node, entries, "name", "a component").string("name")
         image = _text(_needed(node, entries, "image", f"a {kind}"), "image")
         image = self.aliases.get(image.text.removeprefix("artifact://"), image)
         resources = entries.get("localResources")
-        found = Deployed(kind, name, image, node.location, node.location)
+        found = Deployed(kind, name, image, node.location, node.location, later=later)
         if resources is None or resources.value is None:
             return found
         return self.resources(found, resources, node.keys["localResources"])
@@ -336,13 +345,15 @@ class _Reader:
             _needed(node, entries, key, what).string(key) for key in ("namespace", "package")
         )
         names = tuple(_text(one, "an interface") for one in _list(entries, "interfaces"))
-        _section(entries, "config", "config")
+        config = _section(entries, "config", "config")
         found = HostInterface(
             f"{space}:{package}",
             names,
             _optional(entries, "version"),
             _optional(entries, "name"),
             node.location,
+            config["host"].text.strip() or None if "host" in config else None,
+            any(_list(entries, key) for key in ("configFrom", "secretFrom")),
         )
         if not names:
             text = f"the entry for {found} lists no interfaces"
@@ -352,16 +363,12 @@ class _Reader:
             self.odd(True, found.name, text, entries["name"].location)
         return found
 
-    def volumes(self, entries: _Entries, workload: Workload) -> None:
+    def volumes(self, entries: _Entries) -> frozenset[str]:
         named: dict[str, None] = {}
         for node in _list(entries, "volumes"):
             inner = self.known(node, "a volume", ("name", "ephemeral", "hostPath"))
             named[_needed(node, inner, "name", "a volume").string("name")] = None
-        for item in workload.items:
-            for mount in item.mounts:
-                if mount.volume.text not in named:
-                    text = f'{item.name} mounts the volume "{mount.volume}", which is not defined'
-                    self.odd(True, mount.volume.text, text, mount.volume.location)
+        return frozenset(named)
 
     def doubles(self, interfaces: Iterable[HostInterface]) -> None:
         first: dict[tuple[str, str, str], HostInterface] = {}

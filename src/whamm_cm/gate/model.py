@@ -108,7 +108,8 @@ class ImportRow:
     """``name`` is what the host sees; ``interface`` what it stands for (``implements``), "" for
     what belongs to the world itself.  ``kind``: instance func type component module value.
     ``readings``: every interface the name may be taken for; ``odd``: why it may be more than one.
-    ``hands``: the components and modules inside an instance, by name."""
+    ``hands``: the components and modules inside an instance, by name.  ``types_only``: it has
+    nothing but types, and no resource of its own, so that nobody has to provide it."""
 
     name: str
     kind: str
@@ -118,6 +119,7 @@ class ImportRow:
     readings: tuple[tuple[str, str | None], ...] = ()
     odd: str = ""
     hands: tuple[str, ...] = ()
+    types_only: bool = False
 
     @property
     def label(self) -> str:
@@ -224,6 +226,16 @@ class Unjudged:
 
 
 @dataclass(frozen=True, slots=True)
+class Seal:
+    """What statements about a verdict say of how it came about.  ``verifier``: a URI of who judges;
+    ``time`` in seconds since 1970, None where nobody said so; ``sources`` as in :class:`Policy`."""
+
+    verifier: str = "pkg:pypi/whamm-cm"
+    time: int | None = None
+    sources: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """``findings`` here are about the policy itself.  ``fail_on`` None: findings never fail; what
     could not be judged always does."""
@@ -234,6 +246,7 @@ class Report:
     components: tuple[ComponentReport, ...]
     findings: tuple[Finding, ...] = ()
     unjudged: tuple[Unjudged, ...] = ()
+    seal: Seal = Seal()
 
     def all(self) -> Iterator[Finding]:
         for component in self.components:

@@ -18,7 +18,7 @@ from whamm_cm.gate.yamldoc import Node
 from whamm_cm.wit import shapes
 from whamm_cm.wit.classes import patterns_of
 from whamm_cm.wit.glob import Glob, compile_glob, split_top
-from whamm_cm.wit.names import FunctionGlob, ItemPattern
+from whamm_cm.wit.names import FunctionGlob, InterfaceName, ItemPattern
 from whamm_cm.wit.semver import PatternError
 
 
@@ -95,7 +95,7 @@ def checked(text: str, location: Location, labels: bool = False) -> Iterator[Ite
     try:
         patterns = patterns_of(text)
     except PatternError as error:
-        remedy = _remedy(text) if text.startswith(("!", "%")) and error.position == 0 else ""
+        remedy = _class(text) or _negated(text)
         raise UsageError(f"{location}: {remedy or error}") from None
     for pattern in patterns:
         place = _dead(pattern, labels)
@@ -148,11 +148,11 @@ def _miswritten(glob: Glob) -> bool:
 def _sentence(text: str, place: int) -> str:
     where = "" if place < 0 else f" from column {place + 1} on"
     remedy = _remedy(text)
-    return f"no import or export can match {text!r}{where}" + (f"; {remedy}" if remedy else "")
+    return f"no import or export can match {text!r}{where}; {remedy}"
 
 
 def _remedy(text: str) -> str:
-    return next((found for one in _REMEDIES if (found := one(text))), "")
+    return next((found for one in _REMEDIES if (found := one(text))), _FORM)
 
 
 def _negated(text: str) -> str:
@@ -196,7 +196,9 @@ def _package(text: str) -> str:
 
 
 def _slash(text: str) -> str:
-    return f"write {f'{text}*'!r}" if text.endswith("/") else ""
+    if not text.endswith("/"):
+        return ""
+    return f"write {f'{text}*' if text.count('/') == 1 else text.rstrip('/')!r}"
 
 
 def _label(text: str) -> str:
@@ -212,6 +214,18 @@ def _capitals(text: str) -> str:
     return f"names are in lower case: {text.lower()!r}" if text != text.lower() else ""
 
 
+def _underscore(text: str) -> str:
+    return f"words are joined by dashes: {text.replace('_', '-')!r}" if "_" in text else ""
+
+
+def _dotted(text: str) -> str:
+    """``wasi:io/poll.poll``"""
+    interface, dot, func = text.partition(".")
+    if not dot or "#" in text or InterfaceName.try_parse(interface) is None:
+        return ""
+    return f'functions stand behind a "#": {f"{interface}#{func}"!r}'
+
+
 def _builtin(text: str) -> str:
     if not text.partition("#")[2].startswith("[resource-"):
         return ""
@@ -224,10 +238,12 @@ def _empty(text: str) -> str:
     return 'there is nothing on one side of "|"'
 
 
+_FORM = "a pattern is interface[@version][#function], such as wasi:sockets/*@0.2#tcp-socket.*"
+
 #: The first that knows what was meant says so.
 _REMEDIES: tuple[Callable[[str], str], ...] = (
-    _negated, _class, _several, _late_version, _builtin, _empty, _slash, _package, _label,
-    _capitals,
+    _negated, _class, _several, _late_version, _builtin, _empty, _slash, _dotted, _package, _label,
+    _underscore, _capitals,
 )  # fmt: skip
 
 

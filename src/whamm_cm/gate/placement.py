@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from whamm_cm.errors import UsageError
 from whamm_cm.gate.manifest import Deployed, Workload
 from whamm_cm.gate.model import Subject
+from whamm_cm.gate.wasmcloud import NEWEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +22,16 @@ class Beside:
 @dataclass(frozen=True, slots=True)
 class Placement:
     """An input in a workload.  ``leads``: what is said of the workload itself is said with it.
-    ``several``: the input stands in more than one workload."""
+    ``several``: the input stands in more than one workload.  ``release``: of the hosts.
+    ``workloads``: all of the manifests."""
 
     workload: Workload
     item: Deployed
     others: tuple[Beside, ...] = ()
     leads: bool = True
     several: bool = False
+    release: str = NEWEST
+    workloads: tuple[Workload, ...] = ()
 
     @property
     def unknown(self) -> tuple[Deployed, ...]:
@@ -44,11 +48,15 @@ Places = tuple[tuple[Placement, ...], ...]
 
 
 def place(
-    inputs: Sequence[str], workloads: Iterable[Workload], component: str | None = None
+    inputs: Sequence[str],
+    workloads: Iterable[Workload],
+    component: str | None = None,
+    release: str = NEWEST,
 ) -> Places:
     """``inputs`` as the user named them; ``component``: ``NAME`` or ``WORKLOAD/NAME`` of the only
     one.  Raises UsageError where the manifest does not tell which component an input is."""
-    items = [(workload, item) for workload in workloads for item in workload.items]
+    every = tuple(workloads)
+    items = [(workload, item) for workload in every for item in workload.items]
     found = [_named(inputs, items, component)] if component else [
         _guessed(path, items, len(inputs) == 1) for path in inputs
     ]  # fmt: skip
@@ -63,7 +71,8 @@ def place(
     for placed in found:
         row = []
         for workload, item in placed:
-            row.append(Placement(workload, item, (), id(workload) not in led, len(placed) > 1))
+            leads, several = id(workload) not in led, len(placed) > 1
+            row.append(Placement(workload, item, (), leads, several, release, every))
             led.add(id(workload))
         places.append(tuple(row))
     return tuple(places)

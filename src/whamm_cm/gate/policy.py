@@ -108,7 +108,8 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """``file`` is empty for the policy without a file, which has the rules' defaults."""
+    """``file`` is empty for the policy without a file, which has the rules' defaults.  ``sources``:
+    the files it was read from with their sha256, its own first and then what it extends."""
 
     file: str = ""
     description: str = ""
@@ -121,6 +122,7 @@ class Policy:
     rules: Mapping[str, Setting] = field(default_factory=dict)
     budgets: tuple[Budget, ...] = ()
     waivers: tuple[Waiver, ...] = ()
+    sources: tuple[tuple[str, str], ...] = ()
 
     @property
     def judged(self) -> Judge:

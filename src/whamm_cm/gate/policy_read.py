@@ -6,6 +6,7 @@ Raises UsageError with file, line and column.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -38,6 +39,9 @@ PROFILES = (
     "wasi-0.2",
     "wasmcloud-1.9",
     "wasmcloud-2.7",
+    "wasmcloud-2.8",
+    "wasmcloud-2.9",
+    "wasmcloud-2.10",
     "wasmtime-cli",
     "wasmtime-serve",
     "spin",
@@ -65,7 +69,9 @@ def read_policy(path: str, rules: RuleTable) -> Policy:
 
     A file needs a path or a suffix: what lies in the working directory cannot pass for a profile.
     """
-    return _Reader(rules).read(path)
+    reader = _Reader(rules)
+    found = reader.read(path)
+    return replace(found, sources=tuple(reader.sources))
 
 
 def profile(name: str, rules: RuleTable) -> Policy:
@@ -81,20 +87,25 @@ class _Reader:
     def __init__(self, rules: RuleTable) -> None:
         self.rules = rules
         self.files = 0
+        self.sources: list[tuple[str, str]] = []
+
+    def load(self, data: bytes, file: str) -> Node:
+        self.sources.append((file, hashlib.sha256(data).hexdigest()))
+        return load(data, file)
 
     def read(self, path: str) -> Policy:
         if path in PROFILES:
             return self.profile(path)
         if not _is_file(path):
             raise UsageError(
-                f"{unknown('profile', path, PROFILES)}; a file needs its path, as in ./{path},"
-                " or ends with .yaml, .yml or .json"
+                f"{unknown('profile', path, PROFILES)} (there are {', '.join(PROFILES)}); a file"
+                f" needs its path, as in ./{path}, or ends with .yaml, .yml or .json"
             )
         return self.file(path, (), None)
 
     def profile(self, name: str) -> Policy:
         data = (files("whamm_cm.gate") / "profiles" / f"{name}.yaml").read_bytes()
-        return self.policy(load(data, f"profile {name}"), f"profile {name}", ())
+        return self.policy(self.load(data, f"profile {name}"), f"profile {name}", ())
 
     def file(self, path: str, chain: tuple[str, ...], asked: Node | None) -> Policy:
         try:
@@ -104,7 +115,7 @@ class _Reader:
             raise UsageError(f"{asked.location}: {text}" if asked else text) from None
         except ValueError:
             raise UsageError(f"{path!r} is no name of a file") from None
-        return self.policy(load(data, path), path, chain)
+        return self.policy(self.load(data, path), path, chain)
 
     def policy(self, node: Node, file: str, chain: tuple[str, ...]) -> Policy:
         entries = node.mapping("a policy", tuple(_SECTIONS))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from whamm_cm.gate.known import INTERFACES
 from whamm_cm.ir.nodes import ExternName
-from whamm_cm.wit.model import full_name, split_version
+from whamm_cm.wit.model import full_name, interface_id, split_version
 from whamm_cm.wit.names import ExternNameParts, InterfaceName, is_label
 
 Reading = tuple[str, str | None]
@@ -71,7 +71,7 @@ def _odd(name: ExternName, kind: str) -> str:
     is_interface = parts is not None and parts.kind == "interface"
     if is_interface and kind in ("func", "value", "type"):
         return f"is a {kind} by the name of an interface"
-    return _implements(name, kind, is_interface) or _suffix(name)
+    return _implements(name, kind, is_interface) or _suffix(name) or _id(name)
 
 
 def _implements(name: ExternName, kind: str, is_interface: bool) -> str:
@@ -85,6 +85,14 @@ def _implements(name: ExternName, kind: str, is_interface: bool) -> str:
     if kind != "instance" or not is_label(name.name):
         return f"claims to be the interface {said!a}, which only an instance under a label can be"
     return ""
+
+
+def _id(name: ExternName) -> str:
+    said = name.attribute("external-id")
+    other = InterfaceName.try_parse(said) if said is not None else None
+    if other is None or other.path == split_version(interface_id(name))[0]:
+        return ""
+    return f"has the id of another interface: {said!a}"
 
 
 def _suffix(name: ExternName) -> str:

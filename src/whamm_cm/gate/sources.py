@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from whamm_cm.errors import InputError
 from whamm_cm.gate.model import Subject
 from whamm_cm.gate.placement import Placement, Places, furnish, place
+from whamm_cm.gate.wasmcloud import NEWEST
 
 if TYPE_CHECKING:
     from whamm_cm.gate.registry.artifact import Artifact
@@ -42,7 +43,10 @@ class Sources:
 
     @staticmethod
     def of(
-        paths: Sequence[str], manifests: Iterable[str] = (), component: str | None = None
+        paths: Sequence[str],
+        manifests: Iterable[str] = (),
+        component: str | None = None,
+        release: str = NEWEST,
     ) -> Sources:
         """Raises InputError for a bad manifest, UsageError where it is not clear which component
         an input is."""
@@ -52,7 +56,7 @@ class Sources:
             from whamm_cm.gate.manifest import read_manifest
 
             workloads = [one for file in files for one in read_manifest(file)]
-            places = place(paths, workloads, component)
+            places = place(paths, workloads, component, release)
         return _expanded(paths, places) if any(map(is_image, paths)) else Sources(paths, places)
 
     @property

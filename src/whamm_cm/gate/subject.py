@@ -29,12 +29,14 @@ from whamm_cm.wit.model import (
     FuncItem,
     InstanceItem,
     ModuleItem,
+    TypeItem,
     full_name,
     functions,
     interface_id,
     split_version,
 )
 from whamm_cm.wit.resolve import ResolvedComponent, resolve
+from whamm_cm.wit.types import Resource
 
 _PRODUCERS = "producers"
 
@@ -111,7 +113,13 @@ def _import(use: ImportUse, extern: Extern) -> ImportRow:
         if one.item.kind == "func"
     )
     return ImportRow(
-        found.name, found.kind, found.interface, found.version, rows, **_named(extern, found.kind)
+        found.name,
+        found.kind,
+        found.interface,
+        found.version,
+        rows,
+        types_only=_types_only(extern),
+        **_named(extern, found.kind),
     )
 
 
@@ -119,6 +127,29 @@ def _named(extern: Extern, kind: str) -> dict[str, Any]:
     found = readings(extern.name, kind)
     inside = tuple(handed(extern.entity)) if isinstance(extern.entity, InstanceItem) else ()
     return {"readings": found.all, "odd": found.odd, "hands": inside}
+
+
+def _types_only(extern: Extern) -> bool:
+    return not any(map(_is_provided, _leaves(extern.entity)))
+
+
+def _leaves(entity: Entity) -> Iterator[Entity]:
+    """What is in an instance, through instances in instances; else the entity itself."""
+    stack, seen = [entity], set[int]()
+    while stack:
+        one = stack.pop()
+        if not isinstance(one, InstanceItem):
+            yield one
+        elif id(one) not in seen:
+            seen.add(id(one))
+            stack += one.exports.values()
+
+
+def _is_provided(entity: Entity) -> bool:
+    """Whether a host has to have it: all but types, and of those the resources that are new."""
+    if not isinstance(entity, TypeItem):
+        return True
+    return isinstance(entity.type, Resource) and entity.source is None
 
 
 def handed(entity: Entity) -> Iterator[str]:
@@ -154,7 +185,15 @@ def _unknown(extern: Extern) -> ImportRow:
     interface, version = _names(extern)
     rows = tuple(FunctionRow(f.label, f.name, True) for f in functions(extern.entity))
     kind = _kind(extern.entity)
-    return ImportRow(full_name(extern.name), kind, interface, version, rows, **_named(extern, kind))
+    return ImportRow(
+        full_name(extern.name),
+        kind,
+        interface,
+        version,
+        rows,
+        types_only=_types_only(extern),
+        **_named(extern, kind),
+    )
 
 
 def _export(extern: Extern) -> ExportRow:

@@ -6,17 +6,17 @@ Names come from the input, so every text is written as a JSON string, which YAML
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 
-from whamm_cm.errors import UsageError
 from whamm_cm.gate.evidence import Evidence
-from whamm_cm.gate.model import ExportRow, Location, Subject
-from whamm_cm.gate.patterns import parsed
+from whamm_cm.gate.model import ExportRow, Subject
 from whamm_cm.gate.permissions import key_fault
 from whamm_cm.gate.uses import Uses
 from whamm_cm.render.wave import printable
 from whamm_cm.trace.calls import Site
 from whamm_cm.wit.glob import escape_path
+from whamm_cm.wit.names import InterfaceName, is_label
 from whamm_cm.wit.semver import Version
 
 #: So many paths in one directory become the directory.
@@ -49,7 +49,11 @@ def suggest(subject: Subject | None, evidence: Evidence | None) -> str:
 def _allowed(functions: _Functions, told: bool) -> list[str]:
     """The section ``imports``; ``told``: say what was not seen."""
     entries: list[str] = []
-    for interface, names in sorted(functions.items()):
+    for interface, every in sorted(functions.items()):
+        names = {name: seen for name, seen in every.items() if not name or _label(name)}
+        entries += [_unsayable(f"{interface}#{name}") for name in every if name not in names]
+        if not names:
+            continue
         (entry,) = _entries([_pattern(interface, names)])
         unseen = [name for name, seen in names.items() if not seen]
         if told and unseen and any(names):
@@ -62,16 +66,38 @@ def _allowed(functions: _Functions, told: bool) -> list[str]:
 
 
 def _entries(texts: Iterable[str]) -> list[str]:
-    """Lines of a list.  A name that no pattern can have is named, and not on it."""
+    """Lines of a list.  A name that no pattern can have, or that is one, is named and not on it."""
     found = []
     for text in texts:
-        try:
-            parsed(text, Location("", 1, 1))
-        except UsageError:
-            found.append(f"    # {printable(text)}: no policy can allow such a name")
-        else:
+        if _proper(text):
             found.append(f"    - {json.dumps(text)}")
+        else:
+            found.append(_unsayable(text))
     return found
+
+
+def _unsayable(text: str) -> str:
+    return f"    # {printable(text)}: no policy can allow such a name"
+
+
+#: What :func:`_pattern` and :func:`_exact` put around names.
+_PUT_AROUND = re.compile(r"([^#]*?)(@[=^]?[0-9A-Za-z.+-]+)?(#(.*))?", re.S)
+
+
+def _proper(text: str) -> bool:
+    """Whether the names in ``text`` are names, and no globs of their own."""
+    found = _PUT_AROUND.fullmatch(text)
+    if found is None:
+        return False
+    name, func = found[1], found[4] or "*"
+    functions = [] if func == "*" else func.removeprefix("{").removesuffix("}").split(",")
+    if name and not is_label(name) and InterfaceName.try_parse(name) is None:
+        return False
+    return all(map(_label, functions))
+
+
+def _label(function: str) -> bool:
+    return all(map(is_label, function.split(".")))
 
 
 def _reachable(subject: Subject) -> _Functions:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from whamm_cm.gate.called import names, reading
 from whamm_cm.gate.hosts import Host, parse_authority, parse_host
 from whamm_cm.gate.permissions import Access, normal_path
 from whamm_cm.trace.address import address_text
@@ -82,13 +83,13 @@ class Uses:
             return
         if phase not in ("call", "return") or record.get("edge") != "import":
             return
-        interface = record.get("interface", "")
-        handler = _HANDLERS.get(interface)
-        if handler is not None:
-            event = _Event.of(self, record)
-            self._now = []
-            handler(self, event)
-            self._outcome(event)
+        for interface, func in names(record):
+            handler = _HANDLERS.get(interface)
+            if handler is not None:
+                event = _Event.of(self, reading(record, interface, func))
+                self._now = []
+                handler(self, event)
+                self._outcome(event)
 
     @property
     def incomplete(self) -> bool:

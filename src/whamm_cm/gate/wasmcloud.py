@@ -1,4 +1,4 @@
-"""How a wasmCloud 2.7 host matches ``hostInterfaces`` with what a component imports and exports.
+"""How a wasmCloud v2 host matches ``hostInterfaces`` with what a component imports and exports.
 
 An entry reaches a component only if everything it lists is in the component's world; versions,
 where both sides have one, must be equal.  The host's plugins then link their whole package.
@@ -13,6 +13,13 @@ from typing import Literal, TypeAlias
 from whamm_cm.gate.manifest import HostInterface
 from whamm_cm.gate.model import ExportRow, ImportRow, Subject
 from whamm_cm.wit.semver import Version
+
+#: Releases whose hosts are known, the newest last.
+RELEASES = ("2.7", "2.8", "2.9", "2.10")
+NEWEST = RELEASES[-1]
+#: What hosts do from which release on: take of an entry what a component imports, and leave the
+#: rest; know the fields of pools that are reclaimed; take entries for what they link anyhow.
+SINCE = {"partial": "2.9", "reclaim": "2.9", "built-in": "2.10"}
 
 #: Linked for every component that imports them, whatever the manifest says.
 BUILT_IN = frozenset(
@@ -63,7 +70,7 @@ def linked(row: ImportRow) -> bool:
 
 def needed(row: ImportRow) -> bool:
     """Whether somebody has to provide it: types alone need nobody."""
-    return row.kind == "func" or bool(row.functions)
+    return not row.types_only
 
 
 def uses(subject: Subject, entry: HostInterface, name: str) -> bool:
@@ -74,13 +81,21 @@ def uses(subject: Subject, entry: HostInterface, name: str) -> bool:
     )
 
 
+def does(release: str, what: str) -> bool:
+    """Whether hosts of that release do one of SINCE."""
+    return RELEASES.index(release) >= RELEASES.index(SINCE[what])
+
+
 def same_version(entry: HostInterface, row: Row) -> bool:
+    if entry.package == "wasi:http":
+        return True  # entries say who gets requests; all versions are linked and routed
     return not entry.version or not row.version or entry.version == row.version
 
 
-def fits(entry: HostInterface, subject: Subject) -> bool:
+def fits(entry: HostInterface, subject: Subject, release: str = NEWEST) -> bool:
     """Whether the host gives ``entry`` to ``subject`` at all."""
-    return all(uses(subject, entry, one.text) for one in entry.interfaces)
+    used = (uses(subject, entry, one.text) for one in entry.interfaces)
+    return any(used) if does(release, "partial") else all(used)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +106,9 @@ class Match:
     entry: HostInterface | None = None
 
 
-def match(row: ImportRow, subject: Subject, entries: Iterable[HostInterface]) -> Match:
+def match(
+    row: ImportRow, subject: Subject, entries: Iterable[HostInterface], release: str = NEWEST
+) -> Match:
     """Each step leaves fewer entries; where none is left, the first of those before is to blame."""
     package, name = split(row.interface)
     left = [entry for entry in entries if package and entry.package == package]
@@ -99,7 +116,7 @@ def match(row: ImportRow, subject: Subject, entries: Iterable[HostInterface]) ->
         return Match("none")
     versioned = [entry for entry in left if same_version(entry, row)]
     routed = [entry for entry in versioned if _routed(entry, row, subject)]
-    fitting = [entry for entry in routed if fits(entry, subject)]
+    fitting = [entry for entry in routed if fits(entry, subject, release)]
     listing = [entry for entry in fitting if package in _WHOLE or name in entry.listed]
     steps: tuple[tuple[Cover, list[HostInterface]], ...] = (
         ("version", versioned),
@@ -117,8 +134,8 @@ def match(row: ImportRow, subject: Subject, entries: Iterable[HostInterface]) ->
 def _routed(entry: HostInterface, row: ImportRow, subject: Subject) -> bool:
     if labelled(row):
         return entry.name == row.name
-    # A name that is no label may be that of a plugin.
-    return not entry.name or all(one.name != entry.name for one in subject.imports)
+    # A name may be that of a plugin of one's own, of which nothing is known.
+    return not entry.name or entry.package not in PLUGINS
 
 
 def exporters(row: ImportRow, subjects: Iterable[Subject]) -> int:

@@ -73,6 +73,8 @@ class Strace:
         return text
 
     def _line(self, record: Record) -> str:
+        if record["phase"] in ("start", "end"):
+            return ""  # blocks begin and end where they may, also between a call and its return
         if record["phase"] not in ("call", "return"):
             note = _note(record)
             return self.flush() + note if note else ""

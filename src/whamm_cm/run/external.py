@@ -1,5 +1,6 @@
-"""Any command as the runner: it gets the woven file in the place of the component it was given,
-and its stderr is split live into our records and everything else.  POSIX only."""
+"""Any command as the runner: it gets a woven file in the place of the component it was given, or
+finds it where its configuration says; its stderr is split live into our records and everything
+else.  POSIX only."""
 
 from __future__ import annotations
 
@@ -13,10 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from whamm_cm.errors import InputError, RunError, UsageError
+from whamm_cm.errors import RunError
+from whamm_cm.run.inplace import woven_in_place
 from whamm_cm.run.split import LineSplitter
-
-COMPONENT_MAGIC = b"\0asm\x0d\0\x01\0"
 
 _QUIET = 0.05  # seconds without output after which an unfinished line is shown
 _CHUNK = 1 << 16
@@ -34,26 +34,6 @@ class CommandNotExecutable(RunError):
     """The command exists but cannot be executed; a shell exits with 126."""
 
     exit_code = 126
-
-
-def find_wasm_argument(cmd: Sequence[str]) -> int:
-    """The index of the argument to replace: the first that names a component, else the first that
-    names a file ending in ``.wasm``.  The command itself is not looked at."""
-    candidates = [i for i, word in enumerate(cmd) if i > 0 and os.path.isfile(word)]
-    for index in candidates:
-        with open(cmd[index], "rb") as file:
-            if file.read(len(COMPONENT_MAGIC)) == COMPONENT_MAGIC:
-                return index
-    for index in candidates:
-        if cmd[index].endswith(".wasm"):
-            return index
-    for word in cmd[1:]:
-        if word.endswith(".wasm") and not word.startswith("-") and not os.path.exists(word):
-            raise InputError(f"{word}: there is no such file")
-    raise UsageError(
-        f"no argument of '{' '.join(cmd)}' names an existing component: "
-        "give the path of the .wasm file as an argument of its own"
-    )
 
 
 def run_external(
@@ -76,18 +56,42 @@ def run_external(
     Raises :class:`CommandNotFound` (exit code 127) or :class:`CommandNotExecutable` (126), as
     shells do, and RunError when there is no room for the temporary file.
     """
-    with _woven_file(Path(cmd[wasm_arg_index]).name, woven) as path:
+    name = Path(cmd[wasm_arg_index]).name
+    with _woven_file(name, woven) as path, _Forwarder.working() as forward:
         words = [*cmd[:wasm_arg_index], path, *cmd[wasm_arg_index + 1 :]]
-        forward = _Forwarder()
-        with forward.installed():
-            child = _start(words)
-            try:
-                forward.attach(child)
-                assert child.stderr is not None  # asked for in _start
-                _pump(child, child.stderr.fileno(), LineSplitter(on_line, stderr_fd, mark))
-                status = child.wait()
-            finally:
-                _stop(child)
+        return _run(words, forward, LineSplitter(on_line, stderr_fd, mark))
+
+
+def run_in_place(
+    cmd: Sequence[str],
+    component: str,
+    woven: bytes,
+    on_line: Callable[[bytes], None],
+    mark: bytes,
+    *,
+    stderr_fd: int = 2,
+) -> tuple[int, bool]:
+    """As :func:`run_external`, with ``woven`` in the place of the file ``component`` while the
+    command runs, which itself is left as it is.  Returns the status, and whether the file was
+    rebuilt meanwhile: what ran from then on was not woven, and the new file stays.
+
+    Raises UsageError also when another process has the file woven, or it cannot be replaced.
+    """
+    # In this order, so that no signal leaves it woven.
+    with _Forwarder.working() as forward, woven_in_place(component, woven) as swap:
+        status = _run(list(cmd), forward, LineSplitter(on_line, stderr_fd, mark))
+    return status, swap.outcome is not None and swap.outcome.rebuilt
+
+
+def _run(words: list[str], forward: _Forwarder, splitter: LineSplitter) -> int:
+    child = _start(words)
+    try:
+        forward.attach(child)
+        assert child.stderr is not None  # asked for in _start
+        _pump(child, child.stderr.fileno(), splitter)
+        status = child.wait()
+    finally:
+        _stop(child)
     return 128 - status if status < 0 else status
 
 
@@ -175,9 +179,11 @@ class _Forwarder:
         else:
             self.child.send_signal(number)
 
+    @classmethod
     @contextmanager
-    def installed(self) -> Iterator[None]:
-        """Ignored signals stay ignored, for the command too."""
+    def working(cls) -> Iterator[_Forwarder]:
+        """One that gets the signals.  Ignored ones stay ignored, for the command too."""
+        self = cls()
         replaced: dict[int, object] = {}
         try:
             for number in _FORWARDED:
@@ -187,7 +193,7 @@ class _Forwarder:
             # Not the main thread: signals are the caller's, there is nothing to forward.
             pass
         try:
-            yield
+            yield self
         finally:
             for number, handler in replaced.items():
                 signal.signal(number, handler)  # type: ignore[arg-type]

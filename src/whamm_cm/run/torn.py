@@ -2,8 +2,9 @@
 
 ``wasmtime serve`` puts ``stderr [N] :: `` before each line of instance N.  With several requests at
 once the pieces interleave: ``stderr [1] :: stderr [2] :: line of 2`` and then ``line of 1``, bare.
-Where some of the lines are records, which are taken out, their prefixes must go with them, whichever
-line they stand on, and the guests' own lines must keep theirs.
+Where some of the lines are records, which are taken out, their prefixes must go with them,
+whichever line they stand on, and the guests' own lines must keep one.  Whose a bare line is can
+often be told (a record names its run), not always.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -27,13 +27,33 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A function at a boundary, as its records name it."""
+    """A function at a boundary, as its records name it.
+
+    ``item``: ``wasi:keyvalue/store#bucket.get``; only the function for the world's own.  ``enters``
+    and ``leaves`` an instance; ``answers``: it says how a request is answered.
+    """
 
     edge: str
     component: str
     interface: str
     version: str
     func: str
+    item: str = field(init=False, compare=False)
+    target: tuple[str, str] = field(init=False, compare=False, repr=False)
+    enters: bool = field(init=False, compare=False, repr=False)
+    leaves: bool = field(init=False, compare=False, repr=False)
+    answers: bool = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        item = f"{self.interface}#{self.func}" if self.interface else self.func
+        for name, value in (
+            ("item", item),
+            ("target", (self.interface, self.func)),
+            ("enters", self.edge in ENTERING),
+            ("leaves", self.edge in LEAVING),
+            ("answers", answers(item)),
+        ):
+            object.__setattr__(self, name, value)
 
     @staticmethod
     def of(record: Record) -> Site:
@@ -46,11 +66,6 @@ class Site:
             get("func", ""),
         )
         return _SITES.get(names) or _remember(names)
-
-    @property
-    def item(self) -> str:
-        """``wasi:keyvalue/store#bucket.get``; only the function for the world's own."""
-        return f"{self.interface}#{self.func}" if self.interface else self.func
 
 
 _SITES: dict[tuple[str, ...], Site] = {}
@@ -65,7 +80,6 @@ def _remember(names: tuple[str, str, str, str, str]) -> Site:
     return site
 
 
-@dataclass(slots=True, eq=False)
 class LiveCall:
     """A call while its records arrive. ``index`` counts the calls of the log in order.
 
@@ -75,11 +89,7 @@ class LiveCall:
     function may be long before.  ``answered_badly``: it was answered by an error, as HTTP has it.
     """
 
-    index: int
-    site: Site
-    instance: int
-    call: int
-    opened: Record | None
+    opened: Record | None = None
     parent: LiveCall | None = None
     depth: int = 0
     closed: Record | None = None
@@ -89,6 +99,9 @@ class LiveCall:
     frame_ns: int = 0
     child_ns: int = 0
     answered_badly: bool = False
+
+    def __init__(self, index: int, site: Site, instance: int, call: int) -> None:
+        self.index, self.site, self.instance, self.call = index, site, instance, call
 
     @property
     def self_ns(self) -> int | None:
@@ -122,9 +135,9 @@ class LiveCall:
         return (
             caller is not None
             and caller.site.edge == "inner"
-            and self.site.edge in ENTERING
+            and self.site.enters
             and caller.instance != self.instance
-            and _target(caller) == _target(self)
+            and caller.site.target == self.site.target
         )
 
 
@@ -142,13 +155,14 @@ class Tracker:
         self._count = 0
         self._open: dict[tuple[int, int], list[LiveCall]] = {}
         self._frames: dict[int, list[LiveCall]] = {}
-        self._leaving: dict[tuple[str, str, str], dict[int, LiveCall]] = {}
+        self._leaving: dict[tuple[str, str], dict[int, LiveCall]] = {}
 
     def feed(self, record: Record) -> LiveCall | None:
         """The call a call or return record belongs to; None for report and dropped records."""
-        if record["phase"] == "call":
+        phase = record["phase"]
+        if phase == "call":
             return self._call(record)
-        if record["phase"] == "return":
+        if phase == "return":
             return self._return(record)
         return None
 
@@ -159,7 +173,7 @@ class Tracker:
         )
 
     def _new(self, record: Record) -> LiveCall:
-        call = LiveCall(self._count, Site.of(record), record["instance"], record["call"], None)
+        call = LiveCall(self._count, Site.of(record), record["instance"], record["call"])
         self._count += 1
         return call
 
@@ -167,24 +181,39 @@ class Tracker:
         call = self._new(record)
         call.opened = record
         call.start_ns = record.get("t_ns")
-        call.parent = self._parent(call)
-        call.depth = 0 if call.parent is None else call.parent.depth + 1
+        parent = self._parent(call)
+        if parent is not None:
+            call.parent, call.depth = parent, parent.depth + 1
         if len(self._open) >= self.max_open:
             self._give_up()
-        self._open.setdefault((call.instance, call.call), []).append(call)
-        if call.site.edge in ENTERING:
+        key, site = (call.instance, call.call), call.site
+        same = self._open.get(key)
+        if same is None:
+            self._open[key] = [call]
+        else:
+            same.append(call)
+        if site.enters:
             self._frames.setdefault(call.instance, []).append(call)
-        if call.site.edge in LEAVING:
-            self._leaving.setdefault(_target(call), {})[call.index] = call
+        if site.leaves:
+            leaving = self._leaving.get(site.target)
+            if leaving is None:
+                leaving = self._room(site.target)
+            leaving[call.index] = call
         return call
+
+    def _room(self, target: tuple[str, str]) -> dict[int, LiveCall]:
+        """Where calls of one function are kept that leave; empty ones go when there are many."""
+        if len(self._leaving) >= _MAX_SITES:
+            self._leaving = {key: calls for key, calls in self._leaving.items() if calls}
+        return self._leaving.setdefault(target, {})
 
     def _parent(self, call: LiveCall) -> LiveCall | None:
         frames = self._frames.get(call.instance)
         if frames and call.site.edge != "export":
             return frames[-1]
-        if call.site.edge in ENTERING:
-            for caller in reversed(self._leaving.get(_target(call), {}).values()):
-                if caller.instance != call.instance:
+        if call.site.enters:
+            for caller in reversed(self._leaving.get(call.site.target, {}).values()):
+                if caller.instance != call.instance and caller.run == call.run:
                     return caller
         return None
 
@@ -192,18 +221,18 @@ class Tracker:
         call = self._match(record)
         if call is None:  # its call record was lost
             call = self._new(record)
-        pending = bool(record.get("pending"))
+        pending = "pending" in record and bool(record["pending"])
         was_pending = call.outcome is Outcome.PENDING
         call.closed = record
         call.outcome = Outcome.PENDING if pending else Outcome.RETURNED
-        call.dur_ns = _duration(call, record)
+        call.dur_ns = record["dur_ns"] if "dur_ns" in record else _duration(call, record)
         if call.start_ns is None and call.dur_ns is not None and "t_ns" in record:
             call.start_ns = max(0, record["t_ns"] - call.dur_ns)
         if not was_pending:
             call.frame_ns = call.dur_ns or 0
             if call.parent is not None:
                 call.parent.child_ns += call.frame_ns
-        if not pending and answers(call.site.item):
+        if call.site.answers and not pending:
             _answered(call)
         self._leave(call)
         if not pending:
@@ -212,8 +241,12 @@ class Tracker:
 
     def _match(self, record: Record) -> LiveCall | None:
         """The open call of a return. Logs of several runs may reuse the same numbers."""
+        same = self._open.get((record["instance"], record["call"]))
+        if same is None:
+            return None
         site = Site.of(record)
-        same = self._open.get((record["instance"], record["call"]), ())
+        if len(same) == 1:
+            return same[0] if same[0].site == site else None
         candidates = [call for call in same if call.site == site]
         if len(candidates) > 1 and "dur_ns" in record and "t_ns" in record:
             start = record["t_ns"] - record["dur_ns"]
@@ -223,25 +256,26 @@ class Tracker:
 
     def _leave(self, call: LiveCall) -> None:
         """Its frame is gone, and with it whatever it called and whose return got lost."""
-        frames = self._frames.get(call.instance)
-        if frames and call.site.edge in ENTERING and call in frames:
-            frames[:] = [frame for frame in frames if not _within(frame, call)]
-            if not frames:
-                del self._frames[call.instance]
-        target = _target(call)
-        leaving = self._leaving.get(target)
-        if leaving is not None:
-            leaving.pop(call.index, None)
-            if not leaving:
-                del self._leaving[target]
+        site = call.site
+        if site.enters:
+            frames = self._frames.get(call.instance)
+            if frames and call in frames:
+                frames[:] = [frame for frame in frames if not _within(frame, call)]
+                if not frames:
+                    del self._frames[call.instance]
+        if site.leaves:
+            leaving = self._leaving.get(site.target)
+            if leaving is not None:
+                leaving.pop(call.index, None)
 
     def _forget(self, call: LiveCall) -> None:
         key = (call.instance, call.call)
         same = self._open.get(key)
         if same and call in same:
-            same.remove(call)
-            if not same:
+            if len(same) == 1:
                 del self._open[key]
+            else:
+                same.remove(call)
 
     def _give_up(self) -> None:
         key = next(iter(self._open))
@@ -272,11 +306,6 @@ def track(records: Iterable[Record]) -> Iterable[LiveCall]:
     yield from tracker.unfinished()
 
 
-def _target(call: LiveCall) -> tuple[str, str, str]:
-    """What is called, in which run."""
-    return call.run, call.site.interface, call.site.func
-
-
 def _within(frame: LiveCall | None, outer: LiveCall) -> bool:
     while frame is not None:
         if frame is outer:
@@ -286,9 +315,6 @@ def _within(frame: LiveCall | None, outer: LiveCall) -> bool:
 
 
 def _duration(call: LiveCall, record: Record) -> int | None:
-    if "dur_ns" in record:
-        duration: int = record["dur_ns"]
-        return duration
     if call.start_ns is None or "t_ns" not in record:
         return None
     return max(0, int(record["t_ns"]) - call.start_ns)

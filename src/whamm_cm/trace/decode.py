@@ -28,6 +28,7 @@ from whamm_cm.agent.layout import (
 from whamm_cm.agent.table import Site, SiteTable
 from whamm_cm.agent.variables import Variable
 from whamm_cm.errors import InputError
+from whamm_cm.trace.quick import Body, Quick, lean_bodies, quick_call, quick_return
 from whamm_cm.trace.secrets import Masker
 from whamm_cm.trace.values import Readers, Tail, ValueFault, fields
 
@@ -43,6 +44,8 @@ _U32 = struct.Struct("<I")
 _KNOWN_FLAGS = int(RecordFlag.TIMED | RecordFlag.BAD | RecordFlag.BIG)
 _NO_IMAGE = int(RecordFlag.BAD | RecordFlag.BIG)
 _PHASES = ("call", "return", "report", "lost", "return", "print", "start")
+_TIMED = int(RecordFlag.TIMED)
+_QUICK = {int(Phase.CALL): quick_call, int(Phase.RETURN): quick_return}
 _FRAMED = (Phase.CALL, Phase.RETURN, Phase.PENDING)
 _INNER = ("interface", "version", "func")
 #: Sites of a script: their phase, which of a site's names go under which key, the key of the value.
@@ -99,12 +102,17 @@ class _SiteReader:
 
 
 class Decoder:
-    """Decodes records of one site table; holds no state between blocks but compiled readers."""
+    """Decodes records of one site table; holds no state between blocks but compiled readers.
 
-    def __init__(self, table: SiteTable) -> None:
-        self._table = table
+    ``lean``: calls without arguments, and results only where they are errors (``quick.py``).
+    """
+
+    def __init__(self, table: SiteTable, lean: bool = False) -> None:
+        self._table, self._lean = table, lean
         self._encodings = {name: Readers(table, name) for name in ENCODINGS}
         self._sites: list[_SiteReader | None] = [None] * len(table.sites)
+        #: By the word that says site, flags and phase.
+        self._quick: dict[int, Quick | None] = {}
 
     def decode(
         self, data: bytes, start: int, head: Head, into: list[Record], lenient: bool = False
@@ -113,8 +121,24 @@ class Decoder:
         how many of those could not be read.  A damaged one raises ValueFault, or is left out where
         that is ``lenient``."""
         at, end, count, bad = start, len(data), 0, 0
+        last, quicks = end - RECORD_HEADER, self._quick
         while at < end:
             count += 1
+            if at <= last:
+                size, word, call = _HEAD.unpack_from(data, at)
+                quick = quicks.get(word)
+                stop = at + size
+                if quick is not None and stop <= end:
+                    try:
+                        into.append(quick(data, at, stop, call, head))
+                    except ValueFault:
+                        pass  # told below, in one place
+                    else:
+                        head.seq += 1
+                        at = stop
+                        continue
+                elif word not in quicks:
+                    quicks[word] = self._quickly(word)
             try:
                 at = self._next(data, at, head, into)
             except ValueFault as fault:
@@ -126,6 +150,24 @@ class Decoder:
                     return count, bad
                 at += size
         return count, bad
+
+    def _quickly(self, word: int) -> Quick | None:
+        """How such records are read quickly, None for those that are rare or odd."""
+        phase, flags, number = word & 15, word >> 4 & 15, word >> 8
+        if phase not in _QUICK or flags & ~_TIMED or number >= len(self._sites):
+            return None
+        site, spec = self._site(number), self._table.sites[number]
+        if site.phase is not None:
+            return None
+        bodies: tuple[Body | None, Body | None] = site.call, site.result
+        if self._lean:
+            item = f"{spec.interface}#{spec.func}"
+            readers = self._encodings[spec.encoding]
+            bodies = lean_bodies(readers, item, site.call, site.result, spec.result)
+        body = bodies[0 if phase == Phase.CALL else 1]
+        return _QUICK[phase](
+            site.names, None if body is _nothing else body, bool(flags & _TIMED), VERSION
+        )
 
     def _next(self, data: bytes, at: int, head: Head, into: list[Record]) -> int:
         """Decodes one record; returns where the next begins."""

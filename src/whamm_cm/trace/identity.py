@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from whamm_cm.trace.clock import Clock
-from whamm_cm.trace.reader import Arrival
+from whamm_cm.trace.reader import Arrival, Batch
 from whamm_cm.trace.records import Record
 
 #: Runs that are remembered; of more, the one longest silent is forgotten.
@@ -29,6 +29,7 @@ class _Run:
     instances: dict[int, int]
     next_seq: int = 0
     shift: int | None = None
+    renumbered: bool = False
 
 
 class Identity:
@@ -57,6 +58,38 @@ class Identity:
             changes["source"] = arrival.source
         return {**record, **changes} if changes else record
 
+    def feed_all(self, batch: Batch) -> list[Record]:
+        """The same for records that arrived together."""
+        records = batch.records
+        run = self._known(batch)
+        if run is None or run.shift is None:
+            return [
+                self.feed(Arrival(record, batch.source, batch.key, batch.time_ns))
+                for record in records
+            ]
+        shift, numbers, source = run.shift, run.instances, batch.source
+        if shift or source or run.renumbered or not _all_known(records, numbers):
+            for record in records:
+                instance = record.get("instance")
+                if instance is not None:
+                    record["instance"] = numbers.get(instance) or self._number(run, instance)
+                if shift and "t_ns" in record:
+                    record["t_ns"] += shift
+                if source:
+                    record["source"] = source
+        for record in reversed(records):
+            if "t_ns" in record:
+                self.clock.saw(record["t_ns"])
+                break
+        return records
+
+    def _known(self, batch: Batch) -> _Run | None:
+        """The run of a batch that is of one, if it was met before."""
+        if not batch.run:
+            return None
+        found = self._runs.get((batch.source, "", batch.run))
+        return found[0] if found else None
+
     def notes(self) -> list[str]:
         """What the user should know about how this was done."""
         found = [note for note in (self.clock.note(),) if note]
@@ -72,6 +105,7 @@ class Identity:
         if number is None:
             number = instance if instance > self._highest or not instance else self._highest + 1
             run.instances[instance] = number
+            run.renumbered = run.renumbered or number != instance
             self._highest = max(self._highest, number)
         return number
 
@@ -139,6 +173,10 @@ class Identity:
         else:
             self._runs.move_to_end(key)
         return found
+
+
+def _all_known(records: list[Record], numbers: dict[int, int]) -> bool:
+    return all("instance" not in r or r["instance"] in numbers for r in records)
 
 
 def separate(records: Iterable[Record]) -> Iterator[Record]:

@@ -59,7 +59,7 @@ class LineDecoder:
     ``nonce``: the only one that counts; None to take each as it is found, of which ``nonces``
     tells (nobody vouches for those).  ``table`` is what packed lines are decoded with; without it
     ``find`` is asked once for each nonce, and nonces for which there is none are in ``unknown``.
-    ``damaged`` counts lines of ours that were cut or altered.
+    ``lean`` is that of :class:`Decoder`.  ``damaged`` counts lines of ours that are cut or altered.
     """
 
     def __init__(
@@ -67,12 +67,13 @@ class LineDecoder:
         nonce: str | None = None,
         table: SiteTable | None = None,
         find: Callable[[str], SiteTable | None] | None = None,
+        lean: bool = False,
     ) -> None:
         self.nonce = nonce
         self.nonces: dict[str, None] = {}
         self.unknown: dict[str, None] = {}
         self.damaged = 0
-        self._table, self._find = table, find
+        self._table, self._find, self._lean = table, find, lean
         self._decoders: dict[str, Decoder | None] = {}
         self._runs: dict[tuple[str, str], _Run] = {}
 
@@ -149,7 +150,7 @@ class LineDecoder:
             table = self._table
             if table is None and self._find is not None:
                 table = self._find(nonce)
-            self._decoders[nonce] = None if table is None else Decoder(table)
+            self._decoders[nonce] = None if table is None else Decoder(table, self._lean)
         return self._decoders[nonce]
 
     def _broken(self, run: _Run) -> None:

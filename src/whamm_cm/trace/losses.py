@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from whamm_cm.trace.records import Record
@@ -80,30 +80,52 @@ class _Run:
     empty: bool = True
 
 
-def with_ends(records: Iterable[Record]) -> Iterator[Record]:
-    """The records, and behind them for each run that lacks its end one of phase ``lost``.
+class Ends:
+    """Watches runs: feed it records in the order of the log, those of one run together.
 
     Runs of version 1 do not say when they end, so nothing is known of them.
     """
-    runs: dict[tuple[str, str], _Run] = {}
-    told = False
-    for record in records:
-        yield record
-        name = record.get("run")
-        phase = record["phase"]
+
+    def __init__(self) -> None:
+        self._runs: dict[tuple[str, str], _Run] = {}
+        self._told = False
+
+    def feed(self, records: Sequence[Record]) -> None:
+        """``records`` are of the same run."""
+        if not records:
+            return
+        last = records[-1]
+        name = last.get("run")
         if name is None:
-            told = told or phase == "lost"
-            continue
-        key = record.get("source", ""), name
-        run = runs.get(key)
+            self._told = self._told or last["phase"] == "lost"
+            return
+        key = last.get("source", ""), name
+        run = self._runs.get(key)
         if run is None:
-            if len(runs) >= _MAX_RUNS:
-                del runs[next(iter(runs))]
-            run = runs[key] = _Run()
-        run.whole = phase in ("end", "lost")
-        run.empty = run.empty and phase == "start"
-        run.open += (phase == "call") - (phase == "return" and not record.get("pending"))
-    for (source, name), run in runs.items() if not told else ():
-        if not run.whole and (run.open > 0 or run.empty):
-            lost: Record = {"v": 2, "run": name, "phase": "lost", "lost": "unknown"}
-            yield {**lost, "why": "killed", **({"source": source} if source else {})}
+            if len(self._runs) >= _MAX_RUNS:
+                del self._runs[next(iter(self._runs))]
+            run = self._runs[key] = _Run()
+        run.whole = last["phase"] in ("end", "lost")
+        run.empty = run.empty and len(records) == 1 and last["phase"] == "start"
+        for record in records:
+            phase = record["phase"]
+            if phase == "call":
+                run.open += 1
+            elif phase == "return" and "pending" not in record:
+                run.open -= 1
+
+    def finish(self) -> Iterator[Record]:
+        """For each run that lacks its end a record of phase ``lost``."""
+        for (source, name), run in self._runs.items() if not self._told else ():
+            if not run.whole and (run.open > 0 or run.empty):
+                lost: Record = {"v": 2, "run": name, "phase": "lost", "lost": "unknown"}
+                yield {**lost, "why": "killed", **({"source": source} if source else {})}
+
+
+def with_ends(records: Iterable[Record]) -> Iterator[Record]:
+    """The records, and behind them what :class:`Ends` says of their runs."""
+    ends = Ends()
+    for record in records:
+        ends.feed((record,))
+        yield record
+    yield from ends.finish()

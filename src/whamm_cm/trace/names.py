@@ -192,6 +192,10 @@ class Namer:
 def _rule(record: Record) -> Rule | None:
     func = record["func"]
     rule = RULES.get(f"{record.get('interface', '')}#{func}")
+    inner = record.get("inner")
+    if rule is None and inner is not None:
+        # A component of ours may stand in for the interface that its caller asks for.
+        rule = RULES.get(f"{inner.get('interface', '')}#{inner.get('func', '')}")
     if rule is None and record.get("edge") != "builtin":
         resource, _, method = func.rpartition(".")
         rule = METHOD_RULES.get(method) if resource else None

@@ -49,16 +49,30 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
+class Batch:
+    """Records that arrived together, on one line.  ``run``: the one they are all of, "" if that is
+    not so simple; these records are nobody else's and may be changed."""
+
+    records: list[Record]
+    source: str = ""
+    key: str = ""
+    time_ns: int | None = None
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Weave:
     """What is known of the weave whose log is read.
 
     ``nonce``: the only one that counts, None for any.  ``table`` is what packed lines are decoded
-    with; without it ``find`` is asked for that of a nonce.
+    with; without it ``find`` is asked for that of a nonce.  ``lean``: packed records without the
+    values that counting needs not.
     """
 
     nonce: str | None = None
     table: SiteTable | None = None
     find: Callable[[str], SiteTable | None] | None = None
+    lean: bool = False
 
 
 class RecordReader(Iterable[Record]):
@@ -98,18 +112,24 @@ class RecordReader(Iterable[Record]):
             yield arrival.record
 
     def arrivals(self) -> Iterator[Arrival]:
+        for batch in self.batches():
+            for record in batch.records:
+                yield Arrival(record, batch.source, batch.key, batch.time_ns)
+
+    def batches(self) -> Iterator[Batch]:
+        """The same as they came, which is cheaper."""
         unwrapper = Unwrapper()
         for raw in _unpacked(self._lines, self.name):
             self._line += 1
             text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
             for line in unwrapper.feed(text):
-                for arrival in self._of_line(line, text.endswith("\n")):
-                    self.records += 1
-                    yield arrival
+                for batch in self._of_line(line, text.endswith("\n")):
+                    self.records += len(batch.records)
+                    yield batch
         for line in unwrapper.finish():
-            for arrival in self._of_line(line, True):
-                self.records += 1
-                yield arrival
+            for batch in self._of_line(line, True):
+                self.records += len(batch.records)
+                yield batch
         for name, source in self._sources.items():
             yield from self._finished(name, source)
         self._nothing_found()
@@ -130,9 +150,8 @@ class RecordReader(Iterable[Record]):
             )
         return found
 
-    def _finished(self, name: str, source: _Source) -> Iterator[Arrival]:
-        for record in source.lines.finish():
-            yield Arrival(record, name)
+    def _finished(self, name: str, source: _Source) -> Iterator[Batch]:
+        yield Batch(source.lines.finish(), name)
         self._count(source)
 
     def _nothing_found(self) -> None:
@@ -147,7 +166,7 @@ class RecordReader(Iterable[Record]):
             f'behind "{SENTINEL}" or "{MARK}"'
         )
 
-    def _of_line(self, line: Line, complete: bool) -> Iterator[Arrival]:
+    def _of_line(self, line: Line, complete: bool) -> Iterator[Batch]:
         if line.value is not None:
             yield from self._object_line(line)
             return
@@ -168,7 +187,7 @@ class RecordReader(Iterable[Record]):
         else:
             self._odd("not JSON" if bare else "not a record (a line of JSON)")
 
-    def _object_line(self, line: Line) -> Iterator[Arrival]:
+    def _object_line(self, line: Line) -> Iterator[Batch]:
         """A bare object: a record of a plain log, or a host's own."""
         record = line.value or {}
         fault = fault_of(record)
@@ -183,7 +202,7 @@ class RecordReader(Iterable[Record]):
             if self._suspect is not None:
                 self._damaged(self._suspect[1], self._suspect[0])
         if self._plain:
-            yield Arrival(record, self._named(record.get("source", ""), line.source))
+            yield Batch([record], self._named(record.get("source", ""), line.source))
 
     def _named(self, *parts: str) -> str:
         found = [part for part in parts if part]
@@ -195,7 +214,7 @@ class RecordReader(Iterable[Record]):
         found = self._sources.get(name)
         if found is None:
             weave = self._weave
-            lines = LineDecoder(weave.nonce, weave.table, weave.find)
+            lines = LineDecoder(weave.nonce, weave.table, weave.find, weave.lean)
             found = self._sources[name] = _Source(lines)
             if len(self._sources) > _MAX_SOURCES:
                 self._count(self._sources.popitem(last=False)[1])
@@ -203,7 +222,7 @@ class RecordReader(Iterable[Record]):
             self._sources.move_to_end(name)
         return found
 
-    def _marked(self, line: Line) -> Generator[Arrival, None, bool]:
+    def _marked(self, line: Line) -> Generator[Batch, None, bool]:
         """Lines of version 2; answers whether there are any."""
         name = self._named(line.source, self._weak_of(line))
         source = self._source(name)
@@ -213,13 +232,17 @@ class RecordReader(Iterable[Record]):
             return False
         self._plain = False
         # What is packed has the shapes of its types; JSON may be anything.
-        checked = "{" in line.text
-        for record in found.records:
-            fault = fault_of(record) if checked else ""
-            if fault:
-                self._damaged(fault)
-            else:
-                yield Arrival(record, name, "", line.time_ns)
+        records = found.records
+        if "{" in line.text:
+            records = []
+            for record in found.records:
+                fault = fault_of(record)
+                if fault:
+                    self._damaged(fault)
+                else:
+                    records.append(record)
+        run = records[0].get("run", "") if records and line.text.count(MARK) == 1 else ""
+        yield Batch(records, name, "", line.time_ns, run)
         return True
 
     def _weak_of(self, line: Line) -> str:
@@ -247,7 +270,7 @@ class RecordReader(Iterable[Record]):
             self._damaged("a line was cut or altered", count=lines.damaged - source.damaged)
             source.damaged = lines.damaged
 
-    def _sentinels(self, line: Line) -> Iterator[Arrival]:
+    def _sentinels(self, line: Line) -> Iterator[Batch]:
         """Records of version 1; what stands around them on the line is the host's."""
         text = line.text
         if self._weave.nonce is not None:  # nothing of ours has been written so
@@ -264,7 +287,7 @@ class RecordReader(Iterable[Record]):
                 else:
                     self._plain = False
                     key = keys.feed(text[behind:at], record)
-                    yield Arrival(record, name, key, line.time_ns)
+                    yield Batch([record], name, key, line.time_ns)
                 behind = end
             at = text.find(SENTINEL, end)
 

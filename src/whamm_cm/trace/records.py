@@ -43,13 +43,17 @@ def fault_of(value: Record) -> str:
     if type(version) is not int or version not in VERSIONS:
         return f"record format {version!r:.20} is not known; read this log with a newer whamm-cm"
     for key, held in value.items():
-        check = _CHECKS.get(key)
-        if check is not None:
-            fault = check(held)
+        kind = type(held)
+        want = _KINDS.get(key)
+        if want is not None and (kind is not want or kind is int and not 0 <= held < 1 << 64):
+            fault = _CHECKS[key](held)
             if fault:
                 return f'"{key}" is {fault}'
-        if isinstance(held, dict | list) and _too_deep(held, MAX_NESTING):
-            return f"{key!a:.40} is nested too deeply"
+        if kind is dict or kind is list:
+            if key in ("handles", "inner") and _names(held):
+                return f'"{key}" is {_names(held)}'
+            if _too_deep(held, MAX_NESTING):
+                return f"{key!a:.40} is nested too deeply"
     variable = phase == "report" and "var" in value
     for key in _NEEDED_OF_VARIABLE if variable else _NEEDED[phase]:
         if key not in value:
@@ -116,4 +120,12 @@ _CHECKS = {
     "inner": _names,
     "text": _printed,
     "lost": _lost,
+}
+#: What most records hold under these keys: no more is asked of a value of that type (integers have
+#: bounds, and objects a depth).
+_KINDS: dict[str, type] = {
+    **dict.fromkeys((*_INTS, "t_ns", "lost"), int),
+    **dict.fromkeys((*_TEXTS, "text"), str),
+    **dict.fromkeys(_FLAGS, bool),
+    **dict.fromkeys(("args", "handles", "inner"), dict),
 }

@@ -110,6 +110,7 @@ class Secrets:
     slots: list[tuple[bytes, bool]] = field(default_factory=list)
     _next: int = 0
     _firsts: set[int] = field(default_factory=set)
+    _heads: list[bytes] = field(default_factory=list)
 
     # Learning
 
@@ -154,11 +155,22 @@ class Secrets:
             self.slots[self._next] = slot
             self._next = (self._next + 1) % SLOTS
         self._firsts = {known[0] for known, _ in self.slots}
+        heads = dict.fromkeys(known[:HEAD] for known, _ in self.slots)
+        self._heads = [
+            *heads,
+            *(b"\0".join(head[i : i + 1] for i in range(len(head))) for head in heads),
+        ]
 
     # Masking
 
+    def appear_in(self, text: bytes | bytearray, start: int, end: int) -> bool:
+        """Whether the beginning of a secret is anywhere in ``text[start:end]``."""
+        return any(text.find(head, start, end) >= 0 for head in self._heads)
+
     def scrub(self, text: bytearray, start: int, end: int) -> None:
         """Mask what is known in ``text[start:end]``, one string or list of bytes."""
+        if not self.appear_in(text, start, end):
+            return
         at = start
         while at < end:
             found = self._longest(text, at, end) if text[at] in self._firsts else (0, 1)
@@ -272,13 +284,15 @@ class Masker:
 
     def mask(self, block: bytes, start: int = BLOCK_HEADER) -> bytes:
         """The same bytes with every secret in the texts from ``start`` on masked, those that this
-        block is the first to tell, too.  Costs a search for their marks when none is known."""
-        if not self.secrets.slots and not _suspicious(block, start):
+        block is the first to tell, too.  Costs a few searches where there is none."""
+        telling = _suspicious(block, start)
+        if not telling and not self.secrets.appear_in(block, start, len(block)):
             return block
         data = bytearray(block)
         walk = _Walk(self.table, data, self.secrets)
-        walk.run(start, learning=True)
-        if self.secrets.slots:
+        if telling:
+            walk.run(start, learning=True)
+        if self.secrets.appear_in(data, start, len(data)):
             walk.run(start, learning=False)
         return bytes(data)
 
@@ -287,11 +301,8 @@ def _suspicious(block: bytes, start: int) -> bool:
     """Whether there may be a secret to learn, at the price of a few searches."""
     if block.find(_MARK, start) >= 0:
         return True
-    at = block.find(b"@", start)
-    while at >= 0:
-        if block[at - 1] in _USER:
-            return True
-        at = block.find(b"@", at + 1)
+    if _USERS.search(block, start):
+        return True
     at = block.find(b"=", start)
     while at >= 0:
         if _follows_parameter(block, at):
@@ -299,6 +310,9 @@ def _suspicious(block: bytes, start: int) -> bool:
         at = block.find(b"=", at + 1)
     return False
 
+
+#: What there is where a password or a user of a URL stands before an ``@``.
+_USERS = re.compile(rb":(?://)?[%s]*@" % re.escape(bytes(sorted(_USER))))
 
 _NO_TEXT = int(RecordFlag.BAD | RecordFlag.BIG)
 _LISTS = (NodeKind.LIST, NodeKind.MAP)

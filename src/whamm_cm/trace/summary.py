@@ -58,9 +58,10 @@ class Summary:
             if "count" in record and "var" not in record:  # not a script's variable
                 self._counted(record)
             return
-        call = self._tracker.feed(record)
-        while self._tracker.given_up:
-            self._add(self._tracker.given_up.pop())
+        tracker = self._tracker
+        call = tracker.feed(record)
+        while tracker.given_up:
+            self._add(tracker.given_up.pop())
         if call is None:
             self.losses.feed(record)
         elif call.outcome is Outcome.RETURNED:
@@ -97,21 +98,20 @@ class Summary:
         return row
 
     def _add(self, call: LiveCall) -> None:
-        edge = call.site.edge
-        callee = call.is_callee
-        if callee and call.parent is not None:
-            edge = call.parent.site.edge
-        row = self._row(edge, call.site.item, call.instance)
-        row.self_ns += call.self_ns or 0
+        site, callee, duration = call.site, call.parent is not None and call.is_callee, call.dur_ns
+        edge = call.parent.site.edge if callee and call.parent is not None else site.edge
+        row = self._row(edge, site.item, call.instance)
+        if duration is not None:
+            row.self_ns += max(0, duration - call.child_ns)
         if callee:  # its time is time of the call that its caller's record counts
             return
         row.calls += 1
         row.errors += call.failed
         row.unfinished += call.outcome is Outcome.UNFINISHED
-        if call.dur_ns is not None:
+        if duration is not None:
             row.timed += 1
-            row.total_ns += call.dur_ns
-            row.max_ns = max(row.max_ns, call.dur_ns)
+            row.total_ns += duration
+            row.max_ns = max(row.max_ns, duration)
 
 
 def once(counts: Iterable[int]) -> int:

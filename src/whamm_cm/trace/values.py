@@ -24,6 +24,9 @@ class ValueFault(InputError):
     """The bytes of a record do not fit the types of its site."""
 
 
+_KEPT = struct.Struct("<I").unpack_from
+
+
 class Tail:
     """The part of a record behind the image; ``pos`` moves as values take from it."""
 
@@ -39,7 +42,8 @@ class Tail:
             self.pos = self.end
             return 0
         self.pos = pos + 4
-        return int.from_bytes(self.data[pos : pos + 4], "little")
+        value: int = _KEPT(self.data, pos)[0]
+        return value
 
     def take(self, size: int) -> int:
         """Offset of the next ``size`` bytes."""

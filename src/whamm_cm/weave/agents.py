@@ -11,13 +11,18 @@ from whamm_cm.codegen.model import ProbeOptions
 from whamm_cm.ir.core import CoreModule
 from whamm_cm.weave.modules.edit import ModuleEdit
 
+TABLE = "last"
 _MEMORY, _CODE = 5, 10
 
 
 def agent_module(options: ProbeOptions) -> bytes:
     """agent.wasm; with a ``mark``, that is the maximum of its memory, and what its counters count
-    stands in it."""
+    stands in it; for ``last`` words it exports a table."""
     wasm = load_wasm("agent.wasm")
+    if options.last:
+        edit = ModuleEdit(CoreModule(wasm))
+        edit.add_export(TABLE, "table", edit.add_table(b"\x70\0\1"))
+        wasm = edit.encode()
     if options.mark is None:
         return wasm
     module = CoreModule(wasm)

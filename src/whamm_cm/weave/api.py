@@ -20,6 +20,7 @@ from whamm_cm.ir.items import Item, Sort
 from whamm_cm.weave.boundary import Block, Supply, Weaver
 from whamm_cm.weave.enclose import Outer, enclose
 from whamm_cm.weave.instances import core_instances
+from whamm_cm.weave.last_words import LastWords
 from whamm_cm.weave.libraries import beside
 from whamm_cm.weave.modules.moved import Moved
 from whamm_cm.weave.orders import Orders
@@ -128,6 +129,7 @@ class _Weave:
     what: str
     added: Added = field(default_factory=Added)
     scripting: Scripting | None = None
+    moved: dict[bytes, Moved] = field(default_factory=dict)
 
     def run(self, origin: str) -> Woven:
         program = Program.of(self.root)
@@ -160,8 +162,9 @@ class _Weave:
                 f"the woven component has {after} core instances, more than"
                 f" --max-core-instances {limit}; select fewer functions with --trace"
             )
-        moved = {} if self.scripting is None else self.scripting.moved
-        return Woven(component, table, self.added, moved)
+        if self.scripting is not None:
+            self.moved.update(self.scripting.moved)
+        return Woven(component, table, self.added, self.moved)
 
     def _transform(
         self, program: Program, chosen: dict[int, list[Chosen]], table: bytes
@@ -180,7 +183,7 @@ class _Weave:
         timed = self.plan.timed or (self.scripting is not None and self.scripting.clock)
         tree = _Tree(
             program, needs, chosen, self.plan, self.added, block, several, names, timed,
-            self.scripting, self._flushes(),
+            self.scripting, self._flushes(), self._last_words(program, chosen),
         )  # fmt: skip
         if sink not in _SINKS and not libraries:
             woven, flushes = tree.weave(self.root, *self._root_supply(timed))
@@ -194,6 +197,16 @@ class _Weave:
             )
             woven = self._enclosed(tree, wiring, timed)
         return woven if self.scripting is None else self.scripting.unit.finished(woven)
+
+    def _last_words(self, program: Program, chosen: dict[int, list[Chosen]]) -> LastWords:
+        """None where a host reads what is left, or where nothing leaves."""
+        plan = self.plan
+        if not plan.last_words or plan.sink == "none" or plan.mark is not None:
+            return LastWords()
+        woven = () if self.scripting is None else self.scripting.woven
+        found = LastWords.find(program, chosen, woven, self.added)
+        self.moved.update(found.moved)
+        return found
 
     def _flushes(self) -> Flushes | None:
         """None where the root exports something else by that name."""
@@ -288,6 +301,7 @@ class _Tree:
     timed: bool
     scripting: Scripting | None
     flushes: Flushes | None
+    last_words: LastWords
 
     def weave(
         self, component: Component, supply: Supply, imported: Interface | None
@@ -313,7 +327,7 @@ class _Tree:
         options = self._options(chosen, None if script is None else script.unit.link)
         weaver = Weaver(
             self.program, component, chosen, options, supply, self.added, edit, script,
-            self._flush_options(options),
+            self.last_words, self._flush_options(options),
         )  # fmt: skip
         woven = weaver.run()
         passed = [alias for each in component.definitions for alias in self._passed(each)]
@@ -362,6 +376,7 @@ class _Tree:
             script=script,
             mark=self.plan.mark,
             beats=self.plan.interval_ns > 0 and self.plan.sink != "none",
+            last=bool(self.last_words.instances),
         )
 
 

@@ -23,6 +23,7 @@ from whamm_cm.ir.component import Component, Definition
 from whamm_cm.ir.items import Item, Sort
 from whamm_cm.weave.agents import agent_module
 from whamm_cm.weave.fuse import Fixup, Shim, find_shim, fixup_at
+from whamm_cm.weave.last_words import LastWords
 from whamm_cm.weave.libs.guard import Guard
 from whamm_cm.weave.libs.model import Functions
 from whamm_cm.weave.plan import Added, Chosen
@@ -105,6 +106,7 @@ class Weaver:
     added: Added
     edit: Callable[[Definition, Supply], Iterable[Definition]]
     script: ScriptParts | None = None
+    last_words: LastWords = field(default_factory=LastWords)
     #: For a function that reports and sends on request; None for no such function.
     flush: ProbeOptions | None = None
 
@@ -119,6 +121,7 @@ class Weaver:
     now: Item | None = None
     unit: Item | None = None
     guard: Guard | None = None
+    bound: bool = False
     flushes: list[Item] = field(default_factory=list)
     #: A module of the component that the agent becomes one with.
     shim: Shim | None = None
@@ -188,6 +191,12 @@ class Weaver:
         return self.mapping | {func: self.guard.wrapped[func] for func in funcs}
 
     def _edited(self, definition: Definition) -> Iterable[Definition]:
+        if id(definition) in self.last_words.instances:
+            self._ensure_agent()
+            assert self.agent is not None
+            return (self.last_words.instantiated(definition, self.agent),)
+        if id(definition) in self.last_words.modules:
+            return (self.last_words.edited(definition),)
         if self.script is None or not self.script.instantiates(definition):
             return self.edit(definition, self.supply)
         self._ensure_agent()
@@ -317,7 +326,9 @@ class Weaver:
             realloc = outputs[k][0].site.realloc
             if may_allocate(wrapper) and realloc is not None:
                 bag.append((f"r{k}", self.mapping.get(realloc, realloc)))
-        wasm = build_probe(wrappers, [m for _, m in memories], self.options)
+        bind = self.options.last and not self.bound
+        self.bound |= bind
+        wasm = build_probe(wrappers, [m for _, m in memories], self.options, bind)
         assert self.agent is not None
         inline = build.core_inline_exports(bag)
         args = [("agent", self.agent), ("probe", inline.item)]

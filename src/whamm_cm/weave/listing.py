@@ -30,7 +30,7 @@ from whamm_cm.weave.program import Program, Reach
 from whamm_cm.weave.scripting import Scripting, as_seen, everything, guest_reason
 from whamm_cm.weave.sites import find_sites
 from whamm_cm.weave.unit import UnitBuilder
-from whamm_cm.wit.printer import func_text
+from whamm_cm.wit.printer import handles_text
 from whamm_cm.wit.types import FuncT
 
 PREDICATE = "the predicate is false there"
@@ -174,7 +174,7 @@ def _text(info: FunctionInfo, opidx: int) -> str:
 def _boundaries(rule: WitRule, sites: Sequence[Site]) -> Iterator[BoundarySite]:
     for site in sites:
         if rule.pattern.match(as_seen(site)):  # type: ignore[attr-defined]
-            signature = func_text(FuncT(site.params, site.result, site.is_async))
+            signature = handles_text(FuncT(site.params, site.result, site.is_async))
             yield BoundarySite(rule.rule, site.title, signature, site.reason)
 
 

@@ -70,6 +70,12 @@ def _count_once(sites: Sequence[Site], wanted: dict[int, dict[int, bool]]) -> No
                 del wanted[id(site.component)]
 
 
+def _crosses(site: Site) -> bool:
+    """Whether the call may end in another component of ours."""
+    inside = site.edge == "inner" or bool(site.standing.lifts)
+    return site.kind == "lower" and inside and not site.reason
+
+
 @dataclass(slots=True)
 class Orders:
     """Turns the sites a plan wants into orders, and numbers those that make records."""
@@ -135,7 +141,7 @@ class Orders:
         when the callee exits.
         """
         ends = bool(exits - {id(component)})
-        inner = {id(s) for s in own if s.kind == "lower" and s.edge == "inner" and not s.reason}
+        inner = {id(s) for s in own if _crosses(s)}
         return (inner if several or ends else set()), ends
 
     def _orders(

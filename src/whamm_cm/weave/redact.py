@@ -44,7 +44,7 @@ def _rule(name: FuncName) -> Redact | None:
     # An instance with a plain name may be bound to anything: its functions tell what it is.
     plain = InterfaceName.try_parse(name.interface) is None
     for interface, func, every, rule in _COMPILED:
-        known = not every if plain else interface.fullmatch(name.interface) is not None
+        known = not every if plain else interface.fullmatch(name.interface)
         if known and func.fullmatch(name.func):
             return rule
     return None

@@ -10,7 +10,7 @@ to right, whatever the glob: time is linear in the text, and sets that were seen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -68,7 +68,7 @@ class Glob:
 
     def fullmatch(self, text: str) -> bool:
         """Whether all of ``text`` fits."""
-        state = self._start or self._begin()
+        state = self.begin()
         for ch in text:
             state = state[ch]
         return state.accepts
@@ -112,6 +112,20 @@ class Glob:
             return None if empty else -1
         dead = [place for one, place in enumerate(self.places) if not useful >> one & 1]
         return min(dead, default=None)
+
+    def within(self, other: Glob, alphabet: Iterable[str]) -> bool:
+        """Whether all that fits, of texts of ``alphabet``, fits ``other``, too.  False where that
+        takes too long to find out."""
+        pairs = _pairs(self, other, alphabet)
+        return pairs is not None and all(b.accepts or not a.accepts for a, b in pairs)
+
+    def meets(self, other: Glob, alphabet: Iterable[str]) -> bool:
+        """Whether a text of ``alphabet`` fits both.  True where that takes too long to find out."""
+        pairs = _pairs(self, other, alphabet)
+        return pairs is None or any(a.accepts and b.accepts for a, b in pairs)
+
+    def begin(self) -> _State:
+        return self._start or self._begin()
 
     def _useful(self, shapes: Mapping[str, Mapping[str, str]], finals: frozenset[str]) -> int:
         """The positions that take part in a fitting text of a language."""
@@ -166,6 +180,28 @@ class Glob:
                 if before:
                     pending.append((origin, before))
         return useful
+
+
+def _pairs(a: Glob, b: Glob, alphabet: Iterable[str]) -> list[tuple[_State, _State]] | None:
+    """What both expect after the same text, over all texts; None above :data:`_MAX_KNOWN`."""
+    letters = tuple(alphabet)
+    start = a.begin(), b.begin()
+    found = {_key(*start): start}
+    pending = [start]
+    while pending:
+        one, other = pending.pop()
+        for ch in letters:
+            pair = one[ch], other[ch]
+            if _key(*pair) not in found:
+                if len(found) >= _MAX_KNOWN:
+                    return None
+                found[_key(*pair)] = pair
+                pending.append(pair)
+    return list(found.values())
+
+
+def _key(a: _State, b: _State) -> tuple[int, bool, int, bool]:
+    return a.offered, a.accepts, b.offered, b.accepts
 
 
 def _bits(mask: int) -> Iterator[int]:

@@ -66,6 +66,11 @@ def func_text(func: t.FuncT) -> str:
     return _TypePrinter().func(func)
 
 
+def handles_text(func: t.FuncT) -> str:
+    """The same with ``own<r>`` spelled out, for those who ask what a value is."""
+    return _HandlePrinter().func(func)
+
+
 def _indent(lines: Iterable[str]) -> list[str]:
     return [f"  {line}" if line else "" for line in lines]
 
@@ -204,6 +209,11 @@ class _TypePrinter:
         result = f" -> {self.text(func.result)}" if func.result is not None else ""
         prefix = "async " if func.is_async or is_async else ""
         return f"{prefix}func({self.params(func.params[skip:])}){result}"
+
+
+class _HandlePrinter(_TypePrinter):
+    def text(self, found: t.ValType) -> str:
+        return f"own<{self.handle(found)}>" if isinstance(found, t.Own) else super().text(found)
 
 
 class _BlockPrinter(_TypePrinter):

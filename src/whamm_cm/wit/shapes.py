@@ -9,6 +9,9 @@ from whamm_cm.wit.glob import Language
 
 _LOWER, _UPPER, _DIGIT = "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789"
 
+#: All characters that names have.
+ALPHABET = _LOWER + _UPPER + _DIGIT + "-:/."
+
 Rows = dict[str, dict[str, str]]
 
 

@@ -83,7 +83,10 @@ def _warned(context: Context) -> Iterator[Hit]:
 
 
 def _missing(row: ImportRow, host: HostProfile) -> tuple[str, ...] | None:
-    """What ``host`` does not link of an import: () for all of it, None for nothing missing."""
+    """What ``host`` does not link of an import: () for all of it, None for nothing missing.
+    Types alone are nobody's to link: hosts start what imports them."""
+    if row.types_only:
+        return None
     if row.kind not in ("instance", "func"):
         return ()
     if not row.functions:

@@ -39,7 +39,7 @@ def _asked(context: Context, placement: Placement) -> Iterator[tuple[ImportRow, 
         # No entry helps with another release of what is built in.
         built_in = host.split(row.interface)[0] in host.BUILT_IN
         entries = () if built_in else workload.interfaces
-        yield row, host.match(row, context.subject, entries)
+        yield row, host.match(row, context.subject, entries, placement.release)
 
 
 def _patch(row: ImportRow) -> str:
@@ -153,9 +153,15 @@ def _unused(context: Context, placement: Placement) -> Iterator[Hit]:
 
 
 def _built_in(context: Context, placement: Placement) -> Iterator[Hit]:
+    if host.does(placement.release, "built-in"):
+        return
     for entry in placement.workload.interfaces:
         taken = entry.package == "wasi:http" and entry.listed <= host.INGRESS
-        if entry.package in host.BUILT_IN and not taken and host.fits(entry, context.subject):
+        if (
+            entry.package in host.BUILT_IN
+            and not taken
+            and host.fits(entry, context.subject, placement.release)
+        ):
             extra = sorted(entry.listed - (host.INGRESS if entry.package == "wasi:http" else set()))
             what = ", ".join(f"{entry.package}/{name}" for name in extra)
             text = (
@@ -209,6 +215,41 @@ def _entry_point(context: Context, placement: Placement) -> Iterator[Hit]:
             yield Hit(row.item, text, placement.workload.interfaces_at, fix)
 
 
+def _no_host(_: Context, placement: Placement) -> Iterator[Hit]:
+    for entry in placement.workload.interfaces:
+        points = host.ENTRY_POINTS["wasi:http"]
+        asked = entry.package == "wasi:http" and entry.listed & points
+        if asked and entry.host is None and not entry.supplied:
+            text = f"the entry for {entry} has no config.host; the workload will not start"
+            yield Hit(str(entry), text, entry.location)
+
+
+def _no_run(context: Context, placement: Placement) -> Iterator[Hit]:
+    if placement.item.kind != "service":
+        return
+    if not any(host.split(row.interface) == ("wasi:cli", "run") for row in context.subject.exports):
+        text = "the service exports no wasi:cli/run; the workload will not start"
+        yield Hit("service", text, placement.item.location)
+
+
+def _shared_host(_: Context, placement: Placement) -> Iterator[Hit]:
+    taken = {
+        entry.host: other
+        for other in placement.workloads
+        if other is not placement.workload
+        for entry in other.interfaces
+        if entry.package == "wasi:http" and entry.host
+    }
+    for entry in placement.workload.interfaces:
+        if entry.package == "wasi:http" and entry.host in taken:
+            other = taken[entry.host]
+            text = (
+                f"{entry.host} is also the host name of {other.kind} {other.name}, on line"
+                f" {other.location.line} of {other.location.file}; requests are split between them"
+            )
+            yield Hit(entry.host, text, entry.location)
+
+
 RULES = (
     Rule("WCM101", "manifest-missing", "error",
          "An import has no entry in hostInterfaces.",
@@ -251,6 +292,19 @@ RULES = (
          "A handler is exported and the manifest has no entry for it.",
          "The host sends requests and messages only where hostInterfaces says so.",
          "Add the entry to hostInterfaces.", in_manifest(_entry_point)),
+    Rule("WCM124", "http-no-host", "error",
+         "An entry for HTTP has no host name.",
+         "Hosts route requests by it, and refuse the workload without one; configFrom or secretFrom"
+         " may supply it.",
+         "Add config: { host: NAME } to the entry.", in_manifest(_no_host, of_workload=True)),
+    Rule("WCM125", "service-no-run", "error",
+         "The component of a service exports no wasi:cli/run.",
+         "Hosts start a service by that export, and refuse the workload without it.",
+         "Build it as a command, or deploy it as a component.", in_manifest(_no_run)),
+    Rule("WCM126", "host-name-shared", "warning",
+         "Two workloads have one host name.",
+         "Hosts split the requests for that name between the two.",
+         "Give each workload a name of its own.", in_manifest(_shared_host, of_workload=True)),
     Rule("WCM123", "provider-unknown", "note",
          "Whether an import is provided within the workload cannot be told.",
          "The workload has components that are not among the inputs.",

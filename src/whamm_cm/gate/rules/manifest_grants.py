@@ -157,7 +157,21 @@ def _oddities(refused: bool, placement: Placement) -> Iterator[Hit]:
 
 
 def _unknown_field(_: Context, placement: Placement) -> Iterator[Hit]:
-    return _oddities(False, placement)
+    yield from _oddities(False, placement)
+    if not host.does(placement.release, "reclaim"):
+        for item in placement.workload.items:
+            for field in item.later:
+                text = f"{field} in a component is known from wasmCloud {host.SINCE['reclaim']} on"
+                yield Hit(field.text, text, field.location)
+
+
+def _undeclared(_: Context, placement: Placement) -> Iterator[Hit]:
+    for item in placement.workload.items:
+        for mount in item.mounts:
+            name = mount.volume.text
+            if name not in placement.workload.volumes:
+                text = f'{item.name} mounts the volume "{name}", which is not defined'
+                yield Hit(name, text, mount.volume.location)
 
 
 def _refused(_: Context, placement: Placement) -> Iterator[Hit]:
@@ -167,7 +181,7 @@ def _refused(_: Context, placement: Placement) -> Iterator[Hit]:
 RULES = (
     Rule("WCM110", "http-denied", "warning",
          "Outgoing HTTP is reachable and allowedHosts is empty.",
-         "No allowedHosts means every host in `wash dev` and none on a cluster.",
+         "No allowedHosts means none on a cluster, and in `wash dev` what its configuration says.",
          "List the hosts in localResources.allowedHosts.", in_manifest(_http_denied)),
     Rule("WCM111", "sockets-denied", "note",
          "Outgoing sockets are reachable and allowedHosts is empty.",
@@ -215,6 +229,11 @@ RULES = (
          "Correct the name, or remove it.", in_manifest(_unknown_field, of_workload=True)),
     Rule("WCM122", "manifest-refused", "error",
          "The cluster refuses what the manifest says.",
-         "Admission and the host check patterns, names and volumes.",
+         "Admission and the host check patterns and names.",
          "Correct the value.", in_manifest(_refused, of_workload=True)),
+    Rule("WCM127", "volume-undeclared", "warning",
+         "A volume is mounted that the workload does not define.",
+         "Hosts start the workload all the same, and the component finds no directory there.",
+         "Define it under volumes, or remove the mount.",
+         in_manifest(_undeclared, of_workload=True)),
 )  # fmt: skip

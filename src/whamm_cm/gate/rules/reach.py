@@ -69,12 +69,22 @@ def _foreign_log(context: Context) -> Iterator[Hit]:
         yield Hit(item, f"the logs have calls of {item}, which this component does not import")
 
 
+def _readers(context: Context) -> Iterator[Hit]:
+    for item, message in context.readers:
+        yield Hit(item, message)
+
+
 RULES = (
     Rule("WCM001", "not-analysable", "error",
          "Part of what the component can do is not in the file, or cannot be followed.",
          "Imported components and modules are code nobody has seen. Where core code is malformed,"
          " everything counts as reachable.",
          "Judge the composed component instead of its parts.", _opaque),
+    Rule("WCM002", "readers-differ", "error",
+         "wasm-tools reads other imports or exports than whamm-cm does.",
+         "A component that two readers read differently may be another one to the host, too.",
+         "Update both tools. If they still differ, do not deploy it, and please report it.",
+         _readers),
     Rule("WCM003", "policy-does-not-match", "error",
          "The policy is for other components, by its section match.",
          "A gate that judges nothing passes everything.",

@@ -9,7 +9,8 @@ from whamm_cm.gate.model import ExportRow
 from whamm_cm.gate.patterns import Line
 
 
-def _exports(row: ExportRow, line: Line, wide: bool) -> bool:
+def exports_match(row: ExportRow, line: Line, wide: bool) -> bool:
+    """``wide``: as what forbids is read."""
     test = line.denies if wide else line.allows
     interface = row.interface or ("" if row.kind == "func" else row.name)
     if any(test(interface, row.version, name) for name in row.functions or (None,)):
@@ -20,7 +21,7 @@ def _exports(row: ExportRow, line: Line, wide: bool) -> bool:
 
 def _missing(context: Context) -> Iterator[Hit]:
     for line in context.policy.exports.require:
-        if not any(_exports(row, line, False) for row in context.subject.exports):
+        if not any(exports_match(row, line, False) for row in context.subject.exports):
             found = ", ".join(row.item for row in context.subject.exports) or "nothing"
             reason = f": {line.reason}" if line.reason else ""
             text = f'no export matches "{line.text}"{reason} (it exports {found})'
@@ -30,7 +31,7 @@ def _missing(context: Context) -> Iterator[Hit]:
 def _forbidden(context: Context) -> Iterator[Hit]:
     for row in context.subject.exports:
         for line in context.policy.exports.forbid:
-            if _exports(row, line, True):
+            if exports_match(row, line, True):
                 reason = f": {line.reason}" if line.reason else ""
                 yield Hit(row.item, f'{row.item} matches "{line.text}"{reason}', line.location)
                 break

@@ -85,7 +85,7 @@ class Unwrapper:
         self._held.clear()
 
     def _open(self, line: Line, depth: int) -> Iterator[Line]:
-        if depth < _DEPTH:
+        if depth < _DEPTH and not _begins(line.text):
             text = line.text.rstrip("\r\n").lstrip()
             if text.startswith("{"):
                 yield from self._object(replace(line, text=text), depth)

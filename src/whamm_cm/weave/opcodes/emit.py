@@ -57,7 +57,7 @@ class WovenGuest:
     push: bool
     dropped: tuple[str, ...]
     tabled: bool = False
-    moved: Moved | None = None
+    moved: Moved | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True)

@@ -161,7 +161,7 @@ class _Standings:
     world: _World
     root: Place
     #: By lift and by resource definition: the names the root exports them by.
-    exported: dict[Item, dict[FuncName, None]] = field(default_factory=dict)
+    exported: dict[Item, dict[Names, None]] = field(default_factory=dict)
     exported_resources: dict[Item, dict[Callable[[str], Names], None]] = field(default_factory=dict)
     escaped: set[Item] = field(default_factory=set)
     #: Lowers and resource built-ins of every instance, by the item their definition adds.
@@ -174,7 +174,7 @@ class _Standings:
                 value = self._exported(path)
                 if isinstance(entity, FuncItem) and isinstance(value, Func):
                     names = _names(extern, path, func_label(path[-1]))
-                    self.exported.setdefault(value.node.item, {}).update(dict.fromkeys(names))
+                    self.exported.setdefault(value.node.item, {})[names] = None
                 elif isinstance(entity, TypeItem) and isinstance(value, OwnResource):
 
                     def named(op: str, extern: Extern = extern, path: Path = path) -> Names:
@@ -207,40 +207,43 @@ class _Standings:
         return source(value)[0]
 
     def standing(self, info: CanonInfo) -> Standing:
-        own = FuncName(info.interface, info.version, info.label)
+        told = FuncName(info.interface, info.version, info.label)
         if info.op == "lift":
-            roots = tuple(self.exported.get(info.item, ()))
-            edge = "export" if roots else "inner"
-            made = _made(edge, [(roots or (own,), (), None)], own, ())
-            return replace(made, escapes=info.item in self.escaped)
+            edge = "export" if info.item in self.exported else "inner"
+            made = _made(edge, self._lift(info), (told,), told)
+            return replace(made, lifts=(), escapes=info.item in self.escaped)
         if info.op != "lower" and info.resource is None:
-            return Standing(info.edge, ((own,),))
+            return Standing(info.edge, ((told,),))
         found: dict[int, list[_Thing]] = {}
         for use in self.uses.get(info.item, ()):
-            rank, thing = self._thing(info, use)
-            found.setdefault(rank, []).append(thing)
+            rank, things = self._things(info, use)
+            found.setdefault(rank, []).extend(things)
         ranks = sorted(rank for rank in found if rank < len(_EDGES))
         things = [thing for rank in ranks for thing in dict.fromkeys(found[rank])]
         edge = _EDGES[ranks[0]] if ranks else info.edge
-        plain = self._plain(info)
-        return _made(edge, things or [((own, *plain), (), None)], own, plain)
+        own = self._own(info) or (told,)
+        return _made(edge, things or [(own, (), None)], own, told)
 
-    def _thing(self, info: CanonInfo, use: Builtin) -> tuple[int, _Thing]:
+    def _lift(self, lift: CanonInfo) -> list[_Thing]:
+        """What it is at the root: several things where several instances of its component are
+        exported, for the lift is the same in all of them."""
+        own = FuncName(lift.interface, lift.version, lift.label)
+        return [(names, (own,), lift.item) for names in self.exported.get(lift.item, ((own,),))]
+
+    def _things(self, info: CanonInfo, use: Builtin) -> tuple[int, list[_Thing]]:
         """What is used, and the rank of its edge."""
         value, _ = source(use.callee)
         label = RESOURCE_LABELS.get(info.op, "{}")
         if isinstance(value, Host):
             path = self.world.first.get(value.path, value.path)
-            return 0, (*self.world.names(path, label.format(func_label(path[-1]))), path)
+            names, more = self.world.names(path, label.format(func_label(path[-1])))
+            return 0, [(names, more, path)]
         if isinstance(value, Func):
-            lift = self.resolved.canons[value.node.item]
-            own = FuncName(lift.interface, lift.version, lift.label)
-            names = tuple(self.exported.get(lift.item, ()))
-            return 1, (names or (own,), (own,), lift.item)
+            return 1, self._lift(self.resolved.canons[value.node.item])
         if isinstance(value, OwnResource):
             rank = 2 if value.place is use.place else 1
-            return rank, (*self._own_resource(info.op, value), None)
-        return len(_EDGES), ((), (), None)
+            return rank, [(*self._own_resource(info.op, value), None)]
+        return len(_EDGES), []
 
     def _own_resource(self, op: str, value: OwnResource) -> tuple[Names, Names]:
         entity = self.resolved.entities[value.item]
@@ -252,8 +255,8 @@ class _Standings:
         names = tuple(name for named in exported for name in named(op))
         return names or (own,), (own,)
 
-    def _plain(self, info: CanonInfo) -> Names:
-        """The plain name of the instance that its component imports it from, if that has one."""
+    def _own(self, info: CanonInfo) -> Names:
+        """The names of what its component imports, none for what it does not."""
         world = self._world(info.component)
         path: Path | None = None
         if info.origin is not None and info.origin.kind == "import":
@@ -262,7 +265,7 @@ class _Standings:
             path = world.resources.get(id(info.resource))
         if path is None or path[0] not in world.by_name:
             return ()
-        return _names(world.by_name[path[0]], path, info.label)[1:]
+        return _names(world.by_name[path[0]], path, info.label)
 
     def _world(self, component: Component) -> _World:
         found = self.worlds.get(id(component))
@@ -275,7 +278,11 @@ class _Standings:
 def _together(names: Sequence[FuncName]) -> FuncName:
     first, *more = dict.fromkeys(names)
     same = (first.interface, first.version)
-    words = [name.func if (name.interface, name.version) == same else str(name) for name in more]
+    words = [
+        name.func if (name.interface, name.version) == same
+        else str(name) if name.interface else f"#{name.func}"
+        for name in more
+    ]  # fmt: skip
     return first._replace(func="|".join((first.func, *words)))
 
 
@@ -283,13 +290,14 @@ def _together(names: Sequence[FuncName]) -> FuncName:
 _EDGES = ("import", "inner", "builtin")
 
 
-def _made(edge: str, things: Sequence[_Thing], own: FuncName, plain: Names) -> Standing:
-    """``own``: the name its component uses; ``plain``: that of a labelled instance."""
+def _made(edge: str, things: Sequence[_Thing], own: Names, told: FuncName) -> Standing:
+    """``own``: the names its component uses, the plain one of a labelled instance last; ``told``:
+    that of the innermost instance it is in."""
     roots = tuple(dict.fromkeys(names for names, _, _ in things))
     known = {name for group in roots for name in group}
     more = [name for _, names, _ in things for name in names]
-    others = tuple(dict.fromkeys(n for n in (own, *plain, *more) if n not in known))
-    called = plain[0] if plain else own
+    others = tuple(dict.fromkeys(n for n in (*own, told, *more) if n not in known))
+    called = own[-1]
     return Standing(
         edge,
         roots,

@@ -1,0 +1,119 @@
+"""``whamm-cm trace -- COMMAND``: any command as the runner of a woven component."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from whamm_cm.cli import scripts, weaving
+from whamm_cm.cli.common import read_input, say
+from whamm_cm.cli.recorder import Recorder
+from whamm_cm.errors import RunError, UsageError
+from whamm_cm.render.words import were
+
+if TYPE_CHECKING:
+    from whamm_cm.agent.table import SiteTable
+    from whamm_cm.trace.records import Record
+    from whamm_cm.weave.plan import Plan, ScriptPlan
+
+_EMBEDDED = ("invoke", "dir", "env", "inherit_network", "stub_imports")
+
+
+def trace_command(
+    args: argparse.Namespace, words: list[str], script: ScriptPlan | None, chosen: str | None
+) -> int:
+    """Runs the command ``words``; ``script`` and ``chosen`` (a SET) say what to weave."""
+    from whamm_cm.agent.table import SiteTable
+
+    for option in _EMBEDDED:
+        if getattr(args, option):
+            name = option.replace("_", "-")
+            raise UsageError(f"--{name} is for the embedded engine; give it to the command instead")
+    path, index = _component(args, words)
+    data = read_input(path)
+    if "jco" in (PurePath(word).name for word in words[:index]):
+        # Its transpiler fails on modules with two memories, whatever Node would say to them.
+        args.multi_memory = False
+    scripts.find_lines(args, data, path)
+    plan = weaving.make_plan(args, "stderr", args.time, chosen, args.count, script)
+    weave = weaving.weave_module_checked if weaving.is_module(data) else weaving.weave_checked
+    woven = weave(args, data, path, plan)
+    table = SiteTable.parse(woven.table)
+    recorder = Recorder(args, tags=woven.added.agents > 1, table=table)
+    lines = _Lines(recorder, plan, table)
+    try:
+        status = _run(args, words, path, index, woven.wasm, lines)
+        lines.finish()
+    except RunError:
+        recorder.abandon()
+        raise
+    finally:
+        recorder.finish()
+        scripts.say_notes(args)
+    if lines.decoder.damaged:
+        say(args, f"{were(lines.decoder.damaged, 'line')} of records cut by the host")
+    return status
+
+
+def _component(args: argparse.Namespace, words: list[str]) -> tuple[str, int | None]:
+    """The file to weave, and which argument it is; None where it is none of them."""
+    from whamm_cm.run.replacing import find_wasm_argument, named_argument
+
+    path: str | None = args.component
+    if path is not None:
+        return path, named_argument(words, path)
+    found = find_wasm_argument(words)
+    path = words[found.index]
+    if found.others:
+        others = ", ".join(found.others)
+        say(args, f"{path} is traced, not {others}; --component names another")
+    return path, found.index
+
+
+def _run(
+    args: argparse.Namespace,
+    words: list[str],
+    path: str,
+    index: int | None,
+    woven: bytes,
+    lines: _Lines,
+) -> int:
+    from whamm_cm.run.external import run_external, run_in_place
+
+    if index is not None:
+        return run_external(words, index, woven, lines.feed, lines.mark)
+    status, rebuilt = run_in_place(words, path, woven, lines.feed, lines.mark)
+    if rebuilt:
+        say(
+            args,
+            f"{path} was written anew while the command ran, and stays as it is now; what ran from"
+            " then on was not woven. Keep the command from building it",
+        )
+    return status
+
+
+class _Lines:
+    """What the command writes to stderr behind our mark, as records for ``recorder``."""
+
+    def __init__(self, recorder: Recorder, plan: Plan, table: SiteTable) -> None:
+        from whamm_cm.agent.layout import LINE_MARK
+        from whamm_cm.trace.identity import Identity
+        from whamm_cm.trace.lines import LineDecoder
+
+        self.mark = f"{LINE_MARK}{plan.nonce} ".encode()
+        self.decoder = LineDecoder(plan.nonce, table)
+        self._identity = Identity()
+        self._recorder = recorder
+
+    def feed(self, line: bytes) -> None:
+        self._pass(self.decoder.feed(line).records)
+
+    def finish(self) -> None:
+        self._pass(self.decoder.finish())
+
+    def _pass(self, records: Iterable[Record]) -> None:
+        from whamm_cm.trace.reader import Arrival
+
+        self._recorder.feed([self._identity.feed(Arrival(record)) for record in records])

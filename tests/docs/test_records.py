@@ -1,0 +1,95 @@
+"""The page of the record formats, held against what is really written."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.agent import encode
+from tests.agent.agree import all_say
+from tests.agent.harness import NONCE
+from tests.agent.sample import site
+from tests.docs.test_facts import ROOT, code, rows
+from whamm_cm.agent.layout import RecordFlag
+from whamm_cm.agent.sites import SiteTableBuilder
+from whamm_cm.cli.main import main
+from whamm_cm.wit.types import Prim
+
+COMMAND = str(ROOT / "fixtures" / "c_command" / "command.wasm")
+SCRIPT = """
+    report var all: u32;
+    wasm:opcode:call:before { report var here: u32; here++; all++; print("one"); }
+    wit:import:*:before { print("two"); }
+    wasm:end { print("three"); }
+"""
+LISTED = [code(row[0])[0] for row in rows("records.md", "key")]
+
+
+def traced(folder: Path, *options: str) -> Iterator[dict[str, Any]]:
+    saved = folder / "run.jsonl"
+    assert main(["trace", *options, "-o", str(saved), COMMAND]) == 0
+    yield from map(json.loads, saved.read_text("utf-8").splitlines())
+
+
+def odd() -> list[dict[str, Any]]:
+    """What an ordinary run has not: values that are not there, results to come, losses."""
+    u32 = Prim("u32")
+    builder = SiteTableBuilder()
+    builder.add_site(site((("x", u32),), u32, inner=("a:b/c", "1.0.0", "f")))
+    builder.add_print("script0")
+    records = [
+        encode.record(0, 0, b"", flags=RecordFlag.BAD),
+        encode.record(0, 1, b"", flags=RecordFlag.BIG),
+        encode.record(0, 4, struct.pack("<I", 1)),
+        encode.record(0, 2, struct.pack("<Q", 7)),
+        encode.record(0, 3, struct.pack("<Q", 7)),
+        encode.record(1, 5, struct.pack("<III", 1, 1, 1) + b"x", flags=RecordFlag.RAW),
+    ]
+    return all_say(builder.to_bytes(), encode.block(*records))
+
+
+def reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[dict[str, Any]]:
+    """Two logs at once: the reader says which a record is from."""
+    logs = []
+    for name in ("a", "b"):
+        logs.append(str(folder / name))
+        numbered = enumerate(odd())
+        lines = [f"WCM2.{NONCE} {r['run']}.{n} {json.dumps(r)}" for n, r in numbered]
+        Path(logs[-1]).write_text("\n".join(lines) + "\n")
+    capsys.readouterr()
+    assert main(["report", "-f", "jsonl", *logs]) == 0
+    yield from map(json.loads, capsys.readouterr().out.splitlines())
+
+
+def old() -> Iterator[dict[str, Any]]:
+    """Logs of version 1."""
+    for log in sorted((ROOT / "tests" / "render" / "data").glob("*.jsonl")):
+        yield from map(json.loads, log.read_text("utf-8").splitlines())
+
+
+def test_the_keys_are_those_of_the_page_in_its_order(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: set[str] = set()
+    phases: set[str] = set()
+    for records in (
+        traced(tmp_path, "-e", "trace=all"),
+        traced(tmp_path, "-e", SCRIPT),
+        traced(tmp_path, "--count", "*"),
+        odd(),
+        reported(tmp_path, capsys),
+        old(),
+    ):
+        for record in records:
+            assert list(record) == sorted(record, key=LISTED.index), record
+            seen.update(record)
+            phases.add(record["phase"])
+    assert seen == set(LISTED)
+    assert phases - {"dropped"} == {
+        phase for row in rows("records.md", "in `phase`") for phase in code(row[0])
+    }

@@ -1,0 +1,69 @@
+"""Components made byte by byte, with names and attributes that no tool would write."""
+
+from __future__ import annotations
+
+from whamm_cm.binary.leb import unsigned
+
+HEAD = b"\0asm\x0d\0\1\0"
+#: func () -> u32
+FUNC = b"\x40\x00\x00\x79"
+ATTRIBUTES = {"implements": 0, "versionsuffix": 1, "external-id": 2}
+INSTANCE, FUNCTION, VALUE, TYPE = b"\x05\x00", b"\x01\x00", b"\x02\x01\x79", b"\x03\x00\x00"
+
+
+def text(value: str) -> bytes:
+    data = value.encode("utf-8", "surrogatepass")
+    return unsigned(len(data)) + data
+
+
+def section(number: int, *entries: bytes) -> bytes:
+    content = unsigned(len(entries)) + b"".join(entries)
+    return bytes((number,)) + unsigned(len(content)) + content
+
+
+def instance(*names: str) -> bytes:
+    """An instance type with functions."""
+    declared = [b"\x01" + FUNC, *(b"\x04\x00" + text(name) + b"\x01\x00" for name in names)]
+    return b"\x42" + unsigned(len(declared)) + b"".join(declared)
+
+
+def extern(name: str, attributes: list[tuple[str, str]] | None = None, form: int = 0) -> bytes:
+    if attributes is None:
+        return bytes((form,)) + text(name)
+    rows = b"".join(bytes((ATTRIBUTES[key],)) + text(value) for key, value in attributes)
+    return b"\x02" + text(name) + unsigned(len(attributes)) + rows
+
+
+def importing(
+    name: str,
+    attributes: list[tuple[str, str]] | None = None,
+    kind: bytes = INSTANCE,
+    form: int = 0,
+    function: str = "instance-network",
+) -> bytes:
+    """A component with one import."""
+    type_ = FUNC if kind == FUNCTION else instance(function)
+    return HEAD + section(7, type_) + section(10, extern(name, attributes, form) + kind)
+
+
+def stripped(data: bytes) -> bytes:
+    """Without any custom section, at any depth, as ``wasm-tools strip --all`` leaves it."""
+    out, at = bytearray(data[:8]), 8
+    component = data[4:8] == HEAD[4:8]
+    while at < len(data):
+        number, at = data[at], at + 1
+        size, shift = 0, 0
+        while True:
+            byte = data[at]
+            at += 1
+            size |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+        content, at = data[at : at + size], at + size
+        if number == 0:
+            continue
+        if component and number in (1, 4):
+            content = stripped(content)
+        out += bytes((number,)) + unsigned(len(content)) + content
+    return bytes(out)

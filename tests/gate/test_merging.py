@@ -1,0 +1,204 @@
+"""What extends what: denials only ever take away, and what was only concluded overrides nothing."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.gate.making import TODAY
+from whamm_cm.gate.context import Context
+from whamm_cm.gate.engine import Engine
+from whamm_cm.gate.model import FunctionRow, ImportRow, Subject
+from whamm_cm.gate.policy import Policy
+from whamm_cm.gate.policy_read import read_policy
+from whamm_cm.gate.rules import PARAMETERS
+
+EXAMPLES = int(os.environ.get("EXAMPLES", "60"))
+
+NAMES = ("wasi:io/poll", "wasi:io/streams", "wasi:sockets/tcp", "acme:db/store")
+VERSIONS = (None, "0.2.0", "0.2.9", "0.2.0-rc.1", "0.3.0", "1.4.2")
+SUBJECT = Subject(
+    "", 0, 0, (), None,
+    tuple(
+        ImportRow(
+            f"{name}@{version}" if version else name, "instance", name, version,
+            (FunctionRow("f", "f", True), FunctionRow("g", "g", True)),
+        )
+        for name, version in itertools.product(NAMES, VERSIONS)
+    )
+    + (ImportRow("run", "func", "", None, (FunctionRow("run", "run", True),)),),
+    (),
+)  # fmt: skip
+
+PATTERNS = st.sampled_from(
+    ["wasi:*", "wasi:io/*", "wasi:io/*@0.2", "wasi:io/poll@0.2.3", "wasi:io/poll@=0.2.0", "%net",
+     "wasi:io/poll#f", "*#g", "*", "acme:db/store@1.4|0.3", "wasi:sockets/tcp@0.2.0-rc.1", "#run",
+     "wasi:io/{poll,streams}@0.3#f"]
+)  # fmt: skip
+LISTS = st.lists(PATTERNS, min_size=1, max_size=3)
+#: No empty section: that one denies everything, and stops doing so when a denial is written in it.
+SECTIONS = st.fixed_dictionaries(
+    {}, optional={"allow": LISTS, "warn": LISTS, "deny": LISTS,
+                  "default": st.sampled_from(["allow", "deny"])},
+).filter(bool)  # fmt: skip
+FILES = st.lists(st.one_of(st.none(), SECTIONS), min_size=1, max_size=4)
+
+
+def write(folder: Path, sections: list[dict[str, Any] | None], nested: bool) -> Policy:
+    """The last section extends the ones before: all at once, or each the one before it."""
+    for number, section in enumerate(sections):
+        document: dict[str, Any] = {"version": 1}
+        if section is not None:
+            document["imports"] = section
+        before = range(number) if number == len(sections) - 1 else range(0)
+        if nested:
+            before = range(max(0, number - 1), number)
+        if list(before):
+            document["extends"] = [f"p{one}.yaml" for one in before]
+        (folder / f"p{number}.yaml").write_text(yaml.safe_dump(document))
+    return read_policy(str(folder / f"p{len(sections) - 1}.yaml"), PARAMETERS)
+
+
+def through(policy: Policy) -> set[tuple[str, str]]:
+    """What is not denied: (import, function)."""
+    context: Context = Engine(policy, TODAY).context("a", "a", subject=SUBJECT)
+    if policy.imports is None:
+        return {(row.name, one.name) for row in SUBJECT.imports for one in row.functions}
+    return {
+        (row.name, one.function.name)
+        for row, decisions in context.decisions
+        for one in decisions
+        if one.verdict != "deny" and one.function is not None
+    }
+
+
+@settings(max_examples=EXAMPLES)
+@given(FILES, st.integers(0, 3), PATTERNS, st.booleans())
+def test_a_denial_never_lets_more_through(
+    tmp_path_factory: pytest.TempPathFactory,
+    sections: list[dict[str, Any] | None],
+    where: int,
+    pattern: str,
+    nested: bool,
+) -> None:
+    folder = tmp_path_factory.mktemp("policies")
+    before = through(write(folder, sections, nested))
+    more = [dict(one) if one is not None else None for one in sections]
+    at = min(where, len(more) - 1)
+    old = more[at] or {}
+    more[at] = {**old, "deny": [*old.get("deny", []), pattern]}
+    assert through(write(folder, more, nested)) <= before
+
+
+@settings(max_examples=EXAMPLES)
+@given(FILES, st.integers(0, 3), PATTERNS, st.booleans())
+def test_a_file_more_to_extend_that_only_denies(
+    tmp_path_factory: pytest.TempPathFactory,
+    sections: list[dict[str, Any] | None],
+    where: int,
+    pattern: str,
+    nested: bool,
+) -> None:
+    folder = tmp_path_factory.mktemp("policies")
+    before = through(write(folder, sections, nested))
+    at = min(where, len(sections))
+    longer = [*sections[:at], {"deny": [pattern]}, *sections[at:]]
+    assert through(write(folder, longer, nested)) <= before
+
+
+@settings(max_examples=EXAMPLES)
+@given(FILES, st.integers(0, 3), PATTERNS, st.booleans())
+def test_a_line_more_that_allows_never_denies_more(
+    tmp_path_factory: pytest.TempPathFactory,
+    sections: list[dict[str, Any] | None],
+    where: int,
+    pattern: str,
+    nested: bool,
+) -> None:
+    """On a list there is: the first list of what is allowed is what denies the rest."""
+    more = [dict(one) if one is not None else None for one in sections]
+    lists = [one for one in more if one is not None and "allow" in one]
+    if not lists:
+        return
+    folder = tmp_path_factory.mktemp("policies")
+    before = through(write(folder, sections, nested))
+    chosen = lists[min(where, len(lists) - 1)]
+    chosen["allow"] = [*chosen["allow"], pattern]
+    assert before <= through(write(folder, more, nested))
+
+
+DEFAULTS = [
+    # sections, from the base on, and what becomes of the rest
+    ([{"default": "deny", "allow": ["wasi:io/*"]}, {"deny": ["wasi:io/poll#f"]}], "deny"),
+    ([{"default": "deny"}, {"deny": ["wasi:nn/*"]}], "deny"),
+    ([{"allow": ["wasi:io/*"]}, {"deny": ["wasi:nn/*"]}], "deny"),
+    ([{"deny": ["wasi:nn/*"]}, {"allow": ["wasi:io/*"]}], "deny"),
+    ([{"deny": ["wasi:nn/*"]}, {"deny": ["wasi:io/*"]}], "allow"),
+    ([{"default": "allow", "allow": ["wasi:io/*"]}, {"deny": ["wasi:nn/*"]}], "allow"),
+    ([{"default": "allow"}, {"allow": ["wasi:io/*"]}], "allow"),
+    ([{"default": "deny"}, {"default": "allow"}], "allow"),
+    ([{"default": "allow"}, {"default": "deny"}], "deny"),
+    ([{"deny": ["wasi:nn/*"]}, {"warn": ["wasi:io/*"]}], "deny"),
+    ([{"deny": ["wasi:nn/*"], "warn": ["wasi:io/*"]}], "deny"),
+    ([{}], "deny"),
+    ([{"deny": ["wasi:nn/*"]}, None], "allow"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sections", "default"), DEFAULTS)
+@pytest.mark.parametrize("nested", [False, True])
+def test_defaults(
+    tmp_path: Path, sections: list[dict[str, Any] | None], default: str, nested: bool
+) -> None:
+    found = write(tmp_path, sections, nested)
+    assert found.imports is not None and found.imports.default == default
+
+
+def both(tmp_path: Path, base: str, own: str) -> Policy:
+    (tmp_path / "base.yaml").write_text(f"version: 1\n{base}\n")
+    (tmp_path / "p.yaml").write_text(f"version: 1\nextends: [base.yaml]\n{own}\n")
+    return read_policy(str(tmp_path / "p.yaml"), PARAMETERS)
+
+
+def test_a_severity_keeps_the_numbers_of_its_rule(tmp_path: Path) -> None:
+    found = both(tmp_path, "rules: {WCM040: {max_bytes: 7}}", "rules: {WCM040: warning}")
+    assert found.rules["WCM040"].level == "warning"
+    assert found.rules["WCM040"].parameters == {"max_bytes": 7}
+    found = both(tmp_path, "rules: {WCM040: note}", "rules: {WCM040: {max_bytes: 8}}")
+    assert (found.rules["WCM040"].level, found.rules["WCM040"].parameters) == (
+        "note", {"max_bytes": 8},
+    )  # fmt: skip
+    found = both(
+        tmp_path, "rules: {WCM040: {max_bytes: 7}}", "rules: {WCM040: {max_bytes: 9}, WCM010: note}"
+    )
+    assert found.rules["WCM040"].parameters == {"max_bytes": 9} and "WCM010" in found.rules
+
+
+def test_whom_a_policy_is_for_is_merged_field_by_field(tmp_path: Path) -> None:
+    sha = "a" * 64
+    found = both(tmp_path, f"match: {{sha256: {sha}, name: a.wasm}}", "match: {name: '*.wasm'}")
+    assert (found.match.sha256, found.match.name, found.match.image) == ((sha,), "*.wasm", "")
+    assert found.match.location.file.endswith("p.yaml")
+    found = both(tmp_path, "match: {image: 'oci://*'}", "judge: reachable")
+    assert found.match.image == "oci://*" and found.match.location.file.endswith("base.yaml")
+
+
+def test_the_place_of_the_default_is_where_it_is_said(tmp_path: Path) -> None:
+    found = both(tmp_path, "imports: {default: deny}", "imports: {deny: ['wasi:nn/*']}")
+    assert found.imports is not None and found.imports.location.file.endswith("base.yaml")
+    found = both(tmp_path, "imports: {default: deny}", "imports: {default: allow}")
+    assert found.imports is not None and found.imports.location.file.endswith("p.yaml")
+
+
+def test_permissions_grow(tmp_path: Path) -> None:
+    base = "permissions: {network: {allow: [{host: a.example}]}}"
+    found = both(tmp_path, base, "permissions: {network: {deny: [{host: b.example}]}}").permissions
+    assert found.network is not None and found.network.allow is not None
+    assert len(found.network.allow) == 1 and len(found.network.deny) == 1

@@ -1,0 +1,126 @@
+"""Workloads for the table of docs/manifest.md: a right one, and one for each way to be wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wasmtime import wat2wasm
+
+from fixtures import build
+
+_RUN = """
+  (core module $m (func (export "run") (result i32) i32.const 0))
+  (core instance $m (instantiate $m))
+  (func $run (result (result)) (canon lift (core func $m "run")))
+  (component $c (import "f" (func $f (result (result)))) (export "run" (func $f)))
+  (instance $r (instantiate $c (with "f" (func $run))))
+  (export "wasi:cli/run@0.2.0" (instance $r))"""
+_LOGGING = """
+  (import "wasi:logging/logging@0.1.0-draft" (instance
+    (type $level (enum "trace" "debug" "info" "warn" "error" "critical"))
+    (export "level" (type $named (eq $level)))
+    (export "log" (func (param "level" $named) (param "context" string)
+      (param "message" string)))))"""
+_STORE = """
+  (import "wasi:keyvalue/store@0.2.0-draft" (instance
+    (export "bucket" (type $bucket (sub resource)))
+    (type $fault (variant (case "no-such-store") (case "access-denied") (case "other" string)))
+    (export "error" (type $error (eq $fault)))
+    (export "open" (func (param "identifier" string) (result (result (own $bucket)
+      (error $error)))))))"""
+_TYPES = """
+  (import "acme:t/types@1.0.0" (instance
+    (type $point (record (field "x" u32))) (export "point" (type (eq $point)))))"""
+_STRANGE = '(import "acme:t/calls@1.0.0" (instance (export "f" (func))))'
+
+
+def component(*parts: str) -> bytes:
+    return bytes(wat2wasm(f"(component {' '.join(parts)})"))
+
+
+def handler(more: str) -> bytes:
+    """A handler of HTTP with one more import: hosts link those when the workload starts."""
+    text = (build.HERE / "wat" / "http_echo.wat").read_text()
+    return bytes(wat2wasm(text.replace("(component\n", f"(component {more}\n", 1)))
+
+
+COMPONENTS = {
+    "http": build.build("http_echo"),
+    "logging": handler(_LOGGING),
+    "store": handler(_STORE),
+    "types": handler(_TYPES),
+    "strange": handler(_STRANGE),
+    "run": component(_RUN),
+    "no-run": component(),
+}
+
+HTTP = "{namespace: wasi, package: http, interfaces: [incoming-handler], config: {host: app.test}}"
+LOG = "{namespace: wasi, package: logging, version: 0.1.0-draft, interfaces: [logging]}"
+STORE = "{namespace: wasi, package: keyvalue, interfaces: [store]}"
+BOTH = ("2.7", "2.10")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """``started``: the releases of wash whose hosts start it.  ``rule``: what the gate reports
+    where they do not; ``more``: the rest of the component or service.  ``admission``: hosts start
+    it, but the API server does not let it through."""
+
+    what: str
+    component: str
+    entries: tuple[str, ...] = ()
+    started: tuple[str, ...] = BOTH
+    rule: str = ""
+    service: bool = False
+    more: str = ""
+    admission: bool = False
+
+    @property
+    def manifest(self) -> str:
+        where = "service: {" if self.service else "components:\n        - {name: app, "
+        entries = "".join(f"\n        - {entry}" for entry in self.entries)
+        interfaces = f"      hostInterfaces:{entries}\n" if entries else ""
+        return (
+            "apiVersion: runtime.wasmcloud.dev/v1alpha1\nkind: WorkloadDeployment\n"
+            "metadata: {name: app}\nspec:\n  replicas: 1\n  template:\n    spec:\n"
+            f"      {where}image: 'reg.example/app@sha256:{'a' * 64}'{self.more}}}\n{interfaces}"
+        )
+
+
+CASES = (
+    Case("an HTTP handler with its host name", "http", (HTTP,)),
+    Case("an HTTP entry without a host name", "http",
+         ("{namespace: wasi, package: http, interfaces: [incoming-handler]}",), (), "WCM124"),
+    Case("an HTTP entry of another version", "http",
+         (HTTP.replace("package: http", 'package: http, version: "0.2.3"'),)),
+    Case("an entry for wasi:io", "http",
+         (HTTP, "{namespace: wasi, package: io, interfaces: [streams]}"), ("2.10",), "WCM107"),
+    Case("an entry for wasi:cli", "run",
+         ("{namespace: wasi, package: cli, interfaces: [run]}",), ("2.10",), "WCM107"),
+    Case("an import with its entry", "logging", (HTTP, LOG)),
+    Case("an import without an entry", "logging", (HTTP,), (), "WCM101"),
+    Case("an entry of another version", "logging",
+         (HTTP, LOG.replace("0.1.0-draft", "0.1.0")), (), "WCM102"),
+    Case("an entry without a version", "logging",
+         (HTTP, LOG.replace("version: 0.1.0-draft, ", ""))),
+    Case("an entry that lists more than is imported", "store",
+         (HTTP, STORE.replace("[store]", "[store, batch]")), ("2.10",), "WCM106"),
+    Case("an entry that lists what is imported", "store", (HTTP, STORE)),
+    Case("an entry that lists another interface only", "store",
+         (HTTP, STORE.replace("[store]", "[batch]")), (), "WCM106"),
+    Case("two entries of a package without a name", "store", (HTTP, STORE, STORE), BOTH, "WCM105",
+         admission=True),
+    Case("an entry with a name for an import without a label", "store",
+         (HTTP, STORE.replace("{", "{name: fast, ")), (), "WCM101"),
+    Case("an entry that nobody imports", "http", (HTTP, LOG)),
+    Case("an entry for a package that no host has", "http",
+         (HTTP, "{namespace: acme, package: t, interfaces: [calls]}")),
+    Case("an import that nobody has", "strange", (HTTP,), (), "WCM101"),
+    Case("an import of types only", "types", (HTTP,)),
+    Case("a service", "run", service=True),
+    Case("a service that exports no wasi:cli/run", "no-run", (), (), "WCM125", service=True),
+    Case("a volume that is not declared", "http", (HTTP,),
+         more=", localResources: {volumeMounts: [{name: data, mountPath: /data}]}"),
+    Case("a pool that is reclaimed", "http", (HTTP,),
+         more=", poolSize: 4, reclaimWindowSeconds: 60, reclaimMinInstances: 1"),
+)  # fmt: skip

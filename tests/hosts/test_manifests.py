@@ -1,0 +1,66 @@
+"""What hosts say of each manifest of a table, and what the gate says: the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.hosts.manifest_cases import BOTH, CASES, COMPONENTS, Case
+from tests.hosts.operator import NUMBERS, NUMBERS_2_7, Host, request_of, wash_host
+from tests.hosts.registry import registry
+from whamm_cm.cli.main import main
+
+PROGRAMS = {"2.7": ("wash-2.7", NUMBERS_2_7), "2.10": ("wash", NUMBERS)}
+DOCS = Path(__file__).parents[2] / "docs" / "manifest.md"
+
+
+@pytest.fixture(scope="module", params=BOTH)
+def running(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Host, str]]:
+    """The release, a host of it, and the registry that has the components."""
+    program, _ = PROGRAMS[request.param]
+    folder = tmp_path_factory.mktemp("host")
+    images = {f"{name}:1": wasm for name, wasm in COMPONENTS.items()}
+    with registry(images) as address, wash_host(folder, program) as host:
+        yield request.param, host, address
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.what)
+def test_hosts_start_what_the_table_says(running: tuple[str, Host, str], case: Case) -> None:
+    release, host, address = running
+    images = {"service" if case.service else "app": f"{address}/{case.component}:1"}
+    name, fault = host.start(request_of(case.manifest, images, PROGRAMS[release][1]))
+    if not fault:
+        host.stop(name)
+    assert (not fault) is (release in case.started), fault
+
+
+@pytest.mark.parametrize("release", BOTH)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.what)
+def test_the_gate_says_the_same(
+    case: Case, release: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app, manifest = tmp_path / "app.wasm", tmp_path / "deploy.yaml"
+    app.write_bytes(COMPONENTS[case.component])
+    manifest.write_text(case.manifest)
+    command = ["gate", "--manifest", str(manifest), "--wasmcloud", release, str(app)]
+    status = main(command)
+    errors = re.findall(r"error +(WCM\d+)", capsys.readouterr().out)
+    refused = release not in case.started or case.admission
+    assert (status, sorted(set(errors))) == ((1, [case.rule]) if refused else (0, []))
+
+
+def test_the_page_has_the_table() -> None:
+    rows = re.findall(r"^\| (.+?) \| (yes|no) \| (yes|no) \| (.*?) \|$", DOCS.read_text(), re.M)
+    assert rows == [
+        (
+            case.what,
+            *("yes" if release in case.started else "no" for release in BOTH),
+            f"`{case.rule}`" if case.rule else "",
+        )
+        for case in CASES
+    ]
