@@ -32,6 +32,7 @@ from whamm_cm.render.wave import printable
 from whamm_cm.weave.reach.analysis import Reachability, reach
 from whamm_cm.weave.reach.model import ComponentReach, Frame, ImportReach, ItemReach, Provider
 from whamm_cm.weave.reach.witness import spelled
+from whamm_cm.wit.names import both_names
 
 if TYPE_CHECKING:
     from whamm_cm.wit.names import ItemPattern
@@ -90,7 +91,8 @@ def _table(known: Capabilities, name: str, verbose: bool) -> Iterator[str]:
 
 def _rows(component: ComponentUse, functions: bool, verbose: bool) -> Iterator[str]:
     for one in component.imports:
-        name = printable(one.found.name)
+        found = one.found
+        name = printable(both_names(found.name, found.interface, found.version))
         if not one.items and not (functions or verbose):
             continue
         if not one.items:

@@ -14,6 +14,7 @@ from whamm_cm.weave.facts import (
     ModuleFacts,
     SiteFacts,
 )
+from whamm_cm.wit.names import both_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ def _customs(component: ComponentFacts, facts: Facts) -> Iterator[Twig]:
 
 
 def _extern(extern: ExternFacts, verbose: bool, verb: str) -> Twig:
-    name = printable(extern.name)
+    name = printable(both_names(extern.name, extern.interface, extern.version))
     if not extern.functions:
         return Twig(name, "types only" if extern.kind == "instance" else extern.kind)
     notes = [extern.kind] if extern.kind != "instance" else []

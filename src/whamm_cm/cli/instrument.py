@@ -7,12 +7,13 @@ import sys
 from typing import TYPE_CHECKING
 
 from whamm_cm.cli import scripts, weaving
-from whamm_cm.cli.common import read_input, say, write_output
+from whamm_cm.cli.common import display, read_input, say, write_output
 from whamm_cm.errors import UsageError
 
 if TYPE_CHECKING:
     from whamm_cm.weave.api import Woven
     from whamm_cm.weave.plain import WovenModule
+    from whamm_cm.weave.plan import SinkName
 
 _LOGGING_PATCH = """\
 the host must provide wasi:logging; on wasmCloud add to the workload's hostInterfaces:
@@ -45,9 +46,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )  # fmt: skip
     parser.add_argument("--count", metavar="SET", help="what to count only; a SET as of --trace")
     parser.add_argument(
-        "--sink", choices=("stderr", "logging", "host", "none"), default="stderr",
+        "--sink", choices=("stderr", "logging", "host", "none"),
         help="where records go: the guest's stderr, as lines; wasi:logging;"
-        " whamm:cm/sink of the host; or nowhere, to measure the cost (default: stderr)",
+        " whamm:cm/sink of the host; or nowhere, to measure the cost (default: stderr; for a core"
+        " module that uses no WASI, none)",
     )  # fmt: skip
     parser.add_argument(
         "--lines", dest="lines_as", choices=("packed", "json"), default="packed",
@@ -92,7 +94,8 @@ def run(args: argparse.Namespace) -> int:
 
     weaving.check_output(args.output)
     data = read_input(args.app)
-    plan = weaving.make_plan(args, args.sink, args.time, args.trace, args.count, script)
+    sink = args.sink or _default_sink(args, data)
+    plan = weaving.make_plan(args, sink, args.time, args.trace, args.count, script)
     woven: Woven | WovenModule
     if weaving.is_module(data):
         woven = weaving.weave_module_checked(args, data, args.app, plan)
@@ -108,9 +111,23 @@ def run(args: argparse.Namespace) -> int:
         say(args, f"{weaving.describe(woven)}; {len(data)} -> {size} bytes")
     else:
         say(args, _nothing(woven))
-    if args.sink == "logging" and woven.added.sites:
+    if sink == "logging" and woven.added.sites:
         say(args, _LOGGING_PATCH)
     return 0
+
+
+def _default_sink(args: argparse.Namespace, data: bytes) -> SinkName:
+    """A core module gets no WASI that it has not got already."""
+    from whamm_cm.weave.plain_sinks import uses_wasi
+
+    if not weaving.is_module(data) or uses_wasi(data):
+        return "stderr"
+    say(
+        args,
+        f"{display(args.app)} uses no WASI, so nothing leaves it (--sink none): what is reported is"
+        " in the exports get_NAME; or give --sink host or --sink stderr",
+    )
+    return "none"
 
 
 def _nothing(woven: Woven | WovenModule) -> str:

@@ -245,8 +245,11 @@ def describe(woven: Woven | WovenModule) -> str:
         core = (
             f"{counted(added.core_sites, 'opcode site')} in"
             f" {counted(added.woven_modules, 'core module')} with"
-            f" {counted(added.counters, 'counter')} woven; "
+            f" {counted(added.counters, 'counter')} woven"
         )
+        if not added.instances_after:
+            return core  # of a core module, which has no functions at boundaries
+        core += "; "
     return core + (
         f"{counted(added.sites, 'function')} woven: {counted(added.wrappers, 'wrapper')} in"
         f" {counted(added.probe_modules, 'probe module')}, {counted(added.agents, 'agent')};"

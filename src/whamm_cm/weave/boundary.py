@@ -327,28 +327,34 @@ class Weaver:
         bind = self.options.last and not self.bound
         self.bound |= bind
         wasm = build_probe(wrappers, [m for _, m in memories], self.options, bind)
+        if fixup is not None:
+            wasm = fixup.with_probe(wasm, {item: f"w{k}" for k, item in enumerate(callees)})
+        instance = self._instance(wasm, bag, fixup)
+        for k, (choice, callee) in enumerate(outputs):
+            alias = build.alias_core_export(instance, f"w{k}", Sort.CORE_FUNC)
+            self.out.append(alias)
+            self._wrapped(choice, callee, alias.item)
+        self.added.wrappers += len(wrappers)
+        self.added.probe_modules += 1
+
+    def _instance(self, wasm: bytes, bag: list[tuple[str, Item]], fixup: Fixup | None) -> Item:
+        """The instance of a probe module that is given ``bag``, and is one with the ``fixup``."""
         assert self.agent is not None
         inline = build.core_inline_exports(bag)
         args = [("agent", self.agent), ("probe", inline.item)]
         if self.unit is not None:
             args.append(("script", self.unit))
         self.added.core_modules += 1
-        if fixup is not None:
-            wasm = fixup.with_probe(wasm, {item: f"w{k}" for k, item in enumerate(callees)})
-            args += fixup.args
+        module = build.core_module(wasm)
+        if fixup is None:
+            instance = build.core_instantiate(module.item, args)
+        else:
             self.out += (d.substitute(self.mapping) for d in fixup.before)
             self.done.update(map(id, (fixup.instance, *fixup.before)))
-        module = build.core_module(wasm)
-        instance = build.core_instantiate(module.item, args)
-        if fixup is not None:
+            instance = build.core_instantiate(module.item, (*args, *fixup.args))
             instance = replace(instance, items=fixup.instance.items)
         self.out += (module, inline, instance)
-        for k, (choice, callee) in enumerate(outputs):
-            alias = build.alias_core_export(instance.item, f"w{k}", Sort.CORE_FUNC)
-            self.out.append(alias)
-            self._wrapped(choice, callee, alias.item)
-        self.added.wrappers += len(wrappers)
-        self.added.probe_modules += 1
+        return instance.item
 
     def _wrapped(self, choice: Chosen, callee: Item, wrapper: Item) -> None:
         key = id(choice.site.definition)

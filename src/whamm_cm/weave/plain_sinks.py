@@ -36,6 +36,11 @@ def sink_parts(guest: CoreModule, sink: str, options: SinkOptions) -> list[Part]
     ]
 
 
+def uses_wasi(data: bytes) -> bool:
+    """Whether a core module imports something of WASI preview 1, or of what came before."""
+    return any(each.module.startswith("wasi_") for each in CoreModule(data).imports)
+
+
 def _borrows(guest: CoreModule) -> bool:
     """Whether WASI reads from a memory of the guest; WeaveError where it could not."""
     export = guest.export("memory")

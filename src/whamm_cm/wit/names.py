@@ -298,3 +298,10 @@ _RAW = re.compile(
 def _raw_prefix(part: str) -> str:
     found = _RAW.match(part)
     return found[0] if found else ""
+
+
+def both_names(name: str, interface: str, version: str | None) -> str:
+    """The name of an import or export; of one with a label, what it implements as well."""
+    if not interface or name.partition("@")[0] == interface:
+        return name
+    return f"{name} (implements {interface}{f'@{version}' if version else ''})"
