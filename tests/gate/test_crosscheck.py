@@ -84,6 +84,23 @@ def test_the_document_as_it_is() -> None:
     assert list(differences(subject(), DOCUMENT)) == []
 
 
+def test_an_interface_that_is_imported_and_exported_is_one_to_them() -> None:
+    text = """(component (import "a:b/c" (instance $i (export "f" (func)) (export "g" (func))))
+      (alias export $i "f" (func $f)) (instance $o (export "f" (func $f)) (export "h" (func $f)))
+      (import "m" (core module)) (export "a:b/c" (instance $o)))"""
+    found = analyse(bytes(wasmtime.wat2wasm(text)), "x").subject
+    names = {"f": {}, "g": {}, "h": {}}
+    both = {"interface-0": {"interface": {"id": 0}}}
+    document = {
+        "worlds": [{"name": "root", "package": 0, "imports": both, "exports": both}],
+        "interfaces": [{"name": "c", "package": 1, "functions": names}],
+        "packages": [{"name": "root:component"}, {"name": "a:b"}],
+    }
+    assert list(differences(found, document)) == []
+    del names["h"]
+    assert [item for item, _ in differences(found, document)] == ["a:b/c"]
+
+
 def changed(path: str, value: object) -> dict:
     """The document with something else at a path of keys."""
     found = copy.deepcopy(DOCUMENT)

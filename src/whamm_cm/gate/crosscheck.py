@@ -12,7 +12,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from whamm_cm.errors import InputError, UsageError
@@ -23,6 +23,8 @@ from whamm_cm.wit.names import func_label
 TOOL = "wasm-tools"
 #: Seconds for one component.
 TIMEOUT = 120
+#: Kinds of imports that WIT has no word for; they are findings of their own (WCM001).
+_UNTOLD = ("module", "component")
 #: The world that wasm-tools makes up for a component; a WIT package has others.
 _WORLD, _PACKAGE = "root", "root:component"
 
@@ -46,7 +48,11 @@ class Fact:
 
 def known(subject: Subject) -> list[Fact]:
     """What we say."""
-    found = [_fact("import", row, (one.name for one in row.functions)) for row in subject.imports]
+    found = [
+        _fact("import", row, (one.name for one in row.functions))
+        for row in subject.imports
+        if row.kind not in _UNTOLD
+    ]
     return found + [_fact("export", row, row.functions) for row in subject.exports]
 
 
@@ -98,8 +104,14 @@ def differences(subject: Subject, document: Mapping[str, Any]) -> Iterator[tuple
         if mine is None or yours is None:
             reader = TOOL if mine is None else "whamm-cm"
             yield name, f"only {reader} sees the {way} {name}"
-        elif mine != yours:
+        elif mine != yours and _merged(mine, ours) != yours:
             yield name, f"the {way} {name} is {_shown(mine)}, and {_shown(yours)} to {TOOL}"
+
+
+def _merged(fact: Fact, ours: Mapping[tuple[str, str], Fact]) -> Fact:
+    """An interface that is imported and exported is one to wasm-tools, with all functions."""
+    ways = [ours[way, fact.name] for way in ("import", "export") if (way, fact.name) in ours]
+    return replace(fact, functions=frozenset[str]().union(*(one.functions for one in ways)))
 
 
 def _shown(fact: Fact) -> str:
