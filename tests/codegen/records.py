@@ -65,7 +65,7 @@ def parse(raw: bytes) -> list[Record]:
 
 def parse_block(raw: bytes) -> Block:
     magic, flags, instance, _, dropped, size, _ = struct.unpack_from("<IIIIIIQ", raw)
-    assert magic == 0x314D4357 and len(raw) == 32 + size
+    assert magic == 0x324D4357 and len(raw) == 32 + size
     return Block(bool(flags & 1), instance, dropped, parse(raw[32:]))
 
 
