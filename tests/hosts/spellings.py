@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,8 @@ import wasmtime
 from wasmtime.component import Component, Linker
 
 from tests.gate.binaries import FUNCTION, HEAD, INSTANCE, extern, section
+from tests.hosts.operator import Host, request_of, wash_host
+from tests.hosts.registry import registry
 from tests.hosts.rig import DEADLINE
 from tests.hosts.tools import need
 from whamm_cm.run.engine import run_engine
@@ -23,14 +25,14 @@ from whamm_cm.run.engine import run_engine
 #: The interface that is asked for, its function, and one that is harmless.
 RANDOM, CALL, POLL = "wasi:random/random", "get-random-u64", "wasi:io/poll@0.2.0"
 RUN = "wasi:cli/run@0.2.0"
-LINKED, REFUSED = "linked", "refused"
-HOSTS = ("wasmtime 49", "wasmtime 50", "wash 2.10")
+LINKED, REFUSED, CRASHED = "linked", "refused", "crashes"
 
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
     """``name`` and ``attributes`` are patterns: ``{i}`` the interface, ``{p}`` its package, ``{n}``
-    its own name, ``{o}`` the harmless one, ``{l}`` with a look-alike letter; capitals are capitals."""
+    its own name, ``{o}`` the harmless one, ``{l}`` with a look-alike letter; capitals in capitals.
+    """
 
     what: str
     name: str
@@ -38,45 +40,46 @@ class Spelling:
     kind: bytes = INSTANCE
     form: int = 0
 
-    def extern(self, interface: str) -> bytes:
+    def written(self, interface: str = RANDOM) -> tuple[str, list[tuple[str, str]] | None]:
+        """Its name and its attributes."""
+        package, _, own = interface.partition("/")
+        known = {"i": interface, "p": package, "n": own, "o": POLL, "C": own.capitalize()}
+        known |= {"P": package.upper(), "N": own.upper(), "l": interface.replace("a", "\u0430", 1)}
+
         def fill(text: str) -> str:
-            package, _, own = interface.partition("/")
-            known = {
-                "i": interface,
-                "p": package,
-                "n": own,
-                "o": POLL,
-                "l": "w\u0430si:" + interface[5:],
-            }
-            known |= {"P": package.upper(), "N": own.upper(), "C": own.capitalize()}
             return re.sub(r"\{(\w)\}", lambda match: known[match[1]], text)
 
         attributes = self.attributes
         filled = None if attributes is None else [(key, fill(text)) for key, text in attributes]
-        return extern(fill(self.name), filled, self.form) + self.kind
+        return fill(self.name), filled
 
-    def component(self, interface: str = RANDOM, function: str = CALL) -> bytes:
-        return _component(self.extern(interface), self.kind, function)
+    def row(self, interface: str) -> bytes:
+        return extern(*self.written(interface), self.form) + self.kind
+
+    def component(self, interface: str = RANDOM) -> bytes:
+        """A command that asks for it and calls its function."""
+        instance = f'(instance $i (export "{CALL}" (func (result u64))))'
+        alias = f'(alias export $i "{CALL}" (func $f))'
+        whole = self.kind == INSTANCE
+        asked, more = (instance, alias) if whole else ("(func $f (result u64))", "")
+        return importing_as(self.row(interface), _COMMAND.format(asked=asked, more=more))
 
 
-def _component(row: bytes, kind: bytes, function: str) -> bytes:
-    """A command that calls the function, with ``row`` in the place of its import."""
-    instance = f'(instance $i (export "{function}" (func (result u64))))'
-    single = "(func $f (result u64))"
-    alias = f'(alias export $i "{function}" (func $f))'
-    asked, more = (instance, alias) if kind == INSTANCE else (single, "")
-    data = bytes(
-        wasmtime.wat2wasm(f"""(component
-          (import "x:y/z" {asked}) {more}
-          (core func $c (canon lower (func $f)))
-          (core module $m (import "" "f" (func $f (result i64)))
-            (func (export "run") (result i32) (drop (call $f)) (i32.const 0)))
-          (core instance $m (instantiate $m (with "" (instance (export "f" (func $c))))))
-          (func $run (result (result)) (canon lift (core func $m "run")))
-          (component $r (import "f" (func $g (result (result)))) (export "run" (func $g)))
-          (instance $r (instantiate $r (with "f" (func $run))))
-          (export "{RUN}" (instance $r)))""")
-    )
+_COMMAND = f"""(component
+  (import "x:y/z" {{asked}}) {{more}}
+  (core func $c (canon lower (func $f)))
+  (core module $m (import "" "f" (func $f (result i64)))
+    (func (export "run") (result i32) (drop (call $f)) (i32.const 0)))
+  (core instance $m (instantiate $m (with "" (instance (export "f" (func $c))))))
+  (func $run (result (result)) (canon lift (core func $m "run")))
+  (component $r (import "f" (func $g (result (result)))) (export "run" (func $g)))
+  (instance $r (instantiate $r (with "f" (func $run))))
+  (export "{RUN}" (instance $r)))"""
+
+
+def importing_as(row: bytes, text: str) -> bytes:
+    """The component of ``text`` with ``row`` in the place of its one import."""
+    data = bytes(wasmtime.wat2wasm(text))
     at = len(HEAD)
     while data[at] != 10:  # the section of imports
         at = _end(data, at)
@@ -103,7 +106,6 @@ def _suffix(*texts: str) -> tuple[tuple[str, str], ...]:
 
 _HASH = "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
 
-#: As many of them are read as they are written, some by none of the hosts.
 SPELLINGS = (
     Spelling("as hosts name it", "{i}@0.2.0"),
     Spelling("in the encoding of old tools", "{i}@0.2.0", form=1),
@@ -194,7 +196,7 @@ SPELLINGS = (
 # --- what hosts do with them -------------------------------------------------------------------
 
 
-def wasmtime_cli(files: Iterable[Path]) -> list[str]:
+def wasmtime_cli(files: Sequence[Path]) -> list[str]:
     """``wasmtime run``, with labels switched on."""
     (program,) = need("wasmtime")
     command = (program, "run", "-W", "component-model-implements=y", "-S", "p3=y")
@@ -206,7 +208,7 @@ def wasmtime_cli(files: Iterable[Path]) -> list[str]:
     ]
 
 
-def embedded(files: Iterable[Path]) -> list[str]:
+def embedded(files: Sequence[Path]) -> list[str]:
     """The engine of ``whamm-cm trace``, with all features that it switches on."""
     return [_embedded(path.read_bytes()) for path in files]
 
@@ -222,9 +224,40 @@ def _embedded(data: bytes) -> str:
         instance = linker.instantiate(store, Component(engine, data))
     except (wasmtime.WasmtimeError, UnicodeError):
         return REFUSED
-    run = instance.get_func(
-        store, instance.get_export_index(store, "run", instance.get_export_index(store, RUN))
-    )
+    commands = instance.get_export_index(store, RUN)
+    run = instance.get_func(store, instance.get_export_index(store, "run", commands))
     assert run is not None
     run(store)
     return LINKED
+
+
+def wash(files: Sequence[Path]) -> list[str]:
+    """Services of ``wash host``; a host that ends is started anew."""
+    images = {f"{number}:1": path.read_bytes() for number, path in enumerate(files)}
+    found: list[str] = []
+    with registry(images) as address:
+        while len(found) < len(files):
+            with wash_host(files[0].parent) as host:
+                for number in range(len(found), len(files)):
+                    found.append(_served(host, f"{address}/{number}:1"))
+                    if found[-1] == CRASHED:
+                        break
+    return found
+
+
+def _served(host: Host, image: str, entries: str = "[]") -> str:
+    manifest = f"spec: {{service: {{name: s}}, hostInterfaces: {entries}}}"
+    try:
+        name, fault = host.start(request_of(manifest, {"service": image}))
+    except ConnectionError:
+        return CRASHED
+    if not fault:
+        host.stop(name)
+    return REFUSED if fault else LINKED
+
+
+RUNNERS: dict[str, Callable[[Sequence[Path]], list[str]]] = {
+    "wasmtime 49": wasmtime_cli,
+    "wasmtime 50": embedded,
+    "wash 2.10": wash,
+}
