@@ -16,6 +16,7 @@ import wasmtime
 from wasmtime.component import Component, Linker
 
 from tests.gate.binaries import FUNCTION, HEAD, INSTANCE, extern, section
+from tests.hosts import manifest_cases
 from tests.hosts.operator import Host, request_of, wash_host
 from tests.hosts.registry import registry
 from tests.hosts.rig import DEADLINE
@@ -25,6 +26,10 @@ from whamm_cm.run.engine import run_engine
 #: The interface that is asked for, its function, and one that is harmless.
 RANDOM, CALL, POLL = "wasi:random/random", "get-random-u64", "wasi:io/poll@0.2.0"
 RUN = "wasi:cli/run@0.2.0"
+#: One that wash gives under a label that an entry of the manifest has; and its version.
+STORE, STORE_VERSION = "wasi:keyvalue/store", "0.2.0-draft"
+_OF_STORE = "{namespace: wasi, package: keyvalue, interfaces: [store]"
+ENTRIES = f"[{_OF_STORE}}}, {_OF_STORE}, name: net}}, {_OF_STORE}, name: store}}]"
 LINKED, REFUSED, CRASHED = "linked", "refused", "crashes"
 
 
@@ -47,6 +52,8 @@ class Spelling:
         known |= {"P": package.upper(), "N": own.upper(), "l": interface.replace("a", "\u0430", 1)}
 
         def fill(text: str) -> str:
+            if interface == STORE:
+                text = re.sub(r"0\.2\.0", STORE_VERSION, text)
             return re.sub(r"\{(\w)\}", lambda match: known[match[1]], text)
 
         attributes = self.attributes
@@ -57,7 +64,12 @@ class Spelling:
         return extern(*self.written(interface), self.form) + self.kind
 
     def component(self, interface: str = RANDOM) -> bytes:
-        """A command that asks for it and calls its function."""
+        """A command that asks for it and calls its function; the store is only asked for."""
+        if interface == STORE and self.kind == INSTANCE:
+            return importing_as(
+                self.row(interface),
+                f"(component {manifest_cases.STORE_IMPORT} {manifest_cases.RUN})",
+            )
         instance = f'(instance $i (export "{CALL}" (func (result u64))))'
         alias = f'(alias export $i "{CALL}" (func $f))'
         whole = self.kind == INSTANCE
@@ -233,19 +245,28 @@ def _embedded(data: bytes) -> str:
 
 def wash(files: Sequence[Path]) -> list[str]:
     """Services of ``wash host``; a host that ends is started anew."""
+    return _wash(files, "[]")
+
+
+def wash_entries(files: Sequence[Path]) -> list[str]:
+    """The same with entries for the store: one without a name, and one for each label."""
+    return _wash(files, ENTRIES)
+
+
+def _wash(files: Sequence[Path], entries: str) -> list[str]:
     images = {f"{number}:1": path.read_bytes() for number, path in enumerate(files)}
     found: list[str] = []
     with registry(images) as address:
         while len(found) < len(files):
             with wash_host(files[0].parent) as host:
                 for number in range(len(found), len(files)):
-                    found.append(_served(host, f"{address}/{number}:1"))
+                    found.append(_served(host, f"{address}/{number}:1", entries))
                     if found[-1] == CRASHED:
                         break
     return found
 
 
-def _served(host: Host, image: str, entries: str = "[]") -> str:
+def _served(host: Host, image: str, entries: str) -> str:
     manifest = f"spec: {{service: {{name: s}}, hostInterfaces: {entries}}}"
     try:
         name, fault = host.start(request_of(manifest, {"service": image}))
@@ -256,8 +277,10 @@ def _served(host: Host, image: str, entries: str = "[]") -> str:
     return REFUSED if fault else LINKED
 
 
-RUNNERS: dict[str, Callable[[Sequence[Path]], list[str]]] = {
-    "wasmtime 49": wasmtime_cli,
-    "wasmtime 50": embedded,
-    "wash 2.10": wash,
+#: Column of the table → the interface that is asked for, and who is asked.
+RUNNERS: dict[str, tuple[str, Callable[[Sequence[Path]], list[str]]]] = {
+    "wasmtime 49": (RANDOM, wasmtime_cli),
+    "wasmtime 50": (RANDOM, embedded),
+    "wash 2.10": (RANDOM, wash),
+    "wash 2.10, store": (STORE, wash_entries),
 }
