@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
@@ -70,16 +71,22 @@ def test_a_run_that_never_started_leaves_an_earlier_log(
     assert (folder / name).read_text() != "an earlier log"
 
 
-def test_report_cannot_read_standard_input_twice(said) -> None:
-    sentence = "whamm-cm: -C reads the log twice, which standard input does not allow\n"
-    assert said("report", "-C", "-") == (2, sentence)
+def test_report_gives_log_and_summary_of_standard_input(
+    said, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = io.TextIOWrapper(io.BytesIO(("WCM1 " + CALL.format(0, 1)).encode()))
+    monkeypatch.setattr("sys.stdin", log)
+    assert main(("report", "-C", "-")) == 0
+    shown = capfd.readouterr().out
+    assert shown.count("= ?") == 1 and "total" in shown
 
 
 def test_report_warns_once(folder: Path, said) -> None:
     (folder / "cut.log").write_text("WCM1 {\nWCM1 " + CALL.format(0, 1))
-    assert said("report", "-C", "cut.log") == (
-        0,
-        "whamm-cm: cut.log: 1 record cut or damaged, first on line 1\n",
+    status, text = said("report", "-C", "cut.log")
+    assert status == 0 and text.count("\n") == 1
+    assert text.startswith(
+        "whamm-cm: cut.log: 1 record cut or damaged, first on line 1 (not JSON: "
     )
 
 

@@ -141,6 +141,11 @@ def test_an_address_that_was_refused_is_not_allowed() -> None:
     assert "host:" not in suggested(*given, *failed)
     waiting = call(4, FINISH, {"error": "would-block"}, self=5)
     assert "host:" in suggested(*given, *waiting)
+    # The call trapped, as with a handle that is no socket: nobody gave it.
+    trapped = suggested(refused[0])
+    assert "allow: []" in trapped and "host:" not in trapped
+    assert "# 169.254.169.254:80: wasi:sockets/tcp#tcp-socket.start-connect asked" in trapped
+    assert "host:" in suggested(refused[0], *given)
 
 
 def test_requests_and_files_that_were_refused() -> None:

@@ -145,6 +145,10 @@ def test_images_of_artifacts() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
+        ("maxRestarts: 3", 'maxRestarts: "3"', 'maxRestarts must be a whole number, not "3"'),
+        ("replicas: 2", "replicas: 1.5", "replicas must be a whole number"),
+        ("backend: redis", "backend: 6379", "backend in config must be text; put it in quotes"),
+        ("backend: redis", "backend: true", "backend in config must be text; put it in quotes"),
         ("poolSize", "poolsize", 'unknown field "poolsize"; did you mean "poolSize"?'),
         ("template:\n", "replica: 1\n  template:\n", 'unknown field "replica"'),
         ("name: sessions", "name: My_Sessions", '"My_Sessions" is no name for an entry'),
@@ -154,7 +158,6 @@ def test_images_of_artifacts() -> None:
         ('"::1"', '"https://x.example"', "allowedIpNameLookups has"),
         ('"53/udp"', '"53-60"', "allowedHostLoopbackPorts has"),
         ("mountPath: /data", "mountPath: /data, subPath: x", 'unknown field "subPath"'),
-        ("{name: data, mountPath", "{name: date, mountPath", 'mounts the volume "date"'),
     ],
 )  # fmt: skip
 def test_what_the_cluster_would_refuse_or_drop(old: str, new: str, message: str) -> None:

@@ -133,6 +133,29 @@ def test_what_is_odd_about_a_name_is_said(spelling: str, sentence: str) -> None:
     assert "WCM019" not in rules(judge(SPELLINGS[spelling], "imports: {default: allow}"))
 
 
+INSIDE = '(export "wasi:sockets/instance-network@0.2.0" (instance (export "f" (func))))'
+
+
+@pytest.mark.parametrize("policy", [DENY, CLASS, ALLOW, f"judge: reachable\n{DENY}"])
+@pytest.mark.parametrize(
+    "inside",
+    [
+        INSIDE,
+        f'(export "x" (instance {INSIDE}))',
+        '(export "wasi:sockets/instance-network@0.2.0" (func))',
+    ],
+)
+@pytest.mark.parametrize("name", ["deps", POLL])
+def test_an_interface_inside_of_an_instance(name: str, inside: str, policy: str) -> None:
+    data = bytes(wasmtime.wat2wasm(f'(component (import "{name}" (instance {inside})))'))
+    report = judge(data, policy)
+    assert report.verdict == "fail"
+    said = [one.message for one in report.all() if one.rule == "WCM019"]
+    assert said == [f"import '{name}' has the interface '{NET}' inside of it"]
+    both = "imports: {default: deny, allow: ['deps#*', 'wasi:io/*', 'wasi:sockets/*']}"
+    assert judge(data, f"rules: {{WCM019: off}}\n{both}").verdict == "pass"
+
+
 def test_every_reading_of_an_odd_name_has_to_be_allowed() -> None:
     off = "rules: {WCM019: off, WCM017: off}\n"
     data = SPELLINGS["an interface that claims to be another"]

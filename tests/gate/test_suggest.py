@@ -20,7 +20,20 @@ IMPORTS = {
     "wasi:unused/unused@1.0.0": ("f",),
 }
 DATA = component(IMPORTS, calls="poll other start-connect log")
-RECORDS = (
+
+
+def answered(*records: dict) -> tuple[dict, ...]:
+    """Calls of which none returned here come back well."""
+    back = {one["func"] for one in records if one["phase"] == "return"}
+    found: list[dict] = []
+    for one in records:
+        found.append(one)
+        if one["func"] not in back:
+            found.append({**one, "phase": "return", "result": {"ok": None}})
+    return tuple(found)
+
+
+RECORDS = answered(
     record("wasi:io/poll#poll", version="0.2.3"),
     *request("api.example"),
     *lookup("db.example", 9, 9, 9, 9),

@@ -28,7 +28,11 @@ def test_a_thousand_inner_calls_wake_the_host_a_few_times() -> None:
     guest, sink = traced(guests.INNER_TICKER)
     assert guest.call("go", 1000) == 1000
     assert len(sink.records) == 2 + 4 * 1000
-    assert 1 <= len(sink.finals) <= 8  # some 200 KB of blocks, in pieces of at least 64 KB
+    # Early on blocks leave at once, so that a short life has said something; see agent.c.
+    early = len(sink.finals)
+    assert 1 <= early <= 2 * 24
+    assert guest.call("go", 1000) == 2000
+    assert len(sink.finals) - early <= 8  # some 200 KB of blocks, in pieces of at least 64 KB
 
 
 def test_nothing_waits_once_the_root_export_has_returned() -> None:

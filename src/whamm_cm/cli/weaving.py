@@ -198,7 +198,8 @@ def _say_skipped(args: argparse.Namespace, added: Added) -> None:
             say(args, f"{place}: custom section {section} left out, for code has moved")
     else:
         _say_briefly(args, added)
-    if added.core_instances > _POOLED_INSTANCES:
+    # Who traces sees at once when a host has no room; who instruments will not be there.
+    if added.core_instances > _POOLED_INSTANCES and (args.verbose or args.command == "instrument"):
         say(
             args,
             f"{added.instances_before} → {added.instances_after} core instances: hosts with pooled"

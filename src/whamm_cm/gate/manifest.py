@@ -222,6 +222,7 @@ _SERVICE = (*_IMAGE, "maxRestarts")
 _LAYER = ("configFrom", "secretFrom", "config")
 _RESOURCES = ("volumeMounts", "environment", "config", "allowedHosts", "allowedIpNameLookups",
               "allowedHostLoopbackPorts")  # fmt: skip
+_NUMBERS = ("replicas", "poolSize", "maxInvocations", "maxConcurrency", "maxRestarts", *RECLAIM)
 _INTERFACE = (*_LAYER, "name", "namespace", "package", "interfaces", "version")
 
 _Entries: TypeAlias = Mapping[str, Node]
@@ -237,6 +238,7 @@ class _Reader:
         node = _needed(found.node, found.entries, "spec", f"a {found.kind}")
         if _SPECS[found.kind]:
             spec = self.known(node, "spec", _SPECS[found.kind])
+            self.numbers(spec)
             self.name_artifacts(spec)
             template = _needed(node, spec, "template", "spec")
             inner = self.known(template, "spec.template", _TEMPLATE)
@@ -271,6 +273,23 @@ class _Reader:
     def odd(self, refused: bool, item: str, message: str, location: Location) -> None:
         self.oddities.append(Oddity(refused, item, message, location))
 
+    def numbers(self, entries: _Entries) -> None:
+        """The API server takes no text for a number."""
+        for key in _NUMBERS:
+            node = entries.get(key)
+            if node is not None and node.value is not None and type(node.value) is not int:
+                text = f"{key} must be a whole number, not {node.kind}"
+                self.odd(True, key, text, node.location)
+
+    def config(self, entries: _Entries, what: str) -> _Entries:
+        """The section ``config``; the API server takes nothing but text for what is in it."""
+        found = _section(entries, "config", what)
+        for key, node in found.items():
+            if node.value is not None and not isinstance(node.value, str):
+                text = f"{key} in {what} must be text; put it in quotes"
+                self.odd(True, key, text, node.location)
+        return found
+
     def name_artifacts(self, spec: _Entries) -> None:
         for node in _list(spec, "artifacts"):
             entries = self.known(node, "an artifact", ("name", "artifactFrom"))
@@ -284,6 +303,7 @@ class _Reader:
     def deployed(self, node: Node, kind: Literal["component", "service"]) -> Deployed:
         component = kind == "component"
         entries = self.known(node, f"a {kind}", (*_COMPONENT, *RECLAIM) if component else _SERVICE)
+        self.numbers(entries)
         later = tuple(Text(key, node.keys[key]) for key in RECLAIM if component and key in entries)
         name = "service"
         if component:
@@ -298,12 +318,12 @@ class _Reader:
 
     def resources(self, found: Deployed, node: Node, at: Location) -> Deployed:
         entries = self.known(node, "localResources", _RESOURCES)
-        _section(entries, "config", "config")
+        self.config(entries, "config")
         layer = entries.get("environment")
         secrets = None
         if layer is not None and layer.value is not None:
             inner = self.known(layer, "environment", _LAYER)
-            _section(inner, "config", "environment.config")
+            self.config(inner, "environment.config")
             _list(inner, "configFrom")
             if _list(inner, "secretFrom"):
                 secrets = layer.keys["secretFrom"]
@@ -345,7 +365,7 @@ class _Reader:
             _needed(node, entries, key, what).string(key) for key in ("namespace", "package")
         )
         names = tuple(_text(one, "an interface") for one in _list(entries, "interfaces"))
-        config = _section(entries, "config", "config")
+        config = self.config(entries, "config")
         found = HostInterface(
             f"{space}:{package}",
             names,

@@ -34,15 +34,19 @@ class Readings:
     odd: str = ""
 
 
-def readings(name: ExternName, kind: str) -> Readings:
-    """``kind``: instance func type component module value."""
+def readings(name: ExternName, kind: str, inner: tuple[str, ...] = ()) -> Readings:
+    """``kind``: instance func type component module value.  ``inner``: names inside of an
+    instance; interfaces have only plain ones there."""
     texts = [name.name, full_name(name)]
     texts += [text for attribute, text in name.attributes if attribute != "versionsuffix"]
+    texts += inner
     found: dict[Reading, None] = {}
     for text in texts:
         for reading in _interfaces(text):
             found[reading] = None
-    return Readings(tuple(found), _odd(name, kind))
+    hidden = next((text for text in inner if _interfaces(text)), None)
+    odd = "" if hidden is None else f"has the interface {hidden!a} inside of it"
+    return Readings(tuple(found), _odd(name, kind) or odd)
 
 
 def _interfaces(text: str) -> list[Reading]:

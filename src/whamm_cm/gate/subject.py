@@ -124,9 +124,21 @@ def _import(use: ImportUse, extern: Extern) -> ImportRow:
 
 
 def _named(extern: Extern, kind: str) -> dict[str, Any]:
-    found = readings(extern.name, kind)
+    inner = tuple(dict.fromkeys(_inner(extern.entity)))
+    found = readings(extern.name, kind, inner)
     inside = tuple(handed(extern.entity)) if isinstance(extern.entity, InstanceItem) else ()
     return {"readings": found.all, "odd": found.odd, "hands": inside}
+
+
+def _inner(entity: Entity) -> Iterator[str]:
+    """Names in an instance, at any depth, that are no plain names."""
+    stack, seen = [entity], set[int]()
+    while stack:
+        one = stack.pop()
+        if isinstance(one, InstanceItem) and id(one) not in seen:
+            seen.add(id(one))
+            yield from (name for name in one.exports if ":" in name)
+            stack += one.exports.values()
 
 
 def _types_only(extern: Extern) -> bool:

@@ -182,11 +182,15 @@ def _network(uses: Uses) -> list[str]:
     """Hosts by name where a lookup tells it.  Lookups alone need no port."""
     ports: dict[str, set[int]] = {}
     refused: dict[str, None] = {}
+    unanswered = uses.unanswered()
     for endpoint in uses.endpoints:
         host = endpoint.host
         names = endpoint.names or (host.name or str(host.address),)
         if uses.refused(endpoint):
             refused[f"# {endpoint.host} was refused by {endpoint.how}"] = None
+            continue
+        if endpoint in unanswered:
+            refused[f"# {endpoint.host}: {endpoint.how} asked for it, and got no answer"] = None
             continue
         for name in names:
             known = ports.setdefault(name, set())
@@ -207,9 +211,14 @@ def _storage(uses: Uses) -> list[str]:
     """The paths as globs, in which their own ``*`` are escaped."""
     access: dict[str, set[str]] = {}
     refused: dict[str, None] = {}
+    unanswered = uses.unanswered()
     for use in uses.files:
         if uses.refused(use):
             refused[f"# {use.access} of fs://{use.paths[0]} was refused by {use.how}"] = None
+            continue
+        if use in unanswered:
+            asked = f"{use.how} asked for it, and got no answer"
+            refused[f"# {use.access} of fs://{use.paths[0]}: {asked}"] = None
             continue
         for path in use.paths:
             access.setdefault(path, set()).add(use.access)

@@ -64,6 +64,8 @@ class Uses:
     _denied: dict[Endpoint | FileUse, None] = field(default_factory=dict)
     _calls: dict[tuple[int, int, str], Record] = field(default_factory=dict)
     _made: dict[tuple[int, int, str], list[Endpoint | FileUse]] = field(default_factory=dict)
+    #: Of calls that said they would answer later.
+    _pending: set[tuple[int, int, str]] = field(default_factory=set)
     _now: list[Endpoint | FileUse] = field(default_factory=list)
     #: What a handle that was made goes on with: a socket, a response to come.
     _going: dict[tuple[int, int], list[Endpoint | FileUse]] = field(default_factory=dict)
@@ -98,6 +100,12 @@ class Uses:
     def refused(self, use: Endpoint | FileUse) -> bool:
         return use in self._denied and self._given.get(use, 0) <= 0
 
+    def unanswered(self) -> frozenset[Endpoint | FileUse]:
+        """What was asked for by calls that never came back, and never given: they trapped, or the
+        log has lost the answer."""
+        left = (made for key, made in self._made.items() if key not in self._pending)
+        return frozenset(one for made in left for one in made if self._given.get(one, 0) <= 0)
+
     def _outcome(self, event: _Event) -> None:
         """What a call is about was given when it returns without an error."""
         key = event.instance, event.record["call"], event.func
@@ -106,6 +114,7 @@ class Uses:
                 self._made[key] = self._now
             return
         if event.record.get("pending"):
+            self._pending.add(key)
             return
         made = self._made.pop(key, [])
         self._settle(made, not event.failed)
