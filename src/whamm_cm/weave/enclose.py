@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from whamm_cm.binary import build
+from whamm_cm.errors import WeaveError
 from whamm_cm.ir import nodes as n
 from whamm_cm.ir.component import Component, Definition, SectionId
 from whamm_cm.ir.items import Item, Ref, Sort
@@ -37,6 +38,35 @@ def import_closure(component: Component) -> list[Definition]:
     return [d for d in component.definitions if id(d) in wanted]
 
 
+def in_order(definitions: Sequence[Definition]) -> list[Definition]:
+    """The same, each behind what it refers to and otherwise where it stood: an import that had to
+    be completed may speak of one that is new, or of one that stood behind it.
+
+    Raises WeaveError where two refer to each other.
+    """
+    makers = {item: d for d in definitions for item in d.items}
+    result: list[Definition] = []
+    begun, done = set[int](), set[int]()
+    stack = list(reversed(definitions))
+    while stack:
+        definition = stack[-1]
+        needed = [makers[item] for item in definition.refs() if item in makers]
+        needed = [d for d in needed if id(d) not in done]
+        if id(definition) in done or not needed:
+            stack.pop()
+            if id(definition) not in done:
+                done.add(id(definition))
+                result.append(definition)
+        elif id(definition) in begun:
+            raise WeaveError(
+                "the imports the sink needs would have to refer to each other; use --sink host"
+            )
+        else:
+            begun.add(id(definition))
+            stack.extend(reversed(needed))
+    return result
+
+
 @dataclass(slots=True)
 class Outer:
     """The definitions of the new root while it is put together, with the original's items."""
@@ -49,7 +79,8 @@ class Outer:
         return cls(component, import_closure(component))
 
     def use(self, interface: Interface) -> None:
-        """Put ``interface`` where the import it replaces stood, or behind the last import."""
+        """Put ``interface`` where the import it replaces stood, or behind the last import;
+        :func:`enclose` moves it further up if an import above speaks of its types."""
         if interface.replaces is None:
             self.definitions.extend(interface.definitions)
             return
@@ -75,7 +106,7 @@ def enclose(
         (d.node.name.name, d.item) for d in original.definitions if isinstance(d.node, n.Import)
     ]
     instance = build.instantiate(nested.item, (*args, *extra))
-    definitions = [*outer.definitions, nested, instance]
+    definitions = [*in_order(outer.definitions), nested, instance]
     definitions += _Exports(original, instance.item, definitions).run()
     passed = [build.alias_export(instance.item, name, Sort.FUNC) for name in flushes]
     if passed:
