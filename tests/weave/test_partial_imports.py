@@ -188,7 +188,7 @@ def worlds(draw: st.DrawFn) -> World:
     return sane([(path, kind, draw(version)) for path, kind in kinds if kind])
 
 
-@budget(60)
+@budget(25)
 @given(world=worlds(), late=st.booleans())
 def test_every_sink_completes_parts_of_interfaces(
     tmp_path_factory: pytest.TempPathFactory, world: World, late: bool
