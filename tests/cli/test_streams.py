@@ -154,3 +154,40 @@ def test_odd_output_names(folder: Path, name: str) -> None:
     assert (folder / "link.wasm").is_symlink()
     assert (folder / name).read_bytes().startswith(b"\0asm")
     assert not list(folder.glob(".*"))
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fd/1"), reason="the system has no /dev/fd")
+@pytest.mark.parametrize(
+    "line",
+    [
+        "whamm-cm report -f jsonl -o /dev/stdout log.jsonl | cat",
+        "whamm-cm report -c -o /dev/stderr log.jsonl 2>&1 | cat",
+        "whamm-cm report -o /dev/fd/3 log.jsonl 3>&1 | cat",
+        "ln -s /dev/stdout link; whamm-cm report -o link log.jsonl | cat",
+        "mkfifo p; cat p & whamm-cm report -o p log.jsonl; wait",
+        "mkfifo p; ln -s p link; cat p & whamm-cm report -o link log.jsonl; wait",
+        "whamm-cm trace -f jsonl -o /dev/stdout app.wasm | cat",
+        "whamm-cm trace -c -o /dev/fd/3 app.wasm 3>&1 | cat",
+        "whamm-cm inspect -o /dev/stdout app.wasm | cat",
+        "whamm-cm instrument --trace '*' -o /dev/stdout app.wasm | cat",
+        "whamm-cm gate --no-cache -f json=/dev/stdout app.wasm 2>&1 | cat",
+        "exec 3>gone; rm gone; whamm-cm report -o /dev/fd/3 log.jsonl; cat /dev/fd/3; ls",
+    ],
+)
+def test_pipes_and_descriptors_are_written_as_they_are(folder: Path, line: str) -> None:
+    ended = shell(folder, f"set -e; {line}")
+    assert ended.returncode == 0 and ended.stdout
+    assert b"cannot be written" not in ended.stdout + ended.stderr
+    assert not list(folder.glob(".whamm-cm-*")) and not list(folder.glob("gone*"))
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/stdout"), reason="the system has no /dev/stdout")
+@pytest.mark.parametrize("format_", ["strace", "summary", "jsonl"])
+def test_a_reader_that_goes_away_is_no_place_that_cannot_be_written(
+    folder: Path, format_: str
+) -> None:
+    (folder / "log.jsonl").write_text(_RECORD * 20_000)
+    line = f"{{ whamm-cm report -f {format_} -o /dev/stdout log.jsonl; echo $? >code; }} | head -1"
+    ended = shell(folder, line)
+    assert ended.stdout and ended.stderr.count(b"written") == 0
+    assert (folder / "code").read_text().strip() in ("141", "0")

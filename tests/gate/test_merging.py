@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.gate.making import TODAY
+from whamm_cm.errors import UsageError
 from whamm_cm.gate.context import Context
 from whamm_cm.gate.engine import Engine
 from whamm_cm.gate.model import FunctionRow, ImportRow, Subject
@@ -43,7 +44,7 @@ PATTERNS = st.sampled_from(
      "wasi:io/{poll,streams}@0.3#f"]
 )  # fmt: skip
 LISTS = st.lists(PATTERNS, min_size=1, max_size=3)
-#: No empty section: that one denies everything, and stops doing so when a denial is written in it.
+#: An empty section is refused.
 SECTIONS = st.fixed_dictionaries(
     {}, optional={"allow": LISTS, "warn": LISTS, "deny": LISTS,
                   "default": st.sampled_from(["allow", "deny"])},
@@ -147,7 +148,8 @@ DEFAULTS = [
     ([{"default": "allow"}, {"default": "deny"}], "deny"),
     ([{"deny": ["wasi:nn/*"]}, {"warn": ["wasi:io/*"]}], "deny"),
     ([{"deny": ["wasi:nn/*"], "warn": ["wasi:io/*"]}], "deny"),
-    ([{}], "deny"),
+    ([{"allow": []}], "deny"),
+    ([{"allow": []}, {"deny": ["wasi:nn/*"]}], "deny"),
     ([{"deny": ["wasi:nn/*"]}, None], "allow"),
 ]  # fmt: skip
 
@@ -159,6 +161,18 @@ def test_defaults(
 ) -> None:
     found = write(tmp_path, sections, nested)
     assert found.imports is not None and found.imports.default == default
+
+
+@pytest.mark.parametrize("empty", ["imports: {}", "imports:", "imports: null", "imports: ~"])
+@pytest.mark.parametrize("where", range(3))
+def test_a_section_that_says_nothing_is_refused(tmp_path: Path, empty: str, where: int) -> None:
+    """It denied everything, and a denial that was written in it let everything else through."""
+    for number in range(3):
+        before = f"extends: [p{number - 1}.yaml]" if number else "description: x"
+        section = empty if number == where else "imports: {deny: ['wasi:nn/*']}"
+        (tmp_path / f"p{number}.yaml").write_text(f"version: 1\n{before}\n{section}\n")
+    with pytest.raises(UsageError, match=rf"p{where}\.yaml:3:1: imports says nothing: write def"):
+        read_policy(str(tmp_path / "p2.yaml"), PARAMETERS)
 
 
 def both(tmp_path: Path, base: str, own: str) -> Policy:

@@ -60,6 +60,8 @@ def test_everything_a_policy_can_say() -> None:
 
 WRONG = [
     ("imports: []", "p.yaml:2:10: imports must be a mapping, not a list"),
+    ("imports: {}", "p.yaml:2:1: imports says nothing: write default: deny, or an allow list; `al"),
+    ("imports:", "p.yaml:2:1: imports says nothing"),
     ("import: {}", 'p.yaml:2:1: unknown key "import"; did you mean "imports"? in a policy'),
     ("imports: {alow: []}", 'p.yaml:2:11: unknown key "alow"; did you mean "allow"? in imports'),
     ("imports: {default: maybe}", "p.yaml:2:20: imports.default must be one of deny, allow"),
@@ -98,6 +100,15 @@ def test_what_is_wrong_is_said_with_its_place(text: str, sentence: str) -> None:
     with pytest.raises(UsageError) as caught:
         policy(text)
     assert sentence in str(caught.value) and str(caught.value).startswith("p.yaml:2:")
+
+
+def test_profiles_are_listed_once() -> None:
+    for name in ("zzzz", "wasmcloud", "wasmtime-clj"):
+        with pytest.raises(UsageError) as caught:
+            read_policy(name, PARAMETERS)
+        message = str(caught.value)
+        assert message.count("wasmtime-serve") == message.count("wasi-0.2") == (name == "zzzz")
+        assert f"./{name}" in message
 
 
 def test_a_policy_says_its_version(tmp_path: Path) -> None:
@@ -292,7 +303,7 @@ permissions:
 
 def test_a_policy_of_wassette_is_the_value_layer(tmp_path: Path) -> None:
     (tmp_path / "wassette.yaml").write_text(WASSETTE)
-    (tmp_path / "p.yaml").write_text("version: 1\nextends: [wassette.yaml]\nimports: {}\n")
+    (tmp_path / "p.yaml").write_text("version: 1\nextends: [wassette.yaml]\nimports: {allow: []}\n")
     found = read_policy(str(tmp_path / "p.yaml"), PARAMETERS).permissions
     assert found.network is not None and found.storage is not None
     assert [line.name for line in found.network.allow or ()] == ["api.weather.example"]

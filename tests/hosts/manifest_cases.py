@@ -8,7 +8,7 @@ from wasmtime import wat2wasm
 
 from fixtures import build
 
-_RUN = """
+RUN = """
   (core module $m (func (export "run") (result i32) i32.const 0))
   (core instance $m (instantiate $m))
   (func $run (result (result)) (canon lift (core func $m "run")))
@@ -21,7 +21,7 @@ _LOGGING = """
     (export "level" (type $named (eq $level)))
     (export "log" (func (param "level" $named) (param "context" string)
       (param "message" string)))))"""
-_STORE = """
+STORE_IMPORT = """
   (import "wasi:keyvalue/store@0.2.0-draft" (instance
     (export "bucket" (type $bucket (sub resource)))
     (type $fault (variant (case "no-such-store") (case "access-denied") (case "other" string)))
@@ -47,10 +47,10 @@ def handler(more: str) -> bytes:
 COMPONENTS = {
     "http": build.build("http_echo"),
     "logging": handler(_LOGGING),
-    "store": handler(_STORE),
+    "store": handler(STORE_IMPORT),
     "types": handler(_TYPES),
     "strange": handler(_STRANGE),
-    "run": component(_RUN),
+    "run": component(RUN),
     "no-run": component(),
 }
 

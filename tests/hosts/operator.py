@@ -105,10 +105,19 @@ class Host:
                 heartbeats = await client.subscribe("runtime.operator.heartbeat.>")
                 return json.loads((await heartbeats.next_msg(DEADLINE)).data)["id"]
             subject = f"runtime.host.{self._id}.workload.{verb}"
-            answer = await client.request(subject, json.dumps(body).encode(), timeout=DEADLINE)
-            return json.loads(answer.data)
+            question = client.request(subject, json.dumps(body).encode(), timeout=DEADLINE)
+            return json.loads((await self._alive(asyncio.ensure_future(question))).data)
         finally:
             await client.close()
+
+    async def _alive(self, answer: asyncio.Future[Any]) -> Any:
+        """The answer; ConnectionError when the host ends without one."""
+        while not answer.done():
+            await asyncio.wait({answer}, timeout=0.1)
+            if not answer.done() and self.program.process.poll() is not None:
+                answer.cancel()
+                raise ConnectionError(f"the host ended:\n{self.program.text}")
+        return answer.result()
 
 
 @contextmanager

@@ -77,20 +77,20 @@ def write_output(path: str | None, data: str | Iterable[bytes | memoryview]) -> 
 def replacing(path: str) -> Iterator[Path]:
     """A temporary file beside ``path`` that takes its place if the block ends well.
 
-    Devices and pipes (``/dev/null``, ``/dev/stdout``) are written in place.
+    What is there and is no regular file is written as it is (:func:`_in_place`).
     """
     import tempfile  # slow to import, and most commands write nothing
 
     if not path:
         raise UsageError("the name of the output file is empty")
-    target = Path(os.path.realpath(path))  # a symbolic link stays one
     try:
-        if target.exists() and not target.is_file():
-            if target.is_dir():
-                raise UsageError(f"{path} is a directory; name a file to write")
-            yield target
+        if _in_place(path):
+            yield Path(path)
             return
+        target = Path(os.path.realpath(path))  # a symbolic link stays one
         handle, name = tempfile.mkstemp(prefix=".whamm-cm-", dir=target.parent)
+    except BrokenPipeError:
+        raise  # the reader went away, which is no fault of the place
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None
     os.close(handle)
@@ -104,6 +104,21 @@ def replacing(path: str) -> Iterator[Path]:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _in_place(path: str) -> bool:
+    """Whether ``path`` leads to a pipe, a device or the like, or to a file that has no name any
+    more: where ``/dev/stdout`` and ``/dev/fd/3`` lead may only be text such as ``pipe:[7]``.
+
+    Raises UsageError for a directory, OSError.
+    """
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return False
+    if stat.S_ISDIR(found.st_mode):
+        raise UsageError(f"{path} is a directory; name a file to write")
+    return not stat.S_ISREG(found.st_mode) or not os.path.exists(os.path.realpath(path))
 
 
 #: Options that never name a file to read, whatever is in the folder.

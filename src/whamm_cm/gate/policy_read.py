@@ -58,6 +58,7 @@ _JUDGES: dict[str, Judge] = {
     "reachable": "reachable",
     "observed": "observed",
 }
+_IMPORTS = ("default", "allow", "warn", "deny")
 _VERSIONS = (1, "1", "1.0")
 
 #: id → names of the numbers it takes.
@@ -98,8 +99,8 @@ class _Reader:
             return self.profile(path)
         if not _is_file(path):
             raise UsageError(
-                f"{unknown('profile', path, PROFILES)} (there are {', '.join(PROFILES)}); a file"
-                f" needs its path, as in ./{path}, or ends with .yaml, .yml or .json"
+                f"{unknown('profile', path, PROFILES)}; a file needs its path, as in ./{path}, or"
+                " ends with .yaml, .yml or .json"
             )
         return self.file(path, (), None)
 
@@ -187,7 +188,12 @@ class _Reader:
         return replace(policy, match=match)
 
     def imports(self, policy: Policy, node: Node, at: Location) -> Policy:
-        entries = node.mapping("imports", ("default", "allow", "warn", "deny"))
+        entries = {} if node.value is None else node.mapping("imports", _IMPORTS)
+        if not entries:  # it would deny everything, until a denial is written in it
+            raise UsageError(
+                f"{at}: imports says nothing: write default: deny, or an allow list; `allow: []`"
+                " denies everything"
+            )
         said: Default | None = None
         where = at
         if "default" in entries:
