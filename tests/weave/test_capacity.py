@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
-from wasmtime import wat2wasm
+from wasmtime import Config, Engine, WasmtimeError, wat2wasm
+from wasmtime import _ffi as ffi
+from wasmtime.component import Component as EngineComponent
 
 from fixtures.build import build, text_names
 from whamm_cm.agent.table import SiteTable
@@ -162,3 +166,30 @@ def test_it_records_what_goes_through_shim_and_fixup(multi_memory: bool) -> None
     assert outcome.result == "3"
     calls = [record["func"] for record in records if record["phase"] == "call"]
     assert calls == ["run", "get-random-u64", "get-random-bytes"]
+
+
+def instances_of_the_host(wasm: bytes) -> int:
+    """What the engine itself says it has to make of a component, with a pool that has none."""
+    config, pool = Config(), ffi.wasmtime_pooling_allocation_config_new()
+    ffi.wasmtime_pooling_allocation_config_max_core_instances_per_component_set(pool, 0)
+    ffi.wasmtime_pooling_allocation_config_total_memories_set(pool, 8)
+    ffi.wasmtime_pooling_allocation_config_max_memories_per_component_set(pool, 8)
+    ffi.wasmtime_pooling_allocation_config_max_tables_per_component_set(pool, 8)
+    ffi.wasmtime_pooling_allocation_config_max_memory_size_set(pool, 1 << 24)
+    ffi.wasmtime_pooling_allocation_strategy_set(config.ptr(), pool)
+    ffi.wasmtime_pooling_allocation_config_delete(pool)
+    with pytest.raises(WasmtimeError) as caught:
+        EngineComponent(Engine(config), wasm)
+    found = re.search(r"contains (\d+) core module instances", str(caught.value))
+    assert found is not None, caught.value
+    return int(found[1])
+
+
+@pytest.mark.parametrize(
+    ("sink", "adapters"), [("stderr", 1), ("logging", 1), ("host", 0), ("none", 0)]
+)
+def test_hosts_make_one_instance_more_for_calls_to_the_sink(sink: SinkName, adapters: int) -> None:
+    wasm = bytes(wat2wasm(ORDINARY))
+    assert instances_of_the_host(wasm) == core_instances(decode(wasm)) == 4
+    woven = weave(wasm, Plan(trace=everything, sink=sink))
+    assert instances_of_the_host(woven.wasm) == woven.added.instances_after + adapters

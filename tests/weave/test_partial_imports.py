@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wasmtime import WasiConfig
 
-from tests.weave.host import Guest, text
+from tests.weave.host import Guest, everything, text
 from tests.weave.test_sinks import by_host, by_lines, by_logging, by_stderr
 from tests.weave.test_true_values import budget
+from whamm_cm.errors import WeaveError
+from whamm_cm.run.engine import validate_component
+from whamm_cm.weave.api import weave
+from whamm_cm.weave.plan import Plan
 
 _POLL = '(alias outer 1 $pollable (type $p)) (export "pollable" (type $pp (eq $p)))'
 _ERROR = '(alias outer 1 $error (type $e)) (export "error" (type $ee (eq $e)))'
@@ -183,7 +188,7 @@ def worlds(draw: st.DrawFn) -> World:
     return sane([(path, kind, draw(version)) for path, kind in kinds if kind])
 
 
-@budget(60)
+@budget(25)
 @given(world=worlds(), late=st.booleans())
 def test_every_sink_completes_parts_of_interfaces(
     tmp_path_factory: pytest.TempPathFactory, world: World, late: bool
@@ -222,3 +227,55 @@ WORLDS = {
 @pytest.mark.parametrize("name", WORLDS)
 def test_every_sink_completes(name: str, late: bool, tmp_path: Path) -> None:
     check(component(WORLDS[name], late), tmp_path)
+
+
+OUTPUT = '(export "output-stream" (type (sub resource)))'
+TWO_STREAMS = f"""
+  (import "wasi:io/streams@0.2.0" (instance $first {OUTPUT}))
+  (import "wasi:io/streams@0.2.3" (instance $streams {OUTPUT}))
+  (alias export $streams "output-stream" (type $out))"""
+GET = '(export "get-stderr" (func (result (own $oo))))'
+STDERR = f'(import "wasi:cli/stderr@0.2.3" (instance {_USED} {GET}))'
+#: How the type of stderr's stream leads to the second of two versions.
+PATHS = {
+    "straight": STDERR,
+    "not exported": """(import "wasi:cli/stderr@0.2.3" (instance
+      (alias outer 1 $out (type $o)) (export "get-stderr" (func (result (own $o))))))""",
+    "by another name": f"""(import "wasi:cli/stderr@0.2.3" (instance
+      (alias outer 1 $out (type $o)) (export "o" (type $p (eq $o)))
+      (export "output-stream" (type $oo (eq $p))) {GET}))""",
+    "by an export": f'(export $t "t" (type $out)) {STDERR.replace("$out", "$t")}',
+    "by an import": f'(import "t" (type $t (eq $out))) {STDERR.replace("$out", "$t")}',
+    "by stdout": f"""(import "wasi:cli/stdout@0.2.3" (instance $stdout {_USED}))
+      (alias export $stdout "output-stream" (type $t)) {STDERR.replace("$out", "$t")}""",
+}
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_the_stream_of_stderr_is_found(name: str, tmp_path: Path) -> None:
+    wasm = text(f"(component {TWO_STREAMS} {PATHS[name]} {_code({})})")
+    if name == "by an import":  # which wasmtime has no way to provide
+        for timed in (False, True):
+            woven = weave(wasm, Plan(trace=everything, timed=timed)).wasm
+            assert validate_component(woven) is None
+        return
+    check(wasm, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("imports", "place"),
+    [
+        (f'(import "wasi:cli/stderr@0.2.0" (instance {_OUT} {GET.replace("$oo", "$o")}))',
+         "the output-stream of the import wasi:cli/stderr@0.2.0 is not that of wasi:io/streams"),
+        (f"""(import "a:b/c" (instance $c {_OUT})) (alias export $c "output-stream" (type $out))
+          {STDERR}""",
+         "the output-stream of the import wasi:cli/stderr@0.2.3 is not that of wasi:io/streams"),
+        ("""(import "wasi:io/streams@0.2.0" (instance (export "error" (type (sub resource)))))""",
+         "the error of the import wasi:io/streams@0.2.0 is not that of wasi:io/error"),
+    ],
+)  # fmt: skip
+def test_resources_of_elsewhere_are_refused(imports: str, place: str) -> None:
+    wasm = text(f"(component {imports} {_code({})})")
+    with pytest.raises(WeaveError, match=f"^{re.escape(place)}.*; use --sink host$"):
+        weave(wasm, Plan(trace=everything))
+    assert validate_component(weave(wasm, Plan(trace=everything, sink="host")).wasm) is None

@@ -11,7 +11,10 @@ def core_instances(root: Component) -> int:
     """The core modules instantiated in one instance of ``root``, nested components included, each
     as often as it is instantiated.  What is imported, or passed as an argument, is not known.
 
-    An instance that is put together of exports has no code and takes no place in a pool.
+    An instance that is put together of exports has no code and takes no place in a pool.  What
+    hosts make of their own for calls from one component to another (wasmtime's adapter modules: one
+    for the calls to a sink of ours, more in trees of components) is not in the count, for how many
+    is the host's choice.
     """
     program, known = Program.of(root), dict[int, int]()
 

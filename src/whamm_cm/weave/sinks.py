@@ -76,10 +76,11 @@ def stderr_wiring(root: Component, options: SinkOptions) -> SinkWiring:
     """Write to ``wasi:cli/stderr``, in the version the component already uses where it does."""
     # A component may import several versions, whose resources differ: follow the types.
     stderr = find_import(root, "wasi:cli/stderr")
-    streams = type_source(root, stderr, "output-stream")
-    streams = streams or find_import(root, "wasi:io/streams")
-    error = type_source(root, streams, "error") or find_import(root, "wasi:io/error")
-    version = version_of(streams or error) or wasi_version(root, "io", "cli")
+    streams = type_source(root, stderr, "output-stream", "wasi:io/streams")
+    streams = streams or _beside(root, stderr, "wasi:io/streams")
+    error = type_source(root, streams, "error", "wasi:io/error")
+    error = error or _beside(root, streams or stderr, "wasi:io/error")
+    version = version_of(streams or stderr or error) or wasi_version(root, "io", "cli")
     error_type = editor_for(root, error)
     if "error" not in error_type.types:
         error_type.export_type("error", None)
@@ -108,6 +109,13 @@ def stderr_wiring(root: Component, options: SinkOptions) -> SinkWiring:
     return _known(
         root, options, SinkWiring(imports, args, _sink(options, "stderr", _stderr_imports))
     )
+
+
+def _beside(root: Component, definition: Definition | None, path: str) -> Definition | None:
+    """The import of ``path`` in the version of ``definition``, in any if that is None."""
+    if definition is None:
+        return find_import(root, path)
+    return find_import(root, path, version_of(definition).__eq__)
 
 
 def _known(root: Component, options: SinkOptions, wiring: SinkWiring) -> SinkWiring:

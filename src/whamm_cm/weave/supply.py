@@ -71,37 +71,76 @@ def version_of(definition: Definition | None) -> str:
     """The version in an import's name, "" if there is none."""
     if definition is None:
         return ""
-    assert isinstance(definition.node, n.Import)
-    return definition.node.name.name.partition("@")[2]
+    return _name(definition).partition("@")[2]
 
 
 def type_source(
-    component: Component, definition: Definition | None, name: str
+    component: Component, definition: Definition | None, name: str, path: str
 ) -> Definition | None:
-    """The import whose type an import's own type ``name`` is: both name the same resource."""
+    """The import of interface ``path`` whose type ``name`` the type of an import speaks of.
+
+    Raises WeaveError if that type ``name`` comes of elsewhere or is a resource of the import's own.
+    """
     type_ = None if definition is None else instance_type(component, definition)
-    if type_ is None:
+    if definition is None or type_ is None:
         return None
-    outer: dict[Item, Item] = {}  # types of the instance type → what they are outside
+    own = False
     for decl in type_.decls:
         node = decl.node
         if isinstance(node, n.AliasOuter):
-            outer[decl.items[0]] = node.item
+            source, of = _imported_type(component, node.item)
+            if source is not None and of == name:
+                return _of_interface(definition, source, name, path)
         elif isinstance(node, n.ExportDecl) and node.name.name == name:
-            source = outer.get(node.type.item) if node.type.item is not None else None
-            return None if source is None else _instance_import(component, source)
-    return None
+            own = node.type.kind == "type" and node.type.item is None
+    return _of_interface(definition, None, name, path) if own else None
 
 
-def _instance_import(component: Component, type_: Item) -> Definition | None:
-    """The import that exports ``type_``, an item aliased in ``component``."""
-    if not component.defines(type_):
-        return None
-    alias = component.definition_of(type_).node
-    if not isinstance(alias, n.AliasExport) or not component.defines(alias.instance):
-        return None
-    definition = component.definition_of(alias.instance)
-    return definition if isinstance(definition.node, n.Import) else None
+def _of_interface(user: Definition, source: Definition | None, name: str, path: str) -> Definition:
+    if source is None or _name(source).partition("@")[0] != path:
+        raise WeaveError(
+            f"the {name} of the import {_name(user)} is not that of {path}, which the sink needs;"
+            " use --sink host"
+        )
+    return source
+
+
+def _name(definition: Definition) -> str:
+    assert isinstance(definition.node, n.Import)
+    return definition.node.name.name
+
+
+def _used(type_: n.InstanceTypeDef | None, name: str) -> Item | None:
+    """The outer type that an instance type's export ``name`` is, None if it is one of its own."""
+    makers = {} if type_ is None else {i: d.node for d in type_.decls for i in d.items}
+    named = (node for node in makers.values() if isinstance(node, n.ExportDecl))
+    node: object = next((node for node in named if node.name.name == name), None)
+    while isinstance(node, n.ExportDecl) and node.type.item is not None:
+        node = makers.get(node.type.item)
+    return node.item if isinstance(node, n.AliasOuter) else None
+
+
+def _imported_type(component: Component, item: Item) -> tuple[Definition | None, str]:
+    """The import that exports a type of ``component``, and as what; types and instances may have
+    been passed on under other names."""
+    name = ""
+    while component.defines(item):
+        definition = component.definition_of(item)
+        node = definition.node
+        if isinstance(node, n.AliasExport) and not name:
+            item, name = node.instance, node.name
+        elif isinstance(node, n.Export):
+            item = node.item
+        elif isinstance(node, n.Import) and name:
+            passed_on = _used(instance_type(component, definition), name)
+            if passed_on is None:
+                return definition, name
+            item, name = passed_on, ""
+        elif isinstance(node, n.Import) and node.type.kind == "type" and node.type.item:
+            item = node.type.item
+        else:
+            break
+    return None, name
 
 
 @dataclass(frozen=True, slots=True)
