@@ -6,6 +6,17 @@ what to do.  ``exit_code`` is what the command line returns for it (``docs/exit-
 
 from __future__ import annotations
 
+#: So many characters of a name, a pattern or a path are shown in a message.
+SHOWN = 160
+
+
+def cut(text: str, most: int = SHOWN) -> str:
+    """``text``, or its beginning and its end where it is longer than anybody would read."""
+    if len(text) <= most:
+        return text
+    tail = most // 4
+    return f"{text[: most - tail - 1]}…{text[-tail:]}"
+
 
 class WhammError(Exception):
     """Base of everything this package raises on purpose."""
@@ -34,13 +45,14 @@ class DecodeError(InputError):
     """Malformed or unsupported bytes.
 
     ``offset`` is the byte offset in the outermost input, ``path`` the nesting path such as
-    ``component[0].module[2]`` (empty at the root), ``source`` the name of the input if known.
+    ``component[0].module[2]`` (empty at the root), ``source`` the name of the input if known.  The
+    text has long ones cut, the attributes are whole.
     """
 
     def __init__(self, message: str, offset: int, path: str = "", source: str = "") -> None:
         self.message, self.offset, self.path, self.source = message, offset, path, source
-        where = "".join(f"{part}: " for part in (source, path) if part)
-        super().__init__(f"{where}{message} (at offset 0x{offset:x})")
+        where = "".join(f"{part}: " for part in (source, cut(path)) if part)
+        super().__init__(f"{where}{cut(message, 3 * SHOWN)} (at offset 0x{offset:x})")
 
 
 class WeaveError(WhammError):

@@ -192,3 +192,11 @@ def test_nested_components_have_a_limit() -> None:
     with raises(DecodeError, match="nested deeper than 100 levels") as caught:
         decode(component(section(4, data, counted=False)))
     assert caught.value.path.count("component[0]") == 100
+
+
+def test_long_paths_and_names_are_cut_in_the_text() -> None:
+    path = ".".join(["component[0]"] * 3000)
+    error = DecodeError(f"the name {'x' * 9000} is taken", 7, path, "a.wasm")
+    assert error.path == path and len(str(error)) < 800
+    assert str(error).startswith("a.wasm: component[0].component[0].")
+    assert "…" in str(error) and str(error).endswith(" is taken (at offset 0x7)")

@@ -138,3 +138,28 @@ def test_skipping_everything_is_no_pass(folder: Path, capsys: pytest.CaptureFixt
     )
     with pytest.raises(UsageError, match="--skip needs a path"):
         find(["dir"], [""])
+
+
+@pytest.mark.parametrize("name", ["x.wat", "X.WAT", ".x.Wat", "sub/x.cwasm", "x.CWASM"])
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"(component)", "is component text"),
+        (b"\x7fELF\2\1\1\0" + bytes(56), "is not WebAssembly but machine code"),
+        (b";; nothing\n(module)", "is not WebAssembly"),
+        (b"", "is empty"),
+    ],
+)
+def test_what_hosts_run_and_nobody_judged(
+    folder: Path, name: str, data: bytes, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("dir/sub").mkdir()
+    (folder / "dir" / name).write_bytes(data)
+    assert gate("dir") == 3
+    said = capsys.readouterr()
+    assert f"whamm-cm: dir/{name} {sentence}" in said.err and "--skip" in said.err
+    assert "dir/good.wasm" in said.out and "1 input not judged" in said.out and "FAIL" in said.out
+    assert gate("dir", f"--skip={name}") == 0
+    assert capsys.readouterr().err == f"whamm-cm: dir/{name}: left out (--skip)\n"
+    (folder / "dir" / name).write_bytes(GOOD)
+    assert gate("dir") == 0

@@ -309,3 +309,35 @@ def test_a_policy_of_wassette_is_the_value_layer(tmp_path: Path) -> None:
     assert [line.name for line in found.network.allow or ()] == ["api.weather.example"]
     assert [line.text for line in found.storage.allow or ()] == ["/tmp/**"]
     jsonschema.validate(yaml.safe_load(WASSETTE), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "wasi:io/[" + "x" * 9000, "wasi:io/poll@" + "1" * 9000, "%" + "n" * 9000, "!" + "a" * 9000,
+        "a b" * 3000, "wasi:" + "a" * 9000, "A" * 9000, "a_" * 4500, ",".join(["a:b/c"] * 2000),
+        "wasi:io/poll." + "f" * 9000, "wasi:io/poll#f@" + "1" * 9000, "%net" + "/" * 9000,
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("where", LISTS)
+def test_what_is_long_is_cut(where: str, text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        policy(LISTS[where].format(f"'{text}'"))
+    message = str(caught.value)  # YAML itself refuses long keys
+    assert len(message) < 900 and ("…" in message or "not YAML" in message)
+
+
+def test_long_words_are_cut_everywhere() -> None:
+    long = "x" * 9000
+    for text in (
+        f"imports: {{default: {long}}}", f"extends: [{long}]", f"match: {{name: ' {long}'}}",
+        f"permissions: {{storage: {{allow: [{{uri: ' fs://{long}', access: [read]}}]}}}}",
+        f"permissions: {{environment: {{allow: [{{key: '{long}=1'}}]}}}}",
+        f"rules: {{{long[:999]}: off}}",
+    ):  # fmt: skip
+        with pytest.raises(UsageError) as caught:
+            policy(text)
+        assert len(str(caught.value)) < 900
+    with pytest.raises(UsageError) as caught:
+        read_policy(long, PARAMETERS)
+    assert len(str(caught.value)) < 900

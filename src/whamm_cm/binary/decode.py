@@ -50,6 +50,11 @@ def check_component(data: bytes, what: str = "input") -> None:
         raise InputError(f"{what} has the unknown version and layer bytes {version} (at offset 4)")
     if b"(component" in data[:4096]:
         raise InputError(f"{what} is component text; assemble it first, with `wasm-tools parse`")
+    if data[:4] == b"\x7fELF":
+        raise InputError(
+            f"{what} is not WebAssembly but machine code, as `wasmtime compile` makes it; name the"
+            " component it was made of"
+        )
     raise InputError(f"{what} is not WebAssembly (no \\0asm at offset 0)")
 
 

@@ -26,6 +26,9 @@ MAX_INPUT = 1 << 30
 #: How components begin.
 _COMPONENT = b"\0asm\x0d\0\1\0"
 
+#: What hosts run, too, and nobody can judge: text, and machine code.
+_UNJUDGED = (".wat", ".cwasm")
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -39,7 +42,8 @@ def find(
     arguments: Iterable[str], skip: Iterable[str] = (), left_out: list[str] | None = None
 ) -> list[str]:
     """Paths of components: files, globs, and what is in directories (sorted): every file that is
-    called .wasm in any case or is a component, hidden and linked ones, too, and every image layout.
+    called .wasm in any case or is a component, hidden and linked ones, too, every image layout, and
+    what hosts run and :func:`subject` refuses (.wat, .cwasm).
 
     ``skip``: globs over paths in a directory, as seen from there; what they leave out is added to
     ``left_out``.  Raises InputError for what leads nowhere, and for directories that cannot be
@@ -114,7 +118,7 @@ def _walk(top: str) -> Iterator[str]:
         known = folder.startswith(tuple(blobs)) if blobs else False
         for name in sorted(files):
             path = os.path.join(folder, name)
-            if name.lower().endswith(".wasm") or (not known and _is_component(path)):
+            if name.lower().endswith((".wasm", *_UNJUDGED)) or (not known and _is_component(path)):
                 yield path
 
 
@@ -158,7 +162,8 @@ def read(path: str) -> bytes:
 
 
 def subject(job: Job, folder: Path | None) -> Subject:
-    """The analysis of one component, from the cache in ``folder`` if it is there."""
+    """The analysis of one component, from the cache in ``folder`` if it is there.  Raises
+    InputError."""
     data = read(job.path) if job.data is None else job.data
     cache = Cache(folder)
     known = cache.get(hashlib.sha256(data).hexdigest()) if folder is not None else None
@@ -167,7 +172,13 @@ def subject(job: Job, folder: Path | None) -> Subject:
     from whamm_cm.gate.subject import analyse  # slow to import, and not needed for what is cached
 
     what = "standard input" if job.path == "-" else job.path
-    found = analyse(data, what).subject
+    try:
+        found = analyse(data, what).subject
+    except InputError as error:
+        if not what.lower().endswith(_UNJUDGED):
+            raise
+        rest = "hosts run such files, too; --skip leaves it out of a directory"
+        raise InputError(f"{error}; {rest}") from None
     cache.put(found)
     return found
 

@@ -23,7 +23,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from whamm_cm.errors import UsageError
+from whamm_cm.errors import UsageError, cut
 from whamm_cm.gate.model import (
     ComponentReport,
     ExportRow,
@@ -152,8 +152,8 @@ def _named(node: Node) -> tuple[str, str, str | None, str | None]:
     name = InterfaceName.try_parse(left) if left else None
     if (left and name is None) or (sharp and not func) or not text.strip("#"):
         raise node.fail(
-            f"{text!r} is no import or export; write wasi:io/poll@0.2.0#poll, wasi:io/poll@0.2.0,"
-            " or #run for a function of the world"
+            f"{cut(text)!r} is no import or export; write wasi:io/poll@0.2.0#poll,"
+            " wasi:io/poll@0.2.0, or #run for a function of the world"
         )
     if name is None:
         return func, "", None, func

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from whamm_cm.errors import UsageError
+from whamm_cm.errors import SHOWN, UsageError, cut
 from whamm_cm.gate.known import INTERFACES
 from whamm_cm.gate.model import Location
 from whamm_cm.gate.yamldoc import Node
@@ -95,7 +95,7 @@ def checked(text: str, location: Location, labels: bool = False) -> Iterator[Ite
     try:
         patterns = patterns_of(text)
     except PatternError as error:
-        remedy = _class(text) or _negated(text)
+        remedy = "" if len(text) > SHOWN else _class(text) or _negated(text)
         raise UsageError(f"{location}: {remedy or error}") from None
     for pattern in patterns:
         place = _dead(pattern, labels)
@@ -109,7 +109,7 @@ def _no_spaces(text: str, location: Location) -> None:
     if odd is not None:
         said = "a space" if odd == " " else f"U+{ord(odd):04X}"
         raise UsageError(
-            f"{location}: {text!r} has {said} in it, which no name has; write it without"
+            f"{location}: {cut(text)!r} has {said} in it, which no name has; write it without"
         )
 
 
@@ -148,10 +148,13 @@ def _miswritten(glob: Glob) -> bool:
 def _sentence(text: str, place: int) -> str:
     where = "" if place < 0 else f" from column {place + 1} on"
     remedy = _remedy(text)
-    return f"no import or export can match {text!r}{where}; {remedy}"
+    return f"no import or export can match {cut(text)!r}{where}; {remedy}"
 
 
 def _remedy(text: str) -> str:
+    """Says what to write where that is short enough to be read."""
+    if len(text) > SHOWN:
+        return _FORM
     return next((found for one in _REMEDIES if (found := one(text))), _FORM)
 
 

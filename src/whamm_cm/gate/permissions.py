@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
+from whamm_cm.errors import cut
 from whamm_cm.gate.hosts import Address, Host, embedded, parse_authority, parse_host
 from whamm_cm.gate.model import Location
 from whamm_cm.gate.yamldoc import Node
@@ -212,7 +213,7 @@ def _storage_line(node: Node, what: str) -> StorageLine:
     if not uri.startswith("fs://"):
         raise entries["uri"].fail("uri must start with fs://, as in fs:///data/**")
     if uri != uri.strip():
-        raise entries["uri"].fail(f"{uri!r} has a space around it; write {uri.strip()!r}")
+        raise entries["uri"].fail(f"{cut(uri)!r} has a space around it; write {cut(uri.strip())!r}")
     path = normal_path("/", uri.removeprefix("fs://"))
     access: list[Access] = []
     for one in entries["access"].items("access"):
@@ -255,9 +256,9 @@ def key_fault(key: str) -> str | None:
     if "*" in key:
         return "keys have no wildcards"
     if key != key.strip() or not key.isprintable():
-        return f"{key!r} has a space or something unprintable in it; no key has"
+        return f"{cut(key)!r} has a space or something unprintable in it; no key has"
     odd = next((ch for ch in key if ch in '=,!%"$'), None)
-    return None if odd is None else f'{key!r} has "{odd}" in it; write the name of one key'
+    return None if odd is None else f'{cut(key)!r} has "{odd}" in it; write the name of one key'
 
 
 _LINES: dict[str, Callable[[Node, str], Any]] = {

@@ -16,7 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from whamm_cm.errors import UsageError, unreadable
+from whamm_cm.errors import UsageError, cut, unreadable
 from whamm_cm.gate import patterns
 from whamm_cm.gate.model import Location, Waiver
 from whamm_cm.gate.permissions import merged, read_permissions
@@ -99,8 +99,8 @@ class _Reader:
             return self.profile(path)
         if not _is_file(path):
             raise UsageError(
-                f"{unknown('profile', path, PROFILES)}; a file needs its path, as in ./{path}, or"
-                " ends with .yaml, .yml or .json"
+                f"{unknown('profile', path, PROFILES)}; a file needs its path, as in"
+                f" ./{cut(path)}, or ends with .yaml, .yml or .json"
             )
         return self.file(path, (), None)
 
@@ -115,7 +115,7 @@ class _Reader:
             text = str(unreadable(path, error))
             raise UsageError(f"{asked.location}: {text}" if asked else text) from None
         except ValueError:
-            raise UsageError(f"{path!r} is no name of a file") from None
+            raise UsageError(f"{cut(path)!r} is no name of a file") from None
         return self.policy(self.load(data, path), path, chain)
 
     def policy(self, node: Node, file: str, chain: tuple[str, ...]) -> Policy:
@@ -152,7 +152,7 @@ class _Reader:
             )
         path = str(Path(file).parent / name)
         if _identity(path) in chain:
-            raise node.fail(f"{name} extends itself")
+            raise node.fail(f"{cut(name)} extends itself")
         if len(chain) >= _MAX_CHAIN:
             raise node.fail(f"more than {_MAX_CHAIN} policies that extend each other")
         return self.file(path, chain, node)
@@ -252,9 +252,9 @@ class _Reader:
             at = node.keys[item]
             line = patterns.parsed(item, at)
             known = ("max_calls_per_invocation", "p99_ms")
-            entries = limits.mapping(f"the budget of {item}", known)
+            entries = limits.mapping(f"the budget of {cut(item)}", known)
             if not entries:
-                raise limits.fail(f"the budget of {item} needs one of {', '.join(known)}")
+                raise limits.fail(f"the budget of {cut(item)} needs one of {', '.join(known)}")
             calls, p99 = (entries.get(key) for key in known)
             found.append(
                 Budget(
@@ -328,9 +328,9 @@ def _is_file(path: str) -> bool:
 def _glob(node: Node, what: str) -> str:
     text = node.string(what)
     if text != text.strip():
-        raise node.fail(f"{what}: {text!r} has a space around it; write {text.strip()!r}")
+        raise node.fail(f"{what}: {cut(text)!r} has a space around it; write {cut(text.strip())!r}")
     if text.startswith("!"):
-        raise node.fail(f'{what}: {text!r} would be the opposite; there is no "!" here')
+        raise node.fail(f'{what}: {cut(text)!r} would be the opposite; there is no "!" here')
     try:
         compile_glob(text)
     except PatternError as error:
@@ -350,7 +350,7 @@ def _item(node: Node, of_import: bool) -> str:
 def _component(node: Node) -> str:
     text = _glob(node, "component")
     if text.endswith("/"):
-        raise node.fail(f"component: {text!r} ends with a slash, which no component does")
+        raise node.fail(f"component: {cut(text)!r} ends with a slash, which no component does")
     return text
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from whamm_cm.errors import UsageError
+from whamm_cm.errors import SHOWN, UsageError, cut
 
 _NUMBER = r"(?:0|[1-9][0-9]{0,18})"
 _PRE = r"(?:0|[1-9][0-9]{0,18}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
@@ -24,7 +24,8 @@ class PatternError(UsageError):
 
     def __init__(self, message: str, text: str, position: int) -> None:
         self.message, self.text, self.position = message, text, position
-        super().__init__(f"bad pattern {text!r}: {message} (at column {position + 1})")
+        shown = cut(message, 2 * SHOWN)
+        super().__init__(f"bad pattern {cut(text)!r}: {shown} (at column {position + 1})")
 
 
 @dataclass(frozen=True, slots=True)

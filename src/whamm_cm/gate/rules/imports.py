@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from whamm_cm.errors import cut
 from whamm_cm.gate.context import Context, Decision, Hit, Rule, Verdict
 from whamm_cm.gate.known import resembles
 from whamm_cm.gate.model import ExportRow, ImportRow, NestedRow
@@ -177,7 +178,7 @@ def _bad_name(context: Context) -> Iterator[Hit]:
         if ExternNameParts.try_parse(name) is None:
             odd = next((ch for ch in name if not ch.isascii()), "")
             why = f"has U+{ord(odd):04X} in it" if odd else "is no name of the component model"
-            yield Hit(name, f"{what} {name!a}{where} {why}")
+            yield Hit(name, f"{what} {name!a}{cut(where)} {why}")
     for row in context.subject.imports:
         for function in row.functions:
             if ExternNameParts.try_parse(function.raw) is None:
@@ -243,7 +244,7 @@ def _disguise(
     verdicts = {one.verdict for one in context.decide(row)}
     if context.policy.imports is not None and verdicts and verdicts <= {"allow"}:
         return
-    where = nested.path + (f' "{nested.name}"' if nested.name else "")
+    where = cut(nested.path) + (f' "{nested.name}"' if nested.name else "")
     text = f"{where} uses {outer.label} of the host as {row.label}"
     location = context.policy.imports.location if context.policy.imports else None
     yield Hit(row.item, text, location, parts=tuple(one.name for one in row.functions))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from whamm_cm.errors import cut
 from whamm_cm.gate.context import Context, Hit, Rule
 from whamm_cm.gate.patterns import glob
 
@@ -31,7 +32,7 @@ def _opaque(context: Context) -> Iterator[Hit]:
             if outside:
                 yield Hit(
                     f"{nested.path}:{row.item}",
-                    f"{nested.path} gets {row.label} from code that is not in this file",
+                    f"{cut(nested.path)} gets {row.label} from code that is not in this file",
                 )
 
 
