@@ -203,9 +203,11 @@ def test_a_component_passed_as_an_argument_is_left_alone() -> None:
     reason = "it is exported or passed on as a component, whose type allows no more imports"
     left = [title for title, why in woven.added.skipped if why == reason]
     # $plus is what two components call, each by a name of its own.
-    assert left == ["inner #same|deep in plus", "export #deep in plus"] == [
-        title for title, _ in woven.added.skipped
-    ]
+    assert (
+        left
+        == ["inner #same|deep in plus", "export #deep in plus"]
+        == [title for title, _ in woven.added.skipped]
+    )
     guest, sink = traced(fixture("nested"))
     assert guest.call("deep", 39) == 42
     assert {r["component"] for r in sink.records} == {"three"}

@@ -11,7 +11,7 @@ import uuid
 import zlib
 from typing import TYPE_CHECKING
 
-from whamm_cm.cli.common import display, progress, say
+from whamm_cm.cli.common import check_place, display, progress, say
 from whamm_cm.errors import InputError, InternalError, UsageError
 from whamm_cm.render.words import counted, were
 
@@ -263,3 +263,5 @@ def check_output(path: str) -> None:
     """Binary output does not belong on a terminal."""
     if path == "-" and sys.stdout.isatty():
         raise UsageError("the woven component is binary; name a file with -o, or pipe it")
+    if path != "-":
+        check_place(path)
