@@ -113,7 +113,10 @@ def test_on_another_host(
         for wasm in (path_of("command").read_bytes(), woven.read_bytes())
     )
     assert (ended.status, ended.stdout) == (plain.status, plain.stdout) and ended.status == 1
-    lines = [json.loads(line[5:]) for line in ended.stderr.decode().splitlines()]
+    (tmp_path / "host.log").write_bytes(ended.stderr)
+    log = ["report", "-f", "jsonl", "--woven", str(woven), str(tmp_path / "host.log")]
+    assert main(log) == 0
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert [r["text"] for r in lines if r["phase"] == "print"] == [
         "v0.2.0",
         "leaving, failed: true",

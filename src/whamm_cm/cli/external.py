@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from whamm_cm.trace.records import Record
     from whamm_cm.weave.plan import Plan, ScriptPlan
 
+#: Statuses above it tell of a signal, or of a trap.
+_SIGNAL = 128
 _EMBEDDED = ("invoke", "dir", "env", "inherit_network", "stub_imports")
 
 
@@ -42,10 +44,10 @@ def trace_command(
     woven = weave(args, data, path, plan)
     table = SiteTable.parse(woven.table)
     recorder = Recorder(args, tags=woven.added.agents > 1, table=table)
-    lines = _Lines(recorder, plan, table)
+    lines = _Lines(recorder, plan, table, script is not None)
     try:
         status = _run(args, words, path, index, woven.wasm, lines)
-        lines.finish()
+        lines.finish(woven.added.agents, status)
     except RunError:
         recorder.abandon()
         raise
@@ -54,6 +56,8 @@ def trace_command(
         scripts.say_notes(args)
     if lines.decoder.damaged:
         say(args, f"{were(lines.decoder.damaged, 'line')} of records cut by the host")
+    if recorder.losses and not recorder.tells:
+        say(args, recorder.losses.sentence())
     return status
 
 
@@ -97,23 +101,39 @@ def _run(
 class _Lines:
     """What the command writes to stderr behind our mark, as records for ``recorder``."""
 
-    def __init__(self, recorder: Recorder, plan: Plan, table: SiteTable) -> None:
+    def __init__(self, recorder: Recorder, plan: Plan, table: SiteTable, scripted: bool) -> None:
         from whamm_cm.agent.layout import LINE_MARK
         from whamm_cm.trace.identity import Identity
         from whamm_cm.trace.lines import LineDecoder
+        from whamm_cm.trace.losses import Ends
 
         self.mark = f"{LINE_MARK}{plan.nonce} ".encode()
         self.decoder = LineDecoder(plan.nonce, table)
-        self._identity = Identity()
-        self._recorder = recorder
+        self._identity, self._ends = Identity(), Ends()
+        self._recorder, self._scripted = recorder, scripted
 
     def feed(self, line: bytes) -> None:
         self._pass(self.decoder.feed(line).records)
 
-    def finish(self) -> None:
+    def finish(self, agents: int, status: int) -> None:
+        """The command ended with ``status``; ``agents`` are in the file it was given."""
         self._pass(self.decoder.finish())
+        lost = list(self._ends.finish())
+        if agents and not self._recorder.count:
+            lost.append(_lost("unseen"))
+        elif self._scripted and status > _SIGNAL and not lost:
+            # What a script has counted since its last report is in a guest that is gone.
+            lost.append(_lost("killed"))
+        self._recorder.feed(lost)
 
     def _pass(self, records: Iterable[Record]) -> None:
         from whamm_cm.trace.reader import Arrival
 
-        self._recorder.feed([self._identity.feed(Arrival(record)) for record in records])
+        found = [self._identity.feed(Arrival(record)) for record in records]
+        for record in found:
+            self._ends.feed((record,), host=True)
+        self._recorder.feed(found)
+
+
+def _lost(why: str) -> Record:
+    return {"v": 2, "phase": "lost", "lost": "unknown", "why": why}

@@ -261,7 +261,12 @@ def formats(args: argparse.Namespace) -> list[tuple[str | None, str]]:
     if args.output == "-":
         raise UsageError("standard output is the guest's; name a file with -o")
     if args.summary:
-        return [(args.output, args.format or "summary")]
+        if args.format not in (None, "summary"):
+            raise UsageError(
+                f"-c shows the summary instead of the log, -f {args.format} something else; take"
+                " one of them, or -C for both"
+            )
+        return [(args.output, "summary")]
     name = args.format or (format_for_path(args.output) if args.output else "strace")
     result: list[tuple[str | None, str]] = [(args.output, name)]
     if getattr(args, "reports", False) and name == "strace":

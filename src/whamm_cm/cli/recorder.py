@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _LINES, _WINDOW = 5, 1024
 #: Formats of what scripts report.
 _REPORTS = ("table", "json", "csv", "whamm")
+#: Formats whose text ends in what was lost.
+_TELLING = ("strace", "summary", "table", "whamm")
 #: Calls remembered at most that were open where the kept records begin.
 _MAX_OPEN = 65536
 
@@ -48,12 +50,15 @@ class Recorder:
         options = replace(outputs.render_options(args), base_ns=base_ns, tags=tags)
         self.outputs: list[Output] = []
         live = False
+        #: Whether people read on stderr what was lost, too.
+        self.tells = False
         for path, name in outputs.formats(args):
             output = outputs.open_output(path, name, options)
             self.outputs.append(output)
             if table is not None and name in _REPORTS:
                 for record in declared(table):
                     output.feed(record)
+            self.tells |= path is None and name in _TELLING
             live |= path is None and name in ("strace", "jsonl")
         #: None where everybody can see the last lines anyway.
         self.last = None if live else LastLines(options)

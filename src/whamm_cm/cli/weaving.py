@@ -265,3 +265,5 @@ def check_output(path: str) -> None:
         check_place(path)
     elif sys.stdout.isatty():
         raise UsageError("the woven component is binary; name a file with -o, or pipe it")
+    if path != "-":
+        check_place(path)

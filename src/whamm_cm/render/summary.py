@@ -47,6 +47,8 @@ def table(summary: Summary, options: RenderOptions) -> str:
     rule = "------ ----------- ----------- --------- ---------  " + "-" * max(
         len(label) for label in (*labels, "function")
     )
+    if not rows and summary.losses.unknown:
+        return f"nothing is known of the calls; {printable(summary.losses.sentence())}\n"
     total = _total(rows)
     lines = [_HEAD, rule]
     lines += [_line(row, label, total.self_ns) for row, label in zip(rows, labels, strict=True)]

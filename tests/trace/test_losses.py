@@ -1,0 +1,77 @@
+"""Runs that end in the middle of calls: what may have been waiting in the guest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from whamm_cm.trace.losses import Ends
+from whamm_cm.trace.records import Record
+
+RUN, OTHER = "a" * 16, "b" * 16
+LOST = {"v": 2, "run": RUN, "phase": "lost", "lost": "unknown", "why": "killed"}
+
+
+def record(phase: str, func: str = "f", run: str = RUN, **more: object) -> Record:
+    return {"v": 2, "run": run, "instance": 1, "phase": phase, "func": func, **more}
+
+
+def blocks(*sizes: int, func: str = "f") -> list[Record]:
+    """A call that stays open, then blocks of so many records, calls and returns by turns."""
+    found = [record("start"), record("call", "run"), record("end")]
+    calls = 0
+    for size in sizes:
+        for _ in range(size):
+            found.append(record("return" if calls % 2 else "call", func))
+            calls += 1
+        found.append(record("end"))
+    return found
+
+
+def missing(records: Sequence[Record], host: bool = True) -> list[Record]:
+    ends = Ends()
+    for each in records:
+        ends.feed((each,), host=host)
+    return list(ends.finish())
+
+
+@pytest.mark.parametrize("sizes", [(1,) * 8, (1,) * 7 + (2, 4, 8), (1,) * 7 + (2, 4, 8, 3)])
+def test_a_block_that_left_early_is_not_the_end(sizes: tuple[int, ...]) -> None:
+    assert missing(blocks(*sizes)) == [LOST]
+    # The embedded engine reads the rest from the memory of the dead guest.
+    assert missing(blocks(*sizes), host=False) == []
+
+
+@pytest.mark.parametrize("count", [1, 7, 9, 40])
+def test_records_sent_each_at_once_are_all(count: int) -> None:
+    assert missing(blocks(*(1,) * count)) == []
+
+
+@pytest.mark.parametrize("func", ["exit", "exit-with-code", "proc_exit"])
+def test_a_guest_that_leaves_has_sent_all(func: str) -> None:
+    log = blocks(1, 2, 4, 8, 16)
+    assert missing(log) == [LOST]
+    assert missing([*log, record("call", func), record("end")]) == []
+    # What it does after the call came back is another matter.
+    assert missing([*log, record("call", func), record("return", func), record("end")]) == [LOST]
+
+
+def test_without_an_end_and_with_all_returned() -> None:
+    assert missing([record("start"), record("call")]) == [LOST]
+    assert missing([record("start"), record("call"), record("return")]) == []
+
+
+def test_a_loss_of_another_run_says_nothing() -> None:
+    elsewhere = {"v": 2, "phase": "lost", "lost": 3, "why": "line"}
+    opened = [record("start"), record("call")]
+    assert missing([elsewhere, *opened, elsewhere]) == [LOST]
+    other = record("lost", run=OTHER, lost="unknown", why="killed")
+    assert missing([*opened, record("start", run=OTHER), other]) == [LOST]
+
+
+def test_records_without_room_are_not_the_end_of_a_run_and_a_trap_is() -> None:
+    opened = [record("start"), record("call")]
+    assert missing([*opened, record("lost", lost=2, why="buffer")]) == [LOST]
+    for why in ("trap", "killed", "interrupted"):
+        assert missing([*opened, record("lost", lost="unknown", why=why)]) == []
