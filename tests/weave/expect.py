@@ -22,8 +22,6 @@ from whamm_cm.wit.types import (
     strip,
 )
 
-EXACT = 1 << 53
-
 
 def _is_string(t: ValType) -> bool:
     return getattr(strip(t), "name", "") == "string"
@@ -83,8 +81,6 @@ class Show:
             if math.isnan(v) or math.isinf(v):
                 return "nan" if math.isnan(v) else "inf" if v > 0 else "-inf"
             return Single(v) if name == "f32" else v
-        if name in ("s64", "u64") and abs(v) > EXACT:
-            return str(v)
         return v
 
     def _string(self, v: str) -> Any:
