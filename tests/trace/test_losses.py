@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
+from whamm_cm.trace import losses
 from whamm_cm.trace.losses import Ends
 from whamm_cm.trace.records import Record
 
@@ -75,3 +77,8 @@ def test_records_without_room_are_not_the_end_of_a_run_and_a_trap_is() -> None:
     assert missing([*opened, record("lost", lost=2, why="buffer")]) == [LOST]
     for why in ("trap", "killed", "interrupted"):
         assert missing([*opened, record("lost", lost="unknown", why=why)]) == []
+
+
+def test_early_blocks_are_as_many_as_the_agent_says() -> None:
+    source = Path(losses.__file__).parents[1].joinpath("agent", "agent.c").read_text()
+    assert f"EARLY = {losses._EARLY}," in source

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import re
-import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.steps import no_endless_loop
 from whamm_cm.wit import shapes
 from whamm_cm.wit.glob import Glob, compile_glob, compile_path, escape_path
 from whamm_cm.wit.names import ExternNameParts, InterfaceName, PatternError, is_label
@@ -55,11 +55,10 @@ def test_it_means_what_the_regular_expression_means(glob: str, text: str) -> Non
 )  # fmt: skip
 def test_no_glob_takes_long(glob: str) -> None:
     """A backtracking matcher takes longer than the universe is old for the first of them."""
-    started = time.process_time()
-    found = compile_glob(glob)
-    for text in ("a" * 3000, "ab" * 1000 + "z", "wasi:sockets/instance-network" * 50):
-        found.fullmatch(text)
-    assert time.process_time() - started < 30
+    with no_endless_loop():
+        found = compile_glob(glob)
+        for text in ("a" * 3000, "ab" * 1000 + "z", "wasi:sockets/instance-network" * 50):
+            found.fullmatch(text)
 
 
 @pytest.mark.parametrize("letters", ["ab", "abc:/"])
