@@ -8,7 +8,7 @@ import pytest
 from wasmtime import Engine, Instance, Module, Store, Trap, WasmtimeError, wat2wasm
 
 from whamm_cm.run.engine import run_engine
-from whamm_cm.run.memories import Memories, supported
+from whamm_cm.run.memories import _HELD, Memories, supported
 
 pytestmark = pytest.mark.skipif(not supported(), reason="no host memories here")
 
@@ -40,6 +40,17 @@ def test_growth_and_bounds_are_those_of_any_memory() -> None:
     for at in (8 * PAGE, 8 * PAGE - 3, -4):
         with pytest.raises((Trap, WasmtimeError), match="out of bounds memory access"):
             call["load"](store, at)
+
+
+def test_memories_nobody_holds_any_more_serve_their_engine() -> None:
+    engine, store, call = made()[1:]
+    gc.collect()
+    assert call["grow"](store, 5) == 3
+    assert call["load"](store, 8 * PAGE - 4) == 0
+    held = len(_HELD)
+    del engine, store, call
+    gc.collect()
+    assert len(_HELD) == held - 1
 
 
 def test_a_memory_that_outgrows_its_place_moves_with_its_content() -> None:

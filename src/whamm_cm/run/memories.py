@@ -24,6 +24,9 @@ _NONE, _READ_WRITE = 0, 3  # PROT_NONE, PROT_READ | PROT_WRITE
 _PRIVATE, _NORESERVE = 0x02, {"linux": 0x4000}.get(sys.platform, 0)
 _ANONYMOUS = {"linux": 0x20, "darwin": 0x1000}.get(sys.platform)
 _FAILED = c_void_p(-1).value
+# An engine calls back for as long as it lives, whoever made it may be gone by then.  What it calls
+# is held here until its last finalizer has run.
+_HELD: dict[int, Memories] = {}
 
 
 def supported() -> bool:
@@ -62,13 +65,16 @@ class Memories:
     kept: list[Linear] = field(default_factory=list)
     _alive: dict[int, Linear] = field(default_factory=dict)
     _number: int = 0
+    _installed: bool = False
     _callbacks: tuple[Any, ...] = ()
 
     def install(self, config: Config) -> None:
         """Let engines of ``config`` take their memories from here."""
         new = bindings.wasmtime_new_memory_callback_t(self._new)
-        done = _finalizer(lambda env: None)
+        done = _finalizer(lambda env: self._gone())
         self._callbacks = new, done
+        self._installed = True
+        _HELD[id(self)] = self
         # Images of a memory's first content are mapped into memories of wasmtime's own only.
         bindings.wasmtime_config_memory_init_cow_set(config.ptr(), False)
         creator = bindings.wasmtime_memory_creator(None, new, done)
@@ -115,8 +121,17 @@ class Memories:
 
     def _done(self, number: int) -> None:
         memory = self._alive.pop(number)
-        if memory not in self.kept:
+        if not any(memory is kept for kept in self.kept):
             _unmap(memory)
+        self._let_go()
+
+    def _gone(self) -> None:
+        self._installed = False
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if not self._installed and not self._alive:
+            _HELD.pop(id(self), None)
 
 
 _finalizer = ctypes.CFUNCTYPE(None, c_void_p)
