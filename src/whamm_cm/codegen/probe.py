@@ -1,13 +1,14 @@
 """Probe modules: one core module with a wrapper per observed canonical definition.
 
-Imports: ``agent`` (its memory and functions), ``probe.m<i>`` the guest memories, ``probe.emit``,
-``probe.now``, ``probe.f<k>`` the wrapped functions, ``probe.r<k>`` their guests' ``realloc`` where
-a script may need it, ``script`` the script unit.  Exports: ``w<k>``, with the type of ``f<k>``.
+Imports: ``agent`` (its memory, functions and table), ``probe.m<i>`` the guest memories, ``emit`` of
+``probe`` or of what the module is to be linked with, ``probe.now``, ``probe.f<k>`` the wrapped
+functions, ``probe.r<k>`` their guests' ``realloc`` where a script may need it, ``script`` the
+script unit.  Exports: ``w<k>``, with the type of ``f<k>``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from whamm_cm.abi.layout import layouts
@@ -25,6 +26,8 @@ from whamm_cm.codegen.texts import Texts
 from whamm_cm.codegen.wrapper import write_wrapper
 from whamm_cm.errors import WeaveError
 
+#: The module of what each component gives its probes.
+PROBE = "probe"
 _AGENT_FUNCS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "room": ((), ("i32",)),
     "take": (("i32",), ("i32",)),
@@ -40,21 +43,28 @@ def build_probe(
     memories: Sequence[GuestMemory],
     options: ProbeOptions,
     bind: bool = False,
+    sink: str = PROBE,
+    late: Mapping[int, int] | None = None,
 ) -> bytes:
     """The module of these wrappers; with ``bind`` it puts its function for last words into the
-    agent's table.  Raises WeaveError when a wrapper's values need a memory it does not have, or
-    when ``memories`` are more than the host's features allow."""
+    agent's table, and there it puts the wrappers which are ``late``, by number.  ``sink``: the
+    module it imports ``emit`` from.
+
+    Raises WeaveError when a wrapper's values need a memory it does not have, or when ``memories``
+    are more than the host's features allow."""
     if not options.multi_memory and len(memories) > 1:
         raise WeaveError(
             f"a probe module without multi-memory reads one guest memory, not {len(memories)}"
         )
-    probe = Probe(wrappers, memories, options)
+    probe = Probe(wrappers, memories, options, sink)
     funcs = [probe.module.func(w.signature.params, w.signature.results) for w in wrappers]
     for k, (wrapper, func) in enumerate(zip(wrappers, funcs, strict=True)):
         write_wrapper(probe, func, wrapper, k)
         probe.module.export_func(f"w{k}", func.index)
     if bind:
         probe.bind_last()
+    for k, slot in (late or {}).items():
+        probe.module.elements(slot, [funcs[k].index], probe.table(slot + 1))
     return probe.module.encode()
 
 
@@ -78,6 +88,7 @@ class Probe:
         wrappers: Sequence[Wrapper],
         memories: Sequence[GuestMemory],
         options: ProbeOptions,
+        sink: str = PROBE,
     ) -> None:
         self.module, self.options = Module(), options
         self._import_memories(memories)
@@ -88,7 +99,7 @@ class Probe:
         self._imports = imports
         self._emit: int | None = None
         if options.emit:
-            self._emit = self.module.import_func("probe", "emit", ("i32", "i32"), ("i32",))
+            self._emit = self.module.import_func(sink, "emit", ("i32", "i32"), ("i32",))
         self.clock: int | None = None
         if options.timed or any(map(uses_clock, wrappers)):
             self.clock = self.module.import_func("probe", "now", (), ("i64",))
@@ -108,6 +119,13 @@ class Probe:
         self._flush: int | None = None
         self._begin: dict[bool, int] = {}
         self._fuel: int | None = None
+        self._table: int | None = None
+
+    def table(self, size: int) -> int:
+        """The agent's table, which has that size at least."""
+        if self._table is None:
+            self._table = self.module.import_table("agent", "last", size)
+        return self._table
 
     def _import_memories(self, memories: Sequence[GuestMemory]) -> None:
         """The agent's memory comes first: its accesses then have the shortest encoding."""
@@ -159,7 +177,8 @@ class Probe:
         with f.if_():
             f.i32(int(Flush.PUSH | Flush.REPORT))
             f.call(flush)
-        self.module.elements(0, [f.index], self.module.import_table("agent", "last", 1))
+        at = self.options.last_at
+        self.module.elements(at, [f.index], self.table(at + 1))
 
     def flats(self, ptr: int) -> Flats:
         if ptr not in self._flats:

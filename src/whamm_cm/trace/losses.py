@@ -23,10 +23,6 @@ WHY: dict[str, tuple[str, str]] = {
 _MAX_RUNS = 65536
 #: Reasons that tell of the end of a run.
 _SAID = frozenset(("trap", "killed", "interrupted"))
-#: Blocks with which an agent sends every record at once (EARLY in agent/agent.c).
-_EARLY = 8
-#: Calls that never return: what is held leaves the guest before them.
-_LEAVING = frozenset(("exit", "exit-with-code", "proc_exit"))
 
 
 @dataclass(slots=True)
@@ -83,45 +79,18 @@ class Losses:
 @dataclass(slots=True)
 class _Run:
     """``open``: calls that have not returned; ``whole``: nothing is missing behind its last record
-    so far; ``empty``: it has only said that it started.
-
-    ``blocks`` left the guest, ``since`` calls and returns came after the last; ``singly``: no block
-    had more than one; ``leaves``: the last call is one that never
-    returns.
-    """
+    so far; ``empty``: it has only said that it started."""
 
     open: int = 0
     whole: bool = False
     empty: bool = True
-    blocks: int = 0
-    since: int = 0
-    singly: bool = True
-    leaves: bool = False
 
     def feed(self, record: Record) -> None:
         phase = record["phase"]
-        if phase == "end":
-            self.blocks += 1
-            self.singly = self.singly and self.since <= 1
-            self.since = 0
-            return
         if phase == "call":
             self.open += 1
-            self.leaves = record.get("func") in _LEAVING
-        elif phase == "return":
-            self.leaves = False
-            if "pending" not in record:
-                self.open -= 1
-        else:
-            return
-        self.since += 1
-
-    @property
-    def settled(self) -> bool:
-        """Whether nothing can have been waiting in the guest behind the last block, on a host that
-        reads no guest's memory: all was sent before the guest left, or every record is sent at
-        once, as the first are and with ``--flush each`` all."""
-        return self.leaves or (self.singly and self.blocks != _EARLY + 1)
+        elif phase == "return" and "pending" not in record:
+            self.open -= 1
 
 
 class Ends:
@@ -133,9 +102,8 @@ class Ends:
     def __init__(self) -> None:
         self._runs: dict[tuple[str, str], _Run] = {}
 
-    def feed(self, records: Sequence[Record], host: bool = False) -> None:
-        """``records`` are of the same run; ``host``: they are lines that it wrote on a host, which
-        nobody could ask for the rest when it was dead."""
+    def feed(self, records: Sequence[Record]) -> None:
+        """``records`` are of the same run."""
         if not records:
             return
         last = records[-1]
@@ -151,10 +119,9 @@ class Ends:
         run.empty = run.empty and len(records) == 1 and last["phase"] == "start"
         for record in records:
             run.feed(record)
-        if last["phase"] == "end":
-            run.whole = run.settled if host else True
-        else:  # what had no room says nothing about the end
-            run.whole = last["phase"] == "lost" and last.get("why") in _SAID
+        # What had no room says nothing about the end.
+        said = last["phase"] == "lost" and last.get("why") in _SAID
+        run.whole = said or last["phase"] == "end"
 
     def finish(self) -> Iterator[Record]:
         """For each run that lacks its end a record of phase ``lost``."""
