@@ -226,7 +226,7 @@ def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
             stub_imports=args.stub_imports,
             cache=args.cache,
             on_start=compiling.close,
-            mark=plan.mark,
+            mark=woven.mark,
         )
         _ended(args, recorder, receiver, outcome)
     except (RunError, UsageError):

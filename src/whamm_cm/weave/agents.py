@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from whamm_cm.abi.flatten import CoreSig
@@ -19,6 +20,8 @@ from whamm_cm.binary.core import SectionId
 from whamm_cm.binary.leb import unsigned
 from whamm_cm.codegen.asm import Func
 from whamm_cm.codegen.model import ProbeOptions
+from whamm_cm.errors import DecodeError
+from whamm_cm.ir.component import Component, walk
 from whamm_cm.ir.core import CoreModule
 from whamm_cm.weave.modules.edit import ModuleEdit
 
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 TABLE = "last"
 WAY = "way"
 _CODE = SectionId.CODE
+#: Of a memory: as large as the agent's ever gets, and as large as any.
+_LEAST_MARK, _MAX_PAGES = 1024, 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,21 @@ def _with_table(wasm: bytes, slots: Slots) -> bytes:
         f.call_indirect(type_index, index)
         edit.add_export(f"{WAY}{k}", "func", edit.add_func(type_index, f.encode()))
     return edit.encode()
+
+
+def free_mark(root: Component, mark: int) -> int | None:
+    """``mark``, or the next that no memory in ``root`` has for its maximum: what a host takes for
+    the memory of an agent is none of the input's.  None if the input has them all."""
+    taken = set[int | None]()
+    for component in walk(root):
+        for definition in component.definitions:
+            if isinstance(definition.node, CoreModule):
+                try:
+                    taken.update(memory.max for memory in definition.node.memories)
+                except DecodeError:
+                    continue  # no engine will make an instance of it
+    marks = chain(range(mark, _MAX_PAGES), range(_LEAST_MARK, mark))
+    return next((each for each in marks if taken.isdisjoint((each, each + 1))), None)
 
 
 @lru_cache(maxsize=1)

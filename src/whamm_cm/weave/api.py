@@ -17,6 +17,7 @@ from whamm_cm.ir import nodes as n
 from whamm_cm.ir.check import check
 from whamm_cm.ir.component import Component, Definition
 from whamm_cm.ir.items import Item, Sort
+from whamm_cm.weave.agents import free_mark
 from whamm_cm.weave.boundary import Block, Supply, Weaver, forward
 from whamm_cm.weave.enclose import Outer, enclose
 from whamm_cm.weave.instances import core_instances
@@ -64,6 +65,8 @@ class Woven:
     added: Added
     #: Where the code of core modules that were changed came from, by their bytes.
     moved: Mapping[bytes, Moved] = field(default_factory=dict)
+    #: The plan's ``mark``, or another where a memory of the input has that.
+    mark: int | None = None
 
     @property
     def wasm(self) -> bytes:
@@ -132,6 +135,8 @@ class _Weave:
     moved: dict[bytes, Moved] = field(default_factory=dict)
 
     def run(self, origin: str) -> Woven:
+        if self.plan.mark is not None:
+            self.plan = replace(self.plan, mark=free_mark(self.root, self.plan.mark))
         program = Program.of(self.root)
         sites = find_sites(program)
         orders = Orders(self.plan, self.added)
@@ -164,7 +169,7 @@ class _Weave:
             )
         if self.scripting is not None:
             self.moved.update(self.scripting.moved)
-        return Woven(component, table, self.added, self.moved)
+        return Woven(component, table, self.added, self.moved, self.plan.mark)
 
     def _transform(
         self, program: Program, chosen: dict[int, list[Chosen]], table: bytes
