@@ -19,6 +19,7 @@ from whamm_cm.agent.layout import AGENT_PAGES, COUNT_BITS, COUNTS, STATE, load_w
 from whamm_cm.binary.core import SectionId
 from whamm_cm.binary.leb import unsigned
 from whamm_cm.codegen.asm import Func
+from whamm_cm.codegen.libglue import INSIDE
 from whamm_cm.codegen.model import ProbeOptions
 from whamm_cm.errors import DecodeError
 from whamm_cm.ir.component import Component, walk
@@ -56,7 +57,9 @@ class Slots:
 
 def names() -> frozenset[str]:
     """What the agent exports, names that begin with :data:`WAY` aside."""
-    return frozenset((TABLE, *(e.name for e in CoreModule(load_wasm("agent.wasm")).exports)))
+    return frozenset(
+        (TABLE, INSIDE, *(e.name for e in CoreModule(load_wasm("agent.wasm")).exports))
+    )
 
 
 def agent_module(
@@ -64,10 +67,15 @@ def agent_module(
     near: NearSink | None = None,
     shim: Shim | None = None,
     slots: Slots | None = None,
+    guarded: bool = False,
 ) -> bytes:
     """agent.wasm; with a ``mark``, that is the maximum of its memory, and what its counters count
-    stands in it."""
+    stands in it; ``guarded``: with the flag of ``libs.guard``."""
     wasm = _with_memory(options, near)
+    if guarded:
+        edit = ModuleEdit(CoreModule(wasm))
+        edit.add_export(INSIDE, "global", edit.add_global("i32", 0))
+        wasm = edit.encode()
     if shim is not None:
         wasm = shim.with_agent(wasm)
     return wasm if slots is None or not slots.size else _with_table(wasm, slots)
