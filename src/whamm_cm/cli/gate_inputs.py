@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -39,16 +39,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the release of the hosts that a manifest is for: 2.7, 2.8, 2.9 or 2.10 (default: the"
         " newest of these)",
     )  # fmt: skip
+    add_skip(parser)
+
+
+def add_skip(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip", action="append", default=[], metavar="GLOB",
         help="leave out what matches in directories, as seen from there; may be repeated",
     )  # fmt: skip
 
 
+def found(args: argparse.Namespace, apps: Iterable[str]) -> list[str]:
+    """What ``apps`` stand for without what is to be skipped, which is said.  Raises InputError."""
+    from whamm_cm.gate.batch import find
+
+    left_out: list[str] = []
+    paths = find(apps, args.skip, left_out)
+    for path in left_out:
+        say(args, f"{path}: left out (--skip)")
+    return paths
+
+
 def sources(args: argparse.Namespace) -> Sources:
     """The inputs, each once; images stand among them as they were named."""
     from whamm_cm.errors import UsageError
-    from whamm_cm.gate.batch import find
     from whamm_cm.gate.sources import Sources, is_image
     from whamm_cm.gate.wasmcloud import NEWEST, RELEASES
 
@@ -63,18 +77,13 @@ def sources(args: argparse.Namespace) -> Sources:
             " nearest to it"
         )
     paths: list[str] = []
-    left_out: list[str] = []
     for app in args.apps:
-        if is_image(app) and not os.path.isdir(app):
-            paths.append(app)
-            continue
-        paths += find([app], args.skip, left_out)
-    for path in left_out:
-        say(args, f"{path}: left out (--skip)")
-    found = Sources.of(list(dict.fromkeys(paths)), args.manifest, args.component, release)
+        named = is_image(app) and not os.path.isdir(app)
+        paths += [app] if named else found(args, [app])
+    given = Sources.of(list(dict.fromkeys(paths)), args.manifest, args.component, release)
     if args.manifest and not args.wasmcloud:
         say(args, f"judged for hosts of wasmCloud {release}; --wasmcloud names another release")
-    return found
+    return given
 
 
 def logs(texts: Sequence[str], paths: Sequence[str]) -> dict[int, list[str]]:
