@@ -97,9 +97,6 @@ def _register_test(actions: _Actions) -> None:
 
 
 def run_suggest(args: argparse.Namespace) -> int:
-    from whamm_cm.cli.gate_inputs import vouched
-    from whamm_cm.cli.logs import read_logs
-    from whamm_cm.gate.evidence import gather
     from whamm_cm.gate.subject import analyse
     from whamm_cm.gate.suggest import suggest
 
@@ -108,8 +105,7 @@ def run_suggest(args: argparse.Namespace) -> int:
     if len(apps) > 1:
         raise UsageError(f"{apps[1]}: a second component; a policy is suggested for one")
     with progress(args, "analysing"):
-        trusted = all(vouched(log) for log in logs)
-        evidence = gather(read_logs(args, logs), vouched=trusted) if logs else None
+        evidence = gate_inputs.evidence(args, logs) if logs else None
         subject = None
         if apps:
             observed = evidence.observed if evidence is not None else None
