@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from whamm_cm.cli.common import check_place, replacing
 from whamm_cm.errors import UsageError
+from whamm_cm.files import check_place, replacing
 
 if TYPE_CHECKING:
     from whamm_cm.render.options import RenderOptions

@@ -7,8 +7,9 @@ import sys
 from dataclasses import replace
 
 from whamm_cm.cli import logs, outputs, scripts
-from whamm_cm.cli.common import progress, read_input, replacing
+from whamm_cm.cli.common import progress, read_input
 from whamm_cm.errors import UsageError
+from whamm_cm.files import replacing
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -11,8 +11,9 @@ import uuid
 import zlib
 from typing import TYPE_CHECKING
 
-from whamm_cm.cli.common import check_place, display, progress, say
+from whamm_cm.cli.common import display, progress, say
 from whamm_cm.errors import InputError, InternalError, UsageError
+from whamm_cm.files import check_place
 from whamm_cm.render.words import counted, were
 
 if TYPE_CHECKING:
