@@ -42,8 +42,7 @@ class Running:
 
 def woven_to_run(data: bytes, settings: Settings, name: str) -> Woven:
     """Woven for the embedded engine, which can then read what a guest that trapped still holds."""
-    mark = None if is_module(data) else _mark(data)
-    return woven(data, settings.plan("host", script_plan(settings), mark), name)
+    return woven(data, settings.plan("host", script_plan(settings), mark_of(data)), name)
 
 
 def run_woven(found: Woven, running: Running, feed: Callable[[Sequence[Record]], None]) -> Outcome:
@@ -81,8 +80,10 @@ def run_woven(found: Woven, running: Running, feed: Callable[[Sequence[Record]],
     return outcome
 
 
-def _mark(data: bytes) -> int:
-    """The ``mark`` of a plan: always the same for an input on this machine, so that compiled code
-    is found again, and nothing that the input's author knows."""
+def mark_of(data: bytes) -> int | None:
+    """The ``mark`` of a plan, None for a core module: always the same for an input on this machine,
+    so that compiled code is found again, and nothing that the input's author knows."""
+    if is_module(data):
+        return None
     known = f"{uuid.getnode()} {getattr(os, 'getuid', int)()}".encode()
     return _LEAST_MARK + zlib.crc32(hashlib.sha256(known + data).digest()) % _MARKS

@@ -60,7 +60,7 @@ def run_component(
     host = HostOptions(
         args, env, dirs, inherit_network, inherit_stdin, inherit_stdout, inherit_stderr
     )
-    return run(Job(wasm, host, call, emit, stub_imports, cache, on_start, mark))
+    return _run(GuestRun(Job(wasm, host, call, emit, stub_imports, cache, on_start, mark)))
 
 
 def run_module(
@@ -75,14 +75,18 @@ def run_module(
 ) -> Outcome:
     """The same for a plain core module: its ``_start`` or ``main``, under WASI preview 1."""
     call = parse_invocation(invoke) if isinstance(invoke, str) else invoke
-    return run(Job(wasm, host, call, emit, stub_imports, cache, on_start))
+    return _run(ModuleRun(Job(wasm, host, call, emit, stub_imports, cache, on_start)))
 
 
 def run(job: Job) -> Outcome:
     """The same for either.  Without ``signals`` those are left alone, but for a KeyboardInterrupt,
     which ends the run like SIGINT; after the ``timeout``, in seconds, the run is interrupted with
     status 124."""
-    guest: Run = ModuleRun(job) if job.wasm[:8] == MODULE_PREAMBLE else GuestRun(job)
+    return _run(ModuleRun(job) if job.wasm[:8] == MODULE_PREAMBLE else GuestRun(job))
+
+
+def _run(guest: Run) -> Outcome:
+    job = guest.job
     # The guest writes to the file descriptors: what Python holds back must come before it.
     if job.host.inherit_stdout:
         sys.stdout.flush()
