@@ -83,7 +83,8 @@ class Body:
     def __init__(self, probe: Probe, f: Func, wrapper: Wrapper, realloc: int | None) -> None:
         self.probe, self.f, self.w, self.realloc = probe, f, wrapper, realloc
         self.agent, self.options = probe.agent, probe.options
-        self.timed = probe.now is not None
+        # The clock is a call out of the instance, too.
+        self.timed = probe.now is not None and wrapper.may_flush
         self.guest = None if wrapper.memory is None else probe.guests[wrapper.memory]
         self.entered = wrapper.kind in ("lift", "callback")
         gate = wrapper.redact is not None and wrapper.redact.gate is not None
@@ -393,7 +394,8 @@ class Body:
     def _begin_record(self, phase: Phase, entered: int | None = None) -> int:
         """Read the clock and find room; returns the size of the record's header."""
         f = self.f
-        if self.probe.now is not None:
+        if self.timed:
+            assert self.probe.now is not None, "the module is timed"
             if entered is None:
                 f.call(self.probe.now)
             else:
