@@ -20,7 +20,7 @@ from whamm_cm.trace.records import Record
 COMMAND = build("command")
 ADDER = bytes(
     wat2wasm(
-        '(module $adder (func $f (param i32 i32) (result i32) (i32.add (local.get 0)'
+        "(module $adder (func $f (param i32 i32) (result i32) (i32.add (local.get 0)"
         ' (local.get 1))) (func (export "add") (param i32 i32) (result i32)'
         " (call $f (local.get 0) (local.get 1))))"
     )
@@ -36,7 +36,7 @@ def load(data: bytes, name: str = "app.wasm") -> whamm_cm.Component:
 
 @pytest.fixture(scope="module")
 def command() -> whamm_cm.Run:
-    return load(COMMAND, "dir/command.wasm").trace(args=["one"], env={"TOKEN": "s3cret"})
+    return load(COMMAND, "dir/command.wasm").trace(env={"TOKEN": "s3cret"})
 
 
 def test_how_it_ended_and_what_it_said(command: whamm_cm.Run) -> None:
@@ -50,11 +50,18 @@ def test_calls_are_paired_typed_and_nested(command: whamm_cm.Run) -> None:
     assert (run.site.edge, run.site.item, run.depth) == ("export", "wasi:cli/run#run", 0)
     assert run.result == {"ok": None} and not run.failed
     arguments = next(c for c in command.calls if c.site.func == "get-arguments")
-    assert arguments.result == ["command.wasm", "one"]
+    assert arguments.result == ["command.wasm"]
     assert arguments.parent == 0 and arguments.depth == 1
     assert arguments.dur_ns is not None and arguments.start_ns is not None
     (variables,) = (c.result for c in command.calls if c.site.func == "get-environment")
     assert variables == [["TOKEN", {"~redacted": 6}]]
+
+
+def test_arguments_and_a_status_of_its_own() -> None:
+    run = load(COMMAND, "command.wasm").trace(args=["fail", "no-such-host.invalid:1"])
+    (arguments,) = (c.result for c in run.calls if c.site.func == "get-arguments")
+    assert arguments == ["command.wasm", "fail", "no-such-host.invalid:1"]
+    assert run.status == 1 and run.trap is None
 
 
 def test_secrets_are_shown_on_request_only() -> None:
@@ -85,7 +92,8 @@ def test_scripts_report(command: whamm_cm.Run) -> None:
 
 
 def test_what_never_fires_is_reported_with_its_initial_value() -> None:
-    run = load(assemble("strings")).trace(scripts="report var seen: u32 = 7;", invoke='round("x")')
+    script = "report var seen: u32 = 7; wasm:opcode:f64.sqrt:before { seen++; }"
+    run = load(assemble("strings")).trace(scripts=script, invoke='round("x")')
     (cell,) = run.reports
     assert (cell.row.var, cell.value) == ("seen", 7)
     assert "seen" in run.text("table")
@@ -122,9 +130,10 @@ def test_directories_stdin_and_network(tmp_path: Path) -> None:
 
 def test_what_cannot_be_run_is_a_run_error() -> None:
     with pytest.raises(whamm_cm.RunError):
-        load(assemble("strings")).trace(invoke="nosuch()")
-    with pytest.raises(whamm_cm.UsageError):
-        load(assemble("strings")).trace(invoke="round(1)")
+        load(assemble("strings")).trace()  # it is no command
+    for wrong in ("nosuch()", "round(1)", "round("):
+        with pytest.raises(whamm_cm.UsageError):
+            load(assemble("strings")).trace(invoke=wrong)
 
 
 def test_records_come_one_by_one_and_need_not_be_kept() -> None:
