@@ -138,3 +138,14 @@ def test_contradictions_are_named(at: str, word: int, message: str) -> None:
     struct.pack_into("<I", data, {"count": counted + 4, "columns": info + 12}[at], word)
     with pytest.raises(SiteTableError, match=message):
         SiteTable.parse(bytes(data))
+
+
+def test_what_rides_in_the_guest_knows_types_only() -> None:
+    """The table of a sink that packs its lines grows with rows, not with cells and their names."""
+    builder, places = SiteTableBuilder(), Cells()
+    builder.add_variable(TAKEN, places)
+    few = builder.to_bytes(named=False)
+    places.extend(range(1000), range(1000), (f"function {i}" for i in range(1000)))
+    assert builder.to_bytes(named=False) == few
+    assert len(builder.to_bytes()) > 12_000 and b"taken" not in few
+    assert b"function 999" in builder.to_bytes()

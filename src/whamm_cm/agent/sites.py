@@ -98,17 +98,18 @@ _PRIMS = {
 
 
 class _Strings:
-    """Every string once."""
+    """Every string once; none at all where they are not ``kept``."""
 
-    __slots__ = ("_spans", "data")
+    __slots__ = ("_kept", "_spans", "data")
 
-    def __init__(self) -> None:
+    def __init__(self, kept: bool) -> None:
+        self._kept = kept
         self.data = bytearray()
         self._spans: dict[str, tuple[int, int]] = {"": (0, 0)}
 
     def span(self, text: str) -> tuple[int, int]:
         """(offset in ``data``, length in bytes)."""
-        found = self._spans.get(text)
+        found = self._spans.get(text) if self._kept else (0, 0)
         if found is None:
             encoded = text.encode("utf-8", "replace")
             found = self._spans[text] = (len(self.data), len(encoded))
@@ -226,15 +227,20 @@ class SiteTableBuilder:
             SiteSpec(SiteKind.PRINT, Edge.INNER, "", probe, script, "", result=Prim("string"))
         )
 
-    def to_bytes(self) -> bytes:
+    def to_bytes(self, named: bool = True) -> bytes:
         """The table: header, sites, types, their entries, what variables have beyond that,
-        strings; padded to 16 bytes."""
-        strings = _Strings()
+        strings; padded to 16 bytes.
+
+        Not ``named``: what a sink has to know that packs its lines, the types of values.  Names,
+        and where cells are, stay outside of the guest.
+        """
+        strings = _Strings(named)
         sites_at = TABLE_HEADER
         types_at = sites_at + SITE_SIZE * len(self._sites)
         entries_at = types_at + NODE_SIZE * len(self._nodes)
         variables_at = entries_at + ENTRY_SIZE * sum(_entries(node) for node in self._nodes)
-        columns = _Columns(variables_at, self._variables.values())
+        known = self._variables if named else {}
+        columns = _Columns(variables_at, known.values())
         strings_at = columns.end
         types, entries = bytearray(), bytearray()
         for node in self._nodes:
@@ -245,7 +251,7 @@ class SiteTableBuilder:
             entries += _pack_entries(node, strings, strings_at)
         variables = columns.pack(strings)
         infos = dict(
-            zip(self._variables, range(variables_at, strings_at, VARIABLE_SIZE), strict=False)
+            zip(known, range(variables_at, strings_at, VARIABLE_SIZE), strict=False)
         )
         sites = b"".join(
             _pack_site(site, self._site_nodes[i], infos.get(i, 0), strings, strings_at)

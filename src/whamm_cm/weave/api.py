@@ -150,7 +150,9 @@ class _Weave:
         table = orders.builder.to_bytes()
         component = self.root
         if chosen or (self.scripting is not None and self.scripting.woven):
-            component = self._transform(program, chosen, table)
+            packed = self.plan.lines != "json"
+            within = orders.builder.to_bytes(named=False) if packed else table
+            component = self._transform(program, chosen, within)
         else:
             table = table_of(self.root) or table  # what an earlier weave sends is still its own
         component = self._stamped(component, origin, table)
