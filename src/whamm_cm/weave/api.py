@@ -143,6 +143,7 @@ class _Weave:
             self.scripting = Scripting(
                 program, self.plan.scripts, orders.builder, self.added,
                 beats=beats, last_words=plan.last_words and plan.sink != "none",
+                multi_memory=plan.multi_memory,
             )  # fmt: skip
             self.scripting.match(sites)
             orders.scripting = self.scripting

@@ -118,6 +118,7 @@ class _Weave:
             beats=beats is not None and plan.interval_ns > 0,
             # Such a host calls the report's export when the module has trapped.
             last_words=beats is not None and plan.last_words and plan.sink != "host",
+            multi_memory=plan.multi_memory,
         )  # fmt: skip
         weaver.imports.shadows.literal = plan.compat
         woven = weaver.weave()
@@ -127,6 +128,7 @@ class _Weave:
             guest, push, tabled = CoreModule(woven.wasm), woven.push, woven.tabled
             moved = woven.moved or moved
             self.added.core_sites, self.added.counters = woven.sites, woven.counters
+            self.added.globals = woven.in_globals
             self.added.woven_modules = 1
         self.added.dropped = [("", name) for name in about_code(self.module)]
         for (rule, why), count in sorted(matcher.skipped.items()):
