@@ -54,7 +54,7 @@ class Logs:
                 for batch in reader.batches():
                     records = identity.feed_all(batch)
                     for part in (records,) if batch.run else [[record] for record in records]:
-                        ends.feed(part, host=bool(reader.nonces))
+                        ends.feed(part)
                     yield records
                 if reader.malformed:
                     yield [_missing(reader)]

@@ -65,6 +65,11 @@ class Woven:
         return self.plan.nonce
 
     @property
+    def mark(self) -> int | None:
+        """What memories of agents are known by; None for those of a core module."""
+        return self.inner.mark if isinstance(self.inner, api.Woven) else None
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         return (*script_warnings(self.plan.scripts), *notes(self.report), *pooled(self.report))
 
