@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from whamm_cm.agent.table import packed_table, unpacked_table
+from whamm_cm.agent.table import packed_table
 from whamm_cm.binary import build
 from whamm_cm.binary.decode import decode
 from whamm_cm.binary.encode import Piece, encode, pieces
@@ -38,7 +37,7 @@ from whamm_cm.weave.sinks import (
     stderr_wiring,
 )
 from whamm_cm.weave.sites import find_sites
-from whamm_cm.weave.stamp import SITES, STAMP, stamp
+from whamm_cm.weave.stamp import SITES, STAMP, stamp, stamp_of, table_of
 from whamm_cm.weave.supply import (
     SINK_INTERFACE,
     Names,
@@ -98,33 +97,6 @@ def weave(data: bytes, plan: Plan, what: str = "input") -> Woven:
     return woven
 
 
-def stamp_of(root: Component) -> dict[str, object] | None:
-    """The ``whamm-cm`` custom section of an instrumented component, or None."""
-    data = _section(root, STAMP)
-    if data is None:
-        return None
-    try:
-        stamp = json.loads(data)
-    except (ValueError, RecursionError):
-        stamp = None
-    return stamp if isinstance(stamp, dict) else {}
-
-
-def table_of(root: Component) -> bytes | None:
-    """The site table kept in an instrumented component, or None."""
-    data = _section(root, SITES)
-    return None if data is None else unpacked_table(data)
-
-
-def _section(root: Component, name: str) -> bytes | None:
-    """The last custom section of that name, which the latest weave wrote."""
-    for definition in reversed(root.definitions):
-        node = definition.node
-        if isinstance(node, n.Custom) and node.name == name:
-            return bytes(node.data)
-    return None
-
-
 @dataclass(slots=True)
 class _Weave:
     root: Component
@@ -148,6 +120,7 @@ class _Weave:
             self.scripting = Scripting(
                 program, self.plan.scripts, orders.builder, self.added,
                 beats=beats, last_words=plan.last_words and plan.sink != "none",
+                multi_memory=plan.multi_memory,
             )  # fmt: skip
             self.scripting.match(sites)
             orders.scripting = self.scripting
@@ -155,7 +128,9 @@ class _Weave:
         table = orders.builder.to_bytes()
         component = self.root
         if chosen or (self.scripting is not None and self.scripting.woven):
-            component = self._transform(program, chosen, table)
+            packed = self.plan.lines != "json"
+            within = orders.builder.to_bytes(named=False) if packed else table
+            component = self._transform(program, chosen, within)
         else:
             table = table_of(self.root) or table  # what an earlier weave sends is still its own
         component = self._stamped(component, origin, table)
