@@ -14,7 +14,7 @@ enum {
     FLUSH_AT = 32 << 10,
     MAX_DEPTH = 64,
     BLOCK_MAGIC = 0x324D4357,
-    FINAL = 1, START_BLOCK = 2,
+    FINAL = 1, START_BLOCK = 2, GOES_ON = 4,
     BLOCK_HEADER = 32,
     RECORD_HEADER = 16,
     TIMED = 1, BAD = 2, BIG = 4, RAW = 8,

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from whamm_cm._version import __version__
 from whamm_cm.cli import gate_inputs, gate_seal
-from whamm_cm.cli.common import check_place, keep_inputs, progress, say, write_output
+from whamm_cm.cli.common import keep_inputs, progress, say, write_output
 from whamm_cm.errors import UsageError, unreadable
+from whamm_cm.files import check_place
 from whamm_cm.gate.outputs.registry import FORMATS
 
 if TYPE_CHECKING:

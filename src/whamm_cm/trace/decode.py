@@ -21,6 +21,7 @@ from whamm_cm.agent.layout import (
     CHUNK,
     ENCODINGS,
     FINAL,
+    GOES_ON,
     NONE,
     RECORD_HEADER,
     Phase,
@@ -410,7 +411,7 @@ class Stream:
         if dropped + bad:
             into.append(self.note("lost", instance, lost=dropped + bad, why="buffer"))
         self._unsaid |= bool(count or dropped)
-        if flags & FINAL and self._unsaid:
+        if flags & FINAL and not flags & GOES_ON and self._unsaid:
             into.append(self.note("end", instance))
             self._unsaid = False
         return bool(flags & FINAL)
