@@ -56,7 +56,7 @@ typedef struct {
     uint32_t at, width;
 } Column;
 /* By function: index, number of the name, how many counters; by counter: how many cells; by cell:
- * the site of its variable, and how far it is from the one before (agent/counted.py). */
+ * the site of its variable, and how far it is from the function's one before (agent/counted.py). */
 typedef struct {
     uint32_t n_functions, n_counters, n_cells;
     Column fids, numbers, sizes, counts, rows, steps;
