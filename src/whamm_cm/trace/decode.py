@@ -28,7 +28,7 @@ from whamm_cm.agent.layout import (
 from whamm_cm.agent.table import Site, SiteTable
 from whamm_cm.agent.variables import Variable
 from whamm_cm.errors import InputError
-from whamm_cm.trace.quick import Body, Quick, lean_bodies, quick_call, quick_return
+from whamm_cm.trace.quick import Body, Head, Quick, lean_bodies, quick_call, quick_return
 from whamm_cm.trace.secrets import Masker
 from whamm_cm.trace.values import Readers, Tail, ValueFault, fields
 
@@ -75,15 +75,6 @@ class Block:
     instance: int
     final: bool
     records: list[Record]
-
-
-@dataclass(slots=True)
-class Head:
-    """What stands in front of each record: whose it is, and the number of the next one."""
-
-    run: str
-    instance: int = 0
-    seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)

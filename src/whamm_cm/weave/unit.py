@@ -19,7 +19,7 @@ from whamm_cm.codegen.script.env import RUNTIME
 from whamm_cm.codegen.script.memories import MemoryRef, Numbering
 from whamm_cm.codegen.script.types import flats, size_of
 from whamm_cm.codegen.script.unit import ScriptUnit, UnitParts
-from whamm_cm.codegen.script.unit_module import nowhere
+from whamm_cm.codegen.script.unit_module import UnitModule, nowhere
 from whamm_cm.codegen.tick import build_tick, no_tick
 from whamm_cm.codegen.way import build_way
 from whamm_cm.errors import InternalError
@@ -278,7 +278,7 @@ class UnitBuilder:
         for chunk in (*self.full, *self.chunks.values()):
             self.unit.report_cells(chunk.row, chunk.type, chunk.address, chunk.used, chunk.first)
         self.full, self.chunks = [], {}
-        return self.unit.encode()
+        return UnitModule(self.unit).encode()
 
     def module(self, chunked: bool, emit: bool) -> bytes:
         """The unit as one module: it imports ``agent`` and ``out``, and exports everything."""

@@ -11,6 +11,7 @@ from tests.codegen.script.rig import State, engine
 from whamm_cm.codegen.asm import Module
 from whamm_cm.codegen.script.types import size_of
 from whamm_cm.codegen.script.unit import ScriptUnit, UnitParts
+from whamm_cm.codegen.script.unit_module import UnitModule
 from whamm_cm.lang import tree as t
 
 PAIR = t.TupleT((t.U32, t.U32))
@@ -35,7 +36,7 @@ class Running:
     def __init__(
         self, unit: ScriptUnit, libraries: dict[str, dict[str, Any]] | None = None
     ) -> None:
-        self.parts: UnitParts = unit.encode()
+        self.parts: UnitParts = UnitModule(unit).encode()
         self.state = State(heap=None, raw=self.parts.state)
         store = self.state.store
         linker = wt.Linker(engine())
@@ -59,7 +60,7 @@ class Running:
 def test_scalars_need_no_state() -> None:
     count, ratio = variable("count", t.U8), variable("ratio", t.F64)
     unit = ScriptUnit(t.Scripts((t.Declare(count, t.Const(t.U8, 200)), t.Declare(ratio))))
-    parts = unit.encode()
+    parts = UnitModule(unit).encode()
     assert parts.state is None
     running = Running(unit)
     assert running.call("get_count") == 200
@@ -239,7 +240,7 @@ def test_user_functions_are_exported() -> None:
 def test_initialisation_on_request() -> None:
     x = variable("x", t.I32)
     stmts = (t.Declare(x), t.Assign(of(x), t.Const(t.I32, 4)))
-    parts = ScriptUnit(t.Scripts(stmts)).encode(start=False)
+    parts = UnitModule(ScriptUnit(t.Scripts(stmts))).encode(start=False)
     store = wt.Store(engine())
     exports: Any = wt.Instance(store, wt.Module(engine(), parts.wasm), []).exports(store)
     assert exports["get_x"](store) == 0
@@ -254,6 +255,6 @@ def test_the_same_bytes_every_time() -> None:
         unit = ScriptUnit(t.Scripts((t.Declare(table),)))
         unit.string("some text")
         unit.report_global(0, table)
-        return unit.encode()
+        return UnitModule(unit).encode()
 
     assert encode() == encode()

@@ -148,12 +148,6 @@ class ScriptUnit:
             index = self.index_range(count)
             self.rows.append(CellRow(site, type, address, count, index, first))
 
-    def encode(self, *, start: bool = True) -> UnitParts:
-        """``start``: initialise in the start function, else in the export ``init``."""
-        from whamm_cm.codegen.script.unit_module import UnitModule
-
-        return UnitModule(self).encode(start)
-
     def first_values(self) -> dict[t.Variable, object]:
         """What the wasm globals start with: constant initialisers are there from the start."""
         found: dict[t.Variable, object] = {}

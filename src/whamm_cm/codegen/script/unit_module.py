@@ -9,7 +9,8 @@ from whamm_cm.agent import layout
 from whamm_cm.codegen.asm import Func, MemoryType, Module
 from whamm_cm.codegen.memory import Guest
 from whamm_cm.codegen.script import report
-from whamm_cm.codegen.script.body import Body, compile_function, needs
+from whamm_cm.codegen.script.body import Body
+from whamm_cm.codegen.script.compile import compile_function, needs
 from whamm_cm.codegen.script.env import RUNTIME, STATE, Memory, Needs, Place
 from whamm_cm.codegen.script.memories import LENT, PROGRAM, MemoryRef
 from whamm_cm.codegen.script.places import make
@@ -137,7 +138,8 @@ class UnitModule:
 
     # --- the module ---
 
-    def encode(self, start: bool) -> UnitParts:
+    def encode(self, start: bool = True) -> UnitParts:
+        """``start``: initialise in the start function, else in the export ``init``."""
         found = self._needs()
         wanted = self._wanted(found)
         self._import(found, wanted)

@@ -9,12 +9,13 @@ from whamm_cm.binary.leb import unsigned
 from whamm_cm.codegen.script.types import flats
 from whamm_cm.errors import WeaveError
 from whamm_cm.ir.core import CoreModule
+from whamm_cm.ir.rewrite import Piece
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.fold import fold_expr
 from whamm_cm.weave.modules import snippets
 from whamm_cm.weave.modules.edit import ModuleEdit
 from whamm_cm.weave.modules.function import FunctionInfo, runs
-from whamm_cm.weave.modules.inject import FunctionEditor, Piece
+from whamm_cm.weave.modules.inject import FunctionEditor
 from whamm_cm.weave.modules.moved import Moved
 from whamm_cm.weave.modules.points import exit_calls
 from whamm_cm.weave.opcodes import memories

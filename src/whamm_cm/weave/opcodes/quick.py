@@ -12,7 +12,6 @@ from functools import cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from whamm_cm.binary import fastscan
 from whamm_cm.binary.leb import unsigned, unsigned_range
 from whamm_cm.binary.opcodes import Opcode
 from whamm_cm.codegen.script.types import flats
@@ -142,14 +141,8 @@ class Finder:
         ``skipped`` never do."""
         quick: dict[int, Sites] = {}
         slow: list[int] = []
-        finder, kinds = fastscan.matcher(frozenset(self.wanted)), self.kinds
-        for index, body in enumerate(module.bodies):
-            path = f"{module.path}.code[{index}]".lstrip(".")
-            found = fastscan.find(
-                module.data, body.code, body.end, finder, offset=module.offset, path=path
-            )
-            if not found:
-                continue
+        kinds = self.kinds
+        for index, found in module.find(self.wanted).by_span():
             opcodes = dict.fromkeys([opcode for _, opcode, _ in found])
             if index in skipped or not opcodes.keys() <= kinds.keys():
                 slow.append(index)
