@@ -34,12 +34,17 @@ def test_importing_the_package_imports_nothing_else() -> None:
 
 LOOKING = """import whamm_cm
 app = whamm_cm.load("fixtures/c_command/command.wasm")
-app.imports, app.exports, app.modules, app.sites("%fs"), app.wit(), app.capabilities()
+app.imports, app.exports, app.modules, app.sites("%fs"), app.wit()
 """
 
 
 def test_looking_into_a_component_needs_no_engine_and_no_grammar() -> None:
     assert not {name.split(".")[0] for name in modules(LOOKING)} & set(HEAVY)
+
+
+def test_following_calls_needs_the_kernel_and_no_grammar() -> None:
+    names = {name.split(".")[0] for name in modules(LOOKING + "app.capabilities()")}
+    assert names & set(HEAVY) <= {"wasmtime"}
 
 
 def test_rich_is_for_the_command_line() -> None:

@@ -34,7 +34,6 @@ def trace_command(args: argparse.Namespace, words: list[str], settings: Settings
     data = read_input(path)
     if "jco" in (PurePath(word).name for word in words[:index]):
         # Its transpiler fails on modules with two memories, whatever Node would say to them.
-<<<<<<< HEAD
         settings = replace(settings, multi_memory=False)
     finder = scripts.line_finder(args.lines, data, path)
     script = scripts.checked(args, settings)
@@ -42,18 +41,7 @@ def trace_command(args: argparse.Namespace, words: list[str], settings: Settings
     options = replace(outputs.render_options(args, finder), tags=woven.report.agents > 1)
     formats = outputs.formats(args, script is not None and script.reports)
     recorder = Recorder(formats, options, woven.table)
-    lines = _Lines(recorder, woven)
-=======
-        args.multi_memory = False
-    scripts.find_lines(args, data, path)
-    plan = weaving.make_plan(args, "stderr", args.time, chosen, args.count, script)
-    weave = weaving.weave_module_checked if weaving.is_module(data) else weaving.weave_checked
-    woven = weave(args, data, path, plan)
-    table = SiteTable.parse(woven.table)
-    recorder = Recorder(args, tags=woven.added.agents > 1, table=table)
-    counting = script is not None or args.count is not None
-    lines = _Lines(recorder, plan, table, counting)
->>>>>>> main
+    lines = _Lines(recorder, woven, settings.scripted or settings.count is not None)
     try:
         status = _run(args, words, path, index, woven.bytes, lines)
         lines.finish(status)
@@ -110,11 +98,7 @@ def _run(
 class _Lines:
     """What the command writes to stderr behind our mark, as records for ``recorder``."""
 
-<<<<<<< HEAD
-    def __init__(self, recorder: Recorder, woven: Woven) -> None:
-=======
-    def __init__(self, recorder: Recorder, plan: Plan, table: SiteTable, counting: bool) -> None:
->>>>>>> main
+    def __init__(self, recorder: Recorder, woven: Woven, counting: bool) -> None:
         from whamm_cm.agent.layout import LINE_MARK
         from whamm_cm.trace.identity import Identity
         from whamm_cm.trace.lines import LineDecoder
@@ -123,11 +107,8 @@ class _Lines:
         self.mark = f"{LINE_MARK}{woven.nonce} ".encode()
         self.decoder = LineDecoder(woven.nonce, woven.table)
         self._identity, self._ends = Identity(), Ends()
-<<<<<<< HEAD
-        self._recorder, self._woven = recorder, woven
-=======
         self._recorder, self._counting = recorder, counting
->>>>>>> main
+        self._agents = woven.report.agents
 
     def feed(self, line: bytes) -> None:
         self._pass(self.decoder.feed(line).records)
@@ -136,17 +117,11 @@ class _Lines:
         """The command ended with ``status``."""
         self._pass(self.decoder.finish())
         lost = list(self._ends.finish())
-        if self._woven.report.agents and not self._recorder.count:
+        if self._agents and not self._recorder.count:
             lost.append(_lost("unseen"))
-<<<<<<< HEAD
-        elif self._woven.plan.scripts is not None and status > _SIGNAL and not lost:
-            # What a script has counted since its last report is in a guest that is gone.
-            lost.append(_lost("killed"))
-=======
         elif self._counting and status and not lost:
             # What was counted since the last report may be in a guest that is gone.
             lost.append(_lost("killed" if status > _SIGNAL else "failed"))
->>>>>>> main
         self._recorder.feed(lost)
 
     def _pass(self, records: Iterable[Record]) -> None:

@@ -28,7 +28,8 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Logs:
-    """Iterate over the records; ``warn`` gets sentences about what could not be read.
+    """Iterate over the records; ``warn`` gets sentences about what could not be read, ``ended`` the
+    reader of each log when it is read.
 
     Instances are numbered over all logs, times have one base, and what is missing is said by
     records of phase ``lost``.  Raises InputError for a log that cannot be opened, or that has lines
@@ -38,6 +39,7 @@ class Logs:
     logs: Sequence[Log]
     weave: Weave
     warn: Callable[[str], None]
+    ended: Callable[[RecordReader], object] = lambda _: None
 
     def __iter__(self) -> Iterator[Record]:
         for records in self._batches():
@@ -56,6 +58,7 @@ class Logs:
                     yield records
                 if reader.malformed:
                     yield [_missing(reader)]
+                self.ended(reader)
                 found += reader.records
                 vouched = vouched and (self.weave.nonce is not None or not reader.nonces)
                 for warning in reader.warnings():

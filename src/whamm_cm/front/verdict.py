@@ -63,8 +63,7 @@ def judge(
     engine = Engine(rules, today or date.today(), known)
     evidence = None
     if observed is not None:
-        # A log that a host wrote may hold what the guest liked to write into it.
-        evidence = gather(observed.records, rules.budgets, observed.outcome is not None)
+        evidence = gather(observed.records, rules.budgets, observed.vouched)
     found = analyse(component.data, component.name, evidence.observed if evidence else None)
     (name,) = names([component.name])
     context = engine.context(
