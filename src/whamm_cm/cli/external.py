@@ -41,7 +41,7 @@ def trace_command(args: argparse.Namespace, words: list[str], settings: Settings
     options = replace(outputs.render_options(args, finder), tags=woven.report.agents > 1)
     formats = outputs.formats(args, script is not None and script.reports)
     recorder = Recorder(formats, options, woven.table)
-    lines = _Lines(recorder, woven, settings.scripted or settings.count is not None)
+    lines = _Lines(recorder, woven)
     try:
         status = _run(args, words, path, index, woven.bytes, lines)
         lines.finish(status)
@@ -98,7 +98,7 @@ def _run(
 class _Lines:
     """What the command writes to stderr behind our mark, as records for ``recorder``."""
 
-    def __init__(self, recorder: Recorder, woven: Woven, counting: bool) -> None:
+    def __init__(self, recorder: Recorder, woven: Woven) -> None:
         from whamm_cm.agent.layout import LINE_MARK
         from whamm_cm.trace.identity import Identity
         from whamm_cm.trace.lines import LineDecoder
@@ -107,8 +107,7 @@ class _Lines:
         self.mark = f"{LINE_MARK}{woven.nonce} ".encode()
         self.decoder = LineDecoder(woven.nonce, woven.table)
         self._identity, self._ends = Identity(), Ends()
-        self._recorder, self._counting = recorder, counting
-        self._agents = woven.report.agents
+        self._recorder, self._woven = recorder, woven
 
     def feed(self, line: bytes) -> None:
         self._pass(self.decoder.feed(line).records)
@@ -117,19 +116,25 @@ class _Lines:
         """The command ended with ``status``."""
         self._pass(self.decoder.finish())
         lost = list(self._ends.finish())
-        if self._agents and not self._recorder.count:
+        if self._woven.report.agents and not self._recorder.count:
             lost.append(_lost("unseen"))
-        elif self._counting and status and not lost:
+        elif self._counting() and status and not lost:
             # What was counted since the last report may be in a guest that is gone.
             lost.append(_lost("killed" if status > _SIGNAL else "failed"))
         self._recorder.feed(lost)
+
+    def _counting(self) -> bool:
+        from whamm_cm.weave.plan import nothing
+
+        plan = self._woven.plan
+        return plan.scripts is not None or plan.count is not nothing
 
     def _pass(self, records: Iterable[Record]) -> None:
         from whamm_cm.trace.reader import Arrival
 
         found = [self._identity.feed(Arrival(record)) for record in records]
         for record in found:
-            self._ends.feed((record,), host=True)
+            self._ends.feed((record,))
         self._recorder.feed(found)
 
 

@@ -33,7 +33,8 @@ def read_logs(
     ended: Callable[[RecordReader], object] = lambda _: None,
 ) -> Iterable[Record]:
     """The records of all logs (:class:`~whamm_cm.front.logs.Logs`).  ``warn`` of what cannot be
-    read; ``lean``: without the values that counting needs not."""
+    read; ``lean``: without the values that counting needs not; ``ended`` is told of each log when
+    it is read."""
     from whamm_cm.front.logs import Log, Logs
 
     found = [

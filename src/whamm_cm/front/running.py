@@ -54,7 +54,7 @@ def run_woven(found: Woven, running: Running, feed: Callable[[Sequence[Record]],
     plan = found.plan
     receiver = Receiver(found.table, show_secrets=plan.show_secrets)
     # The embedded engine's clock starts with the guest; a core module reads none.
-    clock = 0 if plan.timed and plan.mark is not None else None
+    clock = 0 if plan.timed and found.mark is not None else None
 
     def start() -> None:
         if running.on_start is not None:
@@ -70,7 +70,7 @@ def run_woven(found: Woven, running: Running, feed: Callable[[Sequence[Record]],
     outcome = run(
         Job(
             found.bytes, running.host, call, emit, running.stub_imports, running.cache, start,
-            plan.mark, running.signals, running.timeout,
+            found.mark, running.signals, running.timeout,
         )
     )  # fmt: skip
     # What a component's script has counted since its last report nobody can read.

@@ -65,6 +65,11 @@ class Woven:
         return self.plan.nonce
 
     @property
+    def mark(self) -> int | None:
+        """What memories of agents are known by; None for those of a core module."""
+        return self.inner.mark if isinstance(self.inner, api.Woven) else None
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         return (*script_warnings(self.plan.scripts), *notes(self.report), *pooled(self.report))
 
@@ -189,8 +194,9 @@ def pooled(added: Added, instances: bool = True) -> Iterator[str]:
             " instances run fewer at a time; raise WASMTIME_POOLING_TOTAL_CORE_INSTANCES (wash),"
             " -O pooling-total-core-instances (wasmtime), or select fewer functions"
         )
-    if added.counters > POOLED_COUNTERS:
+    if added.globals > POOLED_COUNTERS:
         yield (
-            f"{added.counters} counters: more than {POOLED_COUNTERS} in one core instance are"
-            " refused by hosts with pooled instances; narrow the match for those"
+            f"{added.globals} counters in globals: more than {POOLED_COUNTERS} in one core instance"
+            " are refused by hosts with pooled instances; leave out --no-multi-memory, or narrow"
+            " the match"
         )

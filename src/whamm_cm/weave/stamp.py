@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from whamm_cm import __version__
+from whamm_cm._version import __version__
 from whamm_cm.agent.layout import TABLE_SECTION
 from whamm_cm.agent.table import SiteTable, unpacked_table
 from whamm_cm.errors import InputError

@@ -102,6 +102,8 @@ class UnitBuilder:
     prints: dict[int, int] = field(default_factory=dict)
     chunks: dict[tuple[int, str], _Chunk] = field(default_factory=dict)
     full: list[_Chunk] = field(default_factory=list)
+    #: Addresses for cells that nobody reports.
+    spare: list[int] = field(default_factory=list)
     wrapped: dict[tuple[str, str], t.Function] = field(default_factory=dict)
     initials: dict[int, t.LibCall] = field(default_factory=dict)
     library_sites: dict[str, int] = field(default_factory=dict)
@@ -253,8 +255,17 @@ class UnitBuilder:
         chunk.used += 1
         return chunk.address + (chunk.used - 1) * size_of(type_)
 
-    def last_indices(self, count: int) -> int:
-        return self.unit.index_range(count)
+    def counters(self, site: int, first: int, count: int) -> int:
+        return self.unit.counters(site, first, count)
+
+    def unreported(self) -> int:
+        if not self.spare:
+            start = self.unit.area.reserve(8 * _CHUNK)
+            self.spare += range(start, start + 8 * _CHUNK, 8)
+        return self.spare.pop(0)
+
+    def fill(self, address: int, type: t.Type, value: object) -> None:
+        self.unit.area.fill(address, type, value)
 
     def push_slot(self) -> int:
         return self.unit.push_slot()
@@ -427,9 +438,9 @@ def binder_module(slot: int, push: str, unit: str, beats: bool = False) -> bytes
     program runs."""
     module = Module()
     func = module.import_func("guest", push)
-    report = module.import_func(unit, "push_cell", *RUNTIME["report_cell"])
+    put = module.import_func(unit, "push_cell", *RUNTIME["st64"])
     pushes = module.import_table(unit, "pushes", slot + 1)
-    found = [report]
+    found = [put]
     if beats:
         found.append(module.import_func(unit, TICK, (), ("i32",)))
         found.append(module.import_func(unit, LAST))

@@ -181,24 +181,27 @@ def test_end_and_report_probes() -> None:
 
 
 def test_guests_push_before_the_report() -> None:
-    """A binder module puts the guest's function into the table; what it pushes comes first."""
+    """A binder module puts the guest's function into the table; what it pushes is reported."""
     unit = ScriptUnit(t.Scripts())
     slots = [unit.push_slot() for _ in range(3)]
+    address = unit.counters(4, 0, 3)
+    assert unit.counters(4, 3, 1) == address + 24 and len(unit.counts) == 1
+    assert unit.counters(5, 0, 1) == address + 32 and len(unit.counts) == 2
     running = Running(unit)
     binder = Module()
-    kinds = ("i32", "i64", "i32", "i32", "i64")
-    push = binder.import_func("unit", "push_cell", kinds, ())
+    push = binder.import_func("unit", "push_cell", ("i32", "i64"), ())
     table = binder.import_table("unit", "pushes", len(slots))
     f = binder.func()
-    for kind, value in zip(kinds, (4, 2, unit.index_range(1), 4, 99), strict=True):
-        f.const(kind, value)
-    f.call(push)
+    for place, value in ((16, 99), (24, 300), (32, 7)):
+        f.i32(address + place)
+        f.i64(value)
+        f.call(push)
     binder.elements(slots[1], [f.index], table)
     linker, store = wt.Linker(engine()), running.state.store
     for name in ("push_cell", "pushes"):
         linker.define(store, "unit", name, running.exports[name])
     linker.instantiate(store, wt.Module(engine(), binder.encode()))
-    assert running.report() == [(4, 2, struct.pack("<I", 99))]
+    assert running.report() == [(4, 2, b"\0\2\x63\xac\2"), (5, 0, b"\0\1\7")]
     assert running.report() == []
 
 
