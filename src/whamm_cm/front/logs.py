@@ -28,8 +28,7 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Logs:
-    """Iterate over the records; ``warn`` gets sentences about what could not be read, ``ended`` the
-    reader of each log when it is read.
+    """Iterate over the records; ``warn`` gets sentences about what could not be read.
 
     Instances are numbered over all logs, times have one base, and what is missing is said by
     records of phase ``lost``.  Raises InputError for a log that cannot be opened, or that has lines
@@ -39,6 +38,7 @@ class Logs:
     logs: Sequence[Log]
     weave: Weave
     warn: Callable[[str], None]
+    #: Told of each log when it is read.
     ended: Callable[[RecordReader], object] = lambda _: None
 
     def __iter__(self) -> Iterator[Record]:
@@ -54,7 +54,7 @@ class Logs:
                 for batch in reader.batches():
                     records = identity.feed_all(batch)
                     for part in (records,) if batch.run else [[record] for record in records]:
-                        ends.feed(part, host=bool(reader.nonces))
+                        ends.feed(part)
                     yield records
                 if reader.malformed:
                     yield [_missing(reader)]
