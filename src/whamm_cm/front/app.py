@@ -220,7 +220,7 @@ class Component(Guest):
         """
         from whamm_cm.front.verdict import judge
 
-        return judge(self, policy, observed, baseline, fail_on, today)
+        return judge(self.data, self.name, policy, observed, baseline, fail_on, today)
 
 
 def load(source: str | os.PathLike[str] | bytes, name: str = "") -> Component | CoreModule:

@@ -19,7 +19,6 @@ from whamm_cm.gate.policy_read import read_policy
 from whamm_cm.gate.rules import PARAMETERS
 
 if TYPE_CHECKING:
-    from whamm_cm.front.app import Component
     from whamm_cm.front.run import Run
 
 
@@ -48,7 +47,8 @@ class Verdict:
 
 
 def judge(
-    component: Component,
+    data: bytes,
+    called: str,
     policy: str | os.PathLike[str] | Policy | None,
     observed: Run | None,
     baseline: str | os.PathLike[str] | None,
@@ -64,10 +64,10 @@ def judge(
     evidence = None
     if observed is not None:
         evidence = gather(observed.records, rules.budgets, observed.vouched)
-    found = analyse(component.data, component.name, evidence.observed if evidence else None)
-    (name,) = names([component.name])
+    found = analyse(data, called, evidence.observed if evidence else None)
+    (name,) = names([called])
     context = engine.context(
-        component.name, name, subject=found.subject, strangers=found.strangers, evidence=evidence
+        called, name, subject=found.subject, strangers=found.strangers, evidence=evidence
     )
     judged = engine.judge(context)
     seal = Seal(sources=rules.sources)

@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from whamm_cm.abi.flatten import CoreSig
 from whamm_cm.agent.layout import AGENT_PAGES, COUNT_BITS, COUNTS, STATE, load_wasm
@@ -25,10 +25,7 @@ from whamm_cm.errors import DecodeError
 from whamm_cm.ir.component import Component, walk
 from whamm_cm.ir.core import CoreModule
 from whamm_cm.weave.modules.edit import ModuleEdit
-
-if TYPE_CHECKING:
-    from whamm_cm.weave.fuse import Shim
-    from whamm_cm.weave.near import NearSink
+from whamm_cm.weave.near import NearSink
 
 TABLE = "last"
 WAY = "way"
@@ -55,6 +52,12 @@ class Slots:
         return self.last_at + 1 if self.last else 0
 
 
+class Joined(Protocol):
+    """A module of the component that the agent becomes one with (``fuse.Shim``)."""
+
+    def with_agent(self, agent: bytes) -> bytes: ...
+
+
 def names() -> frozenset[str]:
     """What the agent exports, names that begin with :data:`WAY` aside."""
     return frozenset(
@@ -65,7 +68,7 @@ def names() -> frozenset[str]:
 def agent_module(
     options: ProbeOptions,
     near: NearSink | None = None,
-    shim: Shim | None = None,
+    shim: Joined | None = None,
     slots: Slots | None = None,
     guarded: bool = False,
 ) -> bytes:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import Protocol
 
 from whamm_cm.abi.flatten import CoreSig
 from whamm_cm.binary import build
@@ -29,6 +29,7 @@ from whamm_cm.weave.late import Late
 from whamm_cm.weave.libs.guard import Guard, Guarded
 from whamm_cm.weave.libs.model import Functions
 from whamm_cm.weave.near import ENV, NearSink
+from whamm_cm.weave.outlet import BLOCK_ENCODING, Supply
 from whamm_cm.weave.plan import Added, Chosen
 from whamm_cm.weave.program import Program
 from whamm_cm.weave.report_export import own_flush
@@ -41,42 +42,6 @@ _PURE = (
     n.StreamDef, n.FutureDef, n.PrimDef, n.InstanceTypeDef, n.ComponentTypeDef, n.CoreTypeDef,
     n.Import, n.ResourceDef,
 )  # fmt: skip
-
-#: What the parameter of ``emit`` is.  To a component: a list of 32-byte chunks (four u64), for the
-#: adapters between components copy element by element, which costs a ``list<u8>`` more than all
-#: else a record costs.  To the host: a string, which most hosts' bindings move much faster.
-Block = Literal["chunks", "string"]
-#: In latin1+utf16 a string without the tag bit in its length has one character per byte, so the
-#: block itself is the string (its length stays far below that bit).
-_BLOCK_ENCODING: dict[Block, str] = {"chunks": "utf8", "string": "latin1+utf16"}
-
-
-class Imported(Protocol):
-    """An import of the root: what it is made of, and the definition it replaces, if any."""
-
-    @property
-    def definitions(self) -> tuple[Definition, ...]: ...
-
-    @property
-    def replaces(self) -> Definition | None: ...
-
-
-@dataclass(slots=True)
-class Supply:
-    """Where a component gets its way out: definitions to put first, imports that are new or
-    replace one of its own and come before all else that is ours, and the component functions
-    ``emit`` and ``now``, or instead of the former a sink that is ``near``.  ``block`` is what
-    ``emit`` takes a block as.  ``libraries``: functions of libraries that are components, by
-    library and script name.
-    """
-
-    front: list[Definition] = field(default_factory=list)
-    imports: tuple[Imported, ...] = ()
-    emit: Item | None = None
-    near: NearSink | None = None
-    block: Block = "chunks"
-    now: Item | None = None
-    libraries: dict[str, dict[str, Item]] = field(default_factory=dict)
 
 
 class ScriptParts(Protocol):
@@ -454,7 +419,7 @@ class Weaver:
         self.agent = self._agent()
         if self.supply.emit is not None:
             memory = build.alias_core_export(self.agent, "memory", Sort.CORE_MEMORY)
-            encoding = _BLOCK_ENCODING[self.supply.block]
+            encoding = BLOCK_ENCODING[self.supply.block]
             lower = build.canon_lower(self.supply.emit, memory.item, encoding)
             self.out += (memory, lower)
             self.emit = lower.item
