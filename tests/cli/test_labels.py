@@ -37,3 +37,82 @@ def test_both_are_shown(
     assert "primary (implements wasi:keyvalue/store@0.2.0-draft)" in shown
     assert "secondary (implements my:own/store)" in shown
     assert "wasi:keyvalue/store@0.2.0 (implements" not in shown
+
+
+#: Each of the two is passed on to a component inside, under the name of the interface.
+INSIDE = """(component
+  (type $st (instance (export "get" (func (param "key" u32) (result u32)))))
+  (import "primary" (implements "wasi:keyvalue/store@0.2.0") (instance $a (type $st)))
+  (import "secondary" (implements "wasi:keyvalue/store@0.2.0") (instance $b (type $st)))
+  (component $c
+    (import "wasi:keyvalue/store@0.2.0" (instance $s
+      (export "get" (func (param "key" u32) (result u32)))))
+    (core func $g (canon lower (func $s "get")))
+    (core module $m (import "e" "g" (func $g (param i32) (result i32)))
+      (func (export "go") (drop (call $g (i32.const 1)))))
+    (core instance $i (instantiate $m (with "e" (instance (export "g" (func $g))))))
+    (func (export "go") (canon lift (core func $i "go"))))
+  (instance $x (instantiate $c (with "wasi:keyvalue/store@0.2.0" (instance $b))))
+  (func (export "go") (alias export $x "go")))"""
+
+
+def said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    main(arguments)
+    both = capsys.readouterr()
+    return both.out + both.err
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> str:
+    path = tmp_path / "app.wasm"
+    path.write_bytes(wat2wasm(TEXT))
+    return str(path)
+
+
+def test_info_names_the_label(app: str, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = said(["info", "wit:import:*#get:before", app], capsys)
+    assert "import primary (implements wasi:keyvalue/store@0.2.0-draft)#get" in shown
+    assert "import secondary (implements my:own/store)#get" in shown
+    assert "import wasi:keyvalue/store@0.2.0#get" in shown
+
+
+def test_either_name_asks_why(app: str, capsys: pytest.CaptureFixture[str]) -> None:
+    by_label = said(["inspect", "--why", "primary#get", app], capsys)
+    assert "primary (implements wasi:keyvalue/store@0.2.0-draft)#get: reachable" in by_label
+    assert by_label == said(
+        ["inspect", "--why", "wasi:keyvalue/store@0.2.0-draft#get", app], capsys
+    )
+
+
+@pytest.mark.parametrize("text", [TEXT, INSIDE], ids=["of the root", "passed on"])
+@pytest.mark.parametrize("options", [[], ["-c"], ["-f", "chrome"], ["-f", "folded"]])
+def test_a_log_tells_labels_apart(
+    text: str, options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "app.wasm"
+    path.write_bytes(wat2wasm(text))
+    shown = said(["trace", *options, "--stub-imports", "--invoke", "go()", str(path)], capsys)
+    label = "primary" if text is TEXT else "secondary"
+    assert f"{label}<wasi:keyvalue/store>#get" in shown
+
+
+def test_only_the_label_that_was_called_counts_as_observed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for text, called in ((INSIDE, "secondary"), (TEXT, "primary")):
+        path, log = tmp_path / "app.wasm", tmp_path / "log.jsonl"
+        path.write_bytes(wat2wasm(text))
+        said(["trace", "-o", str(log), "--stub-imports", "--invoke", "go()", str(path)], capsys)
+        shown = said(["inspect", "--capabilities", "--trace-log", str(log), str(path)], capsys)
+        rows = {line.split()[3]: line.split()[2] for line in shown.splitlines() if "implem" in line}
+        assert rows["primary"] == str(int(called == "primary")), shown
+        assert rows["secondary"] == str(int(called == "secondary")), shown
+
+
+def test_a_component_inside_is_told_which_it_was_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "app.wasm"
+    path.write_bytes(wat2wasm(INSIDE))
+    shown = said(["-v", "inspect", "--capabilities", str(path)], capsys)
+    assert "(from the host's secondary (implements wasi:keyvalue/store@0.2.0))" in shown

@@ -22,6 +22,7 @@ LACKING = {
     "fixed-length lists": f'(component {_MODULE} (type $l (list u8 4)) (export "l" (type $l)))',
     "component imports": f'(component (import "c" (component)) {_MODULE})',
     "component exports": f'(component {_MODULE} (component $c) (export "c" (component $c)))',
+    "the second slot of a context": f"(component {_MODULE} (core func (canon context.get i32 1)))",
 }
 _SINKS = ("stderr", "logging", "host", "none")
 
@@ -43,7 +44,7 @@ def test_it_is_woven_and_said(
     said = capsys.readouterr()
     assert "not validated here" in said.err
     facts = json.loads(said.out)
-    assert (facts["sites"], facts["validated"]) == (1, False)
+    assert (facts["sites"], facts["validated"]) == (1 + text.count("canon context"), False)
     assert check(decode(out.read_bytes())) == []
 
 

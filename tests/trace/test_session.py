@@ -11,6 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trace.records import Log
+from whamm_cm.render import strace
+from whamm_cm.render.lanes import lanes
+from whamm_cm.render.options import RenderOptions
 from whamm_cm.trace.calls import Outcome, Tracker, track
 from whamm_cm.trace.session import Session
 from whamm_cm.trace.summary import Summary
@@ -255,6 +258,49 @@ def test_lost_returns_are_given_up_in_the_end():
         tracker.given_up.clear()
     assert len(tracker.unfinished()) <= 100
     assert given_up > 2000
+
+
+def test_a_call_without_times_stands_between_those_that_have_some():
+    """Where a component may not call out, no clock is asked."""
+    log = Log()
+    handle = log.enter(HANDLE, edge="export")
+    log.call(OPEN, {"ok": 1}, identifier="s")
+    for phase in ("call", "return"):
+        log.records += [
+            {"v": 1, "seq": 9, "instance": 1, "call": 99, "phase": phase, "edge": "builtin"}
+            | {"func": "[resource-rep]x"}
+        ]
+    log.leave(HANDLE, handle)
+    session = Session.build(log)
+    assert session.timed
+    assert [(c.site.func, c.start_ns, c.dur_ns) for c in session.calls] == [
+        ("handle", 1000, 3000),
+        ("open", 2000, 1000),
+        ("[resource-rep]x", 3000, None),
+    ]
+    [lane] = lanes(session)
+    assert [(piece.start, piece.end) for piece in lane.slices] == [
+        (1000, 4000),
+        (2000, 3000),
+        (3000, 3000),
+    ]
+
+
+def test_a_task_that_has_returned_its_result_needs_no_other_record():
+    log = Log()
+    handle = log.enter(HANDLE, edge="export")
+    log.enter("task.return", edge="builtin", args={"result": {"error": "refused"}})
+    log.leave(HANDLE, handle, pending=True, status=0)
+    session = Session.build(log)
+    returned = by_func(session)["task.return"]
+    assert (returned.outcome, returned.failed) == (Outcome.RETURNED, True)
+    summary = Summary()
+    for record in log:
+        summary.feed(record)
+    summary.finish()
+    assert not any(row.unfinished for row in summary.rows.values())
+    text = "".join(strace.render(log, RenderOptions()))
+    assert 'task.return(error("refused"))\n' in text
 
 
 def test_many_concurrent_instances_take_linear_time():

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from whamm_cm.cli.common import display, say, write_output
@@ -75,7 +75,11 @@ def _warn(args: argparse.Namespace, known: Capabilities) -> None:
 def _table(known: Capabilities, name: str, verbose: bool) -> Iterator[str]:
     yield f"{printable(name)}: functions it imports"
     yield "declared  reachable  observed  import"
-    yield from _rows(known.root, True, verbose)
+    given = {
+        one.found.name: both_names(one.found.name, one.found.interface, one.found.version)
+        for one in known.root.imports
+    }
+    yield from _rows(known.root, True, verbose, given)
     yield _row(*_totals(known.root), "total")
     for component in known.components[1:]:
         if not component.imports:
@@ -85,11 +89,14 @@ def _table(known: Capabilities, name: str, verbose: bool) -> Iterator[str]:
         note = "" if found.instances else ", never instantiated"
         yield ""
         yield f"{found.path}{title}{note}"
-        yield from _rows(component, verbose, verbose)
+        yield from _rows(component, verbose, verbose, given)
         yield _row(*_totals(component), "total")
 
 
-def _rows(component: ComponentUse, functions: bool, verbose: bool) -> Iterator[str]:
+def _rows(
+    component: ComponentUse, functions: bool, verbose: bool, given: Mapping[str, str]
+) -> Iterator[str]:
+    """``given``: the imports of the root by name, as they are shown."""
     for one in component.imports:
         found = one.found
         name = printable(both_names(found.name, found.interface, found.version))
@@ -101,7 +108,7 @@ def _rows(component: ComponentUse, functions: bool, verbose: bool) -> Iterator[s
             continue
         single = one.found.kind == "func"
         if not single:
-            yield _row(one.declared, one.reachable, one.observed, name + _given(one))
+            yield _row(one.declared, one.reachable, one.observed, name + _given(one, given))
         for use in one.items if functions or single else ():
             if use.item.kind == "drop" and not verbose:
                 continue
@@ -124,7 +131,7 @@ def _totals(component: ComponentUse) -> tuple[int, int, int | None]:
     return sum(one.declared for one in imports), sum(one.reachable for one in imports), observed
 
 
-def _given(one: ImportUse) -> str:
+def _given(one: ImportUse, given: Mapping[str, str]) -> str:
     """Who provides the functions of a nested component's import."""
     providers = dict.fromkeys(
         (p.kind, p.component, p.path[0] if p.path else "")
@@ -134,7 +141,8 @@ def _given(one: ImportUse) -> str:
     words = []
     for kind, component, name in providers:
         if kind == "host":
-            words.append("the host" if name == one.found.name else f"the host's {printable(name)}")
+            same = name == one.found.name and given[name] == name
+            words.append("the host" if same else f"the host's {printable(given[name])}")
         else:
             words.append((component or "the root") if kind == "component" else "outside")
     return f"  (from {', '.join(words)})" if words else ""
@@ -230,7 +238,10 @@ def _chosen(found: Reachability, patterns: tuple[ItemPattern, ...]) -> list[_Fou
     chosen: list[_Found] = []
     for component in found.components:
         for one, item in component.items():
-            if any(p.matches(one.interface, one.version, item.label) for p in patterns):
+            names = {(one.interface, one.version)}
+            if ":" not in one.name:  # a label
+                names.add((one.name, None))
+            if any(p.matches(*name, item.label) for p in patterns for name in names):
                 chosen.append((component, one, item))
         if chosen and component is found.root:
             break
@@ -238,7 +249,8 @@ def _chosen(found: Reachability, patterns: tuple[ItemPattern, ...]) -> list[_Fou
 
 
 def _item(one: ImportReach, item: ItemReach) -> str:
-    return f"{one.name}#{item.label}" if one.kind == "instance" else item.label
+    name = both_names(one.name, one.interface, one.version)
+    return f"{name}#{item.label}" if one.kind == "instance" else item.label
 
 
 def _why_json(found: _Found, path: tuple[Frame, ...] | None) -> _Json:

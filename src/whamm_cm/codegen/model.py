@@ -99,10 +99,11 @@ class Wrapper:
     ``signature`` is the core function's type, ``params`` and ``result`` its component-level types
     (core values as ``Prim`` for a built-in).  ``memory`` indexes the module's memories; it may be
     None only when no value lies in memory.  ``slot`` is the counter of a ``count`` action.  With
-    ``may_flush`` off nothing ever leaves the instance from this wrapper.  ``flush_before``: how to
-    flush right before the callee runs, None not to; ``flush_outside``: flush after a call that no
-    export of the component is behind, as from a start function or a destructor.  ``relayed``: the
-    return of this export need not push, for that of another component's export does.
+    ``may_flush`` off nothing ever leaves the instance from this wrapper, nor is a clock asked: its
+    records have no times.  ``flush_before``: how to flush right before the callee runs, None not
+    to; ``flush_outside``: flush after a call that no export of the component is behind, as from a
+    start function or a destructor.  ``relayed``: the return of this export need not push, for that
+    of another component's export does.
 
     ``probes`` are a script's; those of an async lift that run ``after`` belong to the wrapper of
     its ``task.return``, where ``result`` is the parameter.  ``realloc``: the canon names one, and
@@ -145,7 +146,7 @@ class ProbeOptions:
     ``script``: the unit that the wrappers' probes use and that reports at the final flush; with
     ``beats`` also while the program runs.  ``mark`` as in ``weave.plan.Plan``.  ``last``: the agent
     has a table for a function that sends all before the end (``weave.last_words``).
-    ``mark``: see ``weave.plan.Plan``.
+    ``last_at``: where in that table.  ``mark``: see ``weave.plan.Plan``.
     """
 
     timed: bool = False
@@ -163,3 +164,4 @@ class ProbeOptions:
     mark: int | None = None
     beats: bool = False
     last: bool = False
+    last_at: int = 0

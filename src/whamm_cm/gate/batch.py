@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from whamm_cm.errors import InputError, UsageError, unreadable
+from whamm_cm.files import read
 from whamm_cm.gate.cache import Cache
 from whamm_cm.gate.model import Subject
 from whamm_cm.wit.glob import Glob, compile_path
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
-
-MAX_INPUT = 1 << 30
 
 #: What hosts run, too, and nobody can judge: text, and machine code.
 _UNJUDGED = (".wat", ".cwasm")
@@ -146,24 +145,6 @@ def _runs(path: str) -> bool:
         return False  # a link that leads nowhere
     except OSError as error:
         raise unreadable(path, error) from None
-
-
-def read(path: str) -> bytes:
-    """Raises InputError: missing, a directory, unreadable, above 1 GiB."""
-    if not path:
-        raise InputError("the name of the input file is empty")
-    try:
-        with open(path, "rb") as file:
-            # The size that the system knows spares reading a gigabyte.
-            known = os.fstat(file.fileno()).st_size
-            data = file.read(MAX_INPUT + 1) if known <= MAX_INPUT else None
-    except OSError as error:
-        raise unreadable(path, error) from None
-    except ValueError:
-        raise InputError(f"{path!r} is no name of a file") from None
-    if data is None or len(data) > MAX_INPUT:
-        raise InputError(f"{path} is larger than 1 GiB, which no component is")
-    return data
 
 
 def subject(job: Job, folder: Path | None) -> Subject:

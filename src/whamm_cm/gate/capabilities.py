@@ -166,6 +166,7 @@ class _Rows:
                 names = {(one.interface, one.version)}
                 if one.interface and one.name != one.interface:
                     names.add((one.name, None))  # the name of an instance that implements it
+                names |= {(p.path[0], None) for p in item.providers if p.kind == "host"}
                 for interface, version in names:
                     at = (component.place, interface, version, item.label)
                     self.rows.setdefault(at, {}).update(keys)
@@ -173,7 +174,10 @@ class _Rows:
 
     def of(self, site: Site) -> tuple[_Key, ...]:
         version = site.version or None
-        found = self.rows.get((site.component, site.interface, version, site.func))
+        found = None
+        if site.label:  # there may be others that implement the same
+            found = self.rows.get((site.component, site.label, None, site.func))
+        found = found or self.rows.get((site.component, site.interface, version, site.func))
         if not found and site.edge == "import":
             # A call whose component has no import of that name: the root's word counts.
             found = self.rows.get((self.root, site.interface, version, site.func))

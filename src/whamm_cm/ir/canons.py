@@ -9,7 +9,8 @@ Definitions"): ``i`` i32, ``I`` i64, ``p`` a pointer or length of the memory's w
 ``core valtype`` immediate, ``r`` the resource's representation.  None: depends on more than that
 (lift, lower, task.return have their own rules; the thread spawners take reference types).
 
-``leave`` is False where calling out of the instance is not allowed around the built-in.
+``leave`` is False where calling out of the instance may not be allowed around the built-in: an
+allocator or a ``post-return`` that the canonical ABI calls may use it.
 """
 
 from __future__ import annotations

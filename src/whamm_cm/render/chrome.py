@@ -22,7 +22,9 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
         "exporter": "whamm-cm",
         "clock": "nanoseconds" if session.timed else "records (this log has no times)",
     }
-    counts = {site.item: count for site, count in session.counts.items()}
+    counts: dict[str, int] = {}
+    for site, count in session.counts.items():
+        counts[site.shown] = counts.get(site.shown, 0) + count
     if counts:
         other["counts"] = counts
     if session.losses:
@@ -67,7 +69,7 @@ def _event(piece: Slice, pid: int, tid: int) -> dict[str, Any]:
         details["outcome"] = call.outcome.value
     return {
         "ph": "X",
-        "name": call.site.item,
+        "name": call.site.shown,
         "cat": call.site.edge + (",error" if call.failed else ""),
         "pid": pid,
         "tid": tid,

@@ -49,7 +49,7 @@ def _stack(call: Call, session: Session) -> str:
 
 def _frame(call: Call) -> str:
     kind = f"{call.site.edge} " if call.site.edge in ("export", "inner") else ""
-    return _clean(kind + call.site.item)
+    return _clean(kind + call.site.shown)
 
 
 def _clean(frame: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from whamm_cm.trace.calls import Outcome
 from whamm_cm.trace.session import Call, Session
 
 
@@ -86,5 +87,8 @@ def _slices(session: Session) -> Iterator[Slice]:
         known = call.end_ns if call.end_ns is not None else call.start_ns
         last[call.instance] = max(last.get(call.instance, base), known or 0)
     for call in session.calls:
-        end = call.end_ns if call.end_ns is not None else last[call.instance]
-        yield Slice(call, (call.start_ns or 0) - base, end - base)
+        start, end = call.start_ns or 0, call.end_ns
+        if end is None:
+            # One that did return took no time that anybody knows of.
+            end = start if call.outcome is Outcome.RETURNED else last[call.instance]
+        yield Slice(call, start - base, end - base)

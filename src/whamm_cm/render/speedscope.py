@@ -70,4 +70,4 @@ def _sampled(tree: CallTree, frames: dict[str, int]) -> dict[str, Any]:
 
 def _frame(call: Call, frames: dict[str, int]) -> int:
     kind = f"{call.site.edge} " if call.site.edge in ("export", "inner") else ""
-    return frames.setdefault(kind + call.site.item, len(frames))
+    return frames.setdefault(kind + call.site.shown, len(frames))

@@ -87,6 +87,8 @@ class Strace:
         if record["phase"] == "call":
             out = self._release(call)
             named = self._namer.open(record)
+            if call.outcome is Outcome.RETURNED:  # no other record comes
+                return f"{out}{self._lead(call, record)}{self._head(call, named, record)}\n"
             self._named[call.index] = named
             self._held = (call, self._lead(call, record) + self._head(call, named, record))
             return out
@@ -106,7 +108,7 @@ class Strace:
         out = self.stop()
         for call in reversed(self._tracker.unfinished()):
             if call.index in self._named and call.outcome is Outcome.UNFINISHED:
-                out += f"{self._lead(call, None)}<… {printable(call.site.item)} resumed> = ?\n"
+                out += f"{self._lead(call, None)}<… {printable(call.site.shown)} resumed> = ?\n"
         self._named.clear()
         return out
 
@@ -134,7 +136,7 @@ class Strace:
             self._held = None
         else:
             out = self._release(None)
-            text = f"{self._lead(call, record)}<… {printable(call.site.item)} resumed>"
+            text = f"{self._lead(call, record)}<… {printable(call.site.shown)} resumed>"
         pending = call.outcome is Outcome.PENDING
         named = self._named.get(call.index) if pending else self._named.pop(call.index, None)
         if named is None:  # its call record was lost, and with it what its handles were
@@ -148,7 +150,7 @@ class Strace:
         site, style = call.site, self._style(call)
         exported = site.edge == "export"
         args = [(key, wave(value, style)) for key, value in named.args.items()]
-        label = printable(site.item)
+        label = printable(site.shown)
         if named.receiver is not None:
             receiver = handle_text(named.receiver, self.options.names)
             if exported:

@@ -16,6 +16,9 @@ from whamm_cm.trace.records import Record
 ENTERING = ("export", "inner")
 LEAVING = ("import", "inner")
 
+#: The built-in by which an async export hands over its result; no record says that it is back.
+TASK_RETURN = "task.return"
+
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -29,7 +32,9 @@ class Outcome(Enum):
 class Site:
     """A function at a boundary, as its records name it.
 
-    ``item``: ``wasi:keyvalue/store#bucket.get``; only the function for the world's own.  ``enters``
+    ``label``: the plain name by which an instance of ``interface`` is imported, if it is one.
+    ``item``: ``wasi:keyvalue/store#bucket.get``; only the function for the world's own.
+    ``shown``: the same with the label, ``primary<wasi:keyvalue/store>#bucket.get``.  ``enters``
     and ``leaves`` an instance; ``answers``: it says how a request is answered.
     """
 
@@ -38,7 +43,9 @@ class Site:
     interface: str
     version: str
     func: str
+    label: str = ""
     item: str = field(init=False, compare=False)
+    shown: str = field(init=False, compare=False, repr=False)
     target: tuple[str, str] = field(init=False, compare=False, repr=False)
     enters: bool = field(init=False, compare=False, repr=False)
     leaves: bool = field(init=False, compare=False, repr=False)
@@ -48,6 +55,7 @@ class Site:
         item = f"{self.interface}#{self.func}" if self.interface else self.func
         for name, value in (
             ("item", item),
+            ("shown", f"{self.label}<{self.interface}>#{self.func}" if self.label else item),
             ("target", (self.interface, self.func)),
             ("enters", self.edge in ENTERING),
             ("leaves", self.edge in LEAVING),
@@ -64,6 +72,7 @@ class Site:
             get("interface", ""),
             get("version", ""),
             get("func", ""),
+            _label(record["inner"]) if "inner" in record else "",
         )
         return _SITES.get(names) or _remember(names)
 
@@ -73,7 +82,13 @@ _SITES: dict[tuple[str, ...], Site] = {}
 _MAX_SITES = 1 << 14
 
 
-def _remember(names: tuple[str, str, str, str, str]) -> Site:
+def _label(inner: Mapping[str, Any]) -> str:
+    """Names of interfaces have a colon, those that an instance is given by its user have none."""
+    name: str = inner.get("interface", "")
+    return "" if ":" in name else name
+
+
+def _remember(names: tuple[str, str, str, str, str, str]) -> Site:
     if len(_SITES) >= _MAX_SITES:
         _SITES.clear()
     site = _SITES[names] = Site(*names)
@@ -184,9 +199,12 @@ class Tracker:
         parent = self._parent(call)
         if parent is not None:
             call.parent, call.depth = parent, parent.depth + 1
+        key, site = (call.instance, call.call), call.site
+        if site.func == TASK_RETURN and site.edge == "builtin":
+            call.outcome, call.closed = Outcome.RETURNED, _handed_over(record)
+            return call
         if len(self._open) >= self.max_open:
             self._give_up()
-        key, site = (call.instance, call.call), call.site
         same = self._open.get(key)
         if same is None:
             self._open[key] = [call]
@@ -282,6 +300,12 @@ class Tracker:
         for call in self._open.pop(key):
             self._leave(call)
             self.given_up.append(call)
+
+
+def _handed_over(record: Record) -> Record:
+    """The record of a ``task.return`` with the result of the task as its own."""
+    args = record.get("args", {})
+    return {**record, "result": args["result"]} if "result" in args else record
 
 
 def _answered(call: LiveCall) -> None:

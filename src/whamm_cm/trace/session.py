@@ -121,6 +121,7 @@ class _Builder:
         self.counts: dict[Site, int] = {}
         self.losses = Losses()
         self.reports = Reports()
+        self.now: dict[int, int] = {}  # what the clock of each instance said last
 
     def run(self, records: Iterable[Record], per_instance: bool) -> Session:
         at = 0
@@ -146,11 +147,20 @@ class _Builder:
         call = self.tracker.feed(record)
         if call is None:
             return
+        self._place(call, record)
         if call.index == len(self.live):
             self.live.append(call)
             self.spans.append((at, -1 if call.closed is None else at))
         else:
             self.spans[call.index] = (self.spans[call.index][0], at)
+
+    def _place(self, call: LiveCall, record: Record) -> None:
+        """A call that could not ask for the time, as where a component may not call out, happened
+        right behind what came before it."""
+        if "t_ns" in record:
+            self.now[call.instance] = record["t_ns"]
+        elif call.start_ns is None and call.opened is record:
+            call.start_ns = self.now.get(call.instance)
 
     def calls(self, records: int) -> list[Call]:
         return [

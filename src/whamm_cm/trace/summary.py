@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from whamm_cm.trace.calls import LiveCall, Outcome, Tracker
+from whamm_cm.trace.calls import LiveCall, Outcome, Site, Tracker
 from whamm_cm.trace.losses import Losses
 from whamm_cm.trace.records import Record
 
 
 @dataclass(slots=True)
 class Totals:
-    """What is known about one function (an item at an edge), over all component instances.
+    """What is known about one function (an item, as shown, at an edge), over all instances.
 
     ``calls`` holds recorded calls and counted ones (report records), ``errors`` those that
     returned an error, ``timed`` those with times; ``self_ns`` leaves out the calls made inside.
@@ -81,9 +81,8 @@ class Summary:
         self._inner.clear()
 
     def _counted(self, record: Record) -> None:
-        interface, func = record.get("interface", ""), record.get("func", "")
-        edge, item = record.get("edge", ""), f"{interface}#{func}" if interface else func
-        instance = record["instance"]
+        site, instance = Site.of(record), record["instance"]
+        edge, item = site.edge, site.shown
         if edge == "inner":
             counts = self._inner.setdefault(item, {})
             counts[instance] = counts.get(instance, 0) + record["count"]
@@ -100,7 +99,7 @@ class Summary:
     def _add(self, call: LiveCall) -> None:
         site, callee, duration = call.site, call.parent is not None and call.is_callee, call.dur_ns
         edge = call.parent.site.edge if callee and call.parent is not None else site.edge
-        row = self._row(edge, site.item, call.instance)
+        row = self._row(edge, site.shown, call.instance)
         if duration is not None:
             row.self_ns += max(0, duration - call.child_ns)
         if callee:  # its time is time of the call that its caller's record counts

@@ -20,7 +20,7 @@ from whamm_cm.lang.walk import walk
 from whamm_cm.weave.libraries import Library
 from whamm_cm.weave.reach.standing import Standing
 from whamm_cm.wit.classes import SiteSet
-from whamm_cm.wit.names import FuncName
+from whamm_cm.wit.names import FuncName, both_names
 from whamm_cm.wit.types import Resource, ValType
 
 SinkName: TypeAlias = Literal["host", "stderr", "logging", "none"]
@@ -163,7 +163,10 @@ class Site:
         """``import wasi:io/poll@0.2.0#pollable.block in main`` for messages."""
         version = f"@{self.version}" if self.version else ""
         place = f" in {self.place}" if self.place else ""
-        return f"{self.edge} {self.interface}{version}#{self.func}{place}"
+        name = f"{self.interface}{version}"
+        if label := self.standing.label:
+            name = both_names(label, self.interface, self.version)
+        return f"{self.edge} {name}#{self.func}{place}"
 
 
 def selected(selector: Selector, site: Site) -> bool:
@@ -203,6 +206,8 @@ class Added:
     sites: int = 0
     core_sites: int = 0
     counters: int = 0
+    #: How many of these are globals, at most in one core module.
+    globals: int = 0
     woven_modules: int = 0
     dropped: list[tuple[str, str]] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)

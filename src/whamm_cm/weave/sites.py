@@ -191,7 +191,9 @@ def site_spec(site: Site) -> SiteSpec:
 
 
 def _inner(site: Site) -> tuple[str, str, str]:
+    """The name its component uses; where that is the interface's, the label at the root."""
     if site.inner is None:
-        return "", "", ""
+        label = site.standing.label
+        return label, "", site.func if label else ""
     interface, version, func = site.inner
     return interface, version or "", func

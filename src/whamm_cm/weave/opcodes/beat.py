@@ -7,16 +7,15 @@ the module stands a call of ``last``: nothing is lost to a panic, and what never
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from whamm_cm.binary import fastscan
-from whamm_cm.binary.opcodes import Opcode
 from whamm_cm.codegen.asm import Func
 from whamm_cm.ir.core import CoreModule
+from whamm_cm.ir.rewrite import Piece
 from whamm_cm.lang.events import opcodes_of
 from whamm_cm.weave.modules import snippets as code
-from whamm_cm.weave.modules.edit import ModuleEdit, Piece
+from whamm_cm.weave.modules.edit import ModuleEdit
 from whamm_cm.weave.modules.inject import FunctionEditor
 
 TICK, LAST = "tick", "last"
@@ -92,7 +91,7 @@ class Beat:
             found[pos] = old[0] + before, old[1], old[2] + behind
 
         at(body.code, b"", self.pulse)
-        for pos, opcode, end in _find(module, index, _LOOPS | _ENDS):
+        for pos, opcode, end in module.find(_LOOPS | _ENDS, [index]):
             if opcode in _LOOPS:
                 at(end, self.pulse, b"")
             else:
@@ -109,22 +108,10 @@ def _unless_bound(f: Func, table: int, slot: int, instead: bytes) -> None:
         f.op("return")
 
 
-def _find(
-    module: CoreModule, index: int, opcodes: frozenset[Opcode]
-) -> Sequence[tuple[int, Opcode, int]]:
-    body, path = module.bodies[index], f"{module.path}.code[{index}]".lstrip(".")
-    return fastscan.find(module.data, body.code, body.end, opcodes, offset=module.offset, path=path)
-
-
 def endings(module: CoreModule) -> dict[int, list[int]]:
     """The positions of ``unreachable`` in each function that has some."""
-    found = {}
-    for index, body in enumerate(module.bodies):
-        if b"\0" in bytes(module.data[body.code : body.end]):
-            positions = [pos for pos, _, _ in _find(module, index, _ENDS)]
-            if positions:
-                found[index] = positions
-    return found
+    found = module.find(_ENDS).by_span()
+    return {index: [pos for pos, _, _ in steps] for index, steps in found}
 
 
 def pieces(module: CoreModule, index: int, added: Iterable[tuple[int, bytes]]) -> list[Piece]:

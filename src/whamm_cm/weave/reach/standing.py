@@ -88,6 +88,14 @@ class Standing:
         return _together([group[0] for group in self.roots])
 
     @property
+    def label(self) -> str:
+        """The plain name of the instance it is in at the root, if that says what it implements and
+        it is only one; else empty."""
+        last = {group[-1].interface if len(group) > 1 else "" for group in self.roots}
+        label = last.pop() if len(last) == 1 else ""
+        return "" if ":" in label else label
+
+    @property
     def names(self) -> Names:
         """Every name it goes by."""
         return (*dict.fromkeys(name for group in self.roots for name in group), *self.others)
