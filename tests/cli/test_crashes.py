@@ -201,7 +201,7 @@ def test_a_monitor_counts_up_to_an_unreachable(trace) -> None:
 @pytest.mark.parametrize("kind", ["stack overflow", "out of bounds"])
 def test_what_a_monitor_did_not_report_is_said(trace, kind: str) -> None:
     _, err = trace(KINDS[kind][0], "-e", COUNT)
-    assert "n  0\n" not in err and "an unknown number of records was lost" in err
+    assert "n  0\n" not in err and "an unknown number of records may be lost" in err
 
 
 def test_each_sends_every_count(trace) -> None:

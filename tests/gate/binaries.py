@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from whamm_cm.binary.leb import unsigned
 
 HEAD = b"\0asm\x0d\0\1\0"
@@ -46,8 +48,9 @@ def importing(
     return HEAD + section(7, type_) + section(10, extern(name, attributes, form) + kind)
 
 
-def stripped(data: bytes) -> bytes:
-    """Without any custom section, at any depth, as ``wasm-tools strip --all`` leaves it."""
+def stripped(data: bytes, keeps: Callable[[], bool] = lambda: False) -> bytes:
+    """Without custom sections, at any depth, as ``wasm-tools strip --all`` leaves it; ``keeps`` is
+    asked for each of them."""
     out, at = bytearray(data[:8]), 8
     component = data[4:8] == HEAD[4:8]
     while at < len(data):
@@ -61,9 +64,9 @@ def stripped(data: bytes) -> bytes:
             if byte < 0x80:
                 break
         content, at = data[at : at + size], at + size
-        if number == 0:
+        if number == 0 and not keeps():
             continue
         if component and number in (1, 4):
-            content = stripped(content)
+            content = stripped(content, keeps)
         out += bytes((number,)) + unsigned(len(content)) + content
     return bytes(out)

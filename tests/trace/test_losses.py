@@ -64,6 +64,30 @@ def test_without_an_end_and_with_all_returned() -> None:
     assert missing([record("start"), record("call"), record("return")]) == []
 
 
+EXPORT = {"edge": "export", "call": 1}
+
+
+def asynchronous(*, returned: bool, late: bool) -> list[Record]:
+    """An async export that calls ten imports, the last of which is pending when it waits."""
+    log = [record("start"), record("call", "handle", **EXPORT)]
+    for number in range(2, 12):
+        log.append(record("call", "get", edge="import", call=number))
+        more = {"pending": True, "status": 1} if number == 11 else {}
+        log.append(record("return", "get", edge="import", call=number, **more))
+    result = [record("call", "task.return", edge="builtin", call=20)] if returned else []
+    waits = record("return", "handle", **EXPORT, pending=True, status=2 if late else 0)
+    return [*log, *([waits, *result] if late else [*result, waits]), record("end")]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_an_async_export_is_over_when_its_task_has_returned(late: bool) -> None:
+    assert missing(asynchronous(returned=True, late=late)) == []
+    # Where tasks are not recorded, nothing can be said.
+    assert missing(asynchronous(returned=False, late=late)) == []
+    other = [record("call", "task.return", run=OTHER, edge="builtin")]
+    assert missing([*other, *asynchronous(returned=False, late=late)]) == [LOST]
+
+
 def test_a_loss_of_another_run_says_nothing() -> None:
     elsewhere = {"v": 2, "phase": "lost", "lost": 3, "why": "line"}
     opened = [record("start"), record("call")]

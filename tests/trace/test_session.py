@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trace.records import Log
+from whamm_cm.render import strace
 from whamm_cm.render.lanes import lanes
+from whamm_cm.render.options import RenderOptions
 from whamm_cm.trace.calls import Outcome, Tracker, track
 from whamm_cm.trace.session import Session
 from whamm_cm.trace.summary import Summary
@@ -282,6 +284,23 @@ def test_a_call_without_times_stands_between_those_that_have_some():
         (2000, 3000),
         (3000, 3000),
     ]
+
+
+def test_a_task_that_has_returned_its_result_needs_no_other_record():
+    log = Log()
+    handle = log.enter(HANDLE, edge="export")
+    log.enter("task.return", edge="builtin", args={"result": {"error": "refused"}})
+    log.leave(HANDLE, handle, pending=True, status=0)
+    session = Session.build(log)
+    returned = by_func(session)["task.return"]
+    assert (returned.outcome, returned.failed) == (Outcome.RETURNED, True)
+    summary = Summary()
+    for record in log:
+        summary.feed(record)
+    summary.finish()
+    assert not any(row.unfinished for row in summary.rows.values())
+    text = "".join(strace.render(log, RenderOptions()))
+    assert 'task.return(error("refused"))\n' in text
 
 
 def test_many_concurrent_instances_take_linear_time():

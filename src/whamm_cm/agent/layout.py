@@ -136,11 +136,12 @@ class RecordFlag(IntFlag):
 # --- site table ----------------------------------------------------------------------------------
 
 TABLE_MAGIC: Final = 0x544D4357
-TABLE_VERSION: Final = 2
+TABLE_VERSION: Final = 3
 TABLE_HEADER: Final = 64
 SITE_SIZE: Final = 96
 NODE_SIZE: Final = 32
 VARIABLE_SIZE: Final = 32
+COUNTED_SIZE: Final = 64
 ENTRY_SIZE: Final = 16
 NONE: Final = 0xFFFFFFFF
 TABLE_SECTION: Final = "whamm-cm.sites"
@@ -158,6 +159,9 @@ class SiteKind(IntEnum):
     """A script variable: its records are of phase REPORT, ``call`` the cell (or counter), the body
     a value of type ``result``."""
     PRINT = 8
+    COUNTED = 9
+    """The counters of a core module, each of which stands for cells of variables: its records are
+    of phase REPORT, ``call`` the first counter, the body what ``counted.py`` reads."""
 
 
 class Edge(IntEnum):

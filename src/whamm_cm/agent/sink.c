@@ -188,6 +188,34 @@ static int put_line(const Record *record, uint32_t instance) {
     return 1;
 }
 
+/* The lines of what a module counted: runs of counters, how many lie between and how many follow,
+ * with the value of each.  0 if that is not all there is. */
+static int put_counted(const Record *from, uint32_t instance) {
+    const Counted *of = (const Counted *)words_at(site_of(from)->variable);
+    const uint8_t *at = from->body;
+    uint64_t counter = from->call;
+    in.broken = 0;
+    while (at < from->end) {
+        counter += take_leb(&at, from->end);
+        uint64_t length = take_leb(&at, from->end);
+        for (; length && !in.broken; length--, counter++) {
+            uint64_t value = take_leb(&at, from->end);
+            if (in.broken || counter >= of->n_counters) return 0;
+            seek_counter(of, (uint32_t)counter);
+            uint32_t n = number_of_column(of->counts, (uint32_t)counter), cell = counted.cell, pc = counted.pc;
+            for (; n; n--) {
+                Record record = *from;
+                put_cell(&record, &value);
+                if (!put_line(&record, instance)) return 0;
+            }
+            counted.cell = cell;
+            counted.pc = pc;
+        }
+        if (in.broken) return 0;
+    }
+    return 1;
+}
+
 /* Renders all records; returns how many could not be. */
 static uint32_t put_records(const uint8_t *p, const uint8_t *end, uint32_t instance) {
     uint32_t lost = 0;
@@ -198,9 +226,11 @@ static uint32_t put_records(const uint8_t *p, const uint8_t *end, uint32_t insta
         if (size < RECORD_HEADER) return lost + 1;
         uint32_t room = (uint32_t)(end - p);
         if (size > room) return lost + 1;
-        uint32_t lines = parse_record(&record, p, size) ? lines_of(&record) : 0, left = lines;
-        for (; left && put_line(&record, instance); left--) record.cell++;
-        lost += left || !lines;
+        int known = parse_record(&record, p, size);
+        if (known && is_counted(&record))
+            lost += !put_counted(&record, instance);
+        else
+            lost += !known || !put_line(&record, instance);
         p += size;
     }
     return lost;

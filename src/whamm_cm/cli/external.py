@@ -44,7 +44,8 @@ def trace_command(
     woven = weave(args, data, path, plan)
     table = SiteTable.parse(woven.table)
     recorder = Recorder(args, tags=woven.added.agents > 1, table=table)
-    lines = _Lines(recorder, plan, table, script is not None)
+    counting = script is not None or args.count is not None
+    lines = _Lines(recorder, plan, table, counting)
     try:
         status = _run(args, words, path, index, woven.wasm, lines)
         lines.finish(woven.added.agents, status)
@@ -101,7 +102,7 @@ def _run(
 class _Lines:
     """What the command writes to stderr behind our mark, as records for ``recorder``."""
 
-    def __init__(self, recorder: Recorder, plan: Plan, table: SiteTable, scripted: bool) -> None:
+    def __init__(self, recorder: Recorder, plan: Plan, table: SiteTable, counting: bool) -> None:
         from whamm_cm.agent.layout import LINE_MARK
         from whamm_cm.trace.identity import Identity
         from whamm_cm.trace.lines import LineDecoder
@@ -110,7 +111,7 @@ class _Lines:
         self.mark = f"{LINE_MARK}{plan.nonce} ".encode()
         self.decoder = LineDecoder(plan.nonce, table)
         self._identity, self._ends = Identity(), Ends()
-        self._recorder, self._scripted = recorder, scripted
+        self._recorder, self._counting = recorder, counting
 
     def feed(self, line: bytes) -> None:
         self._pass(self.decoder.feed(line).records)
@@ -121,9 +122,9 @@ class _Lines:
         lost = list(self._ends.finish())
         if agents and not self._recorder.count:
             lost.append(_lost("unseen"))
-        elif self._scripted and status > _SIGNAL and not lost:
-            # What a script has counted since its last report is in a guest that is gone.
-            lost.append(_lost("killed"))
+        elif self._counting and status and not lost:
+            # What was counted since the last report may be in a guest that is gone.
+            lost.append(_lost("killed" if status > _SIGNAL else "failed"))
         self._recorder.feed(lost)
 
     def _pass(self, records: Iterable[Record]) -> None:

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -30,21 +30,30 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def read_logs(
-    args: argparse.Namespace, logs: list[str], warn: bool = True, lean: bool = False
+    args: argparse.Namespace,
+    logs: list[str],
+    warn: bool = True,
+    lean: bool = False,
+    ended: Callable[[RecordReader], object] = lambda _: None,
 ) -> Iterator[Record]:
-    """The records of all logs, one log after the other, as if one had written them.
+    """The records of all logs, one log after the other, as if one had written them.  ``ended`` is
+    told of each log when it is read.
 
     Instances are numbered over all, times have one base, and what is missing is said by records of
     phase ``lost``.  ``warn`` of what cannot be read; ``lean``: without the values that counting
     needs not.  Raises InputError for a log that cannot be opened, or that has lines and no record
     among them.
     """
-    for records in _batches(args, logs, warn, lean):
+    for records in _batches(args, logs, warn, lean, ended):
         yield from records
 
 
 def _batches(
-    args: argparse.Namespace, logs: list[str], warn: bool, lean: bool
+    args: argparse.Namespace,
+    logs: list[str],
+    warn: bool,
+    lean: bool,
+    ended: Callable[[RecordReader], object],
 ) -> Iterator[list[Record]]:
     from whamm_cm.trace.identity import Identity
     from whamm_cm.trace.losses import Ends
@@ -61,6 +70,7 @@ def _batches(
                 yield records
             if reader.malformed:
                 yield [_missing(reader)]
+            ended(reader)
             found += reader.records
             vouched = vouched and (weave.nonce is not None or not reader.nonces)
             if warn:

@@ -206,11 +206,12 @@ def _say_skipped(args: argparse.Namespace, added: Added) -> None:
             " instances run fewer at a time; raise WASMTIME_POOLING_TOTAL_CORE_INSTANCES (wash),"
             " -O pooling-total-core-instances (wasmtime), or select fewer functions",
         )
-    if added.counters > POOLED_COUNTERS:
+    if added.globals > POOLED_COUNTERS:
         say(
             args,
-            f"{added.counters} counters: more than {POOLED_COUNTERS} in one core instance are"
-            " refused by hosts with pooled instances; narrow the match for those",
+            f"{added.globals} counters in globals: more than {POOLED_COUNTERS} in one core instance"
+            " are refused by hosts with pooled instances; leave out --no-multi-memory, or narrow"
+            " the match",
         )
 
 

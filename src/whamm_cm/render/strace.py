@@ -87,6 +87,8 @@ class Strace:
         if record["phase"] == "call":
             out = self._release(call)
             named = self._namer.open(record)
+            if call.outcome is Outcome.RETURNED:  # no other record comes
+                return f"{out}{self._lead(call, record)}{self._head(call, named, record)}\n"
             self._named[call.index] = named
             self._held = (call, self._lead(call, record) + self._head(call, named, record))
             return out

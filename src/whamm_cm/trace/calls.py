@@ -16,6 +16,9 @@ from whamm_cm.trace.records import Record
 ENTERING = ("export", "inner")
 LEAVING = ("import", "inner")
 
+#: The built-in by which an async export hands over its result; no record says that it is back.
+TASK_RETURN = "task.return"
+
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -196,9 +199,12 @@ class Tracker:
         parent = self._parent(call)
         if parent is not None:
             call.parent, call.depth = parent, parent.depth + 1
+        key, site = (call.instance, call.call), call.site
+        if site.func == TASK_RETURN and site.edge == "builtin":
+            call.outcome, call.closed = Outcome.RETURNED, _handed_over(record)
+            return call
         if len(self._open) >= self.max_open:
             self._give_up()
-        key, site = (call.instance, call.call), call.site
         same = self._open.get(key)
         if same is None:
             self._open[key] = [call]
@@ -294,6 +300,12 @@ class Tracker:
         for call in self._open.pop(key):
             self._leave(call)
             self.given_up.append(call)
+
+
+def _handed_over(record: Record) -> Record:
+    """The record of a ``task.return`` with the result of the task as its own."""
+    args = record.get("args", {})
+    return {**record, "result": args["result"]} if "result" in args else record
 
 
 def _answered(call: LiveCall) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from whamm_cm.trace.calls import TASK_RETURN
 from whamm_cm.trace.records import Record
 
 #: Why records were lost, and what helps.
@@ -12,6 +13,7 @@ WHY: dict[str, tuple[str, str]] = {
     "buffer": ("there was no room for them", "--flush each, or select less with -e trace="),
     "trap": ("the guest trapped", "--flush each"),
     "killed": ("their run has no end in the log", "--flush each"),
+    "failed": ("the command ended with an error", "--flush each"),
     "interrupted": ("the run was interrupted", "--flush each"),
     "unseen": (
         "nothing of the component was seen",
@@ -23,9 +25,13 @@ WHY: dict[str, tuple[str, str]] = {
 _MAX_RUNS = 65536
 #: Reasons that tell of the end of a run.
 _SAID = frozenset(("trap", "killed", "interrupted"))
+#: Reasons of which nobody knows whether anything was lost at all.
+_MAY = frozenset(("trap", "killed", "failed", "interrupted", "unseen"))
 #: Blocks with which an agent sends every record at once (EARLY in agent/agent.c).
 _EARLY = 8
 #: Calls that never return: what is held leaves the guest before them.
+#: Built-ins that end the task of an async export: their call is its return.
+_TASK_ENDS = frozenset((TASK_RETURN, "task.cancel"))
 _LEAVING = frozenset(("exit", "exit-with-code", "proc_exit"))
 
 
@@ -72,7 +78,8 @@ class Losses:
         elif self.known:
             text = f"at least {self.known} {noun} lost"
         else:
-            text = "an unknown number of records was lost"
+            may = _MAY.issuperset(self.whys)
+            text = f"an unknown number of records {'may be' if may and self.whys else 'was'} lost"
         reasons = [WHY[why][0] if why in WHY else why for why in self.whys]
         remedies = list(dict.fromkeys(WHY[why][1] for why in self.whys if why in WHY))
         text += f": {', '.join(reasons)}" if reasons else ""
@@ -82,15 +89,15 @@ class Losses:
 
 @dataclass(slots=True)
 class _Run:
-    """``open``: calls that have not returned; ``whole``: nothing is missing behind its last record
-    so far; ``empty``: it has only said that it started.
+    """``open``: calls that are not over, and ``tasks`` of async exports; ``whole``: nothing is
+    missing behind its last record so far; ``empty``: it has only said that it started.
 
     ``blocks`` left the guest, ``since`` calls and returns came after the last; ``singly``: no block
-    had more than one; ``leaves``: the last call is one that never
-    returns.
+    had more than one; ``leaves``: the last call is one that never returns.
     """
 
     open: int = 0
+    tasks: int = 0
     whole: bool = False
     empty: bool = True
     blocks: int = 0
@@ -106,12 +113,17 @@ class _Run:
             self.since = 0
             return
         if phase == "call":
-            self.open += 1
+            if ends_task(record):
+                self.tasks -= 1
+            else:
+                self.open += 1
             self.leaves = record.get("func") in _LEAVING
         elif phase == "return":
             self.leaves = False
-            if "pending" not in record:
+            if not ends_task(record):
                 self.open -= 1
+                if "pending" in record and record.get("edge") == "export":
+                    self.tasks += 1
         else:
             return
         self.since += 1
@@ -124,6 +136,11 @@ class _Run:
         return self.leaves or (self.singly and self.blocks != _EARLY + 1)
 
 
+def ends_task(record: Record) -> bool:
+    """Whether it is about a built-in that ends the task of an async export."""
+    return record.get("func") in _TASK_ENDS and record.get("edge") == "builtin"
+
+
 class Ends:
     """Watches runs: feed it records in the order of the log, those of one run together.
 
@@ -132,6 +149,7 @@ class Ends:
 
     def __init__(self) -> None:
         self._runs: dict[tuple[str, str], _Run] = {}
+        self._tasks = False  # whether ends of tasks are recorded
 
     def feed(self, records: Sequence[Record], host: bool = False) -> None:
         """``records`` are of the same run; ``host``: they are lines that it wrote on a host, which
@@ -151,6 +169,7 @@ class Ends:
         run.empty = run.empty and len(records) == 1 and last["phase"] == "start"
         for record in records:
             run.feed(record)
+            self._tasks = self._tasks or ends_task(record)
         if last["phase"] == "end":
             run.whole = run.settled if host else True
         else:  # what had no room says nothing about the end
@@ -159,7 +178,8 @@ class Ends:
     def finish(self) -> Iterator[Record]:
         """For each run that lacks its end a record of phase ``lost``."""
         for (source, name), run in self._runs.items():
-            if not run.whole and (run.open > 0 or run.empty):
+            tasks = run.tasks if self._tasks else 0
+            if not run.whole and (run.open + tasks > 0 or run.empty):
                 lost: Record = {"v": 2, "run": name, "phase": "lost", "lost": "unknown"}
                 yield {**lost, "why": "killed", **({"source": source} if source else {})}
 

@@ -143,6 +143,7 @@ class _Weave:
             self.scripting = Scripting(
                 program, self.plan.scripts, orders.builder, self.added,
                 beats=beats, last_words=plan.last_words and plan.sink != "none",
+                multi_memory=plan.multi_memory,
             )  # fmt: skip
             self.scripting.match(sites)
             orders.scripting = self.scripting
@@ -150,7 +151,9 @@ class _Weave:
         table = orders.builder.to_bytes()
         component = self.root
         if chosen or (self.scripting is not None and self.scripting.woven):
-            component = self._transform(program, chosen, table)
+            packed = self.plan.lines != "json"
+            within = orders.builder.to_bytes(named=False) if packed else table
+            component = self._transform(program, chosen, within)
         else:
             table = table_of(self.root) or table  # what an earlier weave sends is still its own
         component = self._stamped(component, origin, table)

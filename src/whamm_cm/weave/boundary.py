@@ -17,7 +17,7 @@ from whamm_cm.abi.flatten import CoreSig
 from whamm_cm.binary import build
 from whamm_cm.codegen.intervene import may_allocate
 from whamm_cm.codegen.model import GuestMemory, ProbeOptions, Wrapper
-from whamm_cm.codegen.probe import build_probe
+from whamm_cm.codegen.modules import build_probe
 from whamm_cm.ir import nodes as n
 from whamm_cm.ir.component import Component, Definition
 from whamm_cm.ir.items import Item, Sort

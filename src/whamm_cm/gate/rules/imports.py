@@ -90,13 +90,13 @@ def _missing(row: ImportRow, host: HostProfile) -> tuple[str, ...] | None:
         return None
     if row.kind not in ("instance", "func"):
         return ()
+    links = [link for link in host.links if link.allows(row.interface, row.version, None)]
     if not row.functions:
-        ok = any(link.allows(row.interface, row.version, None) for link in host.links)
-        return None if ok else ()
+        return None if links else ()
     lacking = [
         one.name
         for one in row.functions
-        if not any(link.allows(row.interface, row.version, one.name) for link in host.links)
+        if not any(link.allows(row.interface, row.version, one.name) for link in links)
     ]
     if not lacking:
         return None

@@ -20,6 +20,7 @@ from whamm_cm.weave.modules.moved import Moved
 from whamm_cm.weave.modules.points import exit_calls
 from whamm_cm.weave.opcodes import memories
 from whamm_cm.weave.opcodes.beat import SLOTS, Beat, endings, pieces
+from whamm_cm.weave.opcodes.counters import Cell, Counters
 from whamm_cm.weave.opcodes.env import UNIT, Imports
 from whamm_cm.weave.opcodes.going import Validate, open_ended
 from whamm_cm.weave.opcodes.leftover import (
@@ -30,15 +31,17 @@ from whamm_cm.weave.opcodes.leftover import (
     needs_of,
 )
 from whamm_cm.weave.opcodes.match import Firing, Function, Left, Matcher
-from whamm_cm.weave.opcodes.pushes import Pushes
-from whamm_cm.weave.opcodes.quick import Finder, QuickWriter, Sites, scalar_size, solitary
-from whamm_cm.weave.opcodes.rows import Row, Rows
+from whamm_cm.weave.opcodes.quick import Finder, QuickWriter, Sites, solitary
+from whamm_cm.weave.opcodes.rows import Rows
 from whamm_cm.weave.opcodes.sites import Compiled, SiteCompiler
 from whamm_cm.weave.opcodes.unit import Unit
 
 PUSH = "whamm-cm:push"
 #: Locals of a function, its parameters among them (the JavaScript API's limit, which all keep).
 MAX_LOCALS = 50_000
+#: Cells of a module from which on they are counted in memory, where the host has multi-memory:
+#: instances of pools have room for some 40,000 globals, and code for each of them takes its toll.
+MANY_CELLS = 4_000
 #: Globals that one function counts in: wasmtime gives up the process at some 65,500.
 MAX_COUNTERS = 60_000
 _NOTHING: tuple[str, ...] = ()
@@ -47,13 +50,15 @@ _REPLACED = ("opcode", "alt")
 
 @dataclass(frozen=True, slots=True)
 class WovenGuest:
-    """``imports``: it takes the script unit as an import; ``push``: it exports the function that
+    """``counters``, of which ``in_globals``; ``imports``: it takes the script unit as an import;
+    ``push``: it exports the function that
     pushes its counters; ``dropped``: custom sections that would have been wrong; ``tabled``: what
     it calls to report while it runs comes with its table; ``moved``: where its code was."""
 
     wasm: bytes
     sites: int
     counters: int
+    in_globals: int
     imports: bool
     push: bool
     dropped: tuple[str, ...]
@@ -63,10 +68,11 @@ class WovenGuest:
 
 @dataclass(slots=True)
 class _Batch:
-    """Increments of one run: by variable for globals, by (type, amount) for cells."""
+    """Increments of one run: by variable for globals, by (type, amount) for cells, of which there
+    are row and pc."""
 
     globals: dict[t.Variable, int] = field(default_factory=dict)
-    cells: dict[tuple[str, int], list[tuple[Row, int]]] = field(default_factory=dict)
+    cells: dict[tuple[t.Type, int], list[tuple[int, int]]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -86,6 +92,8 @@ class GuestWeaver:
     exits: str | None = None
     main: int | None = None
     validate: Validate | None = None
+    #: Whether it may have a memory beside its own.
+    multi_memory: bool = True
     #: Whether functions with simple sites only go the quick way.
     quickly: bool = True
     #: Whether what is counted is also sent while the program runs, and before ``unreachable``.
@@ -100,7 +108,7 @@ class GuestWeaver:
     _globals_before: int = 0
     imports: Imports = field(init=False)
     compiler: SiteCompiler = field(init=False)
-    pushes: Pushes = field(default_factory=Pushes)
+    counted: Counters = field(init=False)
     plans: dict[int, tuple[Increment, ...] | None] = field(default_factory=dict)
     lefts: list[Left] = field(default_factory=list)
 
@@ -108,6 +116,7 @@ class GuestWeaver:
         self.edit = ModuleEdit(self.module)
         self.imports = Imports(self.edit, self.unit, self.unit_name)
         self.compiler = SiteCompiler(self.imports)
+        self.counted = Counters(self.edit, self.unit, self.rows)
         self.solo = solitary(self.matcher, self.counters)
 
     def weave(self) -> WovenGuest | None:
@@ -119,8 +128,7 @@ class GuestWeaver:
         if not (functions or quick or leaving):
             return None
         leave, flush = self._ways_out(leaving)
-        for index in sorted({*functions, *quick}):
-            self._declare(quick[index] if index in quick else functions[index])
+        self._import(functions, quick)
         self._make_beat()
         self.open_ended = open_ended(self.module, functions.values(), self.validate)
         ends = endings(self.module) if self.last_words else {}
@@ -150,13 +158,22 @@ class GuestWeaver:
             if flush is not None and index == self.main:
                 editor.add(0, "func_exit", snippets.call(flush))
             self.put(info, editor.pieces(), editor.extra_locals)
-        push = self.pushes.write(self.edit, self.unit, PUSH, self._table)
+        pushes = self.counted.pushes
+        push = pushes.write(self.edit, PUSH, self._table)
         wasm = self.edit.encode()
         return WovenGuest(
-            wasm, sites, len(self.pushes), self.imports.used or push, push,
+            wasm, sites, len(self.counted), len(pushes), self.imports.used or push, push,
             tuple(self.edit.dropped), self._table is not None,
             Moved(self.module, self.rows.place, self.edit.replaced),
         )  # fmt: skip
+
+    def _import(self, slow: Mapping[int, Function], quick: Mapping[int, Sites]) -> None:
+        """All that functions need, before indices are handed out."""
+        if self.multi_memory and self._cells(slow, quick) > MANY_CELLS:
+            self.imports.count_in_memory()
+        for index in sorted({*slow, *quick}):
+            self._declare(quick[index] if index in quick else slow[index])
+        self.counted.memory = self.imports.state
 
     def _ways_out(self, leaving: Collection[int]) -> tuple[int | None, int | None]:
         """The imports ``leave`` and ``flush``, where they are called."""
@@ -226,6 +243,12 @@ class GuestWeaver:
         finder = Finder(self.matcher, self.solo, self.counters)
         return finder.find(self.module, leaving) if finder.kinds else ({}, None)
 
+    def _cells(self, slow: Mapping[int, Function], quick: Mapping[int, Sites]) -> int:
+        """How many cells they may have at most."""
+        lefts = [left for sites in quick.values() for _, kind in sites.found for left in kind.lefts]
+        lefts += [firing.left for function in slow.values() for firing in function.firings]
+        return sum([len(left.cells) for left in lefts])
+
     def _leaving(self) -> dict[int, FunctionInfo]:
         """Functions with calls that end the program, where those matter."""
         imported = self.module.imported("func")
@@ -250,7 +273,7 @@ class GuestWeaver:
         return found
 
     def _declare(self, function: Function | Sites) -> None:
-        """Import what its bodies need, before indices are handed out."""
+        """Import what its bodies need."""
         if isinstance(function, Sites):
             for left in function.lefts:
                 self._declare_left(left)
@@ -271,44 +294,52 @@ class GuestWeaver:
 
     def _function(self, function: Function, editor: FunctionEditor) -> None:
         info = function.info
-        batched: list[tuple[Firing, tuple[Increment, ...], dict[t.Variable, int]]] = []
+        batched: list[tuple[Firing, tuple[Increment, ...]]] = []
         for firing in function.firings:
             plan = self.plans[id(firing.left)]
             before = firing.point.package == "opcode" and firing.point.mode == "before"
             if plan is not None and before:
-                cells = {v: self._reported(v, firing, info) for v in firing.left.cells}
-                batched.append((firing, plan, cells))
+                batched.append((firing, plan))
                 continue
             self._inline(firing, editor)
         if batched:
             entered = any(f.point.package == "func" for f in function.firings)
             self._batch(editor, batched, _run_of(info, entered))
 
-    def _reported(self, variable: t.Variable, firing: Firing, info: FunctionInfo) -> int:
-        """The number of a new cell in its row; -1 when it is not reported."""
-        if not self.unit.reports(variable):
-            return -1
-        row = self.rows.row(variable, firing.left.probe)
-        return row.add(info, firing.point.opidx)
+    def cells_of(self, left: Left) -> list[Cell]:
+        """Those of a site that are counted in place."""
+        in_guest = guest_cells(left)
+        return [
+            self._cell(variable, init, left)
+            for variable, init in cell_inits(left).items()
+            if variable in in_guest
+        ]
+
+    def _cell(self, variable: t.Variable, init: t.Expr | None, left: Left) -> Cell:
+        value = init.value if isinstance(init, t.Const) else 0
+        assert isinstance(value, (int, float))
+        reported = self.unit.reports(variable)
+        row = self.rows.row(variable, left.probe).number if reported else None
+        return Cell(row, variable.type, value)
 
     def _inline(self, firing: Firing, editor: FunctionEditor) -> None:
         compiled = self.compiler.compiled(firing, editor)
-        cells: list[int] = []
+        info, opidx = editor.info, firing.point.opidx
+        counted = self.cells_of(firing.left)
+        cells = self.counted.cells(info, counted, [info.pc(opidx)] * len(counted))
         statics = dict(firing.values)
         in_guest, placed = guest_cells(firing.left), {}  # type: ignore[var-annotated]
         for variable, init in cell_inits(firing.left).items():
-            number = self._reported(variable, firing, editor.info)
+            if variable in in_guest:
+                continue
             reports = self.unit.reports(variable)
             row = self.rows.row(variable, firing.left.probe) if reports else None
-            counter = -1 if row is None else row.counters.add(number, 1)
-            if variable in in_guest:
-                cells.append(self._cell(variable, init, row, counter))
-                continue
             if init is not None:
                 init = fold_expr(init, firing.values, self.matcher.evaluate)
                 init = memories.for_unit(init, self.imports.numbering, self.unit.memories)
+            number = -1 if row is None else row.add(info, opidx)
             place = None if row is None else row.number
-            address = self.unit.cell(variable, init, place, counter, placed)
+            address = self.unit.cell(variable, init, place, number, placed)
             placed[variable] = address
             statics[self.compiler.address_name(variable)] = address
         if compiled is not None:
@@ -323,94 +354,54 @@ class GuestWeaver:
             for name, value in statics.items()
         }
 
-    def _cell(
-        self, variable: t.Variable, init: t.Expr | None, row: Row | None, counter: int
-    ) -> int:
-        """A global of the guest for a cell."""
-        value = init.value if isinstance(init, t.Const) else 0
-        assert isinstance(value, (int, float))
-        kind = flats(variable.type)[0]
-        index = self.edit.add_global(kind, value)
-        if row is not None:
-            self.pushes.add(row.number, kind, scalar_size(variable.type), counter, index)
-        return index
-
     # --- batches ---
 
     def _batch(
         self,
         editor: FunctionEditor,
-        batched: Sequence[tuple[Firing, tuple[Increment, ...], dict[t.Variable, int]]],
+        batched: Sequence[tuple[Firing, tuple[Increment, ...]]],
         starts: Sequence[int],
     ) -> None:
         """Count each run of instructions (``starts``: its first, by opidx) once for all in it."""
         batches: dict[int, _Batch] = {}
-        for firing, plan, cells in batched:
+        for firing, plan in batched:
             batch = batches.setdefault(starts[firing.point.opidx], _Batch())
             for increment in plan:
                 variable = increment.variable
                 if variable.kind is t.Kind.GLOBAL:
                     batch.globals[variable] = batch.globals.get(variable, 0) + increment.amount
                 elif self.unit.reports(variable):
-                    row = self.rows.row(variable, firing.left.probe)
-                    key = str(variable.type), increment.amount
                     init = cell_inits(firing.left)[variable]
                     if init is not None and init != t.Const(variable.type, 0):
-                        self._own_counter(firing, editor, increment, row, cells[variable], init)
-                    else:
-                        batch.cells.setdefault(key, []).append((row, cells[variable]))
+                        self._own_counter(firing, editor, increment, init)
+                        continue
+                    row = self.rows.row(variable, firing.left.probe).number
+                    place = row, editor.info.pc(firing.point.opidx)
+                    batch.cells.setdefault((variable.type, increment.amount), []).append(place)
         for opidx, batch in batches.items():
-            code = self._batch_code(batch)
+            code = self._batch_code(batch, editor.info)
             if code:
                 editor.add(opidx, "before", code)
 
     def _own_counter(
-        self,
-        firing: Firing,
-        editor: FunctionEditor,
-        increment: Increment,
-        row: Row,
-        cell: int,
-        init: t.Expr,
+        self, firing: Firing, editor: FunctionEditor, increment: Increment, init: t.Expr
     ) -> None:
         """A counter that does not start at zero stands alone."""
-        counter = row.counters.add(cell, 1)
-        index = self._cell(increment.variable, init, row, counter)
-        kind = flats(increment.variable.type)[0]
-        code = snippets.count(index, kind, increment.amount)
-        editor.add(firing.point.opidx, "before", code)
+        cell = self._cell(increment.variable, init, firing.left)
+        opidx = firing.point.opidx
+        (spot,) = self.counted.cells(editor.info, [cell], [editor.info.pc(opidx)])
+        editor.add(opidx, "before", self.counted.count(spot, cell.type, increment.amount))
 
-    def _batch_code(self, batch: _Batch) -> bytes:
+    def _batch_code(self, batch: _Batch, info: FunctionInfo) -> bytes:
         code = b""
         for variable, amount in batch.globals.items():
             (index,) = self.imports.globals_(self.unit.globals_of(variable))
             code += snippets.count(index, flats(variable.type)[0], amount)
-        for (type_name, amount), cells in batch.cells.items():
-            kind = "i64" if type_name.endswith("64") else "i32"
-            index = self.edit.add_global(kind, 0)
-            if type_name == "bool":
-                code += snippets.i32_const(amount) + snippets.global_set(index)
-            else:
-                code += snippets.count(index, kind, amount)
-            size = scalar_size(t.Prim(type_name))
-            for row, first, count in _spans(cells):
-                number = row.counters.add(first, count)
-                self.pushes.add(row.number, kind, size, number, index)
+        for (type_, amount), cells in batch.cells.items():
+            rows, pcs = [row for row, _ in cells], [pc for _, pc in cells]
+            spot = self.counted.batch(info, rows, pcs, type_)
+            code += self.counted.count(spot, type_, amount)
         return code
-
-
-def _spans(cells: Sequence[tuple[Row, int]]) -> list[tuple[Row, int, int]]:
-    """Consecutive cells of each row as (row, first, how many)."""
-    by_row: dict[int, list[list[int]]] = {}
-    rows: dict[int, Row] = {}
-    for row, cell in cells:
-        rows[row.number] = row
-        spans = by_row.setdefault(row.number, [])
-        if spans and spans[-1][0] + spans[-1][1] == cell:
-            spans[-1][1] += 1
-        else:
-            spans.append([cell, 1])
-    return [(rows[n], first, count) for n, spans in by_row.items() for first, count in spans]
 
 
 def _run_of(info: FunctionInfo, entered: bool) -> list[int]:

@@ -12,7 +12,7 @@ from functools import cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from whamm_cm.binary.leb import unsigned, unsigned_range
+from whamm_cm.binary.leb import unsigned
 from whamm_cm.binary.opcodes import Opcode
 from whamm_cm.codegen.script.types import flats
 from whamm_cm.ir.core import CoreModule
@@ -20,14 +20,13 @@ from whamm_cm.ir.signatures import NUMBERS, signature
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.events import OPCODE_EVENTS, opcodes_of
 from whamm_cm.lang.walk import walk
-from whamm_cm.weave.modules.encoding import constant, global_type
 from whamm_cm.weave.modules.function import CALLS, GOING, FunctionInfo
 from whamm_cm.weave.modules.inject import FunctionEditor
 from whamm_cm.weave.modules.points import Point
 from whamm_cm.weave.opcodes.beat import pieces
-from whamm_cm.weave.opcodes.leftover import cell_inits, guest_cells, increments
+from whamm_cm.weave.opcodes.counters import Cell
+from whamm_cm.weave.opcodes.leftover import guest_cells, increments
 from whamm_cm.weave.opcodes.match import NEEDED, Firing, Left, Matcher, Prober
-from whamm_cm.weave.opcodes.rows import Row
 from whamm_cm.weave.opcodes.template import Slot
 
 if TYPE_CHECKING:
@@ -195,29 +194,20 @@ class Sites:
         return sum([len(kind.lefts) for _, kind in self.found])
 
 
-@dataclass(frozen=True, slots=True)
-class _Cell:
-    """``row`` None: not reported.  ``defined``: the global as it is encoded."""
-
-    row: Row | None
-    kind: str
-    size: int
-    defined: bytes
-
-
 @dataclass(slots=True)
 class _Shape:
     """What stands at each site of a kind: ``parts`` with slots of locals (of the types ``locals``)
     and of ``cells``."""
 
-    cells: list[_Cell] = field(default_factory=list)
+    cells: list[Cell] = field(default_factory=list)
     parts: list[bytes | Slot] = field(default_factory=list)
     locals: list[str] = field(default_factory=list)
     made: dict[tuple[int, ...], _Format] = field(default_factory=dict)
 
-    def take(self, compiled: Compiled, cells: Sequence[_Cell]) -> None:
+    def take(self, compiled: Compiled, cells: Sequence[Cell]) -> None:
         """One left's code, behind what is there."""
-        first = {"local": len(self.locals), "cell": len(self.cells)}
+        cells_ = len(self.cells)
+        first = {"local": len(self.locals), "cell": cells_, "address": cells_}
         for part in compiled.here.parts:
             if isinstance(part, Slot):
                 part = part._replace(number=part.number + first[part.kind])
@@ -235,7 +225,7 @@ class _Shape:
                 elif part.kind == "local":
                     text += unsigned(locals_[part.number]).replace(b"%", b"%%")
                 else:
-                    text += b"%b"
+                    text += b"%b"  # a cell, or its address
                     order.append(part.number)
             self.made[locals_] = text, (itemgetter(*order) if order else _nothing)
         return self.made[locals_]
@@ -251,45 +241,40 @@ def _nothing(cells: Sequence[bytes]) -> tuple[()]:
 
 @dataclass(slots=True)
 class _Here:
-    """A shape in one function, its sites, and which of the function's cells are a site's first."""
+    """A shape in one function."""
 
     shape: _Shape
     format: _Format
-    defined: list[bytes]
-    positions: list[int] = field(default_factory=list)
-    firsts: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class QuickWriter:
-    """Writes functions the quick way; cells, rows and globals come in the general order."""
+    """Writes functions the quick way; cells and rows come in the general order."""
 
     weaver: GuestWeaver
-    known: dict[int, list[_Cell]] = field(default_factory=dict)
+    known: dict[int, list[Cell]] = field(default_factory=dict)
     shapes: dict[Kind, _Shape] = field(default_factory=dict)
 
     def write(self, sites: Sites) -> None:
-        edit, info, found = self.weaver.edit, sites.info, sites.found
+        info, found, counters = sites.info, sites.found, self.weaver.counted
         editor = FunctionEditor(info)
         here: dict[Kind, _Here] = {}
-        defined: list[bytes] = []
+        cells: list[Cell] = []
+        pcs: list[int] = []
+        start = info.pc(0) - info.body.code
         for pos, kind in found:
             one = here.get(kind)
             if one is None:
                 one = here[kind] = self._here(editor, kind)
-            one.positions.append(pos)
-            one.firsts.append(len(defined))
-            defined += one.defined
-        first = edit.add_globals(defined)
-        cells = unsigned_range(first, first + len(defined))
-        for one in here.values():
-            self._report(info, one, cells)
+            cells += one.shape.cells
+            pcs += [pos + start] * len(one.shape.cells)
+        spots = counters.slots(counters.cells(info, cells, pcs))
         added, at = list[tuple[int, bytes]](), 0
         for pos, kind in found:
             one = here[kind]
             text, pick = one.format
-            stop = at + len(one.defined)
-            added.append((pos, text % pick(cells[at:stop])))
+            stop = at + len(one.shape.cells)
+            added.append((pos, text % pick(spots[at:stop])))
             at = stop
         beat = self.weaver.beat
         if beat is not None:
@@ -307,39 +292,9 @@ class QuickWriter:
         shape = self.shapes[kind]
         # Locals are shared by the sites of a function, so one site of a kind is like another.
         locals_ = tuple([editor.local(local, id(kind)) for local in shape.locals])
-        return _Here(shape, shape.format(locals_), [cell.defined for cell in shape.cells])
+        return _Here(shape, shape.format(locals_))
 
-    def _cells(self, left: Left) -> list[_Cell]:
+    def _cells(self, left: Left) -> list[Cell]:
         if id(left) not in self.known:
-            self.known[id(left)] = [
-                self._cell(left, variable, init) for variable, init in cell_inits(left).items()
-            ]
+            self.known[id(left)] = self.weaver.cells_of(left)
         return self.known[id(left)]
-
-    def _cell(self, left: Left, variable: t.Variable, init: t.Expr | None) -> _Cell:
-        value = init.value if isinstance(init, t.Const) else 0
-        assert isinstance(value, (int, float))
-        kind = flats(variable.type)[0]
-        reported = self.weaver.unit.reports(variable)
-        row = self.weaver.rows.row(variable, left.probe) if reported else None
-        defined = global_type(kind, True) + constant(kind, value)
-        return _Cell(row, kind, scalar_size(variable.type), defined)
-
-    def _report(self, info: FunctionInfo, here: _Here, cells: Sequence[bytes]) -> None:
-        """The reported cells of all sites of a kind."""
-        start = info.pc(0) - info.body.code
-        pcs = [pos + start for pos in here.positions]
-        for place, cell in enumerate(here.shape.cells):
-            if cell.row is not None:
-                begin = cell.row.add_many(info, pcs)
-                counters = cell.row.counters
-                numbers = counters.extend(range(begin, begin + len(pcs)), [1] * len(pcs))
-                indices = [cells[at + place] for at in here.firsts]
-                pushes = self.weaver.pushes
-                pushes.extend(cell.row.number, cell.kind, cell.size, numbers, indices)
-
-
-def scalar_size(type_: t.Type) -> int:
-    """Bytes of a scalar in a record."""
-    name = str(type_)
-    return 1 if name == "bool" else int(name[1:]) // 8

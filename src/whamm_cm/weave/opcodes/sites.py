@@ -149,11 +149,13 @@ class _Site:
                 self.saved[name] = (int(match[2]),)
 
     def find_cells(self) -> None:
-        """Cells in globals have slots; the address of one in state memory is an open fact."""
+        """Cells that are counted in place have slots; the address of another is an open fact."""
         first, in_guest = 0, guest_cells(self.left)
         for variable in self.left.cells:
             if variable in in_guest:
-                self.places[variable] = Globals(cell_slots(first, variable))
+                slots = cell_slots(first, variable)
+                in_memory = self.compiler.imports.state is not None
+                self.places[variable] = Memory(None, slots[0]) if in_memory else Globals(slots)
                 first += cell_width(variable)
             else:
                 base = self.f.local("i32")
