@@ -30,10 +30,10 @@ class Survey:
 
 
 class Target(NamedTuple):
-    """A function to be drafted: ``index`` among the defined ones, and what its code may ask for.
+    """A function to be drafted: ``function`` among the defined ones, and what its code may ask for.
     ``pc_base`` taken from a position is its pc; ``first_local`` the first new local's index."""
 
-    index: int
+    function: int
     fid: int
     pc_base: int
     first_local: int
@@ -45,9 +45,9 @@ class Plans:
 
     ``needs``: how many locals of each of ``types`` (encoded) a group's code takes.  ``variables``
     and ``classes``: templates that add an amount (two words) to a variable, and that count at a
-    spot.  ``step``: the distance of spots.  ``outer``: addresses, in the order in which they are
-    taken.  ``pulse`` and ``last``: templates at the entry and in the loops of functions where
-    something fires, and in front of ``unreachable``.
+    spot.  ``step``: the distance of spots.  ``outer``: lists of addresses, in the order in which
+    they are taken.  ``pulse`` and ``last``: templates at the entry and in the loops of functions
+    where something fires, and in front of ``unreachable``.
     """
 
     steps: Sequence[Sequence[int] | None]
@@ -56,7 +56,7 @@ class Plans:
     variables: Sequence[int] = ()
     classes: Sequence[int] = ()
     step: int = 1
-    outer: Sequence[int] = ()
+    outer: Sequence[Sequence[int]] = ()
     pulse: int | None = None
     last: int | None = None
     cells: int = 0
@@ -65,14 +65,15 @@ class Plans:
 @dataclass(frozen=True, slots=True)
 class Drafted:
     """What was counted for where.  By target: how many counters; by counter: how many cells, and
-    its class; by cell: row and pc; by outer address: the number of the target, and pc."""
+    its class; by cell: row and pc; by outer address: the number of the target, pc, which
+    list."""
 
     sizes: array[int]
     counts: array[int]
     kinds: array[int]
     rows: array[int]
     pcs: array[int]
-    outs: Sequence[tuple[int, int]]
+    outs: Sequence[tuple[int, int, int]]
 
 
 @dataclass(slots=True)
@@ -137,8 +138,8 @@ class CodeEdit:
         for target in targets:
             words.extend((*target, 0))
         targets_at = inside.put_words(words)
-        size = sum(self.bodies[target.index].end for target in targets) - sum(
-            self.bodies[target.index].code for target in targets
+        size = sum(self.bodies[target.function].end for target in targets) - sum(
+            self.bodies[target.function].code for target in targets
         )
         inside.fuel(20 * size)
         before = inside.take(0)
@@ -168,14 +169,15 @@ class CodeEdit:
         needs_at = inside.put_words(needs)
         stride = 4 * layout.MAX_KINDS
         types = b"".join(bytes((len(kind),)) + kind.ljust(3, b"\0") for kind in plans.types)
-        outs = inside.put(bytes(8 * len(plans.outer)))
+        outs = inside.put(bytes(12 * sum(map(len, plans.outer))))
+        lists = [inside.put_words(one) for one in plans.outer]
         words = [
             inside.put_words([0 if at is None else steps_at + 4 * at for at in places]),
             inside.put_words([needs_at + stride * n for n in range(len(plans.needs))]),
             inside.put(types), len(plans.types),
             inside.put_words(plans.variables),
             inside.put_words(plans.classes), len(plans.classes),
-            plans.step, inside.put_words(plans.outer),
+            plans.step, inside.put_words(lists),
             0 if plans.pulse is None else plans.pulse + 1,
             0 if plans.last is None else plans.last + 1,
             NUMBERS[unreachable], plans.cells,
@@ -187,12 +189,12 @@ class CodeEdit:
         inside = self.loaded.kernel
         found = inside.get_words(given + 4 * 13, 8)
         counts, kinds, counters, rows, pcs, cells, outs, n_outs = found
-        flat = inside.get_words(outs, 2 * n_outs)
+        flat = inside.get_words(outs, 3 * n_outs)
         return Drafted(
             inside.get_words(targets_at, count * layout.TARGET_WORDS)[4 :: layout.TARGET_WORDS],
             inside.get_words(counts, counters), inside.get_words(kinds, counters),
             inside.get_words(rows, cells), inside.get_words(pcs, cells),
-            list(zip(flat[::2], flat[1::2], strict=True)),
+            list(zip(flat[::3], flat[1::3], flat[2::3], strict=True)),
         )  # fmt: skip
 
     def _keep(self, targets: Iterable[Target], start: int) -> None:
@@ -202,9 +204,9 @@ class CodeEdit:
         raw = inside.get_words(self._functions, len(self.bodies) * layout.FUNCTION_WORDS)
         view = memoryview(area)
         for target in targets:
-            todo = raw[layout.FUNCTION_WORDS * target.index + _TODO]
+            todo = raw[layout.FUNCTION_WORDS * target.function + _TODO]
             if todo:
-                self.drafted[target.index] = Draft(view[(todo - start) // 4 :])
+                self.drafted[target.function] = Draft(view[(todo - start) // 4 :])
 
     def write(
         self, drafts: Mapping[int, Draft], templates: Templates, maps: Maps, spots: int = 0

@@ -60,7 +60,7 @@ class Template:
         """``words``: at least as many."""
         parts = tuple(parts)
         ends = (part.word + _WIDTHS[part.kind] for part in parts if isinstance(part, Hole))
-        return cls(parts, max(words, *ends) if words else max(ends, default=0))
+        return cls(parts, max((words, *ends)))
 
     def fill(self, arguments: Sequence[int]) -> bytes:
         return b"".join(

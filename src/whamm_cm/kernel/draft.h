@@ -4,12 +4,12 @@
 /* Steps of a plan.
    ADD variable amount(2 words): to be added once for all of a run of instructions.
    COUNT class row: a counter of that class for the run stands for a cell of the row here, too.
-   CELL class row: a counter of its own; OUTER: the next of the given addresses; both are kept.
+   CELL class row: a counter of its own; OUTER list: the next address of a list; both are kept.
    PUT template n (source, operand)…: the template, with these arguments. */
 enum { STEP_END, STEP_ADD, STEP_COUNT, STEP_CELL, STEP_OUTER, STEP_PUT };
 /* Sources of arguments.  KEPT: the spot of a CELL (see PART_SPOT), or an address. */
 enum { FROM_CONST, FROM_LOCAL, FROM_KEPT, FROM_PC, FROM_FID, FROM_OPIDX };
-enum { MAX_KINDS = 16, MAX_KEPT = 64, MAX_CLASSES = 64, MAX_VARIABLES = 1024 };
+enum { MAX_KINDS = 16, MAX_KEPT = 64, MAX_CLASSES = 4096, MAX_VARIABLES = 4096 };
 
 typedef struct {
     u32 function;    /* which of the functions, and of the spans */
@@ -25,13 +25,13 @@ typedef struct {
     u32 variables; /* by variable: the template that adds to it */
     u32 classes, n_classes; /* by class: the template that counts */
     u32 step;      /* between the spots of counters */
-    u32 outer;     /* addresses */
+    u32 outer;     /* by list: address of its next address */
     u32 pulse, last, unreachable; /* templates + 1 at entries and loops, before that row */
     u32 cells;     /* how many cells there are at most */
     /* out: */
     u32 counts, kinds, counters; /* by counter: how many cells, of which class */
     u32 rows, pcs, n_cells;
-    u32 outs, n_outs; /* by OUTER: target, pc */
+    u32 outs, n_outs; /* by OUTER: target, pc, list */
 } Draft;
 
 typedef struct {
@@ -200,7 +200,7 @@ static int sum_run(Draft *draft, Target *target, u32 opidx, u32 by, u32 only, u3
                 step_ += 3;
                 break;
             case STEP_CELL: step_ += 3; break;
-            case STEP_OUTER: step_ += 1; break;
+            case STEP_OUTER: step_ += 2; break;
             default: step_ += 3 + 2 * step_[2];
             }
         }
@@ -248,11 +248,14 @@ static void put_here(
             break;
         }
         case STEP_OUTER: {
-            u32 *out = (u32 *)draft->outs + 2 * draft->n_outs;
+            u32 *out = (u32 *)draft->outs + 3 * draft->n_outs++;
+            u32 *next = (u32 *)draft->outer + step_[1];
             out[0] = number;
             out[1] = pc;
-            kept_[n++ & (MAX_KEPT - 1)] = ((const u32 *)draft->outer)[draft->n_outs++];
-            step_ += 1;
+            out[2] = step_[1];
+            kept_[n++ & (MAX_KEPT - 1)] = *(const u32 *)*next;
+            *next += 4;
+            step_ += 2;
             break;
         }
         default: {

@@ -90,10 +90,10 @@ class Kernel:
             target = (ctypes.c_char * size).from_address(base + at)
             memoryview(target).cast("B")[:] = data
 
-    def put(self, data: bytes | memoryview, slack: int = 0) -> int:
-        """The address of a copy of ``data``, with ``slack`` zero bytes behind it."""
+    def put(self, data: bytes | memoryview) -> int:
+        """The address of a copy of ``data``."""
         self.fuel(len(data))
-        at = self.take(len(data) + slack)
+        at = self.take(len(data))
         self._write(at, data)
         return at
 

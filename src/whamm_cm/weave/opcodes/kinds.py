@@ -53,7 +53,7 @@ class Kind:
     skipped: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(slots=True)
+@dataclass
 class Kinds:
     """The kinds of one module.  ``facts``: what the module answers to builtins."""
 
