@@ -116,7 +116,7 @@ def test_only_single_numbers_are_counted() -> None:
 
 def test_a_pc_below_zero_is_none() -> None:
     with pytest.raises(ValueError, match="out of range"):
-        pcs_of(array("I", [1]))
+        pcs_of(array("I", [1]), [1])
 
 
 # --- records -------------------------------------------------------------------------------------

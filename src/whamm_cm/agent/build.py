@@ -45,15 +45,17 @@ class Artifact:
 # The sink keeps small buffers for numbers, none of them per level of a value.
 # Its memory comes from a module with the site table in it (weave/sinks.py), for the functions the
 # sink imports must be lowered onto that memory before the sink itself exists.
-_SINK_LINK = ("-zstack-size=8192", "--export=__heap_base", "--import-memory")
+# That may be the agent's memory, where all but the stack lies behind what is the agent's.
+_RELAY_LINK = ("-zstack-size=8192", "--export=__heap_base", "--import-memory")
+_SINK_LINK = (*_RELAY_LINK, "--global-base=131072")
 ARTIFACTS = (
     Artifact(
         "agent.wasm",
         "agent.c",
         ("-O2",),
-        ("-zstack-size=1024", "--global-base=1024", "--initial-memory=196608"),
+        ("-zstack-size=9216", "--global-base=9216", "--initial-memory=196608"),
     ),
-    Artifact("relay.wasm", "relay.c", ("-O2",), _SINK_LINK),
+    Artifact("relay.wasm", "relay.c", ("-O2",), _RELAY_LINK),
     Artifact(
         "state.wasm",
         "state.c",

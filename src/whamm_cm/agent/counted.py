@@ -95,7 +95,13 @@ class Counted:
     def columns(self, numbers: Sequence[int]) -> list[Numbers]:
         """As they stand in the table; ``numbers``: those that names have there."""
         known = array("I", map(numbers.__getitem__, self.numbers))
-        steps = map(int.__sub__, self.pcs, (0, *self.pcs[:-1]))
+        firsts = array("I", accumulate(self.counts, initial=0))
+        starts = map(firsts.__getitem__, accumulate(self.sizes))
+        before = array("I", (0, *self.pcs[:-1]))
+        for start in (0, *starts):  # the first cell of each function
+            if start < len(before):
+                before[start] = 0
+        steps = map(int.__sub__, self.pcs, before)
         folded = array("Q", [2 * s if s >= 0 else -2 * s - 1 for s in steps])
         return [self.fids, known, self.sizes, self.counts, self.rows, folded]
 
@@ -127,16 +133,28 @@ def _unfolded() -> tuple[int, ...]:
     return tuple(-(n + 1 >> 1) if n & 1 else n >> 1 for n in range(1 << 16))
 
 
-def pcs_of(folded: Numbers) -> Numbers:
-    """The pcs that a column of distances means; ValueError where that is none."""
+def pcs_of(folded: Numbers, cells: Iterable[int]) -> Numbers:
+    """The pcs that a column of distances means, where functions have so many ``cells``; ValueError
+    where that is none."""
     if folded.itemsize > 2:
-        steps: Iterable[int] = [-(n + 1 >> 1) if n & 1 else n >> 1 for n in folded]
+        steps = [-(n + 1 >> 1) if n & 1 else n >> 1 for n in folded]
     else:
-        steps = map(_unfolded().__getitem__, folded)
+        steps = list(map(_unfolded().__getitem__, folded))
+    found, start = array("I"), 0
     try:
-        return array("I", accumulate(steps))
+        for count in cells:
+            found.extend(accumulate(steps[start : start + count]))
+            start += count
     except OverflowError:
         raise ValueError("a pc is out of range") from None
+    return found
+
+
+def cells_of(sizes: Numbers, counts: Numbers) -> list[int]:
+    """How many cells each function has; the columns do not contradict each other."""
+    firsts = array("I", accumulate(counts, initial=0))
+    ends = [firsts[end] for end in accumulate(sizes, initial=0)]
+    return list(map(int.__sub__, ends[1:], ends))
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,8 +223,10 @@ static uint32_t number_of_column(Column column, uint32_t index) {
 }
 
 static void next_function(void) {
-    while (!counted.left && counted.function + 1 < counted.of->n_functions)
+    while (!counted.left && counted.function + 1 < counted.of->n_functions) {
         counted.left = number_of_column(counted.of->sizes, ++counted.function);
+        counted.pc = 0;
+    }
 }
 
 /* The pc of the next cell. */

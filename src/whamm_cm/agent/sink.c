@@ -71,20 +71,16 @@ void stderr_write(uint32_t stream, const char *bytes, uint32_t size, uint32_t *r
 IMPORT(OUTSIDE, "drop") void stderr_drop(uint32_t stream);
 IMPORT(OUTSIDE, "drop-error") void stderr_drop_error(uint32_t error);
 
-static uint32_t stream, has_stream;
-
 /* One write; afterwards the sink may be silent.  result<_, stream-error>: 1 is an error, in which
- * 0 (last-operation-failed) carries a handle that is ours to drop. */
+ * 0 (last-operation-failed) carries a handle that is ours to drop.  The sink may be one component
+ * instance with the guest, which could use or drop any handle that is there while it runs: the
+ * stream is only there while the sink does. */
 static void write_out(const char *bytes, uint32_t size) {
-    uint32_t result[3] = {0, 0, 0};
-    if (!has_stream) stream = stderr_get();
-    has_stream = 1;
+    uint32_t result[3] = {0, 0, 0}, stream = stderr_get();
     stderr_write(stream, bytes, size, result);
-    if (!(result[0] & 0xFF)) return;
-    if (!(result[1] & 0xFF)) stderr_drop_error(result[2]);
+    silent = result[0] & 0xFF;
+    if (silent && !(result[1] & 0xFF)) stderr_drop_error(result[2]);
     stderr_drop(stream);
-    has_stream = 0;
-    silent = 1;
 }
 
 #endif
@@ -249,7 +245,7 @@ static void render(const uint8_t *block, uint32_t payload, uint32_t instance) {
     lost += put_records(records, records + payload, instance);
     if (lost) put_note(LOST, lost, instance);
     if (!(load32(block + 4) & FINAL)) return; /* it waits for more */
-    put_note(END, 0, instance);
+    if (!(load32(block + 4) & GOES_ON)) put_note(END, 0, instance);
     write_lines(text.at);
     text.at = (char *)text_at();
 }
@@ -356,7 +352,7 @@ static uint32_t receive(const uint8_t *block, uint32_t size) {
     if (!text.at) text.at = (char *)text_at();
     if (!settings()->show_secrets) mask_block((uint8_t *)block + BLOCK_HEADER, payload);
     if (!run_name[0]) begin(block, size);
-    unsaid = !(load32(block + 4) & FINAL);
+    unsaid = (load32(block + 4) & (FINAL | GOES_ON)) != FINAL;
     if (settings()->json)
         render(block, payload, instance);
     else

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from whamm_cm.agent.counted import CountedCells, fault_of, pcs_of, wide
+from whamm_cm.agent.counted import CountedCells, cells_of, fault_of, pcs_of, wide
 from whamm_cm.agent.layout import (
     COUNTED_SIZE,
     ENCODING_SHIFT,
@@ -236,13 +236,13 @@ class _Reader:
         fault = fault_of(columns, len(self._names))
         if not fault and not all(map(self._is_scalar, set(columns[4]))):
             fault = "a cell is not that of a variable with one number"
+        fids, numbers, sizes, counts, rows, steps = columns
         try:
-            pcs = pcs_of(columns[5])
+            pcs = steps if fault else pcs_of(steps, cells_of(sizes, counts))
         except ValueError as error:
             fault = str(error)
         if fault:
             raise SiteTableError(f"counters contradict themselves: {fault}")
-        fids, numbers, sizes, counts, rows = columns[:5]
         return CountedCells(fids, numbers, sizes, counts, rows, pcs, self._names)
 
     def _is_scalar(self, number: int) -> bool:

@@ -14,7 +14,7 @@ enum {
     FLUSH_AT = 32 << 10,
     MAX_DEPTH = 64,
     BLOCK_MAGIC = 0x324D4357,
-    FINAL = 1, START_BLOCK = 2,
+    FINAL = 1, START_BLOCK = 2, GOES_ON = 4,
     BLOCK_HEADER = 32,
     RECORD_HEADER = 16,
     TIMED = 1, BAD = 2, BIG = 4, RAW = 8,
@@ -56,7 +56,7 @@ typedef struct {
     uint32_t at, width;
 } Column;
 /* By function: index, number of the name, how many counters; by counter: how many cells; by cell:
- * the site of its variable, and how far it is from the one before (agent/counted.py). */
+ * the site of its variable, and how far it is from the function's one before (agent/counted.py). */
 typedef struct {
     uint32_t n_functions, n_counters, n_cells;
     Column fids, numbers, sizes, counts, rows, steps;

@@ -17,6 +17,8 @@ from whamm_cm.codegen.spans import Spans
 from whamm_cm.codegen.tails import Tails
 from whamm_cm.codegen.texts import Texts
 
+#: The module of what each component gives its probes.
+PROBE = "probe"
 _AGENT_FUNCS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "room": ((), ("i32",)),
     "take": (("i32",), ("i32",)),
@@ -35,6 +37,7 @@ class Probe:
         wrappers: Sequence[Wrapper],
         memories: Sequence[GuestMemory],
         options: ProbeOptions,
+        sink: str = PROBE,
     ) -> None:
         self.module, self.options = Module(), options
         self._import_memories(memories)
@@ -45,7 +48,7 @@ class Probe:
         self._imports = imports
         self._emit: int | None = None
         if options.emit:
-            self._emit = self.module.import_func("probe", "emit", ("i32", "i32"), ("i32",))
+            self._emit = self.module.import_func(sink, "emit", ("i32", "i32"), ("i32",))
         self.clock: int | None = None
         if options.timed or any(map(uses_clock, wrappers)):
             self.clock = self.module.import_func("probe", "now", (), ("i64",))
@@ -65,6 +68,13 @@ class Probe:
         self._flush: int | None = None
         self._begin: dict[bool, int] = {}
         self._fuel: int | None = None
+        self._table: int | None = None
+
+    def table(self, size: int) -> int:
+        """The agent's table, which has that size at least."""
+        if self._table is None:
+            self._table = self.module.import_table("agent", "last", size)
+        return self._table
 
     def _import_memories(self, memories: Sequence[GuestMemory]) -> None:
         """The agent's memory comes first: its accesses then have the shortest encoding."""
@@ -116,7 +126,8 @@ class Probe:
         with f.if_():
             f.i32(int(Flush.PUSH | Flush.REPORT))
             f.call(flush)
-        self.module.elements(0, [f.index], self.module.import_table("agent", "last", 1))
+        at = self.options.last_at
+        self.module.elements(at, [f.index], self.table(at + 1))
 
     def flats(self, ptr: int) -> Flats:
         if ptr not in self._flats:

@@ -267,7 +267,7 @@ class Body:
             f.i32(STATE + LAST_FLUSH)
             f.get(now)
             self.agent.store(f, "i64.store")
-            self._flush(Flush.PUSH)
+            self._flush(Flush.PUSH | Flush.GOES_ON)
 
     def _record_return(self) -> None:
         """Result values are on the stack before and after."""

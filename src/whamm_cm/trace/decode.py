@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import struct
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -20,6 +21,7 @@ from whamm_cm.agent.layout import (
     CHUNK,
     ENCODINGS,
     FINAL,
+    GOES_ON,
     NONE,
     RECORD_HEADER,
     Phase,
@@ -235,12 +237,14 @@ class Decoder:
                     raise ValueFault(f"there is no counter {counter}")
                 fid, fname, cells = counted.place(counter)
                 where = {"fid": fid, "fname": fname} if fname else {"fid": fid}
-                image = raw.to_bytes(8, "little")
+                image, last, value = raw.to_bytes(8, "little"), None, None
                 for cell in cells:
-                    names, type_, value = self._row(rows[cell])
+                    names, type_, read = self._row(rows[cell])
+                    if type_ is not last:
+                        last, value = type_, read(image)
                     found.append({
                         **head, "seq": seq + len(found), **names, **where, "pc": pcs[cell],
-                        "type": type_, "value": value(image),
+                        "type": type_, "value": value,
                     })  # fmt: skip
         except ValueError as error:
             raise ValueFault(str(error)) from None
@@ -253,7 +257,7 @@ class Decoder:
             names = dict(self._site(number).names)
             site = self._table.sites[number]
             item = self._encodings[site.encoding].get(site.result or 0, 1)
-            known = names, names.pop("type"), lambda image: item(Tail(image, 8, 8), 0)
+            known = names, sys.intern(names.pop("type")), lambda image: item(Tail(image, 8, 8), 0)
             self._rows[number] = known
         return known
 
@@ -407,7 +411,7 @@ class Stream:
         if dropped + bad:
             into.append(self.note("lost", instance, lost=dropped + bad, why="buffer"))
         self._unsaid |= bool(count or dropped)
-        if flags & FINAL and self._unsaid:
+        if flags & FINAL and not flags & GOES_ON and self._unsaid:
             into.append(self.note("end", instance))
             self._unsaid = False
         return bool(flags & FINAL)

@@ -75,6 +75,7 @@ class Reports:
         #: Rows in the order they were first heard of, their places likewise, values by instance,
         #: the one that was reported last at the end.
         self._rows: dict[Row, dict[Place, dict[int, Any]]] = {}
+        self._known: dict[tuple[str, str, str, str, str], Row] = {}
         self._heard: set[str] = set()  # scripts that reported something
 
     def feed(self, record: Record) -> None:
@@ -84,10 +85,13 @@ class Reports:
             self.prints.append(Print(record["instance"], text, bool(record.get("raw"))))
         if record["phase"] != "report" or "var" not in record:
             return
-        row = Row(
+        said = (
             record.get("script", ""), record["var"], record.get("type", ""),
             record.get("probe", ""), record.get("module", ""),
         )  # fmt: skip
+        row = self._known.get(said)
+        if row is None:
+            row = self._known[said] = Row(*said)
         at = Place(record.get("fid"), record.get("fname", ""), record.get("pc"))
         values = self._rows.setdefault(row, {}).setdefault(at, {})
         if "value" not in record:  # it was too long for a line

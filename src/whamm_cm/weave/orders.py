@@ -198,7 +198,7 @@ class Orders:
         if leaves(site):
             return Flush.PUSH | Flush.REPORT
         if self.plan.live and waits(site):
-            return Flush.PUSH
+            return Flush.PUSH | Flush.GOES_ON
         return Flush.NONE if passing else None
 
     def _order(

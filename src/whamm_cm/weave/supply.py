@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from whamm_cm.binary import build
+from whamm_cm.binary.component_types import KIND_SORTS
 from whamm_cm.errors import WeaveError
 from whamm_cm.ir import nodes as n
 from whamm_cm.ir.component import Component, Definition, walk
@@ -174,7 +175,34 @@ def interface_import(
     assert isinstance(node, n.Import) and node.type.item is not None
     extended = editor.to_definition()
     changed = definition.substitute({node.type.item: extended.item})
-    return Interface(definition.item, definition, (extended, changed))
+    if not _handed_on(component, definition.item):
+        return Interface(definition.item, definition, (extended, changed))
+    whole = replace(changed, items=(Item(Sort.INSTANCE),))
+    declared = _as_declared(whole.item, editor.base, definition)
+    return Interface(whole.item, definition, (extended, whole, *declared))
+
+
+def _handed_on(component: Component, instance: Item) -> bool:
+    """Whether anything takes the instance whole: an export, say, which would then have what the
+    sink needs, too.  wasmtime compiles no exports of imported functions."""
+    return any(
+        instance in definition.refs()
+        for definition in component.definitions
+        if not isinstance(definition.node, n.AliasExport)
+    )
+
+
+def _as_declared(
+    whole: Item, type_: n.InstanceTypeDef, definition: Definition
+) -> tuple[Definition, ...]:
+    """What the component itself has declared of the instance ``whole``, as the instance that
+    ``definition`` adds."""
+    named = [decl.node for decl in type_.decls if isinstance(decl.node, n.ExportDecl)]
+    aliases = [
+        build.alias_export(whole, node.name.name, KIND_SORTS[node.type.kind]) for node in named
+    ]
+    exports = [(node.name.name, alias.item) for node, alias in zip(named, aliases, strict=True)]
+    return (*aliases, replace(build.inline_exports(exports), items=definition.items))
 
 
 def editor_for(component: Component, definition: Definition | None) -> InstanceTypeEditor:
