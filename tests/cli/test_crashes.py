@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -374,3 +375,32 @@ def test_a_full_disk_is_said(trace, options: tuple[str, ...]) -> None:
     status, err = trace(command("", calls=LOOP), *options, "-o", "/dev/full")
     assert status == 2
     assert "/dev/full cannot be written: No space left on device" in err
+
+
+def test_the_log_of_a_trace_that_was_killed_can_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app, log = tmp_path / "app.wasm", tmp_path / "run.jsonl"
+    app.write_bytes(wat2wasm(command("(loop $x (br $x))")))
+    words = [sys.executable, "-m", "whamm_cm", "trace", "-o", str(log), str(app)]
+    trace = subprocess.Popen(words)
+    deadline = time.monotonic() + 60
+    while not log.exists() or log.read_bytes().count(b"\n") < 100:
+        assert time.monotonic() < deadline and trace.poll() is None
+        time.sleep(0.02)
+    trace.kill()
+    trace.wait(60)
+    main(["report", str(log)])
+    shown = capsys.readouterr().out
+    assert shown.count("get-random-u64") >= 40
+    assert "an unknown number of records may be lost" in shown
+
+
+def test_the_log_of_a_trap_lacks_nothing_later_either(
+    trace, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "run.jsonl"
+    trace(KINDS["out of bounds"][0], "-o", str(log))
+    main(["report", str(log)])
+    shown = capfd.readouterr().out
+    assert shown.count("get-random-u64") == CALLS and "lost" not in shown

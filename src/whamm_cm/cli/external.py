@@ -132,7 +132,7 @@ class _Lines:
 
         found = [self._identity.feed(Arrival(record)) for record in records]
         for record in found:
-            self._ends.feed((record,), host=True)
+            self._ends.feed((record,))
         self._recorder.feed(found)
 
 

@@ -57,7 +57,7 @@ def _batches(
             for batch in reader.batches():
                 records = identity.feed_all(batch)
                 for part in (records,) if batch.run else [[record] for record in records]:
-                    ends.feed(part, host=bool(reader.nonces))
+                    ends.feed(part)
                 yield records
             if reader.malformed:
                 yield [_missing(reader)]

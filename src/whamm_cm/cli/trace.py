@@ -184,11 +184,13 @@ def _begin(args: argparse.Namespace, receiver: Receiver) -> None:
 def _ended(
     args: argparse.Namespace, recorder: Recorder, receiver: Receiver, outcome: Outcome
 ) -> None:
-    """Says what a run that was cut off has lost: what a component's script has counted since its
-    last report nobody can read."""
+    """Says of a run that was cut off what it has lost, or that nothing is: what a component's
+    script has counted since its last report nobody can read."""
     cut = outcome.trap is not None or outcome.interrupted
     whole = outcome.salvaged and (outcome.reported or not args.scripted)
-    if cut and not whole:
+    if cut and whole:
+        recorder.feed([receiver.final()])
+    elif cut:
         recorder.feed([receiver.lost("interrupted" if outcome.interrupted else "trap")])
 
 

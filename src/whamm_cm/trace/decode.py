@@ -431,6 +431,10 @@ class Receiver:
         """The record of a run that was cut off with records, nobody knows how many, inside."""
         return self._stream.note("lost", lost="unknown", why=why)
 
+    def final(self) -> Record:
+        """The record of a run that was cut off and of which all that was inside was received."""
+        return self._stream.note("end", final=True)
+
     def receive(self, block: bytes | str) -> Block:
         """What was emitted: the bytes of a block, or text in which each character is one byte.
 

@@ -130,9 +130,9 @@ class _Run:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing can have been waiting in the guest behind the last block, on a host that
-        reads no guest's memory: all was sent before the guest left, or every record is sent at
-        once, as the first are and with ``--flush each`` all."""
+        """Whether nothing can have been waiting in the guest behind the last block, if nobody has
+        read its memory: all was sent before the guest left, or every record is sent at once, as
+        the first are and with ``--flush each`` all."""
         return self.leaves or (self.singly and self.blocks != _EARLY + 1)
 
 
@@ -151,9 +151,8 @@ class Ends:
         self._runs: dict[tuple[str, str], _Run] = {}
         self._tasks = False  # whether ends of tasks are recorded
 
-    def feed(self, records: Sequence[Record], host: bool = False) -> None:
-        """``records`` are of the same run; ``host``: they are lines that it wrote on a host, which
-        nobody could ask for the rest when it was dead."""
+    def feed(self, records: Sequence[Record]) -> None:
+        """``records`` are of the same run."""
         if not records:
             return
         last = records[-1]
@@ -171,7 +170,7 @@ class Ends:
             run.feed(record)
             self._tasks = self._tasks or ends_task(record)
         if last["phase"] == "end":
-            run.whole = run.settled if host else True
+            run.whole = run.settled or "final" in last
         else:  # what had no room says nothing about the end
             run.whole = last["phase"] == "lost" and last.get("why") in _SAID
 
