@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from wasmtime import wat2wasm
 
+from tests.docs.book import code, rows
 from tests.run.guests import ROOT
 from whamm_cm.cli.main import main
 
@@ -149,6 +150,27 @@ def test_every_call_is_in_the_log(trace, kind: str, time: tuple[str, ...]) -> No
             del opened[record["instance"], record["call"]]
     assert last in list(opened.values())[-1]  # it never came back
     assert not [r for r in log if r["phase"] == "lost"]
+
+
+#: What the page says of each.
+PAGE = {row[0]: row[1:] for row in rows("trace.md", "how it ends")}
+_HOST, _DISK = "its host is killed", "the disk is full"
+
+
+def test_the_page_has_them_all() -> None:
+    assert set(PAGE) == {*KINDS, _HOST, _DISK} and len(PAGE) == 10
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_ends_as_the_page_says(trace, kind: str) -> None:
+    status, end, said = PAGE[kind]
+    found, err = trace(KINDS[kind][0])
+    assert found == int(status)
+    lines = [line.strip() for line in err.splitlines()]
+    log = [line for line in lines if not line.startswith(("whamm-cm: ", "at "))]
+    assert log[-len(code(end)) :] == code(end)
+    assert all(words in err for words in code(said))
+    assert ("whamm-cm: " in err) == bool(code(said)) and "lost" not in err
 
 
 @pytest.mark.parametrize("kind", ["unreachable late", "stack overflow", "in a drop"])
@@ -332,7 +354,9 @@ def test_the_host_is_killed(tmp_path: Path) -> None:
     done = subprocess.run(words, env=environment, capture_output=True, timeout=120)
     text = done.stderr.decode()
     assert text.count("get-random-u64() = ") == 3, text
-    assert "run() = ?" in text or "resumed> = ?" in text
+    status, end, _ = PAGE[_HOST]
+    assert done.returncode == int(status)
+    assert text.splitlines()[-1:] == code(end)
 
 
 SERVER = f"""(component {RANDOM}
@@ -373,8 +397,9 @@ def test_two_of_three_requests_trap(tmp_path: Path, capfd: pytest.CaptureFixture
 @pytest.mark.parametrize("options", [("-f", "jsonl"), ("-c",), ("-f", "chrome")])
 def test_a_full_disk_is_said(trace, options: tuple[str, ...]) -> None:
     status, err = trace(command("", calls=LOOP), *options, "-o", "/dev/full")
-    assert status == 2
-    assert "/dev/full cannot be written: No space left on device" in err
+    assert status == int(PAGE[_DISK][0])
+    (words,) = code(PAGE[_DISK][2])
+    assert f"/dev/full {words}" in err
 
 
 def test_the_log_of_a_trace_that_was_killed_can_be_read(
