@@ -10,8 +10,9 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "whamm_cm"
 #: Bottom first: a room imports itself and what stands before it.
 ROOMS = (
-    "errors", "_version", "binary", "ir", "wit", "abi", "lang", "agent", "codegen", "weave", "run",
-    "trace", "render", "gate", "cli", "__main__", "__init__",
+    "errors", "_version", "files", "kernel", "binary", "ir", "wit", "abi", "lang", "agent",
+    "codegen", "monitors", "weave", "run", "trace", "render", "gate", "front", "cli", "__main__",
+    "__init__",
 )  # fmt: skip
 #: `binary` makes and reads the data model of `ir`, which in turn indexes core modules with the
 #: readers of `binary`.  Module by module there is no circle.

@@ -278,9 +278,15 @@ def record(
     return struct.pack("<I", len(rest) + 4) + rest
 
 
-def block(*records: bytes, instance: int = 0, dropped: int = 0, final: bool = False) -> bytes:
+def block(
+    *records: bytes,
+    instance: int = 0,
+    dropped: int = 0,
+    final: bool = False,
+    goes_on: bool = False,
+) -> bytes:
     payload = b"".join(records)
-    head = (0x324D4357, int(final), instance, 0, dropped, len(payload), 0)
+    head = (0x324D4357, final | goes_on << 2, instance, 0, dropped, len(payload), 0)
     return struct.pack("<6IQ", *head) + payload
 
 

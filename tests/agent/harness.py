@@ -92,7 +92,7 @@ class Agent(Guest):
     def append(self, record: bytes) -> bool:
         """What a probe does: write at ``pos`` if there is room, else into the scratch area."""
         fits = self.get(layout.POS) <= self.get(layout.LIMIT) or bool(self.room())
-        at = self.get(layout.POS) if fits else self.get(layout.SCRATCH_PTR)
+        at = self.get(layout.POS) if fits else layout.SCRATCH
         self.write(at, record)
         if fits:
             self.set(layout.POS, at + len(record))

@@ -25,11 +25,11 @@ def test_state_is_right_without_any_call() -> None:
     state = struct.unpack("<IIQIIIIIIII", agent.read(layout.STATE, 48))
     limit = layout.BUFFER + layout.BUFFER_SIZE - layout.MAX_RECORD
     high = layout.BUFFER  # early on every record is enough
-    assert state == (layout.BUFFER, limit, 1, 0, 0, 0, 0, 0, layout.SCRATCH, layout.NAME, high)
+    assert state == (layout.BUFFER, limit, 1, 0, 0, 0, 0, 0, layout.BUFFER, layout.NAME, high)
     assert agent.get(layout.POS) == layout.BUFFER
     assert agent.get(layout.LIMIT) == limit
     assert agent.get(layout.NEXT_CALL, 8) == 1
-    assert agent.get(layout.SCRATCH_PTR) == layout.SCRATCH
+    assert agent.get(layout.BUFFER_PTR) == layout.BUFFER
     assert agent.get(layout.NAME_PTR) == layout.NAME
     assert agent.get(layout.HIGH) == high
     assert agent.memory.size(agent.store) == layout.AGENT_PAGES
@@ -79,7 +79,7 @@ def test_a_large_buffer_leaves_in_blocks_of_whole_records() -> None:
         assert (len(block) - layout.BLOCK_HEADER) % 99 == 0
         payload += block[layout.BLOCK_HEADER :]
         finals.append(block[4])
-        agent.sent(1)
+        agent.exports["sent"](agent.store, 1)
     assert payload == b"".join(records)
     assert finals == [0] * (len(finals) - 1) + [1] and len(finals) == 7
 
@@ -119,7 +119,7 @@ def test_a_broken_record_does_not_block_the_queue() -> None:
     agent, _ = filled(600)
     agent.write(layout.BUFFER, bytes(4))
     assert agent.take() == encode.block(dropped=1)
-    agent.sent(1)
+    agent.exports["sent"](agent.store, 1)
     assert agent.take() is None
 
 
@@ -134,7 +134,7 @@ def test_report_writes_and_clears_what_counted() -> None:
         encode.record(13, 2, struct.pack("<Q", 1 << 40), call=0),
     ]
     assert agent.take() == encode.block(*expected)
-    agent.sent(1)
+    agent.exports["sent"](agent.store, 1)
     agent.report(10, 1 << 20)
     last = encode.record(4105, 2, struct.pack("<Q", 1), call=0)
     assert agent.take() == encode.block(last, instance=1)
@@ -178,6 +178,22 @@ def test_put_and_get() -> None:
     assert agent.get32(at + 8) == 0x99AABBCC - (1 << 32)
 
 
+def test_the_end_is_said_once_when_all_has_left_early() -> None:
+    agent, record = Agent(early=True), encode.record(1, 0, b"x" * 16)
+    assert agent.take(final=True) is None  # nothing has begun
+    agent.append(record)
+    assert agent.take() == encode.block(record, final=True, goes_on=True)
+    agent.exports["sent"](agent.store, 1)
+    assert agent.take() is None
+    assert agent.take(final=True) == encode.block(final=True, instance=1)
+    agent.exports["sent"](agent.store, 1)
+    assert agent.take(final=True) is None
+    agent.append(record)
+    assert agent.take(final=True) == encode.block(record, final=True, instance=1)
+    agent.exports["sent"](agent.store, 1)
+    assert agent.take(final=True) is None
+
+
 def test_early_on_blocks_leave_at_once_and_then_ever_more_seldom() -> None:
     """Each is pushed; after a few dozen kilobytes the buffer is as patient as ever."""
     agent, record, taken = Agent(early=True), encode.record(1, 0, b"x" * 16), list[int]()
@@ -185,8 +201,8 @@ def test_early_on_blocks_leave_at_once_and_then_ever_more_seldom() -> None:
         agent.append(record)
         if agent.get(layout.POS) > agent.get(layout.HIGH):
             block = agent.take()
-            assert block is not None and block[4] == layout.FINAL
-            agent.sent(1)
+            assert block is not None and block[4] == layout.FINAL | layout.GOES_ON
+            agent.exports["sent"](agent.store, 1)
             taken.append(len(block) - layout.BLOCK_HEADER)
     assert taken[:8] == [32] * 8
     assert taken[8:] == sorted(taken[8:]) and len(taken) < 20

@@ -16,7 +16,7 @@ def test_rebuilding_gives_the_same_bytes(artifact: build.Artifact) -> None:
             f"{artifact.output} was NOT compared with {artifact.source}: "
             f"ziglang {build.COMPILER} is needed, found {version}"
         )
-    checked_in = (build.FOLDER / artifact.output).read_bytes()
+    checked_in = (artifact.folder / artifact.output).read_bytes()
     assert build.compile_artifact(artifact) == checked_in, "run python -m whamm_cm.agent.build"
 
 
@@ -29,7 +29,7 @@ def test_a_source_that_does_not_compile_is_named() -> None:
 
 @pytest.mark.parametrize("artifact", build.ARTIFACTS, ids=lambda artifact: artifact.output)
 def test_no_table_and_no_custom_sections(artifact: build.Artifact) -> None:
-    module = (build.FOLDER / artifact.output).read_bytes()
+    module = (artifact.folder / artifact.output).read_bytes()
     ids, at = [], 8
     while at < len(module):
         size, body = build._leb(module, at + 1)

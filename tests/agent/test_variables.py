@@ -1,4 +1,4 @@
-"""Variables in the site table: rows, cells, counters, and what no builder writes."""
+"""Variables in the site table: rows, cells, and what no builder writes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.steps import steps
 from whamm_cm.agent.layout import NONE, SITE_SIZE, TABLE_HEADER, SiteKind
 from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.agent.table import SiteTable, SiteTableError
-from whamm_cm.agent.variables import Cells, Counters, Variable, VariableSpec
+from whamm_cm.agent.variables import Cells, Variable, VariableSpec
 from whamm_cm.wit.types import ListT, Prim, TupleT
 
 U32 = Prim("u32")
@@ -45,7 +45,6 @@ def test_names_of_a_row_and_places_of_its_cells() -> None:
     assert found is not None and found.cells is not None and found.type == "u32"
     got = [(found.cells.fids[i], found.cells.pcs[i], found.cells.fname(i)) for i in range(4)]
     assert got == [(3, 10, "main"), (3, 17, "main"), (5, 1, ""), (NONE, NONE, "wasi:cli/run#run")]
-    assert [found.span(i) for i in (0, 3, 4)] == [(0, 1), (3, 1), None]
 
 
 def test_a_script_global_has_one_cell_and_no_place() -> None:
@@ -53,28 +52,21 @@ def test_a_script_global_has_one_cell_and_no_place() -> None:
     pairs = ListT(TupleT((U32, Prim("string"))))
     builder.add_variable(VariableSpec("script0", "m", "map<u32, str>", pairs))
     found = variable(builder.to_bytes())
-    assert (found.type, found.size, found.cells, found.span(0)) == (
-        "map<u32, str>",
-        1,
-        None,
-        (0, 1),
-    )
+    assert (found.type, found.size, found.cells) == ("map<u32, str>", 1, None)
 
 
-def test_cells_and_counters_may_come_after_the_row() -> None:
-    builder, places, counters = SiteTableBuilder(), Cells(), Counters()
-    builder.add_variable(TAKEN, places, counters)
+def test_cells_may_come_after_the_row() -> None:
+    builder, places = SiteTableBuilder(), Cells()
+    builder.add_variable(TAKEN, places)
     places.extend([1, 1, 2], [4, 5, 6], ["f", "f", "g"])
-    assert [counters.add(0, 2), counters.add(2, 1)] == [0, 1]
-    found = variable(builder.to_bytes())
-    assert [found.span(i) for i in range(3)] == [(0, 2), (2, 1), None]
+    assert variable(builder.to_bytes()).size == 3
 
 
 def test_a_row_without_any_cell_is_no_global() -> None:
     builder = SiteTableBuilder()
     builder.add_variable(TAKEN, Cells())
     found = variable(builder.to_bytes())
-    assert found.size == 0 and found.cells is not None and found.span(0) is None
+    assert found.size == 0 and found.cells is not None
 
 
 def test_rows_share_columns_and_names() -> None:
@@ -89,12 +81,10 @@ def test_rows_share_columns_and_names() -> None:
 
 
 def test_two_hundred_thousand_cells_are_a_matter_of_bulk() -> None:
-    builder, places, counters = SiteTableBuilder(), Cells(), Counters()
+    builder, places = SiteTableBuilder(), Cells()
     count = 200_000
     places.extend(range(count), range(count), (f"f{i // 40}" for i in range(count)))
-    builder.add_variable(TAKEN, places, counters)
-    for first in range(0, count, 4):
-        counters.add(first, 4)
+    builder.add_variable(TAKEN, places)
     data = builder.to_bytes()
     assert steps(lambda: builder.to_bytes()) + steps(lambda: variable(data)) < count
     found = variable(data)
@@ -103,17 +93,15 @@ def test_two_hundred_thousand_cells_are_a_matter_of_bulk() -> None:
 
 
 def test_damage_is_refused() -> None:
-    """Each word of the row of a variable, of its cells and counters set to nonsense."""
-    builder, counters = SiteTableBuilder(), Counters()
-    counters.add(0, 1)
-    builder.add_variable(TAKEN, cells((1, 2, "f")), counters)
+    """Each word of the row of a variable, and of its cells, set to nonsense."""
+    builder = SiteTableBuilder()
+    builder.add_variable(TAKEN, cells((1, 2, "f")))
     data = builder.to_bytes()
     (info,) = struct.unpack_from("<I", data, TABLE_HEADER + SITE_SIZE - 44)
-    type_at, _, _, columns, _, counted = struct.unpack_from("<6I", data, info)
+    type_at, _, _, columns = struct.unpack_from("<4I", data, info)
     places = {
         "info": TABLE_HEADER + SITE_SIZE - 44, "type": info, "size": info + 4, "cells": info + 8,
-        "columns": info + 12, "counters": info + 16, "counted": info + 20,
-        "name": columns + 8, "first": counted, "count": counted + 4,
+        "columns": info + 12, "name": columns + 8,
     }  # fmt: skip
     assert data[type_at : type_at + 3] == b"u32"
     for name, at in places.items():
@@ -124,17 +112,22 @@ def test_damage_is_refused() -> None:
                 pytest.fail(f"{name} = {value} was accepted")
 
 
-@pytest.mark.parametrize(
-    ("at", "word", "message"),
-    [("count", 0, "no cell"), ("columns", 0, "without places")],
-)
-def test_contradictions_are_named(at: str, word: int, message: str) -> None:
-    builder, counters = SiteTableBuilder(), Counters()
-    counters.add(0, 2)
-    builder.add_variable(TAKEN, cells((1, 2, "f"), (1, 3, "f")), counters)
+def test_contradictions_are_named() -> None:
+    builder = SiteTableBuilder()
+    builder.add_variable(TAKEN, cells((1, 2, "f"), (1, 3, "f")))
     data = bytearray(builder.to_bytes())
     (info,) = struct.unpack_from("<I", data, TABLE_HEADER + SITE_SIZE - 44)
-    (counted,) = struct.unpack_from("<I", data, info + 20)
-    struct.pack_into("<I", data, {"count": counted + 4, "columns": info + 12}[at], word)
-    with pytest.raises(SiteTableError, match=message):
+    struct.pack_into("<I", data, info + 12, 0)
+    with pytest.raises(SiteTableError, match="without places"):
         SiteTable.parse(bytes(data))
+
+
+def test_what_rides_in_the_guest_knows_types_only() -> None:
+    """The table of a sink that packs its lines grows with rows, not with cells and their names."""
+    builder, places = SiteTableBuilder(), Cells()
+    builder.add_variable(TAKEN, places)
+    few = builder.to_bytes(named=False)
+    places.extend(range(1000), range(1000), (f"function {i}" for i in range(1000)))
+    assert builder.to_bytes(named=False) == few
+    assert len(builder.to_bytes()) > 12_000 and b"taken" not in few
+    assert b"function 999" in builder.to_bytes()

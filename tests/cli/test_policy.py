@@ -101,6 +101,21 @@ def test_lines_that_match_no_component() -> None:
     ]
 
 
+def test_directories_are_read_as_the_gate_reads_them(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also what cannot be read: it is an error, until it is named as left out."""
+    policy("imports: {default: allow, deny: ['%dns']}")
+    Path("d/vendor").mkdir(parents=True)
+    Path("d/.HIDDEN.WASM").write_bytes(Path("app.wasm").read_bytes())
+    Path("d/vendor/broken.wasm").write_bytes(b"no component")
+    assert main(["policy", "lint", "p.yaml", "d"]) == 3
+    capsys.readouterr()
+    assert main(["policy", "lint", "p.yaml", "d", "--skip", "vendor"]) == 1
+    out, err = capsys.readouterr()
+    assert '"%dns" matches no import of 1 component' in out
+    assert "d/vendor/broken.wasm: left out (--skip)" in err
+    assert main(["policy", "lint", "p.yaml", "d", "--skip", "*"]) == 3
+
+
 def test_explain_says_which_line(capsys: pytest.CaptureFixture[str]) -> None:
     policy(
         "judge: reachable\nimports:\n  default: deny\n  allow:\n"

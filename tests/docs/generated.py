@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from whamm_cm.cli.info_text import BOUNDARY
 from whamm_cm.lang.builtins import ACTS, EVENT_FUNCTIONS, FUNCTIONS, METHODS, BuiltinFunction
 from whamm_cm.lang.events import CATEGORIES, PACKAGE_DOCS, PACKAGES, SCOPE, BoundVariable, Event
-from whamm_cm.lang.paths import PRIMS
+from whamm_cm.lang.wit_values import PRIMS
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

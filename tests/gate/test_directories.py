@@ -140,6 +140,41 @@ def test_skipping_everything_is_no_pass(folder: Path, capsys: pytest.CaptureFixt
         find(["dir"], [""])
 
 
+@pytest.mark.parametrize("name", ["x.bin", "x", ".x.txt", "sub/x.WASM"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\0asm\1\0\0\0",
+        b"\0asm\x0d\0\1\0\xff",
+        b"\0asm",
+        b"\x7fELF\2\1\1\xc8" + bytes(56),
+        b"(component)",
+        b" \n(\tcomponent $x)",
+        b"(module)",
+        b";; a note\n\n(module)",
+        b"(; a (; note ;) ;)(component)",
+        b'(@name "x") (component)',
+        b'(import "wasi_snapshot_preview1" "sock_send" (func))',
+        b";;" + b"x" * 10000 + b"\n(component)",
+    ],
+)
+def test_what_hosts_run_is_known_by_how_it_begins(folder: Path, name: str, data: bytes) -> None:
+    """wasmtime goes by content: it runs core modules, text and its own machine code under any
+    name."""
+    Path("dir/sub").mkdir()
+    (folder / "dir" / name).write_bytes(data)
+    assert gate("dir") == 3
+    assert gate("dir", f"--skip={name}") == 0
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\0as", b"(define x)", b"# (component)", b"\x7fELF\2\1\1\0", b"()\0(module)"]
+)
+def test_what_no_host_runs_is_left_alone(folder: Path, data: bytes) -> None:
+    Path("dir/notes").write_bytes(data)
+    assert gate("dir") == 0
+
+
 @pytest.mark.parametrize("name", ["x.wat", "X.WAT", ".x.Wat", "sub/x.cwasm", "x.CWASM"])
 @pytest.mark.parametrize(
     ("data", "sentence"),

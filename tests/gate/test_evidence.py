@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 
 from tests.gate.making import TODAY, call, component, policy, record
 from tests.gate.test_values import opened, v4
-from whamm_cm.cli.gate_inputs import vouched
+from whamm_cm.cli.gate_inputs import evidence
 from whamm_cm.cli.main import main
+from whamm_cm.errors import InputError
 from whamm_cm.gate.engine import Engine
 from whamm_cm.gate.evidence import gather
 from whamm_cm.gate.model import ComponentReport
@@ -80,6 +82,14 @@ def test_how_much_is_missing() -> None:
 PLAIN = json.dumps({"v": 1, "seq": 0, **POLLED[0]}) + "\n"
 
 
+def vouched(path: Path) -> bool:
+    args = argparse.Namespace(quiet=True, woven=None)
+    try:
+        return evidence(args, [str(path)]).vouched
+    except InputError:
+        return False
+
+
 @pytest.mark.parametrize(
     ("text", "good"),
     [
@@ -92,14 +102,20 @@ PLAIN = json.dumps({"v": 1, "seq": 0, **POLLED[0]}) + "\n"
         ('{"log": "WCM1 {\\"phase\\": 1}"}\n', False),
         ('{"log":["phase"],"phase":"x"}\n', False),
         ("", False),
+        # What comes behind counts, too: the guest's line may be the first one.
+        (PLAIN + "WCM1 " + PLAIN, False),
+        (PLAIN * 1000 + "WCM1 " + PLAIN, False),
+        (PLAIN + "host WCM1 " + PLAIN + PLAIN, False),
+        (PLAIN + json.dumps({"log": PLAIN, "stream": "stderr"}) + "\n", False),
+        (json.dumps({"log": PLAIN, "stream": "stderr"}) + "\n", False),
+        (PLAIN * 3, True),
     ],
 )
 def test_whose_word_a_log_is(tmp_path: Path, text: str, good: bool) -> None:
     (tmp_path / "log").write_text(text)
-    assert vouched(str(tmp_path / "log")) is good
+    assert vouched(tmp_path / "log") is good
     (tmp_path / "log.gz").write_bytes(gzip.compress(text.encode()))
-    assert vouched(str(tmp_path / "log.gz")) is good
-    assert not vouched(str(tmp_path / "nosuch")) and not vouched(str(tmp_path))
+    assert vouched(tmp_path / "log.gz") is good
 
 
 def test_the_gate_goes_by_it(

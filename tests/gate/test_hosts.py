@@ -13,6 +13,8 @@ from whamm_cm.errors import UsageError
 from whamm_cm.gate.hosts import embedded, parse_authority, parse_host
 from whamm_cm.gate.permissions import normal_path
 
+EXAMPLES = max(1, int(60 * float(os.environ.get("WHAMM_EXAMPLES", "1"))))
+
 
 @pytest.mark.parametrize(
     ("text", "host"),
@@ -146,7 +148,7 @@ def notations(address: ipaddress.IPv4Address, chance: random.Random) -> list[str
     return forms
 
 
-@pytest.mark.parametrize("seed", range(int(os.environ.get("EXAMPLES", "60"))))
+@pytest.mark.parametrize("seed", range(EXAMPLES))
 def test_notations_of_an_address(seed: int) -> None:
     chance = random.Random(seed)
     address = ipaddress.IPv4Address(chance.getrandbits(32))

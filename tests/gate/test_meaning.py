@@ -14,7 +14,7 @@ from whamm_cm.gate.known import INTERFACES
 from whamm_cm.gate.rules import RULES
 from whamm_cm.wit.classes import CLASSES
 
-EXAMPLES = int(os.environ.get("EXAMPLES", "60"))
+EXAMPLES = max(1, int(60 * float(os.environ.get("WHAMM_EXAMPLES", "1"))))
 
 #: Pattern → what the refusal says.
 NEVER = {

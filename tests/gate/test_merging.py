@@ -21,7 +21,7 @@ from whamm_cm.gate.policy import Policy
 from whamm_cm.gate.policy_read import read_policy
 from whamm_cm.gate.rules import PARAMETERS
 
-EXAMPLES = int(os.environ.get("EXAMPLES", "60"))
+EXAMPLES = max(1, int(60 * float(os.environ.get("WHAMM_EXAMPLES", "1"))))
 
 NAMES = ("wasi:io/poll", "wasi:io/streams", "wasi:sockets/tcp", "acme:db/store")
 VERSIONS = (None, "0.2.0", "0.2.9", "0.2.0-rc.1", "0.3.0", "1.4.2")

@@ -12,7 +12,7 @@ from tests.gate.binaries import FUNCTION, HEAD, INSTANCE, TYPE, VALUE, extern, i
 from tests.gate.making import judge, rules
 from whamm_cm.errors import InputError
 
-EXAMPLES = int(os.environ.get("EXAMPLES", "60"))
+EXAMPLES = max(1, int(60 * float(os.environ.get("WHAMM_EXAMPLES", "1"))))
 
 NET = "wasi:sockets/instance-network@0.2.0"
 POLL = "wasi:io/poll@0.2.0"

@@ -98,6 +98,31 @@ def test_what_a_line_allows_is_linked_as_that_or_refused(spelling: Spelling) -> 
         assert not allowed
 
 
+#: Profile → the hosts of the table, and what is asked of them.
+PROFILES = {
+    "wasmtime-cli": (("wasmtime 49", "wasmtime 50"), "wasi:random/random"),
+    "wasmtime-serve": (("wasmtime 49", "wasmtime 50"), "wasi:random/random"),
+    "wasmcloud-2.10": (("wash 2.10",), "wasi:random/random"),
+    "wasmcloud-2.10 store": (("wash 2.10, store",), "wasi:keyvalue/store"),
+}
+#: Of these the name is linked; what the harmless interface lacks is the function.
+LACKS = ("external id",)
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS, ids=lambda one: one.what)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_profiles_say_what_their_hosts_say(profile: str, spelling: Spelling) -> None:
+    """What none of its hosts starts is a finding without any list of a policy; what one of them
+    links is none."""
+    hosts, interface = PROFILES[profile]
+    said = {outcomes()[spelling.what][host] for host in hosts}
+    why = found(spelling, f"extends: [{profile.split()[0]}]", interface)
+    if said <= {REFUSED, CRASHED} and spelling.what not in LACKS:
+        assert why, said
+    if LINKED in said:
+        assert not why
+
+
 def test_the_page_has_the_table() -> None:
     page = DOCS.read_text()
     before, _, rest = page.partition(START)

@@ -19,10 +19,11 @@ from tests.agent.harness import Preview1Sink, StderrSink
 from tests.agent.sample import line
 from tests.strategies import texts, typed_values
 from tests.trace.test_decode import text
+from whamm_cm.agent.counted import Counted
 from whamm_cm.agent.layout import NONE, RecordFlag
 from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.agent.table import SiteTable
-from whamm_cm.agent.variables import Cells, Counters, VariableSpec
+from whamm_cm.agent.variables import Cells, VariableSpec
 from whamm_cm.lang import tree
 from whamm_cm.trace.decode import BlockError, Receiver
 from whamm_cm.trace.reader import RecordReader
@@ -36,16 +37,19 @@ SPEC = VariableSpec("script0", "taken", "u32", U32, "0_wasm:opcode:br_if:before"
 HEAD = {"script": "script0", "var": "taken", "probe": SPEC.probe, "module": "main"}
 
 
-def table(*counted: tuple[int, int]) -> bytes:
-    """Site 0: a variable with the cells of ``PLACES``, 1: what is printed, 2: a script global."""
-    builder, cells, counters = SiteTableBuilder(), Cells(), Counters()
+def table(*counts: int) -> bytes:
+    """Site 0: a variable with the cells of ``PLACES``, 1: what is printed, 2: a script global, 3:
+    counters of a module, each of which stands for so many cells of the variable."""
+    builder, cells, counted = SiteTableBuilder(), Cells(), Counted()
     for place in PLACES:
         cells.add(*place)
-    for first, count in counted:
-        counters.add(first, count)
-    builder.add_variable(SPEC, cells, counters if counted else None)
+    builder.add_variable(SPEC, cells)
     builder.add_print("script0", "1_wasm:end")
     builder.add_variable(VariableSpec("script0", "total", "u32", U32))
+    builder.add_counted("main", counted)
+    for number, count in enumerate(counts):
+        counted.enter(number // 2, ("main", "")[number // 2])
+        counted.add([0] * count, range(10 * number + 5, 10 * number + 5 + count))
     return builder.to_bytes()
 
 
@@ -68,8 +72,25 @@ def test_a_report_says_which_variable_of_which_place() -> None:
 
 
 def test_a_counter_speaks_for_its_cells() -> None:
-    records = both(table((0, 2), (2, 1)), encode.block(report(0, 0, 4), report(0, 1, 6)))
-    assert [(r["seq"], r["pc"], r["value"]) for r in records] == [(0, 10, 4), (1, 17, 4), (2, 1, 6)]
+    body = b"\0\1\4" + b"\1\1\xac\2"  # counter 0 is 4, counter 2 is 300
+    records = both(table(2, 1, 2), encode.block(encode.record(3, 2, body, call=0)))
+    assert [(r["seq"], r["fid"], r.get("fname"), r["pc"], r["value"]) for r in records] == [
+        (0, 0, "main", 5, 4), (1, 0, "main", 6, 4), (2, 1, None, 25, 300), (3, 1, None, 26, 300),
+    ]  # fmt: skip
+    first = {"v": 2, "seq": 0, "instance": 1, "phase": "report", **HEAD}
+    assert records[0] == {**first, "fid": 0, "fname": "main", "pc": 5, "type": "u32", "value": 4}
+    assert list(records[0])[4:] == [*HEAD, "fid", "fname", "pc", "type", "value"]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [(b"\3\1\1", "no counter 3"), (b"\0\1", "cut short"), (b"\0\1\x80", "cut short"),
+     (b"\0\x80\x80\x80\x80\x10\1\1\1\1", "no counter 3"), (b"\xff" * 10, "cut short")],
+)  # fmt: skip
+def test_counters_that_make_no_sense(body: bytes, message: str) -> None:
+    receiver = Receiver(SiteTable.parse(table(2, 1, 2)))
+    with pytest.raises(BlockError, match=message):
+        receiver.receive(encode.block(encode.record(3, 2, body, call=0)))
 
 
 def test_prints() -> None:
@@ -120,8 +141,8 @@ def test_the_sink_of_plain_modules_says_the_same(items: list[tuple[int, int | st
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        (report(0, 4, 1), "no cell or counter 4"),
-        (report(0, 1 << 32, 1), "no cell or counter"),
+        (report(0, 4, 1), "no cell 4"),
+        (report(0, 1 << 32, 1), "no cell"),
         (encode.record(0, 5, bytes(12)), "no such records"),
         (encode.record(1, 2, bytes(12)), "no such records"),
         (encode.record(0, 0, bytes(12)), "no such records"),

@@ -12,6 +12,7 @@ from wasmtime.component import Component as EngineComponent
 from fixtures.build import build, text_names
 from whamm_cm.agent.table import SiteTable
 from whamm_cm.binary.decode import decode
+from whamm_cm.ir.core import CoreModule
 from whamm_cm.run.embedded import run_component
 from whamm_cm.run.engine import validate_component, validate_module
 from whamm_cm.trace.decode import Receiver
@@ -74,7 +75,7 @@ def faults(woven: object) -> list[str]:
 
 @pytest.mark.parametrize("timed", [False, True])
 @pytest.mark.parametrize(
-    ("sink", "added"), [("stderr", 3), ("logging", 3), ("host", 1), ("none", 1)]
+    ("sink", "added"), [("stderr", 0), ("logging", 0), ("host", 1), ("none", 1)]
 )
 def test_an_ordinary_component_needs_few_more(sink: SinkName, added: int, timed: bool) -> None:
     woven = weave(bytes(wat2wasm(ORDINARY)), Plan(trace=everything, sink=sink, timed=timed))
@@ -85,7 +86,7 @@ def test_an_ordinary_component_needs_few_more(sink: SinkName, added: int, timed:
 def test_with_one_memory_per_module() -> None:
     plan = Plan(trace=everything, multi_memory=False)
     woven = weave(bytes(wat2wasm(ORDINARY)), plan)
-    assert woven.added.core_instances == 3
+    assert woven.added.core_instances == 2
     assert faults(woven) == []
 
 
@@ -185,11 +186,36 @@ def instances_of_the_host(wasm: bytes) -> int:
     return int(found[1])
 
 
-@pytest.mark.parametrize(
-    ("sink", "adapters"), [("stderr", 1), ("logging", 1), ("host", 0), ("none", 0)]
-)
-def test_hosts_make_one_instance_more_for_calls_to_the_sink(sink: SinkName, adapters: int) -> None:
-    wasm = bytes(wat2wasm(ORDINARY))
+@pytest.mark.parametrize("sink", SINKS)
+@pytest.mark.parametrize("panics", [False, True], ids=["", "panics"])
+def test_the_host_counts_what_is_said(sink: SinkName, panics: bool) -> None:
+    text = ORDINARY
+    if panics:  # last words need a table, and so does the shim that the agent is one with
+        text = text.replace("(drop (call $u64))", "(if (call $u64) (then) (else unreachable))")
+        text = text.replace("(if (call $u64)", "(if (i64.ne (call $u64) (i64.const 0))")
+    wasm = bytes(wat2wasm(text))
     assert instances_of_the_host(wasm) == core_instances(decode(wasm)) == 4
-    woven = weave(wasm, Plan(trace=everything, sink=sink))
-    assert instances_of_the_host(woven.wasm) == woven.added.instances_after + adapters
+    woven = weave(wasm, Plan(trace=everything, sink=sink, last_words=True))
+    assert faults(woven) == []
+    assert instances_of_the_host(woven.wasm) == woven.added.instances_after
+    assert all(
+        len(module.tables) <= 1 and len(module.memories) <= 1
+        for module in map(CoreModule, own_modules(woven.component))
+    ), "hosts with pooled instances allow one of each"
+
+
+def calls_before(start: str) -> str:
+    """A main module that calls an import as soon as it is instantiated."""
+    return ORDINARY.replace(
+        '(func (export "run")', f'(func $go (drop (call $u64))) {start} (func (export "run")', 1
+    )
+
+
+@pytest.mark.parametrize(("start", "more"), [("", 0), ("(start $go)", 1)])
+def test_wrappers_are_there_before_code_runs(start: str, more: int) -> None:
+    """Where nothing runs before all is there, one module of probes is enough."""
+    wasm = bytes(wat2wasm(calls_before(start)))
+    woven = weave(wasm, Plan(trace=everything, timed=True))
+    assert faults(woven) == []
+    assert woven.added.core_instances == more
+    assert run_component(woven.wasm, invoke="run()").result == "3"

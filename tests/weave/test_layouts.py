@@ -16,8 +16,9 @@ from whamm_cm.errors import WeaveError
 from whamm_cm.ir import nodes as n
 from whamm_cm.ir.component import Component, walk
 from whamm_cm.ir.core import CoreModule
-from whamm_cm.weave.api import stamp_of, table_of, weave
+from whamm_cm.weave.api import weave
 from whamm_cm.weave.plan import Plan
+from whamm_cm.weave.stamp import stamp_of, table_of
 from whamm_cm.wit.types import FuncT, Prim
 
 TRACE = Plan(trace=everything, sink="host")

@@ -9,13 +9,14 @@ from pytest import mark, raises
 
 from tests.binary.core_samples import SAMPLES, sample
 from tests.binary.test_instructions import text_of
-from whamm_cm.binary.fastscan import find_refs
 from whamm_cm.binary.instructions import scan
 from whamm_cm.binary.opcodes import OPCODES, Imm, Opcode
-from whamm_cm.binary.refs import SPACES, index_of, memarg_form, spaces_of
+from whamm_cm.binary.refs import SPACES, index_of, instruction_refs, memarg_form, spaces_of
 from whamm_cm.errors import DecodeError
+from whamm_cm.ir.code_edit import CodeEdit
 from whamm_cm.ir.core import CoreModule
-from whamm_cm.ir.renumber import Moved, Renumbering, Shift, splice
+from whamm_cm.ir.renumber import Renumbering, splice
+from whamm_cm.ir.rewrite import Moved, Shift, Templates
 
 UP = {space: Shift(0, 1000) for space in SPACES}
 SOME = [row for row in OPCODES if spaces_of(row)]
@@ -25,7 +26,8 @@ def indices(code: bytes) -> list[tuple[Imm, int]]:
     """Every index in the code; memory 0 where a memory argument names none."""
     return [
         (space, 0 if form is memarg_form else index_of(code[start:end]))
-        for start, end, space, form in find_refs(code, 0, len(code), SPACES)
+        for at, row, stop in scan(code, 0, len(code))
+        for start, end, space, form in instruction_refs(code, at, row, stop)
     ]
 
 
@@ -85,10 +87,16 @@ def test_an_index_that_does_not_exist_is_the_inputs_fault() -> None:
 
 
 def test_locals() -> None:
-    code = b"\x02\x01\x7f\x02\x63\x03"  # one i32, two (ref null 3)
+    text = """(module (type $t (struct)) (type (func)) (func (type 1) (local i32 (ref null $t))
+        (local.set 1 (ref.null $t))))"""
+    module = CoreModule(bytes(wasmtime.wat2wasm(text)))
+    first, bodies = module.bodies[0].start - 1, module.bodies
     renumbering = Renumbering({Imm.TYPE: Shift(0, 200)})
-    edits = renumbering.locals_edits(code, 0, len(code))
-    assert splice(code, 0, len(code), edits) == b"\x02\x01\x7f\x02\x63\xcb\x01"
+    written = CodeEdit(module.data, first, bodies).write({}, Templates(), renumbering.maps)
+    locals_ = b"\x02\x01\x7f\x01\x63\xc8\x01"
+    code = b"\xd0\xc8\x01\x21\x01\x0b"
+    assert written.wasm == bytes((len(locals_ + code),)) + locals_ + code
+    assert written.changed == 1 and list(written.places) == [0, len(written.wasm)]
 
 
 @given(st.binary(max_size=60), st.data())

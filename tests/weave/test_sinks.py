@@ -31,9 +31,10 @@ from whamm_cm.binary.encode import encode
 from whamm_cm.ir import nodes as n
 from whamm_cm.ir.component import Component
 from whamm_cm.trace.lines import LineDecoder
-from whamm_cm.weave.api import Woven, stamp_of, weave
+from whamm_cm.weave.api import Woven, weave
 from whamm_cm.weave.enclose import Outer, enclose
 from whamm_cm.weave.plan import Plan
+from whamm_cm.weave.stamp import stamp_of
 from whamm_cm.wit.model import interfaces
 from whamm_cm.wit.printer import func_text
 from whamm_cm.wit.resolve import resolve

@@ -7,21 +7,23 @@ import pytest
 from tests.weave.libs import text
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang.load import load
+from whamm_cm.run.engine import validate_module
 from whamm_cm.weave.plain import weave_module
 from whamm_cm.weave.plan import Plan, ScriptPlan
 
 
-def woven(wat: str, script: str) -> bytes:
+def woven(wat: str, script: str, **plan: bool) -> bytes:
     scripts = ScriptPlan(load([("script0", script)]))
-    return weave_module(text(wat), Plan(sink="host", scripts=scripts), "it.wasm").wasm
+    return weave_module(text(wat), Plan(sink="host", scripts=scripts, **plan), "it.wasm").wasm
 
 
 def test_more_counters_than_one_function_may_have() -> None:
-    many = "nop " * 60_001
+    """Of globals; in a memory there is room."""
+    many, script = "nop " * 60_001, "wasm:opcode:nop:before { report var n: u32 = 1; n++; }"
+    wat = f"(module (func $big {many}))"
     with pytest.raises(WeaveError, match=r"function big would have 60001 counters .* / fid != 0 /"):
-        woven(
-            f"(module (func $big {many}))", "wasm:opcode:nop:before { report var n: u32 = 1; n++; }"
-        )
+        woven(wat, script, multi_memory=False)
+    assert validate_module(woven(wat, script)) is None
 
 
 def test_more_locals_than_a_function_may_have() -> None:

@@ -4,12 +4,14 @@
  * is full, flushed or reported.  The agent imports nothing, so it can be instantiated before anything
  * else, and it never traps.  Every address is fixed and mirrored in layout.py (a test compares them).
  *
- *        0  stack (grows down to 0: an overflow would trap instead of overwriting state)
- *     1024  State, name area, secret header names (the only initialised data)
- *     2048  counters               4096 x u64
- *    34816  scratch                one record that found no room
- *    51264  out area               one block; even, for it may be lowered as a latin1+utf16 string
- *   131072  record buffer          to the end of memory, grows by pages up to 1 MiB
+ *        0  stack of a sink in this memory (grows down to 0: an overflow would trap)
+ *     8192  stack
+ *     9216  State, name area, secret header names (the only initialised data)
+ *    10240  counters               4096 x u64
+ *    43008  scratch                one record that found no room
+ *    59456  out area               one block; even, for it may be lowered as a latin1+utf16 string
+ *   131072  where a sink in this memory has its data (layout.py, near_start)
+ *    start  record buffer          to the end of memory, grows by pages up to 1 MiB
  */
 #include <stdint.h>
 
@@ -19,19 +21,19 @@
 
 enum {
     PAGE = 65536,
-    STATE = 1024,
+    STATE = 9216,
     NAME = STATE + 64,
     NAME_SIZE = 64,
-    COUNTERS = 2048,
+    COUNTERS = 10240,
     N_COUNTERS = 4096,
-    SCRATCH = 34816,
-    OUT = 51264,
+    SCRATCH = 43008,
+    OUT = 59456,
     HEADER_SIZE = 32,
     START = 131072,
     MAX_RECORD = 16384,
     MAX_BUFFER = 1 << 20,
     MAX_PAYLOAD = 48 << 10,
-    HIGH = START + (32 << 10),
+    HIGH = 32 << 10,
     EARLY = 8,
     MAGIC = 0x324D4357,
     PHASE_REPORT = 2,
@@ -39,6 +41,9 @@ enum {
     MIN_RECORD = 16,
     PUSH = 1,
     EVEN_EMPTY = 2,
+    GOES_ON = 8,
+    FINAL_BLOCK = 1,
+    GOING_BLOCK = 4,
     ASKED = 1,
     SAID = 2,
 };
@@ -47,7 +52,7 @@ typedef struct {
     uint32_t pos, limit;
     uint64_t next_call;
     uint32_t depth, instance, dropped, in_emit;
-    uint32_t out_ptr, scratch, name, high;
+    uint32_t out_ptr, start, name, high; /* start: another where a sink shares the memory */
     uint64_t last_flush; /* written by probes */
     uint32_t counts; /* written by the weave, read by a host after a crash */
     uint32_t ask;    /* written by a host, read by the script unit */
@@ -71,7 +76,7 @@ static struct {
     .state = {.pos = START,
               .limit = START + PAGE - MAX_RECORD,
               .next_call = 1,
-              .scratch = SCRATCH,
+              .start = START,
               .name = NAME,
               .high = START},
     .secrets = "authorization\0*-authorization\0cookie\0set-cookie\0api-key\0*-api-key\0apikey\0"
@@ -85,7 +90,7 @@ _Static_assert(sizeof image <= COUNTERS - STATE, "initialised data must end befo
 static int has_room(void) {
     while (S.pos > S.limit) {
         uint32_t end = __builtin_wasm_memory_size(0) * PAGE;
-        if (end - START >= MAX_BUFFER || __builtin_wasm_memory_grow(0, 1) == (uint32_t)-1) return 0;
+        if (end - S.start >= MAX_BUFFER || __builtin_wasm_memory_grow(0, 1) == (uint32_t)-1) return 0;
         S.limit = end + PAGE - MAX_RECORD;
     }
     return 1;
@@ -99,10 +104,10 @@ EXPORT(room) int32_t room(void) {
 
 /* Bytes of whole records to send now: all of them when they fit a block. */
 static uint32_t whole_records(void) {
-    uint32_t all = S.pos - START, taken = 0;
+    uint32_t all = S.pos - S.start, taken = 0;
     if (all <= MAX_PAYLOAD) return all;
     while (taken < all) {
-        uint32_t size = load32(START + taken);
+        uint32_t size = load32(S.start + taken);
         if (size < MIN_RECORD || size > MAX_RECORD || taken + size > MAX_PAYLOAD) break;
         taken += size;
     }
@@ -114,14 +119,16 @@ static uint32_t whole_records(void) {
 static uint32_t early;
 
 static int32_t hastened(int32_t flags) {
-    if (S.high >= HIGH) return flags;
-    if (++early > EARLY) S.high = START + (64u << (early - EARLY));
-    return flags | PUSH;
+    if (S.high >= S.start + HIGH) return flags;
+    if (++early > EARLY) S.high = S.start + (64u << (early - EARLY));
+    return flags & PUSH ? flags : flags | PUSH | GOES_ON;
 }
 
-static void write_header(uint32_t final, uint32_t taken) {
+static uint32_t owing; /* records left, and no block since has said that they were all */
+
+static void write_header(uint32_t flags, uint32_t taken) {
     store32(OUT, MAGIC);
-    store32(OUT + 4, final);
+    store32(OUT + 4, flags);
     store32(OUT + 8, S.instance);
     store32(OUT + 12, 0);
     store32(OUT + 16, S.dropped);
@@ -129,20 +136,28 @@ static void write_header(uint32_t final, uint32_t taken) {
     store64(OUT + 24, 0);
 }
 
+/* Whether there is something to say: records, losses, or that there is no more. */
+static int has_news(int32_t flags) {
+    if (S.pos != S.start || S.dropped || flags & EVEN_EMPTY) return 1;
+    return owing && (flags & (PUSH | GOES_ON)) == PUSH;
+}
+
 /* Moves a block into the out area, where it stays while records are added during the emit. */
 EXPORT(take) int32_t take(int32_t flags) {
-    if (S.in_emit || (S.pos == START && !S.dropped && !(flags & EVEN_EMPTY))) return 0;
+    if (S.in_emit || !has_news(flags)) return 0;
     uint32_t taken = whole_records();
-    if (!taken && S.pos != START) { /* only a broken record can block the queue: give it up */
-        S.pos = START;
+    if (!taken && S.pos != S.start) { /* only a broken record can block the queue: give it up */
+        S.pos = S.start;
         S.dropped++;
     }
-    uint32_t rest = S.pos - START - taken;
+    uint32_t rest = S.pos - S.start - taken;
     if (taken) flags = hastened(flags);
-    write_header((flags & PUSH) && !rest, taken);
-    __builtin_memcpy((void *)(OUT + HEADER_SIZE), (void *)START, taken);
-    if (rest) __builtin_memmove((void *)START, (void *)(START + taken), rest);
-    S.pos = START + rest;
+    uint32_t final = (flags & PUSH) && !rest;
+    write_header(final ? FINAL_BLOCK | (flags & GOES_ON ? GOING_BLOCK : 0) : 0, taken);
+    owing = !final || (flags & GOES_ON);
+    __builtin_memcpy((void *)(OUT + HEADER_SIZE), (void *)S.start, taken);
+    if (rest) __builtin_memmove((void *)S.start, (void *)(S.start + taken), rest);
+    S.pos = S.start + rest;
     S.dropped = 0;
     S.in_emit = 1;
     S.out_ptr = OUT;

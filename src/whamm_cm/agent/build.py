@@ -1,4 +1,4 @@
-"""Builds the checked-in ``.wasm`` files of this folder from their C sources with ziglang.
+"""Builds the checked-in ``.wasm`` files of this folder and of ``kernel`` from C with ziglang.
 
 ``python -m whamm_cm.agent.build`` rewrites them; users never need it.  The build is deterministic,
 so a test rebuilds and compares byte for byte (ziglang 0.17, pinned by ``COMPILER``).
@@ -39,20 +39,23 @@ class Artifact:
     source: str
     compile: tuple[str, ...]
     link: tuple[str, ...]
+    folder: Path = FOLDER
 
 
 # The sink keeps small buffers for numbers, none of them per level of a value.
 # Its memory comes from a module with the site table in it (weave/sinks.py), for the functions the
 # sink imports must be lowered onto that memory before the sink itself exists.
-_SINK_LINK = ("-zstack-size=8192", "--export=__heap_base", "--import-memory")
+# That may be the agent's memory, where all but the stack lies behind what is the agent's.
+_RELAY_LINK = ("-zstack-size=8192", "--export=__heap_base", "--import-memory")
+_SINK_LINK = (*_RELAY_LINK, "--global-base=131072")
 ARTIFACTS = (
     Artifact(
         "agent.wasm",
         "agent.c",
         ("-O2",),
-        ("-zstack-size=1024", "--global-base=1024", "--initial-memory=196608"),
+        ("-zstack-size=9216", "--global-base=9216", "--initial-memory=196608"),
     ),
-    Artifact("relay.wasm", "relay.c", ("-O2",), _SINK_LINK),
+    Artifact("relay.wasm", "relay.c", ("-O2",), _RELAY_LINK),
     Artifact(
         "state.wasm",
         "state.c",
@@ -72,6 +75,13 @@ ARTIFACTS = (
         ("-Os", "-DSINK_PREVIEW1"),
         ("-zstack-size=8192", "--export=__heap_base"),
     ),
+    Artifact(
+        "kernel.wasm",
+        "kernel.c",
+        ("-O2",),
+        ("-zstack-size=16384", "--initial-memory=131072"),
+        FOLDER.parent / "kernel",
+    ),
 )
 
 
@@ -85,9 +95,9 @@ def compiler_version() -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _zig(*arguments: str) -> None:
+def _zig(folder: Path, *arguments: str) -> None:
     command = [sys.executable, "-m", "ziglang", *arguments]
-    done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RunError(f"{' '.join(arguments)}: {done.stderr.strip()}")
 
@@ -117,15 +127,15 @@ def compile_artifact(artifact: Artifact) -> bytes:
     """The bytes of one artifact; RunError with the compiler's words when it does not compile."""
     with tempfile.TemporaryDirectory() as folder:
         obj, output = str(Path(folder) / "object.o"), Path(folder) / artifact.output
-        _zig(*_COMPILE, *artifact.compile, artifact.source, "-o", obj)
-        _zig(*_LINK, *artifact.link, obj, "-o", str(output))
+        _zig(artifact.folder, *_COMPILE, *artifact.compile, artifact.source, "-o", obj)
+        _zig(artifact.folder, *_LINK, *artifact.link, obj, "-o", str(output))
         return without_table(output.read_bytes())
 
 
 def compile_all() -> Iterator[tuple[Path, bytes]]:
     """Every checked-in path with the bytes it ought to have."""
     for artifact in ARTIFACTS:
-        yield FOLDER / artifact.output, compile_artifact(artifact)
+        yield artifact.folder / artifact.output, compile_artifact(artifact)
 
 
 def main() -> int:

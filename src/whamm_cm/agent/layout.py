@@ -19,7 +19,7 @@ PAGE: Final = 65536
 
 # --- agent.wasm: addresses in its memory ---------------------------------------------------------
 
-STATE: Final = 1024
+STATE: Final = 9216
 """Address of the state struct; the offsets below are relative to it."""
 POS: Final = 0
 LIMIT: Final = 4
@@ -29,7 +29,8 @@ INSTANCE: Final = 20
 DROPPED: Final = 24
 IN_EMIT: Final = 28
 OUT_PTR: Final = 32
-SCRATCH_PTR: Final = 36
+BUFFER_PTR: Final = 36
+"""u32: where the record buffer begins, written by the weave where a sink shares the memory."""
 NAME_PTR: Final = 40
 HIGH: Final = 44
 LAST_FLUSH: Final = 48
@@ -46,12 +47,13 @@ SAID: Final = 2
 
 NAME: Final = STATE + 64
 NAME_SIZE: Final = 64
-COUNTERS: Final = 2048
+COUNTERS: Final = 10240
 N_COUNTERS: Final = 4096
-SCRATCH: Final = 34816
-OUT: Final = 51264
+SCRATCH: Final = 43008
+OUT: Final = 59456
 """Where a block lies while it is emitted; even, as a string in latin1+utf16 has to be."""
 BUFFER: Final = 131072
+"""Where the record buffer begins if the agent has its memory to itself."""
 BUFFER_SIZE: Final = PAGE
 MAX_BUFFER: Final = 1 << 20
 HIGH_SIZE: Final = 32 << 10
@@ -84,6 +86,8 @@ CHUNK: Final = 32
 """A block goes to a sink component as a list of chunks of that many bytes, the header being one."""
 FINAL: Final = 1
 """Bit of the block's flags: nothing is left behind it, and what was received is to go out now."""
+GOES_ON: Final = 4
+"""Bit of the block's flags, with ``FINAL``: this is not the end, it only leaves soon."""
 START: Final = 2
 """Bit of the block's flags: the first of a run; bytes 24 to 31 are the wall clock in ns since 1970,
 0 if there is none."""
@@ -112,6 +116,8 @@ class Flush(IntFlag):
     """Send a block even when there is no record."""
     REPORT = 4
     """Add the counters first."""
+    GOES_ON = 8
+    """With ``PUSH``: more may follow that is not sent, so this is no end of the run."""
 
 
 class Phase(IntEnum):
@@ -136,11 +142,12 @@ class RecordFlag(IntFlag):
 # --- site table ----------------------------------------------------------------------------------
 
 TABLE_MAGIC: Final = 0x544D4357
-TABLE_VERSION: Final = 2
+TABLE_VERSION: Final = 3
 TABLE_HEADER: Final = 64
 SITE_SIZE: Final = 96
 NODE_SIZE: Final = 32
 VARIABLE_SIZE: Final = 32
+COUNTED_SIZE: Final = 64
 ENTRY_SIZE: Final = 16
 NONE: Final = 0xFFFFFFFF
 TABLE_SECTION: Final = "whamm-cm.sites"
@@ -158,6 +165,9 @@ class SiteKind(IntEnum):
     """A script variable: its records are of phase REPORT, ``call`` the cell (or counter), the body
     a value of type ``result``."""
     PRINT = 8
+    COUNTED = 9
+    """The counters of a core module, each of which stands for cells of variables: its records are
+    of phase REPORT, ``call`` the first counter, the body what ``counted.py`` reads."""
 
 
 class Edge(IntEnum):
@@ -264,6 +274,12 @@ def sink_settings(heap_base: int) -> int:
 def sink_table(heap_base: int) -> int:
     """Where it expects the site table."""
     return sink_settings(heap_base) + SETTINGS.size
+
+
+def near_start(sink_base: int, table_size: int) -> int:
+    """Where the record buffer begins in a memory of the agent's that a sink shares."""
+    end = ((sink_table(sink_base) + table_size + 15) & ~15) + SINK_OUT
+    return -(-end // PAGE) * PAGE
 
 
 def sink_pages(heap_base: int, table_size: int) -> int:

@@ -103,14 +103,24 @@ static void put_site(const Record *record, int with_values) {
     if (with_values && record->phase <= RETURN) put_handles(site->handles[record->phase]);
 }
 
-/* Where a variable's cell is; a script global has no columns. */
-static void put_place(const Record *record, const Variable *variable) {
-    const uint32_t *column = words_at(variable->cells) + record->cell;
-    if (!variable->cells) return;
-    uint32_t fid = column[0], pc = column[variable->n_cells];
-    if (fid != NONE) put_number("fid", fid);
-    put_optional("fname", words_at(table()->names) + 2 * column[2 * variable->n_cells]);
-    if (pc != NONE) put_number("pc", pc);
+static void put_place(const Record *record) {
+    if (!record->placed) return;
+    if (record->fid != NONE) put_number("fid", record->fid);
+    put_optional("fname", words_at(table()->names) + 2 * record->fname);
+    if (record->pc != NONE) put_number("pc", record->pc);
+}
+
+/* Notes where a variable's cell is; a script global has no columns.  0 if there is no such cell. */
+static int find_place(Record *record) {
+    const Variable *variable = (const Variable *)words_at(site_of(record)->variable);
+    if (record->call >= variable->n_cells) return 0;
+    if (!variable->cells) return 1;
+    const uint32_t *column = words_at(variable->cells) + (uint32_t)record->call;
+    record->placed = 1;
+    record->fid = column[0];
+    record->pc = column[variable->n_cells];
+    record->fname = column[2 * variable->n_cells];
+    return 1;
 }
 
 /* A value of a script's variable, or what it prints. */
@@ -122,7 +132,7 @@ static void put_script(const Record *record, const Site *site, int with_values) 
     put_optional("probe", site->interface);
     if (!print) {
         put_optional("module", site->component);
-        put_place(record, variable);
+        put_place(record);
         put_key("type");
         put_span(variable->type[0], variable->type[1]);
     }
@@ -131,9 +141,7 @@ static void put_script(const Record *record, const Site *site, int with_values) 
     if (record->flags & RAW) put_text(",\"raw\":true");
 }
 
-static int of_script(const Site *site) {
-    return site->kind == SITE_VARIABLE || site->kind == SITE_PRINT;
-}
+static int of_script(const Site *site) { return site->kind >= SITE_VARIABLE; }
 
 static uint32_t next_seq;
 static char run_name[16];
@@ -196,21 +204,77 @@ static int parse_record(Record *record, const uint8_t *p, uint32_t size) {
         if (two) record->duration = load64(record->body + 8);
         record->body += two ? 16 : 8;
     }
+    if (script && site_of(record)->kind == SITE_VARIABLE) return find_place(record);
     return script || record->end - record->body >= body_sizes[record->phase];
 }
 
-/* The first of the lines a record stands for is that of `record->cell`; how many they are. */
-static uint32_t lines_of(Record *record) {
-    if (record->phase == LOST || record->phase == START) return 1;
-    if (site_of(record)->kind != SITE_VARIABLE) return 1;
-    const Variable *variable = (const Variable *)words_at(site_of(record)->variable);
-    uint64_t number = record->call;
-    record->cell = (uint32_t)number;
-    if (!variable->n_counters) return number < variable->n_cells;
-    if (number >= variable->n_counters) return 0;
-    const uint32_t *column = words_at(variable->counters) + record->cell;
-    record->cell = column[0];
-    return column[variable->n_counters];
+/* --- counters --------------------------------------------------------------------------------- */
+
+/* A counter, its function, how many of that one's counters are left with it, and the cell that is
+ * its first.  Counters are reported in order, so it mostly goes on from where it was. */
+static struct {
+    const Counted *of;
+    uint32_t function, left, counter, cell, pc;
+} counted;
+
+static uint32_t number_of_column(Column column, uint32_t index) {
+    const uint8_t *at = (const uint8_t *)(table_at() + column.at) + index * column.width;
+    return (uint32_t)load_sized(at, column.width);
+}
+
+static void next_function(void) {
+    while (!counted.left && counted.function + 1 < counted.of->n_functions) {
+        counted.left = number_of_column(counted.of->sizes, ++counted.function);
+        counted.pc = 0;
+    }
+}
+
+/* The pc of the next cell. */
+static uint32_t next_pc(void) {
+    uint32_t step = number_of_column(counted.of->steps, counted.cell++);
+    counted.pc += step & 1 ? ~(step >> 1) : step >> 1;
+    return counted.pc;
+}
+
+static void seek_counter(const Counted *of, uint32_t counter) {
+    if (counted.of != of || counter < counted.counter) {
+        __builtin_memset(&counted, 0, sizeof counted);
+        counted.of = of;
+        counted.left = number_of_column(of->sizes, 0);
+        next_function();
+    }
+    for (; counted.counter < counter; counted.counter++) {
+        for (uint32_t n = number_of_column(of->counts, counted.counter); n; n--) next_pc();
+        counted.left--;
+        next_function();
+    }
+}
+
+/* A number of a body that ends there; sets `in.broken` where it is none. */
+static uint64_t take_leb(const uint8_t **at, const uint8_t *end) {
+    uint64_t value = 0;
+    for (uint32_t shift = 0; *at < end && shift < 64; shift += 7) {
+        uint8_t byte = *(*at)++;
+        value |= (uint64_t)(byte & 0x7F) << shift;
+        if (byte < 0x80) return value;
+    }
+    in.broken = 1;
+    return 0;
+}
+
+static int is_counted(const Record *record) {
+    return record->phase == REPORT && site_of(record)->kind == SITE_COUNTED;
+}
+
+/* The record of the next cell of a counter that is `value`. */
+static void put_cell(Record *record, const uint64_t *value) {
+    record->site_number = number_of_column(counted.of->rows, counted.cell);
+    record->fid = number_of_column(counted.of->fids, counted.function);
+    record->fname = number_of_column(counted.of->numbers, counted.function);
+    record->pc = next_pc();
+    record->placed = 1;
+    record->body = (const uint8_t *)value;
+    record->end = (const uint8_t *)(value + 1);
 }
 
 #endif

@@ -16,6 +16,7 @@ enum {
     PAGE = 65536,
     HEADER_SIZE = 32,
     FINAL = 1,
+    GOES_ON = 4,
     BLOCK_MAGIC = 0x324D4357,
     BUFFER_SIZE = 128 << 10,
     FULL_AT = 64 << 10, /* a block is smaller than what is left then */
@@ -46,10 +47,11 @@ static void pass_on(void) {
 EXPORT("emit") uint32_t emit(uint8_t *block, uint32_t chunks) {
     if (!chunks || load32(block) != BLOCK_MAGIC) return 0;
     uint32_t instance = load32(block + 8), size = chunks * HEADER_SIZE;
-    uint32_t some = load32(block + 16) | load32(block + 20), final = load32(block + 4) & FINAL;
+    uint32_t some = load32(block + 16) | load32(block + 20), flags = load32(block + 4);
+    uint32_t final = flags & FINAL;
     if (!instance && some) store32(block + 8, instance = ++last_instance);
     if ((some | unsaid) && size <= BUFFER_SIZE) {
-        unsaid = !final;
+        unsaid = !final || (flags & GOES_ON);
         if (used + size > BUFFER_SIZE) pass_on();
         __builtin_memcpy(buffer() + used, block, size);
         used += size;

@@ -71,20 +71,16 @@ void stderr_write(uint32_t stream, const char *bytes, uint32_t size, uint32_t *r
 IMPORT(OUTSIDE, "drop") void stderr_drop(uint32_t stream);
 IMPORT(OUTSIDE, "drop-error") void stderr_drop_error(uint32_t error);
 
-static uint32_t stream, has_stream;
-
 /* One write; afterwards the sink may be silent.  result<_, stream-error>: 1 is an error, in which
- * 0 (last-operation-failed) carries a handle that is ours to drop. */
+ * 0 (last-operation-failed) carries a handle that is ours to drop.  The sink may be one component
+ * instance with the guest, which could use or drop any handle that is there while it runs: the
+ * stream is only there while the sink does. */
 static void write_out(const char *bytes, uint32_t size) {
-    uint32_t result[3] = {0, 0, 0};
-    if (!has_stream) stream = stderr_get();
-    has_stream = 1;
+    uint32_t result[3] = {0, 0, 0}, stream = stderr_get();
     stderr_write(stream, bytes, size, result);
-    if (!(result[0] & 0xFF)) return;
-    if (!(result[1] & 0xFF)) stderr_drop_error(result[2]);
+    silent = result[0] & 0xFF;
+    if (silent && !(result[1] & 0xFF)) stderr_drop_error(result[2]);
     stderr_drop(stream);
-    has_stream = 0;
-    silent = 1;
 }
 
 #endif
@@ -188,6 +184,34 @@ static int put_line(const Record *record, uint32_t instance) {
     return 1;
 }
 
+/* The lines of what a module counted: runs of counters, how many lie between and how many follow,
+ * with the value of each.  0 if that is not all there is. */
+static int put_counted(const Record *from, uint32_t instance) {
+    const Counted *of = (const Counted *)words_at(site_of(from)->variable);
+    const uint8_t *at = from->body;
+    uint64_t counter = from->call;
+    in.broken = 0;
+    while (at < from->end) {
+        counter += take_leb(&at, from->end);
+        uint64_t length = take_leb(&at, from->end);
+        for (; length && !in.broken; length--, counter++) {
+            uint64_t value = take_leb(&at, from->end);
+            if (in.broken || counter >= of->n_counters) return 0;
+            seek_counter(of, (uint32_t)counter);
+            uint32_t n = number_of_column(of->counts, (uint32_t)counter), cell = counted.cell, pc = counted.pc;
+            for (; n; n--) {
+                Record record = *from;
+                put_cell(&record, &value);
+                if (!put_line(&record, instance)) return 0;
+            }
+            counted.cell = cell;
+            counted.pc = pc;
+        }
+        if (in.broken) return 0;
+    }
+    return 1;
+}
+
 /* Renders all records; returns how many could not be. */
 static uint32_t put_records(const uint8_t *p, const uint8_t *end, uint32_t instance) {
     uint32_t lost = 0;
@@ -198,9 +222,11 @@ static uint32_t put_records(const uint8_t *p, const uint8_t *end, uint32_t insta
         if (size < RECORD_HEADER) return lost + 1;
         uint32_t room = (uint32_t)(end - p);
         if (size > room) return lost + 1;
-        uint32_t lines = parse_record(&record, p, size) ? lines_of(&record) : 0, left = lines;
-        for (; left && put_line(&record, instance); left--) record.cell++;
-        lost += left || !lines;
+        int known = parse_record(&record, p, size);
+        if (known && is_counted(&record))
+            lost += !put_counted(&record, instance);
+        else
+            lost += !known || !put_line(&record, instance);
         p += size;
     }
     return lost;
@@ -219,7 +245,7 @@ static void render(const uint8_t *block, uint32_t payload, uint32_t instance) {
     lost += put_records(records, records + payload, instance);
     if (lost) put_note(LOST, lost, instance);
     if (!(load32(block + 4) & FINAL)) return; /* it waits for more */
-    put_note(END, 0, instance);
+    if (!(load32(block + 4) & GOES_ON)) put_note(END, 0, instance);
     write_lines(text.at);
     text.at = (char *)text_at();
 }
@@ -326,7 +352,7 @@ static uint32_t receive(const uint8_t *block, uint32_t size) {
     if (!text.at) text.at = (char *)text_at();
     if (!settings()->show_secrets) mask_block((uint8_t *)block + BLOCK_HEADER, payload);
     if (!run_name[0]) begin(block, size);
-    unsaid = !(load32(block + 4) & FINAL);
+    unsaid = (load32(block + 4) & (FINAL | GOES_ON)) != FINAL;
     if (settings()->json)
         render(block, payload, instance);
     else

@@ -8,12 +8,15 @@ the table holds no cycles and a reader needs no recursion to check it.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from whamm_cm.abi.layout import layouts, postorder, variant_cases
+from whamm_cm.agent.counted import Counted, narrow
 from whamm_cm.agent.handles import handles_of
 from whamm_cm.agent.layout import (
+    COUNTED_SIZE,
     ENCODING_SHIFT,
     ENCODINGS,
     ENTRY_SIZE,
@@ -30,6 +33,7 @@ from whamm_cm.agent.layout import (
     SiteKind,
 )
 from whamm_cm.agent.table import (
+    COUNTED,
     ENTRY,
     HANDLES,
     HEADER,
@@ -41,7 +45,7 @@ from whamm_cm.agent.table import (
     Node,
     SiteTableError,
 )
-from whamm_cm.agent.variables import Cells, Counters, VariableSpec, Words, words_of
+from whamm_cm.agent.variables import Cells, VariableSpec, Words, words_of
 from whamm_cm.wit.types import (
     Borrow,
     EnumT,
@@ -98,17 +102,18 @@ _PRIMS = {
 
 
 class _Strings:
-    """Every string once."""
+    """Every string once; none at all where they are not ``kept``."""
 
-    __slots__ = ("_spans", "data")
+    __slots__ = ("_kept", "_spans", "data")
 
-    def __init__(self) -> None:
+    def __init__(self, kept: bool) -> None:
+        self._kept = kept
         self.data = bytearray()
         self._spans: dict[str, tuple[int, int]] = {"": (0, 0)}
 
     def span(self, text: str) -> tuple[int, int]:
         """(offset in ``data``, length in bytes)."""
-        found = self._spans.get(text)
+        found = self._spans.get(text) if self._kept else (0, 0)
         if found is None:
             encoded = text.encode("utf-8", "replace")
             found = self._spans[text] = (len(self.data), len(encoded))
@@ -120,52 +125,71 @@ class _Strings:
 class _Row:
     type: str
     cells: Cells | None
-    counters: Counters | None
 
 
 class _Columns:
-    """The part of the table that only variables have: a row for each, the names of functions, and
-    the columns, those that rows share only once."""
+    """The part of the table that only sites of scripts have: a row for each, the names of
+    functions, and the columns, those that rows share only once."""
 
-    def __init__(self, at: int, rows: Iterable[_Row]) -> None:
+    def __init__(self, at: int, rows: Iterable[_Row | Counted]) -> None:
         self._rows = tuple(rows)
         self.names: dict[str, int] = {}
         self._found: dict[int, int] = {}  # by identity: where the columns are
         self._columns: list[bytes] = []
-        cells = {id(row.cells): row.cells for row in self._rows if row.cells}
+        variables = [row for row in self._rows if isinstance(row, _Row)]
+        cells = {id(row.cells): row.cells for row in variables if row.cells}
         numbers = {key: self._renumbered(each) for key, each in cells.items()}
-        self.names_at = at + VARIABLE_SIZE * len(self._rows)
+        modules = [
+            row.columns([self.names.setdefault(name, len(self.names)) for name in row.names])
+            for row in self._rows
+            if isinstance(row, Counted)
+        ]
+        #: Where each row is.
+        self.places = list(accumulate(map(_row_size, self._rows), initial=at))
+        self.names_at = self.places[-1]
         self.end = self.names_at + SPAN.size * len(self.names)
         for key, each in cells.items():
-            self._add(key, each.fids, each.pcs, numbers[key])
-        for row in self._rows:
-            if row.counters and id(row.counters) not in self._found:
-                self._add(id(row.counters), row.counters.firsts, row.counters.counts)
+            self._add(key, words_of(each.fids, each.pcs, numbers[key]))
+        self._counted = [self._narrow(columns) for columns in modules]
 
     def _renumbered(self, cells: Cells) -> Words:
         """The number of each cell's function name among those of all rows."""
         known = [self.names.setdefault(name, len(self.names)) for name in cells.names]
         return array("I", map(known.__getitem__, cells.numbers))
 
-    def _add(self, key: int, *columns: Words) -> None:
+    def _add(self, key: int, data: bytes) -> None:
         self._found[key] = self.end
-        self._columns.append(words_of(*columns))
-        self.end += len(self._columns[-1])
+        self._columns.append(data)
+        self.end += len(data)
+
+    def _narrow(self, columns: Sequence[Words]) -> bytes:
+        """The row of a module's counters; its columns are added."""
+        words = [len(columns[0]), len(columns[3]), len(columns[4])]
+        for column in columns:
+            width, data = narrow(column)
+            words += (self.end, width)
+            self._add(id(column), data.ljust(-(-len(data) // 4) * 4, b"\0"))
+        return COUNTED.pack(*words)
 
     def pack(self, strings: _Strings) -> bytes:
-        packed = bytearray()
+        packed, counted = bytearray(), iter(self._counted)
         for row in self._rows:
+            if isinstance(row, Counted):
+                packed += next(counted)
+                continue
             at, size = strings.span(row.type)
             # A table that nothing was added to has no columns, yet is not that of a global.
             cells = 0 if row.cells is None else self._found.get(id(row.cells), self.end)
             n_cells = 1 if row.cells is None else len(row.cells)
-            n_counters = len(row.counters) if row.counters else 0
-            counters = self._found[id(row.counters)] if row.counters else 0
-            packed += VARIABLE.pack(self.end + at, size, n_cells, cells, n_counters, counters)
+            packed += VARIABLE.pack(self.end + at, size, n_cells, cells)
         for name in self.names:
             at, size = strings.span(name)
             packed += SPAN.pack(self.end + at, size)
         return bytes(packed) + b"".join(self._columns)
+
+
+def _row_size(row: _Row | Counted) -> int:
+    return VARIABLE_SIZE if isinstance(row, _Row) else COUNTED_SIZE
 
 
 class SiteTableBuilder:
@@ -178,7 +202,7 @@ class SiteTableBuilder:
         self._numbers: dict[Node, int] = {}
         # Per pointer width; keyed by the type itself (identity), which also keeps it alive.
         self._known: dict[int, dict[ValType, int]] = {4: {}, 8: {}}
-        self._variables: dict[int, _Row] = {}  # by site
+        self._variables: dict[int, _Row | Counted] = {}  # by site
 
     def __len__(self) -> int:
         """How many sites there are, which is the index of the next one."""
@@ -203,21 +227,25 @@ class SiteTableBuilder:
         self._site_nodes.append((params, result))
         return len(self._sites) - 1
 
-    def add_variable(
-        self, spec: VariableSpec, cells: Cells | None = None, counters: Counters | None = None
-    ) -> int:
+    def add_variable(self, spec: VariableSpec, cells: Cells | None = None) -> int:
         """Appends the row of a variable and returns its index, which is what its records carry.
 
-        Without ``cells`` it is a script global, whose only cell is number 0.  ``cells`` and
-        ``counters`` may still grow until ``to_bytes``; with counters, records carry the number of
-        a counter instead of that of a cell.
+        Without ``cells`` it is a script global, whose only cell is number 0.  ``cells`` may still
+        grow until ``to_bytes``.  They are those with records of their own: what a core module
+        counts in place is in its ``Counted``.
         """
         site = SiteSpec(
             SiteKind.VARIABLE, Edge.INNER, spec.module, spec.probe, spec.script, spec.name,
             result=spec.result,
         )  # fmt: skip
         number = self.add_site(site)
-        self._variables[number] = _Row(spec.type, cells, counters)
+        self._variables[number] = _Row(spec.type, cells)
+        return number
+
+    def add_counted(self, module: str, counted: Counted) -> int:
+        """Appends the row of a core module's counters, which may still grow; its index."""
+        number = self.add_site(SiteSpec(SiteKind.COUNTED, Edge.INNER, module, "", "", ""))
+        self._variables[number] = counted
         return number
 
     def add_print(self, script: str, probe: str = "") -> int:
@@ -226,15 +254,20 @@ class SiteTableBuilder:
             SiteSpec(SiteKind.PRINT, Edge.INNER, "", probe, script, "", result=Prim("string"))
         )
 
-    def to_bytes(self) -> bytes:
+    def to_bytes(self, named: bool = True) -> bytes:
         """The table: header, sites, types, their entries, what variables have beyond that,
-        strings; padded to 16 bytes."""
-        strings = _Strings()
+        strings; padded to 16 bytes.
+
+        Not ``named``: what a sink has to know that packs its lines, the types of values.  Names,
+        and where cells are, stay outside of the guest.
+        """
+        strings = _Strings(named)
         sites_at = TABLE_HEADER
         types_at = sites_at + SITE_SIZE * len(self._sites)
         entries_at = types_at + NODE_SIZE * len(self._nodes)
         variables_at = entries_at + ENTRY_SIZE * sum(_entries(node) for node in self._nodes)
-        columns = _Columns(variables_at, self._variables.values())
+        known = self._variables if named else {}
+        columns = _Columns(variables_at, known.values())
         strings_at = columns.end
         types, entries = bytearray(), bytearray()
         for node in self._nodes:
@@ -244,9 +277,7 @@ class SiteTableBuilder:
             )
             entries += _pack_entries(node, strings, strings_at)
         variables = columns.pack(strings)
-        infos = dict(
-            zip(self._variables, range(variables_at, strings_at, VARIABLE_SIZE), strict=False)
-        )
+        infos = dict(zip(known, columns.places, strict=False))
         sites = b"".join(
             _pack_site(site, self._site_nodes[i], infos.get(i, 0), strings, strings_at)
             for i, site in enumerate(self._sites)

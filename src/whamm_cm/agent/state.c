@@ -25,7 +25,7 @@ enum {
     RECORD_HEADER = 16,
     MAX_BODY = 16384 - RECORD_HEADER,
     MAX_IMAGE = 1024,
-    STATE_POS = 1024, STATE_LIMIT = 1028, STATE_DROPPED = 1048,
+    STATE_POS = 9216, STATE_LIMIT = 9220, STATE_DROPPED = 9240,
     REPORT = 2, PRINT = 5, RAW = 8 << 4,
 };
 
@@ -244,6 +244,39 @@ void report_cell(uint32_t site, uint64_t cell, uint32_t index, uint32_t size, ui
     if (last ? *last == value : !value) return;
     *(uint64_t *)BODY = value;
     if (send(site, REPORT, cell, BODY, size <= 8 ? size : 8) && last) *last = value;
+}
+
+static uint8_t *put_leb(uint8_t *at, uint64_t value) {
+    for (; value >= 0x80; value >>= 7) *at++ = (uint8_t)value | 0x80;
+    *at++ = (uint8_t)value;
+    return at;
+}
+
+enum { LEB = 10, ITEM = 5 + 5 + LEB };
+
+/* Sends those of `n` counters that are not what was sent last: runs of them, how many lie between
+ * and how many follow, with the value of each. */
+EXPORT(report_counts)
+void report_counts(uint32_t site, uint32_t first, const uint64_t *now, uint64_t *last, uint32_t n) {
+    for (uint32_t i = 0;;) {
+        while (n - i >= 4 && !((now[i] ^ last[i]) | (now[i + 1] ^ last[i + 1]) |
+                               (now[i + 2] ^ last[i + 2]) | (now[i + 3] ^ last[i + 3])))
+            i += 4;
+        while (i < n && now[i] == last[i]) i++;
+        if (i == n) return;
+        uint32_t start = i, next = i;
+        uint8_t *at = (uint8_t *)BODY, *limit = at + MAX_BODY - ITEM;
+        while (i < n && at <= limit) {
+            uint32_t end = i, most = (uint32_t)(limit - at) / LEB + 1;
+            while (end < n && end - i < most && now[end] != last[end]) end++;
+            at = put_leb(put_leb(at, i - next), end - i);
+            for (; i < end; i++) at = put_leb(at, now[i]);
+            next = i;
+            while (i < n && now[i] == last[i]) i++;
+        }
+        if (!send(site, REPORT, first + start, BODY, (uint32_t)(at - (uint8_t *)BODY))) return;
+        for (uint32_t k = start; k < next; k++) last[k] = now[k];
+    }
 }
 
 /* Whether a value of that descriptor may change without its entry being asked for. */

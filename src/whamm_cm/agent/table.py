@@ -8,7 +8,9 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from whamm_cm.agent.counted import CountedCells, cells_of, fault_of, pcs_of, wide
 from whamm_cm.agent.layout import (
+    COUNTED_SIZE,
     ENCODING_SHIFT,
     ENCODINGS,
     ENTRY_SIZE,
@@ -32,7 +34,8 @@ NODE = struct.Struct("<8I")
 SITE = struct.Struct("<24I")
 ENTRY = struct.Struct("<4I")
 SPAN = struct.Struct("<2I")
-VARIABLE = struct.Struct("<6I8x")
+VARIABLE = struct.Struct("<4I16x")
+COUNTED = struct.Struct("<15I4x")
 
 
 class SiteTableError(InputError):
@@ -83,6 +86,7 @@ class Site:
     ptr: int
     encoding: str
     variable: Variable | None = None
+    counted: CountedCells | None = None
     inner: tuple[str, str, str] = ("", "", "")
     call_handles: str = ""
     return_handles: str = ""
@@ -180,6 +184,7 @@ class _Reader:
             ptr=8 if flags & SiteFlag.MEMORY64 else 4,
             encoding=ENCODINGS[encoding],
             variable=self._variable(info, result) if kind == SiteKind.VARIABLE else None,
+            counted=self._counted(info) if kind == SiteKind.COUNTED else None,
             inner=(inner_interface, inner_version, inner_func),
             call_handles=self._handles(handles[0]),
             return_handles=self._handles(handles[1]),
@@ -201,10 +206,9 @@ class _Reader:
     def _variable(self, at: int, result: int) -> Variable:
         """What a site of a variable has beyond names and type."""
         (row,) = self._rows(VARIABLE, VARIABLE_SIZE, at, 1)
-        type_at, type_size, n_cells, cells, n_counters, counters = row
-        for first, words in ((cells, 3 * n_cells), (counters, 2 * n_counters)):
-            if first and first + 4 * words > len(self._data):
-                raise SiteTableError(f"{words} words at {first} leave the site table")
+        type_at, type_size, n_cells, cells = row
+        if cells and cells + 12 * n_cells > len(self._data):
+            raise SiteTableError(f"{n_cells} cells at {cells} leave the site table")
         places = None
         if cells:
             fids, pcs, numbers = read_words(self._data, cells, 3, n_cells)
@@ -213,12 +217,42 @@ class _Reader:
             self._text(type_at, type_size),
             n_cells,
             places,
-            read_words(self._data, counters, 2, n_counters) if n_counters else None,
         )
         fault = variable_fault(found) or ("it has no type" if result == NONE else "")
         if fault:
             raise SiteTableError(f"a variable contradicts itself: {fault}")
         return found
+
+    def _counted(self, at: int) -> CountedCells:
+        """The counters of a core module."""
+        (row,) = self._rows(COUNTED, COUNTED_SIZE, at, 1)
+        functions, counters, cells = row[:3]
+        columns = []
+        for k, n in enumerate((functions, functions, functions, counters, cells, cells)):
+            start, width = row[3 + 2 * k : 5 + 2 * k]
+            if width not in (1, 2, 4) or start + n * width > len(self._data):
+                raise SiteTableError(f"{n} numbers at {start} leave the site table")
+            columns.append(wide(self._data[start : start + n * width], width))
+        fault = fault_of(columns, len(self._names))
+        if not fault and not all(map(self._is_scalar, set(columns[4]))):
+            fault = "a cell is not that of a variable with one number"
+        fids, numbers, sizes, counts, rows, steps = columns
+        try:
+            pcs = steps if fault else pcs_of(steps, cells_of(sizes, counts))
+        except ValueError as error:
+            fault = str(error)
+        if fault:
+            raise SiteTableError(f"counters contradict themselves: {fault}")
+        return CountedCells(fids, numbers, sizes, counts, rows, pcs, self._names)
+
+    def _is_scalar(self, number: int) -> bool:
+        """Whether a site is a variable whose values have at most 8 bytes."""
+        if number >= len(self._sites):
+            return False
+        kind, result = self._sites[number][0], self._sites[number][11]
+        if kind != SiteKind.VARIABLE or result >= len(self.nodes):
+            return False
+        return self.nodes[result].kind <= NodeKind.F64
 
     def _optional(self, number: int) -> int | None:
         return None if number == NONE else self._known(number)

@@ -14,12 +14,12 @@ enum {
     FLUSH_AT = 32 << 10,
     MAX_DEPTH = 64,
     BLOCK_MAGIC = 0x324D4357,
-    FINAL = 1, START_BLOCK = 2,
+    FINAL = 1, START_BLOCK = 2, GOES_ON = 4,
     BLOCK_HEADER = 32,
     RECORD_HEADER = 16,
     TIMED = 1, BAD = 2, BIG = 4, RAW = 8,
     SELF = 1,
-    SITE_VARIABLE = 7, SITE_PRINT = 8,
+    SITE_VARIABLE = 7, SITE_PRINT = 8, SITE_COUNTED = 9,
 };
 #define NONE 0xFFFFFFFFu
 #define BAD_POINTER 0xFFFFFFFFu
@@ -47,12 +47,24 @@ typedef struct {
     uint32_t kind, edge, component[2], interface[2], version[2], func[2], params, result, flags;
     uint32_t variable, inner_interface[2], inner_version[2], inner_func[2], handles[2][2];
 } Site;
-/* `cells` are columns fid, pc, number of the name; `counters` columns first, count.  0: none. */
+/* `cells` are columns fid, pc, number of the name; 0: none. */
 typedef struct {
-    uint32_t type[2], n_cells, cells, n_counters, counters, pad[2];
+    uint32_t type[2], n_cells, cells, pad[4];
 } Variable;
+/* Where a column begins, and the bytes of a number. */
 typedef struct {
-    uint32_t phase, flags, site_number, cell;
+    uint32_t at, width;
+} Column;
+/* By function: index, number of the name, how many counters; by counter: how many cells; by cell:
+ * the site of its variable, and how far it is from the function's one before (agent/counted.py). */
+typedef struct {
+    uint32_t n_functions, n_counters, n_cells;
+    Column fids, numbers, sizes, counts, rows, steps;
+    uint32_t pad;
+} Counted;
+/* `fid`, `pc` and `fname`, a number, say where it is if it is `placed`. */
+typedef struct {
+    uint32_t phase, flags, site_number, placed, fid, pc, fname;
     uint64_t call, time, duration;
     const uint8_t *body, *end;
 } Record;

@@ -1,13 +1,14 @@
-"""The places that a script's variables have values for: cells, and counters that stand for several.
+"""The places that a script's variables have values for, where each has a record of its own.
 
-There may be hundreds of thousands, so they are columns of 32-bit words, written and read in bulk.
+There may be many, so they are columns of 32-bit words, written and read in bulk.  What a core
+module counts in place is described by :mod:`whamm_cm.agent.counted`.
 """
 
 from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -67,14 +68,6 @@ class Cells:
         self.numbers.append(self._number(fname))
         return len(self.fids) - 1
 
-    def add_many(self, fid: int, pcs: Sequence[int], fname: str) -> int:
-        """Appends cells of one function and returns the number of the first."""
-        first, count = len(self.fids), len(pcs)
-        self.fids.extend([fid] * count)
-        self.pcs.extend(pcs)
-        self.numbers.extend([self._number(fname)] * count)
-        return first
-
     def extend(self, fids: Iterable[int], pcs: Iterable[int], fnames: Iterable[str]) -> None:
         """Appends many, given as columns of the same length."""
         self.fids.extend(fids)
@@ -91,62 +84,22 @@ class Cells:
         return number
 
 
-class Counters:
-    """Counters that each stand for cells ``first`` … ``first + count - 1``, as when one counter
-    serves a basic block; a record then carries the number of the counter."""
-
-    __slots__ = ("counts", "firsts")
-
-    def __init__(self) -> None:
-        self.firsts = array("I")
-        self.counts = array("I")
-
-    def __len__(self) -> int:
-        return len(self.firsts)
-
-    def add(self, first: int, count: int) -> int:
-        """Appends a counter and returns its number."""
-        self.firsts.append(first)
-        self.counts.append(count)
-        return len(self.firsts) - 1
-
-    def extend(self, firsts: Iterable[int], counts: Iterable[int]) -> range:
-        """Appends many and returns their numbers."""
-        begin = len(self.firsts)
-        self.firsts.extend(firsts)
-        self.counts.extend(counts)
-        return range(begin, len(self.firsts))
-
-
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A variable as read back: ``cells`` is None for a script global, which has one cell;
-    ``counters`` are (firsts, counts), None when records carry cell numbers."""
+    """A variable as read back: ``cells`` is None for a script global, which has one cell."""
 
     type: str
     size: int
     cells: Cells | None
-    counters: Sequence[Words] | None
-
-    def span(self, number: int) -> tuple[int, int] | None:
-        """(first cell, count) that a record's number stands for; None if there is no such."""
-        if self.counters is None:
-            return (number, 1) if number < self.size else None
-        firsts, counts = self.counters
-        return (firsts[number], counts[number]) if number < len(firsts) else None
 
 
 def variable_fault(variable: Variable) -> str:
     """Why a table's variable cannot be; "" if it can."""
-    cells, counters, size = variable.cells, variable.counters, variable.size
+    cells, size = variable.cells, variable.size
     if cells is None and size != 1:
         return f"{size} cells without places"
     if cells is not None and size and max(cells.numbers) >= len(cells.names):
         return "a cell names an unknown function"
-    if counters is not None and not min(counters[1], default=1):
-        return "a counter stands for no cell"
-    if counters is not None and any(map(size.__lt__, map(int.__add__, *counters))):
-        return "a counter stands for cells that are not there"
     return ""
 
 

@@ -1,6 +1,7 @@
 """Walking instruction sequences without building anything: where each instruction ends.
 
-This is the plain, readable walk; it defines what a faster scanner must find.
+This is the plain, readable walk, for expressions and single functions; it defines what the kernel
+(:mod:`code`) must find.
 """
 
 from __future__ import annotations
@@ -185,6 +186,15 @@ def skip_expr(data: Buffer, pos: int, end: int, *, offset: int = 0, path: str = 
 
 def skip_expr_at(cur: Cursor) -> None:
     """Move the cursor past the ``end`` that closes the expression it is at."""
+    for _ in expr_steps(cur):
+        pass
+
+
+def expr_steps(cur: Cursor) -> Iterator[tuple[int, Opcode, int]]:
+    """Every instruction of the expression the cursor is at, which it moves past."""
     depth = 1
     while depth:
-        depth += _step(cur).nesting
+        at = cur.pos
+        row = _step(cur)
+        depth += row.nesting
+        yield at, row, cur.pos

@@ -22,18 +22,6 @@ _ONE = [bytes((low,)) for low in range(0x80)]
 _LOW = [bytes((low | 0x80,)) for low in range(0x80)]
 
 
-def unsigned_range(start: int, stop: int) -> list[bytes]:
-    """``unsigned`` of every number of a range."""
-    found: list[bytes] = []
-    while start < stop:
-        high, low = start >> 7, start & 0x7F
-        end = min(0x80, low + stop - start)
-        rest = unsigned(high)
-        found += [lowest + rest for lowest in _LOW[low:end]] if high else _ONE[low:end]
-        start += end - low
-    return found
-
-
 def signed(value: int, width: int = 1) -> bytes:
     """Encode ``value`` as signed LEB128, padded to at least ``width`` bytes."""
     out = bytearray()

@@ -15,14 +15,12 @@ from whamm_cm.binary.core_types import (
     read_subtype,
     read_table_type,
     read_tag_type,
-    read_val_type,
 )
-from whamm_cm.binary.cursor import Buffer, Cursor
-from whamm_cm.binary.fastscan import find_refs, ref_matcher
-from whamm_cm.binary.instructions import skip_expr_at
+from whamm_cm.binary.cursor import Cursor
+from whamm_cm.binary.instructions import expr_steps
 from whamm_cm.binary.leb import name_bytes, unsigned
 from whamm_cm.binary.opcodes import Imm
-from whamm_cm.binary.refs import SPACES, IndexMap, Recorder, Ref
+from whamm_cm.binary.refs import IndexMap, Recorder, Ref, instruction_refs
 
 _COMPACT_TYPES, _COMPACT_NAMES = 0x7F, 0x7E
 
@@ -70,10 +68,8 @@ def _implied_type(raw: bytes, to: IndexMap) -> bytes:
 
 
 def _expr(recorder: Recorder) -> None:
-    cur = recorder.cur
-    start = cur.pos
-    skip_expr_at(cur)
-    recorder.refs += find_refs(cur.data, start, cur.pos, ref_matcher(SPACES))
+    for at, row, end in expr_steps(recorder.cur):
+        recorder.refs += instruction_refs(recorder.cur.data, at, row, end)
 
 
 def _type(recorder: Recorder) -> None:
@@ -176,15 +172,6 @@ def read_entries(cur: Cursor, number: int) -> Entries:
         spans.append((start, cur.pos))
     cur.finish(f"{SECTION_NAMES[number]} section")
     return Entries(first, tuple(spans), tuple(recorder.refs))
-
-
-def read_locals_refs(data: Buffer, start: int, end: int) -> list[Ref]:
-    """The type indices in the declarations of locals at ``start``."""
-    recorder = Recorder(Cursor(data, start, end))
-    for _ in range(recorder.cur.count("local")):
-        recorder.cur.u32("a count")
-        read_val_type(recorder.cur, recorder.type_index)
-    return recorder.refs
 
 
 def _import(cur: Cursor, names: bytes) -> ImportEntry:

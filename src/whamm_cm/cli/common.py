@@ -7,14 +7,14 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import TextIO
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
 
-from whamm_cm.errors import InputError, UsageError, unreadable
+from whamm_cm.errors import UsageError
+from whamm_cm.files import MAX_INPUT, read, within, write
 
-#: Inputs above this size are refused: no component is that large, and memory is not endless.
-MAX_INPUT = 1 << 30
+if TYPE_CHECKING:
+    from whamm_cm.front.app import Component
 
 
 def read_input(path: str) -> bytes:
@@ -23,22 +23,18 @@ def read_input(path: str) -> bytes:
     Raises InputError: missing, a directory, unreadable, above 1 GiB, or woven in place by a
     running ``trace``.
     """
-    if not path:
-        raise InputError("the name of the input file is empty")
-    put_back(path)
+    if path:
+        put_back(path)
     if path == "-":
-        data = sys.stdin.buffer.read(MAX_INPUT + 1)
-    else:
-        try:
-            with open(path, "rb") as file:
-                # The size that the system knows spares reading a gigabyte.
-                known = os.fstat(file.fileno()).st_size
-                data = file.read(MAX_INPUT + 1) if known <= MAX_INPUT else None
-        except OSError as error:
-            raise unreadable(path, error) from None
-    if data is None or len(data) > MAX_INPUT:
-        raise InputError(f"{path} is larger than 1 GiB, which no component is")
-    return data
+        return within(sys.stdin.buffer.read(MAX_INPUT + 1), path)
+    return read(path)
+
+
+def component(path: str) -> Component:
+    """The component in a file, ``-`` for standard input, not yet decoded."""
+    from whamm_cm.front.app import Component
+
+    return Component(read_input(path), display(path))
 
 
 def put_back(path: str) -> None:
@@ -69,56 +65,7 @@ def write_output(path: str | None, data: str | Iterable[bytes | memoryview]) -> 
         sys.stdout.buffer.writelines(pieces)
         sys.stdout.buffer.flush()
         return
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        file.writelines(pieces)
-
-
-@contextmanager
-def replacing(path: str) -> Iterator[Path]:
-    """A temporary file beside ``path`` that takes its place if the block ends well.
-
-    What is there and is no regular file is written as it is (:func:`_in_place`).
-    """
-    import tempfile  # slow to import, and most commands write nothing
-
-    if not path:
-        raise UsageError("the name of the output file is empty")
-    try:
-        if _in_place(path):
-            yield Path(path)
-            return
-        target = Path(os.path.realpath(path))  # a symbolic link stays one
-        handle, name = tempfile.mkstemp(prefix=".whamm-cm-", dir=target.parent)
-    except BrokenPipeError:
-        raise  # the reader went away, which is no fault of the place
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
-        temporary.chmod(mode)
-        temporary.replace(target)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _in_place(path: str) -> bool:
-    """Whether ``path`` leads to a pipe, a device or the like, or to a file that has no name any
-    more: where ``/dev/stdout`` and ``/dev/fd/3`` lead may only be text such as ``pipe:[7]``.
-
-    Raises UsageError for a directory, OSError.
-    """
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        return False
-    if stat.S_ISDIR(found.st_mode):
-        raise UsageError(f"{path} is a directory; name a file to write")
-    return not stat.S_ISREG(found.st_mode) or not os.path.exists(os.path.realpath(path))
+    write(path, pieces)
 
 
 #: Options that never name a file to read, whatever is in the folder.
@@ -194,22 +141,6 @@ def _regular(found: os.stat_result | None) -> tuple[int, int] | None:
     if found is None or not stat.S_ISREG(found.st_mode):
         return None
     return found.st_dev, found.st_ino
-
-
-def check_place(path: str) -> None:
-    """Raises UsageError when :func:`replacing` could not write there, before any work is done."""
-    with suppress(_Unused), replacing(path):
-        raise _Unused
-
-
-class _Unused(Exception):
-    """Leaves :func:`replacing` without a result."""
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def say(args: argparse.Namespace, text: str) -> None:

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from whamm_cm.cli import scripts, weaving
+from whamm_cm.cli import outputs, scripts, weaving
 from whamm_cm.cli.common import read_input, say
 from whamm_cm.cli.recorder import Recorder
 from whamm_cm.errors import RunError, UsageError
 from whamm_cm.render.words import were
 
 if TYPE_CHECKING:
-    from whamm_cm.agent.table import SiteTable
+    from whamm_cm.front.settings import Settings
+    from whamm_cm.front.woven import Woven
     from whamm_cm.trace.records import Record
-    from whamm_cm.weave.plan import Plan, ScriptPlan
 
 #: Statuses above it tell of a signal, or of a trap.
 _SIGNAL = 128
 _EMBEDDED = ("invoke", "dir", "env", "inherit_network", "stub_imports")
 
 
-def trace_command(
-    args: argparse.Namespace, words: list[str], script: ScriptPlan | None, chosen: str | None
-) -> int:
-    """Runs the command ``words``; ``script`` and ``chosen`` (a SET) say what to weave."""
-    from whamm_cm.agent.table import SiteTable
-
+def trace_command(args: argparse.Namespace, words: list[str], settings: Settings) -> int:
+    """Runs the command ``words``; ``settings`` say what to weave."""
     for option in _EMBEDDED:
         if getattr(args, option):
             name = option.replace("_", "-")
@@ -37,24 +34,23 @@ def trace_command(
     data = read_input(path)
     if "jco" in (PurePath(word).name for word in words[:index]):
         # Its transpiler fails on modules with two memories, whatever Node would say to them.
-        args.multi_memory = False
-    scripts.find_lines(args, data, path)
-    plan = weaving.make_plan(args, "stderr", args.time, chosen, args.count, script)
-    weave = weaving.weave_module_checked if weaving.is_module(data) else weaving.weave_checked
-    woven = weave(args, data, path, plan)
-    table = SiteTable.parse(woven.table)
-    recorder = Recorder(args, tags=woven.added.agents > 1, table=table)
-    counting = script is not None or args.count is not None
-    lines = _Lines(recorder, plan, table, counting)
+        settings = replace(settings, multi_memory=False)
+    finder = scripts.line_finder(args.lines, data, path)
+    script = scripts.checked(args, settings)
+    woven = weaving.weave(args, data, path, settings.plan("stderr", script))
+    options = replace(outputs.render_options(args, finder), tags=woven.report.agents > 1)
+    formats = outputs.formats(args, script is not None and script.reports)
+    recorder = Recorder(formats, options, woven.table)
+    lines = _Lines(recorder, woven)
     try:
-        status = _run(args, words, path, index, woven.wasm, lines)
-        lines.finish(woven.added.agents, status)
+        status = _run(args, words, path, index, woven.bytes, lines)
+        lines.finish(status)
     except RunError:
         recorder.abandon()
         raise
     finally:
         recorder.finish()
-        scripts.say_notes(args)
+        scripts.say_notes(args, finder)
     if lines.decoder.damaged:
         say(args, f"{were(lines.decoder.damaged, 'line')} of records cut by the host")
     if recorder.losses and not recorder.tells:
@@ -102,30 +98,36 @@ def _run(
 class _Lines:
     """What the command writes to stderr behind our mark, as records for ``recorder``."""
 
-    def __init__(self, recorder: Recorder, plan: Plan, table: SiteTable, counting: bool) -> None:
+    def __init__(self, recorder: Recorder, woven: Woven) -> None:
         from whamm_cm.agent.layout import LINE_MARK
         from whamm_cm.trace.identity import Identity
         from whamm_cm.trace.lines import LineDecoder
         from whamm_cm.trace.losses import Ends
 
-        self.mark = f"{LINE_MARK}{plan.nonce} ".encode()
-        self.decoder = LineDecoder(plan.nonce, table)
+        self.mark = f"{LINE_MARK}{woven.nonce} ".encode()
+        self.decoder = LineDecoder(woven.nonce, woven.table)
         self._identity, self._ends = Identity(), Ends()
-        self._recorder, self._counting = recorder, counting
+        self._recorder, self._woven = recorder, woven
 
     def feed(self, line: bytes) -> None:
         self._pass(self.decoder.feed(line).records)
 
-    def finish(self, agents: int, status: int) -> None:
-        """The command ended with ``status``; ``agents`` are in the file it was given."""
+    def finish(self, status: int) -> None:
+        """The command ended with ``status``."""
         self._pass(self.decoder.finish())
         lost = list(self._ends.finish())
-        if agents and not self._recorder.count:
+        if self._woven.report.agents and not self._recorder.count:
             lost.append(_lost("unseen"))
-        elif self._counting and status and not lost:
+        elif self._counting() and status and not lost:
             # What was counted since the last report may be in a guest that is gone.
             lost.append(_lost("killed" if status > _SIGNAL else "failed"))
         self._recorder.feed(lost)
+
+    def _counting(self) -> bool:
+        from whamm_cm.weave.plan import nothing
+
+        plan = self._woven.plan
+        return plan.scripts is not None or plan.count is not nothing
 
     def _pass(self, records: Iterable[Record]) -> None:
         from whamm_cm.trace.reader import Arrival

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import gzip
 import os
-import re
-import sys
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -21,6 +17,7 @@ if TYPE_CHECKING:
     from whamm_cm.gate.engine import Engine
     from whamm_cm.gate.evidence import Evidence
     from whamm_cm.gate.model import ComponentReport, Subject, Unjudged
+    from whamm_cm.gate.policy import Budget
     from whamm_cm.gate.sources import Sources
     from whamm_cm.trace.calls import Site
 
@@ -39,16 +36,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the release of the hosts that a manifest is for: 2.7, 2.8, 2.9 or 2.10 (default: the"
         " newest of these)",
     )  # fmt: skip
+    add_skip(parser)
+
+
+def add_skip(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip", action="append", default=[], metavar="GLOB",
         help="leave out what matches in directories, as seen from there; may be repeated",
     )  # fmt: skip
 
 
+def found(args: argparse.Namespace, apps: Iterable[str]) -> list[str]:
+    """What ``apps`` stand for without what is to be skipped, which is said.  Raises InputError."""
+    from whamm_cm.gate.batch import find
+
+    left_out: list[str] = []
+    paths = find(apps, args.skip, left_out)
+    for path in left_out:
+        say(args, f"{path}: left out (--skip)")
+    return paths
+
+
 def sources(args: argparse.Namespace) -> Sources:
     """The inputs, each once; images stand among them as they were named."""
     from whamm_cm.errors import UsageError
-    from whamm_cm.gate.batch import find
     from whamm_cm.gate.sources import Sources, is_image
     from whamm_cm.gate.wasmcloud import NEWEST, RELEASES
 
@@ -63,18 +74,13 @@ def sources(args: argparse.Namespace) -> Sources:
             " nearest to it"
         )
     paths: list[str] = []
-    left_out: list[str] = []
     for app in args.apps:
-        if is_image(app) and not os.path.isdir(app):
-            paths.append(app)
-            continue
-        paths += find([app], args.skip, left_out)
-    for path in left_out:
-        say(args, f"{path}: left out (--skip)")
-    found = Sources.of(list(dict.fromkeys(paths)), args.manifest, args.component, release)
+        named = is_image(app) and not os.path.isdir(app)
+        paths += [app] if named else found(args, [app])
+    given = Sources.of(list(dict.fromkeys(paths)), args.manifest, args.component, release)
     if args.manifest and not args.wasmcloud:
         say(args, f"judged for hosts of wasmCloud {release}; --wasmcloud names another release")
-    return found
+    return given
 
 
 def logs(texts: Sequence[str], paths: Sequence[str]) -> dict[int, list[str]]:
@@ -127,41 +133,26 @@ def seen(
     args: argparse.Namespace, engine: Engine, data: bytes, what: str, given: Sequence[str]
 ) -> Seen:
     """One component with the logs of its runs, if any.  Raises InputError."""
-    from whamm_cm.cli.logs import read_logs
-    from whamm_cm.gate.evidence import gather
     from whamm_cm.gate.subject import analyse
 
-    evidence = None
-    if given:
-        trusted = all(vouched(path) for path in given)
-        evidence = gather(read_logs(args, list(given)), engine.policy.budgets, trusted)
-    found = analyse(data, what, evidence.observed if evidence else None)
-    return Seen(found.subject, found.strangers, evidence)
+    said = evidence(args, given, engine.policy.budgets) if given else None
+    found = analyse(data, what, said.observed if said else None)
+    return Seen(found.subject, found.strangers, said)
 
 
-def vouched(path: str) -> bool:
-    """Whether a log is records alone, as `trace -o` writes them: what a host wrote down of a
-    guest's own output may be the guest's word."""
-    try:
-        if path == "-":
-            peek = getattr(sys.stdin.buffer, "peek", None)
-            return peek is not None and _is_record(peek(_START))
-        with open(path, "rb") as file:
-            start = file.read(_START)
-        if start[:2] == b"\x1f\x8b":
-            with gzip.open(path, "rb") as packed:
-                start = packed.read(_START)
-    except (OSError, ValueError, EOFError, zlib.error):
-        return False  # the reader of records says why
-    return _is_record(start)
+def evidence(
+    args: argparse.Namespace, given: Sequence[str], budgets: tuple[Budget, ...] = ()
+) -> Evidence:
+    """What logs of runs say.  They are vouched for where they are records alone: what a host wrote
+    down of a guest's own output may be the guest's word.  Raises InputError."""
+    from whamm_cm.cli.logs import read_logs
+    from whamm_cm.gate.evidence import gather
 
-
-#: So much of a log shows what it is.
-_START = 1 << 16
-
-
-def _is_record(start: bytes) -> bool:
-    return re.match(rb'\s*\{[^{}\[\]]*"phase"\s*:', start) is not None
+    bare: list[bool] = []
+    found = gather(
+        read_logs(args, list(given), ended=lambda reader: bare.append(reader.bare)), budgets
+    )
+    return replace(found, vouched=all(bare))
 
 
 def judged(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from whamm_cm.cli import scripts
 from whamm_cm.cli.common import display, read_input, write_output
 from whamm_cm.errors import UsageError
+from whamm_cm.front.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +58,10 @@ def run(args: argparse.Namespace) -> int:
         text = _monitors_json() if args.json else "".join(f"{x}\n" for x in _monitors())
         write_output(args.output, text)
         return 0
-    plan = scripts.script_plan(args, args.expr)
+    settings = Settings(
+        scripts=scripts.sources(args, args.expr), libraries=scripts.libraries(args.lib)
+    )
+    plan = scripts.checked(args, settings)
     rule, app = _words(args, plan)
     if args.first < 0:
         raise UsageError(f"-n {args.first}: expected a number of places")
@@ -95,14 +99,10 @@ def _words(args: argparse.Namespace, plan: ScriptPlan | None) -> tuple[str | Non
 def _listing(
     args: argparse.Namespace, plan: ScriptPlan | None, rule: str | None, app: str
 ) -> Listing:
-    from whamm_cm.lang.load import load
-    from whamm_cm.weave.listing import list_code, list_sites, open_input
-    from whamm_cm.weave.plan import ScriptPlan
+    from whamm_cm.front.listing import listing, rules
 
-    if plan is None:
-        plan = ScriptPlan(load([("rule", f"{rule} {{ }}")]))
-    given = open_input(read_input(app), display(app))
-    return (list_code if args.dry_run else list_sites)(plan, given)
+    plan = rules([rule]) if plan is None and rule is not None else plan
+    return listing(read_input(app), display(app), plan, args.dry_run)
 
 
 # --- monitors ------------------------------------------------------------------------------------

@@ -11,9 +11,8 @@ from whamm_cm.cli.common import display, read_input, say, write_output
 from whamm_cm.errors import UsageError
 
 if TYPE_CHECKING:
-    from whamm_cm.weave.api import Woven
-    from whamm_cm.weave.plain import WovenModule
-    from whamm_cm.weave.plan import SinkName
+    from whamm_cm.front.woven import Woven
+    from whamm_cm.weave.plan import Added
 
 _LOGGING_PATCH = """\
 the host must provide wasi:logging; on wasmCloud add to the workload's hostInterfaces:
@@ -82,68 +81,54 @@ def _nonce(text: str) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
-    script = scripts.script_plan(args, args.expr)
-    if args.trace is None and args.count is None and script is None:
+    settings = weaving.settings(args, args.trace, args.count, args.expr)
+    script = scripts.checked(args, settings)
+    if not settings.asks:
         raise UsageError(
             "nothing to weave: name functions with --trace or --count, '*' for all, or a script"
             " with -s or -e"
         )
     if args.output == "-" and args.json:
         raise UsageError("--json and the component cannot both go to standard output")
+    from whamm_cm.front.woven import sink_for
     from whamm_cm.trace.tables import keep_table
 
     weaving.check_output(args.output)
     data = read_input(args.app)
-    sink = args.sink or _default_sink(args, data)
-    plan = weaving.make_plan(args, sink, args.time, args.trace, args.count, script)
-    woven: Woven | WovenModule
-    if weaving.is_module(data):
-        woven = weaving.weave_module_checked(args, data, args.app, plan)
-    else:
-        woven = weaving.weave_checked(args, data, args.app, plan)
-    pieces = woven.pieces
-    size = sum(map(len, pieces))
-    write_output(args.output, pieces)
-    keep_table(plan.nonce, woven.table)
+    sink = sink_for(settings, data)
+    if sink == "none" and settings.sink is None:
+        say(
+            args,
+            f"{display(args.app)} uses no WASI, so nothing leaves it (--sink none): what is"
+            " reported is in the exports get_NAME; or give --sink host or --sink stderr",
+        )
+    woven = weaving.weave(args, data, args.app, settings.plan(sink, script))
+    added, size = woven.report, woven.size
+    write_output(args.output, woven.inner.pieces)
+    keep_table(woven.nonce, woven.inner.table)
     if args.json:
-        _print_json(args, len(data), size, woven)
-    elif woven.added.sites or woven.added.core_sites:
-        say(args, f"{weaving.describe(woven)}; {len(data)} -> {size} bytes")
+        _print_json(args.output, size, woven)
+    elif added.sites or added.core_sites:
+        say(args, f"{woven.describe()}; {len(data)} -> {size} bytes")
     else:
-        say(args, _nothing(woven))
-    if sink == "logging" and woven.added.sites:
+        say(args, _nothing(added))
+    if sink == "logging" and added.sites:
         say(args, _LOGGING_PATCH)
     return 0
 
 
-def _default_sink(args: argparse.Namespace, data: bytes) -> SinkName:
-    """A core module gets no WASI that it has not got already."""
-    from whamm_cm.weave.plain_sinks import uses_wasi
-
-    if not weaving.is_module(data) or uses_wasi(data):
-        return "stderr"
-    say(
-        args,
-        f"{display(args.app)} uses no WASI, so nothing leaves it (--sink none): what is reported is"
-        " in the exports get_NAME; or give --sink host or --sink stderr",
-    )
-    return "none"
-
-
-def _nothing(woven: Woven | WovenModule) -> str:
-    reasons = sorted({reason for _, reason in woven.added.skipped})
+def _nothing(added: Added) -> str:
+    reasons = sorted({reason for _, reason in added.skipped})
     why = "; ".join(reasons) if reasons else "no function of the component matches the set"
     return f"nothing woven: {why}"
 
 
-def _print_json(
-    args: argparse.Namespace, before: int, after: int, woven: Woven | WovenModule
-) -> None:
+def _print_json(output: str, after: int, woven: Woven) -> None:
     import json
 
-    added = woven.added
+    added = woven.report
     facts = {
-        "output": args.output,
+        "output": output,
         "sites": added.sites,
         "wrappers": added.wrappers,
         "probe_modules": added.probe_modules,
@@ -155,7 +140,7 @@ def _print_json(
         "opcode_sites": added.core_sites,
         "woven_modules": added.woven_modules,
         "counters": added.counters,
-        "bytes_before": before,
+        "bytes_before": woven.before,
         "bytes_after": after,
         "validated": not added.unvalidated,
         "skipped": [{"site": title, "reason": reason} for title, reason in added.skipped],

@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from whamm_cm.cli.common import check_place, replacing
 from whamm_cm.errors import UsageError
+from whamm_cm.files import check_place, replacing
 
 if TYPE_CHECKING:
     from whamm_cm.render.options import RenderOptions
     from whamm_cm.trace.records import Record
+    from whamm_cm.weave.lines import LineFinder
 
 
 class Output(Protocol):
@@ -246,7 +247,7 @@ def add_options(
         )  # fmt: skip
 
 
-def render_options(args: argparse.Namespace) -> RenderOptions:
+def render_options(args: argparse.Namespace, lines: LineFinder | None) -> RenderOptions:
     from whamm_cm.render.options import SORTS, RenderOptions
 
     if args.sort not in SORTS:
@@ -260,16 +261,16 @@ def render_options(args: argparse.Namespace) -> RenderOptions:
         names=args.names,
         max_string=args.width,
         sort=args.sort,
-        lines=getattr(args, "line_finder", None),
+        lines=lines,
         per_instance=args.per_instance,
     )
 
 
-def formats(args: argparse.Namespace) -> list[tuple[str | None, str]]:
-    """(path, format) of each output the options ask for."""
+def formats(args: argparse.Namespace, reports: bool) -> list[tuple[str | None, str]]:
+    """(path, format) of each output the options ask for; ``reports``: scripts report something."""
     from whamm_cm.render.registry import format_for_path, renderer
 
-    if getattr(args, "compat", None) is not None:
+    if args.compat is not None:
         return [(args.output or "-", args.compat)]
     if args.format is not None:
         renderer(args.format)
@@ -284,7 +285,7 @@ def formats(args: argparse.Namespace) -> list[tuple[str | None, str]]:
         return [(args.output, "summary")]
     name = args.format or (format_for_path(args.output) if args.output else "strace")
     result: list[tuple[str | None, str]] = [(args.output, name)]
-    if getattr(args, "reports", False) and name == "strace":
+    if reports and name == "strace":
         result.append((None, "table"))
     if args.both:
         result.append((None, "summary"))

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from whamm_cm.cli import gate_inputs
 from whamm_cm.cli.common import display, progress, read_input, write_output
 from whamm_cm.errors import UsageError, unreadable
 from whamm_cm.render.wave import printable
@@ -77,6 +78,7 @@ def _register_lint(actions: _Actions) -> None:
     lint.add_argument(
         "apps", nargs="*", metavar="APP.wasm", help="components, directories of them or globs"
     )
+    gate_inputs.add_skip(lint)
     lint.add_argument("--today", metavar="DATE", help="the day waivers are judged by")
     lint.set_defaults(run=run_lint)
 
@@ -95,9 +97,6 @@ def _register_test(actions: _Actions) -> None:
 
 
 def run_suggest(args: argparse.Namespace) -> int:
-    from whamm_cm.cli.gate_inputs import vouched
-    from whamm_cm.cli.logs import read_logs
-    from whamm_cm.gate.evidence import gather
     from whamm_cm.gate.subject import analyse
     from whamm_cm.gate.suggest import suggest
 
@@ -106,8 +105,7 @@ def run_suggest(args: argparse.Namespace) -> int:
     if len(apps) > 1:
         raise UsageError(f"{apps[1]}: a second component; a policy is suggested for one")
     with progress(args, "analysing"):
-        trusted = all(vouched(log) for log in logs)
-        evidence = gather(read_logs(args, logs), vouched=trusted) if logs else None
+        evidence = gate_inputs.evidence(args, logs) if logs else None
         subject = None
         if apps:
             observed = evidence.observed if evidence is not None else None
@@ -175,12 +173,13 @@ def _explained(rule: object) -> list[str]:
 
 
 def _explain_component(args: argparse.Namespace) -> int:
-    from whamm_cm.cli.gate import day, load_policy
+    from whamm_cm.cli.gate import day
+    from whamm_cm.front.verdict import policy_of
     from whamm_cm.gate.engine import Engine
     from whamm_cm.gate.explain import explained
     from whamm_cm.gate.subject import analyse
 
-    engine = Engine(load_policy(args.policy), day(None))
+    engine = Engine(policy_of(args.policy), day(None))
     with progress(args, "analysing"):
         subject = analyse(read_input(args.rule), display(args.rule)).subject
     said = list(explained(engine.context(args.rule, args.rule, subject=subject)))
@@ -207,20 +206,20 @@ def _explain_component(args: argparse.Namespace) -> int:
 
 
 def run_lint(args: argparse.Namespace) -> int:
-    from whamm_cm.cli.gate import day, load_policy
-    from whamm_cm.gate.batch import find
+    from whamm_cm.cli.gate import day
+    from whamm_cm.front.verdict import policy_of
     from whamm_cm.gate.engine import Engine
     from whamm_cm.gate.lint import lint, unmatched
     from whamm_cm.gate.subject import analyse
 
-    policy, today = load_policy(args.policy), day(args.today)
+    policy, today = policy_of(args.policy), day(args.today)
     found = list(lint(policy, today))
     if args.apps:
         engine = Engine(policy, today)
         with progress(args, "analysing"):
             contexts = [
                 engine.context(path, path, subject=analyse(read_input(path), path).subject)
-                for path in find(args.apps)
+                for path in gate_inputs.found(args, args.apps)
             ]
         found += unmatched(policy, contexts)
     found.sort(key=lambda one: (one.location.file, one.location.line, one.location.column))
@@ -244,8 +243,8 @@ def run_test(args: argparse.Namespace) -> int:
 
 def _test_table(args: argparse.Namespace, file: str, today: date) -> int:
     """How many cases of a table are not as expected."""
-    from whamm_cm.cli.gate import load_policy
     from whamm_cm.cli.gate_inputs import Seen, seen
+    from whamm_cm.front.verdict import policy_of
     from whamm_cm.gate.cases import faults, read_cases
     from whamm_cm.gate.engine import Engine
     from whamm_cm.gate.yamldoc import read
@@ -256,7 +255,7 @@ def _test_table(args: argparse.Namespace, file: str, today: date) -> int:
         raise UsageError(str(unreadable(file, error))) from None
     wrong = 0
     for case in read_cases(data, file):
-        engine = Engine(load_policy(case.policy), today)
+        engine = Engine(policy_of(case.policy), today)
         path = case.component
         if case.facts is not None:
             one = Seen(case.facts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections import deque
 from collections.abc import Sequence
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 #: Lines shown after a trap, and the records kept for them: more, because names of handles (``-y``)
 #: come from earlier calls.
 _LINES, _WINDOW = 5, 1024
-#: Formats of what scripts report.
-_REPORTS = ("table", "json", "csv", "whamm")
 #: Formats whose text ends in what was lost.
 _TELLING = ("strace", "summary", "table", "whamm")
 #: Calls remembered at most that were open where the kept records begin.
@@ -30,32 +27,29 @@ _MAX_OPEN = 65536
 
 
 class Recorder:
-    """Feeds every record to all outputs.
+    """Feeds every record to all outputs: (path, format) each.
 
-    ``tags``: lines name their instance from the start.  ``base_ns`` as in ``RenderOptions``.
     ``table``: formats that show a script's variables learn from it which there are.
     """
 
     def __init__(
         self,
-        args: argparse.Namespace,
-        *,
-        tags: bool = False,
-        base_ns: int | None = None,
-        table: SiteTable | None = None,
+        formats: Sequence[tuple[str | None, str]],
+        options: RenderOptions,
+        table: SiteTable,
     ) -> None:
+        from whamm_cm.render.registry import REPORTS
         from whamm_cm.trace.losses import Losses
         from whamm_cm.trace.reports import declared
 
-        options = replace(outputs.render_options(args), base_ns=base_ns, tags=tags)
         self.outputs: list[Output] = []
         live = False
         #: Whether people read on stderr what was lost, too.
         self.tells = False
-        for path, name in outputs.formats(args):
+        for path, name in formats:
             output = outputs.open_output(path, name, options)
             self.outputs.append(output)
-            if table is not None and name in _REPORTS:
+            if name in REPORTS:
                 for record in declared(table):
                     output.feed(record)
             self.tells |= path is None and name in _TELLING

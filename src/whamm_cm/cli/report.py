@@ -7,8 +7,9 @@ import sys
 from dataclasses import replace
 
 from whamm_cm.cli import logs, outputs, scripts
-from whamm_cm.cli.common import progress, read_input, replacing
+from whamm_cm.cli.common import progress, read_input
 from whamm_cm.errors import UsageError
+from whamm_cm.files import replacing
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -37,9 +38,8 @@ def run(args: argparse.Namespace) -> int:
     names = _formats(args)
     if "-" in args.logs and (len(names) > 1 or args.stamps):
         logs.keep_standard_input()
-    if args.lines:
-        scripts.find_lines(args, read_input(args.lines), args.lines)
-    options = outputs.render_options(args)
+    finder = scripts.line_finder(True, read_input(args.lines), args.lines) if args.lines else None
+    options = outputs.render_options(args, finder)
     if options.stamps == "start":
         options = replace(options, base_ns=_earliest(args))
     for position, name in enumerate(names):
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         ):
             for chunk in chunks:
                 file.write(chunk)
-    scripts.say_notes(args)
+    scripts.say_notes(args, finder)
     return 0
 
 

@@ -8,14 +8,13 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from whamm_cm.cli.common import display, read_input, say
-from whamm_cm.errors import InputError, UsageError
+from whamm_cm.errors import UsageError
 
 if TYPE_CHECKING:
+    from whamm_cm.front.settings import Settings
     from whamm_cm.weave.libraries import Library
+    from whamm_cm.weave.lines import LineFinder
     from whamm_cm.weave.plan import ScriptPlan
-
-#: Longest script taken.
-_MAX_SCRIPT = 16 << 20
 
 
 def add_options(parser: argparse.ArgumentParser, expressions: bool = False) -> None:
@@ -40,69 +39,24 @@ def add_options(parser: argparse.ArgumentParser, expressions: bool = False) -> N
     )  # fmt: skip
 
 
-def script_plan(args: argparse.Namespace, texts: Sequence[str]) -> ScriptPlan | None:
-    """The checked scripts of the command line and the ``texts`` given with ``-e``; None when there
-    are none.
+def sources(args: argparse.Namespace, texts: Sequence[str]) -> list[tuple[str, str]]:
+    """The scripts of the command line, as messages name them, with their texts; ``texts`` are those
+    given with ``-e``.  Raises UsageError and InputError."""
+    from whamm_cm.front.scripts import monitor, script_text
 
-    Raises UsageError (a wrong script among others) and InputError.
-    """
-    sources = [(_name(path), _read(path)) for path in args.script]
-    sources += [_monitor(name) for name in args.monitor]
-    sources += [(f"-e {number}", text) for number, text in enumerate(texts, 1)]
-    if getattr(args, "compat", None) == "whamm":  # which calls them that
-        sources = [(f"script{number}", text) for number, (_, text) in enumerate(sources)]
-    if not sources:
-        if args.lib:
-            raise UsageError("--lib is for scripts; add one with -s or -e")
-        return None
-    from whamm_cm.lang.load import load
-    from whamm_cm.run.engine import validate_module
-    from whamm_cm.run.static import StaticLibraries
-    from whamm_cm.weave.plan import ScriptPlan
-
-    libraries = _libraries(args.lib)
-    signatures = {name: library.signature for name, library in libraries.items()}
-    scripts = load(sources, signatures)
-    for warning in scripts.extra.get("warnings", ()):  # type: ignore[attr-defined]
-        say(args, str(warning))
-    unused = sorted(set(libraries) - set(scripts.libraries))
-    if unused:
-        raise UsageError(f"--lib {unused[0]}: no script has `use {unused[0]};`")
-    text = "\0".join(text for _, text in sources)
-    static = StaticLibraries(libraries.values())
-    return ScriptPlan(scripts, libraries, static, text, validate_module)
+    found = [
+        (display(path) if path == "-" else PurePath(path).name,
+         script_text(read_input(path), display(path)))
+        for path in args.script
+    ]  # fmt: skip
+    found += map(monitor, args.monitor)
+    return [*found, *((f"-e {number}", text) for number, text in enumerate(texts, 1))]
 
 
-def _name(path: str) -> str:
-    return "standard input" if path == "-" else PurePath(path).name
-
-
-def _read(path: str) -> str:
-    data = read_input(path)
-    if len(data) > _MAX_SCRIPT:
-        raise InputError(f"{display(path)} is larger than 16 MiB, which no script is")
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{display(path)} is not UTF-8 text (at byte {error.start}); is it a script?"
-        ) from None
-
-
-def _monitor(name: str) -> tuple[str, str]:
-    from whamm_cm.monitors import monitors
-
-    known = monitors()
-    if name not in known:
-        from difflib import get_close_matches
-
-        close = get_close_matches(name, known, 1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
-        raise UsageError(f"there is no monitor {name!r}; {hint}")
-    return f"{name}.mm", known[name]
-
-
-def _libraries(options: Sequence[str]) -> dict[str, Library]:
+def libraries(options: Sequence[str]) -> dict[str, Library]:
+    """What ``--lib`` names.  Raises UsageError and InputError."""
+    if not options:
+        return {}
     from whamm_cm.weave.libraries import load_library, parse_lib_option
 
     found: dict[str, Library] = {}
@@ -115,15 +69,28 @@ def _libraries(options: Sequence[str]) -> dict[str, Library]:
     return found
 
 
-def find_lines(args: argparse.Namespace, data: bytes, path: str) -> None:
-    """Put what knows the source lines of ``data`` into ``args``, if ``--lines`` asks for them."""
+def checked(args: argparse.Namespace, settings: Settings) -> ScriptPlan | None:
+    """The scripts of the settings; None when there are none.  Raises UsageError, InputError."""
+    if not settings.scripted and not settings.libraries:
+        return None  # the language is slow to import
+    from whamm_cm.front.scripts import script_plan, script_warnings
+
+    plan = script_plan(settings)
+    for warning in script_warnings(plan):
+        say(args, warning)
+    return plan
+
+
+def line_finder(wanted: bool, data: bytes, path: str) -> LineFinder | None:
+    """What knows the source lines of ``data``, if ``--lines`` asks for them."""
+    if not wanted:
+        return None
     from whamm_cm.weave.lines import LineFinder
 
-    args.line_finder = LineFinder.of(data, display(path)) if args.lines else None
+    return LineFinder.of(data, display(path))
 
 
-def say_notes(args: argparse.Namespace) -> None:
+def say_notes(args: argparse.Namespace, finder: LineFinder | None) -> None:
     """Why source lines are missing, where they were asked for."""
-    finder = getattr(args, "line_finder", None)
     for note in finder.notes if finder is not None else ():
         say(args, note)

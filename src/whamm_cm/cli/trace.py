@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from whamm_cm.cli import outputs, scripts, weaving
@@ -20,11 +17,9 @@ from whamm_cm.errors import RunError, UsageError
 from whamm_cm.render.words import counted
 
 if TYPE_CHECKING:
+    from whamm_cm.front.settings import Settings
+    from whamm_cm.front.woven import Woven
     from whamm_cm.run.outcome import Outcome, Trap
-    from whamm_cm.trace.decode import Receiver
-    from whamm_cm.weave.api import Woven
-    from whamm_cm.weave.plain import WovenModule
-    from whamm_cm.weave.plan import Plan, ScriptPlan
 
 #: What strace's ``-e`` takes; no script is without braces.
 _WORD = re.compile(r"[\w%!]+(=[^{}]*)?")
@@ -112,14 +107,14 @@ def run(args: argparse.Namespace) -> int:
         words = words[1:]
     if not words:
         raise UsageError("no component given (see `whamm-cm trace --help`)")
+    settings = _settings(args)
     if external and not _is_component(words[0]):
         from whamm_cm.cli.external import trace_command
 
-        script = _scripts(args)
-        return trace_command(args, words, script, _trace_set(args, script is not None))
+        return trace_command(args, words, settings)
     if args.component is not None:
         raise UsageError("--component is for a command behind --; name the component itself here")
-    return _embedded(args, words)
+    return _embedded(args, words, settings)
 
 
 def _is_component(path: str) -> bool:
@@ -145,142 +140,51 @@ def _trace_set(args: argparse.Namespace, scripted: bool) -> str | None:
     return chosen
 
 
-def _scripts(args: argparse.Namespace) -> ScriptPlan | None:
-    """The scripts of ``-s``, ``-m`` and ``-e``."""
+def _settings(args: argparse.Namespace) -> Settings:
     texts = [t for t in args.expr if not t.startswith("trace=") and not _WORD.fullmatch(t)]
-    plan = scripts.script_plan(args, texts)
-    args.reports = plan is not None and plan.reports
-    args.scripted = plan is not None
-    if args.compat is not None and plan is None:
+    scripted = bool(texts or args.script or args.monitor)
+    if args.compat is not None and not scripted:
         raise UsageError("--compat is for scripts; add one with -s or -e")
-    return plan
+    return weaving.settings(args, _trace_set(args, scripted), args.count, texts)
 
 
-def _recording(
-    args: argparse.Namespace, woven: Woven | WovenModule
-) -> tuple[Recorder, Receiver, Callable[[str], int]]:
-    """A recorder, the receiver of a session, and the embedded engine's sink that feeds them."""
-    from whamm_cm.agent.table import SiteTable
-    from whamm_cm.trace.decode import Receiver
-
-    table = SiteTable.parse(woven.table)
-    receiver = Receiver(table, show_secrets=args.show_secrets)
-    # The embedded engine's clock starts with the guest.
-    recorder = Recorder(args, tags=woven.added.agents > 1, base_ns=0, table=table)
-
-    def emit(block: str) -> int:
-        received = receiver.receive(block)
-        recorder.feed(received.records)
-        return received.instance
-
-    return recorder, receiver, emit
-
-
-def _begin(args: argparse.Namespace, receiver: Receiver) -> None:
-    """The guest starts now, and with it the embedded engine's monotonic clock."""
-    receiver.begin(time.time_ns(), 0 if args.time else None)
-
-
-def _ended(
-    args: argparse.Namespace, recorder: Recorder, receiver: Receiver, outcome: Outcome
-) -> None:
-    """Says of a run that was cut off what it has lost, or that nothing is: what a component's
-    script has counted since its last report nobody can read."""
-    cut = outcome.trap is not None or outcome.interrupted
-    whole = outcome.salvaged and (outcome.reported or not args.scripted)
-    if cut and whole:
-        recorder.feed([receiver.final()])
-    elif cut:
-        recorder.feed([receiver.lost("interrupted" if outcome.interrupted else "trap")])
-
-
-def _embedded(args: argparse.Namespace, words: Sequence[str]) -> int:
-    from whamm_cm.run.embedded import run_component
-    from whamm_cm.run.options import parse_dir, parse_env
+def _embedded(args: argparse.Namespace, words: Sequence[str], settings: Settings) -> int:
+    from whamm_cm.front.running import Running, mark_of, run_woven
+    from whamm_cm.front.tracing import guest_name
+    from whamm_cm.run.options import HostOptions, parse_dir, parse_env
 
     path = words[0]
     data = read_input(path)
     dirs = [parse_dir(text) for text in args.dir]
     env = [pair for pair in map(parse_env, args.env) if pair is not None]
-    script = _scripts(args)
-    scripts.find_lines(args, data, path)
-    chosen = _trace_set(args, script is not None)
-    plan = weaving.make_plan(args, "host", args.time, chosen, args.count, script)
-    if weaving.is_module(data):
-        return _module(args, words, data, plan)
-    plan = replace(plan, mark=weaving.mark_of(data))
-    woven = weaving.weave_checked(args, data, path, plan)
+    script = scripts.checked(args, settings)
+    finder = scripts.line_finder(args.lines, data, path)
+    woven = weaving.weave(args, data, path, settings.plan("host", script, mark_of(data)))
     if args.verbose:
-        say(args, weaving.describe(woven))
-    recorder, receiver, emit = _recording(args, woven)
+        say(args, woven.describe())
+    # The embedded engine's clock starts with the guest.
+    options = replace(outputs.render_options(args, finder), base_ns=0, tags=woven.report.agents > 1)
+    formats = outputs.formats(args, script is not None and script.reports)
+    recorder = Recorder(formats, options, woven.table)
     compiling = ExitStack()
     compiling.enter_context(progress(args, f"compiling {path}"))
-    compiling.callback(_begin, args, receiver)
+    running = Running(
+        HostOptions((guest_name(path), *words[1:]), env, dirs, args.inherit_network),
+        args.invoke, args.stub_imports, args.cache, compiling.close,
+    )  # fmt: skip
     try:
-        outcome = run_component(
-            woven.wasm,
-            args=(_guest_name(path), *words[1:]),
-            env=env,
-            dirs=dirs,
-            inherit_network=args.inherit_network,
-            invoke=args.invoke,
-            emit=emit,
-            stub_imports=args.stub_imports,
-            cache=args.cache,
-            on_start=compiling.close,
-            mark=plan.mark,
-        )
-        _ended(args, recorder, receiver, outcome)
+        outcome = run_woven(woven, running, recorder.feed)
     except (RunError, UsageError):
         recorder.abandon()
         raise
     finally:
         compiling.close()
         recorder.finish()
-        scripts.say_notes(args)
+        scripts.say_notes(args, finder)
     return _conclude(args, outcome, woven, recorder)
 
 
-def _module(args: argparse.Namespace, words: Sequence[str], data: bytes, plan: Plan) -> int:
-    """A plain core module, under WASI preview 1."""
-    from whamm_cm.run.embedded import run_module
-    from whamm_cm.run.options import HostOptions, parse_dir, parse_env
-
-    path = words[0]
-    dirs = [parse_dir(text) for text in args.dir]
-    env = [pair for pair in map(parse_env, args.env) if pair is not None]
-    woven = weaving.weave_module_checked(args, data, path, plan)
-    if args.verbose:
-        say(args, weaving.describe(woven))
-    recorder, receiver, emit = _recording(args, woven)
-    receiver.begin(time.time_ns())
-    try:
-        outcome = run_module(
-            woven.wasm,
-            HostOptions((_guest_name(path), *words[1:]), env, dirs, args.inherit_network),
-            invoke=args.invoke,
-            emit=emit,
-            stub_imports=args.stub_imports,
-            cache=args.cache,
-        )
-        _ended(args, recorder, receiver, outcome)
-    except (RunError, UsageError):
-        recorder.abandon()
-        raise
-    finally:
-        recorder.finish()
-        scripts.say_notes(args)
-    return _conclude(args, outcome, woven, recorder)
-
-
-def _guest_name(path: str) -> str:
-    """What the guest is told it is called: WASI takes UTF-8 only, file systems take any bytes."""
-    return os.fsencode(PurePath(path).name).decode("utf-8", "replace")
-
-
-def _conclude(
-    args: argparse.Namespace, outcome: Outcome, woven: Woven | WovenModule, recorder: Recorder
-) -> int:
+def _conclude(args: argparse.Namespace, outcome: Outcome, woven: Woven, recorder: Recorder) -> int:
     if outcome.result is not None:
         print(outcome.result, flush=True)
     if recorder.losses:
@@ -292,14 +196,12 @@ def _conclude(
     return outcome.status
 
 
-def _show_trap(
-    args: argparse.Namespace, trap: Trap, woven: Woven | WovenModule, recorder: Recorder
-) -> None:
+def _show_trap(args: argparse.Namespace, trap: Trap, woven: Woven, recorder: Recorder) -> None:
     from whamm_cm.cli.backtrace import backtrace
     from whamm_cm.render.safe import printable
 
     print(f"whamm-cm: the guest trapped: {printable(str(trap))}", file=sys.stderr)
-    for text in backtrace(trap.frames, woven, probes=args.verbose > 0):
+    for text in backtrace(trap.frames, woven.inner, probes=args.verbose > 0):
         print(f"    at {text}", file=sys.stderr)
     lines = recorder.last.lines() if recorder.last is not None else []
     if lines:

@@ -1,6 +1,5 @@
 """Wasm code for probes: a small assembler and the generator of probe modules."""
 
-from whamm_cm.codegen.events import traces
 from whamm_cm.codegen.intervene import may_allocate, uses_clock
 from whamm_cm.codegen.model import (
     EventProbe,
@@ -10,7 +9,8 @@ from whamm_cm.codegen.model import (
     ScriptLink,
     Wrapper,
 )
-from whamm_cm.codegen.probe import build_probe
+from whamm_cm.codegen.modules import build_probe
+from whamm_cm.codegen.paths import traces
 
 __all__ = [
     "EventProbe",

@@ -13,37 +13,24 @@ returns its result at once; one that comes later, by way of the subtask, is not 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from whamm_cm.abi.layout import layouts
 from whamm_cm.codegen import constants
 from whamm_cm.codegen.asm import Func, Label
 from whamm_cm.codegen.intervene import Interventions, check_alt
-from whamm_cm.codegen.model import EventMode, EventProbe, Wrapper
-from whamm_cm.codegen.paths import Part, mentions, normal_probes, walk
+from whamm_cm.codegen.model import EventMode, EventProbe
+from whamm_cm.codegen.paths import Part, has_trace, mentions, normal_probes, traces
 from whamm_cm.codegen.script.body import Body as Compiler
 from whamm_cm.codegen.script.env import Pool
 from whamm_cm.codegen.script_env import ProbeEnv
 from whamm_cm.codegen.texts import Texts
 from whamm_cm.codegen.wit_values import Binding, Flat, Image, Place, Values, parameters
+from whamm_cm.codegen.wrapper import Body
 from whamm_cm.errors import InternalError, WeaveError
 from whamm_cm.lang import tree
 
-if TYPE_CHECKING:
-    from whamm_cm.codegen.wrapper import Body
-
 #: Low bits of the i32 an async lower returns, and the state that says the result is there.
 _STATE_MASK, _RETURNED = 0xF, 2
-
-
-def traces(wrapper: Wrapper) -> bool:
-    """Whether a probe of the wrapper may write records of it."""
-    return any(map(has_trace, wrapper.probes))
-
-
-def has_trace(probe: EventProbe) -> bool:
-    """Whether a probe has a ``trace`` statement."""
-    return any(isinstance(node, tree.Trace) for node in walk(probe.body))
 
 
 def _refusal(probe: EventProbe, why: str) -> WeaveError:
@@ -55,6 +42,7 @@ class Events:
 
     def __init__(self, body: Body, target: int) -> None:
         self.body, self.f, self.w, self.target = body, body.f, body.w, target
+        self.guest = body.guest
         self.layouts = layouts(self.w.ptr)
         results = self.w.signature.results
         self.value = self.f.local(results[0]) if results else None

@@ -13,17 +13,19 @@ call may not be had everywhere; a clock is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
+from whamm_cm.abi.layout import Layouts
 from whamm_cm.abi.layout import children as parts_of
 from whamm_cm.abi.values import Options
 from whamm_cm.codegen import constants
 from whamm_cm.codegen.asm import Func, Label
 from whamm_cm.codegen.memory import Guest
-from whamm_cm.codegen.model import Wrapper
+from whamm_cm.codegen.model import EventMode, Wrapper
 from whamm_cm.codegen.paths import acts, answers, mentions
 from whamm_cm.codegen.spans import out_of_bounds
-from whamm_cm.codegen.wit_values import JOIN, Flat, Image, is_text, reading, wit_type
+from whamm_cm.codegen.texts import Texts
+from whamm_cm.codegen.wit_values import JOIN, Flat, Image, Values, is_text, reading, wit_type
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree
 from whamm_cm.wit.types import (
@@ -38,9 +40,6 @@ from whamm_cm.wit.types import (
     ValType,
     strip,
 )  # fmt: skip
-
-if TYPE_CHECKING:
-    from whamm_cm.codegen.events import Events
 
 #: Readings in a row that show no progress, after which ``delay`` gives up on a clock.
 _STANDSTILL: Final = 1_000_000
@@ -88,10 +87,28 @@ def _any(
     return False
 
 
+class Around(Protocol):
+    """The wrapper around a probe, as far as interventions ask."""
+
+    w: Wrapper
+    layouts: Layouts
+    values: Values
+    #: The local of a result that comes as a core value.
+    value: int | None
+    mode: EventMode
+
+    @property
+    def clock(self) -> int: ...
+    @property
+    def realloc(self) -> int | None: ...
+    def texts(self) -> Texts: ...
+    def evaluate(self, f: Func, expr: tree.Expr) -> None: ...
+
+
 class Interventions:
     """Emits assignments, answers and delays of one wrapper's probes."""
 
-    def __init__(self, events: Events) -> None:
+    def __init__(self, events: Around) -> None:
         self.events, self.w = events, events.w
         self.options = Options(self.w.ptr, self.w.encoding)
 

@@ -146,7 +146,7 @@ class ProbeOptions:
     ``script``: the unit that the wrappers' probes use and that reports at the final flush; with
     ``beats`` also while the program runs.  ``mark`` as in ``weave.plan.Plan``.  ``last``: the agent
     has a table for a function that sends all before the end (``weave.last_words``).
-    ``mark``: see ``weave.plan.Plan``.
+    ``last_at``: where in that table.  ``mark``: see ``weave.plan.Plan``.
     """
 
     timed: bool = False
@@ -164,3 +164,4 @@ class ProbeOptions:
     mark: int | None = None
     beats: bool = False
     last: bool = False
+    last_at: int = 0

@@ -57,6 +57,16 @@ def answers(body: Iterable[tree.Stmt]) -> bool:
     return False
 
 
+def traces(wrapper: Wrapper) -> bool:
+    """Whether a probe of the wrapper may write records of it."""
+    return any(map(has_trace, wrapper.probes))
+
+
+def has_trace(probe: EventProbe) -> bool:
+    """Whether a probe has a ``trace`` statement."""
+    return any(isinstance(node, tree.Trace) for node in walk(probe.body))
+
+
 def normal(node: Any, types: Mapping[str, ValType]) -> Any:
     """Paths and assignments in one form, for bound variables of these WIT types.
 

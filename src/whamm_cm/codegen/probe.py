@@ -1,30 +1,24 @@
-"""Probe modules: one core module with a wrapper per observed canonical definition.
-
-Imports: ``agent`` (its memory and functions), ``probe.m<i>`` the guest memories, ``probe.emit``,
-``probe.now``, ``probe.f<k>`` the wrapped functions, ``probe.r<k>`` their guests' ``realloc`` where
-a script may need it, ``script`` the script unit.  Exports: ``w<k>``, with the type of ``f<k>``.
-"""
+"""What the wrappers of one probe module share."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from whamm_cm.abi.layout import layouts
 from whamm_cm.agent.layout import CHUNK, DEPTH, LIMIT, OUT_PTR, POS, SCRATCH, STATE, Flush
 from whamm_cm.codegen.asm import Func, MemoryType, Module
-from whamm_cm.codegen.events import traces
 from whamm_cm.codegen.flats import Flats
 from whamm_cm.codegen.intervene import may_allocate, uses_clock
 from whamm_cm.codegen.memory import PUT_GET, Agent, Guest
 from whamm_cm.codegen.model import Encoding, GuestMemory, ProbeOptions, Wrapper
+from whamm_cm.codegen.paths import traces
 from whamm_cm.codegen.script_env import ScriptImports
 from whamm_cm.codegen.spans import Spans
 from whamm_cm.codegen.tails import Tails
 from whamm_cm.codegen.texts import Texts
-from whamm_cm.codegen.wrapper import write_wrapper
-from whamm_cm.errors import WeaveError
 
+#: The module of what each component gives its probes.
+PROBE = "probe"
 _AGENT_FUNCS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "room": ((), ("i32",)),
     "take": (("i32",), ("i32",)),
@@ -35,49 +29,15 @@ _AGENT_FUNCS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
-def build_probe(
-    wrappers: Sequence[Wrapper],
-    memories: Sequence[GuestMemory],
-    options: ProbeOptions,
-    bind: bool = False,
-) -> bytes:
-    """The module of these wrappers; with ``bind`` it puts its function for last words into the
-    agent's table.  Raises WeaveError when a wrapper's values need a memory it does not have, or
-    when ``memories`` are more than the host's features allow."""
-    if not options.multi_memory and len(memories) > 1:
-        raise WeaveError(
-            f"a probe module without multi-memory reads one guest memory, not {len(memories)}"
-        )
-    probe = Probe(wrappers, memories, options)
-    funcs = [probe.module.func(w.signature.params, w.signature.results) for w in wrappers]
-    for k, (wrapper, func) in enumerate(zip(wrappers, funcs, strict=True)):
-        write_wrapper(probe, func, wrapper, k)
-        probe.module.export_func(f"w{k}", func.index)
-    if bind:
-        probe.bind_last()
-    return probe.module.encode()
-
-
-def build_flush(options: ProbeOptions) -> bytes:
-    """A module without wrappers, whose ``flush`` () reports and sends all that is buffered."""
-    probe = Probe((), (), replace(options, timed=False))
-    flags = Flush.REPORT | Flush.PUSH | (Flush.EMPTY if options.push_empty else Flush.NONE)
-    f, flush = probe.module.func(), probe.flush()
-    assert flush is not None, "there is a way out"
-    f.i32(int(flags))
-    f.call(flush)
-    probe.module.export_func("flush", f.index)
-    return probe.module.encode()
-
-
 class Probe:
-    """What the wrappers of one module share: its imports and the helper functions made so far."""
+    """Its imports and the helper functions made so far."""
 
     def __init__(
         self,
         wrappers: Sequence[Wrapper],
         memories: Sequence[GuestMemory],
         options: ProbeOptions,
+        sink: str = PROBE,
     ) -> None:
         self.module, self.options = Module(), options
         self._import_memories(memories)
@@ -88,7 +48,7 @@ class Probe:
         self._imports = imports
         self._emit: int | None = None
         if options.emit:
-            self._emit = self.module.import_func("probe", "emit", ("i32", "i32"), ("i32",))
+            self._emit = self.module.import_func(sink, "emit", ("i32", "i32"), ("i32",))
         self.clock: int | None = None
         if options.timed or any(map(uses_clock, wrappers)):
             self.clock = self.module.import_func("probe", "now", (), ("i64",))
@@ -108,6 +68,13 @@ class Probe:
         self._flush: int | None = None
         self._begin: dict[bool, int] = {}
         self._fuel: int | None = None
+        self._table: int | None = None
+
+    def table(self, size: int) -> int:
+        """The agent's table, which has that size at least."""
+        if self._table is None:
+            self._table = self.module.import_table("agent", "last", size)
+        return self._table
 
     def _import_memories(self, memories: Sequence[GuestMemory]) -> None:
         """The agent's memory comes first: its accesses then have the shortest encoding."""
@@ -159,7 +126,8 @@ class Probe:
         with f.if_():
             f.i32(int(Flush.PUSH | Flush.REPORT))
             f.call(flush)
-        self.module.elements(0, [f.index], self.module.import_table("agent", "last", 1))
+        at = self.options.last_at
+        self.module.elements(at, [f.index], self.table(at + 1))
 
     def flats(self, ptr: int) -> Flats:
         if ptr not in self._flats:

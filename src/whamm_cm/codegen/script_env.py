@@ -4,7 +4,7 @@ script bodies in wrappers are compiled for."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from whamm_cm.codegen.asm import Func, MemoryType, Module
 from whamm_cm.codegen.memory import Agent, Guest
@@ -17,15 +17,12 @@ from whamm_cm.codegen.model import (
     Wrapper,
 )
 from whamm_cm.codegen.paths import embedded, normal_probes, walk
-from whamm_cm.codegen.script.body import compile_body, compile_expr
+from whamm_cm.codegen.script.compile import compile_body, compile_expr
 from whamm_cm.codegen.script.env import RUNTIME, Globals, Memory, Place, Recorder
 from whamm_cm.codegen.texts import State
-from whamm_cm.codegen.wit_values import is_text, wit_type
+from whamm_cm.codegen.wit_values import Values, is_text, wit_type
 from whamm_cm.errors import InternalError, WeaveError
 from whamm_cm.lang import tree
-
-if TYPE_CHECKING:
-    from whamm_cm.codegen.events import Events
 
 _UNIT = "script"
 
@@ -144,10 +141,20 @@ def _has_text(probe: EventProbe) -> bool:
     )
 
 
+class Firing(Protocol):
+    """The probe that runs, as far as what it says must be asked of the wrapper around."""
+
+    guest: Guest | None
+    values: Values
+
+    def bound(self, name: str) -> tuple[int, ...]: ...
+    def act(self, f: Func, stmt: tree.Act | tree.Return | tree.Trace) -> None: ...
+
+
 class ProbeEnv:
     """One probe in one wrapper, as the script compiler's ``Env``."""
 
-    def __init__(self, script: ScriptImports, events: Events, probe: EventProbe) -> None:
+    def __init__(self, script: ScriptImports, events: Firing, probe: EventProbe) -> None:
         self._script, self._events, self._probe = script, events, probe
 
     @property
@@ -193,7 +200,7 @@ class ProbeEnv:
                 "a boundary probe reaches no memory by its number; values are read by their WIT"
                 " names, and memories in probes on opcodes"
             )
-        return self._events.body.guest
+        return self._events.guest
 
     def wit(self, f: Func, expr: tree.Expr) -> None:
         if not isinstance(expr, tree.IsCase | tree.HasFlag | tree.Length | tree.Scalar):

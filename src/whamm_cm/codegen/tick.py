@@ -93,7 +93,7 @@ class _Tick:
             if self.now is not None:
                 f.get(time)
                 f.global_set(self.told)
-        f.i32(int(Flush.PUSH))
+        f.i32(int(Flush.PUSH if self.each else Flush.PUSH | Flush.GOES_ON))
         f.call(self.flush)
         self._next(f, time)
         f.global_get(self.fuel)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from whamm_cm.abi.layout import layouts
 from whamm_cm.agent.layout import (
@@ -25,27 +24,20 @@ from whamm_cm.agent.layout import (
     RecordFlag,
 )
 from whamm_cm.codegen.asm import Func
-from whamm_cm.codegen.events import Events, traces
 from whamm_cm.codegen.flats import Slot
 from whamm_cm.codegen.memory import Guest
 from whamm_cm.codegen.model import Mode, Wrapper
+from whamm_cm.codegen.paths import traces
+from whamm_cm.codegen.probe import Probe
 from whamm_cm.codegen.spans import out_of_bounds
 from whamm_cm.codegen.tails import Step, Tails, is_string
 from whamm_cm.errors import WeaveError
 from whamm_cm.wit.types import ValType
 
-if TYPE_CHECKING:
-    from whamm_cm.codegen.probe import Probe
-
 #: How much sooner records leave where a handle is dropped.
 _DROPS = 16
 #: Low bits of the i32 an async lower returns, and the state that says the result is there.
 _STATE_MASK, _RETURNED = 0xF, 2
-
-
-def write_wrapper(probe: Probe, f: Func, wrapper: Wrapper, k: int) -> None:
-    """Write the body of ``f``, number ``k`` of the module, around the function it wraps."""
-    Body(probe, f, wrapper, probe.reallocs.get(k)).write(probe.targets[k])
 
 
 def _check(w: Wrapper) -> None:
@@ -98,7 +90,8 @@ class Body:
         elif wrapper.probes:
             self.call = f.local("i64")
 
-    def write(self, target: int) -> None:
+    def write(self, target: int, events: Callable[[Body, int], None]) -> None:
+        """The whole of it around the function ``target``; ``events`` runs a script's probes."""
         w = self.w
         _check(w)
         if self.entered:
@@ -108,7 +101,7 @@ class Body:
         if w.action == "record":
             self.record_call()
         if w.probes:
-            Events(self, target).write()
+            events(self, target)
         else:
             self.call_on(target)
             if w.action == "record" and w.kind != "task.return":
@@ -274,7 +267,7 @@ class Body:
             f.i32(STATE + LAST_FLUSH)
             f.get(now)
             self.agent.store(f, "i64.store")
-            self._flush(Flush.PUSH)
+            self._flush(Flush.PUSH | Flush.GOES_ON)
 
     def _record_return(self) -> None:
         """Result values are on the stack before and after."""

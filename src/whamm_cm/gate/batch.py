@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import re
 import stat
 import time
 from collections import deque
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from whamm_cm.errors import InputError, UsageError, unreadable
+from whamm_cm.files import read
 from whamm_cm.gate.cache import Cache
 from whamm_cm.gate.model import Subject
 from whamm_cm.wit.glob import Glob, compile_path
@@ -21,13 +23,15 @@ from whamm_cm.wit.glob import Glob, compile_path
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-MAX_INPUT = 1 << 30
-
-#: How components begin.
-_COMPONENT = b"\0asm\x0d\0\1\0"
-
 #: What hosts run, too, and nobody can judge: text, and machine code.
 _UNJUDGED = (".wat", ".cwasm")
+
+#: How files begin that hosts run, whatever they are called: WebAssembly, ELF files of wasmtime, and
+#: text with a component, a module, or an import, without which a module can do nothing.
+_RUNS = re.compile(
+    rb"\0asm|\x7fELF...\xc8|\s*(?=\(|;;)[^\0]*?\(\s*(?:component|module|import)\b", re.S
+)
+_LOOKED_AT = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +46,8 @@ def find(
     arguments: Iterable[str], skip: Iterable[str] = (), left_out: list[str] | None = None
 ) -> list[str]:
     """Paths of components: files, globs, and what is in directories (sorted): every file that is
-    called .wasm in any case or is a component, hidden and linked ones, too, every image layout, and
-    what hosts run and :func:`subject` refuses (.wat, .cwasm).
+    called .wasm in any case or that hosts run, by how it begins, hidden and linked ones, too, and
+    every image layout.  :func:`subject` refuses what cannot be judged (core modules, text, .cwasm).
 
     ``skip``: globs over paths in a directory, as seen from there; what they leave out is added to
     ``left_out``.  Raises InputError for what leads nowhere, and for directories that cannot be
@@ -118,7 +122,7 @@ def _walk(top: str) -> Iterator[str]:
         known = folder.startswith(tuple(blobs)) if blobs else False
         for name in sorted(files):
             path = os.path.join(folder, name)
-            if name.lower().endswith((".wasm", *_UNJUDGED)) or (not known and _is_component(path)):
+            if name.lower().endswith((".wasm", *_UNJUDGED)) or (not known and _runs(path)):
                 yield path
 
 
@@ -130,35 +134,17 @@ def _fresh(folder: str, names: Iterable[str], seen: set[str]) -> Iterator[str]:
             yield name
 
 
-def _is_component(path: str) -> bool:
-    """By its first bytes, whatever it is called.  What cannot be read may be one."""
+def _runs(path: str) -> bool:
+    """By its beginning, whatever it is called.  What cannot be read may be run."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return False
         with open(path, "rb") as file:
-            return file.read(8) == _COMPONENT
+            return _RUNS.match(file.read(_LOOKED_AT)) is not None
     except FileNotFoundError:
         return False  # a link that leads nowhere
     except OSError as error:
         raise unreadable(path, error) from None
-
-
-def read(path: str) -> bytes:
-    """Raises InputError: missing, a directory, unreadable, above 1 GiB."""
-    if not path:
-        raise InputError("the name of the input file is empty")
-    try:
-        with open(path, "rb") as file:
-            # The size that the system knows spares reading a gigabyte.
-            known = os.fstat(file.fileno()).st_size
-            data = file.read(MAX_INPUT + 1) if known <= MAX_INPUT else None
-    except OSError as error:
-        raise unreadable(path, error) from None
-    except ValueError:
-        raise InputError(f"{path!r} is no name of a file") from None
-    if data is None or len(data) > MAX_INPUT:
-        raise InputError(f"{path} is larger than 1 GiB, which no component is")
-    return data
 
 
 def subject(job: Job, folder: Path | None) -> Subject:

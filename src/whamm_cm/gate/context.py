@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from whamm_cm.gate.model import FunctionRow, ImportRow, Location, Severity, Subject
 from whamm_cm.gate.patterns import Line
-from whamm_cm.gate.policy import Policy
+from whamm_cm.gate.policy import Imports, Policy
 
 if TYPE_CHECKING:
     from whamm_cm.gate.evidence import Evidence
@@ -68,10 +68,11 @@ class Context:
     def decide(self, row: ImportRow) -> tuple[Decision, ...]:
         if self.policy.imports is None:
             return ()
+        imports = _about(self.policy.imports, row)
         if not row.functions:
             judged = self.policy.judged == "declared" or row.kind not in ("instance", "type")
-            return (self._decide(row, None),) if judged else ()
-        return tuple(self._decide(row, one) for one in row.functions if self.judged(one))
+            return (_decide(imports, row, None),) if judged else ()
+        return tuple(_decide(imports, row, one) for one in row.functions if self.judged(one))
 
     def judged(self, function: FunctionRow) -> bool:
         """Whether the column that decides has it.  Without logs that absolve, what could be seen
@@ -84,29 +85,42 @@ class Context:
             return function.observed > 0
         return function.reachable or bool(column == "observed" and function.observed)
 
-    def _decide(self, row: ImportRow, function: FunctionRow | None) -> Decision:
-        imports = self.policy.imports
-        assert imports is not None
-        func = None if function is None else function.name
-        if row.kind == "func":
-            func = func or row.name
-        whole = (row.interface or ("" if func is not None else row.name), row.version, func)
-        inner = func if row.kind == "instance" else None
-        others = [(interface, version, inner) for interface, version in row.readings]
-        every = list(dict.fromkeys([whole, *others]))
-        denied = _first(imports.deny, every)
-        if denied is not None:
-            return Decision("deny", function, denied)
-        listed = [
-            next((line for line in (*imports.allow, *imports.warn) if line.allows(*one)), None)
-            for one in (every if row.odd else [whole])
-        ]
-        if imports.default == "deny" and None in listed:
-            return Decision("deny", function, None)
-        warned = _first(imports.warn, every)
-        if warned is not None:
-            return Decision("warn", function, warned)
-        return Decision("allow", function, listed[0])
+
+def _about(imports: Imports, row: ImportRow) -> Imports:
+    """The lines that can mean one of its functions: each line is asked once for all of them."""
+    names = dict.fromkeys(
+        [(row.interface, row.version), (row.interface or row.name, row.version), *row.readings]
+    )
+
+    def about(lines: tuple[Line, ...]) -> tuple[Line, ...]:
+        return tuple(line for line in lines if any(line.denies(*name, None) for name in names))
+
+    return replace(
+        imports, allow=about(imports.allow), warn=about(imports.warn), deny=about(imports.deny)
+    )
+
+
+def _decide(imports: Imports, row: ImportRow, function: FunctionRow | None) -> Decision:
+    func = None if function is None else function.name
+    if row.kind == "func":
+        func = func or row.name
+    whole = (row.interface or ("" if func is not None else row.name), row.version, func)
+    inner = func if row.kind == "instance" else None
+    others = [(interface, version, inner) for interface, version in row.readings]
+    every = list(dict.fromkeys([whole, *others]))
+    denied = _first(imports.deny, every)
+    if denied is not None:
+        return Decision("deny", function, denied)
+    listed = [
+        next((line for line in (*imports.allow, *imports.warn) if line.allows(*one)), None)
+        for one in (every if row.odd else [whole])
+    ]
+    if imports.default == "deny" and None in listed:
+        return Decision("deny", function, None)
+    warned = _first(imports.warn, every)
+    if warned is not None:
+        return Decision("warn", function, warned)
+    return Decision("allow", function, listed[0])
 
 
 def _first(lines: tuple[Line, ...], names: list[tuple[str, str | None, str | None]]) -> Line | None:

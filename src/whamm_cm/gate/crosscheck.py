@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from whamm_cm.errors import InputError, UsageError
-from whamm_cm.gate.batch import read
+from whamm_cm.files import read
 from whamm_cm.gate.model import ExportRow, ImportRow, Subject
 from whamm_cm.wit.names import func_label
 

@@ -10,6 +10,9 @@ from typing import Literal, TypeAlias
 
 Severity: TypeAlias = Literal["error", "warning", "note"]
 
+#: How the name of an interface is written: as hosts have it, under a label, or as none takes it.
+Form: TypeAlias = Literal["plain", "label", "strange"]
+
 #: Worst first.
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
@@ -109,7 +112,8 @@ class ImportRow:
     what belongs to the world itself.  ``kind``: instance func type component module value.
     ``readings``: every interface the name may be taken for; ``odd``: why it may be more than one.
     ``hands``: the components and modules inside an instance, by name.  ``types_only``: it has
-    nothing but types, and no resource of its own, so that nobody has to provide it."""
+    nothing but types, and no resource of its own, so that nobody has to provide it.  ``form``: how
+    the name is written, as in :mod:`.readings`."""
 
     name: str
     kind: str
@@ -120,6 +124,7 @@ class ImportRow:
     odd: str = ""
     hands: tuple[str, ...] = ()
     types_only: bool = False
+    form: Form = "plain"
 
     @property
     def label(self) -> str:

@@ -42,21 +42,29 @@ class Line:
         )
 
     def denies(self, interface: str, version: str | None, func: str | None) -> bool:
-        interface = interface.lower()
-        func = None if func is None else func.lower()
-        return any(
-            (func is None or one.matches_function(func))
-            and any(
-                (alternative.version is None or alternative.version.touches(version))
-                and alternative.interface.fullmatch(interface)
-                for alternative in one.alternatives
-            )
-            for one in self.wide
+        """All that is allowed is denied: ``[!A-Z]`` means less in lower case than as it stands."""
+        lower = None if func is None else func.lower()
+        return _denies(self.wide, interface.lower(), version, lower) or (
+            self.wide is not self.patterns and _denies(self.patterns, interface, version, func)
         )
 
     def names(self, interface: str) -> bool:
         """Whether it is about ``interface``, at whatever version."""
         return any(a.interface.fullmatch(interface) for p in self.patterns for a in p.alternatives)
+
+
+def _denies(
+    patterns: tuple[ItemPattern, ...], interface: str, version: str | None, func: str | None
+) -> bool:
+    return any(
+        (func is None or one.matches_function(func))
+        and any(
+            (alternative.version is None or alternative.version.touches(version))
+            and alternative.interface.fullmatch(interface)
+            for alternative in one.alternatives
+        )
+        for one in patterns
+    )
 
 
 def line(node: Node, what: str) -> Line:

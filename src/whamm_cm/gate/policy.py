@@ -57,10 +57,11 @@ class Exports:
 
 @dataclass(frozen=True, slots=True)
 class HostProfile:
-    """What a host links.  ``needs``: what has to be switched on for some of it."""
+    """What a host links; ``labels``: which of it under labels (``implements``), too."""
 
     name: str
     links: tuple[Line, ...]
+    labels: tuple[Line, ...]
     location: Location
 
 

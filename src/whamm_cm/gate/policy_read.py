@@ -215,12 +215,15 @@ class _Reader:
         return replace(policy, exports=Exports(**found))
 
     def host(self, policy: Policy, node: Node, at: Location) -> Policy:
-        entries = node.mapping("host", ("name", "links"))
+        entries = node.mapping("host", ("name", "links", "labels"))
         for key in ("name", "links"):
             if key not in entries:
                 raise node.fail(f'host: "{key}" is missing')
-        links = patterns.lines(entries["links"], "host.links")
-        found = HostProfile(entries["name"].string("host.name"), links, at)
+        links, labels = (
+            patterns.lines(entries[key], f"host.{key}") if key in entries else ()
+            for key in ("links", "labels")
+        )
+        found = HostProfile(entries["name"].string("host.name"), links, labels, at)
         return replace(policy, hosts=(found,))
 
     def permissions(self, policy: Policy, node: Node, _: Location) -> Policy:

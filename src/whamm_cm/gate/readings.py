@@ -11,9 +11,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 from whamm_cm.gate.known import INTERFACES
+from whamm_cm.gate.model import Form
 from whamm_cm.ir.nodes import ExternName
 from whamm_cm.wit.model import full_name, interface_id, split_version
 from whamm_cm.wit.names import ExternNameParts, InterfaceName, is_label
+from whamm_cm.wit.semver import Version
 
 Reading = tuple[str, str | None]
 
@@ -28,10 +30,13 @@ _LOOKED_AT = 1000
 @dataclass(frozen=True, slots=True)
 class Readings:
     """``all``: interfaces with their versions.  ``odd``: why a policy cannot go by the name, as the
-    end of a sentence that starts with it; empty where it can."""
+    end of a sentence that starts with it; empty where it can.  ``form``: plain; label, as an
+    interface that a label ``implements``; strange, as no host links it: with a version that is cut
+    short, whatever follows in a suffix, or with claims that contradict each other."""
 
     all: tuple[Reading, ...]
     odd: str = ""
+    form: Form = "plain"
 
 
 def readings(name: ExternName, kind: str, inner: tuple[str, ...] = ()) -> Readings:
@@ -46,7 +51,18 @@ def readings(name: ExternName, kind: str, inner: tuple[str, ...] = ()) -> Readin
             found[reading] = None
     hidden = next((text for text in inner if _interfaces(text)), None)
     odd = "" if hidden is None else f"has the interface {hidden!a} inside of it"
-    return Readings(tuple(found), _odd(name, kind) or odd)
+    said = _odd(name, kind)
+    return Readings(tuple(found), said or odd, _form(name, said))
+
+
+def _form(name: ExternName, odd: str) -> Form:
+    """An id that nothing else contradicts is nothing to hosts."""
+    if name.attribute("versionsuffix") is not None:
+        return "strange"
+    if name.attribute("implements") is not None:
+        return "strange" if odd else "label"
+    version = Version.try_parse(split_version(name.name)[1] or "")
+    return "strange" if version is not None and version.patch is None else "plain"
 
 
 def _interfaces(text: str) -> list[Reading]:

@@ -15,7 +15,7 @@ from whamm_cm.gate import model
 from whamm_cm.gate.capabilities import ComponentUse, ImportUse, Observed, capabilities
 from whamm_cm.gate.marks import marks, stamp
 from whamm_cm.gate.model import ExportRow, FunctionRow, ImportRow, NestedRow, Subject
-from whamm_cm.gate.readings import readings
+from whamm_cm.gate.readings import Readings, readings
 from whamm_cm.ir import nodes as n
 from whamm_cm.ir.component import Component, walk
 from whamm_cm.ir.core import CoreModule
@@ -119,15 +119,19 @@ def _import(use: ImportUse, extern: Extern) -> ImportRow:
         found.version,
         rows,
         types_only=_types_only(extern),
+        form=_readings(extern, found.kind).form,
         **_named(extern, found.kind),
     )
 
 
 def _named(extern: Extern, kind: str) -> dict[str, Any]:
-    inner = tuple(dict.fromkeys(_inner(extern.entity)))
-    found = readings(extern.name, kind, inner)
+    found = _readings(extern, kind)
     inside = tuple(handed(extern.entity)) if isinstance(extern.entity, InstanceItem) else ()
     return {"readings": found.all, "odd": found.odd, "hands": inside}
+
+
+def _readings(extern: Extern, kind: str) -> Readings:
+    return readings(extern.name, kind, tuple(dict.fromkeys(_inner(extern.entity))))
 
 
 def _inner(entity: Entity) -> Iterator[str]:
@@ -204,6 +208,7 @@ def _unknown(extern: Extern) -> ImportRow:
         version,
         rows,
         types_only=_types_only(extern),
+        form=_readings(extern, kind).form,
         **_named(extern, kind),
     )
 

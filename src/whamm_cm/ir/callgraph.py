@@ -1,7 +1,7 @@
 """What the functions of a core module do with functions: calls, references, tables, segments.
 
-Function bodies are scanned one by one when they are asked for.  Indices are those of the module's
-index spaces (imports first).
+Function bodies are scanned at once, when the first one is asked for.  Indices are those of the
+module's index spaces (imports first).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
-from whamm_cm.binary.fastscan import find, matcher
+from whamm_cm.binary.code import Found
 from whamm_cm.binary.instructions import scan
 from whamm_cm.binary.opcodes import OPCODES, Opcode
 from whamm_cm.errors import DecodeError
@@ -141,10 +141,7 @@ class CallGraph:
         if index < 0:
             raise self.error(f"function {function} is imported and has no body")
         body = module.bodies[self._check(function) - self.imported]
-        found = find(
-            module.data, body.code, body.end, matcher(_WANTED), offset=module.offset,
-            path=f"{module.path}.code[{index}]".lstrip("."),
-        )  # fmt: skip
+        found = self._found.get(index)
         if not found:
             return _NOTHING
         collected = _Collected()
@@ -155,6 +152,11 @@ class CallGraph:
         for callee in (*collected.calls, *collected.refs):
             self._check(callee)
         return collected.done()
+
+    @cached_property
+    def _found(self) -> dict[int, list[Found]]:
+        """What may matter of each body that has some, found at once."""
+        return dict(self.module.find(_WANTED).by_span())
 
     def _with_slots(self, index: int) -> Iterator[IndirectCall]:
         data, slot = self.module.data, None

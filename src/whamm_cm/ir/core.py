@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from whamm_cm.binary import core_sections as read
+from whamm_cm.binary.code import Instructions, find
 from whamm_cm.binary.core import (
     SECTION_NAMES,
     SECTION_ORDER,
@@ -61,6 +63,20 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Paths(Sequence[str]):
+    """The paths of function bodies."""
+
+    path: str
+    indices: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, place: Any) -> Any:
+        return f"{self.path}.code[{self.indices[place]}]".lstrip(".")
 
 
 class CoreModule:
@@ -180,6 +196,21 @@ class CoreModule:
         """(position, opcode, end) of each instruction of the defined function ``index``."""
         body, path = self.bodies[index], f"{self.path}.code[{index}]".lstrip(".")
         return scan(self.data, body.code, body.end, offset=self.offset, path=path)
+
+    def find(
+        self,
+        wanted: Iterable[Opcode] | None = None,
+        indices: Sequence[int] | None = None,
+        by_immediates: Iterable[Opcode] = (),
+    ) -> Instructions:
+        """The instructions of ``wanted`` (None: all) in all defined functions, or in those of
+        ``indices``; see :func:`code.find`.  A span's number is its place among them."""
+        chosen = range(len(self.bodies)) if indices is None else indices
+        spans = [(self.bodies[index].code, self.bodies[index].end) for index in chosen]
+        return find(
+            self.data, spans, wanted, by_immediates=by_immediates, offset=self.offset,
+            path=_Paths(self.path, chosen),
+        )  # fmt: skip
 
     @cached_property
     def names(self) -> Names:

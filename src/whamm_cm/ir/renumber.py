@@ -6,48 +6,17 @@ stays a slice of the input and most that is keeps its length.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from whamm_cm.binary.cursor import Buffer
-from whamm_cm.binary.fastscan import find_refs, ref_matcher
 from whamm_cm.binary.opcodes import Imm
 from whamm_cm.binary.refs import SPACES, Form, Ref
-from whamm_cm.binary.section_refs import read_locals_refs
 from whamm_cm.errors import DecodeError
+from whamm_cm.ir.rewrite import Maps, Moved, Shift, renumbered
 
 #: (start, end, what to put there instead).
 Edit: TypeAlias = tuple[int, int, bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Shift:
-    """Indices from ``first`` on move up by ``by``."""
-
-    first: int
-    by: int
-
-    def __call__(self, index: int) -> int:
-        return index + self.by if index >= self.first else index
-
-    @property
-    def identity(self) -> bool:
-        return not self.by
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """``to[index]`` is the new index; others are out of bounds (``IndexError``)."""
-
-    to: Sequence[int]
-
-    def __call__(self, index: int) -> int:
-        return self.to[index]
-
-    @property
-    def identity(self) -> bool:
-        return all(old == new for old, new in enumerate(self.to))
 
 
 def splice(data: Buffer, start: int, end: int, edits: Iterable[Edit]) -> Buffer:
@@ -76,10 +45,6 @@ class Renumbering:
         self._maps = {space: to for space, to in maps.items() if not to.identity}
         self._known: dict[tuple[Imm, Form], dict[bytes, bytes]] = {}
         self.offset, self.path = offset, path
-        memory = self._maps.get(Imm.MEMORY)
-        # An empty memory space has no memory 0; memory arguments are then malformed anyway.
-        zero = memory is not None and (isinstance(memory, Shift) or bool(memory.to)) and memory(0)
-        self._matcher = ref_matcher(self.spaces, bool(zero)) if self._maps else None
 
     @property
     def spaces(self) -> frozenset[Imm]:
@@ -113,19 +78,14 @@ class Renumbering:
             message = f"{space.value} index is out of bounds"
             raise DecodeError(message, self.offset + start, self.path) from None
 
-    def code_edits(self, data: Buffer, start: int, end: int) -> list[Edit]:
-        """What changes in the instructions ``data[start:end]``."""
-        if self._matcher is None:
-            return []
-        refs = find_refs(data, start, end, self._matcher, offset=self.offset, path=self.path)
-        return self.edits(data, refs)
-
     def code(self, data: Buffer, start: int, end: int) -> Buffer:
         """Instructions (also a constant expression) renumbered; a slice if nothing changes."""
-        return splice(data, start, end, self.code_edits(data, start, end))
+        found = None
+        if self._maps:
+            found = renumbered(data, start, end, self._maps, offset=self.offset, path=self.path)
+        return data[start:end] if found is None else found
 
-    def locals_edits(self, data: Buffer, start: int, end: int) -> list[Edit]:
-        """What changes in the declarations of locals ``data[start:end]``."""
-        if Imm.TYPE not in self._maps:
-            return []
-        return self.edits(data, read_locals_refs(data, start, end))
+    @property
+    def maps(self) -> Maps:
+        """Those of the spaces in which something changes."""
+        return self._maps

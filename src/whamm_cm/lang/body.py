@@ -19,6 +19,7 @@ from whamm_cm.lang.tree import (
     Function,
     Kind,
     LibSignature,
+    Scalar,
     Span,
     Stmt,
     Type,
@@ -27,6 +28,8 @@ from whamm_cm.lang.tree import (
     WitT,
 )
 from whamm_cm.lang.types import NUMBERS, a
+from whamm_cm.lang.wit_values import case_name, scalar_type, ways_on
+from whamm_cm.wit.types import ValType
 
 
 @dataclass(slots=True)
@@ -110,11 +113,16 @@ class Body:
 
     def scalar(self, found: Expr, node: s.ExprSyntax, want: Type | None = None) -> Expr:
         if isinstance(found.type, WitT):
-            from whamm_cm.lang.paths import case_name, scalar
-
             named = case_name(found) if want == STR else None
-            return named or scalar(self, found, node)
+            return named or self._end(found, found.type.type, node)
         return found
+
+    def _end(self, found: Expr, wit: ValType, node: s.ExprSyntax) -> Expr:
+        """A WIT value as a script's."""
+        type_ = scalar_type(wit)
+        if type_ is None:
+            raise self.error(node, f"this is {a(found.type)}, not yet a value", ways_on(wit))
+        return Scalar(type_, found, self.span(node))
 
     def typed(self, node: s.ExprSyntax, want: Type, what: str = "") -> Expr:
         """Checked and of that type; ``what`` needs it, for messages."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body
-from whamm_cm.lang.paths import PRIMS, cases_of, find_label, scalar_type
+from whamm_cm.lang.paths import find_label
 from whamm_cm.lang.source import listed, suggest
 from whamm_cm.lang.tree import (
     I32,
@@ -20,6 +20,7 @@ from whamm_cm.lang.tree import (
     WitT,
 )
 from whamm_cm.lang.types import INTEGERS, wrap
+from whamm_cm.lang.wit_values import PRIMS, cases_of, scalar_type
 from whamm_cm.wit import types as w
 
 # --- answers -------------------------------------------------------------------------------------

@@ -13,15 +13,7 @@ from whamm_cm.lang.body import Body, Site
 from whamm_cm.lang.source import listed, suggest
 from whamm_cm.lang.tree import (
     BOOL,
-    F32,
-    F64,
-    I8,
-    I16,
-    I32,
-    I64,
     STR,
-    U8,
-    U16,
     U32,
     U64,
     Assign,
@@ -37,20 +29,14 @@ from whamm_cm.lang.tree import (
     Span,
     Static,
     Stmt,
-    Ternary,
     Type,
     Unary,
     WitSite,
     WitT,
 )
 from whamm_cm.lang.types import NUMBERS, a
+from whamm_cm.lang.wit_values import cases_of, scalar_type, script_name, ways_on
 from whamm_cm.wit import types as w
-
-#: Script types of WIT's primitive types.
-PRIMS: dict[str, Type] = {
-    "bool": BOOL, "s8": I8, "u8": U8, "s16": I16, "u16": U16, "s32": I32, "u32": U32, "s64": I64,
-    "u64": U64, "f32": F32, "f64": F64, "char": U32, "string": STR, "error-context": U32,
-}  # fmt: skip
 
 _HANDLES = w.Own | w.Borrow | w.StreamT | w.FutureT
 
@@ -58,11 +44,6 @@ _HANDLES = w.Own | w.Borrow | w.StreamT | w.FutureT
 AFTER_ONLY = ("result", "is_err", "elapsed")
 
 # --- names ---------------------------------------------------------------------------------------
-
-
-def script_name(label: str) -> str:
-    """``remote-address`` as scripts write it."""
-    return label.replace("-", "_")
 
 
 def site_of(site: WitSite, mode: str) -> Site:
@@ -95,75 +76,7 @@ def _is_err(site: WitSite) -> Callable[[Span], Expr]:
     return lambda span: IsCase(BOOL, Bound(whole, "result", span), 1, span)
 
 
-# --- the ends of paths ---------------------------------------------------------------------------
-
-
-def scalar_type(type_: w.ValType) -> Type | None:
-    """The script type of a WIT scalar, string or handle; None for everything else."""
-    match w.strip(type_):
-        case w.Prim(name):
-            return PRIMS[name]
-        case w.Own() | w.Borrow() | w.StreamT() | w.FutureT() | w.EnumT():
-            return U32
-        case w.FlagsT(labels) if len(labels) <= 32:
-            return U32
-    return None
-
-
-def scalar(body: Body, found: Expr, node: s.ExprSyntax) -> Expr:
-    """``found`` as a script value."""
-    assert isinstance(found.type, WitT)
-    type_ = scalar_type(found.type.type)
-    if type_ is None:
-        raise body.error(
-            node, f"this is {a(found.type)}, not yet a value", _ways_on(found.type.type)
-        )
-    return Scalar(type_, found, body.span(node))
-
-
-def case_name(found: Expr) -> Expr | None:
-    """The name of the case that ``found`` is, as a text; None when its type has no cases."""
-    assert isinstance(found.type, WitT)
-    name: Expr | None = None
-    for number, (label, _) in reversed(list(enumerate(cases_of(found.type.type)))):
-        text = Const(STR, label, found.span)
-        test = IsCase(BOOL, found, number, found.span)
-        # The last one, too: where the path leads nowhere no case is.
-        name = Ternary(STR, test, text, name or Const(STR, "", found.span), found.span)
-    return name
-
-
-def _ways_on(type_: w.ValType) -> str:
-    """Which paths lead on from a value of that type."""
-    match w.strip(type_):
-        case w.RecordT(fields):
-            return f"take a field: {listed('.' + script_name(label) for label, _ in fields)}"
-        case w.TupleT(types):
-            return f"take a member: .0 to .{len(types) - 1}"
-        case w.ListT() | w.MapT():
-            return "take an element, [i], or len(…)"
-        case w.FlagsT(labels):
-            return f'test a flag: has "{labels[0]}"' if labels else ""
-        case found:
-            tests = ["is " + label for label, _ in cases_of(found)]
-            return f"test its case: {listed(tests)}" if tests else ""
-
-
 # --- steps ---------------------------------------------------------------------------------------
-
-
-def cases_of(type_: w.ValType) -> tuple[tuple[str, w.ValType | None], ...]:
-    """Cases with their payloads; empty for types without cases."""
-    match w.strip(type_):
-        case w.VariantT(cases):
-            return cases
-        case w.EnumT(labels):
-            return tuple((label, None) for label in labels)
-        case w.OptionT(inner):
-            return (("none", None), ("some", inner))
-        case w.ResultT(ok, err):
-            return (("ok", ok), ("error", err))
-    return ()
 
 
 def find_label(labels: Iterable[str], name: str) -> int | None:
@@ -182,7 +95,7 @@ def field(body: Body, node: s.Dot, operand: Expr) -> Expr:
     type_, span = w.strip(operand.type.type), body.span(node)
     if isinstance(type_, w.TupleT):
         if not node.name.isdigit() or int(node.name[:9]) >= len(type_.types):
-            raise body.error(node, f'the tuple has no member "{node.name}"', _ways_on(type_))
+            raise body.error(node, f'the tuple has no member "{node.name}"', ways_on(type_))
         index = int(node.name)
         return Field(WitT(type_.types[index]), operand, index, span)
     if isinstance(type_, w.RecordT):
@@ -190,7 +103,7 @@ def field(body: Body, node: s.Dot, operand: Expr) -> Expr:
         return Field(WitT(type_.fields[position][1]), operand, position, span)
     cases = cases_of(type_)
     if not cases:
-        raise body.error(node, f'{a(operand.type)} has no field "{node.name}"', _ways_on(type_))
+        raise body.error(node, f'{a(operand.type)} has no field "{node.name}"', ways_on(type_))
     position = _position(body, node, [label for label, _ in cases], node.name, "case")
     payload = cases[position][1]
     if payload is None:

@@ -8,7 +8,7 @@ from whamm_cm.lang.builtins import ACTS
 from whamm_cm.lang.calls import counted, is_static
 from whamm_cm.lang.constants import act_of_wit, wit_return
 from whamm_cm.lang.events import NUMBERED
-from whamm_cm.lang.paths import assign_parameter, case_name
+from whamm_cm.lang.paths import assign_parameter
 from whamm_cm.lang.tree import (
     BOOL,
     FUNCREF,
@@ -49,6 +49,7 @@ from whamm_cm.lang.tree import (
     WitT,
 )
 from whamm_cm.lang.types import AGGREGATIONS, INTEGERS, NUMBERS, a, resolve_type
+from whamm_cm.lang.wit_values import case_name
 
 # --- blocks --------------------------------------------------------------------------------------
 

@@ -63,6 +63,10 @@ RENDERERS: dict[str, Renderer] = {
 }
 
 
+#: Formats of what scripts report.
+REPORTS = ("table", "json", "csv", "whamm")
+
+
 def renderer(name: str) -> Renderer:
     """Raises UsageError, with the nearest name, for a format that does not exist."""
     if name in RENDERERS:

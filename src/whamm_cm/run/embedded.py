@@ -7,13 +7,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
 
+from whamm_cm.binary.decode import MODULE_PREAMBLE
 from whamm_cm.run.guest import GuestRun, Job, Run
 from whamm_cm.run.module import ModuleRun
 from whamm_cm.run.options import Dir, HostOptions
-from whamm_cm.run.outcome import Outcome
+from whamm_cm.run.outcome import TIMEOUT_STATUS, Outcome
 from whamm_cm.run.wave import Invocation, parse_invocation
 
 _POLL = 0.1  # seconds between looks at the signals; a guest's end wakes us at once
@@ -77,14 +78,25 @@ def run_module(
     return _run(ModuleRun(Job(wasm, host, call, emit, stub_imports, cache, on_start)))
 
 
+def run(job: Job) -> Outcome:
+    """The same for either.  Without ``signals`` those are left alone, but for a KeyboardInterrupt,
+    which ends the run like SIGINT; after the ``timeout``, in seconds, the run is interrupted with
+    status 124."""
+    return _run(ModuleRun(job) if job.wasm[:8] == MODULE_PREAMBLE else GuestRun(job))
+
+
 def _run(guest: Run) -> Outcome:
+    job = guest.job
     # The guest writes to the file descriptors: what Python holds back must come before it.
-    sys.stdout.flush()
-    sys.stderr.flush()
+    if job.host.inherit_stdout:
+        sys.stdout.flush()
+    if job.host.inherit_stderr:
+        sys.stderr.flush()
     worker = _Worker(guest)
-    with _signals() as caught:
+    guard: AbstractContextManager[list[int]] = _signals() if job.signals else nullcontext([])
+    with guard as caught:
         worker.start()
-        return _await(worker, caught)
+        return _await(worker, caught, job.timeout)
 
 
 class _Worker(threading.Thread):
@@ -106,9 +118,9 @@ class _Worker(threading.Thread):
             self.ended.set()
 
 
-def _await(worker: _Worker, caught: list[int]) -> Outcome:
-    number = _wait(worker, caught, 0, None)
-    if number is None:
+def _await(worker: _Worker, caught: list[int], timeout: float | None) -> Outcome:
+    number = _wait(worker, caught, 0, None if timeout is None else time.monotonic() + timeout)
+    if number is None and worker.ended.is_set():
         if worker.error is not None:
             raise worker.error
         assert worker.outcome is not None  # it ended without an error
@@ -124,8 +136,9 @@ def _await(worker: _Worker, caught: list[int]) -> Outcome:
         if gate.error is not None:
             raise gate.error
     trap = worker.outcome.trap if worker.outcome is not None else None
+    status = TIMEOUT_STATUS if number is None else 128 + number
     return Outcome(
-        128 + number, trap=trap, interrupted=True, abandoned=not worker.ended.is_set(),
+        status, trap=trap, interrupted=True, abandoned=not worker.ended.is_set(),
         salvaged=worker.guest.salvaged, reported=worker.guest.reported,
     )  # fmt: skip
 

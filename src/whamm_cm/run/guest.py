@@ -41,6 +41,8 @@ class Job:
     cache: bool
     on_start: Callable[[], None] | None = None
     mark: int | None = None
+    signals: bool = True
+    timeout: float | None = None
 
 
 @dataclass(slots=True)
@@ -242,12 +244,12 @@ def wasi_config(host: HostOptions) -> WasiConfig:
     config = WasiConfig()
     config.argv = list(host.args)
     config.env = list(host.env)
-    if host.inherit_stdin:
-        config.inherit_stdin()
-    if host.inherit_stdout:
-        config.inherit_stdout()
-    if host.inherit_stderr:
-        config.inherit_stderr()
+    for name in ("stdin", "stdout", "stderr"):
+        path = getattr(host, f"{name}_file")
+        if path is not None:
+            setattr(config, f"{name}_file", path)
+        elif getattr(host, f"inherit_{name}"):
+            getattr(config, f"inherit_{name}")()
     for directory in host.dirs:
         _preopen(config, directory)
     if host.inherit_network:

@@ -15,7 +15,7 @@ from whamm_cm.agent.layout import (
     ASKED,
     BLOCK_HEADER,
     BLOCK_MAGIC,
-    BUFFER,
+    BUFFER_PTR,
     CHUNK,
     COUNT_BITS,
     COUNTERS,
@@ -35,11 +35,12 @@ from whamm_cm.agent.layout import (
 )
 from whamm_cm.ir.core import CoreModule
 from whamm_cm.run.memories import Linear, Memories
-from whamm_cm.weave.sinks import heap_base
+from whamm_cm.weave.wiring import heap_base
 
 _U32 = struct.Struct("<I")
 _HEADER = struct.Struct("<6IQ")
 _COUNT = struct.Struct("<IIQQ")
+_FIELDS = (POS, INSTANCE, DROPPED, IN_EMIT, BUFFER_PTR)
 
 
 def leftover(memories: Memories, last_instance: int = 0) -> Iterator[bytes]:
@@ -80,11 +81,12 @@ def _buffered(memory: Linear, last_instance: int) -> Iterator[bytes]:
     state = memory.read(STATE, 64)
     if len(state) < 64:
         return
-    field = {at: _U32.unpack_from(state, at)[0] for at in (POS, INSTANCE, DROPPED, IN_EMIT)}
+    field = {at: _U32.unpack_from(state, at)[0] for at in _FIELDS}
     instance = field[INSTANCE] or (last_instance if field[IN_EMIT] else 0)
     counts = _U32.unpack_from(state, COUNTS)[0]
     base, n = counts >> COUNT_BITS, counts & ((1 << COUNT_BITS) - 1)
-    parts = _whole(memory.read(BUFFER, field[POS] - BUFFER))
+    start = field[BUFFER_PTR]
+    parts = _whole(memory.read(start, field[POS] - start))
     parts += _whole(_counts(memory, base, n))
     if not parts and field[DROPPED]:
         parts = [b""]

@@ -21,7 +21,7 @@ class Dir:
 @dataclass(frozen=True, slots=True)
 class HostOptions:
     """``args`` begins with the program's name.  A standard stream that is not inherited is empty
-    (stdin) or goes nowhere (stdout, stderr)."""
+    (stdin) or goes nowhere (stdout, stderr); one with a file is that file."""
 
     args: Sequence[str] = ()
     env: Sequence[tuple[str, str]] = ()
@@ -30,6 +30,9 @@ class HostOptions:
     inherit_stdin: bool = True
     inherit_stdout: bool = True
     inherit_stderr: bool = True
+    stdin_file: str | None = None
+    stdout_file: str | None = None
+    stderr_file: str | None = None
 
 
 def parse_dir(text: str) -> Dir:

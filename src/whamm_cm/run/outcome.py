@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 TRAP_STATUS = 134  # 128 + SIGABRT, what the wasmtime command reports for a trap
+TIMEOUT_STATUS = 124  # what timeout(1) reports
 
 _FRAME = re.compile(r"^ *\d+: +0x([0-9a-f]+) - (.*)$")
 _CAUSE = re.compile(r"^ +(?:\d+: )?(.*)$")
@@ -48,7 +49,8 @@ class Trap:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """``status`` is what the command line exits with: the guest's own exit status, 1 when ``run``
-    returned an error, 134 on a trap, 128 + the signal's number when ``interrupted``.
+    returned an error, 134 on a trap, 128 + the signal's number when ``interrupted``, 124 by a
+    timeout.
 
     ``result`` is the WAVE text of what an invoked export returned and ``value`` the same as a
     Python value.  ``abandoned``: the guest sat in a host call that cannot be cut short and was left

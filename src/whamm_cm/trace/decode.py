@@ -9,16 +9,19 @@ from __future__ import annotations
 import json
 import secrets
 import struct
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from whamm_cm.agent.counted import CountedCells, unpacked
 from whamm_cm.agent.layout import (
     BLOCK_HEADER,
     BLOCK_MAGIC,
     CHUNK,
     ENCODINGS,
     FINAL,
+    GOES_ON,
     NONE,
     RECORD_HEADER,
     Phase,
@@ -28,7 +31,7 @@ from whamm_cm.agent.layout import (
 from whamm_cm.agent.table import Site, SiteTable
 from whamm_cm.agent.variables import Variable
 from whamm_cm.errors import InputError
-from whamm_cm.trace.quick import Body, Quick, lean_bodies, quick_call, quick_return
+from whamm_cm.trace.quick import Body, Head, Quick, lean_bodies, quick_call, quick_return
 from whamm_cm.trace.secrets import Masker
 from whamm_cm.trace.values import Readers, Tail, ValueFault, fields
 
@@ -56,6 +59,7 @@ _SCRIPTS = {
         "value",
     ),
     SiteKind.PRINT: (Phase.PRINT, {"script": "version", "probe": "interface"}, "text"),
+    SiteKind.COUNTED: (Phase.REPORT, {"module": "component"}, "value"),
 }
 
 
@@ -77,15 +81,6 @@ class Block:
     records: list[Record]
 
 
-@dataclass(slots=True)
-class Head:
-    """What stands in front of each record: whose it is, and the number of the next one."""
-
-    run: str
-    instance: int = 0
-    seq: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class _SiteReader:
     """``names`` are the constant keys of each record of a site, ``call`` and ``result`` add to a
@@ -96,6 +91,7 @@ class _SiteReader:
     result: Callable[[Record, Tail], None]
     phase: Phase | None = None
     variable: Variable | None = None
+    counted: CountedCells | None = None
 
     def fits(self, phase: int) -> bool:
         return phase == self.phase if self.phase is not None else phase != Phase.PRINT
@@ -111,6 +107,7 @@ class Decoder:
         self._table, self._lean = table, lean
         self._encodings = {name: Readers(table, name) for name in ENCODINGS}
         self._sites: list[_SiteReader | None] = [None] * len(table.sites)
+        self._rows: dict[int, tuple[Record, str, Callable[[bytes], Any]]] = {}
         #: By the word that says site, flags and phase.
         self._quick: dict[int, Quick | None] = {}
 
@@ -179,21 +176,21 @@ class Decoder:
         record: Record = {"v": VERSION, "run": head.run, "seq": head.seq}
         try:
             tail = Tail(data, at + RECORD_HEADER, at + size)
-            cells = self._record(record, word, call, head.instance, tail)
+            found = self._record(record, word, call, head.instance, tail)
         except ValueFault as fault:
             raise ValueFault(f": {fault}") from None
-        if cells is None:
+        if found is None:
             into.append(record)
             head.seq += 1
         else:
-            into += _per_cell(record, *cells)
-            head.seq += len(cells[1])
+            into += found
+            head.seq += len(found)
         return int(at + size)
 
     def _record(
         self, record: Record, word: int, call: int, instance: int, tail: Tail
-    ) -> tuple[Variable, range] | None:
-        """Fills the record; for one that stands for cells of a variable returns which."""
+    ) -> list[Record] | None:
+        """Fills the record; where cells have one each, returns those instead."""
         phase, flags = word & 15, word >> 4 & 15
         known = _KNOWN_FLAGS | RecordFlag.RAW * (phase == Phase.PRINT)
         if phase > Phase.START or flags & ~known:
@@ -219,10 +216,50 @@ class Decoder:
         site = self._site(word >> 8)
         if not site.fits(phase):
             raise ValueFault(f"phase {phase} at a site that has no such records")
+        if site.counted is not None:
+            return self._counted(record, site.counted, call, tail)
         self._body(record, phase, flags, site, tail)
         if duration is not None:
             record["dur_ns"] = duration
-        return None if site.variable is None else (site.variable, _span(site.variable, call))
+        if site.variable is None:
+            return None
+        if call >= site.variable.size:
+            raise ValueFault(f"there is no cell {call}")
+        return [_placed(record, place(site.variable, call))]
+
+    def _counted(self, head: Record, counted: CountedCells, first: int, tail: Tail) -> list[Record]:
+        """A record for each cell of the counters in the body."""
+        found: list[Record] = []
+        seq, rows, pcs = head["seq"], counted.rows, counted.pcs
+        try:
+            for counter, raw in unpacked(tail.data, tail.pos, tail.end, first):
+                if counter >= len(counted):
+                    raise ValueFault(f"there is no counter {counter}")
+                fid, fname, cells = counted.place(counter)
+                where = {"fid": fid, "fname": fname} if fname else {"fid": fid}
+                image, last, value = raw.to_bytes(8, "little"), None, None
+                for cell in cells:
+                    names, type_, read = self._row(rows[cell])
+                    if type_ is not last:
+                        last, value = type_, read(image)
+                    found.append({
+                        **head, "seq": seq + len(found), **names, **where, "pc": pcs[cell],
+                        "type": type_, "value": value,
+                    })  # fmt: skip
+        except ValueError as error:
+            raise ValueFault(str(error)) from None
+        return found
+
+    def _row(self, number: int) -> tuple[Record, str, Callable[[bytes], Any]]:
+        """Of a variable: the keys before where it is, its type, and how its value is read."""
+        known = self._rows.get(number)
+        if known is None:
+            names = dict(self._site(number).names)
+            site = self._table.sites[number]
+            item = self._encodings[site.encoding].get(site.result or 0, 1)
+            known = names, sys.intern(names.pop("type")), lambda image: item(Tail(image, 8, 8), 0)
+            self._rows[number] = known
+        return known
 
     def _body(self, record: Record, phase: int, flags: int, site: _SiteReader, tail: Tail) -> None:
         record.update(site.names)
@@ -275,14 +312,8 @@ def _script_site(site: Site, readers: Readers) -> _SiteReader:
     variable = site.variable
     if variable is not None:
         names["type"] = variable.type
-    return _SiteReader(names, _nothing, _result(readers, site.result, key), phase, variable)
-
-
-def _span(variable: Variable, number: int) -> range:
-    span = variable.span(number)
-    if span is None:
-        raise ValueFault(f"there is no cell or counter {number}")
-    return range(span[0], span[0] + span[1])
+    read = _result(readers, site.result, key)
+    return _SiteReader(names, _nothing, read, phase, variable, site.counted)
 
 
 def place(variable: Variable, cell: int) -> Record:
@@ -299,16 +330,12 @@ def place(variable: Variable, cell: int) -> Record:
     return found
 
 
-def _per_cell(record: Record, variable: Variable, cells: range) -> list[Record]:
-    """A record for each cell that the one stands for; where it is stands before ``type``."""
+def _placed(record: Record, where: Record) -> Record:
+    """The record of a cell; where it is stands before ``type``."""
     keys = list(record)
     at = keys.index("type")
     before = {key: record[key] for key in keys[:at]}
-    after = {key: record[key] for key in keys[at:]}
-    return [
-        {**before, "seq": record["seq"] + i, **place(variable, cell), **after}
-        for i, cell in enumerate(cells)
-    ]
+    return {**before, **where, **{key: record[key] for key in keys[at:]}}
 
 
 def _u64(tail: Tail) -> int:
@@ -384,7 +411,7 @@ class Stream:
         if dropped + bad:
             into.append(self.note("lost", instance, lost=dropped + bad, why="buffer"))
         self._unsaid |= bool(count or dropped)
-        if flags & FINAL and self._unsaid:
+        if flags & FINAL and not flags & GOES_ON and self._unsaid:
             into.append(self.note("end", instance))
             self._unsaid = False
         return bool(flags & FINAL)
@@ -430,10 +457,6 @@ class Receiver:
     def lost(self, why: str) -> Record:
         """The record of a run that was cut off with records, nobody knows how many, inside."""
         return self._stream.note("lost", lost="unknown", why=why)
-
-    def final(self) -> Record:
-        """The record of a run that was cut off and of which all that was inside was received."""
-        return self._stream.note("end", final=True)
 
     def receive(self, block: bytes | str) -> Block:
         """What was emitted: the bytes of a block, or text in which each character is one byte.

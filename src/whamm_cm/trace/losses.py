@@ -27,12 +27,8 @@ _MAX_RUNS = 65536
 _SAID = frozenset(("trap", "killed", "interrupted"))
 #: Reasons of which nobody knows whether anything was lost at all.
 _MAY = frozenset(("trap", "killed", "failed", "interrupted", "unseen"))
-#: Blocks with which an agent sends every record at once (EARLY in agent/agent.c).
-_EARLY = 8
-#: Calls that never return: what is held leaves the guest before them.
 #: Built-ins that end the task of an async export: their call is its return.
 _TASK_ENDS = frozenset((TASK_RETURN, "task.cancel"))
-_LEAVING = frozenset(("exit", "exit-with-code", "proc_exit"))
 
 
 @dataclass(slots=True)
@@ -90,50 +86,24 @@ class Losses:
 @dataclass(slots=True)
 class _Run:
     """``open``: calls that are not over, and ``tasks`` of async exports; ``whole``: nothing is
-    missing behind its last record so far; ``empty``: it has only said that it started.
-
-    ``blocks`` left the guest, ``since`` calls and returns came after the last; ``singly``: no block
-    had more than one; ``leaves``: the last call is one that never returns.
-    """
+    missing behind its last record so far; ``empty``: it has only said that it started."""
 
     open: int = 0
     tasks: int = 0
     whole: bool = False
     empty: bool = True
-    blocks: int = 0
-    since: int = 0
-    singly: bool = True
-    leaves: bool = False
 
     def feed(self, record: Record) -> None:
         phase = record["phase"]
-        if phase == "end":
-            self.blocks += 1
-            self.singly = self.singly and self.since <= 1
-            self.since = 0
-            return
         if phase == "call":
             if ends_task(record):
                 self.tasks -= 1
             else:
                 self.open += 1
-            self.leaves = record.get("func") in _LEAVING
-        elif phase == "return":
-            self.leaves = False
-            if not ends_task(record):
-                self.open -= 1
-                if "pending" in record and record.get("edge") == "export":
-                    self.tasks += 1
-        else:
-            return
-        self.since += 1
-
-    @property
-    def settled(self) -> bool:
-        """Whether nothing can have been waiting in the guest behind the last block, if nobody has
-        read its memory: all was sent before the guest left, or every record is sent at once, as
-        the first are and with ``--flush each`` all."""
-        return self.leaves or (self.singly and self.blocks != _EARLY + 1)
+        elif phase == "return" and not ends_task(record):
+            self.open -= 1
+            if "pending" in record and record.get("edge") == "export":
+                self.tasks += 1
 
 
 def ends_task(record: Record) -> bool:
@@ -169,10 +139,9 @@ class Ends:
         for record in records:
             run.feed(record)
             self._tasks = self._tasks or ends_task(record)
-        if last["phase"] == "end":
-            run.whole = run.settled or "final" in last
-        else:  # what had no room says nothing about the end
-            run.whole = last["phase"] == "lost" and last.get("why") in _SAID
+        # What had no room says nothing about the end.
+        said = last["phase"] == "lost" and last.get("why") in _SAID
+        run.whole = said or last["phase"] == "end"
 
     def finish(self) -> Iterator[Record]:
         """For each run that lacks its end a record of phase ``lost``."""

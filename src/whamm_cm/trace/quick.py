@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from whamm_cm.agent.layout import RECORD_HEADER, NodeKind
 from whamm_cm.trace.failures import STATUS_RETURNED, answers
 from whamm_cm.trace.values import Reader, Readers, Tail, ValueFault
 
-if TYPE_CHECKING:
-    from whamm_cm.trace.decode import Head
+
+@dataclass(slots=True)
+class Head:
+    """What stands in front of each record: whose it is, and the number of the next one."""
+
+    run: str
+    instance: int = 0
+    seq: int = 0
+
 
 Record: TypeAlias = dict[str, Any]
 #: Reads the record at an offset of a block that ends at another; the number of its call, and whose
 #: it is.
-Quick: TypeAlias = Callable[[bytes, int, int, int, "Head"], Record]
+Quick: TypeAlias = Callable[[bytes, int, int, int, Head], Record]
 Body: TypeAlias = Callable[[Record, Tail], None]
 
 _ONE, _TWO = struct.Struct("<Q").unpack_from, struct.Struct("<QQ").unpack_from

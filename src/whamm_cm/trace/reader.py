@@ -102,6 +102,7 @@ class RecordReader(Iterable[Record]):
         self._lines = lines
         self._line = 0
         self._plain: bool | None = None  # None until the first record tells
+        self._wrapped = False
         self._suspect: tuple[int, str] | None = None  # an odd line before the first record
         self._looked = False  # that line looks like a record
         self._sources: OrderedDict[str, _Source] = OrderedDict()
@@ -110,6 +111,12 @@ class RecordReader(Iterable[Record]):
     def __iter__(self) -> Iterator[Record]:
         for arrival in self.arrivals():
             yield arrival.record
+
+    @property
+    def bare(self) -> bool:
+        """When all is read: whether there are records, all of them lines of their own, as
+        ``trace -o`` writes them.  What a host wrote down of a guest's output may be its word."""
+        return self._plain is True and not self._wrapped
 
     def arrivals(self) -> Iterator[Arrival]:
         for batch in self.batches():
@@ -123,6 +130,7 @@ class RecordReader(Iterable[Record]):
             self._line += 1
             text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
             for line in unwrapper.feed(text):
+                self._wrapped |= line.value is not None and line.text.strip() != text.strip()
                 for batch in self._of_line(line, text.endswith("\n")):
                     self.records += len(batch.records)
                     yield batch

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from whamm_cm.agent.counted import CountedCells
 from whamm_cm.agent.layout import SiteKind
-from whamm_cm.agent.table import SiteTable
+from whamm_cm.agent.table import Site, SiteTable
 from whamm_cm.trace.decode import place
 from whamm_cm.trace.merge import merged, pairs
 from whamm_cm.trace.records import Record
@@ -74,6 +75,7 @@ class Reports:
         #: Rows in the order they were first heard of, their places likewise, values by instance,
         #: the one that was reported last at the end.
         self._rows: dict[Row, dict[Place, dict[int, Any]]] = {}
+        self._known: dict[tuple[str, str, str, str, str], Row] = {}
         self._heard: set[str] = set()  # scripts that reported something
 
     def feed(self, record: Record) -> None:
@@ -83,10 +85,13 @@ class Reports:
             self.prints.append(Print(record["instance"], text, bool(record.get("raw"))))
         if record["phase"] != "report" or "var" not in record:
             return
-        row = Row(
+        said = (
             record.get("script", ""), record["var"], record.get("type", ""),
             record.get("probe", ""), record.get("module", ""),
         )  # fmt: skip
+        row = self._known.get(said)
+        if row is None:
+            row = self._known[said] = Row(*said)
         at = Place(record.get("fid"), record.get("fname", ""), record.get("pc"))
         values = self._rows.setdefault(row, {}).setdefault(at, {})
         if "value" not in record:  # it was too long for a line
@@ -148,14 +153,30 @@ def shown_text(value: Any) -> str:
 def declared(table: SiteTable) -> Iterator[Record]:
     """A record for every cell of a table, with its initial value and no instance."""
     for site in table.sites:
+        if site.counted is not None:
+            yield from _declared_cells(table, site.counted)
         variable = site.variable
         if site.kind is not SiteKind.VARIABLE or variable is None:
             continue
-        named = (("script", site.version), ("var", site.func), ("probe", site.interface))
-        names = {key: text for key, text in (*named, ("module", site.component)) if text}
-        value = initial(parse_type(variable.type))
+        head, tail = _said_of(site)
         for cell in range(variable.size):
-            yield {
-                "v": 1, "instance": NOWHERE, "phase": "report", **names,
-                **place(variable, cell), "type": variable.type, "value": value,
-            }  # fmt: skip
+            yield {**head, **place(variable, cell), **tail}
+
+
+def _said_of(site: Site) -> tuple[Record, Record]:
+    """The keys of a variable's records before and behind where a cell is."""
+    assert site.variable is not None
+    named = (("script", site.version), ("var", site.func), ("probe", site.interface))
+    names = {key: text for key, text in (*named, ("module", site.component)) if text}
+    type_ = site.variable.type
+    tail = {"type": type_, "value": initial(parse_type(type_))}
+    return {"v": 1, "instance": NOWHERE, "phase": "report", **names}, tail
+
+
+def _declared_cells(table: SiteTable, counted: CountedCells) -> Iterator[Record]:
+    said = {row: _said_of(table.sites[row]) for row in sorted(set(counted.rows))}
+    for fid, fname, cells in counted.functions():
+        where = {"fid": fid, "fname": fname} if fname else {"fid": fid}
+        for cell in cells:
+            head, tail = said[counted.rows[cell]]
+            yield {**head, **where, "pc": counted.pcs[cell], **tail}

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from whamm_cm.agent.table import packed_table, unpacked_table
+from whamm_cm.agent.table import packed_table
 from whamm_cm.binary import build
 from whamm_cm.binary.decode import decode
 from whamm_cm.binary.encode import Piece, encode, pieces
@@ -17,29 +16,30 @@ from whamm_cm.ir import nodes as n
 from whamm_cm.ir.check import check
 from whamm_cm.ir.component import Component, Definition
 from whamm_cm.ir.items import Item, Sort
-from whamm_cm.weave.boundary import Block, Supply, Weaver
+from whamm_cm.weave.agents import free_mark
+from whamm_cm.weave.boundary import Weaver, forward
 from whamm_cm.weave.enclose import Outer, enclose
 from whamm_cm.weave.instances import core_instances
 from whamm_cm.weave.last_words import LastWords
 from whamm_cm.weave.libraries import beside
 from whamm_cm.weave.modules.moved import Moved
+from whamm_cm.weave.near import NearSink
 from whamm_cm.weave.orders import Orders
+from whamm_cm.weave.outlet import Block, Supply
 from whamm_cm.weave.plan import Added, Chosen, Plan
 from whamm_cm.weave.program import Program, Reach
 from whamm_cm.weave.report_export import INTERFACE, Flushes, is_exported, report_export
 from whamm_cm.weave.scripting import Scripting
 from whamm_cm.weave.sinks import (
-    SinkOptions,
-    SinkWiring,
     logging_wiring,
     relay_wiring,
+    sink_component,
     stderr_wiring,
 )
 from whamm_cm.weave.sites import find_sites
-from whamm_cm.weave.stamp import SITES, STAMP, stamp
+from whamm_cm.weave.stamp import SITES, STAMP, stamp, stamp_of, table_of
 from whamm_cm.weave.supply import (
     SINK_INTERFACE,
-    Interface,
     Names,
     clock,
     host_emit,
@@ -48,6 +48,7 @@ from whamm_cm.weave.supply import (
     threaded,
 )
 from whamm_cm.weave.unit import Beats
+from whamm_cm.weave.wiring import SinkOptions, SinkWiring
 
 #: How long a live log may hold a record back.
 LIVE_NS = 4_000_000
@@ -64,6 +65,8 @@ class Woven:
     added: Added
     #: Where the code of core modules that were changed came from, by their bytes.
     moved: Mapping[bytes, Moved] = field(default_factory=dict)
+    #: The plan's ``mark``, or another where a memory of the input has that.
+    mark: int | None = None
 
     @property
     def wasm(self) -> bytes:
@@ -95,33 +98,6 @@ def weave(data: bytes, plan: Plan, what: str = "input") -> Woven:
     return woven
 
 
-def stamp_of(root: Component) -> dict[str, object] | None:
-    """The ``whamm-cm`` custom section of an instrumented component, or None."""
-    data = _section(root, STAMP)
-    if data is None:
-        return None
-    try:
-        stamp = json.loads(data)
-    except (ValueError, RecursionError):
-        stamp = None
-    return stamp if isinstance(stamp, dict) else {}
-
-
-def table_of(root: Component) -> bytes | None:
-    """The site table kept in an instrumented component, or None."""
-    data = _section(root, SITES)
-    return None if data is None else unpacked_table(data)
-
-
-def _section(root: Component, name: str) -> bytes | None:
-    """The last custom section of that name, which the latest weave wrote."""
-    for definition in reversed(root.definitions):
-        node = definition.node
-        if isinstance(node, n.Custom) and node.name == name:
-            return bytes(node.data)
-    return None
-
-
 @dataclass(slots=True)
 class _Weave:
     root: Component
@@ -132,6 +108,8 @@ class _Weave:
     moved: dict[bytes, Moved] = field(default_factory=dict)
 
     def run(self, origin: str) -> Woven:
+        if self.plan.mark is not None:
+            self.plan = replace(self.plan, mark=free_mark(self.root, self.plan.mark))
         program = Program.of(self.root)
         sites = find_sites(program)
         orders = Orders(self.plan, self.added)
@@ -143,6 +121,7 @@ class _Weave:
             self.scripting = Scripting(
                 program, self.plan.scripts, orders.builder, self.added,
                 beats=beats, last_words=plan.last_words and plan.sink != "none",
+                multi_memory=plan.multi_memory,
             )  # fmt: skip
             self.scripting.match(sites)
             orders.scripting = self.scripting
@@ -150,7 +129,9 @@ class _Weave:
         table = orders.builder.to_bytes()
         component = self.root
         if chosen or (self.scripting is not None and self.scripting.woven):
-            component = self._transform(program, chosen, table)
+            packed = self.plan.lines != "json"
+            within = orders.builder.to_bytes(named=False) if packed else table
+            component = self._transform(program, chosen, within)
         else:
             table = table_of(self.root) or table  # what an earlier weave sends is still its own
         component = self._stamped(component, origin, table)
@@ -164,7 +145,7 @@ class _Weave:
             )
         if self.scripting is not None:
             self.moved.update(self.scripting.moved)
-        return Woven(component, table, self.added, self.moved)
+        return Woven(component, table, self.added, self.moved, self.plan.mark)
 
     def _transform(
         self, program: Program, chosen: dict[int, list[Chosen]], table: bytes
@@ -185,17 +166,16 @@ class _Weave:
             program, needs, chosen, self.plan, self.added, block, several, names, timed,
             self.scripting, self._flushes(), self._last_words(program, chosen),
         )  # fmt: skip
-        if sink not in _SINKS and not libraries:
-            woven, flushes = tree.weave(self.root, *self._root_supply(timed))
+        wiring = None
+        if sink in _SINKS:
+            wiring = _SINKS[sink](self.root, self._sink_options(table, timed))
+        far = wiring is not None and not self._is_near(program, chosen, wiring, timed)
+        if libraries or far:
+            woven = self._enclosed(tree, wiring, timed)
+        else:
+            woven, flushes = tree.weave(self.root, self._root_supply(wiring, timed))
             if flushes:
                 woven = _appended(woven, report_export(flushes))
-        else:
-            wiring = (
-                _SINKS[sink](self.root, self._sink_options(table, timed))
-                if sink in _SINKS
-                else None
-            )
-            woven = self._enclosed(tree, wiring, timed)
         return woven if self.scripting is None else self.scripting.unit.finished(woven)
 
     def _last_words(self, program: Program, chosen: dict[int, list[Chosen]]) -> LastWords:
@@ -216,19 +196,32 @@ class _Weave:
             self.added.skipped.append((f"export {INTERFACE}", "the component has one already"))
         return None
 
-    def _root_supply(self, timed: bool) -> tuple[Supply, Interface | None]:
+    def _is_near(
+        self,
+        program: Program,
+        chosen: dict[int, list[Chosen]],
+        wiring: SinkWiring,
+        timed: bool,
+    ) -> bool:
+        """Whether the sink can be part of the root: nothing else emits, and what it imports can
+        come before all else."""
+        if chosen.keys() != {id(self.root)} or self.plan.mark is not None:
+            return False
+        imports = [*wiring.imports, *([clock(self.root)[0]] if timed else ())]
+        replaced = [each.replaces.item for each in imports if each.replaces is not None]
+        return forward(program, self.root, replaced) is not None
+
+    def _root_supply(self, wiring: SinkWiring | None, timed: bool) -> Supply:
         supply = Supply()
         if self.plan.sink == "host":
             supply.front, supply.emit = host_emit()
             supply.block = "string"
-        imported = None
+        if wiring is not None:
+            supply.near, supply.imports = NearSink(wiring), wiring.imports
         if timed:
             imported, supply.now = clock(self.root)
-            if imported.replaces is None:
-                supply.front += imported.definitions
-            else:
-                supply.clock = imported.instance
-        return supply, imported
+            supply.imports += (imported,)
+        return supply
 
     def _enclosed(self, tree: _Tree, wiring: SinkWiring | None, timed: bool) -> Component:
         """In a new root, with the ``wiring`` of a sink of ours and libraries beside it."""
@@ -248,7 +241,7 @@ class _Weave:
             outer.add(*placed.definitions)
             self.added.count(placed.definitions)
             extra += placed.functions.items()
-        inner, flushes = tree.weave(self.root, threaded(tree.block, timed, tree.names), None)
+        inner, flushes = tree.weave(self.root, threaded(tree.block, timed, tree.names))
         passed = []
         if tree.flushes is not None:
             inner = _appended(inner, tree.flushes.exported(self.root, flushes))
@@ -264,7 +257,7 @@ class _Weave:
     def _way_out(self, outer: Outer, wiring: SinkWiring | None, now: Item | None) -> Item | None:
         """``emit`` in the new root: of a sink of ours, else the host's if that is the sink."""
         if wiring is not None:
-            sink = build.nested_component(wiring.component)
+            sink = build.nested_component(sink_component(wiring))
             args = wiring.args
             if wiring.wants_now and now is not None:
                 args += (("now", now),)
@@ -303,15 +296,14 @@ class _Tree:
     flushes: Flushes | None
     last_words: LastWords
 
-    def weave(
-        self, component: Component, supply: Supply, imported: Interface | None
-    ) -> tuple[Component, list[Item]]:
+    def weave(self, component: Component, supply: Supply) -> tuple[Component, list[Item]]:
         """The woven component, and functions in it that report and send."""
         chosen = self.chosen.get(id(component), [])
+        replaced = {id(i.replaces): i for i in supply.imports if i.replaces is not None}
 
         def edit(definition: Definition, supply: Supply) -> Iterable[Definition]:
-            if imported is not None and definition is imported.replaces:
-                return imported.definitions
+            if id(definition) in replaced:
+                return replaced[id(definition)].definitions
             node = definition.node
             if isinstance(node, Component):
                 return (replace(definition, node=self._nested(node)),)
@@ -350,7 +342,7 @@ class _Tree:
     def _nested(self, component: Component) -> Component:
         needy = id(component) in self.needs
         supply = threaded(self.block, self.timed, self.names) if needy else Supply()
-        woven, flushes = self.weave(component, supply, None)
+        woven, flushes = self.weave(component, supply)
         if self.flushes is None:
             return woven
         return _appended(woven, self.flushes.exported(component, flushes))
@@ -377,6 +369,7 @@ class _Tree:
             mark=self.plan.mark,
             beats=self.plan.interval_ns > 0 and self.plan.sink != "none",
             last=bool(self.last_words.instances),
+            last_at=self.last_words.slot,
         )
 
 

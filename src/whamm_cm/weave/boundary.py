@@ -9,23 +9,27 @@ imports and exports stay what they were.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import Protocol
 
 from whamm_cm.abi.flatten import CoreSig
 from whamm_cm.binary import build
 from whamm_cm.codegen.intervene import may_allocate
 from whamm_cm.codegen.model import GuestMemory, ProbeOptions, Wrapper
-from whamm_cm.codegen.probe import build_probe
+from whamm_cm.codegen.modules import build_probe
+from whamm_cm.codegen.probe import PROBE
 from whamm_cm.ir import nodes as n
 from whamm_cm.ir.component import Component, Definition
 from whamm_cm.ir.items import Item, Sort
-from whamm_cm.weave.agents import agent_module
-from whamm_cm.weave.fuse import Fixup, Shim, find_shim, fixup_at
+from whamm_cm.weave.agents import WAY, Slots, agent_module
+from whamm_cm.weave.fuse import SINK, Fixup, Shim, find_shim, fixup_at, linked, relaxed
 from whamm_cm.weave.last_words import LastWords
-from whamm_cm.weave.libs.guard import Guard
+from whamm_cm.weave.late import Late
+from whamm_cm.weave.libs.guard import Guard, Guarded
 from whamm_cm.weave.libs.model import Functions
+from whamm_cm.weave.near import ENV, NearSink
+from whamm_cm.weave.outlet import BLOCK_ENCODING, Supply
 from whamm_cm.weave.plan import Added, Chosen
 from whamm_cm.weave.program import Program
 from whamm_cm.weave.report_export import own_flush
@@ -38,30 +42,6 @@ _PURE = (
     n.StreamDef, n.FutureDef, n.PrimDef, n.InstanceTypeDef, n.ComponentTypeDef, n.CoreTypeDef,
     n.Import, n.ResourceDef,
 )  # fmt: skip
-
-#: What the parameter of ``emit`` is.  To a component: a list of 32-byte chunks (four u64), for the
-#: adapters between components copy element by element, which costs a ``list<u8>`` more than all
-#: else a record costs.  To the host: a string, which most hosts' bindings move much faster.
-Block = Literal["chunks", "string"]
-#: In latin1+utf16 a string without the tag bit in its length has one character per byte, so the
-#: block itself is the string (its length stays far below that bit).
-_BLOCK_ENCODING: dict[Block, str] = {"chunks": "utf8", "string": "latin1+utf16"}
-
-
-@dataclass(slots=True)
-class Supply:
-    """Where a component gets its way out: definitions to put first, and the component functions
-    ``emit`` and ``now``.  ``block`` is what ``emit`` takes a block as.  ``clock`` is the import of
-    the component itself that ``now`` is taken from, if it is one: it has to come before the agent.
-    ``libraries``: functions of libraries that are components, by library and script name.
-    """
-
-    front: list[Definition] = field(default_factory=list)
-    emit: Item | None = None
-    block: Block = "chunks"
-    now: Item | None = None
-    clock: Item | None = None
-    libraries: dict[str, dict[str, Item]] = field(default_factory=dict)
 
 
 class ScriptParts(Protocol):
@@ -125,19 +105,24 @@ class Weaver:
     flushes: list[Item] = field(default_factory=list)
     #: A module of the component that the agent becomes one with.
     shim: Shim | None = None
+    slots: Slots = field(default_factory=Slots)
+    late: Late = field(default_factory=Late)
+    #: What the sink's module is given, until it has been instantiated.
+    sink_env: list[tuple[str, Item]] = field(default_factory=list)
 
     def run(self) -> Component:
         self.out.extend(self.supply.front)
         if self.script is not None and (self.supply.libraries or self.script.guarded):
             self.guard = Guard()
-            self.out += self.guard.front
-            self.added.count(self.guard.front)
         self.shim = self._find_shim()
+        self._find_late()
+        self._import()
         by_definition = {id(c.site.definition): c for c in self.chosen}
         for position, definition in enumerate(self.component.definitions):
             if id(definition) in self.done:
                 continue
-            if self.waiting and not self.waiting.isdisjoint(definition.refs()):
+            waited = self.waiting and not self.waiting.isdisjoint(definition.refs())
+            if waited or position == self.late.position:
                 self._probe(fixup=self._fixup_at(position))
                 if id(definition) in self.done:
                     continue
@@ -166,29 +151,58 @@ class Weaver:
         else:
             self.out.append(definition.substitute(mapping))
             if id(definition) not in self.wrapped:
-                self.waiting.add(definition.item)
+                self._wait(definition)
+
+    def _wait(self, lower: Definition) -> None:
+        """The lower is there, and its wrapper is not; nor can it be when what calls it is made, if
+        it is late."""
+        way = self.late.number(lower)
+        if way is None:
+            self.waiting.add(lower.item)
+            return
+        self._ensure_agent()
+        assert self.agent is not None
+        alias = build.alias_core_export(self.agent, f"{WAY}{way}", Sort.CORE_FUNC)
+        self.out.append(alias)
+        self.mapping[lower.item] = alias.item
 
     def _guarded(self, definition: Definition) -> dict[Item, Item]:
         """What replaces items in ``definition``: besides the ``mapping``, what the canonical ABI
         calls where the component may not call a library."""
+        found = self._guards(definition)
+        if self.guard is None or not found:
+            return self.mapping
+        if any(each.func not in self.guard.wrapped for each in found):
+            self._guard([each for d in self.component.definitions for each in self._guards(d)])
+        return self.mapping | {each.func: self.guard.wrapped[each.func] for each in found}
+
+    def _guards(self, definition: Definition) -> list[Guarded]:
+        """What the canonical ABI calls for this where the component may not call a library."""
         node = definition.node
         if self.guard is None or self.script is None or not isinstance(node, n.Canon):
-            return self.mapping
+            return []
         realloc, after = node.options.realloc, node.options.post_return
         memory = None if node.options.memory is None else self.program.memory(node.options.memory)
         is64 = isinstance(memory, GuestMemory) and memory.is64
         pointer, returned = "i64" if is64 else "i32", self.script.returns.get(id(definition))
-        added, funcs = list[Definition](), list[Item]()
+        found = []
         if realloc is not None:
-            target = self.mapping.get(realloc, realloc)
-            added += self.guard.wrap(realloc, target, (pointer,) * 4, (pointer,))
-            funcs.append(realloc)
+            found.append(Guarded(realloc, (pointer,) * 4, (pointer,)))
         if after is not None and returned is not None:
-            added += self.guard.wrap(after, self.mapping.get(after, after), returned, ())
-            funcs.append(after)
+            found.append(Guarded(after, tuple(returned), ()))
+        return found
+
+    def _guard(self, functions: Iterable[Guarded]) -> None:
+        """Wrap those that can be had now, all by one module."""
+        assert self.guard is not None
+        self._ensure_agent()
+        assert self.agent is not None
+        wanted = {each.func: each for each in functions if each.func not in self.guard.wrapped}
+        having = [each for func, each in wanted.items() if self._bring([func])]
+        targets = [self.mapping.get(each.func, each.func) for each in having]
+        added = self.guard.wrap(having, targets, self.agent)
         self.out += added
         self.added.count(added)
-        return self.mapping | {func: self.guard.wrapped[func] for func in funcs}
 
     def _edited(self, definition: Definition) -> Iterable[Definition]:
         if id(definition) in self.last_words.instances:
@@ -197,6 +211,9 @@ class Weaver:
             return (self.last_words.instantiated(definition, self.agent),)
         if id(definition) in self.last_words.modules:
             return (self.last_words.edited(definition),)
+        fixups = () if self.shim is None else self.shim.fixups or ()
+        if self.slots.size and id(definition) in fixups:
+            return (relaxed(definition),)
         if self.script is None or not self.script.instantiates(definition):
             return self.edit(definition, self.supply)
         self._ensure_agent()
@@ -206,8 +223,28 @@ class Weaver:
     def _find_shim(self) -> Shim | None:
         if not self.chosen and self.script is None:
             return None
-        shim = find_shim(self.program.root, self.component, agent_module(self.options))
+        shim = find_shim(self.program.root, self.component)
         return shim if shim is not None and self._untouched(shim.module, shim.instance) else None
+
+    def _find_late(self) -> None:
+        """Which wrappers are made late, and what the table is for."""
+        options = self.options
+        if self.supply.near is not None and options.multi_memory and self.script is None:
+            self.late = Late.find(self.program, self.component, self.chosen)
+        shim = 0 if self.shim is None else self.shim.size
+        first = max(shim, options.last_at + 1 if options.last else 0)
+        ways = tuple(choice.site.signature for choice in self.late.chosen)
+        self.slots = Slots(options.last, options.last_at, first, ways)
+        if self.slots.size and self.shim is not None and self.shim.fixups is None:
+            self.shim = None
+
+    def _import(self) -> None:
+        """Have the imports of ours, as far as they can be had already."""
+        for imported in self.supply.imports:
+            if imported.replaces is None:
+                self.out += imported.definitions
+            else:
+                self._bring([imported.replaces.item])
 
     def _fixup_at(self, position: int) -> Fixup | None:
         """The fixup that the probes can be one with which stand before what comes next."""
@@ -255,27 +292,10 @@ class Weaver:
 
     def _bring(self, items: list[Item]) -> bool:
         """Make ``items`` available now; all of them or none."""
-        plan: list[Definition] = []
-        seen: set[int] = set()
-        stack: list[tuple[Item, bool]] = [(item, False) for item in reversed(items)]
-        while stack:
-            item, expanded = stack.pop()
-            home, definition = self.program.home.get(item, (self.component, None))
-            if definition is None or home is not self.component:
-                continue
-            if id(definition) in self.done or (id(definition) in seen and not expanded):
-                continue
-            if expanded:
-                plan.append(definition)
-                continue
-            if not isinstance(definition.node, _PURE) or item in self.waiting:
-                return False
-            seen.add(id(definition))
-            stack.append((item, True))
-            stack.extend((ref, False) for ref in definition.refs())
-        for definition in plan:
+        plan = forward(self.program, self.component, items, self.done, self.waiting)
+        for definition in plan or ():
             self._put(definition, None)
-        return True
+        return plan is not None
 
     def _by_memory(
         self, batch: list[Chosen]
@@ -317,7 +337,10 @@ class Weaver:
                 callees.append(callee)
                 outputs.append((choice, callee))
         bag = [(f"m{i}", item) for i, (item, _) in enumerate(memories)]
-        bag += [(f"f{k}", self.mapping.get(item, item)) for k, item in enumerate(callees)]
+        bag += [
+            (f"f{k}", self.mapping.get(item, item) if _is_lift(choice) else item)
+            for k, (choice, item) in enumerate(outputs)
+        ]
         ways = (("emit", self.emit), ("now", self.now))
         bag += [(name, item) for name, item in ways if item is not None]
         for k, wrapper in enumerate(wrappers):
@@ -326,9 +349,12 @@ class Weaver:
                 bag.append((f"r{k}", self.mapping.get(realloc, realloc)))
         bind = self.options.last and not self.bound
         self.bound |= bind
-        wasm = build_probe(wrappers, [m for _, m in memories], self.options, bind)
-        if fixup is not None:
-            wasm = fixup.with_probe(wasm, {item: f"w{k}" for k, item in enumerate(callees)})
+        near = self.supply.near if self.sink_env else None
+        late = self._late_slots(choice for choice, _ in outputs)
+        sink = PROBE if near is None else SINK
+        wasm = build_probe(wrappers, [m for _, m in memories], self.options, bind, sink, late)
+        exports = {item: f"w{k}" for k, item in enumerate(callees)}
+        wasm = linked(wasm, fixup, exports, None if near is None else near.code)
         instance = self._instance(wasm, bag, fixup)
         for k, (choice, callee) in enumerate(outputs):
             alias = build.alias_core_export(instance, f"w{k}", Sort.CORE_FUNC)
@@ -337,6 +363,12 @@ class Weaver:
         self.added.wrappers += len(wrappers)
         self.added.probe_modules += 1
 
+    def _late_slots(self, members: Iterable[Chosen]) -> dict[int, int]:
+        """Where in the table the late wrappers of a module belong, by their number in it."""
+        ways = (self.late.number(choice.site.definition) for choice in members)
+        first = self.slots.first
+        return {k: first + way for k, way in enumerate(ways) if way is not None}
+
     def _instance(self, wasm: bytes, bag: list[tuple[str, Item]], fixup: Fixup | None) -> Item:
         """The instance of a probe module that is given ``bag``, and is one with the ``fixup``."""
         assert self.agent is not None
@@ -344,6 +376,7 @@ class Weaver:
         args = [("agent", self.agent), ("probe", inline.item)]
         if self.unit is not None:
             args.append(("script", self.unit))
+        args += self._take_env()
         self.added.core_modules += 1
         module = build.core_module(wasm)
         if fixup is None:
@@ -354,7 +387,23 @@ class Weaver:
             instance = build.core_instantiate(module.item, (*args, *fixup.args))
             instance = replace(instance, items=fixup.instance.items)
         self.out += (module, inline, instance)
+        if len(args) > 2 and args[-1][0] == ENV:
+            self._emit_of(instance.item)
         return instance.item
+
+    def _take_env(self) -> list[tuple[str, Item]]:
+        """The sink's argument of the module it is in, if that is the next one."""
+        if not self.sink_env:
+            return []
+        env = build.core_inline_exports(self.sink_env)
+        self.out.append(env)
+        self.sink_env = []
+        return [(ENV, env.item)]
+
+    def _emit_of(self, sink: Item) -> None:
+        alias = build.alias_core_export(sink, "emit", Sort.CORE_FUNC)
+        self.out.append(alias)
+        self.emit = alias.item
 
     def _wrapped(self, choice: Chosen, callee: Item, wrapper: Item) -> None:
         key = id(choice.site.definition)
@@ -370,38 +419,87 @@ class Weaver:
         self.agent = self._agent()
         if self.supply.emit is not None:
             memory = build.alias_core_export(self.agent, "memory", Sort.CORE_MEMORY)
-            encoding = _BLOCK_ENCODING[self.supply.block]
+            encoding = BLOCK_ENCODING[self.supply.block]
             lower = build.canon_lower(self.supply.emit, memory.item, encoding)
             self.out += (memory, lower)
             self.emit = lower.item
         if self.supply.now is not None:
-            if self.supply.clock is not None:
-                self._bring([self.supply.clock])
+            for imported in self.supply.imports:
+                if imported.replaces is not None:
+                    self._bring([imported.replaces.item])
             lower = build.canon_lower(self.supply.now)
             self.out.append(lower)
             self.now = lower.item
+        if self.supply.near is not None:
+            self._place_sink(self.supply.near)
         if self.script is not None:
             chunked = self.supply.block == "chunks"
-            guard = None if self.guard is None else self.guard.instance
+            guard = None if self.guard is None else self.agent
             front, self.unit = self.script.front(
                 self.agent, self.emit, chunked, self.supply.libraries, guard, self.now
             )
             self.out += front
         self.added.agents += 1
 
+    def _place_sink(self, near: NearSink) -> None:
+        """What the sink imports, and itself where it cannot wait for a probe module."""
+        assert self.agent is not None
+        memory = build.alias_core_export(self.agent, "memory", Sort.CORE_MEMORY)
+        definitions, self.sink_env = near.lowered(self.agent, memory.item, self.now)
+        self.out += (memory, *definitions)
+        if self.script is None and self.options.multi_memory:
+            return
+        module = build.core_module(near.code)
+        instance = build.core_instantiate(module.item, self._take_env())
+        self.out += (module, instance)
+        self.added.core_modules += 1
+        self._emit_of(instance.item)
+
     def _agent(self) -> Item:
         """The instance of the agent."""
-        wasm = agent_module(self.options)
+        module = build.core_module(
+            agent_module(
+                self.options, self.supply.near, self.shim, self.slots, self.guard is not None
+            )
+        )
         if self.shim is None:
-            module = build.core_module(wasm)
             instance = build.core_instantiate(module.item, ())
             self.added.core_modules += 1
         else:
-            module = build.core_module(self.shim.with_agent(wasm))
             instance = self.shim.instance.substitute({self.shim.module.item: module.item})
             self.done.add(id(self.shim.instance))
         self.out += (module, instance)
         return instance.item
+
+
+def forward(
+    program: Program,
+    component: Component,
+    items: Sequence[Item],
+    done: Collection[int] = (),
+    waiting: Collection[Item] = (),
+) -> list[Definition] | None:
+    """The definitions of ``component`` that can be brought forward to make ``items`` available
+    behind those ``done`` (by identity), in order; None when that is not harmless."""
+    plan: list[Definition] = []
+    seen: set[int] = set()
+    stack: list[tuple[Item, bool]] = [(item, False) for item in reversed(items)]
+    while stack:
+        item, expanded = stack.pop()
+        home, definition = program.home.get(item, (component, None))
+        if definition is None or home is not component:
+            continue
+        if id(definition) in done or (id(definition) in seen and not expanded):
+            continue
+        if expanded:
+            plan.append(definition)
+            continue
+        if not isinstance(definition.node, _PURE) or item in waiting:
+            return None
+        seen.add(id(definition))
+        stack.append((item, True))
+        stack.extend((ref, False) for ref in definition.refs())
+    return plan
 
 
 def _is_lift(choice: Chosen) -> bool:

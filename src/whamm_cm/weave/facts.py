@@ -17,10 +17,12 @@ from whamm_cm.ir import nodes as n
 from whamm_cm.ir.component import Component, walk
 from whamm_cm.ir.core import CoreModule
 from whamm_cm.ir.items import Item, Ref
-from whamm_cm.weave.api import stamp_of
 from whamm_cm.weave.plan import Site
 from whamm_cm.weave.program import Program, Reach, given_names
+from whamm_cm.weave.reach.standing import Standing
 from whamm_cm.weave.sites import find_sites
+from whamm_cm.weave.stamp import stamp_of
+from whamm_cm.wit.classes import SiteSet
 from whamm_cm.wit.model import (
     Extern,
     InstanceItem,
@@ -97,7 +99,8 @@ class ExternFacts:
 
 @dataclass(frozen=True, slots=True)
 class SiteFacts:
-    """One canonical definition; it can carry a probe when ``reason`` is empty."""
+    """One canonical definition; it can carry a probe when ``reason`` is empty.  ``edge``: import,
+    export, inner or builtin; ``standing`` has its other names."""
 
     component: str
     kind: str
@@ -106,6 +109,11 @@ class SiteFacts:
     version: str | None
     func: str
     reason: str
+    standing: Standing = field(repr=False)
+
+    def is_in(self, wanted: SiteSet) -> bool:
+        """Whether it is selected by any of its names."""
+        return wanted.selects(self.edge, self.standing.roots, self.standing.others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +162,9 @@ def _site(site: Site, reach: Reach) -> SiteFacts:
     if not reason and not reach.instantiated(site.component):
         reason = "its component is never instantiated"
     path = site.component.path
-    return SiteFacts(path, site.kind, site.edge, site.interface, site.version, site.func, reason)
+    return SiteFacts(
+        path, site.kind, site.edge, site.interface, site.version, site.func, reason, site.standing
+    )
 
 
 def _component(
@@ -204,11 +214,15 @@ def _modules(component: Component, faults: list[str]) -> Iterable[ModuleFacts]:
     names = given_names(component)
     for definition in component.definitions:
         if isinstance(definition.node, CoreModule):
-            yield _module(definition.node, names.get(definition.item), faults)
+            yield module_facts(definition.node, names.get(definition.item), faults)
 
 
-def _module(module: CoreModule, name: str | None, faults: list[str]) -> ModuleFacts:
-    """``name``: the one the component around it gives; else the module's own counts."""
+def module_facts(
+    module: CoreModule, name: str | None = None, faults: list[str] | None = None
+) -> ModuleFacts:
+    """``name``: the one the component around it gives; else the module's own counts.  ``faults``
+    gets what cannot be read in custom sections."""
+    faults = [] if faults is None else faults
     size = len(module.data)
     try:
         producers: list[Producer] = []

@@ -8,8 +8,8 @@ can be one with the fixup.  So neither costs an instance.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, replace
 
 from whamm_cm.binary.core import SectionId
 from whamm_cm.binary.cursor import Cursor
@@ -18,13 +18,16 @@ from whamm_cm.binary.section_refs import read_import_entries
 from whamm_cm.errors import DecodeError
 from whamm_cm.ir import nodes as n
 from whamm_cm.ir.component import Component, Definition, walk
-from whamm_cm.ir.core import CoreModule
+from whamm_cm.ir.core import CoreModule, TableType
 from whamm_cm.ir.items import Item
+from whamm_cm.weave.agents import WAY, names
 from whamm_cm.weave.modules.link import Part, link
+from whamm_cm.weave.near import ENV
 
 _PROBE = "whamm-cm:probe"
-#: Arguments of probe modules.
-_OURS = frozenset(("agent", "probe", "script"))
+#: Arguments of probe modules, and what provides their way out where that is one with them.
+_OURS = frozenset(("agent", "probe", "script", ENV))
+SINK = "whamm-cm:sink"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,14 @@ class Shim:
 
     module: Definition
     instance: Definition
+    #: The modules that are given its table, by identity; None if the table has to stay as it is.
+    fixups: Set[int] | None = frozenset()
+
+    @property
+    def size(self) -> int:
+        """How many functions its table has."""
+        assert isinstance(self.module.node, CoreModule)
+        return self.module.node.tables[0].type.min
 
     def with_agent(self, agent: bytes) -> bytes:
         assert isinstance(self.module.node, CoreModule)
@@ -40,9 +51,9 @@ class Shim:
         return link([shim, Part("agent", agent, keep_exports="all")])
 
 
-def find_shim(root: Component, component: Component, agent: bytes) -> Shim | None:
-    """The first module of ``component`` that can take the ``agent`` in."""
-    names = {export.name for export in CoreModule(agent).exports}
+def find_shim(root: Component, component: Component) -> Shim | None:
+    """The first module of ``component`` that can take the agent in."""
+    taken = names()
     uses = _uses_of_modules(root)
     for definition in component.definitions:
         node = definition.node
@@ -51,9 +62,60 @@ def find_shim(root: Component, component: Component, agent: bytes) -> Shim | Non
         if not component.defines(node.module):
             continue
         module = component.definition_of(node.module)
-        if isinstance(module.node, CoreModule) and _is_shim(module.node, names):
-            return Shim(module, definition)
+        if isinstance(module.node, CoreModule) and _is_shim(module.node, taken):
+            fixups = _fixups_of(component, module.node, definition)
+            if fixups is not None and any(uses.get(each.item) != 1 for each in fixups):
+                fixups = None
+            return Shim(module, definition, None if fixups is None else {*map(id, fixups)})
     return None
+
+
+def _fixups_of(
+    component: Component, shim: CoreModule, instance: Definition
+) -> list[Definition] | None:
+    """The modules that are given the shim's table; None when one of them is no fixup, or the table
+    goes where we do not see it.  They say how large it may be, so they have to change with it."""
+    table = next(e.name for e in shim.exports if e.kind == "table")
+    carriers = {instance.item}
+    tables: set[Item] = set()
+    found = dict[int, Definition]()
+    for definition in component.definitions:
+        node = definition.node
+        if isinstance(node, n.AliasCoreExport) and node.instance is instance.item:
+            if node.name == table:
+                tables.add(definition.item)
+        elif isinstance(node, n.CoreInlineExports):
+            if any(item in tables for _, item in node.exports):
+                carriers.add(definition.item)
+        elif isinstance(node, n.CoreInstantiate):
+            given = {name for name, item in node.args if item in carriers}
+            if not given:
+                continue
+            module = (
+                component.definition_of(node.module) if component.defines(node.module) else None
+            )
+            if module is None or not isinstance(module.node, CoreModule):
+                return None
+            if _takes_table(module.node, given):
+                if not _is_fixup(module.node):
+                    return None
+                found[id(module)] = module
+        elif not tables.isdisjoint(definition.refs()) and not isinstance(node, n.NameSection):
+            return None
+    return [*found.values()]
+
+
+def _takes_table(module: CoreModule, given: set[str]) -> bool:
+    try:
+        return any(i.module in given and i.kind == "table" for i in module.imports)
+    except DecodeError:
+        return True
+
+
+def relaxed(definition: Definition) -> Definition:
+    """A fixup for a table of any size."""
+    assert isinstance(definition.node, CoreModule)
+    return replace(definition, node=_renamed(definition.node, {}), group=None)
 
 
 def _uses_of_modules(root: Component) -> dict[Item, int]:
@@ -74,6 +136,8 @@ def _is_shim(module: CoreModule, taken: Iterable[str]) -> bool:
             "table" in exports.values()
             and len(module.tables) == 1
             and exports.keys().isdisjoint(taken)
+            and not any(name.startswith(WAY) for name in exports)
+            and not module.tables[0].type.is64
             and module.start is None
             and not (module.imports or module.memories or module.globals or module.tags)
             and not (module.elements or module.data_segments)
@@ -106,11 +170,22 @@ class Fixup:
             for name, item in bags[instance].exports
         }
 
-    def with_probe(self, probe: bytes, wrappers: Mapping[Item, str]) -> bytes:
-        """One module of both.  ``wrappers``: exports of the probe by what they wrap."""
+    def part(self, wrappers: Mapping[Item, str]) -> Part:
+        """What is to be linked with the probe.  ``wrappers``: exports of that by what they wrap."""
         given = {names: wrappers[i] for names, i in self.wanted().items() if i in wrappers}
-        module = _renamed(self.module, given)
-        return link([Part("probe", probe, _PROBE, "all"), Part("fixup", module, None, "all")])
+        return Part("fixup", _renamed(self.module, given), None, "all")
+
+
+def linked(
+    probe: bytes, fixup: Fixup | None, wrappers: Mapping[Item, str], sink: bytes | None
+) -> bytes:
+    """The ``probe`` as one module with the ``fixup`` and the ``sink``, as far as there are any."""
+    parts = [Part("probe", probe, _PROBE, "all")]
+    if fixup is not None:
+        parts.append(fixup.part(wrappers))
+    if sink is not None:
+        parts.append(Part("sink", sink, SINK, {"emit": "emit"}))
+    return probe if len(parts) == 1 else link(parts)
 
 
 def fixup_at(component: Component, position: int) -> Fixup | None:
@@ -143,7 +218,7 @@ def _is_fixup(module: CoreModule) -> bool:
 
 
 def _renamed(module: CoreModule, given: Mapping[tuple[str, str], str]) -> CoreModule:
-    """The same with imports of the probe in place of those ``given``."""
+    """The same with imports of the probe in place of those ``given``, and tables of any size."""
     at = next(i for i, s in enumerate(module.sections) if s.id == SectionId.IMPORT)
     section = module.sections[at]
     cursor = Cursor(module.data, section.start, section.end, module.offset, module.path)
@@ -152,5 +227,9 @@ def _renamed(module: CoreModule, given: Mapping[tuple[str, str], str]) -> CoreMo
     for entry, known in zip(entries, module.imports, strict=True):
         wrapper = given.get((known.module, known.name))
         names = entry.names if wrapper is None else name_bytes(_PROBE) + name_bytes(wrapper)
-        payload += names + bytes(module.data[entry.start : entry.end])
+        described = bytes(module.data[entry.start : entry.end])
+        type_ = known.type
+        if isinstance(type_, TableType) and type_.element == "funcref" and not type_.is64:
+            described = b"\1\x70\0" + unsigned(type_.min)
+        payload += names + described
     return CoreModule(module.encode({at: payload}))

@@ -11,13 +11,15 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from whamm_cm.binary import build
+from whamm_cm.binary.leb import unsigned
 from whamm_cm.codegen.asm import Func
 from whamm_cm.errors import DecodeError
 from whamm_cm.ir import nodes as n
-from whamm_cm.ir.component import Definition
+from whamm_cm.ir.component import Component, Definition, walk
 from whamm_cm.ir.core import CoreModule
 from whamm_cm.ir.items import Item
 from whamm_cm.weave.agents import TABLE
+from whamm_cm.weave.fuse import find_shim
 from whamm_cm.weave.guests import Guest, find_guests
 from whamm_cm.weave.modules import snippets
 from whamm_cm.weave.modules.edit import ModuleEdit
@@ -28,7 +30,6 @@ from whamm_cm.weave.program import Program
 
 #: The module name of the import.
 IMPORT = "whamm-cm:last"
-_ONE_FUNCREF = b"\x70\0\1"
 
 
 @dataclass(slots=True)
@@ -40,6 +41,8 @@ class LastWords:
     moved: dict[bytes, Moved] = field(default_factory=dict)
     #: The module name of the import, which an earlier weave may have taken.
     name: str = IMPORT
+    #: Where in the table: behind the functions of any shim that the agent may be one with.
+    slot: int = 0
 
     @classmethod
     def find(
@@ -49,7 +52,12 @@ class LastWords:
         guests = list(find_guests(program))
         taken = {each.module for guest in guests for each in guest.module.imports}
         names = (IMPORT, *(f"{IMPORT}{number}" for number in range(2, len(taken) + 3)))
-        found = cls(name=next(name for name in names if name not in taken))
+        found = cls(
+            name=next(name for name in names if name not in taken),
+            slot=max(
+                (_shims(program, c) for c in walk(program.root) if id(c) in components), default=0
+            ),
+        )
         for guest in guests:
             homes = {id(component) for component, _ in guest.instances}
             if guest.reason or not homes or not homes <= set(components):
@@ -67,15 +75,15 @@ class LastWords:
         if not ends:
             return
         edit = ModuleEdit(module)
-        table = edit.import_table(self.name, TABLE, _ONE_FUNCREF)
+        table = edit.import_table(self.name, TABLE, b"\x70\0" + unsigned(self.slot + 1))
         plain = edit.type_index((), ())
         f = Func(0, 0, ())
-        f.i32(0)
+        f.i32(self.slot)
         f.table_get(table)
         f.ref_is_null()
         with f.if_():
             f.op("return")
-        f.i32(0)
+        f.i32(self.slot)
         f.call_indirect(plain, table)
         last = snippets.call(edit.add_func(plain, f.encode()))
         for index, positions in ends.items():
@@ -99,3 +107,9 @@ class LastWords:
         assert isinstance(node, n.CoreInstantiate)
         again = build.core_instantiate(node.module, (*node.args, (self.name, agent)))
         return replace(definition, tokens=again.tokens, group=None)
+
+
+def _shims(program: Program, component: Component) -> int:
+    """How many functions the table of that component's shim has."""
+    shim = find_shim(program.root, component)
+    return 0 if shim is None else shim.size

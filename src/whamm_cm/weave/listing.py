@@ -12,12 +12,12 @@ from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.binary.decode import decode
 from whamm_cm.ir.core import CoreModule
 from whamm_cm.ir.disassemble import Naming, disassemble, instruction, names_of
+from whamm_cm.ir.rewrite import Piece
 from whamm_cm.lang.tree import Scripts, WitRule
 from whamm_cm.weave.guests import Guest, find_guests
 from whamm_cm.weave.modules.edit import ModuleEdit
 from whamm_cm.weave.modules.encoding import ValType
 from whamm_cm.weave.modules.function import FunctionInfo
-from whamm_cm.weave.modules.inject import Piece
 from whamm_cm.weave.modules.points import find_events
 from whamm_cm.weave.opcodes.emit import GuestWeaver
 from whamm_cm.weave.opcodes.env import Imports
@@ -245,7 +245,7 @@ class _Weaver(GuestWeaver):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.quickly = False
+        self.in_bulk = False
         self.recorded = _Edit(self.module)
         self.edit = self.recorded
         self.imports = Imports(self.edit, self.unit, self.unit_name)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 
 from whamm_cm.agent.layout import N_COUNTERS, Flush
 from whamm_cm.agent.sites import SiteTableBuilder
-from whamm_cm.codegen.events import has_trace
 from whamm_cm.codegen.model import Action
+from whamm_cm.codegen.paths import has_trace
 from whamm_cm.errors import WeaveError
 from whamm_cm.ir.component import Component, walk
 from whamm_cm.ir.items import Item
@@ -198,7 +198,7 @@ class Orders:
         if leaves(site):
             return Flush.PUSH | Flush.REPORT
         if self.plan.live and waits(site):
-            return Flush.PUSH
+            return Flush.PUSH | Flush.GOES_ON
         return Flush.NONE if passing else None
 
     def _order(

@@ -34,9 +34,9 @@ from whamm_cm.weave.opcodes.rows import Rows
 from whamm_cm.weave.plain_sinks import sink_parts
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
 from whamm_cm.weave.scripting import everything, refuse_boundaries
-from whamm_cm.weave.sinks import SinkOptions
 from whamm_cm.weave.stamp import SITES, STAMP, stamp
 from whamm_cm.weave.unit import Beats, UnitBuilder, binder_module
+from whamm_cm.weave.wiring import SinkOptions
 
 #: What the guest, and the gates around it, import the way out as.
 EXIT = "whamm-cm:exit"
@@ -118,6 +118,7 @@ class _Weave:
             beats=beats is not None and plan.interval_ns > 0,
             # Such a host calls the report's export when the module has trapped.
             last_words=beats is not None and plan.last_words and plan.sink != "host",
+            multi_memory=plan.multi_memory,
         )  # fmt: skip
         weaver.imports.shadows.literal = plan.compat
         woven = weaver.weave()
@@ -127,6 +128,7 @@ class _Weave:
             guest, push, tabled = CoreModule(woven.wasm), woven.push, woven.tabled
             moved = woven.moved or moved
             self.added.core_sites, self.added.counters = woven.sites, woven.counters
+            self.added.globals = woven.in_globals
             self.added.woven_modules = 1
         self.added.dropped = [("", name) for name in about_code(self.module)]
         for (rule, why), count in sorted(matcher.skipped.items()):
@@ -136,12 +138,12 @@ class _Weave:
         guest = lend_memories(self.module, guest, wasm_unit)
         table = self.builder.to_bytes()
         binder = None if slot is None else binder_module(slot, PUSH, UNIT, tabled)
-        parts = self._parts(guest, wasm_unit, sends, table, binder)
+        parts = self._parts(guest, wasm_unit, sends, binder)
         wasm = link(parts, start_order=["unit", "guest"])
         return WovenModule(self._stamped(wasm, origin, table), table, self.added, moved)
 
     def _parts(
-        self, guest: CoreModule, unit: bytes, sends: bool, table: bytes, binder: bytes | None
+        self, guest: CoreModule, unit: bytes, sends: bool, binder: bytes | None
     ) -> list[Part]:
         gated = _gated(guest) if sends and self.main is None else {}
         ours = (PUSH, PUSH + "?")
@@ -161,17 +163,18 @@ class _Weave:
             self.added.agents = 1
         if sends:
             if recording:
-                parts += sink_parts(guest, self.plan.sink, self._sink_options(table))
+                parts += sink_parts(guest, self.plan.sink, self._sink_options())
             parts.append(Part("exit", _exit(unit), EXIT, {"flush": FLUSH}))
             if gated:
                 parts.append(Part("gates", _gates(guest, gated), None, "all"))
         return parts
 
-    def _sink_options(self, table: bytes) -> SinkOptions:
+    def _sink_options(self) -> SinkOptions:
+        json = self.plan.lines == "json"
         return SinkOptions(
-            table,
+            self.builder.to_bytes(named=json),
             self.plan.nonce,
-            self.plan.lines == "json",
+            json,
             show_secrets=self.plan.show_secrets,
         )
 

@@ -206,6 +206,8 @@ class Added:
     sites: int = 0
     core_sites: int = 0
     counters: int = 0
+    #: How many of these are globals, at most in one core module.
+    globals: int = 0
     woven_modules: int = 0
     dropped: list[tuple[str, str]] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)

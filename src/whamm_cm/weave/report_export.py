@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from whamm_cm.binary import build
 from whamm_cm.codegen.asm import Module
 from whamm_cm.codegen.model import ProbeOptions
-from whamm_cm.codegen.probe import build_flush
+from whamm_cm.codegen.modules import build_flush
 from whamm_cm.ir import nodes as n
 from whamm_cm.ir.component import Component, Definition, walk
 from whamm_cm.ir.items import Item, Sort

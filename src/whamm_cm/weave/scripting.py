@@ -70,6 +70,8 @@ class Scripting:
     moved: dict[bytes, Moved] = field(default_factory=dict)
     beats: Beats | None = None
     last_words: bool = False
+    #: Whether core modules may get a memory beside their own.
+    multi_memory: bool = True
 
     def __post_init__(self) -> None:
         self.unit = UnitBuilder(self.plan, self.builder, beat=self.beats)
@@ -176,7 +178,7 @@ class Scripting:
         weaver = GuestWeaver(
             guest.module, matcher, self.unit, rows, counters, validate=self.plan.validate,
             beats=self.beats is not None and self.beats.interval_ns > 0,
-            last_words=self.last_words,
+            last_words=self.last_words, multi_memory=self.multi_memory,
         )  # fmt: skip
         woven = weaver.weave()
         if woven is not None and woven.moved is not None:
@@ -203,6 +205,7 @@ class Scripting:
         self.added.woven_modules += 1
         self.added.core_sites += woven.sites
         self.added.counters += woven.counters
+        self.added.globals = max(self.added.globals, woven.in_globals)
         self.added.dropped += [(guest.place, name) for name in woven.dropped]
         if not woven.imports:
             return

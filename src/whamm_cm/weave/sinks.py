@@ -1,17 +1,15 @@
-"""The sink component: our own little component that renders blocks as JSON and sends them out.
+"""The sink component: our own little component that makes lines of blocks and sends them out.
 
 It is a sibling of the components that emit, for many hosts let no child call its parent (wasmtime
 does from 50 on), and imports plain functions and the types they need; :mod:`enclose` wires them to
-WASI.
+WASI.  Where only the root emits it is no component, but part of that one (:mod:`near`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from whamm_cm.agent.layout import (
-    HEAP_BASE,
     SETTINGS,
     load_wasm,
     sink_pages,
@@ -20,15 +18,14 @@ from whamm_cm.agent.layout import (
 from whamm_cm.binary import build
 from whamm_cm.binary.leb import signed
 from whamm_cm.codegen.asm import MemoryType, Module
-from whamm_cm.errors import InternalError
 from whamm_cm.ir.component import Component, Definition
 from whamm_cm.ir.core import CoreModule
 from whamm_cm.ir.items import Item, Sort
 from whamm_cm.weave.identity import identity, taken
 from whamm_cm.weave.instance_types import U8, InstanceTypeEditor
+from whamm_cm.weave.interface import Interface
 from whamm_cm.weave.supply import (
     CHUNK,
-    Interface,
     editor_for,
     find_import,
     host_emit,
@@ -37,39 +34,21 @@ from whamm_cm.weave.supply import (
     version_of,
     wasi_version,
 )
+from whamm_cm.weave.wiring import SinkOptions, SinkWiring, heap_base
 
 _WRITE = "[method]output-stream.blocking-write-and-flush"
 LOGGING = "wasi:logging/logging"
 LOGGING_VERSION = "0.1.0-draft"
 
 
-@dataclass(frozen=True, slots=True)
-class SinkOptions:
-    """What a sink is told when it is woven in.  ``timed``: it may read clocks; ``mark`` as in
-    ``Plan``."""
-
-    table: bytes
-    nonce: str = ""
-    json: bool = False
-    timed: bool = False
-    mark: int | None = None
-    show_secrets: bool = False
-
-    @property
-    def image(self) -> bytes:
-        """Settings and site table as they lie in the sink's memory."""
-        return SETTINGS.pack(self.nonce.encode(), self.json, self.show_secrets) + self.table
-
-
-@dataclass(frozen=True, slots=True)
-class SinkWiring:
-    """What the root must have for the sink: imports, and the arguments made of them; with
-    ``wants_now`` the monotonic clock as ``now``, too."""
-
-    imports: tuple[Interface, ...]
-    args: tuple[tuple[str, Item], ...]
-    component: Component
-    wants_now: bool = False
+def sink_component(wiring: SinkWiring) -> Component:
+    """The sink as a component of its own."""
+    imports = _IMPORTS[wiring.wasm]
+    if imports is _relay_imports:
+        mark = wiring.options.mark
+        limit = None if mark is None else mark + 1
+        return _component(wiring.wasm, b"", imports, (), limit)
+    return _sink(wiring.options, wiring.wasm, imports)
 
 
 def stderr_wiring(root: Component, options: SinkOptions) -> SinkWiring:
@@ -106,9 +85,7 @@ def stderr_wiring(root: Component, options: SinkOptions) -> SinkWiring:
         ("write", write),
     )
     imports = (error_import, streams_import, stderr_import)
-    return _known(
-        root, options, SinkWiring(imports, args, _sink(options, "stderr", _stderr_imports))
-    )
+    return _known(root, options, SinkWiring(imports, args, "sink-stderr.wasm", options))
 
 
 def _beside(root: Component, definition: Definition | None, path: str) -> Definition | None:
@@ -122,7 +99,7 @@ def _known(root: Component, options: SinkOptions, wiring: SinkWiring) -> SinkWir
     """The same for a sink that names its runs itself."""
     found = identity(root, options.timed)
     return SinkWiring(
-        (*wiring.imports, *found.imports), (*wiring.args, *found.args), wiring.component,
+        (*wiring.imports, *found.imports), (*wiring.args, *found.args), wiring.wasm, options,
         options.timed,
     )  # fmt: skip
 
@@ -171,19 +148,15 @@ def logging_wiring(root: Component, options: SinkOptions) -> SinkWiring:
     imported = interface_import(root, found, f"{LOGGING}@{LOGGING_VERSION}", editor)
     imported, level = imported.with_alias("level", Sort.TYPE)
     imported, log = imported.with_alias("log", Sort.FUNC)
-    component = _sink(options, "logging", _logging_imports)
-    return _known(
-        root, options, SinkWiring((imported,), (("level", level), ("log", log)), component)
-    )
+    args = (("level", level), ("log", log))
+    return _known(root, options, SinkWiring((imported,), args, "sink-logging.wasm", options))
 
 
 def relay_wiring(root: Component, options: SinkOptions) -> SinkWiring:
     """Collect the blocks of several instances and pass them to the host in larger pieces."""
     definitions, emit = host_emit()
     host = Interface(definitions[1].item, None, tuple(definitions))
-    limit = None if options.mark is None else options.mark + 1
-    component = _component("relay.wasm", b"", _relay_imports, (), limit)
-    return SinkWiring((host,), (("emit", emit),), component)
+    return SinkWiring((host,), (("emit", emit),), "relay.wasm", options)
 
 
 _LEVELS = (b"trace", b"debug", b"info", b"warn", b"error", b"critical")
@@ -239,7 +212,14 @@ def _relay_imports(memory: Item) -> _Imports:
     return [emit_type, emit, lower], [("emit", lower.item)]
 
 
-def _sink(options: SinkOptions, name: str, imports: Callable[[Item], _Imports]) -> Component:
+_IMPORTS: dict[str, Callable[[Item], _Imports]] = {
+    "sink-stderr.wasm": _stderr_imports,
+    "sink-logging.wasm": _logging_imports,
+    "relay.wasm": _relay_imports,
+}
+
+
+def _sink(options: SinkOptions, wasm: str, imports: Callable[[Item], _Imports]) -> Component:
     """A sink that writes lines, and also takes what its runs are named after."""
 
     def with_facts(memory: Item) -> _Imports:
@@ -247,8 +227,7 @@ def _sink(options: SinkOptions, name: str, imports: Callable[[Item], _Imports]) 
         front, facts = taken(memory, options.timed)
         return [*definitions, *front], [*functions, *facts]
 
-    stubs = () if options.timed else ("wall", "now")
-    return _component(f"sink-{name}.wasm", options.image, with_facts, stubs)
+    return _component(wasm, options.image, with_facts, options.stubs)
 
 
 def _component(
@@ -283,19 +262,6 @@ def _component(
             emit, realloc, chunk, block, emit_type, lift, build.export_plain("emit", lift.item),
         )
     )  # fmt: skip
-
-
-def heap_base(module: CoreModule) -> int:
-    """The constant value of the sink's exported ``__heap_base``."""
-    export = module.export(HEAP_BASE)
-    if export is None or export.kind != "global":
-        raise InternalError(f"the sink module does not export {HEAP_BASE}")
-    expression = bytes(module.globals[export.index].init)
-    value = shift = 0
-    for byte in expression[1:-1]:  # i32.const … end
-        value |= (byte & 0x7F) << shift
-        shift += 7
-    return value
 
 
 def _memory_module(base: int, image: bytes, stubs: tuple[str, ...], limit: int | None) -> bytes:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from whamm_cm import __version__
+from whamm_cm._version import __version__
 from whamm_cm.agent.layout import TABLE_SECTION
 from whamm_cm.agent.table import SiteTable, unpacked_table
 from whamm_cm.errors import InputError
-from whamm_cm.weave.plan import Plan
+from whamm_cm.ir import nodes as n
+from whamm_cm.ir.component import Component
+
+if TYPE_CHECKING:
+    from whamm_cm.weave.plan import Plan
 
 STAMP, SITES = "whamm-cm", TABLE_SECTION
 
@@ -45,6 +50,33 @@ def woven_table(data: bytes, what: str) -> tuple[str, SiteTable]:
             f"{what} has no table of sites; name the file that `whamm-cm instrument` wrote"
         )
     return nonce, SiteTable.parse(table)
+
+
+def stamp_of(root: Component) -> dict[str, object] | None:
+    """The ``whamm-cm`` custom section of an instrumented component, or None."""
+    data = _section(root, STAMP)
+    if data is None:
+        return None
+    try:
+        stamp = json.loads(data)
+    except (ValueError, RecursionError):
+        stamp = None
+    return stamp if isinstance(stamp, dict) else {}
+
+
+def table_of(root: Component) -> bytes | None:
+    """The site table kept in an instrumented component, or None."""
+    data = _section(root, SITES)
+    return None if data is None else unpacked_table(data)
+
+
+def _section(root: Component, name: str) -> bytes | None:
+    """The last custom section of that name, which the latest weave wrote."""
+    for definition in reversed(root.definitions):
+        node = definition.node
+        if isinstance(node, n.Custom) and node.name == name:
+            return bytes(node.data)
+    return None
 
 
 def _nonce(content: bytes) -> str:

@@ -19,7 +19,7 @@ from whamm_cm.codegen.script.env import RUNTIME
 from whamm_cm.codegen.script.memories import MemoryRef, Numbering
 from whamm_cm.codegen.script.types import flats, size_of
 from whamm_cm.codegen.script.unit import ScriptUnit, UnitParts
-from whamm_cm.codegen.script.unit_module import nowhere
+from whamm_cm.codegen.script.unit_module import UnitModule, nowhere
 from whamm_cm.codegen.tick import build_tick, no_tick
 from whamm_cm.codegen.way import build_way
 from whamm_cm.errors import InternalError
@@ -102,6 +102,8 @@ class UnitBuilder:
     prints: dict[int, int] = field(default_factory=dict)
     chunks: dict[tuple[int, str], _Chunk] = field(default_factory=dict)
     full: list[_Chunk] = field(default_factory=list)
+    #: Addresses for cells that nobody reports.
+    spare: list[int] = field(default_factory=list)
     wrapped: dict[tuple[str, str], t.Function] = field(default_factory=dict)
     initials: dict[int, t.LibCall] = field(default_factory=dict)
     library_sites: dict[str, int] = field(default_factory=dict)
@@ -253,8 +255,17 @@ class UnitBuilder:
         chunk.used += 1
         return chunk.address + (chunk.used - 1) * size_of(type_)
 
-    def last_indices(self, count: int) -> int:
-        return self.unit.index_range(count)
+    def counters(self, site: int, first: int, count: int) -> int:
+        return self.unit.counters(site, first, count)
+
+    def unreported(self) -> int:
+        if not self.spare:
+            start = self.unit.area.reserve(8 * _CHUNK)
+            self.spare += range(start, start + 8 * _CHUNK, 8)
+        return self.spare.pop(0)
+
+    def fill(self, address: int, type: t.Type, value: object) -> None:
+        self.unit.area.fill(address, type, value)
 
     def push_slot(self) -> int:
         return self.unit.push_slot()
@@ -278,7 +289,7 @@ class UnitBuilder:
         for chunk in (*self.full, *self.chunks.values()):
             self.unit.report_cells(chunk.row, chunk.type, chunk.address, chunk.used, chunk.first)
         self.full, self.chunks = [], {}
-        return self.unit.encode()
+        return UnitModule(self.unit).encode()
 
     def module(self, chunked: bool, emit: bool) -> bytes:
         """The unit as one module: it imports ``agent`` and ``out``, and exports everything."""
@@ -427,9 +438,9 @@ def binder_module(slot: int, push: str, unit: str, beats: bool = False) -> bytes
     program runs."""
     module = Module()
     func = module.import_func("guest", push)
-    report = module.import_func(unit, "push_cell", *RUNTIME["report_cell"])
+    put = module.import_func(unit, "push_cell", *RUNTIME["st64"])
     pushes = module.import_table(unit, "pushes", slot + 1)
-    found = [report]
+    found = [put]
     if beats:
         found.append(module.import_func(unit, TICK, (), ("i32",)))
         found.append(module.import_func(unit, LAST))

@@ -131,7 +131,7 @@ class VersionPattern:
             return False
         want = self.version
         if want.pre or have.pre:
-            return (want.base, want.pre) == (have.base, have.pre) and _same_build(want, have)
+            return (want.base, want.pre, want.build) == (have.base, have.pre, have.build)
         if self.operator == "=":
             return _starts_with(have, want) and _same_build(want, have)
         return _in_track(want, have)
@@ -146,7 +146,7 @@ class VersionPattern:
 
 
 def _same_build(want: Version, have: Version) -> bool:
-    """Build metadata is ignored unless the pattern names it."""
+    """Of releases, build metadata is ignored unless the pattern names it."""
     return not want.build or want.build == have.build
 
 
@@ -167,6 +167,6 @@ def version_matches(pattern: str | None, version: str | None) -> bool:
 
     None or ``*``: any. ``0.2``, ``0.2.3``, ``^0.2.3``: semver-compatible, that is at least this
     version and no change of the leftmost non-zero number. ``=0.2.3``: exact. A pre-release on
-    either side fits only the same base and pre-release. Raises PatternError for a bad pattern.
+    either side fits only what is the same in all parts. Raises PatternError for a bad pattern.
     """
     return pattern is None or VersionPattern.parse(pattern).matches(version)

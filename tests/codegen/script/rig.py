@@ -13,7 +13,8 @@ import wasmtime as wt
 from whamm_cm.agent import layout
 from whamm_cm.codegen.asm import Func, MemoryType, Module
 from whamm_cm.codegen.memory import Guest
-from whamm_cm.codegen.script.body import Body, compile_expr, compile_function
+from whamm_cm.codegen.script.body import Body
+from whamm_cm.codegen.script.compile import compile_expr, compile_function
 from whamm_cm.codegen.script.env import RUNTIME, STATE, Globals, Memory, Place
 from whamm_cm.codegen.script.types import flats, size_of
 from whamm_cm.lang import tree as t

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from whamm_cm.codegen.asm import Func
-from whamm_cm.codegen.script.body import compile_body, light, needs
+from whamm_cm.codegen.script.compile import compile_body, light, needs
 from whamm_cm.codegen.script.env import Globals, Locals, Pool, Recorder
 from whamm_cm.lang import tree as t
 

@@ -11,6 +11,7 @@ from tests.codegen.script.rig import State, engine
 from whamm_cm.codegen.asm import Module
 from whamm_cm.codegen.script.types import size_of
 from whamm_cm.codegen.script.unit import ScriptUnit, UnitParts
+from whamm_cm.codegen.script.unit_module import UnitModule
 from whamm_cm.lang import tree as t
 
 PAIR = t.TupleT((t.U32, t.U32))
@@ -35,7 +36,7 @@ class Running:
     def __init__(
         self, unit: ScriptUnit, libraries: dict[str, dict[str, Any]] | None = None
     ) -> None:
-        self.parts: UnitParts = unit.encode()
+        self.parts: UnitParts = UnitModule(unit).encode()
         self.state = State(heap=None, raw=self.parts.state)
         store = self.state.store
         linker = wt.Linker(engine())
@@ -59,7 +60,7 @@ class Running:
 def test_scalars_need_no_state() -> None:
     count, ratio = variable("count", t.U8), variable("ratio", t.F64)
     unit = ScriptUnit(t.Scripts((t.Declare(count, t.Const(t.U8, 200)), t.Declare(ratio))))
-    parts = unit.encode()
+    parts = UnitModule(unit).encode()
     assert parts.state is None
     running = Running(unit)
     assert running.call("get_count") == 200
@@ -180,24 +181,27 @@ def test_end_and_report_probes() -> None:
 
 
 def test_guests_push_before_the_report() -> None:
-    """A binder module puts the guest's function into the table; what it pushes comes first."""
+    """A binder module puts the guest's function into the table; what it pushes is reported."""
     unit = ScriptUnit(t.Scripts())
     slots = [unit.push_slot() for _ in range(3)]
+    address = unit.counters(4, 0, 3)
+    assert unit.counters(4, 3, 1) == address + 24 and len(unit.counts) == 1
+    assert unit.counters(5, 0, 1) == address + 32 and len(unit.counts) == 2
     running = Running(unit)
     binder = Module()
-    kinds = ("i32", "i64", "i32", "i32", "i64")
-    push = binder.import_func("unit", "push_cell", kinds, ())
+    push = binder.import_func("unit", "push_cell", ("i32", "i64"), ())
     table = binder.import_table("unit", "pushes", len(slots))
     f = binder.func()
-    for kind, value in zip(kinds, (4, 2, unit.index_range(1), 4, 99), strict=True):
-        f.const(kind, value)
-    f.call(push)
+    for place, value in ((16, 99), (24, 300), (32, 7)):
+        f.i32(address + place)
+        f.i64(value)
+        f.call(push)
     binder.elements(slots[1], [f.index], table)
     linker, store = wt.Linker(engine()), running.state.store
     for name in ("push_cell", "pushes"):
         linker.define(store, "unit", name, running.exports[name])
     linker.instantiate(store, wt.Module(engine(), binder.encode()))
-    assert running.report() == [(4, 2, struct.pack("<I", 99))]
+    assert running.report() == [(4, 2, b"\0\2\x63\xac\2"), (5, 0, b"\0\1\7")]
     assert running.report() == []
 
 
@@ -239,7 +243,7 @@ def test_user_functions_are_exported() -> None:
 def test_initialisation_on_request() -> None:
     x = variable("x", t.I32)
     stmts = (t.Declare(x), t.Assign(of(x), t.Const(t.I32, 4)))
-    parts = ScriptUnit(t.Scripts(stmts)).encode(start=False)
+    parts = UnitModule(ScriptUnit(t.Scripts(stmts))).encode(start=False)
     store = wt.Store(engine())
     exports: Any = wt.Instance(store, wt.Module(engine(), parts.wasm), []).exports(store)
     assert exports["get_x"](store) == 0
@@ -254,6 +258,6 @@ def test_the_same_bytes_every_time() -> None:
         unit = ScriptUnit(t.Scripts((t.Declare(table),)))
         unit.string("some text")
         unit.report_global(0, table)
-        return unit.encode()
+        return UnitModule(unit).encode()
 
     assert encode() == encode()

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from whamm_cm.codegen.script.arithmetic import to_i64
+from whamm_cm.codegen.script.body import Body
 from whamm_cm.codegen.script.types import description, flats
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.numbers import INTS, name_of
-
-if TYPE_CHECKING:
-    from whamm_cm.codegen.script.body import Body
 
 NAME = "whamm_core"
 _MEMORY = {"mem_alloc": "alloc", "mem_free": "free"}

@@ -25,6 +25,7 @@ RUNTIME: dict[str, FuncType] = {
     "rec_begin": (("i32", "i64"), _I), "rec_put": (("i32", "i32", "i64"), ()),
     "rec_str": (_II, ()), "rec_end": (_I, ()),
     "report_cell": (("i32", "i64", "i32", "i32", "i64"), ()),
+    "report_counts": (("i32",) * 5, ()),
     "report_map": (("i32", "i64", "i32", "i32", "i32"), ()),
     "report_agg": (("i32", "i64", "i32"), ()),
     "print_begin": (_I, ()), "print_str": (_II, ()), "print_i64": (("i64",), ()),

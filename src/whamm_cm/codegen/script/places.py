@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from whamm_cm.agent import layout
 from whamm_cm.codegen.script.arithmetic import to_i64
+from whamm_cm.codegen.script.body import Body
 from whamm_cm.codegen.script.env import Globals, Locals, Memory, Place
 from whamm_cm.codegen.script.types import (
     LEAF_SIZE,
@@ -19,9 +19,6 @@ from whamm_cm.codegen.script.types import (
     string_mask,
 )
 from whamm_cm.lang import tree as t
-
-if TYPE_CHECKING:
-    from whamm_cm.codegen.script.body import Body
 
 Push = Callable[[], None]
 _LOADS = {

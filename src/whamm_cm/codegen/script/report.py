@@ -39,6 +39,21 @@ class CellRow:
     first: int = 0
 
 
+@dataclass(slots=True)
+class CountRow:
+    """Site ``site``: ``count`` counters of a core module, number ``first`` first, 8 bytes each from
+    ``address`` on.  More may follow as long as nothing else lies behind."""
+
+    site: int
+    first: int
+    address: int
+    count: int = 0
+
+    @property
+    def end(self) -> int:
+        return self.address + 8 * self.count
+
+
 Row: TypeAlias = GlobalRow | CellRow
 
 
@@ -53,6 +68,13 @@ def wanted(row: Row) -> tuple[str, ...]:
         case t.TupleT() | t.STR:
             return ("rec_begin", "rec_put", "rec_str", "rec_end")
     return ("report_cell",)
+
+
+def emit_counts(body: Body, row: CountRow, sent: int) -> None:
+    """``sent``: where the values last sent are kept."""
+    for number in (row.site, row.first, row.address, sent, row.count):
+        body.f.i32(number)
+    body.run("report_counts")
 
 
 def emit(body: Body, row: Row, descriptor: dict[bytes, int]) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from whamm_cm.codegen.script import arithmetic, core_library, places
+from whamm_cm.codegen.script.body import STATEMENTS, Body
 from whamm_cm.codegen.script.env import Memory
 from whamm_cm.codegen.script.places import getters, load, resolve
 from whamm_cm.codegen.script.types import flat_range, flats, is_handle, leaves
@@ -13,9 +13,6 @@ from whamm_cm.errors import InternalError
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.numbers import name_of
 from whamm_cm.lang.walk import walk
-
-if TYPE_CHECKING:
-    from whamm_cm.codegen.script.body import Body
 
 MAX_ROUNDS = 1_000_000
 
@@ -239,8 +236,8 @@ def _act(body: Body, node: t.Act | t.Trace) -> None:
     body.env.act(body.f, node)
 
 
-STATEMENTS: dict[type, Callable[[Body, Any], None]] = {
+STATEMENTS.update({
     t.Declare: _declare, t.Assign: _assign, t.Update: _update, t.Sample: _sample, t.If: _if,
     t.While: _while, t.For: _for, t.Evaluate: _evaluate, t.Return: _return, t.Trace: _act,
     t.Print: _print, t.Act: _act,
-}  # fmt: skip
+})  # fmt: skip

@@ -8,16 +8,13 @@ of a guest's memory read as the empty string and are not written.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from whamm_cm.codegen.memory import Guest
+from whamm_cm.codegen.script.body import Body
 from whamm_cm.codegen.script.env import STATE
 from whamm_cm.codegen.script.memories import STATE_SIZE
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.numbers import name_of
-
-if TYPE_CHECKING:
-    from whamm_cm.codegen.script.body import Body
 
 MAX_READ = 16384
 _STR = ("i32", "i32")

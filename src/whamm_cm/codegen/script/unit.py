@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from whamm_cm.agent import layout
 from whamm_cm.codegen.script.data import StaticArea
 from whamm_cm.codegen.script.memories import Numbering
-from whamm_cm.codegen.script.report import CellRow, GlobalRow, Row
+from whamm_cm.codegen.script.report import CellRow, CountRow, GlobalRow, Row
 from whamm_cm.codegen.script.types import flats, is_handle, size_of
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.numbers import zero
@@ -63,6 +63,7 @@ class ScriptUnit:
         self.functions: dict[t.Function, str] = {}
         self.starts: list[CellStart | t.LibCall] = []
         self.rows: list[Row] = []
+        self.counts: list[CountRow] = []
         #: Addresses of the cells of code that is nowhere but in the unit.
         self.held: dict[t.Variable, int] = {}
         self.extra: dict[str, None] = {}
@@ -148,11 +149,15 @@ class ScriptUnit:
             index = self.index_range(count)
             self.rows.append(CellRow(site, type, address, count, index, first))
 
-    def encode(self, *, start: bool = True) -> UnitParts:
-        """``start``: initialise in the start function, else in the export ``init``."""
-        from whamm_cm.codegen.script.unit_module import UnitModule
-
-        return UnitModule(self).encode(start)
+    def counters(self, site: int, first: int, count: int) -> int:
+        """Where new counters of a core module lie, number ``first`` first, 8 bytes each."""
+        address = self.area.reserve(8 * count)
+        last = self.counts[-1] if self.counts else None
+        if last is None or (last.site, last.first + last.count, last.end) != (site, first, address):
+            last = CountRow(site, first, address)
+            self.counts.append(last)
+        last.count += count
+        return address
 
     def first_values(self) -> dict[t.Variable, object]:
         """What the wasm globals start with: constant initialisers are there from the start."""

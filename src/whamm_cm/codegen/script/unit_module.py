@@ -9,7 +9,8 @@ from whamm_cm.agent import layout
 from whamm_cm.codegen.asm import Func, MemoryType, Module
 from whamm_cm.codegen.memory import Guest
 from whamm_cm.codegen.script import report
-from whamm_cm.codegen.script.body import Body, compile_function, needs
+from whamm_cm.codegen.script.body import Body
+from whamm_cm.codegen.script.compile import compile_function, needs
 from whamm_cm.codegen.script.env import RUNTIME, STATE, Memory, Needs, Place
 from whamm_cm.codegen.script.memories import LENT, PROGRAM, MemoryRef
 from whamm_cm.codegen.script.places import make
@@ -122,8 +123,10 @@ class UnitModule:
         names = {name for need in found for name in need.functions} | set(unit.extra)
         for row in () if self._replaced else unit.rows:
             names.update(report.wanted(row))
+        if unit.counts:
+            names.add("report_counts")
         if unit.slots:
-            names.add("report_cell")
+            names.add("st64")
         for variable in unit.globals:
             if is_handle(variable.type):
                 names.add("agg_new" if isinstance(variable.type, t.AggT) else "map_new")
@@ -137,7 +140,8 @@ class UnitModule:
 
     # --- the module ---
 
-    def encode(self, start: bool) -> UnitParts:
+    def encode(self, start: bool = True) -> UnitParts:
+        """``start``: initialise in the start function, else in the export ``init``."""
         found = self._needs()
         wanted = self._wanted(found)
         self._import(found, wanted)
@@ -271,6 +275,8 @@ class UnitModule:
         body = Body(progress, UnitEnv(self))
         for row in () if self._replaced else self.unit.rows:
             report.emit(body, row, self._descriptors)
+        for counts in self.unit.counts:
+            report.emit_counts(body, counts, self.unit.area.reserve(8 * counts.count))
         body = Body(f, UnitEnv(self))
         body.block(self._end)
         body.block(self._report)
@@ -281,7 +287,7 @@ class UnitModule:
     def _run_pushes(self, f: Func) -> None:
         table = self.module.table(self.unit.slots)
         self.module.export_table("pushes", table)
-        self.module.export_func("push_cell", self._functions["report_cell"])
+        self.module.export_func("push_cell", self._functions["st64"])
         kind = self.module.type_index((), ())
         for slot in range(self.unit.slots):
             f.i32(slot)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from whamm_cm.errors import cut
 from whamm_cm.gate.context import Context, Decision, Hit, Rule, Verdict
@@ -88,19 +89,29 @@ def _missing(row: ImportRow, host: HostProfile) -> tuple[str, ...] | None:
     Types alone are nobody's to link: hosts start what imports them."""
     if row.types_only:
         return None
-    if row.kind not in ("instance", "func"):
+    if row.kind not in ("instance", "func") or row.form == "strange":
+        return ()
+    links = [link for link in host.links if link.allows(row.interface, row.version, None)]
+    if row.form == "label" and not _labels(host, row):
         return ()
     if not row.functions:
-        ok = any(link.allows(row.interface, row.version, None) for link in host.links)
-        return None if ok else ()
+        return None if links else ()
     lacking = [
         one.name
         for one in row.functions
-        if not any(link.allows(row.interface, row.version, one.name) for link in host.links)
+        if not any(link.allows(row.interface, row.version, one.name) for link in links)
     ]
     if not lacking:
         return None
     return () if len(lacking) == len(row.functions) else tuple(lacking)
+
+
+def _labels(host: HostProfile, row: ImportRow) -> bool:
+    return any(line.allows(row.interface, row.version, None) for line in host.labels)
+
+
+#: Why a host that links an interface does not link it as it is written.
+_WRITTEN = {"plain": "", "label": " under a label", "strange": " as it is written there"}
 
 
 def _knows(host: HostProfile, row: ImportRow) -> bool:
@@ -120,10 +131,11 @@ def _not_linked(context: Context) -> Iterator[Hit]:
             missing = _missing(row, host)
             if missing is None or _other_version(host, row):
                 continue
-            if not missing and _knows(host, row):
+            if not missing and row.form == "plain" and _knows(host, row):
                 missing = tuple(one.name for one in row.functions)
             for item, shown in _parts(row, missing):
-                text = f"{host.name} does not link {shown}; the component will not start"
+                how = _WRITTEN[row.form]
+                text = f"{host.name} does not link {shown}{how}; the component will not start"
                 every = () if missing else tuple(one.name for one in row.functions)
                 yield Hit(item, text, host.location, parts=every)
 
@@ -153,7 +165,7 @@ def _needs_option(context: Context) -> Iterator[Hit]:
             if _missing(row, host) is not None:
                 continue
             plain = [link for link in host.links if not link.reason]
-            if _missing(row, HostProfile(host.name, tuple(plain), host.location)) is None:
+            if _missing(row, replace(host, links=tuple(plain))) is None:
                 continue
             names: list[str | None] = [one.name for one in row.functions]
             reasons = dict.fromkeys(
@@ -261,7 +273,8 @@ RULES = (
          "Do what the reason in the policy says, or waive it.", _warned),
     Rule("WCM012", "not-linked", "error", "The host of the profile does not link an import.",
          "A component does not start when one of its imports is missing, whether or not it would"
-         " ever be called.",
+         " ever be called. Hosts go by the name as it is written: short versions, suffixes and most"
+         " labels (implements) are missing everywhere.",
          "Build without the import, compose a component that provides it, or take another host.",
          _not_linked),
     Rule("WCM013", "version-not-linked", "error",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
 
 from whamm_cm.gate import wasmcloud as host
 from whamm_cm.gate.context import Check, Context, Hit, Rule
@@ -10,22 +11,29 @@ from whamm_cm.gate.manifest import HostInterface
 from whamm_cm.gate.model import ImportRow, Location
 from whamm_cm.gate.placement import Placement
 
+_Look: TypeAlias = Callable[[Context, Placement], Iterator[Hit]]
 
-def in_manifest(
-    check: Callable[[Context, Placement], Iterator[Hit]], *, of_workload: bool = False
-) -> Check:
-    """``check`` for every place that the component has; ``of_workload``: once per workload."""
 
-    def run(context: Context) -> Iterator[Hit]:
-        for placement in context.manifest or ():
-            if of_workload and not placement.leads:
-                continue
-            for hit in check(context, placement):
-                # The same trouble in two workloads is two findings.
-                item = f"{placement.workload.name}: {hit.item}" if placement.several else hit.item
-                yield Hit(item, hit.message, hit.location, hit.fix)
+def of_component(look: _Look) -> Check:
+    """``look`` at every place that the component has in manifests."""
+    return lambda context: _placed(look, context, context.manifest or ())
 
-    return run
+
+def of_workload(look: _Look) -> Check:
+    """``look`` once for each workload, by the component that leads it."""
+
+    def check(context: Context) -> Iterator[Hit]:
+        return _placed(look, context, (one for one in context.manifest or () if one.leads))
+
+    return check
+
+
+def _placed(look: _Look, context: Context, placements: Iterable[Placement]) -> Iterator[Hit]:
+    for placement in placements:
+        for hit in look(context, placement):
+            # The same trouble in two workloads is two findings.
+            item = f"{placement.workload.name}: {hit.item}" if placement.several else hit.item
+            yield Hit(item, hit.message, hit.location, hit.fix)
 
 
 def _asked(context: Context, placement: Placement) -> Iterator[tuple[ImportRow, host.Match]]:
@@ -34,7 +42,7 @@ def _asked(context: Context, placement: Placement) -> Iterator[tuple[ImportRow, 
     for row in context.subject.imports:
         if not host.needed(row) or host.linked(row):
             continue
-        if host.exporters(row, placement.subjects) == 1:
+        if host.exporters(row, placement.subjects):  # more than one is a finding of its own
             continue
         # No entry helps with another release of what is built in.
         built_in = host.split(row.interface)[0] in host.BUILT_IN
@@ -59,6 +67,7 @@ def _by_sibling(row: ImportRow, placement: Placement) -> bool:
     return bool(placement.unknown) and host.split(row.interface)[0] not in host.PLUGINS
 
 
+@of_component
 def _missing(context: Context, placement: Placement) -> Iterator[Hit]:
     at = placement.workload.interfaces_at
     for row, match in _asked(context, placement):
@@ -81,6 +90,7 @@ def _missing(context: Context, placement: Placement) -> Iterator[Hit]:
             yield Hit(row.item, text, match.entry.location, _patch(row))
 
 
+@of_component
 def _provider_unknown(context: Context, placement: Placement) -> Iterator[Hit]:
     for row, match in _asked(context, placement):
         package = host.split(row.interface)[0]
@@ -90,6 +100,7 @@ def _provider_unknown(context: Context, placement: Placement) -> Iterator[Hit]:
             yield Hit(row.item, text, placement.item.location)
 
 
+@of_component
 def _version(context: Context, placement: Placement) -> Iterator[Hit]:
     for row, match in _asked(context, placement):
         if match.cover == "version" and match.entry:
@@ -98,6 +109,7 @@ def _version(context: Context, placement: Placement) -> Iterator[Hit]:
             yield Hit(row.item, text, match.entry.location, fix)
 
 
+@of_component
 def _label(context: Context, placement: Placement) -> Iterator[Hit]:
     for row, match in _asked(context, placement):
         if match.cover == "label" and match.entry:
@@ -105,6 +117,7 @@ def _label(context: Context, placement: Placement) -> Iterator[Hit]:
             yield Hit(row.item, text, match.entry.location, _patch(row))
 
 
+@of_component
 def _partial(context: Context, placement: Placement) -> Iterator[Hit]:
     said: set[Location] = set()
     for _, match in _asked(context, placement):
@@ -132,6 +145,7 @@ def _users(context: Context, placement: Placement, entry: HostInterface, name: s
     )
 
 
+@of_workload
 def _unused(context: Context, placement: Placement) -> Iterator[Hit]:
     if placement.unknown:
         return
@@ -152,6 +166,7 @@ def _unused(context: Context, placement: Placement) -> Iterator[Hit]:
                 yield Hit(f"{entry.package}/{name}", text, entry.location)
 
 
+@of_component
 def _built_in(context: Context, placement: Placement) -> Iterator[Hit]:
     if host.does(placement.release, "built-in"):
         return
@@ -171,6 +186,7 @@ def _built_in(context: Context, placement: Placement) -> Iterator[Hit]:
             yield Hit(entry.package, text, entry.location)
 
 
+@of_workload
 def _unnamed_twice(_: Context, placement: Placement) -> Iterator[Hit]:
     first: dict[str, HostInterface] = {}
     for entry in placement.workload.interfaces:
@@ -180,6 +196,7 @@ def _unnamed_twice(_: Context, placement: Placement) -> Iterator[Hit]:
             yield Hit(entry.package, text, entry.location)
 
 
+@of_component
 def _ambiguous(context: Context, placement: Placement) -> Iterator[Hit]:
     components = [
         one.subject
@@ -195,6 +212,7 @@ def _ambiguous(context: Context, placement: Placement) -> Iterator[Hit]:
             yield Hit(row.item, text, placement.item.location)
 
 
+@of_component
 def _entry_point(context: Context, placement: Placement) -> Iterator[Hit]:
     if placement.unknown:
         return
@@ -215,6 +233,7 @@ def _entry_point(context: Context, placement: Placement) -> Iterator[Hit]:
             yield Hit(row.item, text, placement.workload.interfaces_at, fix)
 
 
+@of_workload
 def _no_host(_: Context, placement: Placement) -> Iterator[Hit]:
     for entry in placement.workload.interfaces:
         points = host.ENTRY_POINTS["wasi:http"]
@@ -224,6 +243,7 @@ def _no_host(_: Context, placement: Placement) -> Iterator[Hit]:
             yield Hit(str(entry), text, entry.location)
 
 
+@of_component
 def _no_run(context: Context, placement: Placement) -> Iterator[Hit]:
     if placement.item.kind != "service":
         return
@@ -232,6 +252,7 @@ def _no_run(context: Context, placement: Placement) -> Iterator[Hit]:
         yield Hit("service", text, placement.item.location)
 
 
+@of_workload
 def _shared_host(_: Context, placement: Placement) -> Iterator[Hit]:
     taken = {
         entry.host: other
@@ -256,57 +277,57 @@ RULES = (
          "Clusters link only what the manifest declares; `wash dev` adds the entries by itself, so"
          " this is found on the first deployment. Linked without an entry: wasi:io, clocks, random,"
          " cli, filesystem, sockets and http, at 0.2 and 0.3.",
-         "Add the entry to hostInterfaces.", in_manifest(_missing)),
+         "Add the entry to hostInterfaces.", _missing),
     Rule("WCM102", "manifest-version", "error",
          "An entry of hostInterfaces has another version than the import.",
          "The host compares versions for equality; 0.2.0 and 0.2.0-draft are two versions.",
-         "Write the version that the component imports.", in_manifest(_version)),
+         "Write the version that the component imports.", _version),
     Rule("WCM103", "manifest-unused", "warning",
          "Something is granted that nothing in the workload imports or exports.",
          "A grant that nobody needs is one that the next release can use unnoticed.",
-         "Remove it from hostInterfaces.", in_manifest(_unused, of_workload=True)),
+         "Remove it from hostInterfaces.", _unused),
     Rule("WCM104", "manifest-label", "error",
          "An import has a label (implements) that no entry has for a name.",
          "The host routes such an import to the entry of that name.",
-         "Give the entry the label for its name.", in_manifest(_label)),
+         "Give the entry the label for its name.", _label),
     Rule("WCM105", "manifest-unnamed-twice", "error",
          "Two entries for one package have no name.",
          "The one without a name is the default route, of which there is one.",
-         "Name all but one of them.", in_manifest(_unnamed_twice, of_workload=True)),
+         "Name all but one of them.", _unnamed_twice),
     Rule("WCM106", "manifest-partial", "error",
          "An entry lists more of a package than the component has.",
          "The host gives an entry only to components that have all it lists; this one gets nothing"
          " of it.",
-         "Split the entry.", in_manifest(_partial)),
+         "Split the entry.", _partial),
     Rule("WCM107", "manifest-built-in", "error",
          "An entry is for something that the host links by itself.",
          "The host then looks for a plugin that serves it, finds none, and refuses the workload. Of"
          " wasi:http an entry may list incoming-handler, outgoing-handler and handler.",
-         "Remove it from hostInterfaces.", in_manifest(_built_in)),
+         "Remove it from hostInterfaces.", _built_in),
     Rule("WCM108", "export-ambiguous", "error",
          "An import is exported by several components of the workload.",
          "The host cannot tell which of them to link, and refuses the workload.",
          "Put them into workloads of their own, or compose what belongs together.",
-         in_manifest(_ambiguous)),
+         _ambiguous),
     Rule("WCM109", "export-undeclared", "warning",
          "A handler is exported and the manifest has no entry for it.",
          "The host sends requests and messages only where hostInterfaces says so.",
-         "Add the entry to hostInterfaces.", in_manifest(_entry_point)),
+         "Add the entry to hostInterfaces.", _entry_point),
     Rule("WCM124", "http-no-host", "error",
          "An entry for HTTP has no host name.",
          "Hosts route requests by it, and refuse the workload without one; configFrom or secretFrom"
          " may supply it.",
-         "Add config: { host: NAME } to the entry.", in_manifest(_no_host, of_workload=True)),
+         "Add config: { host: NAME } to the entry.", _no_host),
     Rule("WCM125", "service-no-run", "error",
          "The component of a service exports no wasi:cli/run.",
          "Hosts start a service by that export, and refuse the workload without it.",
-         "Build it as a command, or deploy it as a component.", in_manifest(_no_run)),
+         "Build it as a command, or deploy it as a component.", _no_run),
     Rule("WCM126", "host-name-shared", "warning",
          "Two workloads have one host name.",
          "Hosts split the requests for that name between the two.",
-         "Give each workload a name of its own.", in_manifest(_shared_host, of_workload=True)),
+         "Give each workload a name of its own.", _shared_host),
     Rule("WCM123", "provider-unknown", "note",
          "Whether an import is provided within the workload cannot be told.",
          "The workload has components that are not among the inputs.",
-         "Give the gate all components of the workload.", in_manifest(_provider_unknown)),
+         "Give the gate all components of the workload.", _provider_unknown),
 )  # fmt: skip

@@ -9,7 +9,7 @@ from whamm_cm.gate.context import Context, Hit, Rule
 from whamm_cm.gate.manifest import Text
 from whamm_cm.gate.model import Subject
 from whamm_cm.gate.placement import Placement
-from whamm_cm.gate.rules.manifest import in_manifest
+from whamm_cm.gate.rules.manifest import of_component, of_workload
 
 _HTTP = frozenset({"wasi:http/outgoing-handler", "wasi:http/client"})
 _LOOKUP = frozenset({"wasi:sockets/ip-name-lookup"})
@@ -50,6 +50,7 @@ def _reached(
     return ""
 
 
+@of_component
 def _http_denied(context: Context, placement: Placement) -> Iterator[Hit]:
     found = _reached(context.subject, placement, _HTTP)
     if found and not placement.item.allowed_hosts:
@@ -57,6 +58,7 @@ def _http_denied(context: Context, placement: Placement) -> Iterator[Hit]:
         yield Hit(found, text, placement.item.resources)
 
 
+@of_component
 def _sockets_denied(context: Context, placement: Placement) -> Iterator[Hit]:
     found = _reached(context.subject, placement, _SOCKETS, _CONNECTS)
     if found and not placement.item.allowed_hosts and not placement.item.loopback_ports:
@@ -64,6 +66,7 @@ def _sockets_denied(context: Context, placement: Placement) -> Iterator[Hit]:
         yield Hit(found, text, placement.item.resources)
 
 
+@of_component
 def _egress_unused(context: Context, placement: Placement) -> Iterator[Hit]:
     item, subject = placement.item, context.subject
     rows: tuple[tuple[str, tuple[Text, ...], frozenset[str], str], ...] = (
@@ -77,6 +80,7 @@ def _egress_unused(context: Context, placement: Placement) -> Iterator[Hit]:
             yield Hit(key, text, given[0].location)
 
 
+@of_component
 def _egress_any(_: Context, placement: Placement) -> Iterator[Hit]:
     item = placement.item
     for key, given, what in (
@@ -88,6 +92,7 @@ def _egress_any(_: Context, placement: Placement) -> Iterator[Hit]:
                 yield Hit(key, f'"*" in {key} lets {item.name} {what}', one.location)
 
 
+@of_component
 def _lookup_denied(context: Context, placement: Placement) -> Iterator[Hit]:
     found = _reached(context.subject, placement, _LOOKUP)
     if found and not placement.item.lookups:
@@ -95,6 +100,7 @@ def _lookup_denied(context: Context, placement: Placement) -> Iterator[Hit]:
         yield Hit(found, text, placement.item.resources)
 
 
+@of_component
 def _otel(context: Context, placement: Placement) -> Iterator[Hit]:
     for row in context.subject.imports:
         if host.split(row.interface)[0] != "wasi:otel":
@@ -106,6 +112,7 @@ def _otel(context: Context, placement: Placement) -> Iterator[Hit]:
         yield Hit(row.item, text, placement.item.location)
 
 
+@of_component
 def _no_volume(context: Context, placement: Placement) -> Iterator[Hit]:
     found = _reached(context.subject, placement, _FILES, _OPENS)
     if found and not placement.item.mounts:
@@ -113,6 +120,7 @@ def _no_volume(context: Context, placement: Placement) -> Iterator[Hit]:
         yield Hit(found, text, placement.item.resources)
 
 
+@of_component
 def _volume_unused(context: Context, placement: Placement) -> Iterator[Hit]:
     mounts = placement.item.mounts
     if not mounts or _reached(context.subject, placement, _FILES):
@@ -124,6 +132,7 @@ def _volume_unused(context: Context, placement: Placement) -> Iterator[Hit]:
         yield Hit(mount.volume.text, text, mount.volume.location)
 
 
+@of_component
 def _config_secrets(context: Context, placement: Placement) -> Iterator[Hit]:
     secrets = placement.item.secrets
     for row in context.subject.imports:
@@ -132,6 +141,7 @@ def _config_secrets(context: Context, placement: Placement) -> Iterator[Hit]:
             yield Hit(row.item, text, secrets)
 
 
+@of_component
 def _tag(_: Context, placement: Placement) -> Iterator[Hit]:
     image = placement.item.image
     name, at, digest = image.text.partition("@")
@@ -143,6 +153,7 @@ def _tag(_: Context, placement: Placement) -> Iterator[Hit]:
     yield Hit(image.text, text, image.location)
 
 
+@of_component
 def _instrumented(context: Context, placement: Placement) -> Iterator[Hit]:
     if context.subject.stamp is not None:
         image = placement.item.image
@@ -156,6 +167,7 @@ def _oddities(refused: bool, placement: Placement) -> Iterator[Hit]:
             yield Hit(one.item, one.message, one.location)
 
 
+@of_workload
 def _unknown_field(_: Context, placement: Placement) -> Iterator[Hit]:
     yield from _oddities(False, placement)
     if not host.does(placement.release, "reclaim"):
@@ -165,6 +177,7 @@ def _unknown_field(_: Context, placement: Placement) -> Iterator[Hit]:
                 yield Hit(field.text, text, field.location)
 
 
+@of_workload
 def _undeclared(_: Context, placement: Placement) -> Iterator[Hit]:
     for item in placement.workload.items:
         for mount in item.mounts:
@@ -174,6 +187,7 @@ def _undeclared(_: Context, placement: Placement) -> Iterator[Hit]:
                 yield Hit(name, text, mount.volume.location)
 
 
+@of_workload
 def _refused(_: Context, placement: Placement) -> Iterator[Hit]:
     return _oddities(True, placement)
 
@@ -182,58 +196,58 @@ RULES = (
     Rule("WCM110", "http-denied", "warning",
          "Outgoing HTTP is reachable and allowedHosts is empty.",
          "No allowedHosts means none on a cluster, and in `wash dev` what its configuration says.",
-         "List the hosts in localResources.allowedHosts.", in_manifest(_http_denied)),
+         "List the hosts in localResources.allowedHosts.", _http_denied),
     Rule("WCM111", "sockets-denied", "note",
          "Outgoing sockets are reachable and allowedHosts is empty.",
          "Without allowedHosts sockets reach nothing but the loopback of the workload itself.",
-         "List the hosts in localResources.allowedHosts.", in_manifest(_sockets_denied)),
+         "List the hosts in localResources.allowedHosts.", _sockets_denied),
     Rule("WCM112", "egress-unused", "warning",
          "Hosts, names or ports are allowed to a component that cannot use them.",
          "A grant that nobody needs is one that the next release can use unnoticed.",
-         "Remove the list.", in_manifest(_egress_unused)),
+         "Remove the list.", _egress_unused),
     Rule("WCM113", "egress-any", "warning",
          "A list of hosts or names has \"*\".",
          "It allows everything, the addresses of the cluster included.",
-         "List the hosts; `*.example.com` is any host of a domain.", in_manifest(_egress_any)),
+         "List the hosts; `*.example.com` is any host of a domain.", _egress_any),
     Rule("WCM114", "lookup-denied", "warning",
          "Name lookup is reachable and allowedIpNameLookups is empty.",
          "Every lookup then fails for good; allowedHosts does not allow lookups. HTTP needs none.",
-         "List the names in localResources.allowedIpNameLookups.", in_manifest(_lookup_denied)),
+         "List the names in localResources.allowedIpNameLookups.", _lookup_denied),
     Rule("WCM115", "otel-option", "warning",
          "wasi:otel is imported.",
          "Hosts have it only when started with --wasi-otel, and never for a service.",
-         "Start the hosts with --wasi-otel, or build without it.", in_manifest(_otel)),
+         "Start the hosts with --wasi-otel, or build without it.", _otel),
     Rule("WCM116", "filesystem-empty", "note",
          "Files are reachable and no volume is mounted.",
          "Without a volume there is no directory to open; every attempt fails.",
-         "Mount a volume, if the component needs files.", in_manifest(_no_volume)),
+         "Mount a volume, if the component needs files.", _no_volume),
     Rule("WCM117", "volume-unused", "warning",
          "A volume is mounted that the component cannot use.",
          "No export can reach wasi:filesystem.",
-         "Remove the mount.", in_manifest(_volume_unused)),
+         "Remove the mount.", _volume_unused),
     Rule("WCM118", "config-secrets", "warning",
          "wasi:config is imported and the environment takes from secrets.",
          "The host copies the environment into wasi:config, where get-all hands it out as a whole.",
-         "Hand out secrets by wasmcloud:secrets.", in_manifest(_config_secrets)),
+         "Hand out secrets by wasmcloud:secrets.", _config_secrets),
     Rule("WCM119", "image-tag", "warning",
          "An image is named by its tag instead of its digest.",
          "A tag can be moved; what runs is then not what the gate has seen.",
-         "Write the image as name@sha256:….", in_manifest(_tag)),
+         "Write the image as name@sha256:….", _tag),
     Rule("WCM120", "instrumented-deployed", "error",
          "The manifest deploys an instrumented component.",
          "Probes cost time, and what they record leaves the component.",
-         "Deploy the original.", in_manifest(_instrumented)),
+         "Deploy the original.", _instrumented),
     Rule("WCM121", "field-unknown", "warning",
          "The manifest has a field that wasmCloud does not know.",
          "The cluster drops it or refuses the manifest; what it was to say is not said.",
-         "Correct the name, or remove it.", in_manifest(_unknown_field, of_workload=True)),
+         "Correct the name, or remove it.", _unknown_field),
     Rule("WCM122", "manifest-refused", "error",
          "The cluster refuses what the manifest says.",
          "Admission and the host check patterns and names.",
-         "Correct the value.", in_manifest(_refused, of_workload=True)),
+         "Correct the value.", _refused),
     Rule("WCM127", "volume-undeclared", "warning",
          "A volume is mounted that the workload does not define.",
          "Hosts start the workload all the same, and the component finds no directory there.",
          "Define it under volumes, or remove the mount.",
-         in_manifest(_undeclared, of_workload=True)),
+         _undeclared),
 )  # fmt: skip

@@ -6,20 +6,20 @@ input defines, so all imports of a kind are added before any final index beyond 
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import TypeAlias
 
 from whamm_cm.binary.core import SectionId
 from whamm_cm.binary.core_types import MemoryType
-from whamm_cm.binary.cursor import Buffer, Cursor
+from whamm_cm.binary.cursor import Cursor
 from whamm_cm.binary.leb import unsigned
 from whamm_cm.binary.opcodes import Imm
 from whamm_cm.binary.section_refs import read_entries
 from whamm_cm.errors import DecodeError, InternalError
+from whamm_cm.ir.code_edit import CodeEdit
 from whamm_cm.ir.core import Body, CoreModule
-from whamm_cm.ir.renumber import Edit, Renumbering, Shift, splice
+from whamm_cm.ir.renumber import Edit, Renumbering, splice
+from whamm_cm.ir.rewrite import Draft, Piece, Replaced, Shift, Templates, draft_words
 from whamm_cm.weave.modules import encoding
 from whamm_cm.weave.modules.customs import is_about_code
 from whamm_cm.weave.modules.encoding import ValType
@@ -30,9 +30,6 @@ from whamm_cm.weave.modules.names import (
     NameSection,
     read_name_section,
 )
-
-#: Instructions of the input (start and end in its bytes), or new ones with final indices.
-Piece: TypeAlias = tuple[int, int] | bytes
 
 _KINDS = ("func", "table", "memory", "global", "tag")
 _DEFINING = {
@@ -68,7 +65,11 @@ class ModuleEdit:
         self._replaced: dict[str, tuple[str, int]] = {}
         self._start: int | None = None
         self._declared: dict[int, None] = {}
-        self._bodies: dict[int, tuple[tuple[Piece, ...], tuple[ValType, ...]]] = {}
+        self._bodies: dict[int, Draft] = {}
+        self.templates = Templates()
+        self._code: CodeEdit | None = None
+        #: Of what is counted in code that was drafted in bulk.
+        self.first_spot = 0
         self._names: dict[int, str] = {}
 
     # Types.
@@ -249,12 +250,38 @@ class ModuleEdit:
         """
         if not 0 <= defined_index < len(self.module.bodies):
             raise InternalError(f"there is no defined function {defined_index}")
-        self._bodies[defined_index] = tuple(pieces), tuple(extra_locals)
+        words = draft_words(self.module.bodies[defined_index], pieces, self.templates)
+        self.draft_body(defined_index, words, extra_locals)
+
+    def draft_body(
+        self, defined_index: int, words: Sequence[int], extra_locals: Sequence[ValType] = ()
+    ) -> None:
+        """The same with words of a ``Draft``, whose templates are of ``templates``."""
+        declared = self._locals(self.module.bodies[defined_index], extra_locals)
+        self._bodies[defined_index] = Draft(words, declared)
+
+    def code(self) -> CodeEdit:
+        """The code section in the kernel; drafts made there are written, too."""
+        if self._code is None:
+            self._code = self.new_code()
+        return self._code
+
+    def new_code(self) -> CodeEdit:
+        """The same, without any draft."""
+        section = self.module.section(SectionId.CODE)
+        start, end = (0, 0) if section is None else (section.start, section.end)
+        cur = self._cursor(start, end)
+        if section is not None:
+            cur.u32("a count")
+        module = self.module
+        self._code = CodeEdit(module.data, cur.pos, module.bodies, module.offset, module.path)
+        return self._code
 
     @property
-    def replaced(self) -> dict[int, tuple[Piece, ...]]:
+    def replaced(self) -> Replaced:
         """The pieces of the bodies that were replaced, by defined function."""
-        return {index: pieces for index, (pieces, _) in self._bodies.items()}
+        drafted = {} if self._code is None else self._code.drafted
+        return Replaced(self.module.bodies, {**drafted, **self._bodies}, self.templates)
 
     @property
     def added_globals(self) -> int:
@@ -353,51 +380,22 @@ class ModuleEdit:
         if section is None:
             added = self._added_bodies
             return unsigned(len(added)) + b"".join(added) if added else None
-        bodies = self.module.bodies
         cur = self._cursor(section.start, section.end)
         count = cur.u32("a count")
-        position = first = cur.pos
-        pieces: list[Buffer] = []
-        for index in range(len(bodies)) if renumbering.spaces else sorted(self._bodies):
-            content = self._content(index, bodies[index], renumbering)
-            if content is not None:
-                before = bodies[index - 1].end if index else first
-                pieces += (data[position:before], *encoding.entry(content))
-                position = bodies[index].end
-        if not pieces and not self._added_bodies:
+        kept = data[cur.pos : section.end]
+        changed = False
+        if renumbering.spaces or self._bodies or (self._code and self._code.drafted):
+            code, maps = self.code(), renumbering.maps
+            written = code.write(self._bodies, self.templates, maps, self.first_spot)
+            changed = bool(written.changed)
+            kept = memoryview(written.wasm)
+        if not changed and not self._added_bodies:
             return None
-        total = unsigned(count + len(self._added_bodies))
-        return b"".join((total, *pieces, data[position : section.end], *self._added_bodies))
+        return b"".join((unsigned(count + len(self._added_bodies)), kept, *self._added_bodies))
 
-    def _content(self, index: int, body: Body, renumbering: Renumbering) -> Sequence[Buffer] | None:
-        """Locals and code of a body, None when it is the input's."""
-        data, replaced = self.module.data, self._bodies.get(index)
-        edits = renumbering.code_edits(data, body.code, body.end)
-        if replaced is None:
-            if not edits:
-                return None
-            return data[body.start : body.code], splice(data, body.code, body.end, edits)
-        pieces, kinds = replaced
-        content: list[Buffer] = [self._locals(body, kinds)]
-        if not renumbering.spaces:
-            content += [p if isinstance(p, bytes) else data[p[0] : p[1]] for p in pieces]
-            return content
-        starts = [start for start, _, _ in edits]
-        for piece in pieces:
-            if isinstance(piece, bytes):
-                content.append(piece)
-                continue
-            start, end = piece
-            if body.code <= start <= end <= body.end:
-                inside = edits[bisect_left(starts, start) : bisect_left(starts, end)]
-                content.append(splice(data, start, end, inside))
-            else:  # code of another function
-                content.append(renumbering.code(data, start, end))
-        return content
-
-    def _locals(self, body: Body, kinds: Sequence[ValType]) -> Buffer:
+    def _locals(self, body: Body, kinds: Sequence[ValType]) -> bytes | None:
         if not kinds:
-            return self.module.data[body.start : body.code]
+            return None
         groups = encoding.local_groups(kinds)
         cur = self._cursor(body.start, body.code)
         count = cur.u32("a count")
@@ -425,7 +423,7 @@ class ModuleEdit:
     ) -> bytes | None:
         """Put the new name section into ``replacements``, or return it when there was none."""
         needed = bool(renumbering.spaces or self._names)
-        if not (needed or self._bodies):
+        if not (needed or self._bodies or (self._code and self._code.drafted)):
             return None
         names, place = NameSection(), self._name_place()
         if place is not None:
@@ -455,7 +453,8 @@ class ModuleEdit:
         """Renumber; whether labels, which are counted, lost their names to new code."""
         first = len(self.module.imported("func"))
         labels = names.maps.get(LABEL, {})
-        lost = [labels.pop(first + index, None) for index in self._bodies]
+        drafted = () if self._code is None else self._code.drafted
+        lost = [labels.pop(first + index, None) for index in (*self._bodies, *drafted)]
         for space in sorted(renumbering.spaces, key=lambda space: space.value):
             names.move(space, partial(renumbering.index, space))
         if renumbering.spaces:  # what is not known may hold indices

@@ -81,11 +81,13 @@ def first_group(module: CoreModule, index: int) -> int:
 class FunctionInfo:
     """The defined function ``index`` of ``module``; everything is found when first asked for.
 
-    DecodeError where the function is malformed.
+    ``steps``: its instructions if they are known.  DecodeError where the function is malformed.
     """
 
-    def __init__(self, module: CoreModule, index: int) -> None:
+    def __init__(self, module: CoreModule, index: int, steps: list[Step] | None = None) -> None:
         self.module, self.index = module, index
+        if steps is not None:
+            self.steps = steps
         self.body = module.bodies[index]
         self._typings: dict[int, Typing] = {}
         #: The instructions whose typing will be asked for.

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from whamm_cm.binary.leb import signed
 from whamm_cm.errors import InternalError
+from whamm_cm.ir.rewrite import Piece
 from whamm_cm.ir.stack import Known
 from whamm_cm.ir.valtypes import encode, nullable
 from whamm_cm.weave.modules import snippets as code
 from whamm_cm.weave.modules.function import ARMS, FUNCTION, GOING, FunctionInfo
 from whamm_cm.weave.modules.points import Point
 from whamm_cm.weave.modules.snippets import Saved, saved
-
-#: Instructions of the input (start and end in its bytes), or new ones with final indices.
-Piece: TypeAlias = tuple[int, int] | bytes
 
 #: Branches that go on to the next instruction when they are not taken.
 _CONDITIONAL = "br_if", "br_on_"

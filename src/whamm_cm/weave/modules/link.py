@@ -13,18 +13,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from whamm_cm.binary.code import find
 from whamm_cm.binary.core import Section, SectionId, join
 from whamm_cm.binary.core_types import ExternType
 from whamm_cm.binary.cursor import Buffer, Cursor
-from whamm_cm.binary.fastscan import find
 from whamm_cm.binary.instructions import scan
 from whamm_cm.binary.leb import unsigned
 from whamm_cm.binary.opcodes import Imm, by_mnemonic
 from whamm_cm.binary.refs import Ref, index_of
 from whamm_cm.binary.section_refs import Entries, read_entries, read_import_entries
 from whamm_cm.errors import DecodeError, InternalError
+from whamm_cm.ir.code_edit import CodeEdit
 from whamm_cm.ir.core import CoreModule
-from whamm_cm.ir.renumber import Edit, Moved, Renumbering, splice
+from whamm_cm.ir.renumber import Edit, Renumbering, splice
+from whamm_cm.ir.rewrite import Draft, Moved, Templates
+from whamm_cm.kernel.layout import Do
 from whamm_cm.weave.modules import encoding
 from whamm_cm.weave.modules.customs import is_about_code
 from whamm_cm.weave.modules.link_types import MergedTypes
@@ -384,20 +387,20 @@ class _Linker:
 
     @staticmethod
     def named_in_code(module: CoreModule) -> set[int]:
-        return {
-            index_of(bytes(module.data[at + 1 : end]))
-            for body in module.bodies
-            for at, _, end in find(module.data, body.code, body.end, _REF_FUNC)
-        }
+        spans = [(body.code, body.end) for body in module.bodies]
+        found = find(module.data, spans, _REF_FUNC)
+        return {index_of(bytes(module.data[at + 1 : end])) for at, _, end in found}
 
     def bodies(self) -> list[Buffer]:
         found: list[Buffer] = []
         for module, renumbering in zip(self.modules, self.renumberings, strict=True):
-            for body in module.bodies:
-                data = module.data
-                edits = renumbering.locals_edits(data, body.start, body.code)
-                edits += renumbering.code_edits(data, body.code, body.end)
-                found += encoding.entry([splice(data, body.start, body.end, edits)])
+            bodies = module.bodies
+            if bodies:
+                # Each is written anew, so that no size is longer than it need be.
+                drafts = {n: Draft((Do.STOP, body.end)) for n, body in enumerate(bodies)}
+                first = bodies[0].start
+                code = CodeEdit(module.data, first, bodies, module.offset, module.path)
+                found.append(code.write(drafts, Templates(), renumbering.maps).wasm)
         return found
 
     def starts(self) -> list[int]:

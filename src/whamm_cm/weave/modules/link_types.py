@@ -17,7 +17,8 @@ from whamm_cm.binary.refs import Ref, index_of
 from whamm_cm.binary.section_refs import read_entries
 from whamm_cm.errors import DecodeError
 from whamm_cm.ir.core import CoreModule
-from whamm_cm.ir.renumber import Moved, Renumbering, splice
+from whamm_cm.ir.renumber import Renumbering, splice
+from whamm_cm.ir.rewrite import Moved
 
 _INDEX = re.compile(r"(?<= )\d+(?=\))")
 _Key = tuple[object, ...]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from whamm_cm.binary.instructions import scan
 from whamm_cm.ir.core import CoreModule
-from whamm_cm.weave.modules.edit import Piece
+from whamm_cm.ir.rewrite import Piece
 
 
 @dataclass(frozen=True, slots=True, eq=False)

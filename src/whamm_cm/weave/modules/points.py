@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-from whamm_cm.binary.fastscan import find
 from whamm_cm.binary.opcodes import OPCODES, Opcode
 from whamm_cm.ir.core import CoreModule
 from whamm_cm.lang.events import opcodes_of
@@ -137,12 +136,6 @@ def _func_points(info: FunctionInfo, events: Sequence[str]) -> Iterator[Point]:
             yield Point(opidx, "func", "exit", "before")
 
 
-def _matches(module: CoreModule, index: int, wanted: frozenset[Opcode]) -> bool:
-    """Whether the function holds one of the opcodes; it is not taken apart."""
-    body, path = module.bodies[index], f"{module.path}.code[{index}]".lstrip(".")
-    return bool(find(module.data, body.code, body.end, wanted, offset=module.offset, path=path))
-
-
 def points(info: FunctionInfo, events: Iterable[Event]) -> list[Point]:
     """The points of one function, by opidx; at one instruction opcodes before func before block."""
     return _points(info, _Wanted.of(events))
@@ -172,13 +165,14 @@ def find_events(
     """
     wanted = _Wanted.of(events)
     opcodes = frozenset(wanted.opcodes)
-    searched = not wanted.everywhere and 2 * len(opcodes) < len(OPCODES)
     if not opcodes and not wanted.everywhere:
         return
-    for index in range(len(module.bodies)) if indices is None else indices:
-        if searched and not _matches(module, index, opcodes):
-            continue
-        info = FunctionInfo(module, index)
+    chosen = list(range(len(module.bodies)) if indices is None else indices)
+    if not wanted.everywhere and 2 * len(opcodes) < len(OPCODES):
+        holding = module.find(opcodes, chosen).spans
+        chosen = [chosen[place] for place in dict.fromkeys(holding)]
+    for place, steps in module.find(None, chosen).by_span():
+        info = FunctionInfo(module, chosen[place], steps)
         found = _points(info, wanted)
         if found:
             info.expected = {opidx + more for opidx, *_ in found for more in (0, 1)}

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from whamm_cm.binary import fastscan
-from whamm_cm.binary.opcodes import Opcode
 from whamm_cm.codegen.asm import Func
 from whamm_cm.ir.core import CoreModule
+from whamm_cm.ir.rewrite import Piece
 from whamm_cm.lang.events import opcodes_of
 from whamm_cm.weave.modules import snippets as code
-from whamm_cm.weave.modules.edit import ModuleEdit, Piece
+from whamm_cm.weave.modules.edit import ModuleEdit
 from whamm_cm.weave.modules.inject import FunctionEditor
 
 TICK, LAST = "tick", "last"
@@ -80,25 +79,6 @@ class Beat:
             if opcode in _ENDS:
                 editor.add(opidx, "last", self.last)
 
-    def quick(
-        self, module: CoreModule, index: int, sites: Iterable[tuple[int, bytes]]
-    ) -> list[tuple[int, bytes]]:
-        """The same for code at positions, which comes in order."""
-        body = module.bodies[index]
-        found = {pos: (b"", text, b"") for pos, text in sites}
-
-        def at(pos: int, before: bytes, behind: bytes) -> None:
-            old = found.get(pos, (b"", b"", b""))
-            found[pos] = old[0] + before, old[1], old[2] + behind
-
-        at(body.code, b"", self.pulse)
-        for pos, opcode, end in _find(module, index, _LOOPS | _ENDS):
-            if opcode in _LOOPS:
-                at(end, self.pulse, b"")
-            else:
-                at(pos, b"", self.last)
-        return [(pos, b"".join(found[pos])) for pos in sorted(found)]
-
 
 def _unless_bound(f: Func, table: int, slot: int, instead: bytes) -> None:
     f.i32(slot)
@@ -109,22 +89,11 @@ def _unless_bound(f: Func, table: int, slot: int, instead: bytes) -> None:
         f.op("return")
 
 
-def _find(
-    module: CoreModule, index: int, opcodes: frozenset[Opcode]
-) -> Sequence[tuple[int, Opcode, int]]:
-    body, path = module.bodies[index], f"{module.path}.code[{index}]".lstrip(".")
-    return fastscan.find(module.data, body.code, body.end, opcodes, offset=module.offset, path=path)
-
-
-def endings(module: CoreModule) -> dict[int, list[int]]:
-    """The positions of ``unreachable`` in each function that has some."""
-    found = {}
-    for index, body in enumerate(module.bodies):
-        if b"\0" in bytes(module.data[body.code : body.end]):
-            positions = [pos for pos, _, _ in _find(module, index, _ENDS)]
-            if positions:
-                found[index] = positions
-    return found
+def endings(module: CoreModule, indices: Sequence[int] | None = None) -> dict[int, list[int]]:
+    """The positions of ``unreachable`` in each function (of ``indices``) that has some."""
+    chosen = range(len(module.bodies)) if indices is None else indices
+    found = module.find(_ENDS, chosen).by_span()
+    return {chosen[place]: [pos for pos, _, _ in steps] for place, steps in found}
 
 
 def pieces(module: CoreModule, index: int, added: Iterable[tuple[int, bytes]]) -> list[Piece]:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from whamm_cm.binary.leb import unsigned
 from whamm_cm.codegen.script.types import flats
 from whamm_cm.errors import WeaveError
+from whamm_cm.ir.code_edit import Target
 from whamm_cm.ir.core import CoreModule
+from whamm_cm.ir.rewrite import Piece
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.fold import fold_expr
 from whamm_cm.weave.modules import snippets
 from whamm_cm.weave.modules.edit import ModuleEdit
 from whamm_cm.weave.modules.function import FunctionInfo, runs
-from whamm_cm.weave.modules.inject import FunctionEditor, Piece
+from whamm_cm.weave.modules.inject import FunctionEditor
 from whamm_cm.weave.modules.moved import Moved
 from whamm_cm.weave.modules.points import exit_calls
 from whamm_cm.weave.opcodes import memories
 from whamm_cm.weave.opcodes.beat import SLOTS, Beat, endings, pieces
+from whamm_cm.weave.opcodes.bulk import Bulk
+from whamm_cm.weave.opcodes.counters import Cell, Counters
 from whamm_cm.weave.opcodes.env import UNIT, Imports
 from whamm_cm.weave.opcodes.going import Validate, open_ended
 from whamm_cm.weave.opcodes.leftover import (
@@ -29,15 +33,16 @@ from whamm_cm.weave.opcodes.leftover import (
     needs_of,
 )
 from whamm_cm.weave.opcodes.match import Firing, Function, Left, Matcher
-from whamm_cm.weave.opcodes.pushes import Pushes
-from whamm_cm.weave.opcodes.quick import Finder, QuickWriter, Sites, scalar_size, solitary
-from whamm_cm.weave.opcodes.rows import Row, Rows
+from whamm_cm.weave.opcodes.rows import Rows
 from whamm_cm.weave.opcodes.sites import Compiled, SiteCompiler
 from whamm_cm.weave.opcodes.unit import Unit
 
 PUSH = "whamm-cm:push"
 #: Locals of a function, its parameters among them (the JavaScript API's limit, which all keep).
 MAX_LOCALS = 50_000
+#: Cells of a module from which on they are counted in memory, where the host has multi-memory:
+#: instances of pools have room for some 40,000 globals, and code for each of them takes its toll.
+MANY_CELLS = 4_000
 #: Globals that one function counts in: wasmtime gives up the process at some 65,500.
 MAX_COUNTERS = 60_000
 _NOTHING: tuple[str, ...] = ()
@@ -46,13 +51,15 @@ _REPLACED = ("opcode", "alt")
 
 @dataclass(frozen=True, slots=True)
 class WovenGuest:
-    """``imports``: it takes the script unit as an import; ``push``: it exports the function that
+    """``counters``, of which ``in_globals``; ``imports``: it takes the script unit as an import;
+    ``push``: it exports the function that
     pushes its counters; ``dropped``: custom sections that would have been wrong; ``tabled``: what
     it calls to report while it runs comes with its table; ``moved``: where its code was."""
 
     wasm: bytes
     sites: int
     counters: int
+    in_globals: int
     imports: bool
     push: bool
     dropped: tuple[str, ...]
@@ -62,10 +69,11 @@ class WovenGuest:
 
 @dataclass(slots=True)
 class _Batch:
-    """Increments of one run: by variable for globals, by (type, amount) for cells."""
+    """Increments of one run: by variable for globals, by (type, amount) for cells, of which there
+    are row and pc."""
 
     globals: dict[t.Variable, int] = field(default_factory=dict)
-    cells: dict[tuple[str, int], list[tuple[Row, int]]] = field(default_factory=dict)
+    cells: dict[tuple[t.Type, int], list[tuple[int, int]]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -85,21 +93,22 @@ class GuestWeaver:
     exits: str | None = None
     main: int | None = None
     validate: Validate | None = None
-    #: Whether functions with simple sites only go the quick way.
-    quickly: bool = True
+    #: Whether it may have a memory beside its own.
+    multi_memory: bool = True
+    #: Whether functions may be woven by kinds of instructions (``bulk``).
+    in_bulk: bool = True
     #: Whether what is counted is also sent while the program runs, and before ``unreachable``.
     beats: bool = False
     last_words: bool = False
     beat: Beat | None = None
     _table: int | None = None
-    solo: bool = field(init=False)
     #: Functions whose code behind each replaced ``unreachable`` can run.
     open_ended: frozenset[int] = frozenset()
     edit: ModuleEdit = field(init=False)
     _globals_before: int = 0
     imports: Imports = field(init=False)
     compiler: SiteCompiler = field(init=False)
-    pushes: Pushes = field(default_factory=Pushes)
+    counted: Counters = field(init=False)
     plans: dict[int, tuple[Increment, ...] | None] = field(default_factory=dict)
     lefts: list[Left] = field(default_factory=list)
 
@@ -107,31 +116,32 @@ class GuestWeaver:
         self.edit = ModuleEdit(self.module)
         self.imports = Imports(self.edit, self.unit, self.unit_name)
         self.compiler = SiteCompiler(self.imports)
-        self.solo = solitary(self.matcher, self.counters)
+        self.counted = Counters(self.edit, self.unit, self.rows)
 
     def weave(self) -> WovenGuest | None:
-        facts = self.imports.numbering.facts
         leaving = self._leaving()
-        quick, slow = self._quick(leaving)
-        found = self.matcher.functions(self.module, facts, slow)
+        bulk = Bulk.find(self, leaving) if self.in_bulk else None
+        done = frozenset(() if bulk is None else bulk.indices)
+        found = self.matcher.functions(
+            self.module, self.imports.numbering.facts, None if bulk is None else sorted(bulk.slow)
+        )
         functions = {function.info.index: function for function in found}
-        if not (functions or quick or leaving):
+        sites = 0 if bulk is None else bulk.sites
+        if not (functions or sites or leaving):
             return None
         leave, flush = self._ways_out(leaving)
-        for index in sorted({*functions, *quick}):
-            self._declare(quick[index] if index in quick else functions[index])
+        self._import(functions, bulk)
         self._make_beat()
         self.open_ended = open_ended(self.module, functions.values(), self.validate)
-        ends = endings(self.module) if self.last_words else {}
-        sites = 0
+        ends = {}
+        if self.last_words:
+            ends = endings(self.module, None if bulk is None else sorted(bulk.slow))
         shadows = self.imports.shadows
         shadows.find()
-        writer = QuickWriter(self)
-        for index in sorted({*functions, *quick, *leaving, *shadows.changes, *ends}):
-            if index in quick:
-                sites += quick[index].firings
-                writer.write(quick[index])
-                continue
+        if bulk is not None:
+            bulk.write()
+            self._globals_before = self.edit.added_globals
+        for index in sorted({*functions, *leaving, *shadows.changes, *ends} - done):
             function = functions.get(index)
             info = self._info(index, function, leaving)
             if info is None:
@@ -149,13 +159,29 @@ class GuestWeaver:
             if flush is not None and index == self.main:
                 editor.add(0, "func_exit", snippets.call(flush))
             self.put(info, editor.pieces(), editor.extra_locals)
-        push = self.pushes.write(self.edit, self.unit, PUSH, self._table)
+        pushes = self.counted.pushes
+        push = pushes.write(self.edit, PUSH, self._table)
         wasm = self.edit.encode()
         return WovenGuest(
-            wasm, sites, len(self.pushes), self.imports.used or push, push,
+            wasm, sites, len(self.counted), len(pushes), self.imports.used or push, push,
             tuple(self.edit.dropped), self._table is not None,
             Moved(self.module, self.rows.place, self.edit.replaced),
         )  # fmt: skip
+
+    def _import(self, functions: Mapping[int, Function], bulk: Bulk | None) -> None:
+        """All that functions need, before indices are handed out."""
+        cells = 0 if bulk is None else bulk.cells
+        for function in functions.values():
+            cells += sum([len(firing.left.cells) for firing in function.firings])
+        if self.multi_memory and cells > MANY_CELLS:
+            self.imports.count_in_memory()
+        for left in () if bulk is None else bulk.lefts:
+            self._declare_left(left)
+        for function in functions.values():
+            for firing in function.firings:
+                self.imports.shadows.declare(firing, function.info)
+                self._declare_left(firing.left)
+        self.counted.memory = self.imports.state
 
     def _ways_out(self, leaving: Collection[int]) -> tuple[int | None, int | None]:
         """The imports ``leave`` and ``flush``, where they are called."""
@@ -206,24 +232,29 @@ class GuestWeaver:
         declared = sum(count for count, _ in info.body.locals) + len(locals_)
         counters = self.edit.added_globals - self._globals_before
         self._globals_before = self.edit.added_globals
-        for found, limit, what in (
-            (declared + len(info.module.func_type(info.fid).params), MAX_LOCALS, "locals"),
-            (counters, MAX_COUNTERS, "counters"),
-        ):
-            if found > limit:
-                raise WeaveError(
-                    f"function {info.name or f'#{info.fid}'} would have {found} {what} when woven,"
-                    f" more than the {limit} that engines take; leave it out with a predicate,"
-                    f" such as / fid != {info.fid} /"
-                )
+        params = len(info.module.func_type(info.fid).params)
+        self._check(info.fid, declared + params, MAX_LOCALS, "locals")
+        self._check(info.fid, counters, MAX_COUNTERS, "counters")
         self.edit.replace_body(info.index, pieces, locals_)
 
-    def _quick(self, leaving: Collection[int]) -> tuple[dict[int, Sites], Collection[int] | None]:
-        """Functions to go the quick way, and the others in which something may fire (None: any)."""
-        if not self.quickly:
-            return {}, None
-        finder = Finder(self.matcher, self.solo, self.counters)
-        return finder.find(self.module, leaving) if finder.kinds else ({}, None)
+    def _check(self, fid: int, found: int, limit: int, what: str) -> None:
+        if found > limit:
+            name = self.module.names.functions.get(fid) or f"#{fid}"
+            raise WeaveError(
+                f"function {name} would have {found} {what} when woven, more than the {limit} that"
+                f" engines take; leave it out with a predicate, such as / fid != {fid} /"
+            )
+
+    def check_locals(self, targets: Iterable[Target], more: int) -> None:
+        """WeaveError where engines would not take that many more locals."""
+        for target in targets:
+            self._check(target.fid, target.first_local + more, MAX_LOCALS, "locals")
+
+    def check_counters(self, functions: Iterable[tuple[int, str, int]]) -> None:
+        """The same of counters, which functions are given with."""
+        if self.counted.memory is None:
+            for fid, _, count in functions:
+                self._check(fid, count, MAX_COUNTERS, "counters")
 
     def _leaving(self) -> dict[int, FunctionInfo]:
         """Functions with calls that end the program, where those matter."""
@@ -248,21 +279,11 @@ class GuestWeaver:
                     found[index] = info
         return found
 
-    def _declare(self, function: Function | Sites) -> None:
-        """Import what its bodies need, before indices are handed out."""
-        if isinstance(function, Sites):
-            for left in function.lefts:
-                self._declare_left(left)
-            return
-        for firing in function.firings:
-            self.imports.shadows.declare(firing, function.info)
-            self._declare_left(firing.left)
-
     def _declare_left(self, left: Left) -> None:
         if id(left) in self.plans:
             return
         self.lefts.append(left)  # keeps its id its own
-        self.plans[id(left)] = None if self.solo else increments(left, self.counters)
+        self.plans[id(left)] = increments(left, self.counters)
         self.imports.declare(needs_of(left))
         memories.declare(self.imports, left)
 
@@ -270,44 +291,52 @@ class GuestWeaver:
 
     def _function(self, function: Function, editor: FunctionEditor) -> None:
         info = function.info
-        batched: list[tuple[Firing, tuple[Increment, ...], dict[t.Variable, int]]] = []
+        batched: list[tuple[Firing, tuple[Increment, ...]]] = []
         for firing in function.firings:
             plan = self.plans[id(firing.left)]
             before = firing.point.package == "opcode" and firing.point.mode == "before"
             if plan is not None and before:
-                cells = {v: self._reported(v, firing, info) for v in firing.left.cells}
-                batched.append((firing, plan, cells))
+                batched.append((firing, plan))
                 continue
             self._inline(firing, editor)
         if batched:
             entered = any(f.point.package == "func" for f in function.firings)
             self._batch(editor, batched, _run_of(info, entered))
 
-    def _reported(self, variable: t.Variable, firing: Firing, info: FunctionInfo) -> int:
-        """The number of a new cell in its row; -1 when it is not reported."""
-        if not self.unit.reports(variable):
-            return -1
-        row = self.rows.row(variable, firing.left.probe)
-        return row.add(info, firing.point.opidx)
+    def cells_of(self, left: Left) -> list[Cell]:
+        """Those of a site that are counted in place."""
+        in_guest = guest_cells(left)
+        return [
+            self._cell(variable, init, left)
+            for variable, init in cell_inits(left).items()
+            if variable in in_guest
+        ]
+
+    def _cell(self, variable: t.Variable, init: t.Expr | None, left: Left) -> Cell:
+        value = init.value if isinstance(init, t.Const) else 0
+        assert isinstance(value, (int, float))
+        reported = self.unit.reports(variable)
+        row = self.rows.row(variable, left.probe).number if reported else None
+        return Cell(row, variable.type, value)
 
     def _inline(self, firing: Firing, editor: FunctionEditor) -> None:
         compiled = self.compiler.compiled(firing, editor)
-        cells: list[int] = []
+        info, opidx = editor.info, firing.point.opidx
+        counted = self.cells_of(firing.left)
+        cells = self.counted.cells(info, counted, [info.pc(opidx)] * len(counted))
         statics = dict(firing.values)
         in_guest, placed = guest_cells(firing.left), {}  # type: ignore[var-annotated]
         for variable, init in cell_inits(firing.left).items():
-            number = self._reported(variable, firing, editor.info)
+            if variable in in_guest:
+                continue
             reports = self.unit.reports(variable)
             row = self.rows.row(variable, firing.left.probe) if reports else None
-            counter = -1 if row is None else row.counters.add(number, 1)
-            if variable in in_guest:
-                cells.append(self._cell(variable, init, row, counter))
-                continue
             if init is not None:
                 init = fold_expr(init, firing.values, self.matcher.evaluate)
                 init = memories.for_unit(init, self.imports.numbering, self.unit.memories)
+            number = -1 if row is None else row.add(info, opidx)
             place = None if row is None else row.number
-            address = self.unit.cell(variable, init, place, counter, placed)
+            address = self.unit.cell(variable, init, place, number, placed)
             placed[variable] = address
             statics[self.compiler.address_name(variable)] = address
         if compiled is not None:
@@ -322,94 +351,54 @@ class GuestWeaver:
             for name, value in statics.items()
         }
 
-    def _cell(
-        self, variable: t.Variable, init: t.Expr | None, row: Row | None, counter: int
-    ) -> int:
-        """A global of the guest for a cell."""
-        value = init.value if isinstance(init, t.Const) else 0
-        assert isinstance(value, (int, float))
-        kind = flats(variable.type)[0]
-        index = self.edit.add_global(kind, value)
-        if row is not None:
-            self.pushes.add(row.number, kind, scalar_size(variable.type), counter, index)
-        return index
-
     # --- batches ---
 
     def _batch(
         self,
         editor: FunctionEditor,
-        batched: Sequence[tuple[Firing, tuple[Increment, ...], dict[t.Variable, int]]],
+        batched: Sequence[tuple[Firing, tuple[Increment, ...]]],
         starts: Sequence[int],
     ) -> None:
         """Count each run of instructions (``starts``: its first, by opidx) once for all in it."""
         batches: dict[int, _Batch] = {}
-        for firing, plan, cells in batched:
+        for firing, plan in batched:
             batch = batches.setdefault(starts[firing.point.opidx], _Batch())
             for increment in plan:
                 variable = increment.variable
                 if variable.kind is t.Kind.GLOBAL:
                     batch.globals[variable] = batch.globals.get(variable, 0) + increment.amount
                 elif self.unit.reports(variable):
-                    row = self.rows.row(variable, firing.left.probe)
-                    key = str(variable.type), increment.amount
                     init = cell_inits(firing.left)[variable]
                     if init is not None and init != t.Const(variable.type, 0):
-                        self._own_counter(firing, editor, increment, row, cells[variable], init)
-                    else:
-                        batch.cells.setdefault(key, []).append((row, cells[variable]))
+                        self._own_counter(firing, editor, increment, init)
+                        continue
+                    row = self.rows.row(variable, firing.left.probe).number
+                    place = row, editor.info.pc(firing.point.opidx)
+                    batch.cells.setdefault((variable.type, increment.amount), []).append(place)
         for opidx, batch in batches.items():
-            code = self._batch_code(batch)
+            code = self._batch_code(batch, editor.info)
             if code:
                 editor.add(opidx, "before", code)
 
     def _own_counter(
-        self,
-        firing: Firing,
-        editor: FunctionEditor,
-        increment: Increment,
-        row: Row,
-        cell: int,
-        init: t.Expr,
+        self, firing: Firing, editor: FunctionEditor, increment: Increment, init: t.Expr
     ) -> None:
         """A counter that does not start at zero stands alone."""
-        counter = row.counters.add(cell, 1)
-        index = self._cell(increment.variable, init, row, counter)
-        kind = flats(increment.variable.type)[0]
-        code = snippets.count(index, kind, increment.amount)
-        editor.add(firing.point.opidx, "before", code)
+        cell = self._cell(increment.variable, init, firing.left)
+        opidx = firing.point.opidx
+        (spot,) = self.counted.cells(editor.info, [cell], [editor.info.pc(opidx)])
+        editor.add(opidx, "before", self.counted.count(spot, cell.type, increment.amount))
 
-    def _batch_code(self, batch: _Batch) -> bytes:
+    def _batch_code(self, batch: _Batch, info: FunctionInfo) -> bytes:
         code = b""
         for variable, amount in batch.globals.items():
             (index,) = self.imports.globals_(self.unit.globals_of(variable))
             code += snippets.count(index, flats(variable.type)[0], amount)
-        for (type_name, amount), cells in batch.cells.items():
-            kind = "i64" if type_name.endswith("64") else "i32"
-            index = self.edit.add_global(kind, 0)
-            if type_name == "bool":
-                code += snippets.i32_const(amount) + snippets.global_set(index)
-            else:
-                code += snippets.count(index, kind, amount)
-            size = scalar_size(t.Prim(type_name))
-            for row, first, count in _spans(cells):
-                number = row.counters.add(first, count)
-                self.pushes.add(row.number, kind, size, number, index)
+        for (type_, amount), cells in batch.cells.items():
+            rows, pcs = [row for row, _ in cells], [pc for _, pc in cells]
+            spot = self.counted.batch(info, rows, pcs, type_)
+            code += self.counted.count(spot, type_, amount)
         return code
-
-
-def _spans(cells: Sequence[tuple[Row, int]]) -> list[tuple[Row, int, int]]:
-    """Consecutive cells of each row as (row, first, how many)."""
-    by_row: dict[int, list[list[int]]] = {}
-    rows: dict[int, Row] = {}
-    for row, cell in cells:
-        rows[row.number] = row
-        spans = by_row.setdefault(row.number, [])
-        if spans and spans[-1][0] + spans[-1][1] == cell:
-            spans[-1][1] += 1
-        else:
-            spans.append([cell, 1])
-    return [(rows[n], first, count) for n, spans in by_row.items() for first, count in spans]
 
 
 def _run_of(info: FunctionInfo, entered: bool) -> list[int]:

@@ -9,7 +9,7 @@ from whamm_cm.codegen.asm import Func
 from whamm_cm.codegen.memory import Guest
 from whamm_cm.codegen.script.body import Body
 from whamm_cm.codegen.script.env import Globals, Memory, Needs, Place
-from whamm_cm.codegen.script.memories import MemoryRef, Numbering
+from whamm_cm.codegen.script.memories import STATE_REF, MemoryRef, Numbering
 from whamm_cm.errors import InternalError, WeaveError
 from whamm_cm.lang import tree as t
 from whamm_cm.weave.modules.edit import ModuleEdit
@@ -38,6 +38,8 @@ class Imports:
     memories: dict[str, int] = field(default_factory=dict)
     numbering: Numbering = field(init=False)
     shadows: Shadows = field(init=False)
+    #: The index of the script's memory, where counters are in it.
+    state: int | None = None
 
     def __post_init__(self) -> None:
         self.numbering = self.unit.numbering(self.edit.module)
@@ -74,6 +76,10 @@ class Imports:
             self.memories[name] = self.edit.import_memory(self.name, name, type_)
         return self.memories[name]
 
+    def count_in_memory(self) -> None:
+        """Let counters be in the script's memory, which is then reached without calls."""
+        self.state = self.memory(STATE_REF)
+
     @property
     def used(self) -> bool:
         return bool(self.functions or self.globals or self.memories)
@@ -95,7 +101,7 @@ class GuestEnv:
 
     @property
     def memory(self) -> int | None:
-        return None
+        return self.imports.state
 
     def function(self, name: str) -> int:
         return self.imports.function(self.imports.unit.runtime(name))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from whamm_cm.codegen.script.body import needs
+from whamm_cm.codegen.script.compile import needs
 from whamm_cm.codegen.script.env import Needs
 from whamm_cm.codegen.script.types import flats
 from whamm_cm.lang import tree as t

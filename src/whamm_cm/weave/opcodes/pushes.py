@@ -1,7 +1,8 @@
-"""The function of a woven guest that reports its counters.
+"""The function of a woven guest that hands over what its globals count.
 
-It calls the script unit through a table of its own, which whoever instantiates the guest fills, so
-that a guest that only counts needs no import: nothing in it is renumbered.
+It puts their values into the state memory of the script unit, which reports them from there.  It
+does so through a table of its own, which whoever instantiates the guest fills: so a guest that only
+counts needs no import, and nothing in it is renumbered.
 """
 
 from __future__ import annotations
@@ -12,100 +13,93 @@ from itertools import groupby
 
 from whamm_cm.binary.leb import unsigned
 from whamm_cm.codegen.asm import Func
+from whamm_cm.codegen.script.env import RUNTIME
 from whamm_cm.weave.modules.edit import ModuleEdit
-from whamm_cm.weave.opcodes.unit import Unit
 
 #: Counters per function: engines limit the size of a body, and wasmtime 47 dies of one that reads
 #: more than some 65,000 globals.
 _CHUNK = 20_000
-_REPORT_CELL = ("i32", "i64", "i32", "i32", "i64"), ()
+#: Values that are handed over by one call.
+_MANY = 64
 _AS_I64 = {
-    "i32": ("i64.extend_i32_u",),
-    "i64": (),
-    "f32": ("i32.reinterpret_f32", "i64.extend_i32_u"),
-    "f64": ("i64.reinterpret_f64",),
+    "i32": b"\xad",  # i64.extend_i32_u
+    "i64": b"",
+    "f32": b"\xbc\xad",  # i32.reinterpret_f32, i64.extend_i32_u
+    "f64": b"\xbd",  # i64.reinterpret_f64
 }
 _GET, _CALL = b"\x23", b"\x10"
 
 
 @dataclass(slots=True)
 class Pushes:
-    """Globals of a guest (their indices, encoded) that hold counters, with their numbers in a row,
-    by (row, core type, bytes of the value)."""
+    """Globals of a guest that hold counters: where each is to be put, and the code that pushes its
+    value as an i64, in order of addresses."""
 
-    groups: dict[tuple[int, str, int], tuple[list[int], list[bytes]]] = field(default_factory=dict)
+    addresses: list[int] = field(default_factory=list)
+    values: list[bytes] = field(default_factory=list)
 
     def __len__(self) -> int:
-        return sum(len(numbers) for numbers, _ in self.groups.values())
+        return len(self.addresses)
 
-    def add(self, row: int, kind: str, size: int, number: int, index: int) -> None:
-        self.extend(row, kind, size, (number,), (unsigned(index),))
+    def add(self, address: int, kind: str, index: int) -> None:
+        self.addresses.append(address)
+        self.values.append(_GET + unsigned(index) + _AS_I64[kind])
 
-    def extend(
-        self, row: int, kind: str, size: int, numbers: Sequence[int], indices: Sequence[bytes]
-    ) -> None:
-        group = self.groups.setdefault((row, kind, size), ([], []))
-        group[0].extend(numbers)
-        group[1].extend(indices)
-
-    def write(self, edit: ModuleEdit, unit: Unit, name: str, table: int | None = None) -> bool:
+    def write(self, edit: ModuleEdit, name: str, table: int | None = None) -> bool:
         """Add an exported function ``name`` that hands every counter to what is in the first entry
         of the table exported under that name with ``?``; False, and none, without counters.
         ``table``: that one, if it is there already."""
-        if not self.groups:
+        if not self.addresses:
             return False
         if table is None:
             table = edit.add_table(b"\x70\0\1")
-        number = edit.add_global("i32", 0)
+        at = edit.add_global("i32", 0)
         plain = edit.type_index((), ())
+        one = _one(edit, table, at)
+        many = _many(edit, one)
         entry = Func(0, 0, ())
-        for (row, kind, size), (numbers, indices) in self.groups.items():
-            least = min(numbers)
-            index = unit.last_indices(max(numbers) + 1 - least) - least
-            one = _one(edit, table, number, (row, kind, size), index)
-            for code in _chunks(numbers, indices, number, one):
-                f = Func(0, 0, ())
-                f.code += code
-                entry.call(edit.add_func(plain, f.encode()))
+        for start in range(0, len(self.addresses), _CHUNK):
+            f = Func(0, 0, ())
+            part = range(start, min(start + _CHUNK, len(self.addresses)))
+            for _, run in groupby(part, lambda k: self.addresses[k] - 8 * k):
+                self._run(f, list(run), at, one, many)
+            entry.call(edit.add_func(plain, f.encode()))
         push = edit.add_func(plain, entry.encode())
         edit.name_func(push, name)
         edit.add_export(name, "func", push)
         edit.add_export(name + "?", "table", table)
         return True
 
+    def _run(self, f: Func, run: Sequence[int], at: int, one: int, many: int) -> None:
+        """Counters whose places lie one behind the other."""
+        f.i32(self.addresses[run[0]])
+        f.global_set(at)
+        whole = len(run) - len(run) % _MANY
+        for start in range(run[0], run[0] + whole, _MANY):
+            f.code += b"".join(self.values[start : start + _MANY])
+            f.call(many)
+        call = _CALL + unsigned(one)
+        f.code += b"".join([self.values[k] + call for k in run[whole:]])
 
-def _one(edit: ModuleEdit, table: int, number: int, group: tuple[int, str, int], index: int) -> int:
-    """(value) -> (): report it under the global ``number``, and go on to the next one."""
-    row, kind, size = group
-    f = Func(0, 0, (kind,))
-    f.i32(row)
-    f.global_get(number)
-    f.op("i64.extend_i32_u")
-    f.global_get(number)
-    f.i32(index)
-    f.op("i32.add")
-    f.i32(size)
+
+def _one(edit: ModuleEdit, table: int, at: int) -> int:
+    """(value) -> (): put it where the global ``at`` says, which goes on to the next place."""
+    f = Func(0, 0, ("i64",))
+    f.global_get(at)
     f.get(0)
-    f.op(*_AS_I64[kind])
     f.i32(0)
-    f.call_indirect(edit.type_index(*_REPORT_CELL), table)
-    f.global_get(number)
-    f.i32(1)
+    f.call_indirect(edit.type_index(*RUNTIME["st64"]), table)
+    f.global_get(at)
+    f.i32(8)
     f.op("i32.add")
-    f.global_set(number)
-    return edit.add_func(edit.type_index((kind,), ()), f.encode())
+    f.global_set(at)
+    return edit.add_func(edit.type_index(("i64",), ()), f.encode())
 
 
-def _chunks(numbers: Sequence[int], indices: Sequence[bytes], number: int, one: int) -> list[bytes]:
-    """The code that calls ``one`` for each, some of them at a time."""
-    call, found = _CALL + unsigned(one), []
-    for start in range(0, len(numbers), _CHUNK):
-        part = range(start, min(start + _CHUNK, len(numbers)))
-        f = Func(0, 0, ())
-        for _, run in groupby(part, lambda at: numbers[at] - at):
-            at = list(run)
-            f.i32(numbers[at[0]])
-            f.global_set(number)
-            f.code += _GET + (call + _GET).join([indices[i] for i in at]) + call
-        found.append(bytes(f.code))
-    return found
+def _many(edit: ModuleEdit, one: int) -> int:
+    """The same for many values, the first one first."""
+    f = Func(0, 0, ("i64",) * _MANY)
+    for local in range(_MANY):
+        f.get(local)
+        f.call(one)
+    return edit.add_func(edit.type_index(("i64",) * _MANY, ()), f.encode())

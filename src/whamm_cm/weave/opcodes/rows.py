@@ -1,32 +1,29 @@
-"""Rows of the site table for the cells of a core module's probes, and what counts for them."""
+"""Rows of the site table for a core module's probes: their variables, and its counters."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from whamm_cm.agent.counted import Counted
 from whamm_cm.agent.describe import wit_type
 from whamm_cm.agent.sites import SiteTableBuilder
-from whamm_cm.agent.variables import Cells, Counters, VariableSpec
+from whamm_cm.agent.variables import Cells, VariableSpec
 from whamm_cm.lang import tree as t
 from whamm_cm.weave.modules.function import FunctionInfo
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One reported variable of one expanded probe in one module; records carry counter numbers."""
+    """One reported variable of one expanded probe in one module.  ``cells``: those that are not
+    counted in place."""
 
     number: int
     cells: Cells
-    counters: Counters
 
     def add(self, info: FunctionInfo, opidx: int) -> int:
         """A cell for a site."""
         return self.cells.add(info.fid, info.pc(opidx), info.name)
-
-    def add_many(self, info: FunctionInfo, pcs: Sequence[int]) -> int:
-        """The first of the cells for sites of one function."""
-        return self.cells.add_many(info.fid, pcs, info.name)
 
 
 def variable_spec(
@@ -52,12 +49,20 @@ class Rows:
     scripts: tuple[str, ...]
     place: str
     found: dict[tuple[int, int], Row] = field(default_factory=dict)
+    counted: Counted = field(default_factory=Counted)
+    site: int | None = None
 
     def row(self, variable: t.Variable, probe: t.Probe) -> Row:
         key = id(variable), id(probe)
         if key not in self.found:
             spec = variable_spec(self.scripts, variable, probe, self.place)
-            cells, counters = Cells(), Counters()
-            number = self.builder.add_variable(spec, cells, counters)
-            self.found[key] = Row(number, cells, counters)
+            cells = Cells()
+            self.counted_site()
+            self.found[key] = Row(self.builder.add_variable(spec, cells), cells)
         return self.found[key]
+
+    def counted_site(self) -> int:
+        """The site of the module's counters, the first of its sites."""
+        if self.site is None:
+            self.site = self.builder.add_counted(self.place, self.counted)
+        return self.site

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from whamm_cm.binary.leb import unsigned
+from whamm_cm.binary.leb import signed, unsigned
 from whamm_cm.codegen.asm import Func
 from whamm_cm.codegen.script.types import flats
 from whamm_cm.lang import tree as t
@@ -20,7 +20,8 @@ _LOCALS, _CELLS = 1 << 40, 1 << 41
 
 
 class Slot(NamedTuple):
-    """A number to fill in.  ``kind``: "local" and "cell" (by number), "static" (by name, type)."""
+    """A number to fill in.  ``kind``: "local", "cell" and "address", of a cell in memory (by
+    number), "static" (by name, type)."""
 
     kind: str
     number: int
@@ -38,7 +39,7 @@ class Template:
     def fill(
         self, locals_: Sequence[int], cells: Sequence[int], statics: Mapping[str, Any]
     ) -> bytes:
-        """The snippet with these locals, cells (indices of globals) and facts."""
+        """The snippet with these locals, cells (indices of globals, or addresses) and facts."""
         out = bytearray()
         for part in self.parts:
             if isinstance(part, bytes):
@@ -47,6 +48,8 @@ class Template:
                 out += unsigned(locals_[part.number])
             elif part.kind == "cell":
                 out += unsigned(cells[part.number])
+            elif part.kind == "address":
+                out += signed(cells[part.number])
             else:
                 assert part.type is not None
                 out += constant(part.type, statics[part.name])
@@ -75,6 +78,13 @@ class TemplateFunc(Func):
             self.marks.append((len(self.code), Slot("local", index - _LOCALS)))
         else:
             self.code += unsigned(index)
+
+    def i32(self, value: int) -> None:
+        if value < _CELLS:
+            super().i32(value)
+            return
+        self.code += b"\x41"
+        self.marks.append((len(self.code), Slot("address", value - _CELLS)))
 
     def get(self, index: int) -> None:
         self._mark(b"\x20", index)

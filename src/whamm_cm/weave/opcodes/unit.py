@@ -67,8 +67,15 @@ class Unit(Protocol):
     def reports(self, variable: t.Variable) -> bool:
         """Whether the report has the variable: not where ``wasm:report`` stands for it."""
 
-    def last_indices(self, count: int) -> int:
-        """The first of numbers nobody else has, for ``report_cell``."""
+    def counters(self, site: int, first: int, count: int) -> int:
+        """Where counters of a core module (its site), number ``first`` first, lie in the state
+        memory, 8 bytes each: there they are counted, or put before a report."""
+
+    def unreported(self) -> int:
+        """The address of 8 bytes for a cell that is counted there and not reported."""
+
+    def fill(self, address: int, type: t.Type, value: object) -> None:
+        """Let a cell start with a value."""
 
     def push_slot(self) -> int:
         """A slot of the table of push functions."""

@@ -1,0 +1,231 @@
+"""The counters of a core module, and the places that they stand for.
+
+A counter may stand for many places at once: where a run of instructions is counted once, for each
+instruction in it, which may be a cell of another variable.  A component of a few megabytes has a
+million such places, so they are columns, as narrow as their numbers allow, and pcs are told by
+their distance.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import accumulate
+from typing import TypeAlias
+
+Numbers: TypeAlias = "array[int]"
+#: Typecodes of columns by the bytes of a number.
+_CODES = {1: "B", 2: "H", 4: "I"}
+_WORD = 1 << 32
+
+
+class Counted:
+    """The counters of one module while it is woven; a counter's number is its place among them.
+
+    Counters come function by function.  ``rows`` are the sites of the variables that cells belong
+    to.
+    """
+
+    __slots__ = ("_numbers", "counts", "fids", "names", "numbers", "pcs", "rows", "sizes")
+
+    def __init__(self) -> None:
+        #: By function: index, number of its name among ``names``, how many counters it has.
+        self.fids, self.numbers, self.sizes = array("I"), array("I"), array("I")
+        #: By counter: how many cells.
+        self.counts = array("I")
+        #: By cell, in the order of counters: whose it is, and where.
+        self.rows, self.pcs = array("I"), array("I")
+        self.names: list[str] = []
+        self._numbers: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def enter(self, fid: int, name: str) -> None:
+        """What is added from here on is in that function."""
+        if self.fids and self.fids[-1] == fid:
+            return
+        self._enter(fid, name)
+
+    def extend(
+        self,
+        functions: Iterable[tuple[int, str, int]],
+        counts: Numbers,
+        rows: Numbers,
+        pcs: Numbers,
+    ) -> None:
+        """Appends the counters of many functions, which are given as index, name, number of
+        counters; by counter how many cells, by cell its row and pc."""
+        for fid, name, size in functions:
+            self._enter(fid, name)
+            self.sizes[-1] = size
+        self.counts += counts
+        self.rows += rows
+        self.pcs += pcs
+
+    def _enter(self, fid: int, name: str) -> None:
+        number = self._numbers.setdefault(name, len(self.names))
+        if number == len(self.names):
+            self.names.append(name)
+        self.fids.append(fid)
+        self.numbers.append(number)
+        self.sizes.append(0)
+
+    def add(self, rows: Sequence[int], pcs: Sequence[int]) -> int:
+        """Appends a counter that stands for a cell of each row at the pc beside it; its number."""
+        self.counts.append(len(rows))
+        self.sizes[-1] += 1
+        self.rows.extend(rows)
+        self.pcs.extend(pcs)
+        return len(self.counts) - 1
+
+    def add_each(self, rows: Sequence[int], pcs: Sequence[int]) -> int:
+        """Appends a counter for each cell; the number of the first."""
+        first, count = len(self.counts), len(rows)
+        self.counts.extend([1] * count)
+        self.sizes[-1] += count
+        self.rows.extend(rows)
+        self.pcs.extend(pcs)
+        return first
+
+    def columns(self, numbers: Sequence[int]) -> list[Numbers]:
+        """As they stand in the table; ``numbers``: those that names have there."""
+        known = array("I", map(numbers.__getitem__, self.numbers))
+        firsts = array("I", accumulate(self.counts, initial=0))
+        starts = map(firsts.__getitem__, accumulate(self.sizes))
+        before = array("I", (0, *self.pcs[:-1]))
+        for start in (0, *starts):  # the first cell of each function
+            if start < len(before):
+                before[start] = 0
+        steps = map(int.__sub__, self.pcs, before)
+        folded = array("Q", [2 * s if s >= 0 else -2 * s - 1 for s in steps])
+        return [self.fids, known, self.sizes, self.counts, self.rows, folded]
+
+
+def narrow(column: Numbers) -> tuple[int, bytes]:
+    """Bytes of a number, and the column in those, little-endian.  A number that is too large for
+    four bytes is cut: such a pc is in no module."""
+    most = max(column, default=0)
+    width = 1 if most < 1 << 8 else 2 if most < 1 << 16 else 4
+    if most >= _WORD:
+        column = array("Q", [number % _WORD for number in column])
+    found = array(_CODES[width], column)
+    if sys.byteorder == "big":
+        found.byteswap()
+    return width, found.tobytes()
+
+
+def wide(data: bytes, width: int) -> Numbers:
+    """The numbers of a column."""
+    found = array(_CODES[width])
+    found.frombytes(data)
+    if sys.byteorder == "big":
+        found.byteswap()
+    return found
+
+
+@cache
+def _unfolded() -> tuple[int, ...]:
+    return tuple(-(n + 1 >> 1) if n & 1 else n >> 1 for n in range(1 << 16))
+
+
+def pcs_of(folded: Numbers, cells: Iterable[int]) -> Numbers:
+    """The pcs that a column of distances means, where functions have so many ``cells``; ValueError
+    where that is none."""
+    if folded.itemsize > 2:
+        steps = [-(n + 1 >> 1) if n & 1 else n >> 1 for n in folded]
+    else:
+        steps = list(map(_unfolded().__getitem__, folded))
+    found, start = array("I"), 0
+    try:
+        for count in cells:
+            found.extend(accumulate(steps[start : start + count]))
+            start += count
+    except OverflowError:
+        raise ValueError("a pc is out of range") from None
+    return found
+
+
+def cells_of(sizes: Numbers, counts: Numbers) -> list[int]:
+    """How many cells each function has; the columns do not contradict each other."""
+    firsts = array("I", accumulate(counts, initial=0))
+    ends = [firsts[end] for end in accumulate(sizes, initial=0)]
+    return list(map(int.__sub__, ends[1:], ends))
+
+
+@dataclass(frozen=True, slots=True)
+class CountedCells:
+    """The same as read back.  ``names``: those of all functions in the table."""
+
+    fids: Numbers
+    numbers: Numbers
+    sizes: Numbers
+    counts: Numbers
+    rows: Numbers
+    pcs: Numbers
+    names: Sequence[str] = field(repr=False)
+    #: By counter, and by function: the first of its cells, and of its counters.
+    firsts: Numbers = field(init=False, repr=False, compare=False)
+    starts: Numbers = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "firsts", array("I", accumulate(self.counts, initial=0)))
+        object.__setattr__(self, "starts", array("I", accumulate(self.sizes, initial=0)))
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def place(self, counter: int) -> tuple[int, str, range]:
+        """Index and name of the function a counter is in, and its cells."""
+        function = bisect_right(self.starts, counter) - 1
+        cells = range(self.firsts[counter], self.firsts[counter + 1])
+        return self.fids[function], self.names[self.numbers[function]], cells
+
+    def functions(self) -> Iterator[tuple[int, str, range]]:
+        """Index, name and cells of each."""
+        for number, fid in enumerate(self.fids):
+            first, end = self.starts[number], self.starts[number + 1]
+            name = self.names[self.numbers[number]]
+            yield fid, name, range(self.firsts[first], self.firsts[end])
+
+
+def fault_of(found: Sequence[Numbers], names: int) -> str:
+    """Why columns of a table contradict each other; "" if they do not."""
+    _, numbers, sizes, counts, rows, _ = found
+    if sum(sizes) != len(counts) or sum(counts) != len(rows):
+        return "functions, counters and cells do not match"
+    if max(numbers, default=-1) >= names:
+        return "a counter is in an unknown function"
+    return "" if min(counts, default=1) else "a counter stands for no cell"
+
+
+# --- records -------------------------------------------------------------------------------------
+
+
+def unpacked(data: bytes, at: int, end: int, first: int) -> Iterator[tuple[int, int]]:
+    """(counter, value) of a record's body, which is runs of counters: how many stand between, how
+    many follow, and the value of each, as LEB128.  Raises ValueError for anything else."""
+    counter = first
+    while at < end:
+        skipped, at = _leb(data, at, end)
+        length, at = _leb(data, at, end)
+        counter += skipped
+        for number in range(counter, counter + length):
+            value, at = _leb(data, at, end)
+            yield number, value
+        counter += length
+
+
+def _leb(data: bytes, at: int, end: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < end and shift < 64:
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:
+            return value & (1 << 64) - 1, at
+    raise ValueError("a number is cut short")

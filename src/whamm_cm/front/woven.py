@@ -1,0 +1,202 @@
+"""What comes out of a weave: bytes that any host can run, and what there is to say about them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from whamm_cm import files
+from whamm_cm.binary.decode import MODULE_PREAMBLE, decode
+from whamm_cm.errors import InputError, InternalError
+from whamm_cm.front.scripts import script_plan, script_warnings
+from whamm_cm.front.settings import Settings
+from whamm_cm.render.words import counted, were
+from whamm_cm.weave import api, plain
+from whamm_cm.weave.plain_sinks import uses_wasi
+from whamm_cm.weave.plan import Added, Plan, SinkName
+
+if TYPE_CHECKING:
+    from whamm_cm.agent.table import SiteTable
+
+#: What fits the 1 MiB that a core instance may have on such hosts.
+POOLED_COUNTERS = 40_000
+#: So many more core instances than the original has are nothing to speak of.
+_POOLED_INSTANCES = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Woven:
+    """A woven copy of ``name``, which had ``before`` bytes.
+
+    ``report`` says what was added, and what was left alone and why; ``warnings`` the same in
+    sentences, as far as somebody should know.
+    """
+
+    name: str
+    before: int
+    plan: Plan
+    inner: api.Woven | plain.WovenModule
+
+    @property
+    def bytes(self) -> bytes:
+        """The woven binary, encoded anew each time.  Same input, settings and nonce: same bytes."""
+        return self.inner.wasm
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.inner.pieces))
+
+    @property
+    def report(self) -> Added:
+        return self.inner.added
+
+    @property
+    def table(self) -> SiteTable:
+        """The sites that records are read with."""
+        from whamm_cm.agent.table import SiteTable
+
+        return SiteTable.parse(self.inner.table)
+
+    @property
+    def nonce(self) -> str:
+        """What marks the lines of its sink as ours; "" for sinks that write none."""
+        return self.plan.nonce
+
+    @property
+    def mark(self) -> int | None:
+        """What memories of agents are known by; None for those of a core module."""
+        return self.inner.mark if isinstance(self.inner, api.Woven) else None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return (*script_warnings(self.plan.scripts), *notes(self.report), *pooled(self.report))
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Whole or not at all: by a temporary file beside ``path`` and a rename.
+
+        Raises UsageError when the place cannot be written.
+        """
+        files.write(os.fspath(path), self.inner.pieces)
+
+    def describe(self) -> str:
+        """One sentence about what was added."""
+        added = self.report
+        core = ""
+        if added.woven_modules:
+            core = (
+                f"{counted(added.core_sites, 'opcode site')} in"
+                f" {counted(added.woven_modules, 'core module')} with"
+                f" {counted(added.counters, 'counter')} woven"
+            )
+            if not added.instances_after:
+                return core  # of a core module, which has no functions at boundaries
+            core += "; "
+        return core + (
+            f"{counted(added.sites, 'function')} woven: {counted(added.wrappers, 'wrapper')} in"
+            f" {counted(added.probe_modules, 'probe module')}, {counted(added.agents, 'agent')};"
+            f" {counted(added.core_modules, 'core module')} added,"
+            f" {added.instances_before} → {counted(added.instances_after, 'core instance')}"
+        )
+
+
+def is_module(data: bytes) -> bool:
+    """Whether the input is a plain core module."""
+    return data[:8] == MODULE_PREAMBLE
+
+
+def sink_for(settings: Settings, data: bytes) -> SinkName:
+    """A core module gets no WASI that it has not got already."""
+    plain_one = is_module(data) and not uses_wasi(data)
+    return settings.sink or ("none" if plain_one else "stderr")
+
+
+def weave(data: bytes, settings: Settings, name: str) -> Woven:
+    """What :func:`woven` makes of ``data`` by these settings."""
+    return woven(data, settings.plan(sink_for(settings, data), script_plan(settings)), name)
+
+
+def woven(data: bytes, plan: Plan, name: str) -> Woven:
+    """Weave and validate; an invalid component is never handed out.
+
+    Raises DecodeError, WeaveError, InputError for an original that is invalid, InternalError when
+    only the copy is.
+    """
+    make = _module if is_module(data) else _component
+    return Woven(name, len(data), plan, make(data, plan, name))
+
+
+def _module(data: bytes, plan: Plan, name: str) -> plain.WovenModule:
+    from whamm_cm.run.engine import validate_module
+
+    found = plain.weave_module(data, plan, name)
+    fault = validate_module(found.wasm)
+    if fault is not None:
+        _blame(found.added, name, fault, validate_module(data))
+    return found
+
+
+def _component(data: bytes, plan: Plan, name: str) -> api.Woven:
+    from whamm_cm.run.engine import validate_component, validate_module
+    from whamm_cm.weave.verify import own_modules, skeleton
+
+    found = api.weave(data, plan, name)
+    ours = own_modules(found.component)
+    fault = next(filter(None, map(validate_module, ours)), None)
+    if fault is not None:
+        _blame(found.added, name, fault, None)
+    fault = validate_component(skeleton(found.component))
+    if fault is not None:
+        original = validate_component(skeleton(decode(data, name)))
+        _blame(found.added, name, fault, original)
+    return found
+
+
+def _blame(added: Added, name: str, fault: str, original: str | None) -> None:
+    """Whose fault it is that what was woven is refused, ``original`` being why the original is.
+    If this wasmtime only lacks something, other hosts may well have it."""
+    from whamm_cm.run.engine import is_lack
+
+    if original is None:
+        raise InternalError(f"the woven copy of {name} is not valid: {fault}; please report this")
+    if not is_lack(original):
+        raise InputError(f"{name} is not valid on this wasmtime: {original}")
+    added.unvalidated = original
+
+
+def notes(added: Added, verbose: bool = True) -> Iterator[str]:
+    """What was left alone and did not match: each of them, or how many."""
+    if added.unvalidated:
+        text = "not validated here, for this wasmtime refuses the original, too"
+        yield f"{text}: {added.unvalidated}"
+    if verbose:
+        for title, reason in added.skipped:
+            yield f"not woven: {title}: {reason}"
+        for rule, reason, count in added.unmatched:
+            yield f"no match: {rule}: {reason}" + (f" ({count} sites)" if count else "")
+        for place, section in added.dropped:
+            yield f"{place}: custom section {section} left out, for code has moved"
+        return
+    if added.skipped:
+        yield f"{were(len(added.skipped), 'function')} left alone (-v lists them)"
+    idle = list(dict.fromkeys(rule for rule, _, count in added.unmatched if not count))
+    if idle:
+        many = "" if len(idle) == 1 else f" and {len(idle) - 1} more (-v lists them)"
+        yield f"{idle[0]}{many}: no function of the component matches"
+
+
+def pooled(added: Added, instances: bool = True) -> Iterator[str]:
+    """What hosts with pooled instances refuse; ``instances``: how many there are, too."""
+    if instances and added.core_instances > _POOLED_INSTANCES:
+        yield (
+            f"{added.instances_before} → {added.instances_after} core instances: hosts with pooled"
+            " instances run fewer at a time; raise WASMTIME_POOLING_TOTAL_CORE_INSTANCES (wash),"
+            " -O pooling-total-core-instances (wasmtime), or select fewer functions"
+        )
+    if added.globals > POOLED_COUNTERS:
+        yield (
+            f"{added.globals} counters in globals: more than {POOLED_COUNTERS} in one core instance"
+            " are refused by hosts with pooled instances; leave out --no-multi-memory, or narrow"
+            " the match"
+        )
