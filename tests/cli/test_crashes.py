@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -171,6 +172,12 @@ def test_each_ends_as_the_page_says(trace, kind: str) -> None:
     assert log[-len(code(end)) :] == code(end)
     assert all(words in err for words in code(said))
     assert ("whamm-cm: " in err) == bool(code(said)) and "lost" not in err
+
+
+def test_a_stack_that_ran_over_is_shown_in_a_few_lines(trace) -> None:
+    _, err = trace(KINDS["stack overflow"][0])
+    frames = [line.strip() for line in err.splitlines() if line.startswith("    at ")]
+    assert len(frames) < 5 and re.fullmatch(r"at m!deep \(0x[0-9a-f]+\), \d+ times", frames[0])
 
 
 @pytest.mark.parametrize("kind", ["unreachable late", "stack overflow", "in a drop"])
