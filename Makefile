@@ -38,11 +38,13 @@ $(VENV)/.test: pyproject.toml | $(PY)
 	@touch $@ $(VENV)/.run
 
 # Real hosts and wasm-tools, pinned with hashes; without them the tests that use them are skipped.
-$(VENV)/.hosts: tests/hosts/requirements.txt tests/hosts/wash-2.7.txt | $(VENV)/.test
+OLD_WASH := 2.7 2.8 2.9
+$(VENV)/.hosts: tests/hosts/requirements.txt $(OLD_WASH:%=tests/hosts/wash-%.txt) | $(VENV)/.test
 	@echo "installing hosts for the tests" >&2
 	@rm -rf $(VENV)/hosts
 	@$(PIP) --require-hashes -r tests/hosts/requirements.txt && \
-	  $(PIP) --require-hashes --target $(VENV)/hosts/wash-2.7 -r tests/hosts/wash-2.7.txt && \
+	  (for old in $(OLD_WASH); do $(PIP) --require-hashes --target $(VENV)/hosts/wash-$$old \
+	    -r tests/hosts/wash-$$old.txt || exit 1; done) && \
 	  touch $@ || echo "not all hosts can be installed here; tests that need them are skipped" >&2
 
 demo: $(VENV)/.run

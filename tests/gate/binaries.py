@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from wasmtime import wat2wasm
+
 from whamm_cm.binary.leb import unsigned
 
 HEAD = b"\0asm\x0d\0\1\0"
@@ -48,22 +50,33 @@ def importing(
     return HEAD + section(7, type_) + section(10, extern(name, attributes, form) + kind)
 
 
+def importing_as(row: bytes, text: str) -> bytes:
+    """The component of ``text`` with ``row`` in the place of its one import."""
+    data = bytes(wat2wasm(text))
+    at = len(HEAD)
+    while data[at] != 10:  # the section of imports
+        at = _content(data, at)[1]
+    return data[:at] + section(10, row) + data[_content(data, at)[1] :]
+
+
+def _content(data: bytes, at: int) -> tuple[int, int]:
+    """Where the content of the section that starts at ``at`` starts and ends."""
+    size, shift, at = 0, 0, at + 1
+    while True:
+        size |= (data[at] & 0x7F) << shift
+        shift, at = shift + 7, at + 1
+        if data[at - 1] < 0x80:
+            return at, at + size
+
+
 def stripped(data: bytes, keeps: Callable[[], bool] = lambda: False) -> bytes:
     """Without custom sections, at any depth, as ``wasm-tools strip --all`` leaves it; ``keeps`` is
     asked for each of them."""
     out, at = bytearray(data[:8]), 8
     component = data[4:8] == HEAD[4:8]
     while at < len(data):
-        number, at = data[at], at + 1
-        size, shift = 0, 0
-        while True:
-            byte = data[at]
-            at += 1
-            size |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                break
-        content, at = data[at : at + size], at + size
+        number, (start, at) = data[at], _content(data, at)
+        content = data[start:at]
         if number == 0 and not keeps():
             continue
         if component and number in (1, 4):

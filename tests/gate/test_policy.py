@@ -341,3 +341,19 @@ def test_long_words_are_cut_everywhere() -> None:
     with pytest.raises(UsageError) as caught:
         read_policy(long, PARAMETERS)
     assert len(str(caught.value)) < 900
+
+
+def test_releases_of_wasmcloud_differ() -> None:
+    """By the names that the programs of the four have in them."""
+    linked = {
+        ("wasmcloud:messaging/consumer@0.2.0", "publish"): ("2.7", "2.8", "2.9", "2.10"),
+        ("wasmcloud:messaging/consumer@0.3.0", "publish"): ("2.8", "2.9", "2.10"),
+        ("wasmcloud:nats/core@0.1.0", "publish"): ("2.9",),
+        ("wasmcloud:nats/core@0.1.2", "publish"): ("2.10",),
+    }
+    for (name, function), releases in linked.items():
+        data = component({name: (function,)})
+        for release in ("2.7", "2.8", "2.9", "2.10"):
+            rules = {rule for rule, _ in said(judge(data, f"extends: [wasmcloud-{release}]"))}
+            assert bool(rules & {"WCM012", "WCM013"}) is (release not in releases), (name, release)
+            assert "WCM016" not in rules

@@ -15,7 +15,7 @@ from pathlib import Path
 import wasmtime
 from wasmtime.component import Component, Linker
 
-from tests.gate.binaries import FUNCTION, HEAD, INSTANCE, extern, section
+from tests.gate.binaries import FUNCTION, INSTANCE, extern, importing_as
 from tests.hosts import manifest_cases
 from tests.hosts.operator import Host, request_of, wash_host
 from tests.hosts.registry import registry
@@ -89,25 +89,6 @@ _COMMAND = f"""(component
   (component $r (import "f" (func $g (result (result)))) (export "run" (func $g)))
   (instance $r (instantiate $r (with "f" (func $run))))
   (export "{RUN}" (instance $r)))"""
-
-
-def importing_as(row: bytes, text: str) -> bytes:
-    """The component of ``text`` with ``row`` in the place of its one import."""
-    data = bytes(wasmtime.wat2wasm(text))
-    at = len(HEAD)
-    while data[at] != 10:  # the section of imports
-        at = _end(data, at)
-    return data[:at] + section(10, row) + data[_end(data, at) :]
-
-
-def _end(data: bytes, at: int) -> int:
-    """Where the section that starts at ``at`` ends."""
-    size, shift, at = 0, 0, at + 1
-    while True:
-        size |= (data[at] & 0x7F) << shift
-        shift, at = shift + 7, at + 1
-        if data[at - 1] < 0x80:
-            return at + size
 
 
 def _claims(*texts: str) -> tuple[tuple[str, str], ...]:

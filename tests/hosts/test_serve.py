@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -80,3 +82,43 @@ def test_the_hosts_log_has_no_litter_of_ours(echo: Path, tmp_path: Path) -> None
         each(100, lambda n: server.post(tag(n)), AT_ONCE)
         assert program.stop() == 0
     assert "stderr [" not in program.text and "WCM2" not in program.text
+
+
+LOST = "an unknown number of records was lost"
+
+
+@pytest.mark.parametrize("flush", [("--flush", "live"), ()], ids=["live", "default"])
+def test_a_service_that_is_stopped_has_lost_nothing(
+    echo: Path, tmp_path: Path, flush: tuple[str, ...]
+) -> None:
+    """Nothing says that it ends, but each request has said that it did."""
+    trace = (*flush, "-e", "trace=wasi:http/*,wasi:io/*")
+    with serving(tmp_path, echo, trace=trace) as (server, program):
+        assert [server.post(tag(n)) for n in range(3)] == [(200, tag(n)) for n in range(3)]
+        assert program.stop() == 0
+    assert "response-outparam.set(" in program.text
+    assert LOST not in program.text
+
+
+@pytest.mark.parametrize("flush", [("--flush", "live"), ()], ids=["live", "default"])
+def test_a_service_killed_in_a_request_may_have_lost_something(
+    echo: Path, tmp_path: Path, flush: tuple[str, ...]
+) -> None:
+    with serving(tmp_path, echo, trace=(*flush, "-e", "trace=*")) as (server, program):
+        connection = server.open(2 * len(tag(0)))
+        connection.send(tag(0))
+        response = connection.getresponse()
+        assert response.read1(len(tag(0))) == tag(0)
+        (host,) = children(program.process.pid)
+        os.kill(host, signal.SIGKILL)
+        assert program.process.wait(60) == 128 + signal.SIGKILL
+        connection.close()
+    assert LOST in program.text
+
+
+def children(process: int) -> list[int]:
+    """The processes it has started."""
+    found = [*Path(f"/proc/{process}/task").glob("*/children")]
+    if not found:
+        pytest.skip("this system does not say whose child a process is")
+    return [int(word) for thread in found for word in thread.read_text().split()]

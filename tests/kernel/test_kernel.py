@@ -22,7 +22,7 @@ FOLDER = Path(kernel.__file__).parent
 def c_enums() -> dict[str, int]:
     """Every constant of the C sources but for messages, by name."""
     found: dict[str, int] = {}
-    for source in ("read.h", "scan.h", "write.h"):
+    for source in ("read.h", "scan.h", "write.h", "draft.h"):
         text = re.sub(r"/\*.*?\*/", "", (FOLDER / source).read_text(), flags=re.S)
         for body in re.findall(r"enum \{(.*?)\}", text, flags=re.S):
             value = -1

@@ -13,6 +13,7 @@ from whamm_cm.binary.instructions import scan
 from whamm_cm.binary.opcodes import OPCODES, Imm, Opcode
 from whamm_cm.binary.refs import SPACES, index_of, instruction_refs, memarg_form, spaces_of
 from whamm_cm.errors import DecodeError
+from whamm_cm.ir.code_edit import CodeEdit
 from whamm_cm.ir.core import CoreModule
 from whamm_cm.ir.renumber import Renumbering, splice
 from whamm_cm.ir.rewrite import Moved, Shift, Templates
@@ -91,7 +92,7 @@ def test_locals() -> None:
     module = CoreModule(bytes(wasmtime.wat2wasm(text)))
     first, bodies = module.bodies[0].start - 1, module.bodies
     renumbering = Renumbering({Imm.TYPE: Shift(0, 200)})
-    written = renumbering.bodies(module.data, first, bodies, {}, Templates())
+    written = CodeEdit(module.data, first, bodies).write({}, Templates(), renumbering.maps)
     locals_ = b"\x02\x01\x7f\x01\x63\xc8\x01"
     code = b"\xd0\xc8\x01\x21\x01\x0b"
     assert written.wasm == bytes((len(locals_ + code),)) + locals_ + code

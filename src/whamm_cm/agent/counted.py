@@ -49,6 +49,25 @@ class Counted:
         """What is added from here on is in that function."""
         if self.fids and self.fids[-1] == fid:
             return
+        self._enter(fid, name)
+
+    def extend(
+        self,
+        functions: Iterable[tuple[int, str, int]],
+        counts: Numbers,
+        rows: Numbers,
+        pcs: Numbers,
+    ) -> None:
+        """Appends the counters of many functions, which are given as index, name, number of
+        counters; by counter how many cells, by cell its row and pc."""
+        for fid, name, size in functions:
+            self._enter(fid, name)
+            self.sizes[-1] = size
+        self.counts += counts
+        self.rows += rows
+        self.pcs += pcs
+
+    def _enter(self, fid: int, name: str) -> None:
         number = self._numbers.setdefault(name, len(self.names))
         if number == len(self.names):
             self.names.append(name)

@@ -165,7 +165,7 @@ def find(
     inside, moved = loaded.kernel, loaded.moved
     flat = array("I", [place + moved for span in spans for place in span])
     flags = inside.put(flags_of(wanted, by_immediates))
-    if not inside.run("scan", inside.put_words(flat), len(spans), flags, moved):
+    if not inside.run("scan", inside.put_words(flat), len(spans), flags, moved, 1):
         raise inside.error(offset - moved, path)
     at, count, groups, group_count = inside.struct("result", 4)
     raw = inside.get_words(at, count * layout.FOUND_WORDS)

@@ -8,10 +8,13 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from whamm_cm.errors import UsageError
 from whamm_cm.files import MAX_INPUT, read, within, write
+
+if TYPE_CHECKING:
+    from whamm_cm.front.app import Component
 
 
 def read_input(path: str) -> bytes:
@@ -25,6 +28,13 @@ def read_input(path: str) -> bytes:
     if path == "-":
         return within(sys.stdin.buffer.read(MAX_INPUT + 1), path)
     return read(path)
+
+
+def component(path: str) -> Component:
+    """The component in a file, ``-`` for standard input, not yet decoded."""
+    from whamm_cm.front.app import Component
+
+    return Component(read_input(path), display(path))
 
 
 def put_back(path: str) -> None:

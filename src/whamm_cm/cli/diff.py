@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from whamm_cm.cli.common import display, progress, read_input, write_output
+from whamm_cm.cli.common import component, progress, write_output
 from whamm_cm.errors import UsageError
 
 
@@ -28,15 +28,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(args: argparse.Namespace) -> int:
-    from whamm_cm.gate.diff import diff, document, table
-    from whamm_cm.gate.subject import analyse
+    from whamm_cm.gate.diff import document, table
 
     if args.old == args.new == "-":
         raise UsageError("only one of the two can come from standard input")
     with progress(args, "comparing"):
-        old = analyse(read_input(args.old), display(args.old)).subject
-        new = analyse(read_input(args.new), display(args.new)).subject
-        changes = diff(old, new)
+        changes = component(args.old).diff(component(args.new))
     text = document(args.old, args.new, changes) if args.json else table(changes)
     write_output(args.output, text)
     return 1 if args.fail_on_new and any(change.new for change in changes) else 0

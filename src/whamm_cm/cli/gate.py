@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from whamm_cm._version import __version__
 from whamm_cm.cli import gate_inputs, gate_seal
 from whamm_cm.cli.common import keep_inputs, progress, say, write_output
-from whamm_cm.errors import UsageError, unreadable
+from whamm_cm.errors import UsageError
 from whamm_cm.files import check_place
 from whamm_cm.gate.outputs.registry import FORMATS
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from whamm_cm.gate.baseline import Baseline
     from whamm_cm.gate.engine import Engine
     from whamm_cm.gate.model import ComponentReport, Report, Severity, Unjudged
-    from whamm_cm.gate.policy import Policy
     from whamm_cm.gate.sources import Sources
 
 #: Inputs above this many bytes in all get a progress display.
@@ -82,13 +81,14 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(args: argparse.Namespace) -> int:
+    from whamm_cm.front.verdict import policy_of
     from whamm_cm.gate.engine import Engine
     from whamm_cm.gate.model import Report, Unjudged
 
     outputs = _outputs(args.format)
     if args.jobs < 0:
         raise UsageError(f"-j {args.jobs}: expected a number of processes")
-    policy = load_policy(args.policy)
+    policy = policy_of(args.policy)
     engine = Engine(policy, day(args.today), _known(args))
     gate_seal.seal(args, policy)  # what is wrong with it is said before the work
     given = gate_inputs.sources(args)
@@ -117,18 +117,6 @@ def run(args: argparse.Namespace) -> int:
     return 3 if unjudged else 1 if report.failed else 0
 
 
-def load_policy(path: str | None) -> Policy:
-    """The policy without a file has the defaults of the rules."""
-    from whamm_cm.gate.policy import Policy
-
-    if path is None:
-        return Policy()
-    from whamm_cm.gate.policy_read import read_policy
-    from whamm_cm.gate.rules import PARAMETERS
-
-    return read_policy(path, PARAMETERS)
-
-
 def day(text: str | None) -> date:
     from datetime import date
 
@@ -141,22 +129,14 @@ def day(text: str | None) -> date:
 
 
 def _known(args: argparse.Namespace) -> Baseline:
-    from whamm_cm.gate.baseline import MAX_BYTES, Baseline, read_baseline
+    from whamm_cm.front.verdict import baseline_of
 
-    path = args.baseline
-    if path is None:
-        return Baseline()
-    try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise UsageError(str(unreadable(path, error))) from None
-    found = read_baseline(data, path)
+    found = baseline_of(args.baseline)
     if found.old:
         say(
             args,
-            f"{path} is a baseline of an older version, which hides functions that are new in an"
-            " interface it has; write it anew with --write-baseline",
+            f"{args.baseline} is a baseline of an older version, which hides functions that are new"
+            " in an interface it has; write it anew with --write-baseline",
         )
     return found
 

@@ -7,12 +7,12 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from whamm_cm.cli.common import display, read_input, write_output
+from whamm_cm.cli.common import component, write_output
 from whamm_cm.errors import UsageError
 
 if TYPE_CHECKING:
     from whamm_cm.cli.inspect_tree import Twig
-    from whamm_cm.ir.component import Component
+    from whamm_cm.front.app import Component
 
 FORMATS = ("cyclonedx",)
 
@@ -56,34 +56,30 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(args: argparse.Namespace) -> int:
     """Raises InputError (DecodeError) for what is no sound component."""
-    from whamm_cm.binary.decode import decode
-
     _check(args)
-    data = read_input(args.app)
-    root = decode(data, display(args.app))
+    app = component(args.app)
     if args.format:
         from whamm_cm.cli.inspect_cyclonedx import document as bill
 
-        write_output(args.output, bill(root, data, args.app))
+        write_output(args.output, bill(app.root, app.data, args.app))
     elif args.capabilities or args.why is not None:
         from whamm_cm.cli import inspect_capabilities
 
         (inspect_capabilities.show if args.capabilities else inspect_capabilities.explain)(
-            args, root
+            args, app.root
         )
     elif args.wit:
-        write_output(args.output, _wit(root))
+        write_output(args.output, app.wit())
     elif args.ir:
         from whamm_cm.ir.printer import print_component
 
-        write_output(args.output, "".join(f"{line}\n" for line in print_component(root)))
+        write_output(args.output, "".join(f"{line}\n" for line in print_component(app.root)))
     elif args.json:
         from whamm_cm.cli.inspect_json import document
-        from whamm_cm.weave.facts import collect
 
-        write_output(args.output, document(collect(root), args.app))
+        write_output(args.output, document(app.facts, args.app))
     else:
-        _tree(args, root)
+        _tree(args, app)
     return 0
 
 
@@ -98,18 +94,10 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("component and log cannot both come from standard input")
 
 
-def _wit(root: Component) -> str:
-    from whamm_cm.wit.printer import world_text
-    from whamm_cm.wit.resolve import resolve
-
-    return world_text(resolve(root).world)
-
-
-def _tree(args: argparse.Namespace, root: Component) -> None:
+def _tree(args: argparse.Namespace, app: Component) -> None:
     from whamm_cm.cli.inspect_tree import grow, plain
-    from whamm_cm.weave.facts import collect
 
-    tree = grow(collect(root), display(args.app), args.verbose > 0)
+    tree = grow(app.facts, app.name, args.verbose > 0)
     to_terminal = args.output in (None, "-") and sys.stdout.isatty()
     if to_terminal and not os.environ.get("NO_COLOR"):
         _print_rich(tree)

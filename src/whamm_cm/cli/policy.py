@@ -173,12 +173,13 @@ def _explained(rule: object) -> list[str]:
 
 
 def _explain_component(args: argparse.Namespace) -> int:
-    from whamm_cm.cli.gate import day, load_policy
+    from whamm_cm.cli.gate import day
+    from whamm_cm.front.verdict import policy_of
     from whamm_cm.gate.engine import Engine
     from whamm_cm.gate.explain import explained
     from whamm_cm.gate.subject import analyse
 
-    engine = Engine(load_policy(args.policy), day(None))
+    engine = Engine(policy_of(args.policy), day(None))
     with progress(args, "analysing"):
         subject = analyse(read_input(args.rule), display(args.rule)).subject
     said = list(explained(engine.context(args.rule, args.rule, subject=subject)))
@@ -205,12 +206,13 @@ def _explain_component(args: argparse.Namespace) -> int:
 
 
 def run_lint(args: argparse.Namespace) -> int:
-    from whamm_cm.cli.gate import day, load_policy
+    from whamm_cm.cli.gate import day
+    from whamm_cm.front.verdict import policy_of
     from whamm_cm.gate.engine import Engine
     from whamm_cm.gate.lint import lint, unmatched
     from whamm_cm.gate.subject import analyse
 
-    policy, today = load_policy(args.policy), day(args.today)
+    policy, today = policy_of(args.policy), day(args.today)
     found = list(lint(policy, today))
     if args.apps:
         engine = Engine(policy, today)
@@ -241,8 +243,8 @@ def run_test(args: argparse.Namespace) -> int:
 
 def _test_table(args: argparse.Namespace, file: str, today: date) -> int:
     """How many cases of a table are not as expected."""
-    from whamm_cm.cli.gate import load_policy
     from whamm_cm.cli.gate_inputs import Seen, seen
+    from whamm_cm.front.verdict import policy_of
     from whamm_cm.gate.cases import faults, read_cases
     from whamm_cm.gate.engine import Engine
     from whamm_cm.gate.yamldoc import read
@@ -253,7 +255,7 @@ def _test_table(args: argparse.Namespace, file: str, today: date) -> int:
         raise UsageError(str(unreadable(file, error))) from None
     wrong = 0
     for case in read_cases(data, file):
-        engine = Engine(load_policy(case.policy), today)
+        engine = Engine(policy_of(case.policy), today)
         path = case.component
         if case.facts is not None:
             one = Seen(case.facts)

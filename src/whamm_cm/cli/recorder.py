@@ -118,6 +118,8 @@ class LastLines:
             self._leave(self._window.popleft())
 
     def _leave(self, record: Record) -> None:
+        from whamm_cm.trace.losses import ends_task
+
         if record["phase"] not in ("call", "return"):
             return
         if self._first is None:
@@ -126,6 +128,8 @@ class LastLines:
             self._options = replace(self._options, tags=True)
             self._first = record["instance"]
         key = record["instance"], record["call"]
+        if ends_task(record):
+            return
         if record["phase"] == "return" and not record.get("pending"):
             self._open.pop(key, None)
             return

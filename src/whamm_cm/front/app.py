@@ -214,13 +214,13 @@ class Component(Guest):
     ) -> Verdict:
         """Judge it by a policy: a file, the name of a profile, or none for the rules' defaults.
 
-        ``observed``: a run, for what was used; only one of ours vouches for what was not.
+        ``observed``: a run, for what was used; what was not is believed of one that is ``vouched``.
         ``baseline``: findings known before; ``fail_on`` None: findings never fail; ``today``:
         waivers expire by it.  Nothing is run.  Raises UsageError for a wrong policy or baseline.
         """
         from whamm_cm.front.verdict import judge
 
-        return judge(self, policy, observed, baseline, fail_on, today)
+        return judge(self.data, self.name, policy, observed, baseline, fail_on, today)
 
 
 def load(source: str | os.PathLike[str] | bytes, name: str = "") -> Component | CoreModule:

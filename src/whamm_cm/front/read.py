@@ -27,8 +27,12 @@ def read_log(
     what is only damaged is said in ``warnings``, and counted in ``lost``.
     """
     warnings: list[str] = []
-    records = Logs([Log(os.fspath(log)) for log in logs], _weave(woven), warnings.append)
-    return Run(tuple(records), warnings=tuple(warnings))
+    bare: list[bool] = []
+    found = Logs(
+        [Log(os.fspath(log)) for log in logs], _weave(woven), warnings.append,
+        lambda reader: bare.append(reader.bare),
+    )  # fmt: skip
+    return Run(tuple(found), warnings=tuple(warnings), vouched=all(bare))
 
 
 def _weave(woven: str | os.PathLike[str] | bytes | Woven | None) -> Weave:

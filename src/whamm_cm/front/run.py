@@ -26,7 +26,8 @@ class Run:
 
     ``records`` are JSON-ready dictionaries in the order of arrival (``docs/records.md``);
     ``declared`` hold the initial values of what scripts report, where the weave is known.
-    ``warnings``: sentences about what could not be read.
+    ``warnings``: sentences about what could not be read.  ``vouched``: the guest cannot have
+    written any of it; what a host logged of a guest's own output may be the guest's word.
     """
 
     records: tuple[Record, ...]
@@ -35,6 +36,7 @@ class Run:
     stderr: bytes | None = None
     warnings: tuple[str, ...] = ()
     declared: tuple[Record, ...] = ()
+    vouched: bool = True
 
     def __repr__(self) -> str:
         status = "" if self.outcome is None else f"status {self.outcome.status}, "

@@ -12,16 +12,13 @@ from whamm_cm.errors import UsageError, unreadable
 from whamm_cm.files import write
 from whamm_cm.gate.baseline import MAX_BYTES, Baseline, read_baseline
 from whamm_cm.gate.engine import Engine, names
-from whamm_cm.gate.evidence import gather
 from whamm_cm.gate.model import Finding, Report, Seal, Severity
 from whamm_cm.gate.outputs.registry import renderer
 from whamm_cm.gate.policy import Policy
 from whamm_cm.gate.policy_read import read_policy
 from whamm_cm.gate.rules import PARAMETERS
-from whamm_cm.gate.subject import analyse
 
 if TYPE_CHECKING:
-    from whamm_cm.front.app import Component
     from whamm_cm.front.run import Run
 
 
@@ -50,7 +47,8 @@ class Verdict:
 
 
 def judge(
-    component: Component,
+    data: bytes,
+    called: str,
     policy: str | os.PathLike[str] | Policy | None,
     observed: Run | None,
     baseline: str | os.PathLike[str] | None,
@@ -58,17 +56,18 @@ def judge(
     today: date | None,
 ) -> Verdict:
     """As :meth:`whamm_cm.front.app.Component.gate` says."""
+    from whamm_cm.gate.evidence import gather
+    from whamm_cm.gate.subject import analyse  # slow to import, and not for policies alone
+
     rules = policy if isinstance(policy, Policy) else policy_of(policy)
-    known = Baseline() if baseline is None else baseline_of(os.fspath(baseline))
-    engine = Engine(rules, today or date.today(), known)
+    engine = Engine(rules, today or date.today(), baseline_of(baseline))
     evidence = None
     if observed is not None:
-        # A log that a host wrote may hold what the guest liked to write into it.
-        evidence = gather(observed.records, rules.budgets, observed.outcome is not None)
-    found = analyse(component.data, component.name, evidence.observed if evidence else None)
-    (name,) = names([component.name])
+        evidence = gather(observed.records, rules.budgets, observed.vouched)
+    found = analyse(data, called, evidence.observed if evidence else None)
+    (name,) = names([called])
     context = engine.context(
-        component.name, name, subject=found.subject, strangers=found.strangers, evidence=evidence
+        called, name, subject=found.subject, strangers=found.strangers, evidence=evidence
     )
     judged = engine.judge(context)
     seal = Seal(sources=rules.sources)
@@ -80,8 +79,11 @@ def policy_of(path: str | os.PathLike[str] | None) -> Policy:
     return Policy() if path is None else read_policy(os.fspath(path), PARAMETERS)
 
 
-def baseline_of(path: str) -> Baseline:
-    """Raises UsageError."""
+def baseline_of(given: str | os.PathLike[str] | None) -> Baseline:
+    """Of a file; nothing is known without one.  Raises UsageError."""
+    if given is None:
+        return Baseline()
+    path = os.fspath(given)
     try:
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)

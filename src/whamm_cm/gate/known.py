@@ -29,6 +29,7 @@ _NAMES = {
     "wasmcloud:identity": "store",
     "wasmcloud:keyvalue": "atomics batch cas store types watcher",
     "wasmcloud:messaging": "consumer handler producer request-reply types",
+    "wasmcloud:nats": "core core-handler jetstream jetstream-handler kv kv-handler types",
     "wasmcloud:postgres": "prepared query types",
     "wasmcloud:secrets": "reveal secret store",
     "fermyon:spin": "config http http-types inbound-http inbound-redis key-value llm mqtt mysql"

@@ -34,6 +34,7 @@ INGRESS = frozenset({"incoming-handler", "outgoing-handler", "handler"})
 ENTRY_POINTS = {
     "wasi:http": frozenset({"incoming-handler", "handler"}),
     "wasmcloud:messaging": frozenset({"handler"}),
+    "wasmcloud:nats": frozenset({"core-handler", "jetstream-handler", "kv-handler"}),
 }
 
 #: Plugins of a stock host that link their whole package for any entry of it.
@@ -42,7 +43,7 @@ _WHOLE = frozenset({
     "wasmcloud:keyvalue", "wasmcloud:blobstore", "wasmcloud:postgres",
 })  # fmt: skip
 #: All packages that plugins of a stock host serve.
-PLUGINS = _WHOLE | {"wasi:config", "wasmcloud:secrets", "wasi:webgpu"}
+PLUGINS = _WHOLE | {"wasi:config", "wasmcloud:nats", "wasmcloud:secrets", "wasi:webgpu"}
 
 Row: TypeAlias = ImportRow | ExportRow
 Cover: TypeAlias = Literal["covered", "none", "version", "label", "unnamed", "partial", "unlisted"]

@@ -6,15 +6,14 @@ stays a slice of the input and most that is keeps its length.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from whamm_cm.binary.cursor import Buffer
 from whamm_cm.binary.opcodes import Imm
 from whamm_cm.binary.refs import SPACES, Form, Ref
 from whamm_cm.errors import DecodeError
-from whamm_cm.ir.core import Body
-from whamm_cm.ir.rewrite import Draft, Moved, Shift, Templates, Written, renumbered, rewrite
+from whamm_cm.ir.rewrite import Maps, Moved, Shift, renumbered
 
 #: (start, end, what to put there instead).
 Edit: TypeAlias = tuple[int, int, bytes]
@@ -86,15 +85,7 @@ class Renumbering:
             found = renumbered(data, start, end, self._maps, offset=self.offset, path=self.path)
         return data[start:end] if found is None else found
 
-    def bodies(
-        self,
-        data: Buffer,
-        first: int,
-        bodies: Sequence[Body],
-        drafts: Mapping[int, Draft],
-        templates: Templates,
-    ) -> Written:
-        """Entries of a code section, of which the first begins at ``first``, renumbered and
-        rewritten (see :func:`rewrite.rewrite`)."""
-        maps, offset, path = self._maps, self.offset, self.path
-        return rewrite(data, first, bodies, drafts, templates, maps, offset=offset, path=path)
+    @property
+    def maps(self) -> Maps:
+        """Those of the spaces in which something changes."""
+        return self._maps

@@ -31,10 +31,13 @@ class Hole(NamedTuple):
     word: int
 
 
-_WIDTHS = {Part.U32: 1, Part.I32: 1, Part.I64: 2, Part.F32: 1, Part.F64: 2}
+_WIDTHS = {part: 2 if part in (Part.I64, Part.F64) else 1 for part in Part}
 _FILL: dict[Part, Callable[[Sequence[int]], bytes]] = {
     Part.U32: lambda words: unsigned(words[0]),
     Part.I32: lambda words: signed(_signed(words[0], 32)),
+    # Told from the first spot on, which does not matter to who asks what code is where.
+    Part.SPOT_U32: lambda words: unsigned(words[0]),
+    Part.SPOT_I32: lambda words: signed(words[0]),
     Part.I64: lambda words: signed(_signed(words[0] | words[1] << 32, 64)),
     Part.F32: lambda words: words[0].to_bytes(4, "little"),
     Part.F64: lambda words: (words[0] | words[1] << 32).to_bytes(8, "little"),
@@ -53,10 +56,11 @@ class Template:
     words: int
 
     @classmethod
-    def of(cls, parts: Iterable[bytes | Hole]) -> Template:
+    def of(cls, parts: Iterable[bytes | Hole], words: int = 0) -> Template:
+        """``words``: at least as many."""
         parts = tuple(parts)
         ends = (part.word + _WIDTHS[part.kind] for part in parts if isinstance(part, Hole))
-        return cls(parts, max(ends, default=0))
+        return cls(parts, max((words, *ends)))
 
     def fill(self, arguments: Sequence[int]) -> bytes:
         return b"".join(
@@ -79,19 +83,20 @@ class Template:
 class Templates:
     """Templates by number; equal ones have one."""
 
-    found: dict[tuple[bytes | Hole, ...], int] = field(default_factory=dict)
+    found: dict[tuple[bytes | Hole | int, ...], int] = field(default_factory=dict)
     made: list[Template] = field(default_factory=list)
 
-    def number(self, *parts: bytes | Hole) -> int:
-        number = self.found.setdefault(parts, len(self.made))
+    def number(self, *parts: bytes | Hole, words: int = 0) -> int:
+        """``words``: how many arguments it takes, if not only those its holes ask for."""
+        number = self.found.setdefault((*parts, words), len(self.made))
         if number == len(self.made):
-            self.made.append(Template.of(parts))
+            self.made.append(Template.of(parts, words))
         return number
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Draft:
-    """New code of a function: words of ``layout.Do`` and what belongs to each, without the END.
+    """New code of a function: words of ``layout.Do`` and what belongs to each, up to END.
 
     ``locals``: other declarations of locals.
     """
@@ -103,7 +108,7 @@ class Draft:
         """The same as slices of the input and code."""
         found: list[Piece] = []
         words, at, position = self.words, 0, body.code
-        while at < len(words):
+        while at < len(words) and words[at] != Do.END:
             what, place = words[at], words[at + 1]
             at += 2
             if what == Do.GO:
@@ -185,7 +190,7 @@ class Moved:
 Maps: TypeAlias = Mapping[Imm, Shift | Moved]
 
 
-def _put_maps(loaded: Loaded, maps: Maps) -> int:
+def put_maps(loaded: Loaded, maps: Maps) -> int:
     table = [layout.MAP_NONE] * (3 * (1 + len(SPACES)))
     for kind, to in maps.items():
         place = 3 * SPACES[kind]
@@ -197,14 +202,6 @@ def _put_maps(loaded: Loaded, maps: Maps) -> int:
     return loaded.kernel.put_words(table)
 
 
-def _output(loaded: Loaded, fault: int, path: str, done: bool) -> tuple[bytes, int, int]:
-    """(output, how many places changed, address of the places)."""
-    if not done:
-        raise loaded.kernel.error(fault, path)
-    start, size, changed, places = loaded.kernel.struct("output", 4)
-    return loaded.kernel.get(start, size), changed, places
-
-
 def renumbered(
     data: Buffer, start: int, end: int, maps: Maps, *, offset: int = 0, path: str = ""
 ) -> bytes | None:
@@ -214,9 +211,11 @@ def renumbered(
     """
     loaded = Loaded.of(data, start, end)
     inside = loaded.kernel
-    done = inside.run("renumber", _put_maps(loaded, maps), loaded.at, loaded.at + end - start)
-    wasm, changed, _ = _output(loaded, offset - loaded.moved, path, done)
-    return wasm if changed else None
+    done = inside.run("renumber", put_maps(loaded, maps), loaded.at, loaded.at + end - start)
+    if not done:
+        raise inside.error(offset - loaded.moved, path)
+    at, size, changed = inside.struct("output", 3)
+    return inside.get(at, size) if changed else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,49 +228,7 @@ class Written:
     places: Sequence[int]
 
 
-def rewrite(
-    data: Buffer,
-    first: int,
-    bodies: Sequence[Body],
-    drafts: Mapping[int, Draft],
-    templates: Templates,
-    maps: Maps,
-    *,
-    offset: int = 0,
-    path: str = "",
-) -> Written:
-    """All ``bodies`` (whose entries begin at ``first``) with new indices, and new code in those
-    that have a draft.  What does not change is as it was, byte for byte.
-
-    DecodeError where the code is malformed, and for an index that a map does not have.
-    """
-    loaded = Loaded.of(data, first, bodies[-1].end if bodies else first)
-    inside = loaded.kernel
-    todo, places = array("I"), dict[int, int]()
-    for index, draft in drafts.items():
-        places[index] = 4 * len(todo)
-        todo.extend(draft.words)
-        todo.append(Do.END)
-    base = inside.put_words(todo)
-    functions, entry = array("I"), first
-    for index, body in enumerate(bodies):
-        found = drafts.get(index)
-        own, size = 0, 0
-        if found is not None and found.locals is not None:
-            own, size = inside.put(found.locals), len(found.locals)
-        words = 0 if found is None else base + places[index]
-        functions.extend((entry, body.start, body.code, body.end, words, own, size))
-        entry = body.end
-    made = _put_templates(loaded, templates)
-    maps_at = _put_maps(loaded, maps)
-    functions_at = inside.put_words(functions)
-    inside.fuel(len(todo) * 16)
-    done = inside.run("rewrite", maps_at, functions_at, len(bodies), made, loaded.moved)
-    wasm, changed, at = _output(loaded, offset - loaded.moved, path, done)
-    return Written(wasm, changed, inside.get_words(at, len(bodies) + 1))
-
-
-def _put_templates(loaded: Loaded, templates: Templates) -> int:
+def put_templates(loaded: Loaded, templates: Templates) -> int:
     """The address of the templates: of each, where its parts are and how many words it takes."""
     parts, starts = array("I"), list[int]()
     for template in templates.made:

@@ -90,10 +90,10 @@ class Kernel:
             target = (ctypes.c_char * size).from_address(base + at)
             memoryview(target).cast("B")[:] = data
 
-    def put(self, data: bytes | memoryview, slack: int = 0) -> int:
-        """The address of a copy of ``data``, with ``slack`` zero bytes behind it."""
+    def put(self, data: bytes | memoryview) -> int:
+        """The address of a copy of ``data``."""
         self.fuel(len(data))
-        at = self._call("take", len(data) + slack)
+        at = self.take(len(data))
         self._write(at, data)
         return at
 
@@ -101,6 +101,14 @@ class Kernel:
         """Let the calls to come take as long as ``size`` bytes of input allow."""
         self._fuel += _FUEL_EACH * size
         self._store.set_fuel(self._fuel)
+
+    def take(self, size: int) -> int:
+        """The address of so many more bytes, which are zero; traps when there are none left."""
+        return self._call("take", size)
+
+    def poke(self, at: int, values: Sequence[int]) -> None:
+        """Write words over what lies there."""
+        self._write(at, words(values))
 
     def put_words(self, values: Sequence[int] | array[int]) -> int:
         return self.put(words(values))
@@ -142,4 +150,8 @@ class Kernel:
         """What was malformed; ``moved`` is what is to be added to an address to make it an offset,
         ``path`` that of all spans or of each."""
         span, pos, message = self.failure()
-        return DecodeError(message, pos + moved, path if isinstance(path, str) else path[span])
+        return self.fault(message, pos + moved, path if isinstance(path, str) else path[span])
+
+    @staticmethod
+    def fault(message: str, offset: int, path: str) -> DecodeError:
+        return DecodeError(message, offset, path)

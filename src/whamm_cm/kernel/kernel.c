@@ -9,6 +9,7 @@
 #include "heap.h"
 #include "scan.h"
 #include "write.h"
+#include "draft.h"
 
 __attribute__((export_name("take"))) u32 export_take(u32 n) { return (u32)take(n); }
 __attribute__((export_name("table"))) u32 export_table(void) { return (u32)&table; }

@@ -81,6 +81,30 @@ class Part(enum.IntEnum):
     I64 = 4
     F32 = 5
     F64 = 6
+    SPOT_U32 = 7
+    SPOT_I32 = 8
+
+
+class Step(enum.IntEnum):
+    """Steps of plans (``STEP_``), which ``draft.h`` explains."""
+
+    END = 0
+    ADD = 1
+    COUNT = 2
+    CELL = 3
+    OUTER = 4
+    PUT = 5
+
+
+class From(enum.IntEnum):
+    """Where an argument of a template comes from (``FROM_``)."""
+
+    CONST = 0
+    LOCAL = 1
+    KEPT = 2
+    PC = 3
+    FID = 4
+    OPIDX = 5
 
 
 class Do(enum.IntEnum):
@@ -96,8 +120,11 @@ class Do(enum.IntEnum):
 WANTED, BY_IMMEDIATES = 1, 2
 #: Kinds of index maps: none, indices from ``first`` on move up, a table.
 MAP_NONE, MAP_SHIFT, MAP_TABLE = 0, 1, 2
-#: Words of a found instruction, of a group of alike ones, of a function to be written.
-FOUND_WORDS, ALIKE_WORDS, FUNCTION_WORDS = 8, 4, 7
+#: Words of a found instruction, of a group of alike ones, of a function to be written, of one to be
+#: drafted.
+FOUND_WORDS, ALIKE_WORDS, FUNCTION_WORDS, TARGET_WORDS = 8, 4, 7, 5
+#: Most types of locals, cells kept at a site, classes of counters, variables.
+MAX_KINDS, MAX_KEPT, MAX_CLASSES, MAX_VARIABLES = 16, 64, 4096, 4096
 MAX_ROWS, _PREFIX_FIRST, _PREFIXES, _PREFIXED, _NO_ROW = 1024, 0xFB, 4, 512, 0xFFFF
 _ROW = struct.Struct("<10B")
 
@@ -129,7 +156,10 @@ def opcode_table(rows: Iterable[Row]) -> bytes:
 def c_numbers() -> Mapping[str, int]:
     """Every number here by its name in C."""
     found = {}
-    for prefix, kind in (("K", Shape), ("S", Space), ("R", Role), ("PART", Part), ("DO", Do)):
+    for prefix, kind in (
+        ("K", Shape), ("S", Space), ("R", Role), ("PART", Part), ("DO", Do), ("STEP", Step),
+        ("FROM", From),
+    ):  # fmt: skip
         found.update({f"{prefix}_{one.name}": int(one) for one in kind})
     return found | {
         "MAP_SHIFT": MAP_SHIFT,

@@ -173,12 +173,13 @@ static int block_type(void) {
 /* Immediates. */
 
 static u64 value_of; /* of the first immediate that is an integer; of a memory argument its memory */
-static void (*on_label)(u32 label);
+static int marking; /* in draft.h: where a label leads to is noted */
+static void mark_label(u32 label);
 
 static int a_label(u32 what) {
     u32 label;
     if (!u32_of(what, &label)) return 0;
-    if (on_label) on_label(label);
+    if (marking) mark_label(label);
     return 1;
 }
 
@@ -265,7 +266,7 @@ static int immediate(u32 kind, u32 space) {
             u32 label;
             if (!u32_of(W_U32, &label)) return 0;
             value_of = label;
-            if (on_label) on_label(label);
+            if (marking) mark_label(label);
             return 1;
         }
         if (!index_of(space == S_NO_BRANCH ? 0 : space, W_U32, &value)) return 0;

@@ -15,6 +15,7 @@ typedef struct {
 static Alike *alikes;
 static u32 alike_count;
 static u32 *buckets, bucket_mask;
+static u32 row_alike[ROWS]; /* of rows whose immediates do not matter: the number + 1 */
 
 static u32 hash_of(u32 row, const u8 *at, const u8 *stop) {
     u32 hash = 2166136261u ^ row;
@@ -22,10 +23,8 @@ static u32 hash_of(u32 row, const u8 *at, const u8 *stop) {
     return hash ^ hash >> 15;
 }
 
-static int same(const Alike *one, u32 row, const u8 *at, const u8 *stop, u32 with) {
-    if (one->row != row) return 0;
-    if (!with) return 1;
-    if ((u32)(stop - at) != one->end - one->pos) return 0;
+static int same(const Alike *one, u32 row, const u8 *at, const u8 *stop) {
+    if (one->row != row || (u32)(stop - at) != one->end - one->pos) return 0;
     for (const u8 *other = (const u8 *)one->pos; at < stop; at++, other++)
         if (*at != *other) return 0;
     return 1;
@@ -33,9 +32,17 @@ static int same(const Alike *one, u32 row, const u8 *at, const u8 *stop, u32 wit
 
 /* The number of those like the instruction at..stop. */
 static u32 alike_of(u32 row, const u8 *at, const u8 *stop, u32 with) {
-    u32 place = (with ? hash_of(row, at, stop) : hash_of(row, at, at)) & bucket_mask;
+    if (!with) {
+        if (!row_alike[row]) {
+            alikes[alike_count] = (Alike){row, (u32)at, (u32)stop, 0};
+            row_alike[row] = ++alike_count;
+        }
+        alikes[row_alike[row] - 1].count++;
+        return row_alike[row] - 1;
+    }
+    u32 place = hash_of(row, at, stop) & bucket_mask;
     while (buckets[place]) {
-        if (same(&alikes[buckets[place] - 1], row, at, stop, with)) {
+        if (same(&alikes[buckets[place] - 1], row, at, stop)) {
             alikes[buckets[place] - 1].count++;
             return buckets[place] - 1;
         }
@@ -63,16 +70,18 @@ static void make_buckets(const u32 *spans, u32 n, const u8 *wanted) {
 }
 
 static struct {
-    u32 found, count, alikes, alike_count;
+    u32 found, count, alikes, alike_count, seen;
 } result;
 
 /* The instructions between each pair of addresses in spans, their places told without "by"; 0
-   when one is malformed. */
+   when one is malformed.  Without "each" only the groups are told, and of each span the flags of
+   what it holds. */
 __attribute__((export_name("scan"))) u32 scan(
-    const u32 *spans, u32 n, const u8 *wanted, u32 by) {
+    const u32 *spans, u32 n, const u8 *wanted, u32 by, u32 each) {
     writing = 0;
-    on_label = 0;
+    marking = 0;
     make_buckets(spans, n, wanted);
+    u8 *seen = take(n);
     Found *out = (Found *)take(0);
     result.found = (u32)out;
     for (u32 i = 0; i < n; i++) {
@@ -85,8 +94,12 @@ __attribute__((export_name("scan"))) u32 scan(
             if (!step()) return 0;
             u8 flags = wanted[row_number];
             if (!flags) continue;
-            more(out, sizeof(Found));
             u32 like = alike_of(row_number, at, p, flags & BY_IMMEDIATES);
+            if (!each) {
+                seen[i] |= flags;
+                continue;
+            }
+            more(out, sizeof(Found));
             *out++ = (Found){i, (u32)at - by, (u32)p - by, row_number, opidx, like,
                              (u32)value_of, (u32)(value_of >> 32)};
         }
@@ -94,5 +107,6 @@ __attribute__((export_name("scan"))) u32 scan(
     result.count = (u32)(out - (Found *)result.found);
     result.alikes = (u32)alikes;
     result.alike_count = alike_count;
+    result.seen = (u32)seen;
     return 1;
 }

@@ -107,8 +107,12 @@ static int pass(const u8 *upto) {
 }
 
 /* Templates: how many arguments each takes, and parts: (PART_BYTES, n, bytes padded to words),
-   (PART_..., which argument). */
-enum { PART_END, PART_BYTES, PART_U32, PART_I32, PART_I64, PART_F32, PART_F64 };
+   (PART_..., which argument).  Spots are told from the first counter's on, "spot_base". */
+enum {
+    PART_END, PART_BYTES, PART_U32, PART_I32, PART_I64, PART_F32, PART_F64, PART_SPOT_U32,
+    PART_SPOT_I32
+};
+static u32 spot_base;
 
 typedef struct {
     const u32 *parts;
@@ -132,6 +136,10 @@ static const u32 *insert(const Template *template, const u32 *arguments) {
             o += put_signed(o, (int)*argument, 1);
         } else if (kind == PART_I64) {
             o += put_signed(o, (long long)((u64)argument[1] << 32 | argument[0]), 1);
+        } else if (kind == PART_SPOT_U32) {
+            o += put_unsigned(o, *argument + spot_base, 1);
+        } else if (kind == PART_SPOT_I32) {
+            o += put_signed(o, (int)(*argument + spot_base), 1);
         } else {
             u32 n = kind == PART_F32 ? 4 : 8;
             __builtin_memcpy(o, argument, n);
@@ -225,7 +233,7 @@ static struct {
 
 static void begin(const Map *given) {
     mapped = 0;
-    on_label = 0;
+    marking = 0;
     writing = 1;
     for (u32 space = 1; space < SPACES; space++) {
         maps[space] = given[space];
@@ -236,8 +244,9 @@ static void begin(const Map *given) {
 /* Functions written anew, one after the other; 0 when one is malformed.  "places" gets where the
    entry of each begins in the output, and where the last one ends. */
 __attribute__((export_name("rewrite"))) u32 rewrite(
-    const Map *given, const Function *functions, u32 n, Template *made, u32 by) {
+    const Map *given, const Function *functions, u32 n, Template *made, u32 by, u32 spots) {
     begin(given);
+    spot_base = spots;
     templates = made;
     moved_by = by;
     u32 *places = (u32 *)take(4 * (n + 1));

@@ -8,7 +8,6 @@ import os
 import select
 import signal
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from types import FrameType
 from whamm_cm.errors import RunError
 from whamm_cm.run.inplace import woven_in_place
 from whamm_cm.run.split import LineSplitter
+from whamm_cm.run.woven_file import woven_file
 
 _QUIET = 0.05  # seconds without output after which an unfinished line is shown
 _CHUNK = 1 << 16
@@ -57,9 +57,9 @@ def run_external(
     shells do, and RunError when there is no room for the temporary file.
     """
     name = Path(cmd[wasm_arg_index]).name
-    with _woven_file(name, woven) as path, _Forwarder.working() as forward:
+    with woven_file(name, woven) as (path, lock), _Forwarder.working() as forward:
         words = [*cmd[:wasm_arg_index], path, *cmd[wasm_arg_index + 1 :]]
-        return _run(words, forward, LineSplitter(on_line, stderr_fd, mark))
+        return _run(words, forward, LineSplitter(on_line, stderr_fd, mark), lock)
 
 
 def run_in_place(
@@ -83,8 +83,9 @@ def run_in_place(
     return status, swap.outcome is not None and swap.outcome.rebuilt
 
 
-def _run(words: list[str], forward: _Forwarder, splitter: LineSplitter) -> int:
-    child = _start(words)
+def _run(words: list[str], forward: _Forwarder, splitter: LineSplitter, *kept: int) -> int:
+    """``kept``: descriptors that the command inherits."""
+    child = _start(words, kept)
     try:
         forward.attach(child)
         assert child.stderr is not None  # asked for in _start
@@ -95,24 +96,9 @@ def _run(words: list[str], forward: _Forwarder, splitter: LineSplitter) -> int:
     return 128 - status if status < 0 else status
 
 
-@contextmanager
-def _woven_file(name: str, woven: bytes) -> Iterator[str]:
+def _start(words: list[str], kept: Sequence[int]) -> subprocess.Popen[bytes]:
     try:
-        folder = tempfile.TemporaryDirectory(prefix="whamm-cm-", ignore_cleanup_errors=True)
-    except OSError as error:
-        raise RunError(f"no temporary directory for the woven component: {error}") from None
-    with folder as where:
-        path = Path(where, name)
-        try:
-            path.write_bytes(woven)
-        except OSError as error:
-            raise RunError(f"the woven component cannot be written: {error}") from None
-        yield str(path)
-
-
-def _start(words: list[str]) -> subprocess.Popen[bytes]:
-    try:
-        return subprocess.Popen(words, stderr=subprocess.PIPE, bufsize=0)
+        return subprocess.Popen(words, stderr=subprocess.PIPE, bufsize=0, pass_fds=kept)
     except FileNotFoundError:
         raise CommandNotFound(f"{words[0]}: command not found") from None
     except PermissionError:

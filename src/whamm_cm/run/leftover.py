@@ -35,7 +35,7 @@ from whamm_cm.agent.layout import (
 )
 from whamm_cm.ir.core import CoreModule
 from whamm_cm.run.memories import Linear, Memories
-from whamm_cm.weave.near import heap_base
+from whamm_cm.weave.wiring import heap_base
 
 _U32 = struct.Struct("<I")
 _HEADER = struct.Struct("<6IQ")

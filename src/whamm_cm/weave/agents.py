@@ -12,22 +12,20 @@ import struct
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from whamm_cm.abi.flatten import CoreSig
 from whamm_cm.agent.layout import AGENT_PAGES, COUNT_BITS, COUNTS, STATE, load_wasm
 from whamm_cm.binary.core import SectionId
 from whamm_cm.binary.leb import unsigned
 from whamm_cm.codegen.asm import Func
+from whamm_cm.codegen.libglue import INSIDE
 from whamm_cm.codegen.model import ProbeOptions
 from whamm_cm.errors import DecodeError
 from whamm_cm.ir.component import Component, walk
 from whamm_cm.ir.core import CoreModule
 from whamm_cm.weave.modules.edit import ModuleEdit
-
-if TYPE_CHECKING:
-    from whamm_cm.weave.fuse import Shim
-    from whamm_cm.weave.near import NearSink
+from whamm_cm.weave.near import NearSink
 
 TABLE = "last"
 WAY = "way"
@@ -54,20 +52,33 @@ class Slots:
         return self.last_at + 1 if self.last else 0
 
 
+class Joined(Protocol):
+    """A module of the component that the agent becomes one with (``fuse.Shim``)."""
+
+    def with_agent(self, agent: bytes) -> bytes: ...
+
+
 def names() -> frozenset[str]:
     """What the agent exports, names that begin with :data:`WAY` aside."""
-    return frozenset((TABLE, *(e.name for e in CoreModule(load_wasm("agent.wasm")).exports)))
+    return frozenset(
+        (TABLE, INSIDE, *(e.name for e in CoreModule(load_wasm("agent.wasm")).exports))
+    )
 
 
 def agent_module(
     options: ProbeOptions,
     near: NearSink | None = None,
-    shim: Shim | None = None,
+    shim: Joined | None = None,
     slots: Slots | None = None,
+    guarded: bool = False,
 ) -> bytes:
     """agent.wasm; with a ``mark``, that is the maximum of its memory, and what its counters count
-    stands in it."""
+    stands in it; ``guarded``: with the flag of ``libs.guard``."""
     wasm = _with_memory(options, near)
+    if guarded:
+        edit = ModuleEdit(CoreModule(wasm))
+        edit.add_export(INSIDE, "global", edit.add_global("i32", 0))
+        wasm = edit.encode()
     if shim is not None:
         wasm = shim.with_agent(wasm)
     return wasm if slots is None or not slots.size else _with_table(wasm, slots)

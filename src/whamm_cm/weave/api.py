@@ -17,7 +17,7 @@ from whamm_cm.ir.check import check
 from whamm_cm.ir.component import Component, Definition
 from whamm_cm.ir.items import Item, Sort
 from whamm_cm.weave.agents import free_mark
-from whamm_cm.weave.boundary import Block, Supply, Weaver, forward
+from whamm_cm.weave.boundary import Weaver, forward
 from whamm_cm.weave.enclose import Outer, enclose
 from whamm_cm.weave.instances import core_instances
 from whamm_cm.weave.last_words import LastWords
@@ -25,15 +25,15 @@ from whamm_cm.weave.libraries import beside
 from whamm_cm.weave.modules.moved import Moved
 from whamm_cm.weave.near import NearSink
 from whamm_cm.weave.orders import Orders
+from whamm_cm.weave.outlet import Block, Supply
 from whamm_cm.weave.plan import Added, Chosen, Plan
 from whamm_cm.weave.program import Program, Reach
 from whamm_cm.weave.report_export import INTERFACE, Flushes, is_exported, report_export
 from whamm_cm.weave.scripting import Scripting
 from whamm_cm.weave.sinks import (
-    SinkOptions,
-    SinkWiring,
     logging_wiring,
     relay_wiring,
+    sink_component,
     stderr_wiring,
 )
 from whamm_cm.weave.sites import find_sites
@@ -48,6 +48,7 @@ from whamm_cm.weave.supply import (
     threaded,
 )
 from whamm_cm.weave.unit import Beats
+from whamm_cm.weave.wiring import SinkOptions, SinkWiring
 
 #: How long a live log may hold a record back.
 LIVE_NS = 4_000_000
@@ -256,7 +257,7 @@ class _Weave:
     def _way_out(self, outer: Outer, wiring: SinkWiring | None, now: Item | None) -> Item | None:
         """``emit`` in the new root: of a sink of ours, else the host's if that is the sink."""
         if wiring is not None:
-            sink = build.nested_component(wiring.component)
+            sink = build.nested_component(sink_component(wiring))
             args = wiring.args
             if wiring.wants_now and now is not None:
                 args += (("now", now),)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import Protocol
 
 from whamm_cm.abi.flatten import CoreSig
 from whamm_cm.binary import build
@@ -26,9 +26,10 @@ from whamm_cm.weave.agents import WAY, Slots, agent_module
 from whamm_cm.weave.fuse import SINK, Fixup, Shim, find_shim, fixup_at, linked, relaxed
 from whamm_cm.weave.last_words import LastWords
 from whamm_cm.weave.late import Late
-from whamm_cm.weave.libs.guard import Guard
+from whamm_cm.weave.libs.guard import Guard, Guarded
 from whamm_cm.weave.libs.model import Functions
 from whamm_cm.weave.near import ENV, NearSink
+from whamm_cm.weave.outlet import BLOCK_ENCODING, Supply
 from whamm_cm.weave.plan import Added, Chosen
 from whamm_cm.weave.program import Program
 from whamm_cm.weave.report_export import own_flush
@@ -41,42 +42,6 @@ _PURE = (
     n.StreamDef, n.FutureDef, n.PrimDef, n.InstanceTypeDef, n.ComponentTypeDef, n.CoreTypeDef,
     n.Import, n.ResourceDef,
 )  # fmt: skip
-
-#: What the parameter of ``emit`` is.  To a component: a list of 32-byte chunks (four u64), for the
-#: adapters between components copy element by element, which costs a ``list<u8>`` more than all
-#: else a record costs.  To the host: a string, which most hosts' bindings move much faster.
-Block = Literal["chunks", "string"]
-#: In latin1+utf16 a string without the tag bit in its length has one character per byte, so the
-#: block itself is the string (its length stays far below that bit).
-_BLOCK_ENCODING: dict[Block, str] = {"chunks": "utf8", "string": "latin1+utf16"}
-
-
-class Imported(Protocol):
-    """An import of the root: what it is made of, and the definition it replaces, if any."""
-
-    @property
-    def definitions(self) -> tuple[Definition, ...]: ...
-
-    @property
-    def replaces(self) -> Definition | None: ...
-
-
-@dataclass(slots=True)
-class Supply:
-    """Where a component gets its way out: definitions to put first, imports that are new or
-    replace one of its own and come before all else that is ours, and the component functions
-    ``emit`` and ``now``, or instead of the former a sink that is ``near``.  ``block`` is what
-    ``emit`` takes a block as.  ``libraries``: functions of libraries that are components, by
-    library and script name.
-    """
-
-    front: list[Definition] = field(default_factory=list)
-    imports: tuple[Imported, ...] = ()
-    emit: Item | None = None
-    near: NearSink | None = None
-    block: Block = "chunks"
-    now: Item | None = None
-    libraries: dict[str, dict[str, Item]] = field(default_factory=dict)
 
 
 class ScriptParts(Protocol):
@@ -149,8 +114,6 @@ class Weaver:
         self.out.extend(self.supply.front)
         if self.script is not None and (self.supply.libraries or self.script.guarded):
             self.guard = Guard()
-            self.out += self.guard.front
-            self.added.count(self.guard.front)
         self.shim = self._find_shim()
         self._find_late()
         self._import()
@@ -206,24 +169,40 @@ class Weaver:
     def _guarded(self, definition: Definition) -> dict[Item, Item]:
         """What replaces items in ``definition``: besides the ``mapping``, what the canonical ABI
         calls where the component may not call a library."""
+        found = self._guards(definition)
+        if self.guard is None or not found:
+            return self.mapping
+        if any(each.func not in self.guard.wrapped for each in found):
+            self._guard([each for d in self.component.definitions for each in self._guards(d)])
+        return self.mapping | {each.func: self.guard.wrapped[each.func] for each in found}
+
+    def _guards(self, definition: Definition) -> list[Guarded]:
+        """What the canonical ABI calls for this where the component may not call a library."""
         node = definition.node
         if self.guard is None or self.script is None or not isinstance(node, n.Canon):
-            return self.mapping
+            return []
         realloc, after = node.options.realloc, node.options.post_return
         memory = None if node.options.memory is None else self.program.memory(node.options.memory)
         is64 = isinstance(memory, GuestMemory) and memory.is64
         pointer, returned = "i64" if is64 else "i32", self.script.returns.get(id(definition))
-        added, funcs = list[Definition](), list[Item]()
+        found = []
         if realloc is not None:
-            target = self.mapping.get(realloc, realloc)
-            added += self.guard.wrap(realloc, target, (pointer,) * 4, (pointer,))
-            funcs.append(realloc)
+            found.append(Guarded(realloc, (pointer,) * 4, (pointer,)))
         if after is not None and returned is not None:
-            added += self.guard.wrap(after, self.mapping.get(after, after), returned, ())
-            funcs.append(after)
+            found.append(Guarded(after, tuple(returned), ()))
+        return found
+
+    def _guard(self, functions: Iterable[Guarded]) -> None:
+        """Wrap those that can be had now, all by one module."""
+        assert self.guard is not None
+        self._ensure_agent()
+        assert self.agent is not None
+        wanted = {each.func: each for each in functions if each.func not in self.guard.wrapped}
+        having = [each for func, each in wanted.items() if self._bring([func])]
+        targets = [self.mapping.get(each.func, each.func) for each in having]
+        added = self.guard.wrap(having, targets, self.agent)
         self.out += added
         self.added.count(added)
-        return self.mapping | {func: self.guard.wrapped[func] for func in funcs}
 
     def _edited(self, definition: Definition) -> Iterable[Definition]:
         if id(definition) in self.last_words.instances:
@@ -440,7 +419,7 @@ class Weaver:
         self.agent = self._agent()
         if self.supply.emit is not None:
             memory = build.alias_core_export(self.agent, "memory", Sort.CORE_MEMORY)
-            encoding = _BLOCK_ENCODING[self.supply.block]
+            encoding = BLOCK_ENCODING[self.supply.block]
             lower = build.canon_lower(self.supply.emit, memory.item, encoding)
             self.out += (memory, lower)
             self.emit = lower.item
@@ -455,7 +434,7 @@ class Weaver:
             self._place_sink(self.supply.near)
         if self.script is not None:
             chunked = self.supply.block == "chunks"
-            guard = None if self.guard is None else self.guard.instance
+            guard = None if self.guard is None else self.agent
             front, self.unit = self.script.front(
                 self.agent, self.emit, chunked, self.supply.libraries, guard, self.now
             )
@@ -479,7 +458,9 @@ class Weaver:
     def _agent(self) -> Item:
         """The instance of the agent."""
         module = build.core_module(
-            agent_module(self.options, self.supply.near, self.shim, self.slots)
+            agent_module(
+                self.options, self.supply.near, self.shim, self.slots, self.guard is not None
+            )
         )
         if self.shim is None:
             instance = build.core_instantiate(module.item, ())

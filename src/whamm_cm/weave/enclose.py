@@ -15,8 +15,8 @@ from whamm_cm.ir import nodes as n
 from whamm_cm.ir.component import Component, Definition, SectionId
 from whamm_cm.ir.items import Item, Ref, Sort
 from whamm_cm.weave.instance_types import InstanceTypeEditor
+from whamm_cm.weave.interface import Interface
 from whamm_cm.weave.report_export import report_export
-from whamm_cm.weave.supply import Interface
 
 #: Definitions that mean the same wherever they stand.
 _STRUCTURED = (

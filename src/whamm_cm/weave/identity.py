@@ -9,8 +9,8 @@ from whamm_cm.binary.leb import name_bytes
 from whamm_cm.ir.component import Component, Definition
 from whamm_cm.ir.items import Item, Sort
 from whamm_cm.weave.instance_types import U64, InstanceTypeEditor
+from whamm_cm.weave.interface import Interface
 from whamm_cm.weave.supply import (
-    Interface,
     editor_for,
     find_import,
     interface_import,

@@ -245,7 +245,7 @@ class _Weaver(GuestWeaver):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.quickly = False
+        self.in_bulk = False
         self.recorded = _Edit(self.module)
         self.edit = self.recorded
         self.imports = Imports(self.edit, self.unit, self.unit_name)

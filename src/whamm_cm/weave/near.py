@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from whamm_cm.agent.layout import (
     BUFFER_PTR,
-    HEAP_BASE,
     HIGH,
     MAX_RECORD,
     PAGE,
@@ -26,14 +24,11 @@ from whamm_cm.agent.layout import (
 )
 from whamm_cm.binary import build
 from whamm_cm.codegen.asm import Func
-from whamm_cm.errors import InternalError
 from whamm_cm.ir.component import Definition
 from whamm_cm.ir.core import CoreModule
 from whamm_cm.ir.items import Item, Sort
 from whamm_cm.weave.modules.edit import ModuleEdit
-
-if TYPE_CHECKING:
-    from whamm_cm.weave.sinks import SinkWiring
+from whamm_cm.weave.wiring import SinkWiring, heap_base
 
 #: Under what name the sink's module is given its imports.
 ENV = "env"
@@ -104,16 +99,3 @@ class NearSink:
         if now is not None and self.wiring.wants_now:
             functions.append(("now", now))
         return [*made.values()], functions
-
-
-def heap_base(module: CoreModule) -> int:
-    """The constant value of the sink's exported ``__heap_base``."""
-    export = module.export(HEAP_BASE)
-    if export is None or export.kind != "global":
-        raise InternalError(f"the sink module does not export {HEAP_BASE}")
-    expression = bytes(module.globals[export.index].init)
-    value = shift = 0
-    for byte in expression[1:-1]:  # i32.const … end
-        value |= (byte & 0x7F) << shift
-        shift += 7
-    return value

@@ -34,9 +34,9 @@ from whamm_cm.weave.opcodes.rows import Rows
 from whamm_cm.weave.plain_sinks import sink_parts
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
 from whamm_cm.weave.scripting import everything, refuse_boundaries
-from whamm_cm.weave.sinks import SinkOptions
 from whamm_cm.weave.stamp import SITES, STAMP, stamp
 from whamm_cm.weave.unit import Beats, UnitBuilder, binder_module
+from whamm_cm.weave.wiring import SinkOptions
 
 #: What the guest, and the gates around it, import the way out as.
 EXIT = "whamm-cm:exit"

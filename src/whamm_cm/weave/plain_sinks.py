@@ -9,8 +9,8 @@ from whamm_cm.errors import WeaveError
 from whamm_cm.ir.core import CoreModule
 from whamm_cm.weave.modules.edit import ModuleEdit
 from whamm_cm.weave.modules.link import Part
-from whamm_cm.weave.near import heap_base
-from whamm_cm.weave.sinks import SinkOptions, add_stubs
+from whamm_cm.weave.sinks import add_stubs
+from whamm_cm.weave.wiring import SinkOptions, heap_base
 
 #: What the unit imports ``emit`` of.
 OUT = "out"

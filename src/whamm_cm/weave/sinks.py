@@ -8,7 +8,6 @@ WASI.  Where only the root emits it is no component, but part of that one (:mod:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from whamm_cm.agent.layout import (
     SETTINGS,
@@ -24,10 +23,9 @@ from whamm_cm.ir.core import CoreModule
 from whamm_cm.ir.items import Item, Sort
 from whamm_cm.weave.identity import identity, taken
 from whamm_cm.weave.instance_types import U8, InstanceTypeEditor
-from whamm_cm.weave.near import heap_base
+from whamm_cm.weave.interface import Interface
 from whamm_cm.weave.supply import (
     CHUNK,
-    Interface,
     editor_for,
     find_import,
     host_emit,
@@ -36,55 +34,21 @@ from whamm_cm.weave.supply import (
     version_of,
     wasi_version,
 )
+from whamm_cm.weave.wiring import SinkOptions, SinkWiring, heap_base
 
 _WRITE = "[method]output-stream.blocking-write-and-flush"
 LOGGING = "wasi:logging/logging"
 LOGGING_VERSION = "0.1.0-draft"
 
 
-@dataclass(frozen=True, slots=True)
-class SinkOptions:
-    """What a sink is told when it is woven in.  ``timed``: it may read clocks; ``mark`` as in
-    ``Plan``."""
-
-    table: bytes
-    nonce: str = ""
-    json: bool = False
-    timed: bool = False
-    mark: int | None = None
-    show_secrets: bool = False
-
-    @property
-    def image(self) -> bytes:
-        """Settings and site table as they lie in the sink's memory."""
-        return SETTINGS.pack(self.nonce.encode(), self.json, self.show_secrets) + self.table
-
-    @property
-    def stubs(self) -> tuple[str, ...]:
-        """Clocks that are not to be read."""
-        return () if self.timed else ("wall", "now")
-
-
-@dataclass(frozen=True, slots=True)
-class SinkWiring:
-    """What the root must have for the sink: imports, and the arguments made of them; with
-    ``wants_now`` the monotonic clock as ``now``, too.  ``wasm``: the sink's module."""
-
-    imports: tuple[Interface, ...]
-    args: tuple[tuple[str, Item], ...]
-    wasm: str
-    options: SinkOptions
-    wants_now: bool = False
-
-    @property
-    def component(self) -> Component:
-        """The sink as a component of its own."""
-        imports = _IMPORTS[self.wasm]
-        if imports is _relay_imports:
-            mark = self.options.mark
-            limit = None if mark is None else mark + 1
-            return _component(self.wasm, b"", imports, (), limit)
-        return _sink(self.options, self.wasm, imports)
+def sink_component(wiring: SinkWiring) -> Component:
+    """The sink as a component of its own."""
+    imports = _IMPORTS[wiring.wasm]
+    if imports is _relay_imports:
+        mark = wiring.options.mark
+        limit = None if mark is None else mark + 1
+        return _component(wiring.wasm, b"", imports, (), limit)
+    return _sink(wiring.options, wiring.wasm, imports)
 
 
 def stderr_wiring(root: Component, options: SinkOptions) -> SinkWiring:

@@ -12,15 +12,16 @@ from whamm_cm.errors import WeaveError
 from whamm_cm.ir import nodes as n
 from whamm_cm.ir.component import Component, Definition, walk
 from whamm_cm.ir.items import Item, Sort
-from whamm_cm.weave.boundary import Block, Supply
 from whamm_cm.weave.instance_types import STRING, U64, InstanceTypeEditor
+from whamm_cm.weave.interface import Interface
 from whamm_cm.weave.libraries import Library, imported
 from whamm_cm.weave.libraries import import_names as library_names
+from whamm_cm.weave.outlet import Block, Supply
 from whamm_cm.wit.names import InterfaceName
 
 SINK_INTERFACE = "whamm:cm/sink"
 CLOCK = "wasi:clocks/monotonic-clock"
-#: ``emit`` of a sink component takes ``list<tuple<u64, u64, u64, u64>>`` (see ``boundary.Block``).
+#: ``emit`` of a sink component takes ``list<tuple<u64, u64, u64, u64>>`` (see ``outlet.Block``).
 CHUNK: tuple[n.ValRef, ...] = ("u64",) * 4
 
 
@@ -142,23 +143,6 @@ def _imported_type(component: Component, item: Item) -> tuple[Definition | None,
         else:
             break
     return None, name
-
-
-@dataclass(frozen=True, slots=True)
-class Interface:
-    """An interface of the outside world as the root imports it after the weave.
-
-    ``definitions`` stand where the import ``replaces`` stood (None: they go to the front).
-    """
-
-    instance: Item
-    replaces: Definition | None
-    definitions: tuple[Definition, ...]
-
-    def with_alias(self, name: str, sort: Sort) -> tuple[Interface, Item]:
-        """The same with an alias of its export ``name`` right behind it, and that alias."""
-        alias = build.alias_export(self.instance, name, sort)
-        return replace(self, definitions=(*self.definitions, alias)), alias.item
 
 
 def interface_import(

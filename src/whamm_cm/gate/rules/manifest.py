@@ -42,7 +42,7 @@ def _asked(context: Context, placement: Placement) -> Iterator[tuple[ImportRow, 
     for row in context.subject.imports:
         if not host.needed(row) or host.linked(row):
             continue
-        if host.exporters(row, placement.subjects) == 1:
+        if host.exporters(row, placement.subjects):  # more than one is a finding of its own
             continue
         # No entry helps with another release of what is built in.
         built_in = host.split(row.interface)[0] in host.BUILT_IN

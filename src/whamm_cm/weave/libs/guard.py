@@ -1,8 +1,9 @@
 """Where a component may not call out: in its allocators and post-return functions.
 
 The canonical ABI calls those with ``may_leave`` off (CanonicalABI.md), and calling a library that
-is a component would trap then.  So they are wrapped: a flag says that one of them runs, and what
-stands before the library (``libglue.build_adapters``) answers zero as long as it is set.
+is a component would trap then.  So they are wrapped: a flag, a global of the agent, says that one
+of them runs, and what stands before the library (``libglue.build_adapters``) answers zero as long
+as it is set.  All that can be wrapped at a time is wrapped by one module.
 """
 
 from __future__ import annotations
@@ -17,55 +18,52 @@ from whamm_cm.ir.component import Definition
 from whamm_cm.ir.items import Item, Sort
 
 
-def _flag() -> bytes:
-    module = Module()
-    module.export_global(INSIDE, module.global_("i32", 0))
-    return module.encode()
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A core function that is to be wrapped, with its type."""
+
+    func: Item
+    params: tuple[str, ...]
+    results: tuple[str, ...]
 
 
-def _wrapper(params: Sequence[str], results: Sequence[str]) -> bytes:
+def _wrappers(functions: Sequence[Guarded]) -> bytes:
     module = Module()
-    inner = module.import_func("guest", "f", params, results)
+    inner = [
+        module.import_func("guest", f"f{k}", each.params, each.results)
+        for k, each in enumerate(functions)
+    ]
     inside = module.import_global(GUARD, INSIDE, "i32")
-    f = module.func(params, results)
-    f.i32(1)
-    f.global_set(inside)
-    for local in range(len(params)):
-        f.get(local)
-    f.call(inner)
-    f.i32(0)
-    f.global_set(inside)
-    module.export_func("f", f.index)
+    for k, each in enumerate(functions):
+        f = module.func(each.params, each.results)
+        f.i32(1)
+        f.global_set(inside)
+        for local in range(len(each.params)):
+            f.get(local)
+        f.call(inner[k])
+        f.i32(0)
+        f.global_set(inside)
+        module.export_func(f"f{k}", f.index)
     return module.encode()
 
 
 @dataclass(slots=True)
 class Guard:
-    """The flag of one component, and the functions that set it; ``front`` goes first."""
+    """The functions of one component that set the flag."""
 
-    front: tuple[Definition, ...] = ()
     wrapped: dict[Item, Item] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        module = build.core_module(_flag())
-        self.front = (module, build.core_instantiate(module.item, ()))
-
-    @property
-    def instance(self) -> Item:
-        """The core instance that exports the flag."""
-        return self.front[1].item
-
     def wrap(
-        self, func: Item, target: Item, params: Sequence[str], results: Sequence[str]
+        self, functions: Sequence[Guarded], targets: Sequence[Item], agent: Item
     ) -> list[Definition]:
-        """What makes ``wrapped[func]``, a function that calls ``target`` with the flag set; nothing
-        when that is there already."""
-        if func in self.wrapped:
-            return []
-        module = build.core_module(_wrapper(params, results))
-        bag = build.core_inline_exports([("f", target)])
-        args = (("guest", bag.item), (GUARD, self.instance))
-        instance = build.core_instantiate(module.item, args)
-        alias = build.alias_core_export(instance.item, "f", Sort.CORE_FUNC)
-        self.wrapped[func] = alias.item
-        return [module, bag, instance, alias]
+        """What makes ``wrapped[f.func]`` for each of ``functions``: one that calls the target with
+        the flag of the ``agent`` set."""
+        module = build.core_module(_wrappers(functions))
+        bag = build.core_inline_exports([(f"f{k}", target) for k, target in enumerate(targets)])
+        instance = build.core_instantiate(module.item, (("guest", bag.item), (GUARD, agent)))
+        made = [
+            build.alias_core_export(instance.item, f"f{k}", Sort.CORE_FUNC)
+            for k in range(len(functions))
+        ]
+        self.wrapped |= {f.func: alias.item for f, alias in zip(functions, made, strict=True)}
+        return [module, bag, instance, *made]

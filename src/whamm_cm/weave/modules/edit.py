@@ -16,6 +16,7 @@ from whamm_cm.binary.leb import unsigned
 from whamm_cm.binary.opcodes import Imm
 from whamm_cm.binary.section_refs import read_entries
 from whamm_cm.errors import DecodeError, InternalError
+from whamm_cm.ir.code_edit import CodeEdit
 from whamm_cm.ir.core import Body, CoreModule
 from whamm_cm.ir.renumber import Edit, Renumbering, splice
 from whamm_cm.ir.rewrite import Draft, Piece, Replaced, Shift, Templates, draft_words
@@ -66,6 +67,9 @@ class ModuleEdit:
         self._declared: dict[int, None] = {}
         self._bodies: dict[int, Draft] = {}
         self.templates = Templates()
+        self._code: CodeEdit | None = None
+        #: Of what is counted in code that was drafted in bulk.
+        self.first_spot = 0
         self._names: dict[int, str] = {}
 
     # Types.
@@ -256,10 +260,28 @@ class ModuleEdit:
         declared = self._locals(self.module.bodies[defined_index], extra_locals)
         self._bodies[defined_index] = Draft(words, declared)
 
+    def code(self) -> CodeEdit:
+        """The code section in the kernel; drafts made there are written, too."""
+        if self._code is None:
+            self._code = self.new_code()
+        return self._code
+
+    def new_code(self) -> CodeEdit:
+        """The same, without any draft."""
+        section = self.module.section(SectionId.CODE)
+        start, end = (0, 0) if section is None else (section.start, section.end)
+        cur = self._cursor(start, end)
+        if section is not None:
+            cur.u32("a count")
+        module = self.module
+        self._code = CodeEdit(module.data, cur.pos, module.bodies, module.offset, module.path)
+        return self._code
+
     @property
     def replaced(self) -> Replaced:
         """The pieces of the bodies that were replaced, by defined function."""
-        return Replaced(self.module.bodies, self._bodies, self.templates)
+        drafted = {} if self._code is None else self._code.drafted
+        return Replaced(self.module.bodies, {**drafted, **self._bodies}, self.templates)
 
     @property
     def added_globals(self) -> int:
@@ -362,9 +384,9 @@ class ModuleEdit:
         count = cur.u32("a count")
         kept = data[cur.pos : section.end]
         changed = False
-        if renumbering.spaces or self._bodies:
-            bodies = self.module.bodies
-            written = renumbering.bodies(data, cur.pos, bodies, self._bodies, self.templates)
+        if renumbering.spaces or self._bodies or (self._code and self._code.drafted):
+            code, maps = self.code(), renumbering.maps
+            written = code.write(self._bodies, self.templates, maps, self.first_spot)
             changed = bool(written.changed)
             kept = memoryview(written.wasm)
         if not changed and not self._added_bodies:
@@ -401,7 +423,7 @@ class ModuleEdit:
     ) -> bytes | None:
         """Put the new name section into ``replacements``, or return it when there was none."""
         needed = bool(renumbering.spaces or self._names)
-        if not (needed or self._bodies):
+        if not (needed or self._bodies or (self._code and self._code.drafted)):
             return None
         names, place = NameSection(), self._name_place()
         if place is not None:
@@ -431,7 +453,8 @@ class ModuleEdit:
         """Renumber; whether labels, which are counted, lost their names to new code."""
         first = len(self.module.imported("func"))
         labels = names.maps.get(LABEL, {})
-        lost = [labels.pop(first + index, None) for index in self._bodies]
+        drafted = () if self._code is None else self._code.drafted
+        lost = [labels.pop(first + index, None) for index in (*self._bodies, *drafted)]
         for space in sorted(renumbering.spaces, key=lambda space: space.value):
             names.move(space, partial(renumbering.index, space))
         if renumbering.spaces:  # what is not known may hold indices

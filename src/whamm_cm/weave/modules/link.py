@@ -23,6 +23,7 @@ from whamm_cm.binary.opcodes import Imm, by_mnemonic
 from whamm_cm.binary.refs import Ref, index_of
 from whamm_cm.binary.section_refs import Entries, read_entries, read_import_entries
 from whamm_cm.errors import DecodeError, InternalError
+from whamm_cm.ir.code_edit import CodeEdit
 from whamm_cm.ir.core import CoreModule
 from whamm_cm.ir.renumber import Edit, Renumbering, splice
 from whamm_cm.ir.rewrite import Draft, Moved, Templates
@@ -398,9 +399,8 @@ class _Linker:
                 # Each is written anew, so that no size is longer than it need be.
                 drafts = {n: Draft((Do.STOP, body.end)) for n, body in enumerate(bodies)}
                 first = bodies[0].start
-                found.append(
-                    renumbering.bodies(module.data, first, bodies, drafts, Templates()).wasm
-                )
+                code = CodeEdit(module.data, first, bodies, module.offset, module.path)
+                found.append(code.write(drafts, Templates(), renumbering.maps).wasm)
         return found
 
     def starts(self) -> list[int]:

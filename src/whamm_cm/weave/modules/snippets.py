@@ -41,6 +41,11 @@ def i64_const(value: int) -> bytes:
     return b"\x42" + signed(value)
 
 
+def adding(kind: str) -> tuple[bytes, bytes]:
+    """The opcodes of ``const`` and ``add`` of i32 or i64."""
+    return _ADDING[kind]
+
+
 def count(index: int, kind: str = "i64", by: int = 1) -> bytes:
     """Add ``by`` to a global of type i32 or i64."""
     const, add = _ADDING[kind]

@@ -7,7 +7,7 @@ the module stands a call of ``last``: nothing is lost to a panic, and what never
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from whamm_cm.codegen.asm import Func
@@ -79,25 +79,6 @@ class Beat:
             if opcode in _ENDS:
                 editor.add(opidx, "last", self.last)
 
-    def quick(
-        self, module: CoreModule, index: int, sites: Iterable[tuple[int, bytes]]
-    ) -> list[tuple[int, bytes]]:
-        """The same for code at positions, which comes in order."""
-        body = module.bodies[index]
-        found = {pos: (b"", text, b"") for pos, text in sites}
-
-        def at(pos: int, before: bytes, behind: bytes) -> None:
-            old = found.get(pos, (b"", b"", b""))
-            found[pos] = old[0] + before, old[1], old[2] + behind
-
-        at(body.code, b"", self.pulse)
-        for pos, opcode, end in module.find(_LOOPS | _ENDS, [index]):
-            if opcode in _LOOPS:
-                at(end, self.pulse, b"")
-            else:
-                at(pos, b"", self.last)
-        return [(pos, b"".join(found[pos])) for pos in sorted(found)]
-
 
 def _unless_bound(f: Func, table: int, slot: int, instead: bytes) -> None:
     f.i32(slot)
@@ -108,10 +89,11 @@ def _unless_bound(f: Func, table: int, slot: int, instead: bytes) -> None:
         f.op("return")
 
 
-def endings(module: CoreModule) -> dict[int, list[int]]:
-    """The positions of ``unreachable`` in each function that has some."""
-    found = module.find(_ENDS).by_span()
-    return {index: [pos for pos, _, _ in steps] for index, steps in found}
+def endings(module: CoreModule, indices: Sequence[int] | None = None) -> dict[int, list[int]]:
+    """The positions of ``unreachable`` in each function (of ``indices``) that has some."""
+    chosen = range(len(module.bodies)) if indices is None else indices
+    found = module.find(_ENDS, chosen).by_span()
+    return {chosen[place]: [pos for pos, _, _ in steps] for place, steps in found}
 
 
 def pieces(module: CoreModule, index: int, added: Iterable[tuple[int, bytes]]) -> list[Piece]:

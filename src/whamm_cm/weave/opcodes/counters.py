@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 from whamm_cm.binary.leb import signed, unsigned
 from whamm_cm.codegen.script.types import flats
+from whamm_cm.ir.rewrite import Hole, Template
+from whamm_cm.kernel.layout import Part
 from whamm_cm.lang import tree as t
 from whamm_cm.weave.modules import encoding, snippets
 from whamm_cm.weave.modules.edit import ModuleEdit
@@ -21,6 +23,7 @@ from whamm_cm.weave.opcodes.pushes import Pushes
 from whamm_cm.weave.opcodes.rows import Rows
 from whamm_cm.weave.opcodes.unit import Unit
 
+_GET, _SET = b"\x23", b"\x24"
 _LOAD, _STORE, _ADD, _ZERO = b"\x29", b"\x37", b"\x7c", b"\x41\0"
 
 
@@ -92,20 +95,37 @@ class Counters:
                 address += 8
         return list(range(start, start + len(cells)))
 
+    def reserve(self, cells: Sequence[Cell]) -> int:
+        """The first of the spots of new counters for such cells, which are the next to be added to
+        the rows' counters."""
+        first, count = len(self.rows.counted), len(cells)
+        address = self.unit.counters(self.rows.counted_site(), first, count)
+        if self.memory is None:
+            return self._globals(address, cells)[0]
+        for number, cell in enumerate(cells):
+            if cell.first:
+                self.unit.fill(address + 8 * number, cell.type, cell.first)
+        return address
+
+    @property
+    def step(self) -> int:
+        """The distance of spots that were reserved together."""
+        return 1 if self.memory is None else 8
+
     def count(self, spot: int, type: t.Type, amount: int) -> bytes:
         """Code that adds to it; what a bool becomes is true."""
-        kind = flats(type)[0]
+        return Template.of(self.counting(type, amount)).fill((spot,))
+
+    def counting(self, type: t.Type, amount: int) -> tuple[bytes | Hole, ...]:
+        """The same for any spot, which is the one argument."""
+        kind, spot = flats(type)[0], Hole(Part.SPOT_U32, 0)
         if self.memory is None and type == t.BOOL:
-            return snippets.i32_const(amount) + snippets.global_set(spot)
+            return snippets.i32_const(amount) + _SET, spot
         if self.memory is None:
-            return snippets.count(spot, kind, amount)
+            const, add = snippets.adding(kind)
+            return _GET, spot, const + signed(amount) + add + _SET, spot
         access = b"\3" if not self.memory else b"\x43" + unsigned(self.memory)
-        access += unsigned(spot)
         amount_ = snippets.i64_const(amount)
         if type == t.BOOL:
-            return _ZERO + amount_ + _STORE + access
-        return _ZERO + _ZERO + _LOAD + access + amount_ + _ADD + _STORE + access
-
-    def slots(self, spots: Sequence[int]) -> list[bytes]:
-        """The spots as templates have them: index of a global, or a constant address."""
-        return list(map(unsigned if self.memory is None else signed, spots))
+            return _ZERO + amount_ + _STORE + access, spot
+        return _ZERO + _ZERO + _LOAD + access, spot, amount_ + _ADD + _STORE + access, spot

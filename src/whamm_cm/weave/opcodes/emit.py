@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from whamm_cm.binary.leb import unsigned
 from whamm_cm.codegen.script.types import flats
 from whamm_cm.errors import WeaveError
+from whamm_cm.ir.code_edit import Target
 from whamm_cm.ir.core import CoreModule
 from whamm_cm.ir.rewrite import Piece
 from whamm_cm.lang import tree as t
@@ -20,6 +21,7 @@ from whamm_cm.weave.modules.moved import Moved
 from whamm_cm.weave.modules.points import exit_calls
 from whamm_cm.weave.opcodes import memories
 from whamm_cm.weave.opcodes.beat import SLOTS, Beat, endings, pieces
+from whamm_cm.weave.opcodes.bulk import Bulk
 from whamm_cm.weave.opcodes.counters import Cell, Counters
 from whamm_cm.weave.opcodes.env import UNIT, Imports
 from whamm_cm.weave.opcodes.going import Validate, open_ended
@@ -31,7 +33,6 @@ from whamm_cm.weave.opcodes.leftover import (
     needs_of,
 )
 from whamm_cm.weave.opcodes.match import Firing, Function, Left, Matcher
-from whamm_cm.weave.opcodes.quick import Finder, QuickWriter, Sites, solitary
 from whamm_cm.weave.opcodes.rows import Rows
 from whamm_cm.weave.opcodes.sites import Compiled, SiteCompiler
 from whamm_cm.weave.opcodes.unit import Unit
@@ -94,14 +95,13 @@ class GuestWeaver:
     validate: Validate | None = None
     #: Whether it may have a memory beside its own.
     multi_memory: bool = True
-    #: Whether functions with simple sites only go the quick way.
-    quickly: bool = True
+    #: Whether functions may be woven by kinds of instructions (``bulk``).
+    in_bulk: bool = True
     #: Whether what is counted is also sent while the program runs, and before ``unreachable``.
     beats: bool = False
     last_words: bool = False
     beat: Beat | None = None
     _table: int | None = None
-    solo: bool = field(init=False)
     #: Functions whose code behind each replaced ``unreachable`` can run.
     open_ended: frozenset[int] = frozenset()
     edit: ModuleEdit = field(init=False)
@@ -117,30 +117,31 @@ class GuestWeaver:
         self.imports = Imports(self.edit, self.unit, self.unit_name)
         self.compiler = SiteCompiler(self.imports)
         self.counted = Counters(self.edit, self.unit, self.rows)
-        self.solo = solitary(self.matcher, self.counters)
 
     def weave(self) -> WovenGuest | None:
-        facts = self.imports.numbering.facts
         leaving = self._leaving()
-        quick, slow = self._quick(leaving)
-        found = self.matcher.functions(self.module, facts, slow)
+        bulk = Bulk.find(self, leaving) if self.in_bulk else None
+        done = frozenset(() if bulk is None else bulk.indices)
+        found = self.matcher.functions(
+            self.module, self.imports.numbering.facts, None if bulk is None else sorted(bulk.slow)
+        )
         functions = {function.info.index: function for function in found}
-        if not (functions or quick or leaving):
+        sites = 0 if bulk is None else bulk.sites
+        if not (functions or sites or leaving):
             return None
         leave, flush = self._ways_out(leaving)
-        self._import(functions, quick)
+        self._import(functions, bulk)
         self._make_beat()
         self.open_ended = open_ended(self.module, functions.values(), self.validate)
-        ends = endings(self.module) if self.last_words else {}
-        sites = 0
+        ends = {}
+        if self.last_words:
+            ends = endings(self.module, None if bulk is None else sorted(bulk.slow))
         shadows = self.imports.shadows
         shadows.find()
-        writer = QuickWriter(self)
-        for index in sorted({*functions, *quick, *leaving, *shadows.changes, *ends}):
-            if index in quick:
-                sites += quick[index].firings
-                writer.write(quick[index])
-                continue
+        if bulk is not None:
+            bulk.write()
+            self._globals_before = self.edit.added_globals
+        for index in sorted({*functions, *leaving, *shadows.changes, *ends} - done):
             function = functions.get(index)
             info = self._info(index, function, leaving)
             if info is None:
@@ -167,12 +168,19 @@ class GuestWeaver:
             Moved(self.module, self.rows.place, self.edit.replaced),
         )  # fmt: skip
 
-    def _import(self, slow: Mapping[int, Function], quick: Mapping[int, Sites]) -> None:
+    def _import(self, functions: Mapping[int, Function], bulk: Bulk | None) -> None:
         """All that functions need, before indices are handed out."""
-        if self.multi_memory and self._cells(slow, quick) > MANY_CELLS:
+        cells = 0 if bulk is None else bulk.cells
+        for function in functions.values():
+            cells += sum([len(firing.left.cells) for firing in function.firings])
+        if self.multi_memory and cells > MANY_CELLS:
             self.imports.count_in_memory()
-        for index in sorted({*slow, *quick}):
-            self._declare(quick[index] if index in quick else slow[index])
+        for left in () if bulk is None else bulk.lefts:
+            self._declare_left(left)
+        for function in functions.values():
+            for firing in function.firings:
+                self.imports.shadows.declare(firing, function.info)
+                self._declare_left(firing.left)
         self.counted.memory = self.imports.state
 
     def _ways_out(self, leaving: Collection[int]) -> tuple[int | None, int | None]:
@@ -224,30 +232,29 @@ class GuestWeaver:
         declared = sum(count for count, _ in info.body.locals) + len(locals_)
         counters = self.edit.added_globals - self._globals_before
         self._globals_before = self.edit.added_globals
-        for found, limit, what in (
-            (declared + len(info.module.func_type(info.fid).params), MAX_LOCALS, "locals"),
-            (counters, MAX_COUNTERS, "counters"),
-        ):
-            if found > limit:
-                raise WeaveError(
-                    f"function {info.name or f'#{info.fid}'} would have {found} {what} when woven,"
-                    f" more than the {limit} that engines take; leave it out with a predicate,"
-                    f" such as / fid != {info.fid} /"
-                )
+        params = len(info.module.func_type(info.fid).params)
+        self._check(info.fid, declared + params, MAX_LOCALS, "locals")
+        self._check(info.fid, counters, MAX_COUNTERS, "counters")
         self.edit.replace_body(info.index, pieces, locals_)
 
-    def _quick(self, leaving: Collection[int]) -> tuple[dict[int, Sites], Collection[int] | None]:
-        """Functions to go the quick way, and the others in which something may fire (None: any)."""
-        if not self.quickly:
-            return {}, None
-        finder = Finder(self.matcher, self.solo, self.counters)
-        return finder.find(self.module, leaving) if finder.kinds else ({}, None)
+    def _check(self, fid: int, found: int, limit: int, what: str) -> None:
+        if found > limit:
+            name = self.module.names.functions.get(fid) or f"#{fid}"
+            raise WeaveError(
+                f"function {name} would have {found} {what} when woven, more than the {limit} that"
+                f" engines take; leave it out with a predicate, such as / fid != {fid} /"
+            )
 
-    def _cells(self, slow: Mapping[int, Function], quick: Mapping[int, Sites]) -> int:
-        """How many cells they may have at most."""
-        lefts = [left for sites in quick.values() for _, kind in sites.found for left in kind.lefts]
-        lefts += [firing.left for function in slow.values() for firing in function.firings]
-        return sum([len(left.cells) for left in lefts])
+    def check_locals(self, targets: Iterable[Target], more: int) -> None:
+        """WeaveError where engines would not take that many more locals."""
+        for target in targets:
+            self._check(target.fid, target.first_local + more, MAX_LOCALS, "locals")
+
+    def check_counters(self, functions: Iterable[tuple[int, str, int]]) -> None:
+        """The same of counters, which functions are given with."""
+        if self.counted.memory is None:
+            for fid, _, count in functions:
+                self._check(fid, count, MAX_COUNTERS, "counters")
 
     def _leaving(self) -> dict[int, FunctionInfo]:
         """Functions with calls that end the program, where those matter."""
@@ -272,21 +279,11 @@ class GuestWeaver:
                     found[index] = info
         return found
 
-    def _declare(self, function: Function | Sites) -> None:
-        """Import what its bodies need."""
-        if isinstance(function, Sites):
-            for left in function.lefts:
-                self._declare_left(left)
-            return
-        for firing in function.firings:
-            self.imports.shadows.declare(firing, function.info)
-            self._declare_left(firing.left)
-
     def _declare_left(self, left: Left) -> None:
         if id(left) in self.plans:
             return
         self.lefts.append(left)  # keeps its id its own
-        self.plans[id(left)] = None if self.solo else increments(left, self.counters)
+        self.plans[id(left)] = increments(left, self.counters)
         self.imports.declare(needs_of(left))
         memories.declare(self.imports, left)
 

@@ -187,7 +187,7 @@ class Matcher:
                 continue
             if statics is None:  # asking for its truth would count all it has
                 statics = Statics(info, point)
-            left = prober.at(_Facts(statics, known[id(prober)]))
+            left = prober.at(Facts(statics, known[id(prober)]))
             if left is None or any(n not in statics for n in left.statics):
                 continue
             firing = Firing(point, left, {name: statics[name] for name in left.statics})
@@ -245,7 +245,7 @@ def local_types(info: FunctionInfo) -> list[str]:
     return types
 
 
-class _Facts(Mapping[str, Any]):
+class Facts(Mapping[str, Any]):
     """The facts of a site and those of the script, as one mapping."""
 
     __slots__ = ("_extra", "_statics")

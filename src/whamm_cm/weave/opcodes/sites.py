@@ -22,7 +22,6 @@ from whamm_cm.weave.modules.inject import FunctionEditor
 from whamm_cm.weave.opcodes.env import GuestEnv, Imports
 from whamm_cm.weave.opcodes.leftover import cell_width, guest_cells
 from whamm_cm.weave.opcodes.match import Firing, Left
-from whamm_cm.weave.opcodes.quick import fixed_operands
 from whamm_cm.weave.opcodes.template import Template, TemplateFunc, cell_slots
 
 _OPERAND = re.compile(r"(arg|res|local)(0|[1-9]\d{0,8})")
@@ -82,6 +81,15 @@ class SiteCompiler:
         """The open fact that is the address of a cell in state memory."""
         return f"cell {id(variable)}"
 
+    def plain(self, left: Left, operands: tuple[Known, ...]) -> Compiled:
+        """Code that stands in front of instructions with these operands, whichever they are."""
+        key = (id(left), operands, (), True, (), ())
+        if key not in self.found:
+            self.found[key] = _Plain(self, left, operands, (), True, None).compiled()
+        found = self.found[key]
+        assert found is not None
+        return found
+
     def compiled(self, firing: Firing, editor: FunctionEditor) -> Compiled | None:
         """None where the code cannot run: then the site has its cells and no code."""
         left, point, info = firing.left, firing.point, editor.info
@@ -89,14 +97,7 @@ class SiteCompiler:
             return _Alt(self, firing, editor).compiled()
         operands = results = ()  # type: tuple[Known, ...]
         args, ress = _count(left.bound, "arg"), _count(left.bound, "res")
-        if (
-            args
-            and not ress
-            and point.mode == "before"
-            and args <= len(fixed_operands(point.event))
-        ):
-            operands = fixed_operands(point.event)[:args]
-        elif args or ress:
+        if args or ress:
             typing = info.typing(point.opidx)
             operands, results = typing.operands[:args], typing.results[:ress]
             unknown = None in operands or None in results
@@ -216,7 +217,7 @@ class _Plain(_Site):
         operands: tuple[Known, ...],
         results: tuple[Known, ...],
         plain: bool,
-        site: tuple[FunctionInfo, int],
+        site: tuple[FunctionInfo, int] | None,
     ) -> None:
         super().__init__(compiler, left)
         self.site = site

@@ -1,6 +1,8 @@
-"""Two ways to the same: scanning and decoding; counting runs and counting instructions."""
+"""By kinds or one by one, run by run or instruction by instruction: the same is reported."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 from wasmtime import Engine
@@ -8,22 +10,21 @@ from wasmtime import Engine
 from bench import kernels
 from bench.opcodes import Program
 from fixtures.build import path_of
+from tests.lang.monitor_runs import rows
 from tests.weave.scripted import script_plan
 from whamm_cm.agent.sites import SiteTableBuilder
-from whamm_cm.binary.decode import decode
-from whamm_cm.ir.component import walk
 from whamm_cm.ir.core import CoreModule
+from whamm_cm.weave.opcodes.bulk import Bulk
 from whamm_cm.weave.opcodes.emit import GuestWeaver
 from whamm_cm.weave.opcodes.leftover import pure_counters
 from whamm_cm.weave.opcodes.match import Matcher
-from whamm_cm.weave.opcodes.quick import Finder
 from whamm_cm.weave.opcodes.rows import Rows
 from whamm_cm.weave.plain import weave_module
 from whamm_cm.weave.plan import Plan
 from whamm_cm.weave.scripting import everything
 from whamm_cm.weave.unit import UnitBuilder
 
-#: The first is quick everywhere, the second in some functions, the last nowhere.
+#: All but the last two go by kinds; the last one never does.
 SCRIPTS = {
     "branches": """
         wasm:opcode:br_if|if:before {
@@ -44,56 +45,65 @@ SCRIPTS = {
         wasm:opcode:br|br_if:before / opname == "br_if" / { report var n: i64; n -= 37; }
         wasm:opcode:select(arg0: i32):before { report var first: u32; if (arg0 != 0) { first++; } }
     """,
+    "maps": """
+        report var by: map<u32, u64>;
+        wasm:opcode:*load*|*store*:before { report var at: map<u32, u32>; at[offset as u32]++; }
+        wasm:opcode:*load*:before { by[arg0 % 9]++; }
+    """,
+    "facts": """
+        report var sum: u64; report var last: u32;
+        wasm:opcode:call:before { sum += pc as u64; last = fid; report var n: u32; n = n + imm0; }
+        wasm:opcode:i64.store:before { report var v: u64; v = v + (arg0 as u64); last = opidx; }
+        wasm:opcode:i32.const:before / imm0 > 100 / { report var big: u32; big++; }
+    """,
+    "some": """
+        wasm:opcode:loop:before / pc % 2 == 0 / { report var n: u32; n++; }
+        wasm:opcode:local.get|unreachable:before { report var m: u32; m++; }
+    """,
     "deep": "wasm:opcode:i32.add:before / opidx > 3 / { report var n: u32; n++; }",
 }
 
 
-def modules() -> list[CoreModule]:
-    found = [CoreModule(kernels.build("collatz").read_bytes())]
-    root = decode(path_of("c_command").read_bytes(), "c_command")
-    nodes = [d.node for component in walk(root) for d in component.definitions]
-    return found + [node for node in nodes if isinstance(node, CoreModule)]
-
-
-def weave(
-    module: CoreModule, script: str, quickly: bool, beats: bool = False
-) -> tuple[object, ...]:
+def taken(module: CoreModule, script: str) -> tuple[int, int]:
+    """How many functions are woven by kinds, and how many are looked at one by one."""
     plan, builder = script_plan(script), SiteTableBuilder()
     unit = UnitBuilder(plan, builder)
     unit.unit.memories = unit.numbering(module)
-    matcher = Matcher(plan.scripts.probes)
     weaver = GuestWeaver(
-        module, matcher, unit, Rows(builder, plan.scripts.names, "m"),
-        pure_counters(everything(plan.scripts)), quickly=quickly, beats=beats, last_words=beats,
+        module, Matcher(plan.scripts.probes), unit, Rows(builder, plan.scripts.names, "m"),
+        pure_counters(everything(plan.scripts)),
     )  # fmt: skip
-    return weaver.weave(), builder.to_bytes(), matcher.skipped
+    bulk = Bulk.find(weaver, ())
+    return (0, len(module.bodies)) if bulk is None else (len(bulk.indices), len(bulk.slow))
 
 
-@pytest.mark.parametrize("beats", [False, True])
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_scanning_gives_what_decoding_gives(name: str, beats: bool) -> None:
-    for module in modules():
-        quick, slow = (weave(module, SCRIPTS[name], way, beats) for way in (True, False))
-        assert quick == slow
-
-
-def test_the_quick_way_is_gone() -> None:
-    """Otherwise the test above shows nothing."""
-    module = modules()[0]
-    shares = {}
-    for name, script in SCRIPTS.items():
-        plan = script_plan(script)
-        counters = pure_counters(everything(plan.scripts))
-        finder = Finder(Matcher(plan.scripts.probes), name in ("calls", "decided"), counters)
-        quick, slow = finder.find(module, ())
-        shares[name] = bool(quick), bool(slow)
+def test_where_bulk_is_taken() -> None:
+    """Otherwise the tests below show nothing."""
+    module = CoreModule(kernels.build("collatz").read_bytes())
+    shares = {name: tuple(map(bool, taken(module, script))) for name, script in SCRIPTS.items()}
     assert shares == {
         "branches": (True, False),
-        "mixed": (True, True),
+        "mixed": (True, False),
         "calls": (True, False),
         "decided": (True, False),
+        "maps": (True, False),
+        "facts": (True, False),
+        "some": (True, True),
         "deep": (False, True),
     }
+
+
+@pytest.mark.parametrize("interval", [None, "1ms"])
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_bulk_reports_what_one_by_one_reports(
+    name: str, interval: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ["-e", SCRIPTS[name], *(["--interval", interval] if interval else [])]
+    at_once = sorted(map(repr, rows(tmp_path, *options, app=path_of("c_command"))))
+    monkeypatch.setattr(Bulk, "find", lambda weaver, skipped: None)
+    one_by_one = sorted(map(repr, rows(tmp_path, *options, app=path_of("c_command"))))
+    assert at_once == one_by_one
+    assert one_by_one
 
 
 def counted(kernel: str, script: str, names: list[str]) -> list[int]:
