@@ -54,10 +54,10 @@ class SinkOptions:
     mark: int | None = None
     show_secrets: bool = False
 
-    @property
-    def image(self) -> bytes:
+    def image(self, near: bool = False) -> bytes:
         """Settings and site table as they lie in the sink's memory."""
-        return SETTINGS.pack(self.nonce.encode(), self.json, self.show_secrets) + self.table
+        settings = SETTINGS.pack(self.nonce.encode(), self.json, self.show_secrets, near)
+        return settings + self.table
 
     @property
     def stubs(self) -> tuple[str, ...]:
@@ -263,7 +263,7 @@ def _sink(options: SinkOptions, wasm: str, imports: Callable[[Item], _Imports]) 
         front, facts = taken(memory, options.timed)
         return [*definitions, *front], [*functions, *facts]
 
-    return _component(wasm, options.image, with_facts, options.stubs)
+    return _component(wasm, options.image(), with_facts, options.stubs)
 
 
 def _component(
