@@ -118,6 +118,7 @@ class Sink(Guest):
         stack: int = STACK,
         json: bool = True,
         show_secrets: bool = False,
+        near: bool = False,
     ) -> None:
         self.seed, self.clocks = (1, 2), (0, 0)
         self.run, self.prefixes = "", 0
@@ -129,7 +130,7 @@ class Sink(Guest):
         super().__init__(name, {**imports, **facts}, stack)
         heap_base = self.exports["__heap_base"].value(self.store)
         at = layout.sink_settings(heap_base)
-        image = layout.SETTINGS.pack(NONCE.encode(), json, show_secrets) + table
+        image = layout.SETTINGS.pack(NONCE.encode(), json, show_secrets, near) + table
         missing = -(-(at + len(image)) // layout.PAGE) - self.memory.size(self.store)
         if missing > 0:
             self.memory.grow(self.store, missing)
@@ -186,6 +187,7 @@ class StderrSink(Sink):
         stack: int = STACK,
         json: bool = True,
         show_secrets: bool = False,
+        near: bool = False,
     ) -> None:
         self.calls: list[tuple[str, int]] = []
         self.writes: list[bytes] = []
@@ -198,7 +200,7 @@ class StderrSink(Sink):
             ),
             "drop": (FuncType([I32], []), lambda handle: self.calls.append(("drop", handle))),
         }  # fmt: skip
-        super().__init__("sink-stderr.wasm", table, imports, stack, json, show_secrets)
+        super().__init__("sink-stderr.wasm", table, imports, stack, json, show_secrets, near)
 
     def _get(self) -> int:
         self.calls.append(("get", 0))

@@ -16,14 +16,25 @@ static void base64_prepare(void) {
         base64_pairs[i] = (uint16_t)(base64_digits[i >> 6] | base64_digits[i & 63] << 8);
 }
 
-/* Writes the characters of `size` bytes; returns the end.  A byte behind `size` may be read. */
+/* The four characters of the three bytes at the lower end of `w`. */
+static uint32_t base64_four(uint32_t w) {
+    uint32_t first = (w << 4 & 0xFF0) | (w >> 12 & 0xF), second = (w & 0xF00) | (w >> 16 & 0xFF);
+    return base64_pairs[first] | (uint32_t)base64_pairs[second] << 16;
+}
+
+/* Writes the characters of `size` bytes; returns the end.  A few bytes behind may be read. */
 static char *base64_write(char *out, const uint8_t *in, uint32_t size) {
     base64_prepare();
+    for (; size >= 6; in += 6, size -= 6, out += 8) {
+        uint64_t w;
+        __builtin_memcpy(&w, in, 8);
+        w = base64_four((uint32_t)w) | (uint64_t)base64_four((uint32_t)(w >> 24)) << 32;
+        __builtin_memcpy(out, &w, 8);
+    }
     for (; size >= 3; in += 3, size -= 3, out += 4) {
         uint32_t w;
         __builtin_memcpy(&w, in, 4);
-        uint32_t first = (w << 4 & 0xFF0) | (w >> 12 & 0xF), second = (w & 0xF00) | (w >> 16 & 0xFF);
-        w = base64_pairs[first] | (uint32_t)base64_pairs[second] << 16;
+        w = base64_four(w);
         __builtin_memcpy(out, &w, 4);
     }
     if (!size) return out;

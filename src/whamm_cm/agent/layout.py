@@ -260,8 +260,9 @@ MAX_LINE: Final = 4000
 # --- sink-*.wasm ---------------------------------------------------------------------------------
 
 HEAP_BASE: Final = "__heap_base"
-SETTINGS: Final = struct.Struct("<12sII12x")
-"""In front of the site table: the nonce, whether lines are JSON, and whether secrets are shown."""
+SETTINGS: Final = struct.Struct("<12sIII8x")
+"""In front of the site table: the nonce, whether lines are JSON, whether secrets are shown, and
+whether the sink is one component instance with a guest, which could use any handle it holds."""
 SINK_OUT: Final = 128 << 10
 SINK_INPUT: Final = 64 << 10
 

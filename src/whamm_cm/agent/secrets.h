@@ -407,20 +407,24 @@ static uint64_t has_byte(uint64_t word, uint64_t byte) {
     return (x - ones) & ~x & ones << 7;
 }
 
-/* Whether there may be a secret to learn: a mark, a parameter, or a user of a URL. */
+static int is_sign(const uint8_t *p, uint32_t k, uint32_t size) {
+    if (p[k] == 0xFF) return k && k + 3 <= size && load32(p + k - 1) == SECRET;
+    if (p[k] == '=') return is_parameter(p, k);
+    return p[k] == '@' && follows_user(p, k);
+}
+
+/* Whether there may be a secret to learn: a mark, a parameter, or a user of a URL.  Only the bytes
+ * that are one of three are looked at: numbers in records are those, too, such as a length of 64. */
 static int is_suspicious(const uint8_t *p, uint32_t size) {
-    for (uint32_t i = 0; i < size; i += 8) {
-        uint64_t word = 0;
-        if (i + 8 <= size) {
-            word = load64(p + i);
-            if (!(has_byte(word, 0xFF) | has_byte(word, '=') | has_byte(word, '@'))) continue;
-        }
-        for (uint32_t k = i; k < i + 8 && k < size; k++) {
-            if (p[k] == 0xFF && k && k + 3 <= size && load32(p + k - 1) == SECRET) return 1;
-            if (p[k] == '=' && is_parameter(p, k)) return 1;
-            if (p[k] == '@' && follows_user(p, k)) return 1;
-        }
+    uint32_t i = 0;
+    for (; i + 8 <= size; i += 8) {
+        uint64_t word = load64(p + i);
+        uint64_t found = has_byte(word, 0xFF) | has_byte(word, '=') | has_byte(word, '@');
+        for (; found; found &= found - 1)
+            if (is_sign(p, i + (uint32_t)__builtin_ctzll(found) / 8, size)) return 1;
     }
+    for (; i < size; i++)
+        if (is_sign(p, i, size)) return 1;
     return 0;
 }
 

@@ -71,16 +71,22 @@ void stderr_write(uint32_t stream, const char *bytes, uint32_t size, uint32_t *r
 IMPORT(OUTSIDE, "drop") void stderr_drop(uint32_t stream);
 IMPORT(OUTSIDE, "drop-error") void stderr_drop_error(uint32_t error);
 
+static uint32_t stream, has_stream;
+
 /* One write; afterwards the sink may be silent.  result<_, stream-error>: 1 is an error, in which
- * 0 (last-operation-failed) carries a handle that is ours to drop.  The sink may be one component
- * instance with the guest, which could use or drop any handle that is there while it runs: the
- * stream is only there while the sink does. */
+ * 0 (last-operation-failed) carries a handle that is ours to drop.  A guest in the same component
+ * instance could use or drop any handle that is there while it runs: then the stream is only there
+ * while the sink does. */
 static void write_out(const char *bytes, uint32_t size) {
-    uint32_t result[3] = {0, 0, 0}, stream = stderr_get();
+    uint32_t result[3] = {0, 0, 0};
+    if (!has_stream) stream = stderr_get();
+    has_stream = 1;
     stderr_write(stream, bytes, size, result);
     silent = result[0] & 0xFF;
     if (silent && !(result[1] & 0xFF)) stderr_drop_error(result[2]);
+    if (!silent && !settings()->near) return;
     stderr_drop(stream);
+    has_stream = 0;
 }
 
 #endif

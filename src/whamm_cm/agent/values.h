@@ -75,7 +75,7 @@ static uint32_t align16(uint32_t p) { return (p + 15) & ~15u; }
 /* What the weaver says of this sink, in front of the site table. */
 typedef struct {
     char nonce[12];
-    uint32_t json, show_secrets, pad[3];
+    uint32_t json, show_secrets, near, pad[2];
 } Settings;
 
 static const Settings *settings(void) { return (const Settings *)align16((uint32_t)&__heap_base); }

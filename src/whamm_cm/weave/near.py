@@ -70,7 +70,7 @@ class NearSink:
         agent.add_data(0, STATE + POS, struct.pack("<II", start, start + PAGE - MAX_RECORD))
         agent.add_data(0, STATE + BUFFER_PTR, struct.pack("<I", start))
         agent.add_data(0, STATE + HIGH, struct.pack("<I", start))
-        agent.add_data(0, sink_settings(base), options.image)
+        agent.add_data(0, sink_settings(base), options.image(near=True))
         for name in options.stubs:
             params, results = ((), ("i64",)) if name == "now" else (("i32",), ())
             f = Func(0, 0, params)

@@ -79,7 +79,7 @@ def _sink(options: SinkOptions) -> bytes:
     memory = next(i for i, s in enumerate(module.sections) if s.id == 5)
     larger = CoreModule(module.encode({memory: b"\1\0" + unsigned(pages)}))
     edit = ModuleEdit(larger)
-    edit.add_data(0, sink_settings(base), options.image)
+    edit.add_data(0, sink_settings(base), options.image())
     return edit.encode()
 
 

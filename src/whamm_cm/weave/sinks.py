@@ -227,7 +227,7 @@ def _sink(options: SinkOptions, wasm: str, imports: Callable[[Item], _Imports]) 
         front, facts = taken(memory, options.timed)
         return [*definitions, *front], [*functions, *facts]
 
-    return _component(wasm, options.image, with_facts, options.stubs)
+    return _component(wasm, options.image(), with_facts, options.stubs)
 
 
 def _component(

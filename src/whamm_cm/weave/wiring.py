@@ -23,10 +23,10 @@ class SinkOptions:
     mark: int | None = None
     show_secrets: bool = False
 
-    @property
-    def image(self) -> bytes:
+    def image(self, near: bool = False) -> bytes:
         """Settings and site table as they lie in the sink's memory."""
-        return SETTINGS.pack(self.nonce.encode(), self.json, self.show_secrets) + self.table
+        settings = SETTINGS.pack(self.nonce.encode(), self.json, self.show_secrets, near)
+        return settings + self.table
 
     @property
     def stubs(self) -> tuple[str, ...]:
