@@ -216,3 +216,25 @@ def test_permissions_grow(tmp_path: Path) -> None:
     found = both(tmp_path, base, "permissions: {network: {deny: [{host: b.example}]}}").permissions
     assert found.network is not None and found.network.allow is not None
     assert len(found.network.allow) == 1 and len(found.network.deny) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "denies"),
+    [
+        ("description: x", False),
+        ("imports: {default: allow}", False),
+        ("imports: {default: allow, allow: ['*'], warn: ['*']}", False),
+        ("imports: {default: deny}", True),
+        ("imports: {allow: ['*']}", True),
+        ("imports: {default: allow, deny: ['wasi:nn/*']}", True),
+        ("exports: {require: ['#run']}", False),
+        ("exports: {forbid: ['#run']}", True),
+        ("permissions: {network: {allow: []}}", True),
+        ("permissions: {storage: {allow: []}}", True),
+        ("permissions: {environment: {allow: []}}", True),
+    ],
+)
+def test_what_denies_anything(tmp_path: Path, text: str, denies: bool) -> None:
+    """Then names that can be taken for several interfaces are errors."""
+    (tmp_path / "p.yaml").write_text(f"version: 1\n{text}\n")
+    assert read_policy(str(tmp_path / "p.yaml"), PARAMETERS).denies is denies
