@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from wasmtime import wat2wasm
 
+from tests.docs.book import code, rows
 from tests.run.guests import ROOT
 from whamm_cm.cli.main import main
 
@@ -148,6 +151,33 @@ def test_every_call_is_in_the_log(trace, kind: str, time: tuple[str, ...]) -> No
             del opened[record["instance"], record["call"]]
     assert last in list(opened.values())[-1]  # it never came back
     assert not [r for r in log if r["phase"] == "lost"]
+
+
+#: What the page says of each.
+PAGE = {row[0]: row[1:] for row in rows("trace.md", "how it ends")}
+_HOST, _DISK = "its host is killed", "the disk is full"
+
+
+def test_the_page_has_them_all() -> None:
+    assert set(PAGE) == {*KINDS, _HOST, _DISK} and len(PAGE) == 10
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_ends_as_the_page_says(trace, kind: str) -> None:
+    status, end, said = PAGE[kind]
+    found, err = trace(KINDS[kind][0])
+    assert found == int(status)
+    lines = [line.strip() for line in err.splitlines()]
+    log = [line for line in lines if not line.startswith(("whamm-cm: ", "at "))]
+    assert log[-len(code(end)) :] == code(end)
+    assert all(words in err for words in code(said))
+    assert ("whamm-cm: " in err) == bool(code(said)) and "lost" not in err
+
+
+def test_a_stack_that_ran_over_is_shown_in_a_few_lines(trace) -> None:
+    _, err = trace(KINDS["stack overflow"][0])
+    frames = [line.strip() for line in err.splitlines() if line.startswith("    at ")]
+    assert len(frames) < 5 and re.fullmatch(r"at m!deep \(0x[0-9a-f]+\), \d+ times", frames[0])
 
 
 @pytest.mark.parametrize("kind", ["unreachable late", "stack overflow", "in a drop"])
@@ -331,7 +361,9 @@ def test_the_host_is_killed(tmp_path: Path) -> None:
     done = subprocess.run(words, env=environment, capture_output=True, timeout=120)
     text = done.stderr.decode()
     assert text.count("get-random-u64() = ") == 3, text
-    assert "run() = ?" in text or "resumed> = ?" in text
+    status, end, _ = PAGE[_HOST]
+    assert done.returncode == int(status)
+    assert text.splitlines()[-1:] == code(end)
 
 
 SERVER = f"""(component {RANDOM}
@@ -372,5 +404,35 @@ def test_two_of_three_requests_trap(tmp_path: Path, capfd: pytest.CaptureFixture
 @pytest.mark.parametrize("options", [("-f", "jsonl"), ("-c",), ("-f", "chrome")])
 def test_a_full_disk_is_said(trace, options: tuple[str, ...]) -> None:
     status, err = trace(command("", calls=LOOP), *options, "-o", "/dev/full")
-    assert status == 2
-    assert "/dev/full cannot be written: No space left on device" in err
+    assert status == int(PAGE[_DISK][0])
+    (words,) = code(PAGE[_DISK][2])
+    assert f"/dev/full {words}" in err
+
+
+def test_the_log_of_a_trace_that_was_killed_can_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app, log = tmp_path / "app.wasm", tmp_path / "run.jsonl"
+    app.write_bytes(wat2wasm(command("(loop $x (br $x))")))
+    words = [sys.executable, "-m", "whamm_cm", "trace", "-o", str(log), str(app)]
+    trace = subprocess.Popen(words)
+    deadline = time.monotonic() + 60
+    while not log.exists() or log.read_bytes().count(b"\n") < 100:
+        assert time.monotonic() < deadline and trace.poll() is None
+        time.sleep(0.02)
+    trace.kill()
+    trace.wait(60)
+    main(["report", str(log)])
+    shown = capsys.readouterr().out
+    assert shown.count("get-random-u64") >= 40
+    assert "an unknown number of records may be lost" in shown
+
+
+def test_the_log_of_a_trap_lacks_nothing_later_either(
+    trace, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "run.jsonl"
+    trace(KINDS["out of bounds"][0], "-o", str(log))
+    main(["report", str(log)])
+    shown = capfd.readouterr().out
+    assert shown.count("get-random-u64") == CALLS and "lost" not in shown

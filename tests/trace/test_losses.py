@@ -48,7 +48,7 @@ def asynchronous(*, returned: bool, late: bool) -> list[Record]:
         log.append(record("return", "get", edge="import", call=number, **more))
     result = [record("call", "task.return", edge="builtin", call=20)] if returned else []
     waits = record("return", "handle", **EXPORT, pending=True, status=2 if late else 0)
-    return [*log, *([waits, *result] if late else [*result, waits]), record("end")]
+    return [*log, *([waits, *result] if late else [*result, waits])]
 
 
 @pytest.mark.parametrize("late", [False, True])

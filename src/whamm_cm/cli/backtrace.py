@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from whamm_cm.errors import DecodeError
@@ -19,13 +20,25 @@ if TYPE_CHECKING:
 
 #: Bytes of DWARF that are read for a backtrace: more than a few megabytes take many seconds.
 _MOST_DWARF = 8 << 20
+#: Frames in a row that are shown as one.
+_MANY = 4
 
 
 def backtrace(
     frames: Sequence[Frame], woven: Woven | WovenModule, *, probes: bool
 ) -> Iterator[str]:
     """The frames as text, innermost first: module, function, offset, and ``file:line`` where the
-    input has DWARF; those of the weave's own code if ``probes``."""
+    input has DWARF; those of the weave's own code if ``probes``.  One that comes many times in a
+    row, as where the stack ran over, is shown once with its number."""
+    for text, same in groupby(_texts(frames, woven, probes)):
+        times = sum(1 for _ in same)
+        if times < _MANY:
+            yield from (text for _ in range(times))
+        else:
+            yield f"{text}, {times} times"
+
+
+def _texts(frames: Sequence[Frame], woven: Woven | WovenModule, probes: bool) -> Iterator[str]:
     find, lines = _finder(woven), _Lines()
     for frame in frames:
         place = find(frame)

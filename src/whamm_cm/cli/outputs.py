@@ -26,6 +26,8 @@ class Output(Protocol):
 
     def feed(self, record: Record) -> None: ...
 
+    def flush(self) -> None: ...
+
     def finish(self) -> None: ...
 
 
@@ -73,6 +75,12 @@ class Lines:
                     self._stream().flush()
                 before = held
 
+    def flush(self) -> None:
+        """What there is can be read now, and is there whatever becomes of us."""
+        with self._lock:
+            if self._file is not None:
+                self._file.flush()
+
     def finish(self) -> None:
         self._done.set()
         if self._watch is not None:
@@ -98,7 +106,14 @@ class Lines:
         return self._file
 
 
-class Table:
+class _AtTheEnd:
+    """An output that is written when all is known."""
+
+    def flush(self) -> None:
+        pass
+
+
+class Table(_AtTheEnd):
     """The ``-c`` summary, printed at the end."""
 
     def __init__(self, path: str | None, options: RenderOptions) -> None:
@@ -116,7 +131,7 @@ class Table:
         put(self.path, [table(self._summary, self._options)])
 
 
-class Collected:
+class Collected(_AtTheEnd):
     """Formats that need the whole session."""
 
     def __init__(self, path: str | None, name: str, options: RenderOptions) -> None:

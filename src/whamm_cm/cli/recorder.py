@@ -69,6 +69,11 @@ class Recorder:
                     output.feed(record)
                 except OSError as error:
                     self._lose(output, error)
+        for output in self.outputs:
+            try:
+                output.flush()
+            except OSError as error:
+                self._lose(output, error)
         if self.last is None:
             sys.stderr.flush()
         else:

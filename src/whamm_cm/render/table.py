@@ -147,8 +147,12 @@ def _place_key(cell: Cell) -> tuple[str, int, int]:
     return cell.row.module, cell.place.fid or 0, cell.place.pc or 0
 
 
+#: Columns are not padded beyond: names of generic functions have a thousand characters.
+_WIDEST = 100
+
+
 def _grid(rows: list[list[str]], right: Iterable[str]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [min(max(map(len, column)), _WIDEST) for column in zip(*rows, strict=True)]
     to_right = [name in right for name in rows[0]]
     return [
         "  "
