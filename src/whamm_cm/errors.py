@@ -6,6 +6,8 @@ what to do.  ``exit_code`` is what the command line returns for it (``docs/exit-
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 #: So many characters of a name, a pattern or a path are shown in a message.
 SHOWN = 160
 
@@ -16,6 +18,20 @@ def cut(text: str, most: int = SHOWN) -> str:
         return text
     tail = most // 4
     return f"{text[: most - tail - 1]}…{text[-tail:]}"
+
+
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """The one of ``known`` that was probably meant, "" if none is near enough (``cutoff`` as in
+    :mod:`difflib`).  Case does not count, and ``-`` is as good as ``_``."""
+    from difflib import get_close_matches  # slow to import, and most runs make no mistake
+
+    folded = {_folded(name): name for name in sorted(set(known), reverse=True)}
+    near = get_close_matches(_folded(word), folded, 1, cutoff)
+    return folded[near[0]] if near else ""
+
+
+def _folded(text: str) -> str:
+    return text.casefold().replace("-", "_")
 
 
 class WhammError(Exception):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import PurePath
 
-from whamm_cm.errors import InputError, UsageError
+from whamm_cm.errors import InputError, UsageError, nearest
 from whamm_cm.files import read
 from whamm_cm.front.settings import LibrarySource, Script, Settings
 from whamm_cm.lang.load import load
@@ -80,8 +79,8 @@ def monitor(name: str) -> tuple[str, str]:
     """Name and text of a ready script.  Raises UsageError."""
     known = monitors()
     if name not in known:
-        close = get_close_matches(name, known, 1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+        close = nearest(name, known)
+        hint = f"did you mean {close}?" if close else f"there are {', '.join(known)}"
         raise UsageError(f"there is no monitor {name!r}; {hint}")
     return f"{name}.mm", known[name]
 

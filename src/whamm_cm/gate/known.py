@@ -3,7 +3,7 @@ wants to be taken for one of them."""
 
 from __future__ import annotations
 
-from difflib import get_close_matches
+from whamm_cm.errors import nearest
 
 _NAMES = {
     "wasi:blobstore": "blobstore container types",
@@ -59,7 +59,7 @@ def resembles(interface: str) -> str | None:
     close).  Names that differ in case or by a letter or two are not the same."""
     if interface in INTERFACES or interface.startswith(tuple(f"{p}/" for p in _FREE)):
         return None
-    near = get_close_matches(interface.lower(), INTERFACES, n=1, cutoff=0.9)
+    near = nearest(interface, INTERFACES, 0.9)
     if interface.partition(":")[0] in _SPACES:
-        return near[0] if near else ""
-    return near[0] if near else None
+        return near
+    return near or None

@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, TypeAlias
 
 import yaml
 
-from whamm_cm.errors import UsageError, WhammError
+from whamm_cm.errors import UsageError, WhammError, nearest
 from whamm_cm.gate.model import Location
 
 MAX_BYTES = 1 << 20
@@ -102,9 +101,8 @@ def unknown(what: str, word: str, known: Mapping[str, Any] | tuple[str, ...]) ->
 
 
 def _near(word: str, known: tuple[str, ...]) -> str:
-    folded = {name.casefold(): name for name in known}
-    found = get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)
-    return f'; did you mean "{folded[found[0]]}"?' if found else ""
+    found = nearest(word, known)
+    return f'; did you mean "{found}"?' if found else ""
 
 
 def _short(text: str) -> str:

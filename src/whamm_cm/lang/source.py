@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from whamm_cm.errors import UsageError
+from whamm_cm.errors import UsageError, nearest
 
 #: Longest source line shown under a message.
 _SHOWN = 160
@@ -63,12 +62,8 @@ class ScriptError(UsageError):
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """``did you mean "count"?`` or an empty string."""
-    choices = sorted(set(known))
-    close = difflib.get_close_matches(name, choices, 1, 0.6)
-    if not close:
-        folded = {choice.lower().replace("-", "_"): choice for choice in reversed(choices)}
-        close = [folded[key] for key in (name.lower().replace("-", "_"),) if key in folded]
-    return f'did you mean "{close[0]}"?' if close else ""
+    close = nearest(name, known)
+    return f'did you mean "{close}"?' if close else ""
 
 
 def listed(names: Iterable[str], limit: int = 12) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import PurePath
 
-from whamm_cm.errors import UsageError
+from whamm_cm.errors import UsageError, nearest
 from whamm_cm.render import (
     chrome,
     folded,
@@ -71,8 +70,8 @@ def renderer(name: str) -> Renderer:
     """Raises UsageError, with the nearest name, for a format that does not exist."""
     if name in RENDERERS:
         return RENDERERS[name]
-    near = get_close_matches(name, RENDERERS, n=1)
-    hint = f'did you mean "{near[0]}"?' if near else "known: " + ", ".join(RENDERERS)
+    near = nearest(name, RENDERERS)
+    hint = f'did you mean "{near}"?' if near else "known: " + ", ".join(RENDERERS)
     raise UsageError(f'unknown format "{name}"; {hint}')
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
+from whamm_cm.errors import nearest
 from whamm_cm.wit.glob import split_top
 from whamm_cm.wit.names import FuncName, ItemPattern, PatternError
 
@@ -140,8 +140,8 @@ def _class(whole: str, name: str, at: int, include: bool) -> SiteItem:
 
 
 def _bare_word(word: str) -> str:
-    near = get_close_matches(word.lower(), CLASSES, n=1, cutoff=0.6)
-    meant = f'"%{near[0]}"' if near else f'"#{word}" for a function of the world itself'
+    near = nearest(word, CLASSES)
+    meant = f'"%{near}"' if near else f'"#{word}" for a function of the world itself'
     return f'"{word}" is neither a class nor a pattern; did you mean {meant}?'
 
 
@@ -166,8 +166,7 @@ _SYNONYMS = {
 
 def _suggestion(name: str) -> str:
     lower = name.lower()
-    near = [_SYNONYMS[lower]] if lower in _SYNONYMS else []
-    near = near or get_close_matches(lower, CLASSES, n=1, cutoff=0.5)
+    near = _SYNONYMS.get(lower) or nearest(lower, CLASSES, 0.5)
     if near:
-        return f'; did you mean "%{near[0]}"?'
+        return f'; did you mean "%{near}"?'
     return "; known: " + " ".join("%" + known for known in CLASSES)

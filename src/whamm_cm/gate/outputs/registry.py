@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
-from whamm_cm.errors import UsageError
+from whamm_cm.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from whamm_cm.gate.model import Report
@@ -27,10 +27,8 @@ FORMATS: dict[str, str] = {
 def renderer(name: str) -> Callable[[Report], str]:
     """Raises UsageError for an unknown format, with the nearest."""
     if name not in FORMATS:
-        from difflib import get_close_matches
-
-        near = get_close_matches(name, FORMATS, n=1)
-        hint = f'; did you mean "{near[0]}"?' if near else f"; known: {', '.join(FORMATS)}"
+        near = nearest(name, FORMATS)
+        hint = f'; did you mean "{near}"?' if near else f"; known: {', '.join(FORMATS)}"
         raise UsageError(f'unknown format "{name}"{hint}')
     module = importlib.import_module(f"whamm_cm.gate.outputs.{name}")
     return cast("Callable[[Report], str]", module.render)
