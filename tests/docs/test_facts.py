@@ -21,7 +21,10 @@ from whamm_cm.wit.classes import CLASSES
 
 LINKING = (*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md")
 #: Options of other tools that the pages name.
-FOREIGN_OPTIONS = {"--prefix", "--timestamps", "--weave", "--no-entry", "--stub-wasi"}
+FOREIGN_OPTIONS = {
+    "--prefix", "--timestamps", "--weave", "--no-entry", "--stub-wasi",
+    "--core-instances", "--max-guest-memory", "--default-heap-memory", "--guest-memory-mode",
+}  # fmt: skip
 
 
 # --- options -------------------------------------------------------------------------------------

@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 from wasmtime import wat2wasm
 
+from bench import kernels
+from fixtures.build import path_of
 from tests.cli.test_crashes import CALLS, COUNT, KINDS, SERVER, command
-from tests.weave.test_opcode_quick import modules
+from whamm_cm.binary.decode import decode
 from whamm_cm.cli.main import main
+from whamm_cm.ir.component import walk
 from whamm_cm.ir.core import CoreModule
 from whamm_cm.weave.api import weave
 from whamm_cm.weave.modules.edit import ModuleEdit
@@ -27,6 +30,14 @@ HOST = (
     "outcome = run_component(open(sys.argv[1], 'rb').read())\n"
     "print('message', outcome.trap and outcome.trap.message)\n"
 )
+
+
+def modules() -> list[CoreModule]:
+    """Small and large: a kernel and what a component holds."""
+    found = [CoreModule(kernels.build("collatz").read_bytes())]
+    root = decode(path_of("c_command").read_bytes(), "c_command")
+    nodes = [d.node for component in walk(root) for d in component.definitions]
+    return found + [node for node in nodes if isinstance(node, CoreModule)]
 
 
 @pytest.fixture

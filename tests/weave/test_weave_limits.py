@@ -19,8 +19,8 @@ def woven(wat: str, script: str, **plan: bool) -> bytes:
 
 def test_more_counters_than_one_function_may_have() -> None:
     """Of globals; in a memory there is room."""
-    many, script = "nop " * 60_001, "wasm:opcode:nop:before { report var n: u32 = 1; n++; }"
-    wat = f"(module (func $big {many}))"
+    many, script = "(call $f)" * 60_001, "wasm:opcode:call:before { report var n: u32; n++; }"
+    wat = f"(module (func $big {many}) (func $f))"
     with pytest.raises(WeaveError, match=r"function big would have 60001 counters .* / fid != 0 /"):
         woven(wat, script, multi_memory=False)
     assert validate_module(woven(wat, script)) is None

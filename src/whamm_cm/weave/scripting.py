@@ -178,7 +178,7 @@ class Scripting:
         weaver = GuestWeaver(
             guest.module, matcher, self.unit, rows, counters, validate=self.plan.validate,
             beats=self.beats is not None and self.beats.interval_ns > 0,
-            last_words=self.last_words, multi_memory=self.multi_memory,
+            last_words=self.last_words, multi_memory=self.multi_memory, pooled=True,
         )  # fmt: skip
         woven = weaver.weave()
         if woven is not None and woven.moved is not None:

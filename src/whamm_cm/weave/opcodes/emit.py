@@ -100,6 +100,8 @@ class GuestWeaver:
     #: Whether what is counted is also sent while the program runs, and before ``unreachable``.
     beats: bool = False
     last_words: bool = False
+    #: Whether hosts may run it that pool instances.
+    pooled: bool = False
     beat: Beat | None = None
     _table: int | None = None
     #: Functions whose code behind each replaced ``unreachable`` can run.
@@ -173,7 +175,7 @@ class GuestWeaver:
         cells = 0 if bulk is None else bulk.cells
         for function in functions.values():
             cells += sum([len(firing.left.cells) for firing in function.firings])
-        if self.multi_memory and cells > MANY_CELLS:
+        if self.multi_memory and (cells > MANY_CELLS or (self.pooled and self._needs_table(cells))):
             self.imports.count_in_memory()
         for left in () if bulk is None else bulk.lefts:
             self._declare_left(left)
@@ -182,6 +184,11 @@ class GuestWeaver:
                 self.imports.shadows.declare(firing, function.info)
                 self._declare_left(firing.left)
         self.counted.memory = self.imports.state
+
+    def _needs_table(self, cells: int) -> bool:
+        """Whether the module would get a second table, which hosts with pooled instances refuse."""
+        wants = cells or self.beats or self.last_words
+        return bool(wants and self.module.tables and not self.imports.used)
 
     def _ways_out(self, leaving: Collection[int]) -> tuple[int | None, int | None]:
         """The imports ``leave`` and ``flush``, where they are called."""
@@ -292,16 +299,21 @@ class GuestWeaver:
     def _function(self, function: Function, editor: FunctionEditor) -> None:
         info = function.info
         batched: list[tuple[Firing, tuple[Increment, ...]]] = []
+        leaving: list[Firing] = []
         for firing in function.firings:
             plan = self.plans[id(firing.left)]
-            before = firing.point.package == "opcode" and firing.point.mode == "before"
-            if plan is not None and before:
+            if firing.point.mode == "before" and firing.point.package == "func":
+                leaving.append(firing)
+            elif firing.point.mode == "before" and firing.point.package == "opcode" and plan:
                 batched.append((firing, plan))
-                continue
-            self._inline(firing, editor)
+            else:
+                self._inline(firing, editor)
         if batched:
             entered = any(f.point.package == "func" for f in function.firings)
             self._batch(editor, batched, _run_of(info, entered))
+        # They may read what is counted at the very instruction that ends the program.
+        for firing in leaving:
+            self._inline(firing, editor)
 
     def cells_of(self, left: Left) -> list[Cell]:
         """Those of a site that are counted in place."""
