@@ -60,3 +60,31 @@ def test_only_the_command_line_knows_rich() -> None:
     for path in FILES:
         if any(name.split(".")[0] == "rich" for name in imports(ast.parse(path.read_text()))):
             assert room_of(path) == "cli", path
+
+
+def modules() -> dict[str, set[str]]:
+    """What each module imports of ours, wherever in it, also for types only."""
+    found = {}
+    for path in FILES:
+        parts = ("whamm_cm", *path.relative_to(SOURCE).with_suffix("").parts)
+        found[".".join(parts).removesuffix(".__init__")] = path
+    graph = {}
+    for name, path in found.items():
+        targets = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = (f"{node.module}.{alias.name}" for alias in node.names)
+                targets |= {each if each in found else node.module for each in names}
+            elif isinstance(node, ast.Import):
+                targets |= {alias.name for alias in node.names}
+        graph[name] = targets & found.keys() - {name}
+    return graph
+
+
+def test_there_is_no_circle() -> None:
+    """Taking away, again and again, what imports nothing that is left leaves nothing."""
+    left = modules()
+    assert len(left) > 300
+    while done := {name for name, targets in left.items() if not targets & left.keys()}:
+        left = {name: targets for name, targets in left.items() if name not in done}
+    assert not left, "these import each other, or what does: " + ", ".join(sorted(left))

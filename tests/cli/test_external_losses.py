@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import wasmtime
 
+from tests.cli.test_crashes import IN_A_DROP
 from tests.cli.test_external_hosts import program
 from tests.hosts import tools
 from whamm_cm.cli.main import main
@@ -116,39 +117,10 @@ def test_a_monitor_shows_its_last_report_and_that_it_is_not_all(tmp_path: Path, 
     assert "instructions  0\n" not in said and "instructions  " in said
 
 
-#: The host traps in a call: the handle has a child.
-CHILD = """(component
-  (import "wasi:io/poll@0.2.0" (instance $poll (export "pollable" (type (sub resource)))))
-  (alias export $poll "pollable" (type $pollable))
-  (import "wasi:io/streams@0.2.0" (instance $st
-    (alias outer 1 $pollable (type $p)) (export "pollable" (type $pp (eq $p)))
-    (export "output-stream" (type $o (sub resource)))
-    (export "[method]output-stream.subscribe"
-      (func (param "self" (borrow $o)) (result (own $pp))))))
-  (alias export $st "output-stream" (type $os))
-  (import "wasi:cli/stdout@0.2.0" (instance $so
-    (alias outer 1 $os (type $o)) (export "output-stream" (type $o2 (eq $o)))
-    (export "get-stdout" (func (result (own $o2))))))
-  (core func $get (canon lower (func $so "get-stdout")))
-  (core func $sub (canon lower (func $st "[method]output-stream.subscribe")))
-  (core func $drop (canon resource.drop $os))
-  (core module $m (import "e" "get" (func $get (result i32)))
-    (import "e" "sub" (func $sub (param i32) (result i32)))
-    (import "e" "drop" (func $drop (param i32)))
-    (func (export "run") (result i32) (local $s i32)
-      (local.set $s (call $get)) (drop (call $sub (local.get $s)))
-      (call $drop (local.get $s)) (i32.const 0)))
-  (core instance $i (instantiate $m (with "e" (instance
-    (export "get" (func $get)) (export "sub" (func $sub)) (export "drop" (func $drop))))))
-  (func $run (result (result)) (canon lift (core func $i "run")))
-  (instance $r (export "run" (func $run)))
-  (export "wasi:cli/run@0.2.0" (instance $r)))"""
-
-
 def test_what_was_counted_before_a_trap_of_the_host_is_not_all(tmp_path: Path) -> None:
     (wasmtime_cli,) = tools.need("wasmtime")
     app = tmp_path / "child.wasm"
-    app.write_bytes(wasmtime.wat2wasm(CHILD))
+    app.write_bytes(wasmtime.wat2wasm(IN_A_DROP))
     command = [sys.executable, "-m", "whamm_cm", "trace", "-m", "icount", "--", wasmtime_cli, "run"]
     ended = subprocess.run([*command, str(app)], capture_output=True, timeout=120)
     assert ended.returncode == 1

@@ -119,3 +119,16 @@ def test_instances_together_and_apart(logs: list[str], capsys: pytest.CaptureFix
     apart, _ = report(capsys, "-c", "--per-instance", *logs)
     assert together.count("a:b/c#f") == 1 and " 12 " in together
     assert [f"[{n}] a:b/c#f" in apart for n in (1, 2, 3, 4)] == [True] * 4
+
+
+def test_what_scripts_reported_is_not_passed_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The log of calls shows none of it, and says where it is."""
+    more = {"script": "s", "var": "n", "type": "u64", "value": 3}
+    record = {"v": 2, "run": "a" * 16, "seq": 0, "instance": 1, "phase": "report", **more}
+    (tmp_path / "run.jsonl").write_text(json.dumps(record) + "\n")
+    _, err = report(capsys, str(tmp_path / "run.jsonl"))
+    assert "-f table shows it" in err
+    out, err = report(capsys, "-f", "table", str(tmp_path / "run.jsonl"))
+    assert "n  3" in out and "-f table" not in err

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.trace.records import with_ends
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.render.registry import RENDERERS
 from whamm_cm.render.safe import csv_cell, lines, printable, quoted
 from whamm_cm.trace.identity import Identity
-from whamm_cm.trace.losses import with_ends
 from whamm_cm.trace.reader import RecordReader
 from whamm_cm.trace.records import PHASES, fault_of
 

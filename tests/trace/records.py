@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+from whamm_cm.trace.losses import Ends
+from whamm_cm.trace.records import Record
 
 
 @dataclass
@@ -57,3 +60,12 @@ class Log:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return iter(self.records)
+
+
+def with_ends(records: Iterable[Record]) -> Iterator[Record]:
+    """The records, and behind them what ``Ends`` says of their runs."""
+    ends = Ends()
+    for record in records:
+        ends.feed((record,))
+        yield record
+    yield from ends.finish()

@@ -5,17 +5,22 @@ from __future__ import annotations
 import io
 import json
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import pytest
 
 from tests.trace.records import Log
 from whamm_cm.trace import identity as identity_module
 from whamm_cm.trace.clock import FRESH
-from whamm_cm.trace.identity import Identity, separate
+from whamm_cm.trace.identity import Identity
 from whamm_cm.trace.reader import Arrival, RecordReader
 from whamm_cm.trace.records import fault_of
 from whamm_cm.trace.session import Session
+
+
+def separate(records: Iterable[dict]) -> Iterator[dict]:
+    """The records with ``instance`` unique over all runs."""
+    return map(Identity().feed, map(Arrival, records))
 
 
 def run(name: str) -> list[dict]:

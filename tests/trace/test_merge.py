@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.trace.records import Log
+from tests.trace.records import Log, with_ends
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.render.registry import RENDERERS
-from whamm_cm.trace.losses import Losses, with_ends
+from whamm_cm.trace.losses import Losses
 from whamm_cm.trace.merge import adds_up, merged
 from whamm_cm.trace.session import Session
 from whamm_cm.trace.summary import Summary, once

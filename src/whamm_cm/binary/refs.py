@@ -43,11 +43,6 @@ NESTED: dict[Imm, Imm] = {
 }
 
 
-def spaces_of(row: Opcode) -> frozenset[Imm]:
-    """The index spaces an instruction may refer to."""
-    return SPACES.intersection(NESTED.get(kind, kind) for kind in row.immediates)
-
-
 def index_of(raw: bytes) -> int:
     """The index at a place whose form is :func:`index_form` or :func:`heap_form`."""
     return sum((byte & 0x7F) << 7 * position for position, byte in enumerate(raw))

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from whamm_cm.cli import logs, outputs, scripts
-from whamm_cm.cli.common import progress, read_input
+from whamm_cm.cli.common import progress, read_input, say
 from whamm_cm.errors import UsageError
 from whamm_cm.files import replacing
+
+if TYPE_CHECKING:
+    from whamm_cm.trace.records import Record
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -46,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
         if position:
             sys.stdout.write("\n")
         records = logs.read_logs(args, args.logs, warn=not position, lean=name == "summary")
+        if name == "strace":
+            records = _hinted(args, records)
         chunks = renderer(name).render(records, options)
         if args.output in (None, "-"):
             for chunk in chunks:
@@ -60,6 +67,16 @@ def run(args: argparse.Namespace) -> int:
                 file.write(chunk)
     scripts.say_notes(args, finder)
     return 0
+
+
+def _hinted(args: argparse.Namespace, records: Iterable[Record]) -> Iterator[Record]:
+    """The records; said behind them is that some of them have another format."""
+    reports = False
+    for record in records:
+        reports = reports or record["phase"] == "report"
+        yield record
+    if reports:
+        say(args, "scripts or monitors reported something, too: -f table shows it")
 
 
 def _earliest(args: argparse.Namespace) -> int | None:

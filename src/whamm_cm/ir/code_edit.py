@@ -15,8 +15,6 @@ from whamm_cm.ir.rewrite import Draft, Maps, Templates, Written, put_maps, put_t
 from whamm_cm.kernel import layout
 from whamm_cm.kernel.layout import Do
 
-_TODO = 4  # word of a function
-
 Words = array
 
 
@@ -204,9 +202,9 @@ class CodeEdit:
         raw = inside.get_words(self._functions, len(self.bodies) * layout.FUNCTION_WORDS)
         view = memoryview(area)
         for target in targets:
-            todo = raw[layout.FUNCTION_WORDS * target.function + _TODO]
-            if todo:
-                self.drafted[target.function] = Draft(view[(todo - start) // 4 :])
+            draft = raw[layout.FUNCTION_WORDS * target.function + layout.FUNCTION_DRAFT]
+            if draft:
+                self.drafted[target.function] = Draft(view[(draft - start) // 4 :])
 
     def write(
         self, drafts: Mapping[int, Draft], templates: Templates, maps: Maps, spots: int = 0
@@ -228,7 +226,8 @@ class CodeEdit:
             own = draft.locals
             where = 0 if own is None else inside.put(own)
             words = (base + places[index], where, 0 if own is None else len(own))
-            inside.poke(self._functions + 4 * (layout.FUNCTION_WORDS * index + _TODO), words)
+            place = layout.FUNCTION_WORDS * index + layout.FUNCTION_DRAFT
+            inside.poke(self._functions + 4 * place, words)
         made, maps_at = put_templates(loaded, templates), put_maps(loaded, maps)
         count = len(self.bodies)
         done = inside.run("rewrite", maps_at, self._functions, count, made, loaded.moved, spots)

@@ -63,21 +63,6 @@ def run_component(
     return _run(GuestRun(Job(wasm, host, call, emit, stub_imports, cache, on_start, mark)))
 
 
-def run_module(
-    wasm: bytes,
-    host: HostOptions,
-    *,
-    invoke: Invocation | str | None = None,
-    emit: Callable[[str], int] | None = None,
-    stub_imports: bool = False,
-    cache: bool = True,
-    on_start: Callable[[], None] | None = None,
-) -> Outcome:
-    """The same for a plain core module: its ``_start`` or ``main``, under WASI preview 1."""
-    call = parse_invocation(invoke) if isinstance(invoke, str) else invoke
-    return _run(ModuleRun(Job(wasm, host, call, emit, stub_imports, cache, on_start)))
-
-
 def run(job: Job) -> Outcome:
     """The same for either.  Without ``signals`` those are left alone, but for a KeyboardInterrupt,
     which ends the run like SIGINT; after the ``timeout``, in seconds, the run is interrupted with

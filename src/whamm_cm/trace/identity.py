@@ -8,7 +8,6 @@ counts from 0.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -177,13 +176,6 @@ class Identity:
 
 def _all_known(records: list[Record], numbers: dict[int, int]) -> bool:
     return all("instance" not in r or r["instance"] in numbers for r in records)
-
-
-def separate(records: Iterable[Record]) -> Iterator[Record]:
-    """The records with ``instance`` unique over all runs; one for each, all else as it was."""
-    identity = Identity()
-    for record in records:
-        yield identity.feed(Arrival(record))
 
 
 def _pick(runs: list[_Run], seq: int) -> _Run | None:

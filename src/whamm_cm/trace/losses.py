@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from whamm_cm.trace.calls import TASK_RETURN
@@ -150,12 +150,3 @@ class Ends:
             if not run.whole and (run.open + tasks > 0 or run.empty):
                 lost: Record = {"v": 2, "run": name, "phase": "lost", "lost": "unknown"}
                 yield {**lost, "why": "killed", **({"source": source} if source else {})}
-
-
-def with_ends(records: Iterable[Record]) -> Iterator[Record]:
-    """The records, and behind them what :class:`Ends` says of their runs."""
-    ends = Ends()
-    for record in records:
-        ends.feed((record,))
-        yield record
-    yield from ends.finish()

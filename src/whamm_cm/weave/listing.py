@@ -20,11 +20,9 @@ from whamm_cm.weave.modules.encoding import ValType
 from whamm_cm.weave.modules.function import FunctionInfo
 from whamm_cm.weave.modules.points import find_events
 from whamm_cm.weave.opcodes.emit import GuestWeaver
-from whamm_cm.weave.opcodes.env import Imports
 from whamm_cm.weave.opcodes.leftover import pure_counters
 from whamm_cm.weave.opcodes.match import Firing, Matcher
 from whamm_cm.weave.opcodes.rows import Rows
-from whamm_cm.weave.opcodes.sites import SiteCompiler
 from whamm_cm.weave.plan import Added, ScriptPlan, Site
 from whamm_cm.weave.program import Program, Reach
 from whamm_cm.weave.scripting import Scripting, as_seen, everything, guest_reason
@@ -246,10 +244,10 @@ class _Weaver(GuestWeaver):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.in_bulk = False
+
+    def new_edit(self) -> ModuleEdit:
         self.recorded = _Edit(self.module)
-        self.edit = self.recorded
-        self.imports = Imports(self.edit, self.unit, self.unit_name)
-        self.compiler = SiteCompiler(self.imports)
+        return self.recorded
 
     def snippets(self, place: str, naming: Naming) -> Iterator[Snippet]:
         for index, pieces in sorted(self.recorded.pieces.items()):

@@ -26,7 +26,7 @@ from whamm_cm.weave.modules.customs import about_code
 from whamm_cm.weave.modules.link import Part, link
 from whamm_cm.weave.modules.moved import Moved
 from whamm_cm.weave.opcodes.emit import PUSH, GuestWeaver
-from whamm_cm.weave.opcodes.env import UNIT
+from whamm_cm.weave.opcodes.imports import UNIT
 from whamm_cm.weave.opcodes.leftover import pure_counters
 from whamm_cm.weave.opcodes.match import Matcher
 from whamm_cm.weave.opcodes.memories import lend_memories
@@ -120,7 +120,7 @@ class _Weave:
             last_words=beats is not None and plan.last_words and plan.sink != "host",
             multi_memory=plan.multi_memory,
         )  # fmt: skip
-        weaver.imports.shadows.literal = plan.compat
+        weaver.shadows.literal = plan.compat
         woven = weaver.weave()
         push = tabled = False
         guest, moved = self.module, Moved(self.module)

@@ -29,7 +29,7 @@ from whamm_cm.weave.guests import Guest, find_guests
 from whamm_cm.weave.libs.model import Functions, Library
 from whamm_cm.weave.modules.moved import Moved
 from whamm_cm.weave.opcodes.emit import PUSH, GuestWeaver, WovenGuest
-from whamm_cm.weave.opcodes.env import UNIT
+from whamm_cm.weave.opcodes.imports import UNIT
 from whamm_cm.weave.opcodes.leftover import pure_counters
 from whamm_cm.weave.opcodes.match import Matcher
 from whamm_cm.weave.opcodes.rows import Rows, variable_spec

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from whamm_cm.binary.cursor import Cursor
 from whamm_cm.binary.opcodes import Opcode, by_mnemonic
@@ -24,9 +24,7 @@ from whamm_cm.weave.opcodes.leftover import cell_inits, guest_cells, increments
 from whamm_cm.weave.opcodes.match import Left
 from whamm_cm.weave.opcodes.rows import Row
 from whamm_cm.weave.opcodes.template import Slot, constant
-
-if TYPE_CHECKING:
-    from whamm_cm.weave.opcodes.emit import GuestWeaver
+from whamm_cm.weave.opcodes.work import Work
 
 (_UNREACHABLE,) = by_mnemonic("unreachable")
 #: Flags of what functions hold: a probe's instruction, one whose sites are matched one by one,
@@ -41,25 +39,25 @@ class Bulk:
     """The functions of one module that are woven by kinds.  ``groups``: of each kind of their
     instructions, how many there are; ``slow``: functions that are not, but may hold sites."""
 
-    weaver: GuestWeaver
+    work: Work
     code: CodeEdit
     groups: Sequence[tuple[Kind, int]]
     indices: Sequence[int]
     slow: Collection[int]
 
     @classmethod
-    def find(cls, weaver: GuestWeaver, skipped: Collection[int]) -> Bulk | None:
+    def find(cls, work: Work, skipped: Collection[int]) -> Bulk | None:
         """None where functions have to be looked at one by one; those ``skipped`` always are."""
-        module = weaver.module
-        kinds = Kinds(weaver.matcher, module, weaver.imports.numbering.facts)
+        module = work.module
+        kinds = Kinds(work.matcher, module, work.imports.numbering.facts)
         if not kinds.possible or kinds.events.keys() <= kinds.single or not module.bodies:
             return None
         slow = set(skipped)
-        rows = {_UNREACHABLE: _END} if weaver.last_words else {}
+        rows = {_UNREACHABLE: _END} if work.last_words else {}
         while True:
             indices = [index for index in range(len(module.bodies)) if index not in slow]
             marks = {**rows, **{row: _SINGLE | rows.get(row, 0) for row in kinds.single}}
-            code = weaver.edit.new_code()
+            code = work.edit.new_code()
             exact = kinds.by_immediates - kinds.single
             survey = code.survey(indices, kinds.events, exact, marks)
             found = zip(indices, survey.seen, strict=True)
@@ -68,19 +66,19 @@ class Bulk:
             groups: list[tuple[Kind, int]] = []
             before = len(kinds.single)
             for step, count in survey.groups:
-                kind = None if step[1] in kinds.single else _kind(weaver, kinds, step[1], step)
+                kind = None if step[1] in kinds.single else _kind(work, kinds, step[1], step)
                 if kind is None:
                     kinds.single.add(step[1])
                 groups.append((kind or Kind(()), count))
             slow.update(single)
             if not single and len(kinds.single) == before:
                 break
-        bulk = cls(weaver, code, groups, [index for index, _ in held], slow)
+        bulk = cls(work, code, groups, [index for index, _ in held], slow)
         if not bulk._fits():
             return None
         for kind, count in groups:
             for reason in kind.skipped:
-                weaver.matcher.skipped[reason] += count
+                work.matcher.skipped[reason] += count
         return bulk
 
     @property
@@ -90,7 +88,7 @@ class Bulk:
     def _fits(self) -> bool:
         """Whether the kernel has room for all that is counted."""
         cells = sum(len(left.cells) for left in self.lefts)
-        scripts = len(self.weaver.counters)
+        scripts = len(self.work.counters)
         return cells <= layout.MAX_CLASSES and scripts <= layout.MAX_VARIABLES
 
     @property
@@ -106,28 +104,28 @@ class Bulk:
 
     def write(self) -> None:
         """Draft the functions, and count what is counted in them.  All imports are there."""
-        planner = _Planner(self.weaver)
+        planner = _Planner(self.work)
         steps, needs = [], []
         for kind, count in self.groups:
             words, need = planner.plan(kind, count)
             steps.append(words)
             needs.append(need)
-        beat = self.weaver.beat
-        number = self.weaver.edit.templates.number
+        beat = self.work.beat
+        number = self.work.edit.templates.number
         plans = Plans(
             steps, needs, [encode(kind) for kind in planner.types], planner.variables,
-            planner.class_codes, self.weaver.counted.step, planner.addresses(),
+            planner.class_codes, self.work.counted.step, planner.addresses(),
             number(beat.pulse) if beat is not None and beat.pulse else None,
             number(beat.last) if beat is not None and beat.last else None,
             self.cells,
         )  # fmt: skip
         targets = self._targets(bool(planner.types))
-        self.weaver.check_locals(targets, sum(map(max, zip(*needs, strict=False))) if needs else 0)
+        self.work.check_locals(targets, sum(map(max, zip(*needs, strict=False))) if needs else 0)
         drafted = self.code.draft(plans, targets, _UNREACHABLE)
         self._count(planner, drafted, targets)
 
     def _targets(self, with_locals: bool) -> list[Target]:
-        module, found = self.weaver.module, []
+        module, found = self.work.module, []
         imported, bodies, names = len(module.imported("func")), module.bodies, module.functions
         params: dict[int, int] = {}
         for index in self.indices:
@@ -142,14 +140,14 @@ class Bulk:
         return found
 
     def _count(self, planner: _Planner, drafted: Drafted, targets: Sequence[Target]) -> None:
-        weaver, names = self.weaver, self.weaver.module.names.functions
+        work, names = self.work, self.work.module.names.functions
         if drafted.counts:
-            counted = weaver.counted
+            counted = work.counted
             spots = counted.reserve([planner.class_cells[kind] for kind in drafted.kinds])
-            weaver.edit.first_spot = spots
+            work.edit.first_spot = spots
             sizes = zip(targets, drafted.sizes, strict=True)
             functions = [(to.fid, names.get(to.fid, ""), size) for to, size in sizes if size]
-            weaver.check_counters(functions)
+            work.check_counters(functions)
             counted.rows.counted.extend(functions, drafted.counts, drafted.rows, drafted.pcs)
         for number, pc, place in drafted.outs:
             row, fid = planner.outer[place].row, targets[number].fid
@@ -157,21 +155,21 @@ class Bulk:
                 row.cells.add(fid, pc, names.get(fid, ""))
 
 
-def _kind(weaver: GuestWeaver, kinds: Kinds, row: Opcode, step: Any) -> Kind | None:
+def _kind(work: Work, kinds: Kinds, row: Opcode, step: Any) -> Kind | None:
     kind = kinds.of(step)
-    if kind is None or not all(_simple(weaver, fires.left) for fires in kind.fires):
+    if kind is None or not all(_simple(work, fires.left) for fires in kind.fires):
         return None
     kept = sum(len(fires.left.cells) for fires in kind.fires)
     return kind if kept <= layout.MAX_KEPT else None
 
 
-def _simple(weaver: GuestWeaver, left: Left) -> bool:
+def _simple(work: Work, left: Left) -> bool:
     """Whether all cells begin with a constant, and those that are counted in place are reported."""
     in_guest = guest_cells(left)
     for variable, init in cell_inits(left).items():
         if init is not None and not isinstance(init, t.Const):
             return False
-        if variable in in_guest and not weaver.unit.reports(variable):
+        if variable in in_guest and not work.unit.reports(variable):
             return False
     return True
 
@@ -190,7 +188,7 @@ class _Outer:
 class _Planner:
     """Plans of kinds, and what they refer to by number."""
 
-    weaver: GuestWeaver
+    work: Work
     types: list[str] = field(default_factory=list)
     variables: list[int] = field(default_factory=list)
     class_cells: list[Cell] = field(default_factory=list)
@@ -206,7 +204,7 @@ class _Planner:
         needs = [0] * layout.MAX_KINDS
         kept = 0
         for fires in kind.fires:
-            plan = increments(fires.left, self.weaver.counters)
+            plan = increments(fires.left, self.work.counters)
             if plan is None:
                 kept = self._inline(fires, count, words, needs, kept)
                 continue
@@ -221,18 +219,18 @@ class _Planner:
         return words or None, needs
 
     def _row(self, variable: t.Variable, left: Left) -> Row:
-        return self.weaver.rows.row(variable, left.probe)
+        return self.work.rows.row(variable, left.probe)
 
     def _variable(self, variable: t.Variable) -> int:
         if variable not in self._variables:
             self._variables[variable] = len(self.variables)
-            weaver = self.weaver
-            (index,) = weaver.imports.globals_(weaver.unit.globals_of(variable))
+            work = self.work
+            (index,) = work.imports.globals_(work.unit.globals_of(variable))
             kind = flats(variable.type)[0]
             const, add = snippets.adding(kind)
             hole = Hole(Part.I64 if kind == "i64" else Part.I32, 0)
             code = snippets.global_get(index) + const, hole, add + snippets.global_set(index)
-            self.variables.append(weaver.edit.templates.number(*code, words=2))
+            self.variables.append(work.edit.templates.number(*code, words=2))
         return self._variables[variable]
 
     def _class(self, variable: t.Variable, left: Left, amount: int | None = None) -> int:
@@ -244,23 +242,23 @@ class _Planner:
         if key not in self._classes:
             self._classes[key] = len(self.class_cells)
             self.class_cells.append(Cell(0, variable.type, first))
-            counting = self.weaver.counted.counting
+            counting = self.work.counted.counting
             code = () if amount is None else counting(variable.type, amount)
-            self.class_codes.append(self.weaver.edit.templates.number(*code, words=1))
+            self.class_codes.append(self.work.edit.templates.number(*code, words=1))
         return self._classes[key]
 
     def _outer_list(self, variable: t.Variable, left: Left, init: t.Expr | None) -> int:
         key = id(variable), id(left.probe), init.value if isinstance(init, t.Const) else None
         if key not in self._outer:
             self._outer[key] = len(self.outer)
-            reports = self.weaver.unit.reports(variable)
+            reports = self.work.unit.reports(variable)
             row = self._row(variable, left) if reports else None
             self.outer.append(_Outer(variable, init, row))
         return self._outer[key]
 
     def addresses(self) -> list[list[int]]:
         """Those of all cells in the memory of the state, by list."""
-        cell, found = self.weaver.unit.cell, []
+        cell, found = self.work.unit.cell, []
         for one in self.outer:
             place, numbers = None if one.row is None else one.row.number, range(one.count)
             first = 0 if one.row is None else len(one.row.cells)
@@ -274,8 +272,8 @@ class _Planner:
         self, fires: Fires, count: int, words: list[int], needs: list[int], kept: int
     ) -> int:
         """The code of one probe, with what it keeps from number ``kept`` on; the next one."""
-        left, weaver = fires.left, self.weaver
-        compiled = weaver.compiler.plain(left, fires.operands)
+        left, work = fires.left, self.work
+        compiled = work.compiler.plain(left, fires.operands)
         in_guest, cells, addresses = guest_cells(left), list[int](), dict[str, int]()
         for variable, init in cell_inits(left).items():
             if variable in in_guest:
@@ -286,7 +284,7 @@ class _Planner:
                 place = self._outer_list(variable, left, init)
                 self.outer[place].count += count
                 words += (Step.OUTER, place)
-                addresses[weaver.compiler.address_name(variable)] = kept
+                addresses[work.compiler.address_name(variable)] = kept
             kept += 1
         parts: list[bytes | Hole] = []
         arguments: list[tuple[int, int]] = []
@@ -303,7 +301,7 @@ class _Planner:
                 arguments.append((From.KEPT, cells[part.number]))
             else:
                 self._static(part, fires, addresses, parts, arguments)
-        number = weaver.edit.templates.number(*parts, words=len(arguments))
+        number = work.edit.templates.number(*parts, words=len(arguments))
         words += (Step.PUT, number, len(arguments), *(w for pair in arguments for w in pair))
         return kept
 
@@ -328,7 +326,7 @@ class _Planner:
                 arguments.append((From.CONST, 0))
         else:
             value = fires.statics[part.name]
-            value = self.weaver.unit.string(value) if isinstance(value, str) else value
+            value = self.work.unit.string(value) if isinstance(value, str) else value
             parts.append(constant(part.type, value))
 
     def _locals(self, kinds: Sequence[str], needs: list[int]) -> list[int]:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from whamm_cm.binary.leb import unsigned
 from whamm_cm.codegen.script.types import flats
-from whamm_cm.errors import WeaveError
-from whamm_cm.ir.code_edit import Target
-from whamm_cm.ir.core import CoreModule
 from whamm_cm.ir.rewrite import Piece
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.fold import fold_expr
 from whamm_cm.weave.modules import snippets
-from whamm_cm.weave.modules.edit import ModuleEdit
 from whamm_cm.weave.modules.function import FunctionInfo, runs
 from whamm_cm.weave.modules.inject import FunctionEditor
 from whamm_cm.weave.modules.moved import Moved
@@ -22,8 +18,7 @@ from whamm_cm.weave.modules.points import exit_calls
 from whamm_cm.weave.opcodes import memories
 from whamm_cm.weave.opcodes.beat import SLOTS, Beat, endings, pieces
 from whamm_cm.weave.opcodes.bulk import Bulk
-from whamm_cm.weave.opcodes.counters import Cell, Counters
-from whamm_cm.weave.opcodes.env import UNIT, Imports
+from whamm_cm.weave.opcodes.counters import Cell
 from whamm_cm.weave.opcodes.going import Validate, open_ended
 from whamm_cm.weave.opcodes.leftover import (
     Increment,
@@ -32,19 +27,14 @@ from whamm_cm.weave.opcodes.leftover import (
     increments,
     needs_of,
 )
-from whamm_cm.weave.opcodes.match import Firing, Function, Left, Matcher
-from whamm_cm.weave.opcodes.rows import Rows
-from whamm_cm.weave.opcodes.sites import Compiled, SiteCompiler
-from whamm_cm.weave.opcodes.unit import Unit
+from whamm_cm.weave.opcodes.match import Firing, Function, Left
+from whamm_cm.weave.opcodes.sites import Compiled
+from whamm_cm.weave.opcodes.work import MAX_COUNTERS, MAX_LOCALS, Work
 
 PUSH = "whamm-cm:push"
-#: Locals of a function, its parameters among them (the JavaScript API's limit, which all keep).
-MAX_LOCALS = 50_000
 #: Cells of a module from which on they are counted in memory, where the host has multi-memory:
 #: instances of pools have room for some 40,000 globals, and code for each of them takes its toll.
 MANY_CELLS = 4_000
-#: Globals that one function counts in: wasmtime gives up the process at some 65,500.
-MAX_COUNTERS = 60_000
 _NOTHING: tuple[str, ...] = ()
 _REPLACED = ("opcode", "alt")
 
@@ -77,19 +67,13 @@ class _Batch:
 
 
 @dataclass(slots=True)
-class GuestWeaver:
+class GuestWeaver(Work):
     """Weaves one module.
 
     ``exits``: the import whose ``leave`` is called right before calls that end the program (plain
     modules), behind all probes, and its ``flush`` where the defined function ``main`` ends.
     """
 
-    module: CoreModule
-    matcher: Matcher
-    unit: Unit
-    rows: Rows
-    counters: Collection[t.Variable]
-    unit_name: str = UNIT
     exits: str | None = None
     main: int | None = None
     validate: Validate | None = None
@@ -97,28 +81,16 @@ class GuestWeaver:
     multi_memory: bool = True
     #: Whether functions may be woven by kinds of instructions (``bulk``).
     in_bulk: bool = True
-    #: Whether what is counted is also sent while the program runs, and before ``unreachable``.
+    #: Whether what is counted is also sent while the program runs.
     beats: bool = False
-    last_words: bool = False
     #: Whether hosts may run it that pool instances.
     pooled: bool = False
-    beat: Beat | None = None
     _table: int | None = None
     #: Functions whose code behind each replaced ``unreachable`` can run.
     open_ended: frozenset[int] = frozenset()
-    edit: ModuleEdit = field(init=False)
     _globals_before: int = 0
-    imports: Imports = field(init=False)
-    compiler: SiteCompiler = field(init=False)
-    counted: Counters = field(init=False)
     plans: dict[int, tuple[Increment, ...] | None] = field(default_factory=dict)
     lefts: list[Left] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.edit = ModuleEdit(self.module)
-        self.imports = Imports(self.edit, self.unit, self.unit_name)
-        self.compiler = SiteCompiler(self.imports)
-        self.counted = Counters(self.edit, self.unit, self.rows)
 
     def weave(self) -> WovenGuest | None:
         leaving = self._leaving()
@@ -138,7 +110,7 @@ class GuestWeaver:
         ends = {}
         if self.last_words:
             ends = endings(self.module, None if bulk is None else sorted(bulk.slow))
-        shadows = self.imports.shadows
+        shadows = self.shadows
         shadows.find()
         if bulk is not None:
             bulk.write()
@@ -181,7 +153,7 @@ class GuestWeaver:
             self._declare_left(left)
         for function in functions.values():
             for firing in function.firings:
-                self.imports.shadows.declare(firing, function.info)
+                self.shadows.declare(firing, function.info)
                 self._declare_left(firing.left)
         self.counted.memory = self.imports.state
 
@@ -205,7 +177,7 @@ class GuestWeaver:
         """The function, where more than last words may go into it."""
         if function is not None:
             return function.info
-        changed = self.imports.shadows.changes.get(index)
+        changed = self.shadows.changes.get(index)
         return leaving.get(index) if changed is None else changed[0]
 
     def _make_beat(self) -> None:
@@ -240,28 +212,9 @@ class GuestWeaver:
         counters = self.edit.added_globals - self._globals_before
         self._globals_before = self.edit.added_globals
         params = len(info.module.func_type(info.fid).params)
-        self._check(info.fid, declared + params, MAX_LOCALS, "locals")
-        self._check(info.fid, counters, MAX_COUNTERS, "counters")
+        self.check(info.fid, declared + params, MAX_LOCALS, "locals")
+        self.check(info.fid, counters, MAX_COUNTERS, "counters")
         self.edit.replace_body(info.index, pieces, locals_)
-
-    def _check(self, fid: int, found: int, limit: int, what: str) -> None:
-        if found > limit:
-            name = self.module.names.functions.get(fid) or f"#{fid}"
-            raise WeaveError(
-                f"function {name} would have {found} {what} when woven, more than the {limit} that"
-                f" engines take; leave it out with a predicate, such as / fid != {fid} /"
-            )
-
-    def check_locals(self, targets: Iterable[Target], more: int) -> None:
-        """WeaveError where engines would not take that many more locals."""
-        for target in targets:
-            self._check(target.fid, target.first_local + more, MAX_LOCALS, "locals")
-
-    def check_counters(self, functions: Iterable[tuple[int, str, int]]) -> None:
-        """The same of counters, which functions are given with."""
-        if self.counted.memory is None:
-            for fid, _, count in functions:
-                self._check(fid, count, MAX_COUNTERS, "counters")
 
     def _leaving(self) -> dict[int, FunctionInfo]:
         """Functions with calls that end the program, where those matter."""

@@ -2,87 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from whamm_cm.codegen.asm import Func
 from whamm_cm.codegen.memory import Guest
 from whamm_cm.codegen.script.body import Body
-from whamm_cm.codegen.script.env import Globals, Memory, Needs, Place
-from whamm_cm.codegen.script.memories import STATE_REF, MemoryRef, Numbering
+from whamm_cm.codegen.script.env import Globals, Memory, Place
 from whamm_cm.errors import InternalError, WeaveError
 from whamm_cm.lang import tree as t
-from whamm_cm.weave.modules.edit import ModuleEdit
 from whamm_cm.weave.modules.function import FunctionInfo
+from whamm_cm.weave.opcodes.imports import Imports
 from whamm_cm.weave.opcodes.memories import dup_at, guest_of
 from whamm_cm.weave.opcodes.tables import FUNCREF, LOOKS, Shadows, table_of, target_funcref
 from whamm_cm.weave.opcodes.template import TemplateFunc
-from whamm_cm.weave.opcodes.unit import Function as UnitFunction
-from whamm_cm.weave.opcodes.unit import Global, Unit
-
-UNIT = "whamm-cm"
-
-
-@dataclass(slots=True)
-class Imports:
-    """Imports of a guest from the script unit, made when first asked for.
-
-    All have to be asked for before the first final index beyond the imports is.
-    """
-
-    edit: ModuleEdit
-    unit: Unit
-    name: str = UNIT
-    functions: dict[str, int] = field(default_factory=dict)
-    globals: dict[str, int] = field(default_factory=dict)
-    memories: dict[str, int] = field(default_factory=dict)
-    numbering: Numbering = field(init=False)
-    shadows: Shadows = field(init=False)
-    #: The index of the script's memory, where counters are in it.
-    state: int | None = None
-
-    def __post_init__(self) -> None:
-        self.numbering = self.unit.numbering(self.edit.module)
-        self.shadows = Shadows(self)
-
-    def declare(self, needs: Needs) -> None:
-        for name in needs.functions:
-            self.function(self.unit.runtime(name))
-        for user in needs.users:
-            self.function(self.unit.user(user))
-        for library, name in needs.libraries:
-            self.function(self.unit.library(library, name))
-        for call in needs.initials.values():
-            self.globals_(self.unit.initial(call))
-        for variable in needs.globals:
-            self.globals_(self.unit.globals_of(variable))
-
-    def function(self, function: UnitFunction) -> int:
-        name, (params, results) = function
-        if name not in self.functions:
-            self.functions[name] = self.edit.import_func(self.name, name, params, results)
-        return self.functions[name]
-
-    def globals_(self, globals_: Sequence[Global]) -> tuple[int, ...]:
-        for name, kind in globals_:
-            if name not in self.globals:
-                self.globals[name] = self.edit.import_global(self.name, name, kind, True)
-        return tuple(self.globals[name] for name, _ in globals_)
-
-    def memory(self, ref: MemoryRef) -> int:
-        """The script's memory or a library's."""
-        name, type_ = self.unit.memory(ref)
-        if name not in self.memories:
-            self.memories[name] = self.edit.import_memory(self.name, name, type_)
-        return self.memories[name]
-
-    def count_in_memory(self) -> None:
-        """Let counters be in the script's memory, which is then reached without calls."""
-        self.state = self.memory(STATE_REF)
-
-    @property
-    def used(self) -> bool:
-        return bool(self.functions or self.globals or self.memories)
 
 
 @dataclass(slots=True)
@@ -92,6 +25,7 @@ class GuestEnv:
     ``body`` compiles into ``f``."""
 
     imports: Imports
+    shadows: Shadows
     f: TemplateFunc
     cells: Mapping[t.Variable, Globals | Memory]
     saved: Mapping[str, tuple[int, ...]]
@@ -152,6 +86,6 @@ class GuestEnv:
             raise WeaveError(f"{node.name} cannot be used here")
         if node.name == LOOKS:
             self.body.expr(node.args[1])
-            f.call(self.imports.shadows.look(table_of(*self.site)))
+            f.call(self.shadows.look(table_of(*self.site)))
         else:
             dup_at(self, node, *self.site)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING
 
 from whamm_cm.binary.leb import unsigned
 from whamm_cm.codegen.memory import Guest
@@ -28,10 +27,8 @@ from whamm_cm.weave.libs.model import Library
 from whamm_cm.weave.modules.edit import ModuleEdit
 from whamm_cm.weave.modules.function import FunctionInfo
 from whamm_cm.weave.opcodes.constants import constant_of
-
-if TYPE_CHECKING:
-    from whamm_cm.weave.opcodes.env import GuestEnv, Imports
-    from whamm_cm.weave.opcodes.match import Left
+from whamm_cm.weave.opcodes.imports import Here, Imports
+from whamm_cm.weave.opcodes.match import Left
 
 _COPY, _FILL, _INIT = b"\xfc\x0a", b"\xfc\x0b", b"\xfc\x08"
 
@@ -144,7 +141,7 @@ def guest_of(imports: Imports, ref: MemoryRef, direct: bool = False) -> Guest:
     return Guest(index, type_.is64, type_.page_size_log2)
 
 
-def dup_at(env: GuestEnv, node: t.Builtin, info: FunctionInfo, opidx: int) -> None:
+def dup_at(env: Here, node: t.Builtin, info: FunctionInfo, opidx: int) -> None:
     """Do what the bulk memory instruction of the site does once more, to another memory; nothing
     when that would be out of bounds."""
     f = env.f
@@ -171,7 +168,7 @@ def dup_at(env: GuestEnv, node: t.Builtin, info: FunctionInfo, opidx: int) -> No
 
 
 def _again(
-    env: GuestEnv, info: FunctionInfo, opidx: int, target: Guest, source: int, count: int
+    env: Here, info: FunctionInfo, opidx: int, target: Guest, source: int, count: int
 ) -> tuple[bytes, tuple[bool, bool, bool]]:
     """The instruction for another memory, and which of its operands are i64; on the stack is
     whether it may run."""
@@ -197,7 +194,7 @@ def _number(immediate: object) -> int:
     return immediate
 
 
-def _inside(env: GuestEnv, start: int, count: int, where: Guest | int) -> None:
+def _inside(env: Here, start: int, count: int, where: Guest | int) -> None:
     """Push whether ``count`` bytes from ``start`` (i64 locals) are in a memory or segment."""
     f = env.f
     size = f.local("i64")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from whamm_cm.binary.core_sections import Element
 from whamm_cm.binary.core_types import TableType
@@ -13,9 +12,7 @@ from whamm_cm.binary.leb import unsigned
 from whamm_cm.codegen.asm import Func
 from whamm_cm.ir.core import CoreModule
 from whamm_cm.weave.opcodes.constants import constant_of, function_of, global_of
-
-if TYPE_CHECKING:
-    from whamm_cm.weave.opcodes.env import Imports
+from whamm_cm.weave.opcodes.imports import Imports
 
 RUNTIME = ("alloc", "free", "ld32", "st32")
 UNKNOWN = -1

@@ -19,9 +19,11 @@ from whamm_cm.lang import tree as t
 from whamm_cm.lang.walk import walk
 from whamm_cm.weave.modules.function import FunctionInfo
 from whamm_cm.weave.modules.inject import FunctionEditor
-from whamm_cm.weave.opcodes.env import GuestEnv, Imports
+from whamm_cm.weave.opcodes.env import GuestEnv
+from whamm_cm.weave.opcodes.imports import Imports
 from whamm_cm.weave.opcodes.leftover import cell_width, guest_cells
 from whamm_cm.weave.opcodes.match import Firing, Left
+from whamm_cm.weave.opcodes.tables import Shadows
 from whamm_cm.weave.opcodes.template import Template, TemplateFunc, cell_slots
 
 _OPERAND = re.compile(r"(arg|res|local)(0|[1-9]\d{0,8})")
@@ -74,6 +76,7 @@ class SiteCompiler:
     """Compiles each kind of site once."""
 
     imports: Imports
+    shadows: Shadows
     found: dict[tuple[Any, ...], Compiled | None] = field(default_factory=dict)
 
     @staticmethod
@@ -238,7 +241,10 @@ class _Plain(_Site):
         if self.plain:
             save(self.f, args)
         self.find_cells()
-        env = GuestEnv(self.compiler.imports, self.f, self.places, self.saved, site=self.site)
+        env = GuestEnv(
+            self.compiler.imports, self.compiler.shadows, self.f, self.places, self.saved,
+            site=self.site,
+        )  # fmt: skip
         self.body(env)
         if self.plain:
             restore(self.f, args, self.operands)
@@ -309,7 +315,8 @@ class _Alt(_Site):
 
     def _run(self) -> None:
         env = GuestEnv(
-            self.compiler.imports, self.f, self.places, self.saved, self._act,
+            self.compiler.imports, self.compiler.shadows, self.f, self.places, self.saved,
+            self._act,
             (self.info, self.firing.point.opidx),
         )  # fmt: skip
         body = env.body = Body(self.f, env)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from whamm_cm.binary.core_types import TableType
 from whamm_cm.codegen.asm import Func
@@ -19,11 +18,9 @@ from whamm_cm.ir.valtypes import heap_of, nullable
 from whamm_cm.weave.modules.function import FunctionInfo
 from whamm_cm.weave.modules.inject import FunctionEditor
 from whamm_cm.weave.modules.points import find_events
+from whamm_cm.weave.opcodes.imports import Here
+from whamm_cm.weave.opcodes.match import Firing
 from whamm_cm.weave.opcodes.shadows import RUNTIME, UNKNOWN, Shadow, ShadowCode, clamp, table_size
-
-if TYPE_CHECKING:
-    from whamm_cm.weave.opcodes.env import GuestEnv
-    from whamm_cm.weave.opcodes.match import Firing
 
 _CHANGES = ("table.set", "table.fill", "table.copy", "table.init", "table.grow", "elem.drop")
 #: Builtins and bound variables of events that look into a table.
@@ -38,7 +35,7 @@ def table_of(info: FunctionInfo, opidx: int) -> int:
     return index
 
 
-def target_funcref(env: GuestEnv, info: FunctionInfo, opidx: int) -> int:
+def target_funcref(env: Here, info: FunctionInfo, opidx: int) -> int:
     """The local that holds what the table of the site has at arg0, null beyond its end."""
     f, edit = env.f, env.imports.edit
     type_ = info.module.table_type(table_of(info, opidx))
