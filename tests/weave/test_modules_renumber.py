@@ -11,7 +11,7 @@ from tests.binary.core_samples import SAMPLES, sample
 from tests.binary.test_instructions import text_of
 from whamm_cm.binary.instructions import scan
 from whamm_cm.binary.opcodes import OPCODES, Imm, Opcode
-from whamm_cm.binary.refs import SPACES, index_of, instruction_refs, memarg_form, spaces_of
+from whamm_cm.binary.refs import NESTED, SPACES, index_of, instruction_refs, memarg_form
 from whamm_cm.errors import DecodeError
 from whamm_cm.ir.code_edit import CodeEdit
 from whamm_cm.ir.core import CoreModule
@@ -19,6 +19,13 @@ from whamm_cm.ir.renumber import Renumbering, splice
 from whamm_cm.ir.rewrite import Moved, Shift, Templates
 
 UP = {space: Shift(0, 1000) for space in SPACES}
+
+
+def spaces_of(row: Opcode) -> frozenset[Imm]:
+    """The index spaces an instruction may refer to."""
+    return SPACES.intersection(NESTED.get(kind, kind) for kind in row.immediates)
+
+
 SOME = [row for row in OPCODES if spaces_of(row)]
 
 
