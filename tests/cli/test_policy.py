@@ -192,7 +192,7 @@ def test_a_directory_of_tables(capsys: pytest.CaptureFixture[str]) -> None:
         ("{facts: {imports: ['wasi:io/poll#']}, expect: pass}", "is no import or export"),
         ("{facts: {import: []}, expect: pass}", 'unknown key "import"; did you mean "imports"?'),
         ("{facts: {}}", 'a case needs "expect"'),
-        ("{facts: {}, expect: fail, findings: [WCM999]}", "t.yaml:4:46: 'WCM999' is no rule"),
+        ("{facts: {}, expect: fail, findings: [WCM999]}", "t.yaml:4:42: 'WCM999' is no rule"),
         ("{facts: {}, expect: pass, policy: strict}", "t.yaml:4:5: there is no profile 'strict'"),
         ("{facts: {}, expect: pass, policy: q.yaml}", "t.yaml:4:5: q.yaml: there is no such file"),
     ],
