@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from whamm_cm.codegen.model import Mode, Redact
+from whamm_cm.emit.model import Mode, Redact
 from whamm_cm.wit.glob import compile_glob
 from whamm_cm.wit.names import FuncName, InterfaceName
 
