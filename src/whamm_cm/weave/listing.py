@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from whamm_cm.agent.sites import SiteTableBuilder
-from whamm_cm.analysis.guests import Guest, find_guests
-from whamm_cm.analysis.program import Program, Reach
+from whamm_cm.analysis.guests import find_guests
+from whamm_cm.analysis.program import Program
 from whamm_cm.analysis.site import Site
 from whamm_cm.analysis.sites import find_sites
 from whamm_cm.component.decode import decode
@@ -27,7 +27,7 @@ from whamm_cm.weave.opcodes.match import Firing, Matcher
 from whamm_cm.weave.opcodes.points import find_events
 from whamm_cm.weave.opcodes.rows import Rows
 from whamm_cm.weave.plan import Added, ScriptPlan
-from whamm_cm.weave.scripting import Scripting, as_seen, everything, guest_reason
+from whamm_cm.weave.scripting import Scripting, as_seen, everything
 from whamm_cm.weave.unit import UnitBuilder
 from whamm_cm.wit.printer import handles_text
 from whamm_cm.wit.types import FuncT
@@ -100,21 +100,16 @@ def open_input(data: bytes, what: str) -> Input:
         module = CoreModule(data)
         return Input(((module.names.module or "", module),))
     program = Program.of(decode(data, what))
-    reach = Reach.of(program)
     guests: list[tuple[str, CoreModule]] = []
     alone: list[tuple[str, str]] = []
     for guest in find_guests(program):
-        reason = _left_alone(guest, reach)
+        reason = guest.reason or ("" if guest.instances else "it is never instantiated")
         if reason:
             alone.append((guest.place, reason))
         else:
             guests.append((guest.place, guest.module))
     sites = tuple(site for site in find_sites(program) if site.edge != "builtin")
     return Input(tuple(guests), tuple(alone), program, sites)
-
-
-def _left_alone(guest: Guest, reach: Reach) -> str:
-    return guest_reason(guest, reach) or ("" if guest.instances else "it is never instantiated")
 
 
 # --- where ---------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ class TaskReturns:
     """``entering``: what runs when an async export or its callback is entered, by site."""
 
     sites: Sequence[Site]
-    entering: dict[int, EventProbe] = field(default_factory=dict)
+    entering: dict[Site, EventProbe] = field(default_factory=dict)
     current: t.Variable = field(
         default_factory=lambda: t.Variable("current export", t.U32, t.Kind.GLOBAL)
     )
@@ -47,7 +47,7 @@ class TaskReturns:
         for site in rivals:
             target = t.Var(t.U32, self.current)
             note = t.Assign(target, t.Const(t.U32, self._number(site)))
-            self.entering[id(site)] = EventProbe("before", (note,))
+            self.entering[site] = EventProbe("before", (note,))
 
     def _number(self, site: Site) -> int:
         return next(k for k, other in enumerate(self.sites, 1) if other is site)
