@@ -20,12 +20,12 @@ from statistics import median
 import wasmtime
 from wasmtime import component as wc
 
-from whamm_cm.binary import build
-from whamm_cm.binary.encode import encode
-from whamm_cm.ir import nodes as n
-from whamm_cm.ir.component import Component, Definition
-from whamm_cm.ir.core import CoreModule
-from whamm_cm.ir.items import Sort
+from whamm_cm.component import build
+from whamm_cm.component import nodes as n
+from whamm_cm.component.encode import encode
+from whamm_cm.component.ir import Component, Definition
+from whamm_cm.component.items import Sort
+from whamm_cm.wasm.module import CoreModule
 from whamm_cm.weave.api import Woven, weave
 from whamm_cm.weave.plan import Plan
 from whamm_cm.weave.supply import SINK_INTERFACE

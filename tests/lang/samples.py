@@ -3,15 +3,7 @@
 from __future__ import annotations
 
 from whamm_cm.lang.load import check_wit, load
-from whamm_cm.lang.tree import (
-    I32,
-    UNIT,
-    LibFunction,
-    LibSignature,
-    Probe,
-    Scripts,
-    WitSite,
-)
+from whamm_cm.lang.tree import I32, UNIT, LibFunction, LibSignature, Probe, Scripts, WitSite
 from whamm_cm.wit import types as w
 
 LIBRARIES = {

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from whamm_cm.demangle.name import demangle
 from whamm_cm.errors import DecodeError
-from whamm_cm.ir.core import CoreModule
-from whamm_cm.ir.demangle import demangle
 from whamm_cm.render.safe import printable
+from whamm_cm.wasm.module import CoreModule
 
 if TYPE_CHECKING:
-    from whamm_cm.ir.dwarf import SourceLines
+    from whamm_cm.analysis.dwarf import SourceLines
     from whamm_cm.run.outcome import Frame
     from whamm_cm.weave.api import Woven
     from whamm_cm.weave.places import Place
@@ -116,7 +116,7 @@ class _Lines:
 
 
 def _source_lines(module: CoreModule) -> SourceLines | None:
-    from whamm_cm.ir.dwarf import SourceLines
+    from whamm_cm.analysis.dwarf import SourceLines
 
     try:
         sections = [s for s in module.custom_sections if s.name.startswith(".debug_")]

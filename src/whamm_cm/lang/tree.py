@@ -3,7 +3,7 @@
 The checker (``check.py``) makes it from the syntax tree: names are resolved to :class:`Variable`
 objects, derived bound variables (``effective_addr``, ``target`` …) are replaced by their
 definitions, ``x++`` and ``x += e`` by :class:`Update`, string methods and ``==`` on strings by
-:class:`Builtin`.  ``fold.py`` evaluates it partially, ``codegen/script`` makes instructions of it.
+:class:`Builtin`.  ``fold.py`` evaluates it partially, ``emit/script`` makes instructions of it.
 """
 
 from __future__ import annotations

@@ -7,37 +7,32 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from whamm_cm.agent.table import packed_table
-from whamm_cm.binary import build
-from whamm_cm.binary.decode import decode
-from whamm_cm.binary.encode import Piece, encode, pieces
-from whamm_cm.codegen.model import ProbeOptions, ScriptLink
+from whamm_cm.analysis.instances import core_instances
+from whamm_cm.analysis.program import Program, Reach
+from whamm_cm.analysis.sites import find_sites
+from whamm_cm.analysis.stamp import SITES, STAMP, stamp_of, table_of
+from whamm_cm.component import build
+from whamm_cm.component import nodes as n
+from whamm_cm.component.check import check
+from whamm_cm.component.decode import decode
+from whamm_cm.component.encode import Piece, encode, pieces
+from whamm_cm.component.ir import Component, Definition
+from whamm_cm.component.items import Item, Sort
+from whamm_cm.emit.model import ProbeOptions, ScriptLink
 from whamm_cm.errors import InternalError, WeaveError
-from whamm_cm.ir import nodes as n
-from whamm_cm.ir.check import check
-from whamm_cm.ir.component import Component, Definition
-from whamm_cm.ir.items import Item, Sort
+from whamm_cm.wasm.moved import Moved
 from whamm_cm.weave.agents import free_mark
 from whamm_cm.weave.boundary import Weaver, forward
 from whamm_cm.weave.enclose import Outer, enclose
-from whamm_cm.weave.instances import core_instances
 from whamm_cm.weave.last_words import LastWords
 from whamm_cm.weave.libraries import beside
-from whamm_cm.weave.modules.moved import Moved
 from whamm_cm.weave.near import NearSink
 from whamm_cm.weave.orders import Orders
 from whamm_cm.weave.outlet import Block, Supply
 from whamm_cm.weave.plan import Added, Chosen, Plan
-from whamm_cm.weave.program import Program, Reach
 from whamm_cm.weave.report_export import INTERFACE, Flushes, is_exported, report_export
 from whamm_cm.weave.scripting import Scripting
-from whamm_cm.weave.sinks import (
-    logging_wiring,
-    relay_wiring,
-    sink_component,
-    stderr_wiring,
-)
-from whamm_cm.weave.sites import find_sites
-from whamm_cm.weave.stamp import SITES, STAMP, stamp, stamp_of, table_of
+from whamm_cm.weave.sinks import logging_wiring, relay_wiring, sink_component, stderr_wiring
 from whamm_cm.weave.supply import (
     SINK_INTERFACE,
     Names,
@@ -273,7 +268,7 @@ class _Weave:
         return item
 
     def _stamped(self, component: Component, origin: str, table: bytes) -> Component:
-        sections = [build.custom(STAMP, stamp(self.plan, origin))]
+        sections = [build.custom(STAMP, self.plan.stamp(origin))]
         if table_of(self.root) != table:
             sections.append(build.custom(SITES, packed_table(table)))
         return component.with_definitions((*component.definitions, *sections))

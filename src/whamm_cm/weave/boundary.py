@@ -14,14 +14,16 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from whamm_cm.abi.flatten import CoreSig
-from whamm_cm.binary import build
-from whamm_cm.codegen.intervene import may_allocate
-from whamm_cm.codegen.model import GuestMemory, ProbeOptions, Wrapper
-from whamm_cm.codegen.modules import build_probe
-from whamm_cm.codegen.probe import PROBE
-from whamm_cm.ir import nodes as n
-from whamm_cm.ir.component import Component, Definition
-from whamm_cm.ir.items import Item, Sort
+from whamm_cm.analysis.program import Program
+from whamm_cm.component import build
+from whamm_cm.component import nodes as n
+from whamm_cm.component.ir import Component, Definition
+from whamm_cm.component.items import Item, Sort
+from whamm_cm.emit.intervene import may_allocate
+from whamm_cm.emit.model import ProbeOptions, Wrapper
+from whamm_cm.emit.modules import build_probe
+from whamm_cm.emit.probe import PROBE
+from whamm_cm.wasm.types import MemoryType
 from whamm_cm.weave.agents import WAY, Slots, agent_module
 from whamm_cm.weave.fuse import SINK, Fixup, Shim, find_shim, fixup_at, linked, relaxed
 from whamm_cm.weave.last_words import LastWords
@@ -31,7 +33,6 @@ from whamm_cm.weave.libs.model import Functions
 from whamm_cm.weave.near import ENV, NearSink
 from whamm_cm.weave.outlet import BLOCK_ENCODING, Supply
 from whamm_cm.weave.plan import Added, Chosen
-from whamm_cm.weave.program import Program
 from whamm_cm.weave.report_export import own_flush
 
 #: Definitions that may be brought forward: they only name things (the order of imports is free), or
@@ -183,7 +184,7 @@ class Weaver:
             return []
         realloc, after = node.options.realloc, node.options.post_return
         memory = None if node.options.memory is None else self.program.memory(node.options.memory)
-        is64 = isinstance(memory, GuestMemory) and memory.is64
+        is64 = isinstance(memory, MemoryType) and memory.is64
         pointer, returned = "i64" if is64 else "i32", self.script.returns.get(id(definition))
         found = []
         if realloc is not None:
@@ -299,7 +300,7 @@ class Weaver:
 
     def _by_memory(
         self, batch: list[Chosen]
-    ) -> list[tuple[list[tuple[Item, GuestMemory]], list[Chosen]]]:
+    ) -> list[tuple[list[tuple[Item, MemoryType]], list[Chosen]]]:
         """One group, or one per guest memory where a module may have only one."""
         groups: dict[Item | None, list[Chosen]] = {}
         for choice in batch:
@@ -310,19 +311,19 @@ class Weaver:
             next(iter(groups.values()))[:0] = loose
         result = []
         for members in groups.values():
-            memories: dict[Item, GuestMemory] = {}
+            memories: dict[Item, MemoryType] = {}
             for choice in members:
                 memory = choice.site.memory
                 if memory is not None and memory not in memories:
                     memory_type = self.program.memory(memory)
-                    assert isinstance(memory_type, GuestMemory)
+                    assert isinstance(memory_type, MemoryType)
                     memories[memory] = memory_type
             result.append((list(memories.items()), members))
         return result
 
     def _insert(
         self,
-        memories: list[tuple[Item, GuestMemory]],
+        memories: list[tuple[Item, MemoryType]],
         members: list[Chosen],
         fixup: Fixup | None,
     ) -> None:

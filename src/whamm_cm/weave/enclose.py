@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from whamm_cm.binary import build
+from whamm_cm.component import build
+from whamm_cm.component import nodes as n
+from whamm_cm.component.ir import Component, Definition, SectionId
+from whamm_cm.component.items import Item, Ref, Sort
 from whamm_cm.errors import WeaveError
-from whamm_cm.ir import nodes as n
-from whamm_cm.ir.component import Component, Definition, SectionId
-from whamm_cm.ir.items import Item, Ref, Sort
 from whamm_cm.weave.instance_types import InstanceTypeEditor
 from whamm_cm.weave.interface import Interface
 from whamm_cm.weave.report_export import report_export

@@ -11,17 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 
-from whamm_cm.binary.core import SectionId
-from whamm_cm.binary.cursor import Cursor
-from whamm_cm.binary.leb import name_bytes, unsigned
-from whamm_cm.binary.section_refs import read_import_entries
+from whamm_cm.component import nodes as n
+from whamm_cm.component.ir import Component, Definition, walk
+from whamm_cm.component.items import Item
 from whamm_cm.errors import DecodeError
-from whamm_cm.ir import nodes as n
-from whamm_cm.ir.component import Component, Definition, walk
-from whamm_cm.ir.core import CoreModule, TableType
-from whamm_cm.ir.items import Item
+from whamm_cm.wasm.cursor import Cursor
+from whamm_cm.wasm.leb import name_bytes, unsigned
+from whamm_cm.wasm.link import Part, link
+from whamm_cm.wasm.module import CoreModule, TableType
+from whamm_cm.wasm.section_refs import read_import_entries
+from whamm_cm.wasm.sections import SectionId
 from whamm_cm.weave.agents import WAY, names
-from whamm_cm.weave.modules.link import Part, link
 from whamm_cm.weave.near import ENV
 
 _PROBE = "whamm-cm:probe"

@@ -10,23 +10,23 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
-from whamm_cm.binary import build
-from whamm_cm.binary.leb import unsigned
-from whamm_cm.codegen.asm import Func
+from whamm_cm.analysis.guests import Guest, find_guests
+from whamm_cm.analysis.program import Program
+from whamm_cm.component import build
+from whamm_cm.component import nodes as n
+from whamm_cm.component.ir import Component, Definition, walk
+from whamm_cm.component.items import Item
 from whamm_cm.errors import DecodeError
-from whamm_cm.ir import nodes as n
-from whamm_cm.ir.component import Component, Definition, walk
-from whamm_cm.ir.core import CoreModule
-from whamm_cm.ir.items import Item
+from whamm_cm.wasm import snippets
+from whamm_cm.wasm.asm import Func
+from whamm_cm.wasm.edit import ModuleEdit
+from whamm_cm.wasm.leb import unsigned
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.wasm.moved import Moved
 from whamm_cm.weave.agents import TABLE
 from whamm_cm.weave.fuse import find_shim
-from whamm_cm.weave.guests import Guest, find_guests
-from whamm_cm.weave.modules import snippets
-from whamm_cm.weave.modules.edit import ModuleEdit
-from whamm_cm.weave.modules.moved import Moved
 from whamm_cm.weave.opcodes.beat import endings, pieces
 from whamm_cm.weave.plan import Added
-from whamm_cm.weave.program import Program
 
 #: The module name of the import.
 IMPORT = "whamm-cm:last"

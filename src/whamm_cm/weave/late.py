@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from whamm_cm.analysis.program import Program
+from whamm_cm.component import nodes as n
+from whamm_cm.component.ir import Component, Definition, walk
+from whamm_cm.component.items import Item
 from whamm_cm.errors import DecodeError
-from whamm_cm.ir import nodes as n
-from whamm_cm.ir.component import Component, Definition, walk
-from whamm_cm.ir.core import CoreModule
-from whamm_cm.ir.items import Item
+from whamm_cm.wasm.module import CoreModule
 from whamm_cm.weave.fuse import fixup_at
 from whamm_cm.weave.plan import Chosen
-from whamm_cm.weave.program import Program
 
 
 @dataclass(frozen=True, slots=True)

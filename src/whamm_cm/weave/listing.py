@@ -9,24 +9,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from whamm_cm.agent.sites import SiteTableBuilder
-from whamm_cm.binary.decode import decode
-from whamm_cm.ir.core import CoreModule
-from whamm_cm.ir.disassemble import Naming, disassemble, instruction, names_of
-from whamm_cm.ir.rewrite import Piece
+from whamm_cm.analysis.guests import Guest, find_guests
+from whamm_cm.analysis.program import Program, Reach
+from whamm_cm.analysis.site import Site
+from whamm_cm.analysis.sites import find_sites
+from whamm_cm.component.decode import decode
 from whamm_cm.lang.tree import Scripts, WitRule
-from whamm_cm.weave.guests import Guest, find_guests
-from whamm_cm.weave.modules.edit import ModuleEdit
-from whamm_cm.weave.modules.encoding import ValType
-from whamm_cm.weave.modules.function import FunctionInfo
-from whamm_cm.weave.modules.points import find_events
+from whamm_cm.wasm.disassemble import Naming, disassemble, instruction, names_of
+from whamm_cm.wasm.edit import ModuleEdit
+from whamm_cm.wasm.encoding import ValType
+from whamm_cm.wasm.function import FunctionInfo
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.wasm.rewrite import Piece
 from whamm_cm.weave.opcodes.emit import GuestWeaver
 from whamm_cm.weave.opcodes.leftover import pure_counters
 from whamm_cm.weave.opcodes.match import Firing, Matcher
+from whamm_cm.weave.opcodes.points import find_events
 from whamm_cm.weave.opcodes.rows import Rows
-from whamm_cm.weave.plan import Added, ScriptPlan, Site
-from whamm_cm.weave.program import Program, Reach
+from whamm_cm.weave.plan import Added, ScriptPlan
 from whamm_cm.weave.scripting import Scripting, as_seen, everything, guest_reason
-from whamm_cm.weave.sites import find_sites
 from whamm_cm.weave.unit import UnitBuilder
 from whamm_cm.wit.printer import handles_text
 from whamm_cm.wit.types import FuncT

@@ -11,16 +11,17 @@ from dataclasses import dataclass, field, replace
 
 from whamm_cm.agent.layout import N_COUNTERS, Flush
 from whamm_cm.agent.sites import SiteTableBuilder
-from whamm_cm.codegen.model import Action
-from whamm_cm.codegen.paths import has_trace
+from whamm_cm.analysis.program import Program, Reach
+from whamm_cm.analysis.site import Site, selected
+from whamm_cm.analysis.sites import site_spec
+from whamm_cm.component.ir import Component, walk
+from whamm_cm.component.items import Item
+from whamm_cm.emit.model import Action
+from whamm_cm.emit.paths import has_trace
 from whamm_cm.errors import WeaveError
-from whamm_cm.ir.component import Component, walk
-from whamm_cm.ir.items import Item
-from whamm_cm.weave.plan import Added, Chosen, Plan, Site, selected
-from whamm_cm.weave.program import Program, Reach
+from whamm_cm.weave.plan import Added, Chosen, Plan
 from whamm_cm.weave.redact import rule_at
 from whamm_cm.weave.scripting import Scripting
-from whamm_cm.weave.sites import site_spec
 from whamm_cm.wit.glob import compile_glob
 
 #: Functions that wait for something outside: a live log shows the call while it waits.

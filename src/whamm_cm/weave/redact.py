@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from whamm_cm.codegen.model import Mode, Redact
-from whamm_cm.weave.plan import Site
+from whamm_cm.analysis.site import Site
+from whamm_cm.emit.model import Mode, Redact
 from whamm_cm.weave.task_returns import may_return
 from whamm_cm.wit.glob import compile_glob
 from whamm_cm.wit.names import FuncName, InterfaceName

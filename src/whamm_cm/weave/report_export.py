@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from whamm_cm.binary import build
-from whamm_cm.codegen.asm import Module
-from whamm_cm.codegen.model import ProbeOptions
-from whamm_cm.codegen.modules import build_flush
-from whamm_cm.ir import nodes as n
-from whamm_cm.ir.component import Component, Definition, walk
-from whamm_cm.ir.items import Item, Sort
+from whamm_cm.component import build
+from whamm_cm.component import nodes as n
+from whamm_cm.component.ir import Component, Definition, walk
+from whamm_cm.component.items import Item, Sort
+from whamm_cm.emit.model import ProbeOptions
+from whamm_cm.emit.modules import build_flush
+from whamm_cm.wasm.asm import Module
 
 INTERFACE, FLUSH = "whamm:cm/report", "flush"
 _EXPORT = "whamm-cm-flush"

@@ -13,28 +13,29 @@ from typing import Any
 
 from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.agent.variables import Cells
-from whamm_cm.binary import build
-from whamm_cm.codegen.model import EventProbe
-from whamm_cm.codegen.paths import acts, mentions
+from whamm_cm.analysis.guests import Guest, find_guests
+from whamm_cm.analysis.program import Program, Reach
+from whamm_cm.analysis.site import Site
+from whamm_cm.component import build
+from whamm_cm.component import nodes as n
+from whamm_cm.component.ir import Definition
+from whamm_cm.component.items import Item
+from whamm_cm.emit.model import EventProbe
+from whamm_cm.emit.paths import acts, mentions
 from whamm_cm.errors import WeaveError
-from whamm_cm.ir import nodes as n
-from whamm_cm.ir.component import Definition
-from whamm_cm.ir.core import CoreModule
-from whamm_cm.ir.items import Item
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.fold import fold
 from whamm_cm.lang.load import check_wit
 from whamm_cm.lang.walk import walk
-from whamm_cm.weave.guests import Guest, find_guests
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.wasm.moved import Moved
 from whamm_cm.weave.libs.model import Functions, Library
-from whamm_cm.weave.modules.moved import Moved
 from whamm_cm.weave.opcodes.emit import PUSH, GuestWeaver, WovenGuest
 from whamm_cm.weave.opcodes.imports import UNIT
 from whamm_cm.weave.opcodes.leftover import pure_counters
 from whamm_cm.weave.opcodes.match import Matcher
 from whamm_cm.weave.opcodes.rows import Rows, variable_spec
-from whamm_cm.weave.plan import Added, ScriptPlan, Site
-from whamm_cm.weave.program import Program, Reach
+from whamm_cm.weave.plan import Added, ScriptPlan
 from whamm_cm.weave.task_returns import TaskReturns
 from whamm_cm.weave.unit import Beats, UnitBuilder, binder_module
 from whamm_cm.wit.types import FuncT

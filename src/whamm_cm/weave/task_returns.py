@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 
-from whamm_cm.codegen.model import EventProbe
+from whamm_cm.analysis.site import Site
+from whamm_cm.emit.model import EventProbe
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.walk import walk
-from whamm_cm.weave.plan import Site
 from whamm_cm.wit.types import ValType, strip
 
 

@@ -1,0 +1,166 @@
+"""What a weave needs to know about the whole component tree before it edits anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from whamm_cm.component import nodes as n
+from whamm_cm.component.ir import Component, Definition, walk
+from whamm_cm.component.items import Item, Sort
+from whamm_cm.errors import DecodeError
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.wasm.types import MemoryType
+
+
+@dataclass(slots=True)
+class Program:
+    """Index of a decoded component tree: where each item is defined and in which component."""
+
+    root: Component
+    home: dict[Item, tuple[Component, Definition]] = field(default_factory=dict)
+    #: Definition that holds a nested component, by the component's identity.
+    holder: dict[int, tuple[Component, Definition]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, root: Component) -> Program:
+        program = cls(root)
+        for component in walk(root):
+            for definition in component.definitions:
+                for item in definition.items:
+                    program.home[item] = component, definition
+                if isinstance(definition.node, Component):
+                    program.holder[id(definition.node)] = component, definition
+        return program
+
+    def definition(self, item: Item) -> Definition:
+        return self.home[item][1]
+
+    def follow(self, item: Item) -> Item:
+        """``item`` behind any number of outer aliases."""
+        node = self.definition(item).node
+        while isinstance(node, n.AliasOuter):
+            item = node.item
+            node = self.definition(item).node
+        return item
+
+    def memory(self, item: Item) -> MemoryType | str:
+        """The type of a core memory, or the reason why it cannot be known."""
+        for _ in range(1000):
+            node = self.definition(item).node
+            if isinstance(node, n.AliasOuter):
+                item = node.item
+                continue
+            if not isinstance(node, n.AliasCoreExport):
+                return "its memory is not an export of a core instance"
+            instance = self.definition(node.instance).node
+            if isinstance(instance, n.CoreInlineExports):
+                item = dict(instance.exports)[node.name]
+                continue
+            if isinstance(instance, n.CoreInstantiate):
+                return self._exported_memory(instance.module, node.name)
+            return "its memory comes from an instance of unknown shape"
+        return "its memory is aliased too many times"
+
+    def _exported_memory(self, module: Item, name: str) -> MemoryType | str:
+        definition = self.definition(self.follow(module))
+        node = definition.node
+        if isinstance(node, CoreModule):
+            try:
+                memory = node.exported_memory(name)
+            except (DecodeError, KeyError) as error:
+                return f"its core module cannot be read: {error}"
+            return memory
+        if isinstance(node, n.Import) and node.type.item is not None:
+            for decl in self._module_type(node.type.item):
+                found = decl.node
+                if isinstance(found, n.CoreExportDecl) and found.name == name:
+                    limits = found.type.limits
+                    return limits if isinstance(limits, MemoryType) else "it is no memory"
+        return "its memory belongs to a core module of unknown type"
+
+    def _module_type(self, item: Item) -> tuple[n.Decl, ...]:
+        node = self.definition(self.follow(item)).node
+        return node.decls if isinstance(node, n.CoreModuleTypeDef) else ()
+
+
+def uses_of_components(root: Component) -> Iterator[tuple[Component, Definition, Item]]:
+    """Every use of a component item: (component it stands in, the definition, the item)."""
+    for component in walk(root):
+        for definition in component.definitions:
+            for item in definition.refs():
+                if item.sort == Sort.COMPONENT:
+                    yield component, definition, item
+
+
+def given_names(component: Component) -> dict[Item, str]:
+    """The names that the name section of ``component`` itself gives to its items."""
+    names: dict[Item, str] = {}
+    for definition in component.definitions:
+        if isinstance(definition.node, n.NameSection):
+            names.update((item, name) for _, _, item, name in definition.node.rows)
+    return names
+
+
+@dataclass(slots=True)
+class Reach:
+    """Which components can be given the extra imports a probe needs.
+
+    A component qualifies when every use of it is an ``instantiate`` (directly or through outer
+    aliases) inside a component that qualifies itself; ``blocked`` says why others do not.  A
+    component that is exported or passed as an argument cannot take another import: more imports is
+    not a subtype (Explainer.md, "Subtyping").
+    """
+
+    program: Program
+    #: Components that instantiate a given component, by identity of the latter.
+    users: dict[int, set[int]] = field(default_factory=dict)
+    blocked: dict[int, str] = field(default_factory=dict)
+    components: dict[int, Component] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, program: Program) -> Reach:
+        reach = cls(program)
+        for component in walk(program.root):
+            reach.components[id(component)] = component
+        for component, definition, item in uses_of_components(program.root):
+            target = reach._target(item)
+            if target is None:
+                continue
+            node = definition.node
+            if isinstance(node, n.Instantiate) and node.component is item:
+                reach.users.setdefault(id(target), set()).add(id(component))
+            elif not isinstance(node, (n.AliasOuter, n.NameSection)):
+                reach.blocked[id(target)] = (
+                    "it is exported or passed on as a component, whose type allows no more imports"
+                )
+        reach._spread()
+        return reach
+
+    def _target(self, item: Item) -> Component | None:
+        node = self.program.definition(self.program.follow(item)).node
+        return node if isinstance(node, Component) else None
+
+    def _spread(self) -> None:
+        """A component instantiated in a blocked one has nowhere to get its imports from."""
+        changed = True
+        while changed:
+            changed = False
+            for target, users in self.users.items():
+                if target not in self.blocked and any(user in self.blocked for user in users):
+                    self.blocked[target] = "a component around it cannot take more imports"
+                    changed = True
+
+    def instantiated(self, component: Component) -> bool:
+        """Whether an instance of ``component`` ever comes to be (the root's does)."""
+        return component is self.program.root or id(component) in self.users
+
+    def closure(self, wanted: set[int]) -> set[int]:
+        """``wanted`` plus every component that must pass the extra imports on to one of them."""
+        result, stack = set(), list(wanted)
+        while stack:
+            current = stack.pop()
+            if current not in result:
+                result.add(current)
+                stack.extend(self.users.get(current, ()))
+        return result
