@@ -20,7 +20,7 @@ from whamm_cm.emit.model import Action
 from whamm_cm.emit.paths import has_trace
 from whamm_cm.errors import WeaveError
 from whamm_cm.weave.plan import Added, Chosen, Plan
-from whamm_cm.weave.redact import rule_for
+from whamm_cm.weave.redact import rule_at
 from whamm_cm.weave.scripting import Scripting
 from whamm_cm.wit.glob import compile_glob
 
@@ -181,7 +181,8 @@ class Orders:
             inner_lift = relayed and site.kind == "lift" and site.edge != "export"
             order = self._order(site, action, number, slot, before, inner_lift)
             entering = self.scripting.entering_at(site) if self.scripting is not None else ()
-            orders.append(replace(order, probes=probes, entering=entering))
+            redact = None if self.plan.show_secrets else rule_at(site, own)
+            orders.append(replace(order, probes=probes, entering=entering, redact=redact))
         return orders
 
     def _always(self, site: Site) -> bool:
@@ -212,7 +213,6 @@ class Orders:
             action,
             number,
             slot,
-            None if self.plan.show_secrets else rule_for(site.names),
             flush_before=before,
             flush_outside=site.leave,
             relayed=relayed,
