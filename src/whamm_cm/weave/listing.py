@@ -167,7 +167,7 @@ def _text(info: FunctionInfo, opidx: int) -> str:
 
 def _boundaries(rule: WitRule, sites: Sequence[Site]) -> Iterator[BoundarySite]:
     for site in sites:
-        if rule.pattern.match(as_seen(site)):  # type: ignore[attr-defined]
+        if rule.matches(as_seen(site)):
             signature = handles_text(FuncT(site.params, site.result, site.is_async))
             yield BoundarySite(rule.rule, site.title, signature, site.reason)
 

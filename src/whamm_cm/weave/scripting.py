@@ -25,7 +25,6 @@ from whamm_cm.emit.paths import acts, mentions
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.fold import fold
-from whamm_cm.lang.load import check_wit
 from whamm_cm.lang.walk import walk
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.moved import Moved
@@ -223,7 +222,7 @@ class Scripting:
                 continue
             seen = as_seen(site)
             for rule in scripts.wit_rules:
-                if not rule.pattern.match(seen):  # type: ignore[attr-defined]
+                if not rule.matches(seen):
                     continue
                 matched.add(id(rule))
                 if site.reason:
@@ -252,8 +251,7 @@ class Scripting:
             self._stand(site, moved)
 
     def _event(self, rule: t.WitRule, site: Site, seen: t.WitSite) -> EventProbe | None:
-        scripts = self.plan.scripts
-        probe = check_wit(rule, seen, scripts)
+        probe = rule.at(seen)
         residual = fold(probe, _facts(seen), self.plan.evaluate)
         if residual is None:
             return None
