@@ -36,6 +36,14 @@ class Redact:
     result: Mode = "none"
     gate: int | None = None
 
+    def hides_param(self, index: int) -> bool:
+        """Whether parameter ``index`` may be a secret."""
+        return self.params != "none" or (self.gate is not None and index > self.gate)
+
+    @property
+    def hides_result(self) -> bool:
+        return self.result != "none" or self.gate is not None
+
 
 @dataclass(frozen=True, slots=True)
 class EventProbe:

@@ -29,14 +29,14 @@ _STRUCTURED = (
 
 def import_closure(component: Component) -> list[Definition]:
     """The imports of ``component`` with the definitions they need, in their order."""
-    wanted: set[int] = set()
+    wanted: set[Definition] = set()
     stack = [d for d in component.definitions if isinstance(d.node, n.Import)]
     while stack:
         definition = stack.pop()
-        if id(definition) not in wanted:
-            wanted.add(id(definition))
+        if definition not in wanted:
+            wanted.add(definition)
             stack.extend(component.definition_of(item) for item in definition.refs())
-    return [d for d in component.definitions if id(d) in wanted]
+    return [d for d in component.definitions if d in wanted]
 
 
 def in_order(definitions: Sequence[Definition]) -> list[Definition]:
@@ -47,23 +47,23 @@ def in_order(definitions: Sequence[Definition]) -> list[Definition]:
     """
     makers = {item: d for d in definitions for item in d.items}
     result: list[Definition] = []
-    begun, done = set[int](), set[int]()
+    begun, done = set[Definition](), set[Definition]()
     stack = list(reversed(definitions))
     while stack:
         definition = stack[-1]
         needed = [makers[item] for item in definition.refs() if item in makers]
-        needed = [d for d in needed if id(d) not in done]
-        if id(definition) in done or not needed:
+        needed = [d for d in needed if d not in done]
+        if definition in done or not needed:
             stack.pop()
-            if id(definition) not in done:
-                done.add(id(definition))
+            if definition not in done:
+                done.add(definition)
                 result.append(definition)
-        elif id(definition) in begun:
+        elif definition in begun:
             raise WeaveError(
                 "the imports the sink needs would have to refer to each other; use --sink host"
             )
         else:
-            begun.add(id(definition))
+            begun.add(definition)
             stack.extend(reversed(needed))
     return result
 

@@ -35,10 +35,10 @@ IMPORT = "whamm-cm:last"
 
 @dataclass(slots=True)
 class LastWords:
-    """The modules that were changed, by identity of their definitions, and their instances."""
+    """The modules that were changed, by their definitions, and their instances."""
 
-    modules: dict[int, bytes] = field(default_factory=dict)
-    instances: set[int] = field(default_factory=set)
+    modules: dict[Definition, bytes] = field(default_factory=dict)
+    instances: set[Definition] = field(default_factory=set)
     moved: dict[bytes, Moved] = field(default_factory=dict)
     #: The module name of the import, which an earlier weave may have taken.
     name: str = IMPORT
@@ -47,23 +47,27 @@ class LastWords:
 
     @classmethod
     def find(
-        cls, program: Program, components: Collection[int], woven: Collection[int], added: Added
+        cls,
+        program: Program,
+        components: Collection[Component],
+        woven: Collection[Definition],
+        added: Added,
     ) -> LastWords:
-        """Of modules instantiated in ``components`` (by identity) only, but not those ``woven``."""
+        """Of modules instantiated in ``components`` only, but not those ``woven``."""
         guests = list(find_guests(program))
         taken = {each.module for guest in guests for each in guest.module.imports}
         names = (IMPORT, *(f"{IMPORT}{number}" for number in range(2, len(taken) + 3)))
         found = cls(
             name=next(name for name in names if name not in taken),
             slot=max(
-                (_shims(program, c) for c in walk(program.root) if id(c) in components), default=0
+                (_shims(program, c) for c in walk(program.root) if c in components), default=0
             ),
         )
         for guest in guests:
-            homes = {id(component) for component, _ in guest.instances}
+            homes = {component for component, _ in guest.instances}
             if guest.reason or not homes or not homes <= set(components):
                 continue
-            if id(guest.definition) not in woven:
+            if guest.definition not in woven:
                 found._take(guest, added)
         return found
 
@@ -90,14 +94,14 @@ class LastWords:
         for index, positions in ends.items():
             edit.replace_body(index, pieces(module, index, [(pos, last) for pos in positions]))
         wasm = edit.encode()
-        self.modules[id(guest.definition)] = wasm
-        self.instances |= {id(instantiation) for _, instantiation in guest.instances}
+        self.modules[guest.definition] = wasm
+        self.instances |= {instantiation for _, instantiation in guest.instances}
         self.moved[wasm] = Moved(module, guest.place, edit.replaced)
         added.dropped += [(guest.place, name) for name in edit.dropped]
 
     def edited(self, definition: Definition) -> Definition:
         """A core module as it is after the weave."""
-        wasm, node = self.modules.get(id(definition)), definition.node
+        wasm, node = self.modules.get(definition), definition.node
         if wasm is None or not isinstance(node, CoreModule):
             return definition
         return replace(definition, node=CoreModule(wasm, path=node.path), group=None)

@@ -40,14 +40,14 @@ class Late:
     def find(cls, program: Program, component: Component, chosen: Sequence[Chosen]) -> Late:
         """The wrappers that can be late; none where that saves nothing."""
         lowers = {c.site.definition.item: c for c in chosen if c.site.kind != "lift"}
-        lifts = {id(c.site.definition) for c in chosen if c.site.kind == "lift"}
+        lifts = {c.site.definition for c in chosen if c.site.kind == "lift"}
         definitions = component.definitions
         used, first, safe = dict[Item, None](), len(definitions), True
         for position, definition in enumerate(definitions):
             if isinstance(definition.node, n.NameSection):
                 continue
             wanted = [item for item in definition.refs() if item in lowers]
-            ends = id(definition) in lifts or bool(wanted) and _is_fixup(component, position)
+            ends = definition in lifts or bool(wanted) and _is_fixup(component, position)
             if ends:
                 return cls(position, tuple(lowers[i] for i in used)) if used and safe else cls()
             if wanted:

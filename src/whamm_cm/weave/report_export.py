@@ -32,7 +32,7 @@ class Flushes:
     """
 
     prefix: str
-    names: dict[int, list[str]] = field(default_factory=dict)
+    names: dict[Component, list[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, root: Component) -> Flushes:
@@ -44,7 +44,7 @@ class Flushes:
 
     def exported(self, component: Component, own: Sequence[Item]) -> Iterator[Definition]:
         """Exports of ``own``, flush functions in what ``component`` has become."""
-        names = self.names.setdefault(id(component), [])
+        names = self.names.setdefault(component, [])
         for item in own:
             number = len(names) + 1
             names.append(self.prefix if number == 1 else f"{self.prefix}{number}")
@@ -52,7 +52,7 @@ class Flushes:
 
     def aliased(self, component: Component, instance: Item) -> list[Definition]:
         """Aliases of what an instance of ``component`` exports."""
-        names = self.names.get(id(component), ())
+        names = self.names.get(component, ())
         return [build.alias_export(instance, name, Sort.FUNC) for name in names]
 
 
