@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Any
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.failures import answers, has_failed
 from whamm_cm.trace.failures import is_error as is_error
 from whamm_cm.trace.records import Record

@@ -11,7 +11,6 @@ import secrets
 import struct
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from whamm_cm.agent.counted import CountedCells, unpacked
@@ -30,6 +29,7 @@ from whamm_cm.agent.layout import (
 )
 from whamm_cm.agent.table import Site, SiteTable
 from whamm_cm.agent.variables import Variable
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError
 from whamm_cm.trace.quick import Body, Head, Quick, lean_bodies, quick_call, quick_return
 from whamm_cm.trace.secrets import Masker
