@@ -26,13 +26,13 @@ from statistics import median
 import wasmtime
 from wasmtime import component as wc
 
-from whamm_cm.binary import build
-from whamm_cm.binary.decode import decode
-from whamm_cm.binary.encode import encode
-from whamm_cm.ir import nodes as n
-from whamm_cm.ir.component import Component, Definition
-from whamm_cm.ir.core import CoreModule
-from whamm_cm.ir.items import Item, Sort
+from whamm_cm.component import build
+from whamm_cm.component import nodes as n
+from whamm_cm.component.decode import decode
+from whamm_cm.component.encode import encode
+from whamm_cm.component.ir import Component, Definition
+from whamm_cm.component.items import Item, Sort
+from whamm_cm.wasm.module import CoreModule
 from whamm_cm.weave.api import Woven, weave
 from whamm_cm.weave.plan import Plan
 from whamm_cm.weave.supply import SINK_INTERFACE

@@ -13,7 +13,7 @@ from tests.docs.book import PAGES, ROOT, blocks, code, prose, rows, shell_blocks
 from tests.docs.test_commands import FOREIGN, tool
 from whamm_cm.agent import layout
 from whamm_cm.cli.main import COMMANDS, parser
-from whamm_cm.codegen.model import Redact
+from whamm_cm.emit.model import Redact
 from whamm_cm.render.options import SORTS
 from whamm_cm.render.registry import RENDERERS
 from whamm_cm.weave.redact import RULES

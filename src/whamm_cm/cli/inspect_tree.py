@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from whamm_cm.render.wave import printable
-from whamm_cm.weave.facts import (
+from whamm_cm.analysis.facts import (
     ComponentFacts,
     ExternFacts,
     Facts,
@@ -14,6 +13,7 @@ from whamm_cm.weave.facts import (
     ModuleFacts,
     SiteFacts,
 )
+from whamm_cm.render.wave import printable
 from whamm_cm.wit.names import both_names
 
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from whamm_cm.ir import nodes as n
-from whamm_cm.ir.component import Component
-from whamm_cm.ir.items import Item
+from whamm_cm.component import nodes as n
+from whamm_cm.component.ir import Component
+from whamm_cm.component.items import Item
 from whamm_cm.wit.names import InterfaceName, func_label
 from whamm_cm.wit.types import FuncT, Resource, ValType
 

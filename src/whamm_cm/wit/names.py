@@ -11,13 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from whamm_cm.wit.glob import Glob, compile_glob, split_top
-from whamm_cm.wit.semver import (
-    PatternError,
-    Version,
-    VersionPattern,
-    compare,
-    version_matches,
-)
+from whamm_cm.wit.semver import PatternError, Version, VersionPattern, compare, version_matches
 
 __all__ = [
     "ExternNameParts",

@@ -10,7 +10,7 @@ from whamm_cm.agent.describe import wit_type
 from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.agent.variables import Cells, VariableSpec
 from whamm_cm.lang import tree as t
-from whamm_cm.weave.modules.function import FunctionInfo
+from whamm_cm.wasm.function import FunctionInfo
 
 
 @dataclass(frozen=True, slots=True)
