@@ -20,7 +20,7 @@ def quick() -> Log:
 
 
 def shown(name: str) -> str:
-    return "".join(renderer(name).render(quick(), RenderOptions(durations=True)))
+    return "".join(renderer(name).render(quick(), RenderOptions()))
 
 
 def test_strace_marks_the_duration() -> None:

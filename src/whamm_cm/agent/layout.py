@@ -46,14 +46,13 @@ SAID: Final = 2
 """Put there when all that scripts have counted was sent right before the end."""
 LAST_RETURN: Final = 64
 """u64: clock reading of the last call's return, written by probes."""
-QUICK: Final = 72
-"""u32: how many calls have returned in quick succession, written by probes."""
+UNREAD: Final = 72
+"""u32: how many calls may still begin without a reading of the clock, written by probes."""
 QUICK_NS: Final = 1000
-"""Those are calls that return in shorter intervals."""
-QUICK_CALLS: Final = 64
-"""After that many, calls begin without a reading of the clock, at the time of the return before."""
-QUICK_READ: Final = 16
-"""Of so many of these one is read all the same."""
+"""Calls that return in shorter intervals begin without a reading of the clock, at the time of the
+return before."""
+QUICK_CALLS: Final = 15
+"""After that many the clock is read again."""
 
 NAME: Final = STATE + 80
 NAME_SIZE: Final = 64
