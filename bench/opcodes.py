@@ -23,9 +23,9 @@ from tempfile import TemporaryDirectory
 import wasmtime
 
 from bench import kernels
-from whamm_cm.codegen.asm import Module
 from whamm_cm.lang.load import load
 from whamm_cm.monitors import monitors
+from whamm_cm.wasm.asm import Module
 from whamm_cm.weave.libraries import load_library
 from whamm_cm.weave.plain import weave_module
 from whamm_cm.weave.plan import Plan, ScriptPlan

@@ -28,7 +28,7 @@ from pathlib import Path
 import pytest
 
 from tests.wast_driver.sexpr import Form, Str, parse
-from whamm_cm.binary.decode import COMPONENT_PREAMBLE
+from whamm_cm.component.decode import COMPONENT_PREAMBLE
 from whamm_cm.errors import InputError
 from whamm_cm.gate.crosscheck import TOOL, ask, differences, told
 from whamm_cm.gate.subject import analyse

@@ -26,11 +26,11 @@ import wasmtime
 
 from tests.wast_driver.script import Command, assemble, commands
 from tests.wast_driver.sexpr import Atom, Form
-from whamm_cm.binary.decode import COMPONENT_PREAMBLE, decode
-from whamm_cm.binary.encode import encode
+from whamm_cm.component.check import check
+from whamm_cm.component.decode import COMPONENT_PREAMBLE, decode
+from whamm_cm.component.encode import encode
+from whamm_cm.component.ir import transform
 from whamm_cm.errors import DecodeError, InputError
-from whamm_cm.ir.check import check
-from whamm_cm.ir.component import transform
 
 FILE_SECONDS = 120
 _WASM_TOOLS = shutil.which("wasm-tools")
@@ -154,7 +154,7 @@ def main(arguments: list[str]) -> int:
     if not arguments:
         print(__doc__)
         return 2
-    _CONTEXT.set_forkserver_preload(["tests.wast_driver.script", "whamm_cm.binary.decode"])
+    _CONTEXT.set_forkserver_preload(["tests.wast_driver.script", "whamm_cm.component.decode"])
     total = Tally()
     for tally in tallies([Path(argument) for argument in arguments]):
         total.add(tally)

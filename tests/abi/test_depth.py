@@ -10,14 +10,7 @@ import pytest
 from whamm_cm.abi.faults import AbiError
 from whamm_cm.abi.flatten import flat_count, flatten, flatten_types
 from whamm_cm.abi.heap import ByteHeap
-from whamm_cm.abi.layout import (
-    MAX_TYPE_DEPTH,
-    Layouts,
-    align,
-    has_pointers,
-    layouts,
-    size,
-)
+from whamm_cm.abi.layout import MAX_TYPE_DEPTH, Layouts, align, has_pointers, layouts, size
 from whamm_cm.abi.values import lift_flat, load, lower_flat, store
 from whamm_cm.wit.types import (
     ListT,

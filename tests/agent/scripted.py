@@ -11,7 +11,7 @@ from whamm_cm.agent.describe import wit_type
 from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.agent.table import SiteTable
 from whamm_cm.agent.variables import VariableSpec
-from whamm_cm.codegen.script.types import description, leaves, string_mask
+from whamm_cm.emit.script.types import description, leaves, string_mask
 from whamm_cm.lang import tree
 from whamm_cm.trace.decode import Receiver
 

@@ -17,8 +17,8 @@ from whamm_cm.agent import layout
 from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.agent.table import SiteTable
 from whamm_cm.agent.variables import Cells, VariableSpec
-from whamm_cm.codegen.script.env import RUNTIME
-from whamm_cm.codegen.script.types import leaves
+from whamm_cm.emit.script.env import RUNTIME
+from whamm_cm.emit.script.types import leaves
 from whamm_cm.lang import tree
 from whamm_cm.lang.tree import BOOL, F32, F64, I8, I16, I32, I64, STR, U8, U16, U32, U64
 from whamm_cm.render.whamm import float_text, value_text
@@ -282,7 +282,7 @@ def test_any_value_is_reported(data: st.DataObject, t: tree.Type) -> None:
 
 def record(script: Script, t: tree.Type, value: Any) -> None:
     """What generated code does for a value that is neither scalar nor a map."""
-    from whamm_cm.codegen.script.types import image_offsets
+    from whamm_cm.emit.script.types import image_offsets
 
     offsets, size = image_offsets(t)
     script.rec_begin(0, 0)

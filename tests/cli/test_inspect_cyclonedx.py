@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixtures.build import build
-from whamm_cm.binary.auditable import MAX_SIZE, Package, read_packages
 from whamm_cm.cli.main import main
 from whamm_cm.errors import DecodeError
+from whamm_cm.wasm.auditable import MAX_SIZE, Package, read_packages
 
 pytest.importorskip("cyclonedx", reason="needs the extra sbom")
 

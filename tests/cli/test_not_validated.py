@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from wasmtime import wat2wasm
 
-from whamm_cm.binary.decode import decode
 from whamm_cm.cli.main import main
-from whamm_cm.ir.check import check
+from whamm_cm.component.check import check
+from whamm_cm.component.decode import decode
 
 _MODULE = """
   (core module $m (func (export "f") (result i32) (i32.const 7)))

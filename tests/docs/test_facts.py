@@ -13,7 +13,7 @@ from tests.docs.book import PAGES, ROOT, blocks, code, prose, rows, shell_blocks
 from tests.docs.test_commands import FOREIGN, tool
 from whamm_cm.agent import layout
 from whamm_cm.cli.main import COMMANDS, parser
-from whamm_cm.codegen.model import Redact
+from whamm_cm.emit.model import Redact
 from whamm_cm.render.options import SORTS
 from whamm_cm.render.registry import RENDERERS
 from whamm_cm.weave.redact import RULES
@@ -151,7 +151,8 @@ def test_formats() -> None:
 )
 def test_numbers_of_the_binary_formats(head: str, values: type[int]) -> None:
     found = {row[1]: int(row[0]) for row in rows("records.md", head)}
-    assert found == {one.name: one.value for one in values}  # type: ignore[attr-defined]
+    members = values.__members__.items()  # type: ignore[attr-defined]
+    assert found == {name: one.value for name, one in members}
 
 
 def test_constants_of_the_binary_formats() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from wasmtime import wat2wasm
 
-from whamm_cm.binary.leb import unsigned
+from whamm_cm.wasm.leb import unsigned
 
 HEAD = b"\0asm\x0d\0\1\0"
 #: func () -> u32

@@ -9,9 +9,9 @@ import wasmtime
 
 from tests.gate.binaries import HEAD, section, stripped, text
 from tests.gate.making import component, judge, rules
-from whamm_cm.binary.leb import unsigned
 from whamm_cm.cli.main import main
 from whamm_cm.gate.subject import analyse
+from whamm_cm.wasm.leb import unsigned
 
 TCP = "wasi:sockets/tcp@0.2.3"
 DATA = component({TCP: ("bind", "listen")})

@@ -21,7 +21,6 @@ from tests.gate.binaries import HEAD, stripped
 from tests.gate.making import TODAY, call, component, judge, policy, rules
 from tests.gate.registry_fake import INDEX, MANIFEST, descriptor, sha256
 from tests.gate.test_evidence import suggested
-from whamm_cm.binary.leb import unsigned
 from whamm_cm.cli.hook import arguments
 from whamm_cm.cli.main import main, parser
 from whamm_cm.errors import InputError, UsageError
@@ -36,6 +35,7 @@ from whamm_cm.gate.policy import Policy
 from whamm_cm.gate.policy_read import PROFILES, profile, read_policy
 from whamm_cm.gate.rules import PARAMETERS
 from whamm_cm.gate.subject import analyse
+from whamm_cm.wasm.leb import unsigned
 
 FACTOR = float(os.environ.get("WHAMM_EXAMPLES", "1"))
 GOOD = bytes(component({"wasi:io/poll@0.2.3": ("poll",)}))

@@ -10,11 +10,11 @@ import wasmtime
 
 from tests.golden import check_golden
 from whamm_cm import kernel
-from whamm_cm.binary import code
-from whamm_cm.binary.opcodes import OPCODES, Imm
 from whamm_cm.errors import InternalError
 from whamm_cm.kernel import layout, messages
 from whamm_cm.kernel.engine import Kernel
+from whamm_cm.wasm import code
+from whamm_cm.wasm.opcodes import OPCODES, Imm
 
 FOLDER = Path(kernel.__file__).parent
 

@@ -10,17 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest import mark, raises
 
-from tests.binary.core_samples import SAMPLES, sample
-from tests.binary.test_instructions import WITH_TEXT, text_of
-from whamm_cm.binary.code import find
-from whamm_cm.binary.instructions import scan
-from whamm_cm.binary.leb import signed, unsigned
-from whamm_cm.binary.opcodes import OPCODES, Imm, Opcode
-from whamm_cm.binary.refs import SPACES, instruction_refs
+from tests.wasm.core_samples import SAMPLES, sample
+from tests.wasm.test_instructions import WITH_TEXT, text_of
 from whamm_cm.errors import DecodeError
-from whamm_cm.ir.core import CoreModule
-from whamm_cm.ir.renumber import Renumbering, splice
-from whamm_cm.ir.rewrite import Moved, Shift
+from whamm_cm.wasm.code import find
+from whamm_cm.wasm.instructions import scan
+from whamm_cm.wasm.leb import signed, unsigned
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.wasm.opcodes import OPCODES, Imm, Opcode
+from whamm_cm.wasm.refs import SPACES, instruction_refs
+from whamm_cm.wasm.renumber import Renumbering, splice
+from whamm_cm.wasm.rewrite import Moved, Shift
 
 EXAMPLES = max(1, int(150 * float(os.environ.get("WHAMM_EXAMPLES", "1"))))
 

@@ -6,7 +6,6 @@ import pytest
 
 from tests.lang.samples import loaded
 from tests.steps import growth
-from whamm_cm.binary.opcodes import OPCODES
 from whamm_cm.lang.describe import describe
 from whamm_cm.lang.events import (
     OPCODE_EVENTS,
@@ -18,6 +17,7 @@ from whamm_cm.lang.events import (
     opcodes_of,
 )
 from whamm_cm.lang.source import ScriptError
+from whamm_cm.wasm.opcodes import OPCODES
 
 
 def test_every_opcode_is_an_event_and_every_event_an_opcode() -> None:

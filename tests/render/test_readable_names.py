@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from whamm_cm.analysis.reach.witness import pretty
 from whamm_cm.render.scripted import function_name, readable_name
 from whamm_cm.trace.reports import Place
-from whamm_cm.weave.reach.witness import pretty
 
 MANGLED = "_ZN4demo4main17h0123456789abcdefE"
 

@@ -13,11 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.steps import no_endless_loop
-from whamm_cm.run.external import (
-    CommandNotExecutable,
-    CommandNotFound,
-    run_external,
-)
+from whamm_cm.run.external import CommandNotExecutable, CommandNotFound, run_external
 from whamm_cm.run.replacing import find_wasm_argument
 
 Start = Callable[..., subprocess.Popen[bytes]]

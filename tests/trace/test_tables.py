@@ -13,11 +13,11 @@ from tests.agent.harness import NONCE
 from tests.agent.sample import site, table
 from tests.weave.host import everything
 from whamm_cm.agent.table import SiteTable, packed_table, unpacked_table
+from whamm_cm.analysis.stamp import woven_table
 from whamm_cm.errors import InputError
 from whamm_cm.trace import tables
 from whamm_cm.weave.api import weave
 from whamm_cm.weave.plan import Plan, fresh_nonce
-from whamm_cm.weave.stamp import woven_table
 
 TABLE = table(site())
 

@@ -1,7 +1,7 @@
 """Components that pass every call on: the export ``f<i>`` hands its parameters to the imported
 ``f<i>`` and returns what that returned.  Lift, lower, memory and realloc are all at work.
 
-Sizes and flattening come from ``tests.codegen.canon``, not from ``whamm_cm.abi``.
+Sizes and flattening come from ``tests.emit.canon``, not from ``whamm_cm.abi``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tests.codegen.canon import flat_types, size_align
+from tests.emit.canon import flat_types, size_align
 from tests.weave.host import text
 from whamm_cm.wit.types import (
     EnumT,

@@ -1,5 +1,5 @@
 """What records must show of Python values: written from the description of the record format,
-with nothing of ``whamm_cm.abi``, ``codegen`` or ``trace`` in it."""
+with nothing of ``whamm_cm.abi``, ``emit`` or ``trace`` in it."""
 
 from __future__ import annotations
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tests.weave.arithmetic import FORMATS, OPERATIONS
-from whamm_cm.binary.core_types import FuncType, read_block_type
-from whamm_cm.binary.cursor import Cursor
-from whamm_cm.binary.instructions import memarg_flags
-from whamm_cm.binary.opcodes import Imm, Opcode
-from whamm_cm.ir.core import CoreModule
+from whamm_cm.wasm.cursor import Cursor
+from whamm_cm.wasm.instructions import memarg_flags
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.wasm.opcodes import Imm, Opcode
+from whamm_cm.wasm.types import FuncType, read_block_type
 
 PAGE = 65536
 Place = tuple[int, int]  # (fid, opidx)

@@ -10,11 +10,12 @@ from pathlib import Path
 from wasmtime import wat2wasm
 
 from whamm_cm.agent.layout import load_wasm
-from whamm_cm.binary import build
-from whamm_cm.codegen.way import build_way
-from whamm_cm.ir.component import Component
-from whamm_cm.ir.items import Item, Sort
-from whamm_cm.ir.nodes import Export
+from whamm_cm.component import build
+from whamm_cm.component.ir import Component
+from whamm_cm.component.items import Item, Sort
+from whamm_cm.component.nodes import Export
+from whamm_cm.emit.way import build_way
+from whamm_cm.wasm.link import Part
 from whamm_cm.weave.enclose import Outer, enclose
 from whamm_cm.weave.libraries import (
     Library,
@@ -24,7 +25,6 @@ from whamm_cm.weave.libraries import (
     imported,
     load_library,
 )
-from whamm_cm.weave.modules.link import Part
 
 WASI = "wasi_snapshot_preview1"
 

@@ -18,7 +18,7 @@ from wasmtime import (
     wat2wasm,
 )
 
-from tests.binary.core_samples import SAMPLES
+from tests.wasm.core_samples import SAMPLES
 
 _TEXTS = {
     "simd": """(module (memory 1)

@@ -8,8 +8,8 @@ import wasmtime
 from wasmtime import component as wc
 
 from tests.weave.reach_programs import Composition, Program
-from whamm_cm.binary.decode import decode
-from whamm_cm.weave.reach.analysis import reach
+from whamm_cm.analysis.reach.analysis import reach
+from whamm_cm.component.decode import decode
 
 
 @cache

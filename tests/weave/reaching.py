@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import wasmtime
 
-from whamm_cm.binary.decode import decode
-from whamm_cm.weave.reach.analysis import Reachability, reach
+from whamm_cm.analysis.reach.analysis import Reachability, reach
+from whamm_cm.component.decode import decode
 
 #: Imports of every framed component, as functions of `host` in the core module.
 HOST = ("a", "b", "c")

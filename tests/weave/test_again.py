@@ -10,9 +10,9 @@ from wasmtime import WasiConfig
 from tests.weave import guests
 from tests.weave.host import Guest, Sink, everything, text
 from tests.weave.test_sinks import log_host
-from whamm_cm.binary.decode import decode
+from whamm_cm.component.decode import decode
+from whamm_cm.component.ir import walk
 from whamm_cm.errors import WeaveError
-from whamm_cm.ir.component import walk
 from whamm_cm.weave.api import weave
 from whamm_cm.weave.plan import Plan
 from whamm_cm.weave.supply import Names, import_names

@@ -10,9 +10,9 @@ import pytest
 
 from tests.weave.echo import HOST, echo_component
 from tests.weave.host import Functions, everything, text, traced
-from whamm_cm.binary.decode import decode
-from whamm_cm.ir import nodes as n
-from whamm_cm.ir.component import walk
+from whamm_cm.component import nodes as n
+from whamm_cm.component.decode import decode
+from whamm_cm.component.ir import walk
 from whamm_cm.weave.api import weave
 from whamm_cm.weave.plan import Plan
 from whamm_cm.wit.types import FuncT, ListT, Prim

@@ -13,7 +13,7 @@ from fixtures.build import path_of
 from tests.lang.monitor_runs import rows
 from tests.weave.scripted import script_plan
 from whamm_cm.agent.sites import SiteTableBuilder
-from whamm_cm.ir.core import CoreModule
+from whamm_cm.wasm.module import CoreModule
 from whamm_cm.weave.opcodes.bulk import Bulk
 from whamm_cm.weave.opcodes.emit import GuestWeaver
 from whamm_cm.weave.opcodes.leftover import pure_counters

@@ -11,13 +11,13 @@ from wasmtime.component import Component as EngineComponent
 
 from fixtures.build import build, text_names
 from whamm_cm.agent.table import SiteTable
-from whamm_cm.binary.decode import decode
-from whamm_cm.ir.core import CoreModule
+from whamm_cm.analysis.instances import core_instances
+from whamm_cm.component.decode import decode
 from whamm_cm.run.embedded import run_component
 from whamm_cm.run.engine import validate_component, validate_module
 from whamm_cm.trace.decode import Receiver
+from whamm_cm.wasm.module import CoreModule
 from whamm_cm.weave.api import weave
-from whamm_cm.weave.instances import core_instances
 from whamm_cm.weave.plan import Plan, SinkName
 from whamm_cm.weave.verify import own_modules, skeleton
 

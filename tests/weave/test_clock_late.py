@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from wasmtime import wat2wasm
 
-from whamm_cm.binary.decode import decode
-from whamm_cm.ir import nodes as n
+from whamm_cm.component import nodes as n
+from whamm_cm.component.decode import decode
 from whamm_cm.run.engine import validate_component
 from whamm_cm.weave.api import weave
 from whamm_cm.weave.plan import Plan, SinkName

@@ -17,9 +17,9 @@ from tests.lang.monitor_runs import run
 from tests.weave.control_programs import Statement, choices, print_code, programs
 from tests.weave.interpreter import Interpreter, Noted, Place, Stop
 from tests.weave.preview1 import Program
-from whamm_cm.ir.core import CoreModule
 from whamm_cm.lang.events import CATEGORIES
-from whamm_cm.weave.modules.function import FunctionInfo
+from whamm_cm.wasm.function import FunctionInfo
+from whamm_cm.wasm.module import CoreModule
 
 EXAMPLES = max(1, int(4 * float(os.environ.get("WHAMM_EXAMPLES", "1"))))
 MONITORS = (

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from wasmtime import wat2wasm
 
-from whamm_cm.binary.decode import decode
+from whamm_cm.analysis.instances import core_instances
 from whamm_cm.cli.main import main
-from whamm_cm.weave.instances import core_instances
+from whamm_cm.component.decode import decode
 
 #: The allocator is the first that runs, and loops: so it is in there that it is time to report.
 GUEST = """(component

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import wasmtime
 
-from tests.binary.core_samples import SAMPLES, engine, sample
+from tests.wasm.core_samples import SAMPLES, engine, sample
 from whamm_cm.errors import InternalError
-from whamm_cm.ir.core import CoreModule
-from whamm_cm.weave.modules import snippets
-from whamm_cm.weave.modules.edit import ModuleEdit
-from whamm_cm.weave.modules.function import FunctionInfo
-from whamm_cm.weave.modules.inject import FunctionEditor
+from whamm_cm.wasm import snippets
+from whamm_cm.wasm.edit import ModuleEdit
+from whamm_cm.wasm.function import FunctionInfo
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.weave.opcodes.inject import FunctionEditor
 
 EXAMPLES = max(1, int(20 * float(os.environ.get("WHAMM_EXAMPLES", "1"))))
 NOP = b"\x01"

@@ -18,11 +18,11 @@ from tests.weave.control_programs import (
     print_code,
     programs,
 )
-from whamm_cm.ir.core import CoreModule
-from whamm_cm.weave.modules import snippets
-from whamm_cm.weave.modules.edit import ModuleEdit
-from whamm_cm.weave.modules.function import FunctionInfo, runs
-from whamm_cm.weave.modules.inject import FunctionEditor
+from whamm_cm.wasm import snippets
+from whamm_cm.wasm.edit import ModuleEdit
+from whamm_cm.wasm.function import FunctionInfo, runs
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.weave.opcodes.inject import FunctionEditor
 
 EXAMPLES = max(1, int(60 * float(os.environ.get("WHAMM_EXAMPLES", "1"))))
 MAIN = 1  # the defined function that is probed

@@ -14,13 +14,13 @@ from wasmtime import wat2wasm
 from bench import kernels
 from fixtures.build import path_of
 from tests.cli.test_crashes import CALLS, COUNT, KINDS, SERVER, command
-from whamm_cm.binary.decode import decode
 from whamm_cm.cli.main import main
-from whamm_cm.ir.component import walk
-from whamm_cm.ir.core import CoreModule
+from whamm_cm.component.decode import decode
+from whamm_cm.component.ir import walk
+from whamm_cm.wasm.edit import ModuleEdit
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.wasm.moved import Moved
 from whamm_cm.weave.api import weave
-from whamm_cm.weave.modules.edit import ModuleEdit
-from whamm_cm.weave.modules.moved import Moved
 from whamm_cm.weave.opcodes.beat import pieces
 from whamm_cm.weave.plan import Plan
 

@@ -11,14 +11,14 @@ from fixtures.build import build
 from tests.wast_driver import Hook, run_script
 from tests.weave import guests
 from tests.weave.host import FIXTURES, Functions, everything, fixture, text, traced
-from whamm_cm.binary.decode import decode
+from whamm_cm.analysis.stamp import stamp_of, table_of
+from whamm_cm.component import nodes as n
+from whamm_cm.component.decode import decode
+from whamm_cm.component.ir import Component, walk
 from whamm_cm.errors import WeaveError
-from whamm_cm.ir import nodes as n
-from whamm_cm.ir.component import Component, walk
-from whamm_cm.ir.core import CoreModule
+from whamm_cm.wasm.module import CoreModule
 from whamm_cm.weave.api import weave
 from whamm_cm.weave.plan import Plan
-from whamm_cm.weave.stamp import stamp_of, table_of
 from whamm_cm.wit.types import FuncT, Prim
 
 TRACE = Plan(trace=everything, sink="host")

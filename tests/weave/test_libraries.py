@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from wasmtime import Func, Global, Instance, Memory, Module, Store, Trap
 
 from fixtures.build import build
-from tests.binary.core_samples import engine
+from tests.wasm.core_samples import engine
 from tests.weave.libs import (
     WASI,
     component_library,
@@ -25,6 +25,7 @@ from tests.weave.libs import (
 from whamm_cm.errors import InputError, UsageError, WeaveError, WhammError
 from whamm_cm.lang.load import load
 from whamm_cm.lang.tree import F32, F64, I32, I64, UNIT, LibFunction
+from whamm_cm.wasm.link import Part, link
 from whamm_cm.weave.libraries import (
     Library,
     LibraryOption,
@@ -33,7 +34,6 @@ from whamm_cm.weave.libraries import (
     parse_lib_option,
     parts,
 )
-from whamm_cm.weave.modules.link import Part, link
 
 # --- the option -----------------------------------------------------------------------------------
 

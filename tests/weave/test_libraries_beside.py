@@ -22,12 +22,12 @@ from tests.weave.libs import component_library, module_library, shown_scripts
 from tests.weave.scripted import script_plan, scripted
 from tests.weave.test_libraries_component import TEXTS
 from tests.weave.test_script_boundaries import START, ticks
-from whamm_cm.binary.decode import decode
 from whamm_cm.cli.main import main
+from whamm_cm.component.decode import decode
+from whamm_cm.component.ir import Component, Definition, walk
+from whamm_cm.component.nodes import CoreInstantiate
 from whamm_cm.errors import WeaveError
-from whamm_cm.ir.component import Component, Definition, walk
-from whamm_cm.ir.core import CoreModule
-from whamm_cm.ir.nodes import CoreInstantiate
+from whamm_cm.wasm.module import CoreModule
 from whamm_cm.weave.api import weave
 from whamm_cm.weave.plain import weave_module
 from whamm_cm.weave.plan import Plan

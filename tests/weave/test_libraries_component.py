@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from wasmtime import Func, Instance, Memory, Module, Store
 
 from fixtures.build import build as fixture
-from tests.binary.core_samples import engine
+from tests.wasm.core_samples import engine
 from tests.weave.libs import (
     FAKE_STATE,
     WASI,
@@ -23,18 +23,18 @@ from tests.weave.libs import (
     shown_scripts,
     text,
 )
-from whamm_cm.binary.decode import decode
-from whamm_cm.binary.encode import encode
-from whamm_cm.codegen.libglue import build_glue
+from whamm_cm.component.check import check
+from whamm_cm.component.decode import decode
+from whamm_cm.component.encode import encode
+from whamm_cm.component.ir import Component
+from whamm_cm.emit.libglue import build_glue
 from whamm_cm.errors import InputError, WeaveError
-from whamm_cm.ir.check import check
-from whamm_cm.ir.component import Component
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.load import load
 from whamm_cm.lang.tree import LibFunction
 from whamm_cm.run.embedded import run_component
+from whamm_cm.wasm.link import Part, link
 from whamm_cm.weave.libraries import core_type, import_names, load_library
-from whamm_cm.weave.modules.link import Part, link
 
 MAX = 16384
 

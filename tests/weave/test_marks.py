@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from wasmtime import wat2wasm
 
-from whamm_cm.ir.component import walk
-from whamm_cm.ir.core import CoreModule
+from whamm_cm.component.ir import walk
+from whamm_cm.wasm.module import CoreModule
 from whamm_cm.weave.api import weave
 from whamm_cm.weave.plan import Plan
 

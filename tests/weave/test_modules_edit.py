@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from pytest import mark, raises
 
 from fixtures.build import build
-from tests.binary.core_samples import NOT_IN_WASMTIME, SAMPLES, engine, sample
-from whamm_cm.binary.decode import decode
-from whamm_cm.binary.leb import name_bytes, unsigned
-from whamm_cm.codegen.asm import Func
+from tests.wasm.core_samples import NOT_IN_WASMTIME, SAMPLES, engine, sample
+from whamm_cm.component.decode import decode
+from whamm_cm.component.ir import walk
 from whamm_cm.errors import InternalError
-from whamm_cm.ir.component import walk
-from whamm_cm.ir.core import CoreModule, MemoryType
-from whamm_cm.weave.modules.edit import ModuleEdit
+from whamm_cm.wasm.asm import Func
+from whamm_cm.wasm.edit import ModuleEdit
+from whamm_cm.wasm.leb import name_bytes, unsigned
+from whamm_cm.wasm.module import CoreModule, MemoryType
 
 EXAMPLES = max(1, int(40 * float(os.environ.get("WHAMM_EXAMPLES", "1"))))
 FIXTURES = ("command", "relay", "relay_utf16", "resources", "nested", "async", "memory64", "start")

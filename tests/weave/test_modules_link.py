@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import wasmtime
 from pytest import fixture, mark, raises
 
-from tests.binary.core_samples import NOT_IN_WASMTIME, SAMPLES, engine, sample
+from tests.wasm.core_samples import NOT_IN_WASMTIME, SAMPLES, engine, sample
 from whamm_cm.errors import DecodeError, InternalError
-from whamm_cm.ir.core import CoreModule
-from whamm_cm.weave.modules.link import Part, link
+from whamm_cm.wasm.link import Part, link
+from whamm_cm.wasm.module import CoreModule
 
 Parts = Sequence[tuple[str, str]]
 

@@ -7,16 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest import mark, raises
 
-from tests.binary.core_samples import SAMPLES, sample
-from tests.binary.test_instructions import text_of
-from whamm_cm.binary.instructions import scan
-from whamm_cm.binary.opcodes import OPCODES, Imm, Opcode
-from whamm_cm.binary.refs import NESTED, SPACES, index_of, instruction_refs, memarg_form
+from tests.wasm.core_samples import SAMPLES, sample
+from tests.wasm.test_instructions import text_of
 from whamm_cm.errors import DecodeError
-from whamm_cm.ir.code_edit import CodeEdit
-from whamm_cm.ir.core import CoreModule
-from whamm_cm.ir.renumber import Renumbering, splice
-from whamm_cm.ir.rewrite import Moved, Shift, Templates
+from whamm_cm.wasm.code_edit import CodeEdit
+from whamm_cm.wasm.instructions import scan
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.wasm.opcodes import OPCODES, Imm, Opcode
+from whamm_cm.wasm.refs import NESTED, SPACES, index_of, instruction_refs, memarg_form
+from whamm_cm.wasm.renumber import Renumbering, splice
+from whamm_cm.wasm.rewrite import Moved, Shift, Templates
 
 UP = {space: Shift(0, 1000) for space in SPACES}
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wasmtime import Instance, Module, Store, Trap
 
-from tests.binary.core_samples import engine
+from tests.wasm.core_samples import engine
 from tests.weave.libs import text
 from whamm_cm.cli.main import main
 from whamm_cm.lang.load import load

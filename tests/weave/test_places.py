@@ -8,13 +8,13 @@ import pytest
 
 from fixtures.build import build
 from tests.weave.host import everything, text
-from whamm_cm.binary.decode import decode
-from whamm_cm.ir.component import walk
-from whamm_cm.ir.core import CoreModule
+from whamm_cm.analysis.program import given_names
+from whamm_cm.component.decode import decode
+from whamm_cm.component.ir import walk
+from whamm_cm.wasm.module import CoreModule
 from whamm_cm.weave.api import weave
 from whamm_cm.weave.places import Place, Places
 from whamm_cm.weave.plan import Plan, nothing
-from whamm_cm.weave.program import given_names
 
 
 def modules(data: bytes) -> list[tuple[str, CoreModule]]:

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import wasmtime
 
-from tests.binary.core_samples import SAMPLES, sample
-from whamm_cm.ir.core import CoreModule
+from tests.wasm.core_samples import SAMPLES, sample
 from whamm_cm.lang.events import OPCODE_EVENTS, event_name
-from whamm_cm.weave.modules.function import FUNCTION, FunctionInfo
-from whamm_cm.weave.modules.points import Event, Point, find_events, points
-from whamm_cm.weave.modules.statics import Statics
+from whamm_cm.wasm.function import FUNCTION, FunctionInfo
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.weave.opcodes.points import Event, Point, find_events, points
+from whamm_cm.weave.opcodes.statics import Statics
 
 TEXT = """(module $app
     (import "env" "log" (func $log (param i32)))

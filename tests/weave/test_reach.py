@@ -296,8 +296,8 @@ def test_a_malformed_module_is_refused():
     """What cannot be read may do anything: there is no answer."""
     import wasmtime
 
-    from whamm_cm.binary.decode import decode
-    from whamm_cm.weave.reach.analysis import reach
+    from whamm_cm.analysis.reach.analysis import reach
+    from whamm_cm.component.decode import decode
 
     whole = wasmtime.wat2wasm(framed('(func (export "run") (call $a))'))
     assert whole.count(b"\x10\x00\x0b") == 1

@@ -15,8 +15,8 @@ import wasmtime
 
 from tests.weave import reach_runs
 from tests.weave.reach_programs import Composition, Program
-from whamm_cm.ir.callgraph import CallGraph
-from whamm_cm.weave.reach import cores, walk
+from whamm_cm.analysis.callgraph import CallGraph
+from whamm_cm.analysis.reach import cores, walk
 
 EXAMPLES = max(1, int(150 * float(os.environ.get("WHAMM_EXAMPLES", "1"))))
 

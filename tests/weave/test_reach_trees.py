@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from fixtures.build import build
 from tests.weave.reaching import analyse, reached
-from whamm_cm.binary.decode import decode
+from whamm_cm.analysis.reach.analysis import reach
+from whamm_cm.analysis.reach.model import Provider
+from whamm_cm.component.decode import decode
 from whamm_cm.errors import DecodeError
-from whamm_cm.weave.reach.analysis import reach
-from whamm_cm.weave.reach.model import Provider
 
 
 def _shim() -> str:

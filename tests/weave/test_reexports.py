@@ -13,9 +13,9 @@ from tests.agent.harness import NONCE
 from tests.wast_driver.engine import call, instantiate, new_engine
 from tests.wast_driver.host import Sink, new_linker
 from tests.weave.host import everything
-from whamm_cm.binary.decode import decode
-from whamm_cm.ir.check import check
-from whamm_cm.ir.component import Component
+from whamm_cm.component.check import check
+from whamm_cm.component.decode import decode
+from whamm_cm.component.ir import Component
 from whamm_cm.weave.api import weave
 from whamm_cm.weave.plan import Plan, SinkName
 from whamm_cm.wit.resolve import resolve

@@ -6,8 +6,8 @@ import pytest
 
 from tests.weave import guests
 from tests.weave.host import everything, traced
-from whamm_cm.binary.decode import decode
-from whamm_cm.ir import nodes as n
+from whamm_cm.component import nodes as n
+from whamm_cm.component.decode import decode
 from whamm_cm.weave.api import weave
 from whamm_cm.weave.plan import Plan
 

@@ -17,7 +17,7 @@ from tests.weave.test_nothing_lost import ticks
 from tests.weave.test_sinks import faces
 from whamm_cm.agent.layout import MAX_LINE
 from whamm_cm.agent.table import SiteTable
-from whamm_cm.binary.decode import decode
+from whamm_cm.component.decode import decode
 from whamm_cm.trace.lines import LineDecoder
 from whamm_cm.weave.api import weave
 from whamm_cm.weave.plain import weave_module

@@ -25,16 +25,16 @@ from tests.weave.test_nothing_lost import TICK, ticks
 from tests.weave.test_true_values import ENCODINGS, Case, budget, cases, expected, host
 from whamm_cm.agent.layout import MAX_LINE
 from whamm_cm.agent.table import SiteTable
-from whamm_cm.binary.build import custom
-from whamm_cm.binary.decode import decode
-from whamm_cm.binary.encode import encode
-from whamm_cm.ir import nodes as n
-from whamm_cm.ir.component import Component
+from whamm_cm.analysis.stamp import stamp_of
+from whamm_cm.component import nodes as n
+from whamm_cm.component.build import custom
+from whamm_cm.component.decode import decode
+from whamm_cm.component.encode import encode
+from whamm_cm.component.ir import Component
 from whamm_cm.trace.lines import LineDecoder
 from whamm_cm.weave.api import Woven, weave
 from whamm_cm.weave.enclose import Outer, enclose
 from whamm_cm.weave.plan import Plan
-from whamm_cm.weave.stamp import stamp_of
 from whamm_cm.wit.model import interfaces
 from whamm_cm.wit.printer import func_text
 from whamm_cm.wit.resolve import resolve

@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 
 from tests.weave.host import text
-from whamm_cm.binary.decode import decode
-from whamm_cm.codegen.model import Redact
+from whamm_cm.analysis.program import Program
+from whamm_cm.analysis.site import Site, selected
+from whamm_cm.analysis.sites import find_sites
+from whamm_cm.component.decode import decode
+from whamm_cm.emit.model import Redact
 from whamm_cm.gate.called import hidden, names
 from whamm_cm.weave.orders import Orders
-from whamm_cm.weave.plan import Added, Plan, Site, nothing, selected
-from whamm_cm.weave.program import Program
+from whamm_cm.weave.plan import Added, Plan, nothing
 from whamm_cm.weave.redact import rule_for
-from whamm_cm.weave.sites import find_sites
 from whamm_cm.wit.classes import SiteSet
 from whamm_cm.wit.names import FuncName
 

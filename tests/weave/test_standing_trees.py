@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 from tests.weave.host import Functions, Guest, Sink, everything, text
-from whamm_cm.binary.decode import decode
+from whamm_cm.analysis.reach.analysis import reach
+from whamm_cm.analysis.site import Selector
+from whamm_cm.component.decode import decode
 from whamm_cm.gate.capabilities import Observed, capabilities
 from whamm_cm.weave.api import weave
-from whamm_cm.weave.plan import Plan, Selector
-from whamm_cm.weave.reach.analysis import reach
+from whamm_cm.weave.plan import Plan
 from whamm_cm.wit.classes import SiteSet
 from whamm_cm.wit.names import FuncName
 from whamm_cm.wit.types import FuncT, Prim

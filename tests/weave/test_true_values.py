@@ -18,7 +18,7 @@ from tests.strategies import same, values_of, wit_types
 from tests.weave.echo import HOST, echo_component
 from tests.weave.expect import Show, agree, room
 from tests.weave.host import Functions, Guest, engine, everything, text, traced
-from whamm_cm.ir.core import CoreModule
+from whamm_cm.wasm.module import CoreModule
 from whamm_cm.weave.api import weave
 from whamm_cm.weave.plan import Plan
 from whamm_cm.wit.types import (
@@ -55,7 +55,7 @@ def budget(examples: int) -> settings:
 
 def runnable(t: ValType) -> ValType:
     """``t`` with what a host cannot pass through wasmtime's C API replaced: handles, fixed-length
-    lists and flags beyond 32 (tests/codegen has those)."""
+    lists and flags beyond 32 (tests/emit has those)."""
     match t:
         case Own() | Borrow() | StreamT() | FutureT() | Prim("error-context"):
             return Prim("u32")

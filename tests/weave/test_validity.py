@@ -18,11 +18,11 @@ from tests.weave.control_programs import Statement, choices, print_code, program
 from tests.weave.random_modules import FEATURES, observed, program_module
 from tests.weave.random_scripts import ScriptMaker
 from whamm_cm.errors import InternalError, WeaveError, WhammError
-from whamm_cm.ir.core import CoreModule
-from whamm_cm.ir.stack import typings
 from whamm_cm.lang.events import event_name
 from whamm_cm.lang.load import load
 from whamm_cm.run.engine import validate_module
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.wasm.stack import typings
 from whamm_cm.weave.plain import WovenModule, weave_module
 from whamm_cm.weave.plan import Plan, ScriptPlan, SinkName
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wasmtime import wat2wasm
 
-from whamm_cm.binary.decode import decode
+from whamm_cm.component.decode import decode
 from whamm_cm.wit import types as t
 from whamm_cm.wit.canons import CanonInfo
 from whamm_cm.wit.model import Entity, FuncItem, InstanceItem, TypeItem

@@ -12,7 +12,7 @@ from wasmtime import wat2wasm
 
 from tests.steps import no_endless_loop
 from tests.wit.support import resolve_text
-from whamm_cm.binary.decode import decode
+from whamm_cm.component.decode import decode
 from whamm_cm.errors import DecodeError, InputError, WhammError
 from whamm_cm.wit.build import MAX_INSTANCE_DEPTH, MAX_TYPE_DEPTH
 from whamm_cm.wit.printer import world_text

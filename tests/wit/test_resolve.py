@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.wit.support import canons, resolve_text, show
-from whamm_cm.ir.items import Sort
+from whamm_cm.component.items import Sort
 from whamm_cm.wit import types as t
 from whamm_cm.wit.model import InstanceItem, TypeItem, functions, interface_of, interfaces
 

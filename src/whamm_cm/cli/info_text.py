@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from whamm_cm.ir.demangle import demangle
+from whamm_cm.demangle.name import demangle
 from whamm_cm.lang.describe import EventRow, FunctionRow, VariableRow, describe
 from whamm_cm.lang.load import load
 from whamm_cm.lang.tree import Scripts

@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     elif args.wit:
         write_output(args.output, app.wit())
     elif args.ir:
-        from whamm_cm.ir.printer import print_component
+        from whamm_cm.component.printer import print_component
 
         write_output(args.output, "".join(f"{line}\n" for line in print_component(app.root)))
     elif args.json:

@@ -24,14 +24,14 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from whamm_cm.analysis.reach.analysis import Reachability, reach
+from whamm_cm.analysis.reach.model import ComponentReach, Frame, ImportReach, ItemReach, Provider
+from whamm_cm.analysis.reach.witness import spelled
 from whamm_cm.cli.common import display, say, write_output
+from whamm_cm.component.ir import Component
 from whamm_cm.errors import UsageError
 from whamm_cm.gate.capabilities import Capabilities, ComponentUse, ImportUse, Observed, capabilities
-from whamm_cm.ir.component import Component
 from whamm_cm.render.wave import printable
-from whamm_cm.weave.reach.analysis import Reachability, reach
-from whamm_cm.weave.reach.model import ComponentReach, Frame, ImportReach, ItemReach, Provider
-from whamm_cm.weave.reach.witness import spelled
 from whamm_cm.wit.names import both_names
 
 if TYPE_CHECKING:

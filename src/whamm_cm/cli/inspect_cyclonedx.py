@@ -14,18 +14,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from whamm_cm._version import __version__
-from whamm_cm.binary.producers import Producer
+from whamm_cm.analysis.contents import Part, contents
+from whamm_cm.analysis.facts import ComponentFacts, Facts, ModuleFacts, collect
 from whamm_cm.errors import UsageError
-from whamm_cm.weave.contents import Part, contents
-from whamm_cm.weave.facts import ComponentFacts, Facts, ModuleFacts, collect
+from whamm_cm.wasm.producers import Producer
 
 if TYPE_CHECKING:
     from cyclonedx.model import Property
     from cyclonedx.model.bom import Bom
     from cyclonedx.model.component import Component as Entry
 
-    from whamm_cm.binary.auditable import Package
-    from whamm_cm.ir.component import Component
+    from whamm_cm.component.ir import Component
+    from whamm_cm.wasm.auditable import Package
 
 try:
     import cyclonedx.model as model

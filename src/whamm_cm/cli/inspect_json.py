@@ -27,8 +27,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from whamm_cm.binary.producers import Producer
-from whamm_cm.weave.facts import (
+from whamm_cm.analysis.facts import (
     ComponentFacts,
     ExternFacts,
     Facts,
@@ -36,6 +35,7 @@ from whamm_cm.weave.facts import (
     ModuleFacts,
     SiteFacts,
 )
+from whamm_cm.wasm.producers import Producer
 
 _Json = dict[str, Any]
 

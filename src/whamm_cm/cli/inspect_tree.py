@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
-from whamm_cm.render.wave import printable
-from whamm_cm.weave.facts import (
+from whamm_cm.analysis.facts import (
     ComponentFacts,
     ExternFacts,
     Facts,
@@ -14,6 +12,8 @@ from whamm_cm.weave.facts import (
     ModuleFacts,
     SiteFacts,
 )
+from whamm_cm.dataclass import dataclass
+from whamm_cm.render.wave import printable
 from whamm_cm.wit.names import both_names
 
 

@@ -69,7 +69,7 @@ def _weave(args: argparse.Namespace, lean: bool) -> Weave:
     path = getattr(args, "woven", None)
     if path is None:
         return Weave(find=table_for, lean=lean)
-    from whamm_cm.weave.stamp import woven_table
+    from whamm_cm.analysis.stamp import woven_table
 
     nonce, table = woven_table(read_input(path), display(path))
     return Weave(nonce or None, table, lean=lean)

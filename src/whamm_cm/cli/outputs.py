@@ -13,9 +13,9 @@ from whamm_cm.errors import UsageError
 from whamm_cm.files import check_place, replacing
 
 if TYPE_CHECKING:
+    from whamm_cm.analysis.lines import LineFinder
     from whamm_cm.render.options import RenderOptions
     from whamm_cm.trace.records import Record
-    from whamm_cm.weave.lines import LineFinder
 
 
 class Output(Protocol):

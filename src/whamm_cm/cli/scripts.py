@@ -11,9 +11,9 @@ from whamm_cm.cli.common import display, read_input, say
 from whamm_cm.errors import UsageError
 
 if TYPE_CHECKING:
+    from whamm_cm.analysis.lines import LineFinder
     from whamm_cm.front.settings import Settings
     from whamm_cm.weave.libraries import Library
-    from whamm_cm.weave.lines import LineFinder
     from whamm_cm.weave.plan import ScriptPlan
 
 
@@ -85,7 +85,7 @@ def line_finder(wanted: bool, data: bytes, path: str) -> LineFinder | None:
     """What knows the source lines of ``data``, if ``--lines`` asks for them."""
     if not wanted:
         return None
-    from whamm_cm.weave.lines import LineFinder
+    from whamm_cm.analysis.lines import LineFinder
 
     return LineFinder.of(data, display(path))
 

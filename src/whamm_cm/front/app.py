@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING, Unpack
 
 from whamm_cm import files
-from whamm_cm.binary.decode import MODULE_PREAMBLE, decode
+from whamm_cm.component import ir
+from whamm_cm.component.decode import MODULE_PREAMBLE, decode
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
 from whamm_cm.front.settings import Settings, Wishes, settled
-from whamm_cm.ir import component as ir
-from whamm_cm.ir import core
+from whamm_cm.wasm import module as core
 
 if TYPE_CHECKING:
     from datetime import date
 
+    from whamm_cm.analysis.facts import ExternFacts, Facts, ModuleFacts, SiteFacts
     from whamm_cm.front.run import Run
     from whamm_cm.front.verdict import Verdict
     from whamm_cm.front.woven import Woven
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from whamm_cm.gate.policy import Policy
     from whamm_cm.run.options import Dir
     from whamm_cm.trace.records import Record
-    from whamm_cm.weave.facts import ExternFacts, Facts, ModuleFacts, SiteFacts
     from whamm_cm.weave.listing import Listing
 
 #: The defaults of a weave that is run at once: with times, counts leaving once a second.
@@ -136,7 +137,7 @@ class CoreModule(Guest):
     @cached_property
     def modules(self) -> tuple[ModuleFacts, ...]:
         """Itself."""
-        from whamm_cm.weave.facts import module_facts
+        from whamm_cm.analysis.facts import module_facts
 
         return (module_facts(self.module),)
 
@@ -156,7 +157,7 @@ class Component(Guest):
     @cached_property
     def facts(self) -> Facts:
         """All that :attr:`imports` and the like are taken from."""
-        from whamm_cm.weave.facts import collect
+        from whamm_cm.analysis.facts import collect
 
         return collect(self.root)
 

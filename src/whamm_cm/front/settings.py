@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import UsageError
 
 if TYPE_CHECKING:
+    from whamm_cm.analysis.site import Selector
     from whamm_cm.weave.libraries import Library
-    from whamm_cm.weave.plan import LineForm, Plan, ScriptPlan, Selector, SinkName
+    from whamm_cm.weave.plan import LineForm, Plan, ScriptPlan, SinkName
 
 #: The text of a script, a file of one, or a name for messages and the text.
 Script: TypeAlias = "str | os.PathLike[str] | tuple[str, str]"

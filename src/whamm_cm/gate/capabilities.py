@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from whamm_cm.analysis.reach.analysis import Reachability
+from whamm_cm.analysis.reach.model import ComponentReach, ImportReach, ItemReach
+from whamm_cm.analysis.reach.values import ItemKind, Path
+from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.calls import Site
 from whamm_cm.trace.reader import Record
-from whamm_cm.weave.reach.analysis import Reachability
-from whamm_cm.weave.reach.model import ComponentReach, ImportReach, ItemReach
-from whamm_cm.weave.reach.values import ItemKind, Path
 
 #: Edges of records that are about an import of the component they name.
 _LEAVING = ("import", "inner")

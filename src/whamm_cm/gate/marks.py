@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterable, Iterator
 
 from whamm_cm.agent.layout import BLOCK_MAGIC, TABLE_MAGIC
-from whamm_cm.binary.leb import signed
+from whamm_cm.component import nodes as n
+from whamm_cm.component.ir import Component, walk
 from whamm_cm.errors import DecodeError
-from whamm_cm.ir import nodes as n
-from whamm_cm.ir.component import Component, walk
-from whamm_cm.ir.core import CoreModule
+from whamm_cm.wasm.leb import signed
+from whamm_cm.wasm.module import CoreModule
 
 #: The section in which a weave notes what it did, as in ``weave.stamp``, which is slow to import.
 STAMP = "whamm-cm"

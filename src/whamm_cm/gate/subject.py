@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
-from whamm_cm.binary.cursor import Cursor
-from whamm_cm.binary.decode import decode
-from whamm_cm.binary.producers import read_producers
+from whamm_cm.analysis.reach.analysis import reach
+from whamm_cm.analysis.reach.model import Provider
+from whamm_cm.component import nodes as n
+from whamm_cm.component.decode import decode
+from whamm_cm.component.ir import Component, walk
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
 from whamm_cm.gate import model
 from whamm_cm.gate.capabilities import ComponentUse, ImportUse, Observed, capabilities
 from whamm_cm.gate.marks import marks, stamp
 from whamm_cm.gate.model import ExportRow, FunctionRow, ImportRow, NestedRow, Subject
 from whamm_cm.gate.readings import Readings, readings
-from whamm_cm.ir import nodes as n
-from whamm_cm.ir.component import Component, walk
-from whamm_cm.ir.core import CoreModule
 from whamm_cm.trace.calls import Site
-from whamm_cm.weave.reach.analysis import reach
-from whamm_cm.weave.reach.model import Provider
+from whamm_cm.wasm.cursor import Cursor
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.wasm.producers import read_producers
 from whamm_cm.wit.model import (
     ComponentItem,
     Entity,

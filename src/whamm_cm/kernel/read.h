@@ -1,4 +1,4 @@
-/* Reading LEB128 numbers, types and immediates, as binary/instructions.py does. */
+/* Reading LEB128 numbers, types and immediates, as wasm/instructions.py does. */
 
 typedef unsigned char u8;
 typedef unsigned short u16;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from whamm_cm.ir.demangle import demangle
+from whamm_cm.demangle.name import demangle
 from whamm_cm.lang import tree
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.trace.merge import pairs

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
 
-from whamm_cm.binary.decode import MODULE_PREAMBLE
+from whamm_cm.component.decode import MODULE_PREAMBLE
 from whamm_cm.run.guest import GuestRun, Job, Run
 from whamm_cm.run.module import ModuleRun
 from whamm_cm.run.options import Dir, HostOptions

@@ -33,8 +33,8 @@ from whamm_cm.agent.layout import (
     load_wasm,
     sink_settings,
 )
-from whamm_cm.ir.core import CoreModule
 from whamm_cm.run.memories import Linear, Memories
+from whamm_cm.wasm.module import CoreModule
 from whamm_cm.weave.wiring import heap_base
 
 _U32 = struct.Struct("<I")

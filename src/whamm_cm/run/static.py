@@ -18,7 +18,7 @@ from wasmtime import FuncType, Linker, Module, Store, Trap, ValType, WasiConfig,
 from wasmtime import _ffi as ffi
 from wasmtime.component import Func, Instance
 
-from whamm_cm.codegen.libwasi import TEXT_FUNCTIONS
+from whamm_cm.emit.libwasi import TEXT_FUNCTIONS
 from whamm_cm.errors import InternalError, RunError, UsageError
 from whamm_cm.run.engine import compile_component, reason, run_engine
 from whamm_cm.run.exports import find_export

@@ -9,22 +9,22 @@ functions called ``way<k>`` go through them.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from typing import Protocol
 
 from whamm_cm.abi.flatten import CoreSig
 from whamm_cm.agent.layout import AGENT_PAGES, COUNT_BITS, COUNTS, STATE, load_wasm
-from whamm_cm.binary.core import SectionId
-from whamm_cm.binary.leb import unsigned
-from whamm_cm.codegen.asm import Func
-from whamm_cm.codegen.libglue import INSIDE
-from whamm_cm.codegen.model import ProbeOptions
+from whamm_cm.component.ir import Component, walk
+from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.libglue import INSIDE
+from whamm_cm.emit.model import ProbeOptions
 from whamm_cm.errors import DecodeError
-from whamm_cm.ir.component import Component, walk
-from whamm_cm.ir.core import CoreModule
-from whamm_cm.weave.modules.edit import ModuleEdit
+from whamm_cm.wasm.asm import Func
+from whamm_cm.wasm.edit import ModuleEdit
+from whamm_cm.wasm.leb import unsigned
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.wasm.sections import SectionId
 from whamm_cm.weave.near import NearSink
 
 TABLE = "last"

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from whamm_cm.binary import build
-from whamm_cm.binary.leb import name_bytes
-from whamm_cm.ir.component import Component, Definition
-from whamm_cm.ir.items import Item, Sort
+from whamm_cm.component import build
+from whamm_cm.component.ir import Component, Definition
+from whamm_cm.component.items import Item, Sort
+from whamm_cm.dataclass import dataclass
+from whamm_cm.wasm.leb import name_bytes
 from whamm_cm.weave.instance_types import U64, InstanceTypeEditor
 from whamm_cm.weave.interface import Interface
-from whamm_cm.weave.supply import (
-    editor_for,
-    find_import,
-    interface_import,
-    wasi_version,
-)
+from whamm_cm.weave.supply import editor_for, find_import, interface_import, wasi_version
 
 SEED = "wasi:random/insecure-seed"
 WALL = "wasi:clocks/wall-clock"

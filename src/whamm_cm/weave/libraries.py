@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from whamm_cm.binary.decode import COMPONENT_PREAMBLE, MODULE_PREAMBLE
+from whamm_cm.component.decode import COMPONENT_PREAMBLE, MODULE_PREAMBLE
+from whamm_cm.component.items import Item
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError, InternalError, UsageError, WeaveError
-from whamm_cm.ir.items import Item
 from whamm_cm.lang.builtins import WHAMM_CORE
+from whamm_cm.wasm.link import Part
 from whamm_cm.weave.libs.component import (
     beside,
     embed_component,
@@ -29,7 +30,6 @@ from whamm_cm.weave.libs.component import (
 )
 from whamm_cm.weave.libs.model import Beside, Embedded, Library, core_type
 from whamm_cm.weave.libs.module import embed_module, linked, read_module
-from whamm_cm.weave.modules.link import Part
 
 __all__ = [
     "Beside",

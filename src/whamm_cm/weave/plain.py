@@ -7,24 +7,26 @@ the outermost call returns.  The parts keep memories of their own behind the gue
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from whamm_cm.agent.layout import Flush, load_wasm
 from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.agent.table import packed_table
-from whamm_cm.binary.core import SectionId
-from whamm_cm.binary.cursor import Cursor
-from whamm_cm.binary.leb import name_bytes
-from whamm_cm.binary.section_refs import read_entries
-from whamm_cm.codegen.asm import Module
-from whamm_cm.codegen.script.memories import LENT
+from whamm_cm.analysis.stamp import SITES, STAMP
+from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.script.memories import LENT
 from whamm_cm.errors import WeaveError
-from whamm_cm.ir.core import CoreModule
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.walk import walk
-from whamm_cm.weave.modules.customs import about_code
-from whamm_cm.weave.modules.link import Part, link
-from whamm_cm.weave.modules.moved import Moved
+from whamm_cm.wasm.asm import Module
+from whamm_cm.wasm.cursor import Cursor
+from whamm_cm.wasm.customs import about_code
+from whamm_cm.wasm.leb import name_bytes
+from whamm_cm.wasm.link import Part, link
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.wasm.moved import Moved
+from whamm_cm.wasm.section_refs import read_entries
+from whamm_cm.wasm.sections import SectionId
 from whamm_cm.weave.opcodes.emit import PUSH, GuestWeaver
 from whamm_cm.weave.opcodes.imports import UNIT
 from whamm_cm.weave.opcodes.leftover import pure_counters
@@ -34,7 +36,6 @@ from whamm_cm.weave.opcodes.rows import Rows
 from whamm_cm.weave.plain_sinks import sink_parts
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
 from whamm_cm.weave.scripting import everything, refuse_boundaries
-from whamm_cm.weave.stamp import SITES, STAMP, stamp
 from whamm_cm.weave.unit import Beats, UnitBuilder, binder_module
 from whamm_cm.weave.wiring import SinkOptions
 
@@ -179,7 +180,7 @@ class _Weave:
         )
 
     def _stamped(self, wasm: bytes, origin: str, table: bytes) -> bytes:
-        sections = [(_CUSTOM, name_bytes(STAMP) + stamp(self.plan, origin))]
+        sections = [(_CUSTOM, name_bytes(STAMP) + self.plan.stamp(origin))]
         sections.append((_CUSTOM, name_bytes(SITES) + packed_table(table)))
         return CoreModule(wasm).encode(additions=sections)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from whamm_cm.agent.layout import SCRATCH, load_wasm, sink_pages, sink_settings
-from whamm_cm.binary.leb import unsigned
-from whamm_cm.codegen.asm import Func, MemoryType, Module
 from whamm_cm.errors import WeaveError
-from whamm_cm.ir.core import CoreModule
-from whamm_cm.weave.modules.edit import ModuleEdit
-from whamm_cm.weave.modules.link import Part
+from whamm_cm.wasm.asm import Func, Module
+from whamm_cm.wasm.edit import ModuleEdit
+from whamm_cm.wasm.leb import unsigned
+from whamm_cm.wasm.link import Part
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.wasm.types import MemoryType
 from whamm_cm.weave.sinks import add_stubs
 from whamm_cm.weave.wiring import SinkOptions, heap_base
 

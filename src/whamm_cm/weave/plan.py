@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, TypeAlias
 
-from whamm_cm.abi.flatten import CoreSig
+from whamm_cm._version import __version__
 from whamm_cm.agent.layout import NONCE_LETTERS, NONCE_SIZE, Flush
-from whamm_cm.codegen.model import Action, Encoding, EventProbe, Kind, Redact
-from whamm_cm.ir.component import Component, Definition
-from whamm_cm.ir.core import CoreModule
-from whamm_cm.ir.items import Item
+from whamm_cm.analysis.site import Selector, Site
+from whamm_cm.component.ir import Component, Definition
+from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.model import Action, EventProbe, Redact
 from whamm_cm.lang.fold import EvaluateStatic
-from whamm_cm.lang.syntax import Decl
 from whamm_cm.lang.tree import Declare, Scripts
 from whamm_cm.lang.walk import walk
+from whamm_cm.wasm.module import CoreModule
 from whamm_cm.weave.libraries import Library
-from whamm_cm.weave.reach.standing import Standing
-from whamm_cm.wit.classes import SiteSet
-from whamm_cm.wit.names import FuncName, both_names
-from whamm_cm.wit.types import Resource, ValType
 
 SinkName: TypeAlias = Literal["host", "stderr", "logging", "none"]
 #: How a sink writes lines: blocks in base64, or a JSON object each.
 LineForm: TypeAlias = Literal["packed", "json"]
-
-#: (edge, interface, version, func) → is it wanted?  Asked for each name that a function goes by,
-#: until one is wanted; a :class:`SiteSet` is asked for all at once, for it can take out, too.
-Selector: TypeAlias = Callable[[str, str, str | None, str], bool]
 
 
 def fresh_nonce() -> str:
@@ -63,15 +57,8 @@ class ScriptPlan:
             for node in walk(stmt)
             if isinstance(node, Declare)
         )
-        rules = (rule.syntax for rule in self.scripts.wit_rules)
-        return any(variable.report for variable in declared) or any(map(_declares_report, rules))
-
-
-def _declares_report(node: object) -> bool:
-    """Whether a ``report`` variable is declared in the syntax of a probe."""
-    if isinstance(node, Decl) and node.report:
-        return True
-    return isinstance(node, tuple) and any(map(_declares_report, node))
+        rules = self.scripts.wit_rules
+        return any(variable.report for variable in declared) or any(r.reports for r in rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,67 +100,18 @@ class Plan:
     nonce: str = ""
     lines: LineForm = "packed"
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Site:
-    """One canonical definition a probe can stand at.
-
-    ``interface``, ``version`` and ``func`` say what it stands for at the root: ``func`` is the
-    label (``bucket.get``), ``interface`` without its version, "" for the world.  ``standing`` has
-    its other names.
-    ``reason`` is non-empty when no wrapper can be put here, and says why.  ``resources``: those
-    that the component defines itself.
-    """
-
-    component: Component
-    definition: Definition
-    kind: Kind
-    edge: str
-    place: str
-    interface: str
-    version: str | None
-    func: str
-    signature: CoreSig
-    params: tuple[tuple[str, ValType], ...] = ()
-    result: ValType | None = None
-    is_async: bool = False
-    callback: Item | None = None
-    memory: Item | None = None
-    realloc: Item | None = None
-    ptr: int = 4
-    encoding: Encoding = "utf8"
-    self_first: bool = False
-    leave: bool = True
-    reason: str = ""
-    resources: frozenset[Resource] = frozenset()
-    standing: Standing = Standing("builtin", ())
-
-    @property
-    def inner(self) -> FuncName | None:
-        """The name its component uses, where that is another."""
-        return self.standing.inner
-
-    @property
-    def names(self) -> tuple[FuncName, ...]:
-        """Every name it goes by, the one to show first."""
-        return self.standing.names
-
-    @property
-    def title(self) -> str:
-        """``import wasi:io/poll@0.2.0#pollable.block in main`` for messages."""
-        version = f"@{self.version}" if self.version else ""
-        place = f" in {self.place}" if self.place else ""
-        name = f"{self.interface}{version}"
-        if label := self.standing.label:
-            name = both_names(label, self.interface, self.version)
-        return f"{self.edge} {name}#{self.func}{place}"
-
-
-def selected(selector: Selector, site: Site) -> bool:
-    """Whether ``selector`` wants ``site`` by any of its names."""
-    if isinstance(selector, SiteSet):
-        return selector.selects(site.edge, site.standing.roots, site.standing.others)
-    return any(selector(site.edge, *name) for name in site.names)
+    def stamp(self, origin: str) -> bytes:
+        """The content of the section ``whamm-cm``; ``origin`` is the SHA-256 of the input."""
+        facts = {
+            "tool": "whamm-cm",
+            "version": __version__,
+            "original-sha256": origin,
+            "script-sha256": hashlib.sha256(self.script.encode()).hexdigest(),
+            "sink": self.sink,
+        }
+        if self.nonce:
+            facts |= {"nonce": self.nonce, "lines": self.lines}
+        return json.dumps(facts, separators=(",", ":")).encode()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

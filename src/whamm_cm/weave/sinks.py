@@ -9,18 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from whamm_cm.agent.layout import (
-    SETTINGS,
-    load_wasm,
-    sink_pages,
-    sink_settings,
-)
-from whamm_cm.binary import build
-from whamm_cm.binary.leb import signed
-from whamm_cm.codegen.asm import MemoryType, Module
-from whamm_cm.ir.component import Component, Definition
-from whamm_cm.ir.core import CoreModule
-from whamm_cm.ir.items import Item, Sort
+from whamm_cm.agent.layout import SETTINGS, load_wasm, sink_pages, sink_settings
+from whamm_cm.component import build
+from whamm_cm.component.ir import Component, Definition
+from whamm_cm.component.items import Item, Sort
+from whamm_cm.wasm.asm import Module
+from whamm_cm.wasm.leb import signed
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.wasm.types import MemoryType
 from whamm_cm.weave.identity import identity, taken
 from whamm_cm.weave.instance_types import U8, InstanceTypeEditor
 from whamm_cm.weave.interface import Interface

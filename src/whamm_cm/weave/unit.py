@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TypeGuard, TypeVar
 
 from whamm_cm.agent.layout import STATE_PAGES
 from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.agent.variables import Cells
-from whamm_cm.binary import build
-from whamm_cm.binary.core_types import MemoryType
-from whamm_cm.codegen.asm import Module
-from whamm_cm.codegen.libglue import GUARD
-from whamm_cm.codegen.libwasi import TEXT_FUNCTIONS
-from whamm_cm.codegen.model import ScriptLink
-from whamm_cm.codegen.script.env import RUNTIME
-from whamm_cm.codegen.script.memories import MemoryRef, Numbering
-from whamm_cm.codegen.script.types import flats, size_of
-from whamm_cm.codegen.script.unit import ScriptUnit, UnitParts
-from whamm_cm.codegen.script.unit_module import UnitModule, nowhere
-from whamm_cm.codegen.tick import build_tick, no_tick
-from whamm_cm.codegen.way import build_way
+from whamm_cm.component import build
+from whamm_cm.component.ir import Component, Definition
+from whamm_cm.component.items import Item
+from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.libglue import GUARD
+from whamm_cm.emit.libwasi import TEXT_FUNCTIONS
+from whamm_cm.emit.model import ScriptLink
+from whamm_cm.emit.script.env import RUNTIME
+from whamm_cm.emit.script.memories import MemoryRef, Numbering
+from whamm_cm.emit.script.types import flats, size_of
+from whamm_cm.emit.script.unit import ScriptUnit, UnitParts
+from whamm_cm.emit.script.unit_module import UnitModule, nowhere
+from whamm_cm.emit.tick import build_tick, no_tick
+from whamm_cm.emit.way import build_way
 from whamm_cm.errors import InternalError
-from whamm_cm.ir.component import Component, Definition
-from whamm_cm.ir.core import CoreModule
-from whamm_cm.ir.items import Item
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.builtins import WHAMM_CORE
 from whamm_cm.lang.walk import walk
+from whamm_cm.wasm.asm import Module
+from whamm_cm.wasm.forward import passed_on
+from whamm_cm.wasm.link import Part, link
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.wasm.types import MemoryType
 from whamm_cm.weave.libraries import definitions as library_definitions
 from whamm_cm.weave.libraries import parts as library_parts
 from whamm_cm.weave.libs.model import Functions
-from whamm_cm.weave.modules.forward import passed_on
-from whamm_cm.weave.modules.link import Part, link
 from whamm_cm.weave.opcodes.beat import LAST, TICK
 from whamm_cm.weave.opcodes.memories import numbering
 from whamm_cm.weave.opcodes.rows import variable_spec

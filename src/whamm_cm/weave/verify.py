@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from whamm_cm.binary.encode import encode
+from whamm_cm.component.encode import encode
+from whamm_cm.component.ir import Component, Definition, walk
 from whamm_cm.errors import DecodeError
-from whamm_cm.ir.component import Component, Definition, walk
-from whamm_cm.ir.core import CoreModule
-from whamm_cm.ir.core_stub import stub_module
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.wasm.stub import stub_module
 
 #: Modules up to this size are kept whole: cheaper to compile than to take apart.
 _SMALL = 512

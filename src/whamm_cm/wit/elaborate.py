@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from whamm_cm.ir import nodes as n
-from whamm_cm.ir.items import Item
+from whamm_cm.component import nodes as n
+from whamm_cm.component.items import Item
 from whamm_cm.wit import types as t
 from whamm_cm.wit.build import Builder
 from whamm_cm.wit.model import (

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import NoReturn
 
-from whamm_cm.ir import nodes as n
-from whamm_cm.ir.component import Component
+from whamm_cm.component import nodes as n
+from whamm_cm.component.ir import Component
 from whamm_cm.wit import types as t
 from whamm_cm.wit.build import Builder
 from whamm_cm.wit.model import (

@@ -10,15 +10,7 @@ from dataclasses import replace
 
 from whamm_cm.wit import types as t
 from whamm_cm.wit.build import Builder
-from whamm_cm.wit.model import (
-    AnyType,
-    Entity,
-    FuncItem,
-    InstanceItem,
-    Origin,
-    ScopedType,
-    TypeItem,
-)
+from whamm_cm.wit.model import AnyType, Entity, FuncItem, InstanceItem, Origin, ScopedType, TypeItem
 
 
 class Substitution:

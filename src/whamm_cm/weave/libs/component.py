@@ -11,9 +11,12 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
 from whamm_cm.abi.flatten import MAX_FLAT_PARAMS
-from whamm_cm.binary import build
-from whamm_cm.binary.decode import decode
-from whamm_cm.codegen.libglue import (
+from whamm_cm.component import build
+from whamm_cm.component import nodes as n
+from whamm_cm.component.decode import decode
+from whamm_cm.component.ir import Component, Definition, SectionId
+from whamm_cm.component.items import Item, Sort
+from whamm_cm.emit.libglue import (
     GLUE,
     GUARD,
     LIBRARY,
@@ -25,9 +28,6 @@ from whamm_cm.codegen.libglue import (
     needs_adapter,
 )
 from whamm_cm.errors import InputError, WeaveError
-from whamm_cm.ir import nodes as n
-from whamm_cm.ir.component import Component, Definition, SectionId
-from whamm_cm.ir.items import Item, Sort
 from whamm_cm.lang import tree
 from whamm_cm.lang.tree import LibFunction, LibSignature
 from whamm_cm.weave.libs.model import Beside, Embedded, Library, Source

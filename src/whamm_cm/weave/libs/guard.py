@@ -9,13 +9,14 @@ as it is set.  All that can be wrapped at a time is wrapped by one module.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
-from whamm_cm.binary import build
-from whamm_cm.codegen.asm import Module
-from whamm_cm.codegen.libglue import GUARD, INSIDE
-from whamm_cm.ir.component import Definition
-from whamm_cm.ir.items import Item, Sort
+from whamm_cm.component import build
+from whamm_cm.component.ir import Definition
+from whamm_cm.component.items import Item, Sort
+from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.libglue import GUARD, INSIDE
+from whamm_cm.wasm.asm import Module
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from whamm_cm.binary import build
-from whamm_cm.codegen.asm import FuncType, Module
-from whamm_cm.codegen.libwasi import (
-    MEMORYLESS,
-    PROVIDER,
-    WASI,
-    build_libwasi,
-    misfit,
-    prints,
-)
+from whamm_cm.component import build
+from whamm_cm.component.items import Item
+from whamm_cm.emit.libwasi import MEMORYLESS, PROVIDER, WASI, build_libwasi, misfit, prints
 from whamm_cm.errors import InputError
-from whamm_cm.ir.core import CoreModule
-from whamm_cm.ir.core import FuncType as CoreType
-from whamm_cm.ir.items import Item
 from whamm_cm.lang.tree import F32, F64, I32, I64, UNIT, LibFunction, LibSignature, Type
+from whamm_cm.wasm.asm import FuncType, Module
+from whamm_cm.wasm.link import Part, link
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.wasm.module import FuncType as CoreType
 from whamm_cm.weave.libs.model import Embedded, Library, Source
-from whamm_cm.weave.modules.link import Part, link
 
 STATE = "state"
 _INITIALIZE = "_initialize"

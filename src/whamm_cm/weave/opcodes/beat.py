@@ -8,15 +8,15 @@ the module stands a call of ``last``: nothing is lost to a panic, and what never
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
-from whamm_cm.codegen.asm import Func
-from whamm_cm.ir.core import CoreModule
-from whamm_cm.ir.rewrite import Piece
+from whamm_cm.dataclass import dataclass
 from whamm_cm.lang.events import opcodes_of
-from whamm_cm.weave.modules import snippets as code
-from whamm_cm.weave.modules.edit import ModuleEdit
-from whamm_cm.weave.modules.inject import FunctionEditor
+from whamm_cm.wasm import snippets as code
+from whamm_cm.wasm.asm import Func
+from whamm_cm.wasm.edit import ModuleEdit
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.wasm.rewrite import Piece
+from whamm_cm.weave.opcodes.inject import FunctionEditor
 
 TICK, LAST = "tick", "last"
 #: Entries of the table that binders fill: what reports a cell, and the two functions.

@@ -5,19 +5,20 @@ out once; the kernel finds the sites and writes.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
-from whamm_cm.binary.cursor import Cursor
-from whamm_cm.binary.opcodes import Opcode, by_mnemonic
-from whamm_cm.codegen.script.types import flats
-from whamm_cm.ir.code_edit import CodeEdit, Drafted, Plans, Target
-from whamm_cm.ir.rewrite import Hole
-from whamm_cm.ir.valtypes import encode, nullable
+from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.script.types import flats
 from whamm_cm.kernel import layout
 from whamm_cm.kernel.layout import From, Part, Step
 from whamm_cm.lang import tree as t
-from whamm_cm.weave.modules import snippets
+from whamm_cm.wasm import snippets
+from whamm_cm.wasm.code_edit import CodeEdit, Drafted, Plans, Target
+from whamm_cm.wasm.cursor import Cursor
+from whamm_cm.wasm.opcodes import Opcode, by_mnemonic
+from whamm_cm.wasm.rewrite import Hole
+from whamm_cm.wasm.valtypes import encode, nullable
 from whamm_cm.weave.opcodes.counters import Cell
 from whamm_cm.weave.opcodes.kinds import FILLED, Fires, Kind, Kinds
 from whamm_cm.weave.opcodes.leftover import cell_inits, guest_cells, increments

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whamm_cm.ir.core import CoreModule
+from whamm_cm.wasm.module import CoreModule
 
 _BITS = {0x41: 32, 0x42: 64}
 _END, _GLOBAL_GET, _REF_FUNC = 0x0B, 0x23, 0xD2

@@ -9,16 +9,17 @@ counts is in the same place.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
-from whamm_cm.binary.leb import signed, unsigned
-from whamm_cm.codegen.script.types import flats
-from whamm_cm.ir.rewrite import Hole, Template
+from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.script.types import flats
 from whamm_cm.kernel.layout import Part
 from whamm_cm.lang import tree as t
-from whamm_cm.weave.modules import encoding, snippets
-from whamm_cm.weave.modules.edit import ModuleEdit
-from whamm_cm.weave.modules.function import FunctionInfo
+from whamm_cm.wasm import encoding, snippets
+from whamm_cm.wasm.edit import ModuleEdit
+from whamm_cm.wasm.function import FunctionInfo
+from whamm_cm.wasm.leb import signed, unsigned
+from whamm_cm.wasm.rewrite import Hole, Template
 from whamm_cm.weave.opcodes.pushes import Pushes
 from whamm_cm.weave.opcodes.rows import Rows
 from whamm_cm.weave.opcodes.unit import Unit

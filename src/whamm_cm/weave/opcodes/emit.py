@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
-from whamm_cm.binary.leb import unsigned
-from whamm_cm.codegen.script.types import flats
-from whamm_cm.ir.rewrite import Piece
+from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.script.types import flats
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.fold import fold_expr
-from whamm_cm.weave.modules import snippets
-from whamm_cm.weave.modules.function import FunctionInfo, runs
-from whamm_cm.weave.modules.inject import FunctionEditor
-from whamm_cm.weave.modules.moved import Moved
-from whamm_cm.weave.modules.points import exit_calls
+from whamm_cm.wasm import snippets
+from whamm_cm.wasm.function import FunctionInfo, runs
+from whamm_cm.wasm.leb import unsigned
+from whamm_cm.wasm.moved import Moved
+from whamm_cm.wasm.rewrite import Piece
 from whamm_cm.weave.opcodes import memories
 from whamm_cm.weave.opcodes.beat import SLOTS, Beat, endings, pieces
 from whamm_cm.weave.opcodes.bulk import Bulk
 from whamm_cm.weave.opcodes.counters import Cell
 from whamm_cm.weave.opcodes.going import Validate, open_ended
-from whamm_cm.weave.opcodes.leftover import (
-    Increment,
-    cell_inits,
-    guest_cells,
-    increments,
-    needs_of,
-)
+from whamm_cm.weave.opcodes.inject import FunctionEditor
+from whamm_cm.weave.opcodes.leftover import Increment, cell_inits, guest_cells, increments, needs_of
 from whamm_cm.weave.opcodes.match import Firing, Function, Left
+from whamm_cm.weave.opcodes.points import exit_calls
 from whamm_cm.weave.opcodes.sites import Compiled
 from whamm_cm.weave.opcodes.work import MAX_COUNTERS, MAX_LOCALS, Work
 

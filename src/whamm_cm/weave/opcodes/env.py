@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
-from whamm_cm.codegen.asm import Func
-from whamm_cm.codegen.memory import Guest
-from whamm_cm.codegen.script.body import Body
-from whamm_cm.codegen.script.env import Globals, Memory, Place
+from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.memory import Guest
+from whamm_cm.emit.script.body import Body
+from whamm_cm.emit.script.env import Globals, Memory, Place
 from whamm_cm.errors import InternalError, WeaveError
 from whamm_cm.lang import tree as t
-from whamm_cm.weave.modules.function import FunctionInfo
+from whamm_cm.wasm.asm import Func
+from whamm_cm.wasm.function import FunctionInfo
 from whamm_cm.weave.opcodes.imports import Imports
 from whamm_cm.weave.opcodes.memories import dup_at, guest_of
 from whamm_cm.weave.opcodes.tables import FUNCREF, LOOKS, Shadows, table_of, target_funcref

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
-from whamm_cm.ir.core import CoreModule
+from whamm_cm.wasm.module import CoreModule
 from whamm_cm.weave.opcodes.match import Function
 
 #: A core module → why it is not valid, or None.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
-from whamm_cm.codegen.script.body import Body
-from whamm_cm.codegen.script.env import Needs
-from whamm_cm.codegen.script.memories import STATE_REF, MemoryRef, Numbering
-from whamm_cm.weave.modules.edit import ModuleEdit
+from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.script.body import Body
+from whamm_cm.emit.script.env import Needs
+from whamm_cm.emit.script.memories import STATE_REF, MemoryRef, Numbering
+from whamm_cm.wasm.edit import ModuleEdit
 from whamm_cm.weave.opcodes.template import TemplateFunc
 from whamm_cm.weave.opcodes.unit import Function as UnitFunction
 from whamm_cm.weave.opcodes.unit import Global, Unit

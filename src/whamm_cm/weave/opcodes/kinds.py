@@ -8,22 +8,23 @@ such sites are matched one by one (``match``).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Any
 
-from whamm_cm.binary.code import Found
-from whamm_cm.binary.opcodes import Imm, Opcode
-from whamm_cm.codegen.script.types import flats
-from whamm_cm.ir.core import CoreModule
-from whamm_cm.ir.signatures import NUMBERS, signature
+from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.script.types import flats
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.events import OPCODE_EVENTS, opcodes_of
 from whamm_cm.lang.walk import walk
-from whamm_cm.weave.modules.function import FunctionInfo
-from whamm_cm.weave.modules.points import Point
-from whamm_cm.weave.modules.statics import Statics
+from whamm_cm.wasm.code import Found
+from whamm_cm.wasm.function import FunctionInfo
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.wasm.opcodes import Imm, Opcode
+from whamm_cm.wasm.signatures import NUMBERS, signature
 from whamm_cm.weave.opcodes.match import NEEDED, Facts, Left, Matcher, Prober
+from whamm_cm.weave.opcodes.points import Point
+from whamm_cm.weave.opcodes.statics import Statics
 
 #: Facts that are not a matter of the instruction alone.
 _OF_FUNCTIONS = frozenset(("fname",))

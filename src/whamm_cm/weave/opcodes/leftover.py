@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 
-from whamm_cm.codegen.script.compile import needs
-from whamm_cm.codegen.script.env import Needs
-from whamm_cm.codegen.script.types import flats
+from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.script.compile import needs
+from whamm_cm.emit.script.env import Needs
+from whamm_cm.emit.script.types import flats
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.walk import walk
 from whamm_cm.weave.opcodes.match import Left

@@ -9,20 +9,20 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from whamm_cm.codegen.script.types import flats
+from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.script.types import flats
 from whamm_cm.errors import WeaveError
-from whamm_cm.ir.core import CoreModule
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.events import OPCODE_EVENTS
 from whamm_cm.lang.fold import EvaluateStatic, Residual, folder
 from whamm_cm.lang.walk import walk
-from whamm_cm.weave.modules.function import FunctionInfo
-from whamm_cm.weave.modules.points import Point, find_events
-from whamm_cm.weave.modules.statics import Statics
+from whamm_cm.wasm.function import FunctionInfo
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.weave.opcodes.points import Point, find_events
+from whamm_cm.weave.opcodes.statics import Statics
 
 _OPERAND = re.compile(r"(arg|res|local)(0|[1-9]\d{0,8})")
 #: What builtins that belong to an instruction need of its operands.

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
-from whamm_cm.binary.leb import unsigned
-from whamm_cm.codegen.memory import Guest
-from whamm_cm.codegen.script.env import STATE
-from whamm_cm.codegen.script.memories import (
+from whamm_cm.emit.memory import Guest
+from whamm_cm.emit.script.env import STATE
+from whamm_cm.emit.script.memories import (
     IMPLICIT,
     LENT,
     MEMORY_ARGS,
@@ -20,12 +19,13 @@ from whamm_cm.codegen.script.memories import (
     Numbering,
 )
 from whamm_cm.errors import WeaveError
-from whamm_cm.ir.core import CoreModule
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.walk import Node, transform, walk
+from whamm_cm.wasm.edit import ModuleEdit
+from whamm_cm.wasm.function import FunctionInfo
+from whamm_cm.wasm.leb import unsigned
+from whamm_cm.wasm.module import CoreModule
 from whamm_cm.weave.libs.model import Library
-from whamm_cm.weave.modules.edit import ModuleEdit
-from whamm_cm.weave.modules.function import FunctionInfo
 from whamm_cm.weave.opcodes.constants import constant_of
 from whamm_cm.weave.opcodes.imports import Here, Imports
 from whamm_cm.weave.opcodes.match import Left

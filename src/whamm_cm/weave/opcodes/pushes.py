@@ -8,13 +8,14 @@ counts needs no import, and nothing in it is renumbered.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import groupby
 
-from whamm_cm.binary.leb import unsigned
-from whamm_cm.codegen.asm import Func
-from whamm_cm.codegen.script.env import RUNTIME
-from whamm_cm.weave.modules.edit import ModuleEdit
+from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.script.env import RUNTIME
+from whamm_cm.wasm.asm import Func
+from whamm_cm.wasm.edit import ModuleEdit
+from whamm_cm.wasm.leb import unsigned
 
 #: Counters per function: engines limit the size of a body, and wasmtime 47 dies of one that reads
 #: more than some 65,000 globals.

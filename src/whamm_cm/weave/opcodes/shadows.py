@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
-from whamm_cm.binary.core_sections import Element
-from whamm_cm.binary.core_types import TableType
-from whamm_cm.binary.leb import unsigned
-from whamm_cm.codegen.asm import Func
-from whamm_cm.ir.core import CoreModule
+from whamm_cm.dataclass import dataclass
+from whamm_cm.wasm.asm import Func
+from whamm_cm.wasm.entries import Element
+from whamm_cm.wasm.leb import unsigned
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.wasm.types import TableType
 from whamm_cm.weave.opcodes.constants import constant_of, function_of, global_of
 from whamm_cm.weave.opcodes.imports import Imports
 

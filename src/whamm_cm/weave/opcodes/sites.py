@@ -5,22 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
-from whamm_cm.codegen.asm import Func, Label
-from whamm_cm.codegen.script.body import Body
-from whamm_cm.codegen.script.env import Globals, Memory
-from whamm_cm.codegen.script.types import flats
+from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.script.body import Body
+from whamm_cm.emit.script.env import Globals, Memory
+from whamm_cm.emit.script.types import flats
 from whamm_cm.errors import WeaveError
-from whamm_cm.ir.stack import Known
-from whamm_cm.ir.valtypes import nullable
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.walk import walk
-from whamm_cm.weave.modules.function import FunctionInfo
-from whamm_cm.weave.modules.inject import FunctionEditor
+from whamm_cm.wasm.asm import Func, Label
+from whamm_cm.wasm.function import FunctionInfo
+from whamm_cm.wasm.stack import Known
+from whamm_cm.wasm.valtypes import nullable
 from whamm_cm.weave.opcodes.env import GuestEnv
 from whamm_cm.weave.opcodes.imports import Imports
+from whamm_cm.weave.opcodes.inject import FunctionEditor
 from whamm_cm.weave.opcodes.leftover import cell_width, guest_cells
 from whamm_cm.weave.opcodes.match import Firing, Left
 from whamm_cm.weave.opcodes.tables import Shadows

@@ -9,17 +9,18 @@ keep it; what others put into a table that is imported or exported is not seen.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
-from whamm_cm.binary.core_types import TableType
-from whamm_cm.codegen.asm import Func
-from whamm_cm.ir.core import CoreModule
-from whamm_cm.ir.valtypes import heap_of, nullable
-from whamm_cm.weave.modules.function import FunctionInfo
-from whamm_cm.weave.modules.inject import FunctionEditor
-from whamm_cm.weave.modules.points import find_events
+from whamm_cm.dataclass import dataclass
+from whamm_cm.wasm.asm import Func
+from whamm_cm.wasm.function import FunctionInfo
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.wasm.types import TableType
+from whamm_cm.wasm.valtypes import heap_of, nullable
 from whamm_cm.weave.opcodes.imports import Here
+from whamm_cm.weave.opcodes.inject import FunctionEditor
 from whamm_cm.weave.opcodes.match import Firing
+from whamm_cm.weave.opcodes.points import find_events
 from whamm_cm.weave.opcodes.shadows import RUNTIME, UNKNOWN, Shadow, ShadowCode, clamp, table_size
 
 _CHANGES = ("table.set", "table.fill", "table.copy", "table.init", "table.grow", "elem.drop")

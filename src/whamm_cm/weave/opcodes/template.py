@@ -7,13 +7,13 @@ the assembler notes where they are used, and :meth:`Template.fill` puts the site
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from whamm_cm.binary.leb import signed, unsigned
-from whamm_cm.codegen.asm import Func
-from whamm_cm.codegen.script.types import flats
+from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.script.types import flats
 from whamm_cm.lang import tree as t
+from whamm_cm.wasm.asm import Func
+from whamm_cm.wasm.leb import signed, unsigned
 
 #: Slots of locals from here on, of cells from ``_CELLS`` on.
 _LOCALS, _CELLS = 1 << 40, 1 << 41

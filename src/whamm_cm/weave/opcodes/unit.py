@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from whamm_cm.binary.core_types import MemoryType
-from whamm_cm.codegen.script.memories import MemoryRef, Numbering
-from whamm_cm.ir.core import CoreModule
+from whamm_cm.emit.script.memories import MemoryRef, Numbering
 from whamm_cm.lang import tree as t
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.wasm.types import MemoryType
 
 #: Export name and core type.
 Global = tuple[str, str]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import WeaveError
-from whamm_cm.ir.code_edit import Target
-from whamm_cm.ir.core import CoreModule
 from whamm_cm.lang import tree as t
-from whamm_cm.weave.modules.edit import ModuleEdit
+from whamm_cm.wasm.code_edit import Target
+from whamm_cm.wasm.edit import ModuleEdit
+from whamm_cm.wasm.module import CoreModule
 from whamm_cm.weave.opcodes.beat import Beat
 from whamm_cm.weave.opcodes.counters import Counters
 from whamm_cm.weave.opcodes.imports import UNIT, Imports

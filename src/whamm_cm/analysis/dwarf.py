@@ -1,0 +1,240 @@
+"""Source lines of a core module's code, from the DWARF in its custom sections.
+
+"DWARF for WebAssembly": addresses are offsets into the content of the code section.  The sections
+are read by pyelftools (the extra ``dwarf``), which is asked for only when there are any.
+"""
+
+from __future__ import annotations
+
+import io
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any, TypeAlias
+
+from whamm_cm.analysis.inlined import InlinedCall, InlinedCalls
+from whamm_cm.wasm.cursor import Cursor
+from whamm_cm.wasm.module import CoreModule, SectionId
+
+#: Keyword of pyelftools' ``DWARFInfo`` → custom section.
+_SECTIONS = {
+    f"{name}_sec": f".{name}"
+    for name in (
+        "debug_info", "debug_aranges", "debug_abbrev", "debug_frame", "debug_str", "debug_loc",
+        "debug_ranges", "debug_line", "debug_pubtypes", "debug_pubnames", "debug_addr",
+        "debug_str_offsets", "debug_line_str", "debug_loclists", "debug_rnglists", "debug_types",
+    )
+}  # fmt: skip
+_NEVER = ("eh_frame_sec", "debug_sup_sec", "gnu_debugaltlink_sec")
+_LONGEST_NAME = 4096
+_NEEDED = (".debug_line", ".debug_info", ".debug_abbrev")
+
+#: (address, whether a line begins there, file, line); the second is False where a sequence ends.
+Row: TypeAlias = tuple[int, bool, str, int]
+
+
+class SourceLines:
+    """Which source line each place in a module's code comes from.
+
+    ``note``: one sentence when there are DWARF sections that could not be read (there are no lines
+    then), else empty.
+    """
+
+    __slots__ = ("_addresses", "_base", "_inlined", "_places", "note")
+
+    def __init__(
+        self,
+        rows: Iterable[Row],
+        base: int,
+        note: str = "",
+        inlined: InlinedCalls | None = None,
+    ) -> None:
+        ordered = sorted(rows, key=lambda row: row[:2])  # where one ends another may begin
+        self._addresses = [row[0] for row in ordered]
+        # Line 0 is code that no line stands for.
+        self._places = [row[2:] if row[1] and row[3] else None for row in ordered]
+        self._base, self._inlined, self.note = base, inlined, note
+
+    @classmethod
+    def of(cls, module: CoreModule) -> SourceLines | None:
+        """The lines of ``module``; None when it has no code or no ``.debug_line`` section.
+
+        Malformed and incomplete sections are no error: see ``note``.  Raises DecodeError when the
+        module's sections cannot be told apart.
+        """
+        found = {one.name: bytes(module.data[one.content : one.end])
+                 for one in module.custom_sections}  # fmt: skip
+        code = module.section(SectionId.CODE)
+        if code is None or ".debug_line" not in found:
+            return None
+        missing = [name for name in _NEEDED if name not in found]
+        if missing:
+            note = f"no source lines: the module has a .debug_line but no {missing[0]} section"
+            return cls((), code.start, note)
+        if find_spec("elftools") is None:
+            note = "no source lines: install pyelftools (the extra `dwarf`) to read the DWARF"
+            return cls((), code.start, note)
+        try:
+            inlined = InlinedCalls(_info(found), [])
+            rows = list(_rows(found[".debug_line"], inlined, code.end - code.start))
+            return cls(rows, code.start, inlined=inlined)
+        except Exception as fault:  # pyelftools raises nearly anything for malformed sections
+            why = str(fault).strip().splitlines() or [type(fault).__name__]
+            note = f"no source lines: the module's DWARF is malformed ({why[0][:80]})"
+            return cls((), code.start, note)
+
+    def find(self, offset: int) -> tuple[str, int] | None:
+        """(file, line) of the instruction at ``offset`` of the module's bytes.
+
+        The file is as the compiler was given it, with its directory unless that is the one the
+        compiler ran in.
+        """
+        at = bisect_right(self._addresses, offset - self._base)
+        return self._places[at - 1] if at else None
+
+    def inlined(self, offset: int) -> tuple[InlinedCall, ...]:
+        """The calls put in place around the instruction at ``offset``, innermost first; none
+        where that part of the DWARF is malformed."""
+        if self._inlined is None:
+            return ()
+        try:
+            return self._inlined.at(offset - self._base)
+        except Exception:  # as above; what is missing is said by nobody but the lines remain
+            return ()
+
+    def __len__(self) -> int:
+        """How many places are told apart."""
+        return len(self._addresses)
+
+
+def _info(sections: Mapping[str, bytes]) -> Any:
+    dwarfinfo = import_module("elftools.dwarf.dwarfinfo")
+
+    def described(name: str) -> Any:
+        data = sections.get(name)
+        if data is None:
+            return None
+        return dwarfinfo.DebugSectionDescriptor(io.BytesIO(data), name, 0, len(data), 0)
+
+    config = dwarfinfo.DwarfConfig(little_endian=True, machine_arch="wasm", default_address_size=4)
+    given = {keyword: described(name) for keyword, name in _SECTIONS.items()}
+    info = dwarfinfo.DWARFInfo(config=config, **given, **dict.fromkeys(_NEVER))
+    # Any number of entries may name a string of any length.
+    info.get_string_from_table = _strings(sections.get(".debug_str", b""))
+    info.get_string_from_linetable = _strings(sections.get(".debug_line_str", b""))
+    return info
+
+
+def _strings(section: bytes) -> Callable[[int], bytes]:
+    def string(offset: int) -> bytes:
+        if offset >= len(section):
+            raise ValueError("a string outside of its section")
+        return section[offset : offset + _LONGEST_NAME].partition(b"\0")[0]
+
+    return string
+
+
+def _rows(lines: bytes, inlined: InlinedCalls, size: int) -> Iterator[Row]:
+    """The units go to ``inlined``."""
+    for unit in inlined.info.iter_CUs():
+        start = unit.get_top_DIE().attributes.get("DW_AT_stmt_list")
+        if start is None:
+            continue
+        _check_header(lines, start.value)
+        program = inlined.info.line_program_for_CU(unit)
+        if program is None:
+            continue
+        files = _Files(program)
+        inlined.units.append((unit, files))
+        sequence: list[Row] = []
+        for entry in program.get_entries():
+            state = entry.state
+            if state is None:
+                continue
+            sequence.append((state.address, not state.end_sequence, files[state.file], state.line))
+            if state.end_sequence:
+                # Linkers let what they drop begin at 0 (where no function is) or at the far end.
+                if sequence[0][0] > 0 and sequence[-1][0] <= size:
+                    yield from sequence
+                sequence = []
+
+
+#: Sizes of the forms that entries of a version 5 file table may have; 0 is a LEB128.
+_FORM_SIZES = {
+    0x05: 2, 0x06: 4, 0x07: 8, 0x0B: 1, 0x0E: 4, 0x0F: 0, 0x1A: 0, 0x1E: 16, 0x1F: 4, 0x25: 1,
+    0x26: 2, 0x27: 3, 0x28: 4,
+}  # fmt: skip
+_STRING, _BLOCK = 0x08, 0x09
+
+
+def _check_header(lines: bytes, offset: int) -> None:
+    """Raise DecodeError for a version 5 header that announces more entries than it has bytes.
+
+    pyelftools would read them all, also those of no fields, of which there may be any number.
+    """
+    cur = Cursor(lines, min(offset, len(lines)), len(lines))
+    size = 4
+    if lines[offset : offset + 4] == b"\xff" * 4:
+        size = 8
+        cur.skip(4, "a length")
+    cur.skip(size, "a length")
+    if cur.u8("a version") + 256 * cur.u8("a version") < 5:
+        return
+    cur.skip(2 + size + 5, "a header")
+    cur.skip(max(0, cur.u8("an opcode base") - 1), "lengths of opcodes")
+    for _ in range(2):  # directories, then files
+        forms = []
+        for _ in range(cur.u8("a count of fields")):
+            cur.u32("a content type")
+            forms.append(cur.u32("a form"))
+        count = cur.count("entry")
+        if count and not forms:
+            raise cur.error("entries without fields")
+        for _ in range(count):
+            for form in forms:
+                _skip_form(cur, form, size)
+
+
+def _skip_form(cur: Cursor, form: int, size: int) -> None:
+    if form == _STRING:
+        while cur.u8("a string"):
+            pass
+    elif form == _BLOCK:
+        cur.skip(cur.u32("a size"), "a block")
+    elif form not in _FORM_SIZES:
+        raise cur.error(f"unknown form 0x{form:02x}")
+    elif form in (0x0E, 0x1F):
+        cur.skip(size, "an offset")
+    elif _FORM_SIZES[form]:
+        cur.skip(_FORM_SIZES[form], "a field")
+    else:
+        cur.u64("a field")
+
+
+class _Files:
+    """The files of one line program, by their number."""
+
+    def __init__(self, program: Any) -> None:
+        header = program.header
+        self._first = 0 if header["version"] >= 5 else 1
+        self._files, self._folders = header["file_entry"], header["include_directory"]
+        self._known: dict[int, str] = {}
+
+    def __getitem__(self, number: int) -> str:
+        known = self._known.get(number)
+        if known is None:
+            known = self._known[number] = self._path(number - self._first)
+        return known
+
+    def _path(self, index: int) -> str:
+        if not 0 <= index < len(self._files):
+            return "?"
+        entry = self._files[index]
+        name = str(entry.name, "utf-8", "replace")
+        folder = entry.dir_index - self._first  # 0 is the compiler's directory
+        absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).is_absolute()
+        if absolute or entry.dir_index == 0 or not 0 <= folder < len(self._folders):
+            return name
+        return f"{str(self._folders[folder], 'utf-8', 'replace').rstrip('/')}/{name}"

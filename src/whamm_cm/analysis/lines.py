@@ -1,0 +1,57 @@
+"""Source lines of places in core modules, from the DWARF of the input, for reports."""
+
+from __future__ import annotations
+
+from dataclasses import field
+
+from whamm_cm.analysis.dwarf import SourceLines
+from whamm_cm.analysis.guests import find_guests
+from whamm_cm.analysis.program import Program
+from whamm_cm.component.decode import MODULE_PREAMBLE, decode
+from whamm_cm.dataclass import dataclass
+from whamm_cm.errors import DecodeError
+from whamm_cm.wasm.function import first_group
+from whamm_cm.wasm.module import CoreModule
+
+
+@dataclass(slots=True)
+class LineFinder:
+    """The core modules of an input by the names that reports use; DWARF is read when first asked
+    for, which may take a second per megabyte of it.  ``notes``: what could not be read."""
+
+    modules: dict[str, CoreModule]
+    notes: list[str] = field(default_factory=list)
+    known: dict[str, SourceLines | None] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, data: bytes, what: str) -> LineFinder:
+        """Raises InputError and DecodeError for what is neither a module nor a component."""
+        if data[:8] == MODULE_PREAMBLE:
+            module = CoreModule(data)
+            return cls({module.names.module or "": module, "": module})
+        guests = find_guests(Program.of(decode(data, what)))
+        return cls({guest.place: guest.module for guest in guests})
+
+    def __call__(self, module: str, fid: int, pc: int) -> str:
+        """``file:line``, empty when nothing is known."""
+        found = self.modules.get(module)
+        if found is None:
+            return ""
+        if module not in self.known:
+            self.known[module] = self._read(module, found)
+        lines = self.known[module]
+        index = fid - len(found.imported("func"))
+        if lines is None or not 0 <= index < len(found.bodies):
+            return ""
+        place = lines.find(first_group(found, index) + pc - 1)
+        return "" if place is None else f"{place[0]}:{place[1]}"
+
+    def _read(self, name: str, module: CoreModule) -> SourceLines | None:
+        try:
+            lines = SourceLines.of(module)
+        except DecodeError as error:
+            self.notes.append(str(error))
+            return None
+        if lines is not None and lines.note:
+            self.notes.append(f"{name}: {lines.note}" if name else lines.note)
+        return lines

@@ -1,0 +1,157 @@
+"""What a probe module is built from: one ``Wrapper`` per canonical definition to observe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import field
+from typing import Literal
+
+from whamm_cm.abi.flatten import CoreSig
+from whamm_cm.agent.layout import Flush
+from whamm_cm.analysis.site import Encoding, Kind
+from whamm_cm.dataclass import dataclass
+from whamm_cm.lang import tree
+from whamm_cm.wasm.asm import FuncType
+from whamm_cm.wit.types import Resource, ValType
+
+Action = Literal["record", "count", "none"]
+Mode = Literal["none", "values", "headers"]
+EventMode = Literal["before", "after", "alt"]
+#: An exported global of the script unit: its name and core type.
+ExportedGlobal = tuple[str, str]
+Cell = tuple[ExportedGlobal, ...] | int
+
+
+@dataclass(frozen=True, slots=True)
+class Redact:
+    """Which values stay in the guest.
+
+    ``values``: every string and ``list<u8>``, but the first element of a ``tuple<string, X>``;
+    ``headers``: X of each ``tuple<string, X>`` whose string is the name of a secret HTTP header.
+    ``gate``: index of a string parameter; when it is such a name, the parameters after it and the
+    result are redacted as by ``values``.
+    """
+
+    params: Mode = "none"
+    result: Mode = "none"
+    gate: int | None = None
+
+    def hides_param(self, index: int) -> bool:
+        """Whether parameter ``index`` may be a secret."""
+        return self.params != "none" or (self.gate is not None and index > self.gate)
+
+    @property
+    def hides_result(self) -> bool:
+        return self.result != "none" or self.gate is not None
+
+
+@dataclass(frozen=True, slots=True)
+class EventProbe:
+    """A probe of a script on this boundary, checked for its function and folded.
+
+    Bound variables: the parameters by WIT name with ``_`` for ``-`` and as ``arg0``…, ``self``;
+    ``result`` and ``is_err`` in ``after`` and, once ``proceed()`` has run, in ``alt``; ``call_id``;
+    in ``after`` ``elapsed``.  ``cells``: where its ``unshared`` and ``report`` variables lie:
+    in globals of the script unit, or at an address of its memory.  ``title`` begins what is said
+    when the probe cannot stand here.  Probes run in the order they are given in.
+    """
+
+    mode: EventMode
+    body: tuple[tree.Stmt, ...]
+    predicate: tree.Expr | None = None
+    cells: Mapping[tree.Variable, Cell] = field(default_factory=dict)
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptLink:
+    """The script unit as a probe module sees it: ``script`` among its imports.
+
+    Of what is listed here only what the probes use gets imported, and runtime functions by their
+    names, which ``use`` is told.  ``users`` and ``libraries``: export name and core type of
+    functions.  ``initials``: by the identity of an ``@init`` call.  ``string`` puts text into the
+    unit: (address, bytes); ``print_site`` is the site number of a print statement.
+    """
+
+    users: Mapping[tree.Function, tuple[str, FuncType]] = field(default_factory=dict)
+    libraries: Mapping[tuple[str, str], tuple[str, FuncType]] = field(default_factory=dict)
+    initials: Mapping[int, tuple[ExportedGlobal, ...]] = field(default_factory=dict)
+    globals: Mapping[tree.Variable, tuple[ExportedGlobal, ...]] = field(default_factory=dict)
+    use: Callable[[str], object] = len
+    string: Callable[[str], tuple[int, int]] | None = None
+    print_site: Callable[[tree.Print | tree.LibCall], int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapper:
+    """One wrapped core function.
+
+    ``signature`` is the core function's type, ``params`` and ``result`` its component-level types
+    (core values as ``Prim`` for a built-in).  ``memory`` indexes the module's memories; it may be
+    None only when no value lies in memory.  ``slot`` is the counter of a ``count`` action.  With
+    ``may_flush`` off nothing ever leaves the instance from this wrapper, nor is a clock asked: its
+    records have no times.  ``flush_before``: how to flush right before the callee runs, None not
+    to; ``flush_outside``: flush after a call that no export of the component is behind, as from a
+    start function or a destructor.  ``relayed``: the return of this export need not push, for that
+    of another component's export does.
+
+    ``probes`` are a script's; those of an async lift that run ``after`` belong to the wrapper of
+    its ``task.return``, where ``result`` is the parameter.  ``realloc``: the canon names one, and
+    the module gets it as ``probe.r<k>``.  ``resources``: the types this component defines itself:
+    its functions get them borrowed as representations, which nobody has to drop.
+    """
+
+    site: int
+    kind: Kind
+    action: Action
+    signature: CoreSig
+    params: tuple[tuple[str, ValType], ...] = ()
+    result: ValType | None = None
+    is_async: bool = False
+    callback: bool = False
+    memory: int | None = None
+    ptr: int = 4
+    encoding: Encoding = "utf8"
+    slot: int = 0
+    redact: Redact | None = None
+    flush_before: Flush | None = None
+    may_flush: bool = True
+    flush_outside: bool = False
+    relayed: bool = False
+    probes: tuple[EventProbe, ...] = ()
+    realloc: bool = False
+    resources: frozenset[Resource] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeOptions:
+    """Settings of a whole probe module.
+
+    ``max_string`` counts bytes, ``max_list`` elements.  Counters 0..``count_n`` belong to sites
+    ``count_base``.. and are reported by the final flush.  With ``interval_ns`` a timed record also
+    sends what is buffered when that much time has passed since the last such sending.  Without
+    ``emit`` nothing is ever sent; with ``chunked`` it is told a block's size in chunks
+    (``agent.layout.CHUNK``), else in bytes.  ``push_empty``: others have sent records that wait
+    for the return of this component's exports, so that return pushes even with nothing of its own.
+    ``script``: the unit that the wrappers' probes use and that reports at the final flush; with
+    ``beats`` also while the program runs.  ``mark`` as in ``weave.plan.Plan``.  ``last``: the agent
+    has a table for a function that sends all before the end (``weave.last_words``).
+    ``last_at``: where in that table.  ``mark``: see ``weave.plan.Plan``.
+    """
+
+    timed: bool = False
+    multi_memory: bool = True
+    flush_each: bool = False
+    emit: bool = True
+    chunked: bool = False
+    push_empty: bool = False
+    max_string: int = 256
+    max_list: int = 32
+    interval_ns: int = 0
+    count_base: int = 0
+    count_n: int = 0
+    script: ScriptLink | None = None
+    mark: int | None = None
+    beats: bool = False
+    last: bool = False
+    last_at: int = 0

@@ -1,0 +1,67 @@
+"""Probe modules: one core module with a wrapper per observed canonical definition.
+
+Imports: ``agent`` (its memory, functions and table), ``probe.m<i>`` the guest memories, ``emit`` of
+``probe`` or of what the module is to be linked with, ``probe.now``, ``probe.f<k>`` the wrapped
+functions, ``probe.r<k>`` their guests' ``realloc`` where a script may need it, ``script`` the
+script unit.  Exports: ``w<k>``, with the type of ``f<k>``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from whamm_cm.agent.layout import Flush
+from whamm_cm.emit.events import Events
+from whamm_cm.emit.model import ProbeOptions, Wrapper
+from whamm_cm.emit.probe import PROBE, Probe
+from whamm_cm.emit.wrapper import Body
+from whamm_cm.errors import WeaveError
+from whamm_cm.wasm.types import MemoryType
+
+
+def build_probe(
+    wrappers: Sequence[Wrapper],
+    memories: Sequence[MemoryType],
+    options: ProbeOptions,
+    bind: bool = False,
+    sink: str = PROBE,
+    late: Mapping[int, int] | None = None,
+) -> bytes:
+    """The module of these wrappers; with ``bind`` it puts its function for last words into the
+    agent's table, and there it puts the wrappers which are ``late``, by number.  ``sink``: the
+    module it imports ``emit`` from.
+
+    Raises WeaveError when a wrapper's values need a memory it does not have, or when ``memories``
+    are more than the host's features allow."""
+    if not options.multi_memory and len(memories) > 1:
+        raise WeaveError(
+            f"a probe module without multi-memory reads one guest memory, not {len(memories)}"
+        )
+    probe = Probe(wrappers, memories, options, sink)
+    funcs = [probe.module.func(w.signature.params, w.signature.results) for w in wrappers]
+    for k, (wrapper, func) in enumerate(zip(wrappers, funcs, strict=True)):
+        body = Body(probe, func, wrapper, probe.reallocs.get(k))
+        body.write(probe.targets[k], _run_events)
+        probe.module.export_func(f"w{k}", func.index)
+    if bind:
+        probe.bind_last()
+    for k, slot in (late or {}).items():
+        probe.module.elements(slot, [funcs[k].index], probe.table(slot + 1))
+    return probe.module.encode()
+
+
+def build_flush(options: ProbeOptions) -> bytes:
+    """A module without wrappers, whose ``flush`` () reports and sends all that is buffered."""
+    probe = Probe((), (), replace(options, timed=False))
+    flags = Flush.REPORT | Flush.PUSH | (Flush.EMPTY if options.push_empty else Flush.NONE)
+    f, flush = probe.module.func(), probe.flush()
+    assert flush is not None, "there is a way out"
+    f.i32(int(flags))
+    f.call(flush)
+    probe.module.export_func("flush", f.index)
+    return probe.module.encode()
+
+
+def _run_events(body: Body, target: int) -> None:
+    Events(body, target).write()

@@ -1,0 +1,243 @@
+"""Statements as instructions; what is assigned is evaluated before the keys of the target."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from whamm_cm.emit.script import arithmetic, core_library, places
+from whamm_cm.emit.script.body import STATEMENTS, Body
+from whamm_cm.emit.script.env import Memory
+from whamm_cm.emit.script.places import getters, load, resolve
+from whamm_cm.emit.script.types import flat_range, flats, is_handle, leaves
+from whamm_cm.errors import InternalError
+from whamm_cm.lang import tree as t
+from whamm_cm.lang.numbers import name_of
+from whamm_cm.lang.walk import walk
+
+MAX_ROUNDS = 1_000_000
+
+
+def _declare(body: Body, node: t.Declare) -> None:
+    variable = node.variable
+    if variable.kind is t.Kind.CELL:
+        return  # initialised once per site, not here
+    if node.init is not None:
+        assign(body, t.Var(variable.type, variable), node.init)
+        return
+    if variable.kind is t.Kind.LOCAL:
+        body.zero(variable.type)
+        places.store_stack(body, body.variable(variable), variable.type)
+
+
+def assign(body: Body, target: t.Expr, value: t.Expr) -> None:
+    """``target = value``; strings are copied to where they last when the target does."""
+    kind = value.type
+    local = isinstance(target, t.Bound) or (
+        isinstance(target, t.Var) and target.variable.kind is t.Kind.LOCAL
+    )
+    copied = not local and t.STR in leaves(kind) and not places.lasting(value)
+    if not copied and body.quiet(value) and len(flats(kind)) == 1 and not _calls(target):
+        place, held = resolve(body, target)
+        if isinstance(place, Memory):
+            places.store(body, place, kind, [lambda: body.expr(value)])
+        else:
+            body.expr(value)
+            places.store_stack(body, place, kind)
+    else:
+        stash = body.stash_value(value)
+        if copied:
+            places.keep_strings(body, kind, stash)
+        place, held = resolve(body, target)
+        if isinstance(place, Memory):
+            places.store(body, place, kind, getters(body, stash))
+        else:
+            body.get_all(stash)
+            places.store_stack(body, place, kind)
+        body.give(kind, stash)
+    body.pool.give(("i32",) * len(held), held)
+
+
+def _calls(target: t.Expr) -> bool:
+    """May evaluating the keys in ``target`` change what a value is?"""
+    return any(isinstance(node, t.Call | t.LibCall | t.Builtin) for node in walk(target))
+
+
+def _assign(body: Body, node: t.Assign) -> None:
+    if is_handle(node.value.type):
+        raise InternalError("a map cannot be assigned")
+    assign(body, node.target, node.value)
+
+
+def _update(body: Body, node: t.Update) -> None:
+    kind = node.target.type
+    direct = body.quiet(node.value) and not _calls(node.target)
+    stash = () if direct else body.stash_value(node.value)
+    place, held = resolve(body, node.target)
+
+    def result() -> None:
+        load(body, place, kind)
+        if isinstance(node.target, t.Bound):
+            arithmetic.normalise(body.f, name_of(kind))
+        if stash:
+            body.get_all(stash)
+        else:
+            body.expr(node.value)
+        arithmetic.binary(body.f, body.pool, node.op, name_of(kind), node.value)
+
+    if isinstance(place, Memory):
+        places.store(body, place, kind, [result])
+    else:
+        result()
+        places.store_stack(body, place, kind)
+    body.pool.give(("i32",) * len(held), held)
+    if stash:
+        body.give(node.value.type, stash)
+
+
+def _sample(body: Body, node: t.Sample) -> None:
+    value = node.value if name_of(node.value.type) == "i64" else t.Cast(t.I64, node.value)
+    direct = body.quiet(value) and not _calls(node.target)
+    stash = () if direct else body.stash_value(value)
+    places.handle(body, node.target, create=True)
+    if stash:
+        body.get_all(stash)
+        body.give(t.I64, stash)
+    else:
+        body.expr(value)
+    body.run("agg_add")
+
+
+def _if(body: Body, node: t.If) -> None:
+    if not node.then and node.otherwise:
+        body.expr(t.Unary(t.BOOL, "!", node.condition))
+        with body.f.if_():
+            body.block(node.otherwise)
+        return
+    body.expr(node.condition)
+    with body.f.if_():
+        body.block(node.then)
+        if node.otherwise:
+            body.f.else_()
+            body.block(node.otherwise)
+
+
+def _count_down(body: Body, rounds: int, done: Any) -> None:
+    """Leave to ``done`` when local ``rounds`` is zero, else take one off."""
+    f = body.f
+    f.get(rounds)
+    f.op("i32.eqz")
+    f.br_if(done)
+    f.get(rounds)
+    f.i32(1)
+    f.op("i32.sub")
+    f.set(rounds)
+
+
+def _while(body: Body, node: t.While) -> None:
+    f = body.f
+    rounds = body.pool.take("i32")
+    f.i32(MAX_ROUNDS)
+    f.set(rounds)
+    with f.block() as done, f.loop() as again:
+        body.expr(node.condition)
+        f.op("i32.eqz")
+        f.br_if(done)
+        _count_down(body, rounds, done)
+        body.block(node.body)
+        f.br(again)
+    body.pool.give(("i32",), (rounds,))
+
+
+def _for(body: Body, node: t.For) -> None:
+    """A hidden counter runs: assigning the variable does not change the number of rounds."""
+    f = body.f
+    low, high = body.stash_value(node.low)[0], body.stash_value(node.high)[0]
+    rounds = body.pool.take("i32")
+    f.get(high)
+    f.get(low)
+    f.op("i32.sub")
+    f.i32(0)
+    f.get(low)
+    f.get(high)
+    f.op("i32.lt_s", "select")
+    f.tee(rounds)
+    f.i32(MAX_ROUNDS)
+    f.get(rounds)
+    f.i32(MAX_ROUNDS)
+    f.op("i32.lt_u", "select")
+    f.set(rounds)
+    variable = body.variable(node.variable)
+    with f.block() as done, f.loop() as again:
+        _count_down(body, rounds, done)
+        f.get(low)
+        places.store_stack(body, variable, t.I32)
+        f.get(low)
+        f.i32(1)
+        f.op("i32.add")
+        f.set(low)
+        body.block(node.body)
+        f.br(again)
+    body.pool.give(("i32",) * 3, (low, high, rounds))
+
+
+def _evaluate(body: Body, node: t.Evaluate) -> None:
+    body.expr(node.value)
+    for _ in flats(node.value.type):
+        body.f.op("drop")
+
+
+def _return(body: Body, node: t.Return) -> None:
+    if body.returns is None:
+        body.env.act(body.f, node)
+        return
+    if node.value is not None:
+        body.expr(node.value)
+    body.f.op("return")
+
+
+def _print(body: Body, node: t.Print) -> None:
+    """Loud parts are evaluated first: what they call may print, too."""
+    stashes = [None if body.quiet(part) else body.stash_value(part) for part in node.parts]
+    body.f.i32(body.env.print_site(node))
+    body.run("print_begin")
+    for part, stash in zip(node.parts, stashes, strict=True):
+        if stash is None:
+            if len(flats(part.type)) == 1:
+                body.expr(part)
+                core_library.print_scalar(body, part.type)
+                continue
+            if part.type == t.STR:
+                body.expr(part)
+                body.run("print_str")
+                continue
+            stash = body.stash_value(part)
+        _print_value(body, part.type, stash)
+        body.give(part.type, stash)
+    body.run("print_end")
+
+
+def _print_value(body: Body, type: t.Type, held: tuple[int, ...]) -> None:
+    if not isinstance(type, t.TupleT):
+        body.get_all(held)
+        body.run("print_str") if type == t.STR else core_library.print_scalar(body, type)
+        return
+    for i, item in enumerate(type.items):
+        _print_text(body, "; " if i else "(")
+        _print_value(body, item, held[flat_range(type, i)])
+    _print_text(body, ")" if type.items else "()")
+
+
+def _print_text(body: Body, text: str) -> None:
+    body.const(t.STR, text)
+    body.run("print_str")
+
+
+def _act(body: Body, node: t.Act | t.Trace) -> None:
+    body.env.act(body.f, node)
+
+
+STATEMENTS.update({
+    t.Declare: _declare, t.Assign: _assign, t.Update: _update, t.Sample: _sample, t.If: _if,
+    t.While: _while, t.For: _for, t.Evaluate: _evaluate, t.Return: _return, t.Trace: _act,
+    t.Print: _print, t.Act: _act,
+})  # fmt: skip

@@ -1,1 +1,0 @@
-"""Changing core modules: editing one, linking several into one."""

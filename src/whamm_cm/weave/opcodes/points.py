@@ -1,0 +1,180 @@
+"""Where events happen: the points of a module that wanted events match."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import field
+from typing import NamedTuple, TypeAlias
+
+from whamm_cm.dataclass import dataclass
+from whamm_cm.lang.events import opcodes_of
+from whamm_cm.wasm.function import FunctionInfo
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.wasm.opcodes import OPCODES, Opcode
+
+#: (package, event, mode) as rules are expanded: ("opcode", "br_if", "before").
+Event: TypeAlias = tuple[str, str, str]
+
+
+class Point(NamedTuple):
+    """One event at one instruction.
+
+    ``mode`` says where code goes: an opcode's mode; ``entry`` and ``exit`` for func; ``before`` or
+    ``after`` for block, and for ``func:exit`` at a call that ends the program.  ``instr_count`` is
+    set for ``block:end``, but not at such a call.
+    """
+
+    opidx: int
+    package: str
+    event: str
+    mode: str
+    instr_count: int | None = None
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """``opcodes``: opcode → its wanted (event, mode); ``func`` and ``block``: wanted events."""
+
+    opcodes: dict[Opcode, list[tuple[str, str]]] = field(default_factory=dict)
+    func: list[str] = field(default_factory=list)
+    block: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> _Wanted:
+        wanted = cls()
+        for package, event, mode in events:
+            if package == "opcode":
+                for opcode in opcodes_of(event):
+                    wanted.opcodes.setdefault(opcode, []).append((event, mode))
+            elif package in ("func", "block"):
+                getattr(wanted, package).append(event)
+        return wanted
+
+    @property
+    def everywhere(self) -> bool:
+        return bool(self.func or self.block)
+
+
+def _program_exits(module: CoreModule) -> frozenset[int]:
+    """Function indices of the imports that end the program."""
+    return frozenset(
+        index
+        for index, item in enumerate(module.imported("func"))
+        if (item.module, item.name) == ("wasi_snapshot_preview1", "proc_exit")
+    )
+
+
+def exit_calls(info: FunctionInfo) -> tuple[int, ...]:
+    """The calls of the function that end the program, by opidx."""
+    exits = _program_exits(info.module)
+    if not exits:
+        return ()
+    return tuple(
+        opidx
+        for opidx, (_, opcode, _) in enumerate(info.steps)
+        if opcode.mnemonic in ("call", "return_call") and info.immediates(opidx)[0] in exits
+    )
+
+
+#: Before these a block of straight-line code ends, as whamm has it.
+_BLOCK_ENDS = frozenset(
+    ("if", "else", "catch", "catch_all", "throw", "rethrow", "return", "unreachable")
+    + ("br", "br_table", "br_if", "br_on_cast", "br_on_cast_fail", "br_on_null", "br_on_non_null")
+)
+
+
+class _Blocks:
+    """whamm's walk over a function that finds ``block:start`` and ``block:end``.
+
+    The two events share the state, and a handler that does nothing at a ``loop`` or ``end`` does
+    not count that instruction: scripts' numbers depend on both.
+    """
+
+    def __init__(self, info: FunctionInfo, events: Sequence[str]) -> None:
+        self.info = info
+        self.events = [event for event in ("end", "start") if event in events]
+        self.start = self.end = 0
+        self.exits = frozenset(exit_calls(info))
+
+    def points(self) -> Iterator[Point]:
+        for opidx, (_, opcode, _) in enumerate(self.info.steps):
+            for event in self.events:
+                mode, count = self._handle(opidx, opcode.mnemonic, event)
+                if mode:
+                    counted = count if event == "end" else None
+                    yield Point(opidx, "block", event, mode, counted)
+
+    def _handle(self, opidx: int, name: str, event: str) -> tuple[str, int | None]:
+        """(mode or nothing, instructions counted) of one event at one instruction."""
+        first = opidx == 0
+        if first:
+            self.start = self.end = 0
+        if name in ("loop", "end"):
+            if self.start != opidx:
+                after = name == "end" and opidx != self.info.last
+                return "after" if after else "before", self._count()
+            if first and event == "start":
+                self.end += 1
+                return "before", None
+            return "", None
+        self.end += 1
+        if name in _BLOCK_ENDS:
+            return "before", self._count()
+        if (first and event == "start") or (opidx in self.exits and event == "end"):
+            return "before", None
+        return "", None
+
+    def _count(self) -> int:
+        count, self.start = self.end - self.start, self.end
+        return count
+
+
+def _func_points(info: FunctionInfo, events: Sequence[str]) -> Iterator[Point]:
+    for event in events:
+        yield Point(0, "func", event, event)
+    if "exit" in events:
+        for opidx in exit_calls(info):
+            yield Point(opidx, "func", "exit", "before")
+
+
+def points(info: FunctionInfo, events: Iterable[Event]) -> list[Point]:
+    """The points of one function, by opidx; at one instruction opcodes before func before block."""
+    return _points(info, _Wanted.of(events))
+
+
+def _points(info: FunctionInfo, wanted: _Wanted) -> list[Point]:
+    found: list[Point] = []
+    if wanted.opcodes:
+        for opidx, (_, opcode, _) in enumerate(info.steps):
+            for event, mode in wanted.opcodes.get(opcode, ()):
+                found.append(Point(opidx, "opcode", event, mode))
+    if wanted.everywhere:
+        found += _func_points(info, wanted.func)
+        if wanted.block:
+            found += _Blocks(info, wanted.block).points()
+        found.sort(key=lambda point: point.opidx)  # stable
+    return found
+
+
+def find_events(
+    module: CoreModule, events: Iterable[Event], indices: Iterable[int] | None = None
+) -> Iterator[tuple[FunctionInfo, list[Point]]]:
+    """Every function with points, in index order, and its points in the order of :func:`points`.
+
+    Events are taken in the given order at one instruction; unknown ones match nothing.  Functions
+    that hold none of the opcodes are searched, not decoded.  ``indices``: only these functions.
+    """
+    wanted = _Wanted.of(events)
+    opcodes = frozenset(wanted.opcodes)
+    if not opcodes and not wanted.everywhere:
+        return
+    chosen = list(range(len(module.bodies)) if indices is None else indices)
+    if not wanted.everywhere and 2 * len(opcodes) < len(OPCODES):
+        holding = module.find(opcodes, chosen).spans
+        chosen = [chosen[place] for place in dict.fromkeys(holding)]
+    for place, steps in module.find(None, chosen).by_span():
+        info = FunctionInfo(module, chosen[place], steps)
+        found = _points(info, wanted)
+        if found:
+            info.expected = {opidx + more for opidx, *_ in found for more in (0, 1)}
+            yield info, found

@@ -1,0 +1,372 @@
+"""Statements, compiled and run next to the interpreter: variables, cells, maps, loops, calls."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.emit.script.programs import BOUND, PAIR, STATIC, expressions, facts
+from tests.emit.script.rig import Machine, State
+from tests.emit.script.tiny import Tiny, same
+from whamm_cm.lang import tree as t
+from whamm_cm.lang.fold import fold_stmts
+from whamm_cm.lang.numbers import INTS
+
+KEY = t.TupleT((t.U32, t.STR, t.I8))
+DEEP = t.MapT(t.I64, t.MapT(t.STR, PAIR))
+
+
+def var(name: str, type: t.Type, kind: t.Kind = t.Kind.GLOBAL) -> t.Var:
+    return t.Var(type, t.Variable(name, type, kind))
+
+
+#: Globals, cells in wasm globals ("g…") and in memory, maps of every shape.
+VARIABLES = (
+    var("count", t.U8),
+    var("total", t.I64),
+    var("ratio", t.F32),
+    var("text", t.STR),
+    var("pair", PAIR),
+    var("g_cell", t.I16, t.Kind.CELL),
+    var("g_flag", t.BOOL, t.Kind.CELL),
+    var("mem_cell", t.U64, t.Kind.CELL),
+    var("mem_text", t.STR, t.Kind.CELL),
+    var("mem_pair", PAIR, t.Kind.CELL),
+    var("local", t.I32, t.Kind.LOCAL),
+)
+MAPS = (
+    var("by_pair", t.MapT(PAIR, t.U16)),
+    var("by_key", t.MapT(KEY, t.STR)),
+    var("by_float", t.MapT(t.F32, PAIR)),
+    var("deep", DEEP),
+    var("mem_map", t.MapT(t.BOOL, t.F64), t.Kind.CELL),
+)
+
+
+@cache
+def places() -> st.SearchStrategy[t.Expr]:
+    """Anything that can be assigned, with any key."""
+    plain = st.sampled_from([*VARIABLES, *(t.Bound(k, n) for n, k in BOUND.items())])
+
+    def entry(table: t.Expr) -> st.SearchStrategy[t.Expr]:
+        kind = table.type
+        if not isinstance(kind, t.MapT):
+            return st.just(table)
+        return (
+            expressions(kind.key, 1)
+            .map(lambda key: t.MapGet(kind.value, table, key))
+            .flatmap(entry)
+        )
+
+    def inside(place: t.Expr) -> st.SearchStrategy[t.Expr]:
+        if not isinstance(place.type, t.TupleT):
+            return st.just(place)
+        members = st.sampled_from(range(len(place.type.items))).map(
+            lambda i: t.TupleGet(place.type.items[i], place, i)  # type: ignore[union-attr]
+        )
+        return st.just(place) | members.flatmap(inside)
+
+    return (plain | st.sampled_from(MAPS).flatmap(entry)).flatmap(inside)
+
+
+@cache
+def _value(type: t.Type) -> st.SearchStrategy[t.Expr]:
+    """An expression, or what a variable or a map of that type holds."""
+    reads = [v for v in VARIABLES if v.type == type]
+    choices = [expressions(type, 2)]
+    if reads:
+        choices.append(st.sampled_from(reads))
+    if type == t.U16:
+        choices.append(expressions(PAIR, 1).map(lambda key: t.MapGet(t.U16, MAPS[0], key)))
+    if type == t.STR:
+        choices.append(expressions(KEY, 1).map(lambda key: t.MapGet(t.STR, MAPS[1], key)))
+    if type == t.U32:
+        choices.append(st.sampled_from(MAPS).map(lambda m: t.Builtin(t.U32, "map.len", (m,))))
+    return st.one_of(choices)
+
+
+def _store(place: t.Expr) -> st.SearchStrategy[t.Stmt]:
+    assign = _value(place.type).map(lambda value: t.Assign(place, value))
+    name = getattr(place.type, "name", "")
+    if name not in INTS or name == "bool":
+        return assign
+    ops = st.sampled_from(("+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>"))
+    return assign | st.builds(lambda op, v: t.Update(place, op, v), ops, _value(place.type))
+
+
+@cache
+def statements(depth: int = 2) -> st.SearchStrategy[tuple[t.Stmt, ...]]:
+    one: list[Any] = [places().flatmap(_store)]
+    if depth:
+        block = statements(depth - 1)
+        condition = expressions(t.BOOL, 2)
+        one.append(st.builds(t.If, condition, block, block))
+        one.append(st.builds(_loop, st.integers(-3, 4), st.integers(-3, 4), block))
+        one.append(st.builds(_counted, st.integers(0, 4), block))
+    return st.lists(st.one_of(one), max_size=4).map(tuple)
+
+
+def _loop(low: int, high: int, block: tuple[t.Stmt, ...]) -> t.Stmt:
+    i = t.Variable("i", t.I32, t.Kind.LOCAL)
+    sum_ = t.Update(VARIABLES[1], "+", t.Cast(t.I64, t.Var(t.I32, i)))
+    return t.For(i, t.Const(t.I32, low), t.Const(t.I32, high), (sum_, *block))
+
+
+def _counted(rounds: int, block: tuple[t.Stmt, ...]) -> t.Stmt:
+    n = t.Var(t.U8, t.Variable("n", t.U8, t.Kind.LOCAL))
+    one, less = t.Const(t.U8, 1), t.Binary(t.BOOL, "<", n, t.Const(t.U8, rounds))
+    body = (t.Update(n, "+", one), *block)
+    return t.If(t.Const(t.BOOL, True), (t.Declare(n.variable), t.While(less, body)))
+
+
+def _reads() -> t.TupleMake:
+    """Everything there is to see at the end."""
+    parts: list[t.Expr] = [*VARIABLES]
+    parts += [t.Builtin(t.U32, "map.len", (m,)) for m in MAPS]
+    for key, text in ((3, "a"), (0, ""), (-1, "fd")):
+        inner = t.MapGet(t.MapT(t.STR, PAIR), MAPS[3], t.Const(t.I64, key))
+        parts.append(t.MapGet(PAIR, inner, t.Const(t.STR, text)))
+        parts.append(t.MapGet(t.STR, MAPS[1], t.Const(KEY, (key % 9, text, key))))
+    parts += [t.MapGet(t.F64, MAPS[4], t.Const(t.BOOL, b)) for b in (False, True)]
+    return t.TupleMake(t.TupleT(tuple(p.type for p in parts)), tuple(parts))
+
+
+@settings(
+    max_examples=int(os.environ.get("WHAMM_EXAMPLES", "25")),
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(statements(), st.booleans(), facts(STATIC), facts(BOUND))
+def test_statements(
+    stmts: tuple[t.Stmt, ...], direct: bool, statics: dict[str, Any], bound: dict[str, Any]
+) -> None:
+    stmts = (t.Declare(VARIABLES[-1].variable), *stmts)
+    result = _reads()
+    tiny = Tiny(statics | bound)
+    folded = fold_stmts(stmts, statics)
+    machines = [
+        Machine(body, result, direct=direct, bound=BOUND, statics=statics)
+        for body in (stmts, folded)
+    ]
+    for _ in range(2):  # the second firing finds what the first has left
+        tiny.values = statics | bound
+        tiny.block(stmts)
+        expected = tiny.expr(result)
+        for machine in machines:
+            found = machine.run(*(bound[name] for name in BOUND))
+            assert [
+                (i, a, b)
+                for i, (a, b) in enumerate(zip(found, expected, strict=True))
+                if not same(a, b)
+            ] == []
+
+
+def test_assigned_operands_are_handed_back() -> None:
+    x = t.Bound(t.I32, "arg0")
+    machine = Machine(
+        [t.Update(x, "+", t.Const(t.I32, 2))], bound={"arg0": t.I32}, read_back=["arg0"]
+    )
+    assert machine.run(40) == 42
+
+
+def test_key_is_evaluated_once() -> None:
+    """``m[f()]++`` with an ``f`` that counts its calls."""
+    calls = var("calls", t.U32)
+    f = t.Function("f", (), t.U32, (t.Update(calls, "+", t.Const(t.U32, 1)), t.Return(calls)))
+    table = var("m", t.MapT(t.U32, t.U32))
+    entry = t.MapGet(t.U32, table, t.Call(t.U32, f, ()))
+    machine = Machine(
+        [t.Update(entry, "+", t.Const(t.U32, 5))],
+        t.TupleMake(t.TupleT((t.U32, t.U32)), (calls, t.MapGet(t.U32, table, t.Const(t.U32, 1)))),
+        functions=[f],
+    )
+    assert machine.run() == (1, 5)
+    assert machine.run() == (2, 5)
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_recursion_and_strings_of_functions(direct: bool) -> None:
+    n = t.Var(t.U32, t.Variable("n", t.U32, t.Kind.LOCAL))
+    pair = t.TupleT((t.U64, t.STR))
+    f = t.Function("fib", (n.variable,), pair)
+    less = t.Binary(t.BOOL, "<", n, t.Const(t.U32, 2))
+
+    def call(k: int) -> t.Expr:
+        arg = t.Binary(t.U32, "-", n, t.Const(t.U32, k))
+        return t.TupleGet(t.U64, t.Call(pair, f, (arg,)), 0)
+
+    total = t.Binary(t.U64, "+", call(1), call(2))
+    f.body = (
+        t.If(less, (t.Return(t.TupleMake(pair, (t.Cast(t.U64, n), t.Const(t.STR, "end")))),)),
+        t.Return(t.TupleMake(pair, (total, t.Const(t.STR, "sum")))),
+    )
+    machine = Machine(
+        result=t.Call(pair, f, (t.Bound(t.U32, "x"),)),
+        bound={"x": t.U32},
+        functions=[f],
+        direct=direct,
+    )
+    assert machine.run(10) == (55, "sum")
+    assert machine.run(1) == (1, "end")
+
+
+def test_a_function_without_return_gives_zero() -> None:
+    f = t.Function("f", (), PAIR, ())
+    assert Machine(result=t.Call(PAIR, f, ()), functions=[f]).run() == (0, (0, 0.0))
+
+
+def test_endless_loops_end() -> None:
+    n = var("n", t.U32)
+    forever = t.While(t.Const(t.BOOL, True), (t.Update(n, "+", t.Const(t.U32, 1)),))
+    assert Machine([forever], n).run() == 1_000_000
+    i = t.Variable("i", t.I32, t.Kind.LOCAL)
+    low, high = t.Const(t.I32, -(2**31)), t.Const(t.I32, 2**31 - 1)
+    long = t.For(i, low, high, (t.Update(n, "+", t.Const(t.U32, 1)),))
+    assert Machine([long], n).run() == 1_000_000
+
+
+def test_short_circuit_leaves_calls_out() -> None:
+    calls = var("calls", t.U32)
+    body = (t.Update(calls, "+", t.Const(t.U32, 1)), t.Return(t.Const(t.BOOL, True)))
+    f = t.Function("f", (), t.BOOL, body)
+    hit = t.Call(t.BOOL, f, ())
+    x = t.Bound(t.BOOL, "x")
+    tests = [t.Binary(t.BOOL, op, x, hit) for op in ("&&", "||")]
+    machine = Machine(
+        [t.Evaluate(test) for test in tests], calls, bound={"x": t.BOOL}, functions=[f]
+    )
+    assert machine.run(True) == 1
+    assert machine.run(False) == 2
+
+
+def test_print() -> None:
+    parts = (
+        t.Const(t.STR, "x = "), t.Bound(t.I8, "x"), t.Const(t.STR, ", "), t.Bound(PAIR, "p"),
+        t.Const(t.STR, ", "), t.Const(t.BOOL, True), t.Bound(t.U64, "big"), t.Bound(t.STR, "s"),
+    )  # fmt: skip
+    bound: dict[str, t.Type] = {"x": t.I8, "p": PAIR, "big": t.U64, "s": t.STR}
+    for direct in (True, False):
+        machine = Machine([t.Print(parts)], bound=bound, direct=direct)
+        machine.run(-5, (-7, (200, 0.5)), 2**64 - 1, "é!")
+        assert machine.state.texts() == ["x = -5, (-7; (200; 0.5)), true18446744073709551615é!"]
+
+
+def test_a_print_within_a_print() -> None:
+    f = t.Function("f", (), t.U8, (t.Print((t.Const(t.STR, "in"),)), t.Return(t.Const(t.U8, 1))))
+    machine = Machine([t.Print((t.Const(t.STR, "out "), t.Call(t.U8, f, ())))], functions=[f])
+    machine.run()
+    assert machine.state.texts() == ["in", "out 1"]
+
+
+def test_aggregations_take_samples() -> None:
+    sums, kinds = var("a", t.AggT("avg")), t.MapT(t.STR, t.AggT("max"))
+    by_name = var("m", kinds)
+    one = t.MapGet(t.AggT("max"), by_name, t.Bound(t.STR, "s"))
+    cell = var("mem_min", t.AggT("min"), t.Kind.CELL)
+    x = t.Bound(t.I32, "x")
+    machine = Machine(
+        [t.Sample(sums, t.Cast(t.I64, x)), t.Sample(one, x), t.Sample(cell, x)],
+        t.TupleMake(t.TupleT((t.U32, t.U32)), (t.Builtin(t.U32, "map.id", (sums,)),) * 2),
+        bound={"x": t.I32, "s": t.STR},
+    )
+    for value in (3, -5, 9):
+        id_ = machine.run(value, "k")[0]
+    state: State = machine.state
+    state.exports["report_agg"](state.store, 5, 0, id_)
+    ((site, phase, _, body),) = state.records()
+    assert (site, phase) == (5, 2)
+    assert (int.from_bytes(body[:8], "little"), int.from_bytes(body[8:16], "little")) == (3, 7)
+
+
+MEMORY = b"hello world" + bytes(100)
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_strings_of_the_program(direct: bool) -> None:
+    where = t.TupleMake(t.TupleT((t.I32, t.I32)), (t.Bound(t.I32, "p"), t.Bound(t.I32, "n")))
+    own = t.Const(t.U32, 0)
+    read = t.Builtin(
+        t.STR, "read_str", (own, t.Bound(t.I32, "p"), t.Cast(t.U32, t.Bound(t.I32, "n")))
+    )
+    results = (
+        t.Builtin(t.BOOL, "strcmp", (where, t.Const(t.STR, "world"))),
+        t.Builtin(t.BOOL, "strcontains", (where, t.Const(t.STR, "or"))),
+        read,
+        t.Builtin(t.U32, "mem_size", (own,)),
+    )
+    machine = Machine(
+        result=t.TupleMake(t.TupleT(tuple(r.type for r in results)), results),
+        bound={"p": t.I32, "n": t.I32}, direct=direct, guest=MEMORY,
+    )  # fmt: skip
+    assert machine.run(6, 5) == (True, True, "world", 1)
+    assert machine.run(6, 4) == (False, True, "worl", 1)
+    assert machine.run(65536, 1) == (False, False, "", 1), "behind the end"
+    assert machine.run(-1, 5) == (False, False, "", 1)
+    assert len(machine.run(0, -1)[2]) == 16384, "a negative length is a large one, cut"
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_strcmp_of_an_address_of_a_script_string(direct: bool) -> None:
+    s = t.Bound(t.STR, "s")
+    parts = tuple(t.Cast(t.I32, t.Builtin(t.U32, n, (s,))) for n in ("str.addr", "str.len"))
+    where = t.TupleMake(t.TupleT((t.I32, t.I32)), parts)
+    same = t.Builtin(t.BOOL, "strcmp", (where, t.Const(t.STR, "abc")))
+    machine = Machine(result=same, bound={"s": t.STR}, direct=direct)
+    assert machine.run("abc") is True
+    assert machine.run("abd") is False
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_writing_to_the_program(direct: bool) -> None:
+    p, s = t.Bound(t.I32, "p"), t.Bound(t.STR, "s")
+    own = t.Const(t.U32, 0)
+    copy = (own, t.Const(t.U32, 0), own, t.Const(t.U32, 20), t.Const(t.U32, 4))
+    machine = Machine(
+        [
+            t.Evaluate(t.Builtin(t.UNIT, "write_str", (own, p, s))),
+            t.Evaluate(t.Builtin(t.UNIT, "memcpy", copy)),
+        ],
+        t.Builtin(t.STR, "read_str", (own, t.Const(t.I32, 0), t.Const(t.U32, 24))),
+        bound={"p": t.I32, "s": t.STR}, direct=direct, guest=MEMORY,
+    )  # fmt: skip
+    assert machine.run(1, "EY")[:11] == "hEYlo world"
+    assert machine.run(2, "")[20:] == "hEYl"
+    machine.run(65535, "too long")  # outside: not written
+
+
+def test_stored_strings_last() -> None:
+    """What a map or a global holds survives the ring of short-lived strings."""
+    table, kept = var("m", t.MapT(t.STR, t.STR)), var("kept", t.STR)
+    s = t.Bound(t.STR, "s")
+    entry = t.MapGet(t.STR, table, s)
+    if_new = t.If(t.Binary(t.BOOL, "==", kept, t.Const(t.STR, "")), (t.Assign(kept, s),))
+    first = t.MapGet(t.STR, table, t.Const(t.STR, "text 0"))
+    machine = Machine(
+        [t.Assign(entry, s), if_new],
+        t.TupleMake(t.TupleT((t.STR, t.STR)), (kept, first)),
+        bound={"s": t.STR},
+    )
+    for i in range(3000):
+        result = machine.run(f"text {i}" + "." * (100 if i else 0))
+    assert result == ("text 0", "text 0")
+
+
+def test_a_table_known_when_weaving() -> None:
+    targets = t.Const(t.MapT(t.U32, t.U32), {0: 5, 1: 7, 2: 5, 9: 1})
+    machine = Machine(result=t.MapGet(t.U32, targets, t.Bound(t.U32, "i")), bound={"i": t.U32})
+    assert [machine.run(i) for i in (0, 1, 2, 3, 9, 2**32 - 1)] == [5, 7, 5, 0, 1, 0]
+
+
+def test_declared_variables_start_again() -> None:
+    n = var("n", t.I32, t.Kind.LOCAL)
+    body = [t.Declare(n.variable), t.Update(n, "+", t.Const(t.I32, 1))]
+    loop = t.For(
+        t.Variable("i", t.I32, t.Kind.LOCAL), t.Const(t.I32, 0), t.Const(t.I32, 5), tuple(body)
+    )
+    assert Machine([loop], n).run() == 1
