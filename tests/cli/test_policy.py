@@ -295,7 +295,9 @@ def test_why_of_a_class(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_what_all_commands_load() -> None:
     """All are registered before one is chosen, so what one needs is loaded when it runs."""
-    text = "import sys, whamm_cm.cli.main as m; m.main(['--version']); print(*sys.modules)"
+    text = """import sys, whamm_cm.cli.main as m
+try: m.main(['--version'])
+finally: print(*sys.modules)"""
     out = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     loaded = {one.split(".")[1] for one in out.stdout.split() if one.startswith("whamm_cm.")}
     assert "cli" in loaded
