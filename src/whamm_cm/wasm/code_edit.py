@@ -64,14 +64,14 @@ class Plans:
 @dataclass(frozen=True, slots=True)
 class Drafted:
     """What was counted for where.  By target: how many counters; by counter: how many cells, and
-    its class; by cell: row and pc; by outer address: the number of the target, pc, which
-    list."""
+    its class; by cell: row, and step of its pc (``agent/counted.py``); by outer address: the
+    number of the target, pc, which list."""
 
     sizes: array[int]
     counts: array[int]
     kinds: array[int]
     rows: array[int]
-    pcs: array[int]
+    steps: array[int]
     outs: Sequence[tuple[int, int, int]]
 
 
@@ -187,12 +187,12 @@ class CodeEdit:
     def _drafted(self, plans: Plans, given: int, targets_at: int, count: int) -> Drafted:
         inside = self.loaded.kernel
         found = inside.get_words(given + 4 * 13, 8)
-        counts, kinds, counters, rows, pcs, cells, outs, n_outs = found
+        counts, kinds, counters, rows, steps, cells, outs, n_outs = found
         flat = inside.get_words(outs, 3 * n_outs)
         return Drafted(
             inside.get_words(targets_at, count * layout.TARGET_WORDS)[4 :: layout.TARGET_WORDS],
             inside.get_words(counts, counters), inside.get_words(kinds, counters),
-            inside.get_words(rows, cells), inside.get_words(pcs, cells),
+            inside.get_words(rows, cells), inside.get_words(steps, cells),
             list(zip(flat[::3], flat[1::3], flat[2::3], strict=True)),
         )  # fmt: skip
 

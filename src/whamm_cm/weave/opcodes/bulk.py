@@ -149,7 +149,7 @@ class Bulk:
             sizes = zip(targets, drafted.sizes, strict=True)
             functions = [(to.fid, names.get(to.fid, ""), size) for to, size in sizes if size]
             work.check_counters(functions)
-            counted.rows.counted.extend(functions, drafted.counts, drafted.rows, drafted.pcs)
+            counted.rows.counted.extend(functions, drafted.counts, drafted.rows, drafted.steps)
         for number, pc, place in drafted.outs:
             row, fid = planner.outer[place].row, targets[number].fid
             if row is not None:
