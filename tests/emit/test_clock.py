@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-
 from tests.codegen.records import Record
 from tests.codegen.rig import Rig
 from tests.codegen.test_flush import nothing, void
-from whamm_cm.agent.layout import QUICK_CALLS, QUICK_NS, UNREAD, Phase, RecordFlag
 from whamm_cm.codegen import ProbeOptions
+
+from whamm_cm.agent.layout import QUICK_CALLS, QUICK_NS, UNREAD, Phase, RecordFlag
 
 #: What lies before a call, and how long it takes.
 spans = st.sampled_from((0, 1, 10, QUICK_NS // 2, QUICK_NS - 1, QUICK_NS, 100 * QUICK_NS))
