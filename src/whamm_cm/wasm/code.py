@@ -104,6 +104,13 @@ class Loaded:
         """What makes an address of a position."""
         return self.at - self.low
 
+    def entries(self, end: int, count: int) -> int | None:
+        """The address of what the entries up to ``end`` are, ``layout.FUNCTION_WORDS`` each; None
+        when they are malformed."""
+        inside, at = self.kernel, self.kernel.take(4 * layout.FUNCTION_WORDS * count)
+        done = inside.run("entries", self.at, end + self.moved, at, count, self.moved)
+        return at if done else None
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Instructions:
