@@ -125,11 +125,6 @@ class LiveCall:
         return None if self.dur_ns is None else max(0, self.dur_ns - self.child_ns)
 
     @property
-    def coarse(self) -> bool:
-        """Whether it may have begun later than is told, so that its time is an upper bound."""
-        return self.closed is not None and bool(self.closed.get("coarse"))
-
-    @property
     def result(self) -> Any:
         return None if self.closed is None else self.closed.get("result")
 

@@ -16,8 +16,7 @@ class Totals:
     """What is known about one function (an item, as shown, at an edge), over all instances.
 
     ``calls`` holds recorded calls and counted ones (report records), ``errors`` those that
-    returned an error, ``timed`` those with times, ``coarse`` those of which it is an upper bound;
-    ``self_ns`` leaves out the calls made inside.
+    returned an error, ``timed`` those with times; ``self_ns`` leaves out the calls made inside.
     ``instance`` is 0 for the sum of all.
     """
 
@@ -28,7 +27,6 @@ class Totals:
     errors: int = 0
     unfinished: int = 0
     timed: int = 0
-    coarse: int = 0
     total_ns: int = 0
     self_ns: int = 0
     max_ns: int = 0
@@ -112,7 +110,6 @@ class Summary:
         row.unfinished += call.outcome is Outcome.UNFINISHED
         if duration is not None:
             row.timed += 1
-            row.coarse += call.coarse
             row.total_ns += duration
             row.max_ns = max(row.max_ns, duration)
 
