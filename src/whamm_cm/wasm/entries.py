@@ -268,7 +268,7 @@ def _check_body(cur: Cursor) -> None:
 
 
 def read_bodies(cur: Cursor) -> Bodies:
-    before = Cursor(cur.data, cur.pos, cur.end)
+    before = Cursor(cur.data, cur.pos, cur.end, cur.offset, cur.path)
     count, first = before.count("code"), before.pos
     loaded = Loaded.of(cur.data, first, cur.end)
     at = loaded.entries(cur.end, count)
