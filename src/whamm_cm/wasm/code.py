@@ -45,7 +45,8 @@ _ROLES: dict[str, Role] = {
     "throw": Role.GOING, "rethrow": Role.GOING, "throw_ref": Role.GOING,
     "return_call": Role.GOING, "return_call_indirect": Role.GOING, "return_call_ref": Role.GOING,
     "call": Role.CALL, "call_indirect": Role.CALL, "call_ref": Role.CALL, "suspend": Role.CALL,
-    "switch": Role.CALL, "resume": Role.CALL_BRANCH,
+    "switch": Role.CALL, "resume": Role.CALL_BRANCH, "resume_throw": Role.CALL_BRANCH,
+    "resume_throw_ref": Role.CALL_BRANCH,
 }  # fmt: skip
 #: Their labels name what is thrown on or delegated to, no place to go on at.
 _NO_BRANCH = frozenset(("rethrow", "delegate"))
