@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +24,7 @@ from statistics import median
 import wasmtime
 from wasmtime import component as wc
 
+from bench import beside
 from whamm_cm.component import build
 from whamm_cm.component import nodes as n
 from whamm_cm.component.decode import decode
@@ -204,15 +203,8 @@ json.dump({v.name: v.wasm.hex() for v in variants()}, sys.stdout)
 
 def variants_of(checkout: Path) -> list[Variant]:
     """What the project in another folder makes of the same names."""
-    path = os.pathsep.join((str(checkout / "src"), str(checkout)))
-    done = subprocess.run(
-        [sys.executable, "-c", _DUMP],
-        cwd=checkout,
-        env={**os.environ, "PYTHONPATH": path},
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    return [Variant(name, bytes.fromhex(wasm)) for name, wasm in json.loads(done.stdout).items()]
+    found = json.loads(beside.run(checkout, "-c", _DUMP))
+    return [Variant(name, bytes.fromhex(wasm)) for name, wasm in found.items()]
 
 
 class Bench:
@@ -274,12 +266,12 @@ def report(benches: Sequence[Bench], before: Sequence[Bench]) -> bool:
             over = least[variant.name] - least[variant.base]
             good, verdict = _judged(variant, over, least)
             met = met and good
-            beside = f"{least[variant.name] / least[variant.base]:7.2f}"
+            column = f"{least[variant.name] / least[variant.base]:7.2f}"
             if before:
                 past = older.get(variant.name, 0.0) - older.get(variant.base, 0.0)
-                beside = f"{past:+9.1f}" if variant.name in older else f"{'':9}"
+                column = f"{past:+9.1f}" if variant.name in older else f"{'':9}"
             print(
-                f"{variant.name:36}{min(found):8.1f}{median(found):8.1f}{over:+13.1f}{beside}",
+                f"{variant.name:36}{min(found):8.1f}{median(found):8.1f}{over:+13.1f}{column}",
                 end="",
             )
             print(f"  {verdict}")

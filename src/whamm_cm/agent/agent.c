@@ -35,7 +35,7 @@ enum {
     MAX_PAYLOAD = 48 << 10,
     HIGH = 32 << 10,
     EARLY = 8,
-    QUICK_READ = 16,
+    QUICK_READ = 64,
     MAGIC = 0x324D4357,
     PHASE_REPORT = 2,
     REPORT_SIZE = 24,

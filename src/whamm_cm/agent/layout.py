@@ -52,7 +52,7 @@ QUICK_NS: Final = 1000
 """Those are calls that return in shorter intervals."""
 QUICK_CALLS: Final = 64
 """After that many, calls begin without a reading of the clock, at the time of the return before."""
-QUICK_READ: Final = 16
+QUICK_READ: Final = 64
 """Of so many of these one is read all the same."""
 
 NAME: Final = STATE + 80
