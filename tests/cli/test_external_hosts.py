@@ -135,7 +135,7 @@ def test_a_build_by_the_command_stays_and_is_said(
     host = program(tmp_path, f"import shutil; shutil.copy({str(tmp_path / 'new')!r}, {str(app)!r})")
     assert main(["trace", "--component", str(app), "--", str(host)]) == 0
     assert app.read_bytes() == new
-    assert "was written anew while the command ran" in capfd.readouterr().err
+    assert "has been written anew meanwhile, and stays" in capfd.readouterr().err
 
 
 def test_the_embedded_engine_needs_no_component(app: Path) -> None:

@@ -12,10 +12,12 @@ import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from itertools import accumulate
 from typing import TypeAlias
+
+from whamm_cm.dataclass import dataclass
 
 Numbers: TypeAlias = "array[int]"
 #: Typecodes of columns by the bytes of a number.

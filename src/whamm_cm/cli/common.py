@@ -45,8 +45,9 @@ def put_back(path: str) -> None:
         return  # the usual case, for nothing
     from whamm_cm.run.inplace import settle
 
-    if settle(path) is not None:
-        tell(f"{path} was left woven by a run that was killed; the original is back")
+    outcome = settle(path)
+    if outcome is not None:
+        tell(f"{path} was left woven by a run that was killed; it {outcome}")
 
 
 def display(path: str) -> str:

@@ -85,13 +85,15 @@ def _run(
 
     if index is not None:
         return run_external(words, index, woven, lines.feed, lines.mark)
-    status, rebuilt = run_in_place(words, path, woven, lines.feed, lines.mark)
-    if rebuilt:
+    status, outcome = run_in_place(words, path, woven, lines.feed, lines.mark)
+    if outcome.rebuilt:
         say(
             args,
-            f"{path} was written anew while the command ran, and stays as it is now; what ran from"
-            " then on was not woven. Keep the command from building it",
+            f"{path} {outcome}; what ran from then on was not woven. Keep the command from"
+            " building it",
         )
+    elif outcome.changed is not None:
+        say(args, f"{path} {outcome}")
     return status
 
 

@@ -6,11 +6,12 @@ import argparse
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from whamm_cm.cli.common import display, read_input, say
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError
 
 if TYPE_CHECKING:

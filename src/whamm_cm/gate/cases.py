@@ -20,9 +20,9 @@ Paths are beside the table.  Components are read as given; nothing is run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import UsageError, cut
 from whamm_cm.gate.model import (
     ComponentReport,

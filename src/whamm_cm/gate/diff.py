@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.gate.model import ImportRow, Subject
 from whamm_cm.render.wave import printable
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass
 from typing import Any
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.render.safe import ESCAPES, quoted
 from whamm_cm.render.safe import printable as printable
 from whamm_cm.trace.address import address_text

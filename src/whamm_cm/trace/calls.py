@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Any
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.failures import answers, has_failed
 from whamm_cm.trace.failures import is_error as is_error
 from whamm_cm.trace.records import Record
@@ -122,11 +123,6 @@ class LiveCall:
     def self_ns(self) -> int | None:
         """Time of the call without the calls made from it, None without times."""
         return None if self.dur_ns is None else max(0, self.dur_ns - self.child_ns)
-
-    @property
-    def coarse(self) -> bool:
-        """Whether it may have begun later than is told, so that its time is an upper bound."""
-        return self.closed is not None and bool(self.closed.get("coarse"))
 
     @property
     def result(self) -> Any:

@@ -11,7 +11,6 @@ import secrets
 import struct
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from whamm_cm.agent.counted import CountedCells, unpacked
@@ -30,6 +29,7 @@ from whamm_cm.agent.layout import (
 )
 from whamm_cm.agent.table import Site, SiteTable
 from whamm_cm.agent.variables import Variable
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError
 from whamm_cm.trace.leaves import Leaf, count_leaves, leaf_of
 from whamm_cm.trace.quick import Body, Head, Quick, lean_bodies, quick_call, quick_return
@@ -49,7 +49,6 @@ _KNOWN_FLAGS = int(RecordFlag.TIMED | RecordFlag.BAD | RecordFlag.BIG)
 _NO_IMAGE = int(RecordFlag.BAD | RecordFlag.BIG)
 _PHASES = ("call", "return", "report", "lost", "return", "print", "start")
 _TIMED = int(RecordFlag.TIMED)
-_QUICK_FLAGS = (0, _TIMED, int(RecordFlag.TIMED | RecordFlag.COARSE))
 _QUICK = {int(Phase.CALL): quick_call, int(Phase.RETURN): quick_return}
 _FRAMED = (Phase.CALL, Phase.RETURN, Phase.PENDING)
 _INNER = ("interface", "version", "func")
@@ -161,7 +160,7 @@ class Decoder:
     def _quickly(self, word: int) -> Quick | None:
         """How such records are read quickly, None for those that are rare or odd."""
         phase, flags, number = word & 15, word >> 4 & 15, word >> 8
-        if phase not in _QUICK or flags not in _QUICK_FLAGS or number >= len(self._sites):
+        if phase not in _QUICK or flags & ~_TIMED or number >= len(self._sites):
             return None
         site, spec = self._site(number), self._table.sites[number]
         if site.phase is not None:
@@ -175,8 +174,9 @@ class Decoder:
             if leaf is not None:
                 self._leaves[word] = leaf
         body = bodies[0 if phase == Phase.CALL else 1]
-        timed, coarse = bool(flags & _TIMED), bool(flags & RecordFlag.COARSE)
-        return _QUICK[phase](site.names, None if body is _nothing else body, timed, coarse, VERSION)
+        return _QUICK[phase](
+            site.names, None if body is _nothing else body, bool(flags & _TIMED), VERSION
+        )
 
     def _next(self, data: bytes, at: int, head: Head, into: list[Record]) -> int:
         """Decodes one record; returns where the next begins."""
@@ -205,9 +205,6 @@ class Decoder:
         """Fills the record; where cells have one each, returns those instead."""
         phase, flags = word & 15, word >> 4 & 15
         known = _KNOWN_FLAGS | RecordFlag.RAW * (phase == Phase.PRINT)
-        coarse = flags & RecordFlag.COARSE and phase in _FRAMED
-        if coarse and flags & _TIMED:
-            known |= RecordFlag.COARSE
         if phase > Phase.START or flags & ~known:
             raise ValueFault(f"unknown phase {phase} or flags {flags}")
         duration = None
@@ -236,8 +233,6 @@ class Decoder:
         self._body(record, phase, flags, site, tail)
         if duration is not None:
             record["dur_ns"] = duration
-        if coarse:
-            record["coarse"] = True
         if site.variable is None:
             return None
         if call >= site.variable.size:
@@ -287,7 +282,7 @@ class Decoder:
             record["status"] = _U32.unpack_from(tail.data, tail.take(4))[0]
         elif not flags & _NO_IMAGE:
             (site.call if phase == Phase.CALL else site.result)(record, tail)
-        if flags & RecordFlag.RAW and phase == Phase.PRINT:
+        if flags & RecordFlag.RAW:
             record["raw"] = True
         if flags & RecordFlag.BAD:
             record["bad"] = True

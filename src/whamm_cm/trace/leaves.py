@@ -31,12 +31,11 @@ def _untimed(data: bytes, at: int) -> tuple[int, int, int, int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """``ns`` and ``max_ns`` of calls that are ``timed``; ``coarse`` is that of each."""
+    """``ns`` and ``max_ns`` of calls that are ``timed``."""
 
     calls: int
     errors: int
     timed: bool
-    coarse: bool
     ns: int
     max_ns: int
 
@@ -51,7 +50,6 @@ class Leaf:
 
     __slots__ = (
         "back",
-        "coarse",
         "disc",
         "failed",
         "first",
@@ -65,7 +63,6 @@ class Leaf:
     def __init__(self, word: int, names: Record, readers: Readers, result: int | None) -> None:
         self.names = names
         self.timed = bool(word >> 4 & RecordFlag.TIMED)
-        self.coarse = bool(word >> 4 & RecordFlag.COARSE)
         self.back = word | Phase.RETURN
         self.read: Callable[[bytes, int], Any] = _TIMED if self.timed else _untimed
         self.first = RECORD_HEADER + 8 * self.timed
@@ -80,7 +77,7 @@ class Leaf:
 
     def counted(self, head: Head, version: int, tally: list[int]) -> Record:
         calls, errors, spent, most, last = tally
-        found = Calls(calls, errors, self.timed, self.coarse, spent, most)
+        found = Calls(calls, errors, self.timed, spent, most)
         record: Record = {"v": version, "run": head.run, "seq": head.seq}
         if self.timed:
             record["t_ns"] = last

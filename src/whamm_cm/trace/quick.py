@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from whamm_cm.agent.layout import RECORD_HEADER, NodeKind
+from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.failures import STATUS_RETURNED, answers
 from whamm_cm.trace.values import Reader, Readers, Tail, ValueFault
 
@@ -34,7 +34,7 @@ Body: TypeAlias = Callable[[Record, Tail], None]
 _ONE, _TWO = struct.Struct("<Q").unpack_from, struct.Struct("<QQ").unpack_from
 
 
-def quick_call(names: Record, read: Body | None, timed: bool, coarse: bool, version: int) -> Quick:
+def quick_call(names: Record, read: Body | None, timed: bool, version: int) -> Quick:
     first = RECORD_HEADER + 8 * timed
 
     def call(data: bytes, at: int, end: int, number: int, head: Head) -> Record:
@@ -49,16 +49,12 @@ def quick_call(names: Record, read: Body | None, timed: bool, coarse: bool, vers
         record |= names
         if read is not None:
             read(record, Tail(data, at + first, end))
-        if coarse:
-            record["coarse"] = True
         return record
 
     return call
 
 
-def quick_return(
-    names: Record, read: Body | None, timed: bool, coarse: bool, version: int
-) -> Quick:
+def quick_return(names: Record, read: Body | None, timed: bool, version: int) -> Quick:
     first = RECORD_HEADER + 16 * timed
 
     def returned(data: bytes, at: int, end: int, number: int, head: Head) -> Record:
@@ -75,8 +71,6 @@ def quick_return(
             read(record, Tail(data, at + first, end))
         if timed:
             record["dur_ns"] = duration
-        if coarse:
-            record["coarse"] = True
         return record
 
     return returned

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.calls import ENTERING, LEAVING, LiveCall, Outcome, Site, Tracker
 from whamm_cm.trace.failures import has_failed
 from whamm_cm.trace.losses import Losses
@@ -72,11 +73,6 @@ class Call:
         return self.outcome is Outcome.RETURNED and (
             self.answered_badly or has_failed(self.site.item, self.args, self.result)
         )
-
-    @property
-    def coarse(self) -> bool:
-        """Whether it may have begun later than ``start_ns``, so that its times are upper bounds."""
-        return self.closed is not None and bool(self.closed.get("coarse"))
 
     @property
     def end_ns(self) -> int | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.calls import LiveCall, Outcome, Site, Tracker
 from whamm_cm.trace.leaves import Calls
 from whamm_cm.trace.losses import Losses
@@ -16,8 +17,7 @@ class Totals:
     """What is known about one function (an item, as shown, at an edge), over all instances.
 
     ``calls`` holds recorded calls and counted ones (report records), ``errors`` those that
-    returned an error, ``timed`` those with times, ``coarse`` those of which it is an upper bound;
-    ``self_ns`` leaves out the calls made inside.
+    returned an error, ``timed`` those with times; ``self_ns`` leaves out the calls made inside.
     ``instance`` is 0 for the sum of all.
     """
 
@@ -28,7 +28,6 @@ class Totals:
     errors: int = 0
     unfinished: int = 0
     timed: int = 0
-    coarse: int = 0
     total_ns: int = 0
     self_ns: int = 0
     max_ns: int = 0
@@ -98,7 +97,6 @@ class Summary:
         row.self_ns += found.ns
         row.total_ns += found.ns
         row.timed += found.calls * found.timed
-        row.coarse += found.calls * found.coarse
         row.max_ns = max(row.max_ns, found.max_ns)
 
     def _counted(self, record: Record) -> None:
@@ -130,7 +128,6 @@ class Summary:
         row.unfinished += call.outcome is Outcome.UNFINISHED
         if duration is not None:
             row.timed += 1
-            row.coarse += call.coarse
             row.total_ns += duration
             row.max_ns = max(row.max_ns, duration)
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import TypeAlias
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.kernel import layout
 from whamm_cm.kernel.engine import Kernel
 from whamm_cm.kernel.layout import Role, Shape, Space

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.kernel import layout
 from whamm_cm.kernel.layout import Do
 from whamm_cm.wasm.code import NUMBERS, Found, Loaded, flags_of

@@ -6,9 +6,10 @@ section ends; positions in records are positions in the module's bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
 from whamm_cm.wasm.cursor import Cursor
 from whamm_cm.wasm.instructions import skip_expr_at

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError, InternalError
 from whamm_cm.kernel.layout import Do
 from whamm_cm.wasm import encoding

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
 from whamm_cm.wasm import entries as read
 from whamm_cm.wasm.code import Instructions, find

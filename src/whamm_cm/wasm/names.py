@@ -6,8 +6,9 @@ Core specification 7.4 ("Name Section") with the subsections of the extended nam
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wasm.cursor import Cursor
 from whamm_cm.wasm.leb import name_bytes, unsigned
 from whamm_cm.wasm.opcodes import Imm

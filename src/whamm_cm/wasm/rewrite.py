@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple, TypeAlias
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.kernel import layout
 from whamm_cm.kernel.layout import Do, Part
 from whamm_cm.wasm.code import SPACES, Loaded

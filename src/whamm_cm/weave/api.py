@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from whamm_cm.agent.table import packed_table
 from whamm_cm.analysis.instances import core_instances
@@ -18,6 +18,7 @@ from whamm_cm.component.decode import decode
 from whamm_cm.component.encode import Piece, encode, pieces
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.component.items import Item, Sort
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.model import ProbeOptions, ScriptLink
 from whamm_cm.errors import InternalError, WeaveError
 from whamm_cm.wasm.moved import Moved

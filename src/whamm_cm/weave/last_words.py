@@ -8,7 +8,7 @@ its flush function into; no definition is added to it (pooling hosts count those
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from whamm_cm.analysis.guests import Guest, find_guests
 from whamm_cm.analysis.program import Program
@@ -16,6 +16,7 @@ from whamm_cm.component import build
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, Definition, walk
 from whamm_cm.component.items import Item
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
 from whamm_cm.wasm import snippets
 from whamm_cm.wasm.asm import Func

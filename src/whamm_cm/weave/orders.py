@@ -7,7 +7,7 @@ rules here add the moments at which waiting longer would lose them or hide them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from whamm_cm.agent.layout import N_COUNTERS, Flush
 from whamm_cm.agent.sites import SiteTableBuilder
@@ -16,6 +16,7 @@ from whamm_cm.analysis.site import Site, selected
 from whamm_cm.analysis.sites import site_spec
 from whamm_cm.component.ir import Component, walk
 from whamm_cm.component.items import Item
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.model import Action
 from whamm_cm.emit.paths import has_trace
 from whamm_cm.errors import WeaveError

@@ -5,9 +5,10 @@ out once; the kernel finds the sites and writes.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.script.types import flats
 from whamm_cm.kernel import layout
 from whamm_cm.kernel.layout import From, Part, Step

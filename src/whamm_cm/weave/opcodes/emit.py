@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.script.types import flats
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.fold import fold_expr
