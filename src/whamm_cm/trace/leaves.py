@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+
 from typing import Any, TypeAlias
 
 from whamm_cm.agent.layout import RECORD_HEADER, NodeKind, Phase, RecordFlag
+from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.failures import STATUS_RETURNED, answers
 from whamm_cm.trace.quick import Head, outcome
 from whamm_cm.trace.values import Readers, Tail
