@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-
 from typing import Any, TypeAlias
 
 from whamm_cm.agent.layout import RECORD_HEADER, NodeKind, Phase, RecordFlag
