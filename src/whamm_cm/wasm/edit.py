@@ -262,13 +262,7 @@ class ModuleEdit:
 
     def new_code(self) -> CodeEdit:
         """The same, without any draft."""
-        section = self.module.section(SectionId.CODE)
-        start, end = (0, 0) if section is None else (section.start, section.end)
-        cur = self._cursor(start, end)
-        if section is not None:
-            cur.u32("a count")
-        module = self.module
-        self._code = CodeEdit(module.data, cur.pos, module.bodies, module.offset, module.path)
+        self._code = CodeEdit(self.module.bodies, self.module.offset, self.module.path)
         return self._code
 
     @property

@@ -109,7 +109,7 @@ class _Weave:
             beats = Beats(plan.interval_ns, plan.flush_each)
         unit = UnitBuilder(self.scripts, self.builder, beat=beats)
         unit.unit.memories = unit.numbering(self.module)
-        matcher = Matcher(scripts.probes, self.scripts.evaluate)
+        matcher = Matcher(scripts.probes, self.scripts.evaluate, as_whamm=plan.compat)
         self.main = _main(self.module) if plan.compat and sends else None
         rows = Rows(self.builder, scripts.names, self.module.names.module or "")
         weaver = GuestWeaver(

@@ -22,7 +22,7 @@ from whamm_cm.weave.opcodes.going import Validate, open_ended
 from whamm_cm.weave.opcodes.inject import FunctionEditor
 from whamm_cm.weave.opcodes.leftover import Increment, cell_inits, guest_cells, increments, needs_of
 from whamm_cm.weave.opcodes.match import Firing, Function, Left
-from whamm_cm.weave.opcodes.points import exit_calls
+from whamm_cm.weave.opcodes.points import exit_calls, program_exits
 from whamm_cm.weave.opcodes.sites import Compiled
 from whamm_cm.weave.opcodes.work import MAX_COUNTERS, MAX_LOCALS, Work
 
@@ -116,7 +116,7 @@ class GuestWeaver(Work):
             if info is None:
                 self._only_ends(index, ends[index])
                 continue
-            editor = FunctionEditor(info)
+            editor = FunctionEditor(info, self.matcher.as_whamm)
             if leave is not None and index in leaving:
                 for opidx in exit_calls(info):
                     editor.add(opidx, "last", snippets.call(leave))
@@ -213,12 +213,7 @@ class GuestWeaver(Work):
 
     def _leaving(self) -> dict[int, FunctionInfo]:
         """Functions with calls that end the program, where those matter."""
-        imported = self.module.imported("func")
-        ends = [
-            unsigned(i)
-            for i, f in enumerate(imported)
-            if (f.module, f.name) == ("wasi_snapshot_preview1", "proc_exit")
-        ]
+        ends = [unsigned(index) for index in program_exits(self.module)]
         found: dict[int, FunctionInfo] = {}
         if self.exits is None:
             return found
@@ -248,11 +243,13 @@ class GuestWeaver(Work):
         info = function.info
         batched: list[tuple[Firing, tuple[Increment, ...]]] = []
         leaving: list[Firing] = []
+        # whamm's blocks are not made of runs.
+        counted = ("opcode",) if self.matcher.as_whamm else ("opcode", "block")
         for firing in function.firings:
-            plan = self.plans[id(firing.left)]
-            if firing.point.mode == "before" and firing.point.package == "func":
+            plan, point = self.plans[id(firing.left)], firing.point
+            if point.mode == "before" and point.package == "func":
                 leaving.append(firing)
-            elif firing.point.mode == "before" and firing.point.package == "opcode" and plan:
+            elif point.mode == "before" and point.package in counted and plan:
                 batched.append((firing, plan))
             else:
                 self._inline(firing, editor)
