@@ -8,7 +8,6 @@ the module stands a call of ``last``: nothing is lost to a panic, and what never
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from whamm_cm.dataclass import dataclass
