@@ -27,7 +27,6 @@ SCRIPT = """
     wit:import:*:before { print("two"); }
     wasm:end { print("three"); }
 """
-COARSE = RecordFlag.TIMED | RecordFlag.COARSE | RecordFlag.BIG
 LISTED = [code(row[0])[0] for row in rows("records.md", "key")]
 
 
@@ -47,7 +46,6 @@ def odd() -> list[dict[str, Any]]:
         encode.record(0, 0, b"", flags=RecordFlag.BAD),
         encode.record(0, 1, b"", flags=RecordFlag.BIG),
         encode.record(0, 4, struct.pack("<I", 1)),
-        encode.record(0, 1, b"", flags=COARSE, times=struct.pack("<QQ", 7, 7)),
         encode.record(0, 2, struct.pack("<Q", 7)),
         encode.record(0, 3, struct.pack("<Q", 7)),
         encode.record(1, 5, struct.pack("<III", 1, 1, 1) + b"x", flags=RecordFlag.RAW),

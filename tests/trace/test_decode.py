@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import random
 import struct
 from typing import Any
@@ -71,32 +70,6 @@ def test_a_call_and_its_return() -> None:
     assert records[0] == {**first, "args": {"key": "user:42"}, **handles}
     second = {"v": 2, "seq": 1, "t_ns": 4390112, "instance": 1, "call": 9, "phase": "return"}
     assert records[1] == {**second, **HEAD, "result": {"ok": None}, "dur_ns": 140000}
-
-
-def test_a_call_that_began_when_the_one_before_had_returned() -> None:
-    flags, kept = RecordFlag.TIMED | RecordFlag.COARSE, text(b"k")
-    call = encode.record(
-        0, 0, struct.pack("<I", 3) + b"".join(kept), flags=flags, times=struct.pack("<Q", 70)
-    )
-    result = encode.record(0, 1, bytes(16), flags=flags, times=struct.pack("<QQ", 90, 20))
-    pending = encode.record(0, 4, bytes(4), flags=flags, times=struct.pack("<QQ", 90, 20))
-    records = both(table(GET), encode.block(call, result, pending))
-    assert [record["t_ns"] for record in records] == [70, 90, 90]
-    assert [record.get("dur_ns") for record in records] == [None, 20, 20]
-    assert [list(record)[-1] for record in records] == ["coarse"] * 3
-    assert all(record["coarse"] is True for record in records)
-
-
-@pytest.mark.parametrize("phase", [0, 1, 4])
-def test_what_has_no_time_has_none_that_is_coarse(phase: int) -> None:
-    """The same bit says of a print that its line goes on."""
-    data = table(GET)
-    block = encode.block(encode.record(0, phase, bytes(64), flags=RecordFlag.COARSE))
-    with pytest.raises(BlockError, match="or flags 8"):
-        Receiver(SiteTable.parse(data)).receive(block)
-    sink = StderrSink(data)
-    sink.send(block)
-    assert [record["phase"] for record in map(json.loads, sink.lines())] == ["start", "lost", "end"]
 
 
 def test_every_other_phase() -> None:

@@ -22,7 +22,7 @@
 enum {
     PAGE = 65536,
     STATE = 9216,
-    NAME = STATE + 80,
+    NAME = STATE + 64,
     NAME_SIZE = 64,
     COUNTERS = 10240,
     N_COUNTERS = 4096,
@@ -56,8 +56,6 @@ typedef struct {
     uint64_t last_flush; /* written by probes */
     uint32_t counts; /* written by the weave, read by a host after a crash */
     uint32_t ask;    /* written by a host, read by the script unit */
-    uint64_t last_return;    /* written by probes */
-    uint32_t unread, unused; /* calls that may still begin without a reading of the clock */
 } State;
 
 /* Guest records are unaligned; these go through memcpy, which wasm turns into one plain access. */
@@ -169,7 +167,6 @@ EXPORT(take) int32_t take(int32_t flags) {
 EXPORT(sent) void sent(int32_t id) {
     S.instance = (uint32_t)id;
     S.in_emit = 0;
-    S.unread = 0; /* that took time, which is not the next call's */
 }
 
 /* Whether a host wants a report, once. */

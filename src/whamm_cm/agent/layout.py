@@ -44,17 +44,8 @@ ASK: Final = 60
 ASKED: Final = 1
 SAID: Final = 2
 """Put there when all that scripts have counted was sent right before the end."""
-LAST_RETURN: Final = 64
-"""u64: clock reading of the last call's return, written by probes."""
-UNREAD: Final = 72
-"""u32: how many calls may still begin without a reading of the clock, written by probes."""
-QUICK_NS: Final = 1000
-"""Calls that return in shorter intervals begin without a reading of the clock, at the time of the
-return before."""
-QUICK_CALLS: Final = 15
-"""After that many the clock is read again."""
 
-NAME: Final = STATE + 80
+NAME: Final = STATE + 64
 NAME_SIZE: Final = 64
 COUNTERS: Final = 10240
 N_COUNTERS: Final = 4096
@@ -146,8 +137,6 @@ class RecordFlag(IntFlag):
     BIG = 4
     RAW = 8
     """Of a print: text that goes on in the same line."""
-    COARSE = 8
-    """Of a call and its return, with TIMED: it began at the time that is told or later."""
 
 
 # --- site table ----------------------------------------------------------------------------------

@@ -146,15 +146,11 @@ static int of_script(const Site *site) { return site->kind >= SITE_VARIABLE; }
 static uint32_t next_seq;
 static char run_name[16];
 
-static int is_framed(uint32_t phase) {
-    return phase == CALL || phase == RETURN || phase == PENDING;
-}
-
 static void put_json(const Record *record, uint32_t instance, int with_values) {
     static const char *const phases[] = {"call", "return", "report",
                                          "lost", "return", "print", "start", "end"};
     int timed = record->flags & TIMED, phase = (int)record->phase;
-    int framed = is_framed(record->phase);
+    int framed = phase == CALL || phase == RETURN || phase == PENDING;
     uint32_t flags = record->flags | (with_values ? 0 : BIG);
     put_text("{\"v\":2,\"run\":\"");
     put_bytes(run_name, sizeof run_name);
@@ -179,7 +175,6 @@ static void put_json(const Record *record, uint32_t instance, int with_values) {
         if (flags & BIG) put_text(",\"big\":true");
     }
     if (timed && framed && record->phase != CALL) put_number("dur_ns", record->duration);
-    if (framed && flags & COARSE) put_text(",\"coarse\":true");
     put('}');
 }
 
@@ -194,7 +189,6 @@ static int parse_record(Record *record, const uint8_t *p, uint32_t size) {
     record->body = p + RECORD_HEADER;
     record->end = p + size;
     uint32_t known = TIMED | BAD | BIG | (record->phase == PRINT ? RAW : 0), script = 0;
-    if (is_framed(record->phase) && record->flags & TIMED) known |= COARSE;
     if (record->phase > START || record->flags & ~known) return 0;
     if (record->phase != LOST && record->phase != START) {
         if (record->site_number >= table()->n_sites) return 0;

@@ -18,7 +18,7 @@ enum {
     BLOCK_HEADER = 32,
     RECORD_HEADER = 16,
     MAX_RECORD = 16384,
-    TIMED = 1, BAD = 2, BIG = 4, RAW = 8, COARSE = 8,
+    TIMED = 1, BAD = 2, BIG = 4, RAW = 8,
     SELF = 1,
     SITE_VARIABLE = 7, SITE_PRINT = 8, SITE_COUNTED = 9,
 };

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from whamm_cm.cli.common import display, read_input, say
+from whamm_cm.cli.common import display, put_back, read_input, say
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError
 
@@ -48,11 +48,14 @@ def add_skip(parser: argparse.ArgumentParser) -> None:
 
 
 def found(args: argparse.Namespace, apps: Iterable[str]) -> list[str]:
-    """What ``apps`` stand for without what is to be skipped, which is said.  Raises InputError."""
+    """What ``apps`` stand for without what is to be skipped, which is said; what a trace that was
+    killed left woven is the original again.  Raises InputError."""
     from whamm_cm.gate.batch import find
 
     left_out: list[str] = []
     paths = find(apps, args.skip, left_out)
+    if sum(map(put_back, paths)):
+        paths = find(apps, args.skip, left_out := [])  # originals beside them are gone
     for path in left_out:
         say(args, f"{path}: left out (--skip)")
     return paths

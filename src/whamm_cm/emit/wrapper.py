@@ -23,7 +23,6 @@ from whamm_cm.agent.layout import (
     RecordFlag,
 )
 from whamm_cm.dataclass import dataclass
-from whamm_cm.emit.clock import Clock
 from whamm_cm.emit.flats import Slot
 from whamm_cm.emit.memory import Guest
 from whamm_cm.emit.model import Mode, Wrapper
@@ -87,16 +86,9 @@ class Body:
             self.start, self.p, self.end = (f.local("i32") for _ in range(3))
             self.call, self.head = f.local("i64"), f.local("i64")
             if self.timed:
-                self.clock = self._clock()
+                self.began, self.ended = f.local("i64"), f.local("i64")
         elif wrapper.probes:
             self.call = f.local("i64")
-
-    def _clock(self) -> Clock:
-        w, now = self.w, self.probe.now
-        assert now is not None, "the module is timed"
-        # What hosts most often trap at is a drop: what is buffered leaves before it by the clock.
-        quick = not (self.entered or w.probes) and w.kind not in ("task.return", "resource.drop")
-        return Clock(self.f, self.agent, now, quick)
 
     def write(self, target: int, events: Callable[[Body, int], None]) -> None:
         """The whole of it around the function ``target``; ``events`` runs a script's probes."""
@@ -106,6 +98,8 @@ class Body:
             self._add_depth(1)
         if w.action == "count":
             self._count()
+            if self.options.flush_each and w.may_flush:
+                self._flush(Flush.PUSH | Flush.REPORT)
         if w.action == "record":
             self.record_call()
         if w.probes:
@@ -152,7 +146,7 @@ class Body:
                 self.probe.beat(self.f)
             self._flush_if_due()
             if self.w.action == "record" and self.w.kind != "task.return":
-                self._flush_if_late(self.clock.ended if self.timed else None)
+                self._flush_if_late(self.ended if self.timed else None)
         else:
             self._add_depth(-1)
             if self.probe.flush() is None:
@@ -250,7 +244,7 @@ class Body:
         self._is_full()
         with self.f.if_():
             self._flush(Flush.NONE)
-        self._flush_if_late(self.clock.began if self.timed else None)
+        self._flush_if_late(self.began if self.timed else None)
 
     def _is_full(self) -> None:
         """Put on the stack whether enough is buffered to send it."""
@@ -302,7 +296,7 @@ class Body:
         else:
             assert self.probe.now is not None, "the module is timed"
             f.call(self.probe.now)
-        f.set(self.clock.began)
+        f.set(self.began)
 
     def write_return(self, value: int | None) -> None:
         """Write the record of what the call has returned, in local ``value``."""
@@ -395,10 +389,13 @@ class Body:
     def _begin_record(self, phase: Phase, entered: int | None = None) -> int:
         """Read the clock and find room; returns the size of the record's header."""
         f = self.f
-        if self.timed and phase == Phase.CALL:
-            self.clock.begin(entered)
-        elif self.timed:
-            self.clock.end()
+        if self.timed:
+            assert self.probe.now is not None, "the module is timed"
+            if entered is None:
+                f.call(self.probe.now)
+            else:
+                f.get(entered)
+            f.set(self.began if phase == Phase.CALL else self.ended)
         self.agent.load_at(f, "i32.load", STATE + POS)
         f.tee(self.start)
         self.agent.load_at(f, "i32.load", STATE + LIMIT)
@@ -420,12 +417,12 @@ class Body:
         if not self.timed:
             return
         self.agent.at(f, self.start, 16)
-        f.get(self.clock.began if phase == Phase.CALL else self.clock.ended)
+        f.get(self.began if phase == Phase.CALL else self.ended)
         self.agent.store(f, "i64.store", 16)
         if phase != Phase.CALL:
             self.agent.at(f, self.start, 24)
-            f.get(self.clock.ended)
-            f.get(self.clock.began)
+            f.get(self.ended)
+            f.get(self.began)
             f.op("i64.sub")
             self.agent.store(f, "i64.store", 24)
 
@@ -505,8 +502,6 @@ class Body:
 
     def _set_head(self, phase: Phase, flags: RecordFlag) -> None:
         self.f.i64(self._word(phase, flags) << 32)
-        if self.timed:
-            self.clock.add_flag()
         self.f.set(self.head)
 
     def _finish(self) -> None:
@@ -525,8 +520,6 @@ class Body:
         """The same for a record whose size is known now."""
         self.agent.at(self.f, self.start, 0)
         self.f.i64(self._word(phase, flags) << 32 | size)
-        if self.timed:
-            self.clock.add_flag()
         self.agent.store(self.f, "i64.store")
         self._commit(size)
 

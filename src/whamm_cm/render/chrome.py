@@ -65,8 +65,6 @@ def _event(piece: Slice, pid: int, tid: int) -> dict[str, Any]:
         details["args"] = dict(call.args)
     if call.has_result:
         details["result"] = call.result
-    if call.coarse:
-        details["coarse"] = True
     if call.outcome is not Outcome.RETURNED:
         details["outcome"] = call.outcome.value
     return {

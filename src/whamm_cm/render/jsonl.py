@@ -16,7 +16,7 @@ KEYS = (
     *("script", "var", "probe", "module", "fid", "fname", "pc", "type", "value", "text", "raw"),
     *("edge", "component", "interface", "version"),
     *("func", "inner", "self", "args", "result", "pending", "status", "count", "bad", "big"),
-    *("handles", "dur_ns", "coarse"),
+    *("handles", "dur_ns"),
 )
 
 

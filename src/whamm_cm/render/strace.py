@@ -143,8 +143,7 @@ class Strace:
             named = NamedCall(call.instance, None, None, {})
         text += " = " + self._result(call, named, record)
         if self.options.durations and call.dur_ns is not None:
-            most = "≤" if call.coarse else ""
-            text = f"{text:<{TIME_COLUMN - 1}} <{most}{_seconds(call.dur_ns)}>"
+            text = f"{text:<{TIME_COLUMN - 1}} <{_seconds(call.dur_ns)}>"
         return out + text + "\n"
 
     def _head(self, call: LiveCall, named: NamedCall, record: Record) -> str:

@@ -53,9 +53,6 @@ def table(summary: Summary, options: RenderOptions) -> str:
     lines = [_HEAD, rule]
     lines += [_line(row, label, total.self_ns) for row, label in zip(rows, labels, strict=True)]
     lines += [rule, _line(total, "total", total.self_ns)]
-    if total.coarse:
-        quick = counted(total.coarse, "call")
-        lines.append(f"{quick} in quick succession: the times of these are upper bounds")
     if total.unfinished:
         lines.append(f"{counted(total.unfinished, 'call')} never returned")
     if summary.losses:
@@ -84,6 +81,5 @@ def _total(rows: Iterable[Totals]) -> Totals:
         total.errors += row.errors
         total.unfinished += row.unfinished
         total.timed += row.timed
-        total.coarse += row.coarse
         total.self_ns += row.self_ns
     return total

@@ -125,11 +125,6 @@ class LiveCall:
         return None if self.dur_ns is None else max(0, self.dur_ns - self.child_ns)
 
     @property
-    def coarse(self) -> bool:
-        """Whether it may have begun later than is told, so that its time is an upper bound."""
-        return self.closed is not None and bool(self.closed.get("coarse"))
-
-    @property
     def result(self) -> Any:
         return None if self.closed is None else self.closed.get("result")
 
@@ -186,6 +181,12 @@ class Tracker:
         if phase == "return":
             return self._return(record)
         return None
+
+    def spent(self, instance: int, ns: int) -> None:
+        """Calls of an import took that long which have no records of their own."""
+        frames = self._frames.get(instance)
+        if frames:
+            frames[-1].child_ns += ns
 
     def unfinished(self) -> list[LiveCall]:
         """Calls that are open or pending, in the order they were made."""

@@ -31,6 +31,7 @@ from whamm_cm.agent.table import Site, SiteTable
 from whamm_cm.agent.variables import Variable
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError
+from whamm_cm.trace.leaves import Leaf, count_leaves, leaf_of
 from whamm_cm.trace.quick import Body, Head, Quick, lean_bodies, quick_call, quick_return
 from whamm_cm.trace.secrets import Masker
 from whamm_cm.trace.values import Readers, Tail, ValueFault, fields
@@ -48,7 +49,6 @@ _KNOWN_FLAGS = int(RecordFlag.TIMED | RecordFlag.BAD | RecordFlag.BIG)
 _NO_IMAGE = int(RecordFlag.BAD | RecordFlag.BIG)
 _PHASES = ("call", "return", "report", "lost", "return", "print", "start")
 _TIMED = int(RecordFlag.TIMED)
-_QUICK_FLAGS = (0, _TIMED, int(RecordFlag.TIMED | RecordFlag.COARSE))
 _QUICK = {int(Phase.CALL): quick_call, int(Phase.RETURN): quick_return}
 _FRAMED = (Phase.CALL, Phase.RETURN, Phase.PENDING)
 _INNER = ("interface", "version", "func")
@@ -101,7 +101,8 @@ class _SiteReader:
 class Decoder:
     """Decodes records of one site table; holds no state between blocks but compiled readers.
 
-    ``lean``: calls without arguments, and results only where they are errors (``quick.py``).
+    ``lean``: calls without arguments, and results only where they are errors (``quick.py``); those
+    that return at once are counted (``leaves.py``).
     """
 
     def __init__(self, table: SiteTable, lean: bool = False) -> None:
@@ -111,6 +112,7 @@ class Decoder:
         self._rows: dict[int, tuple[Record, str, Callable[[bytes], Any]]] = {}
         #: By the word that says site, flags and phase.
         self._quick: dict[int, Quick | None] = {}
+        self._leaves: dict[int, Leaf] = {}
 
     def decode(
         self, data: bytes, start: int, head: Head, into: list[Record], lenient: bool = False
@@ -119,8 +121,14 @@ class Decoder:
         how many of those could not be read.  A damaged one raises ValueFault, or is left out where
         that is ``lenient``."""
         at, end, count, bad = start, len(data), 0, 0
-        last, quicks = end - RECORD_HEADER, self._quick
+        last, quicks, leaves = end - RECORD_HEADER, self._quick, self._leaves
         while at < end:
+            if leaves:
+                before = head.seq
+                at = count_leaves(leaves, data, at, head, VERSION, into)
+                count += head.seq - before
+                if at >= end:
+                    break
             count += 1
             if at <= last:
                 size, word, call = _HEAD.unpack_from(data, at)
@@ -152,7 +160,7 @@ class Decoder:
     def _quickly(self, word: int) -> Quick | None:
         """How such records are read quickly, None for those that are rare or odd."""
         phase, flags, number = word & 15, word >> 4 & 15, word >> 8
-        if phase not in _QUICK or flags not in _QUICK_FLAGS or number >= len(self._sites):
+        if phase not in _QUICK or flags & ~_TIMED or number >= len(self._sites):
             return None
         site, spec = self._site(number), self._table.sites[number]
         if site.phase is not None:
@@ -162,9 +170,13 @@ class Decoder:
             item = f"{spec.interface}#{spec.func}"
             readers = self._encodings[spec.encoding]
             bodies = lean_bodies(readers, item, site.call, site.result, spec.result)
+            leaf = leaf_of(readers, word, site.names, item, spec.result)
+            if leaf is not None:
+                self._leaves[word] = leaf
         body = bodies[0 if phase == Phase.CALL else 1]
-        timed, coarse = bool(flags & _TIMED), bool(flags & RecordFlag.COARSE)
-        return _QUICK[phase](site.names, None if body is _nothing else body, timed, coarse, VERSION)
+        return _QUICK[phase](
+            site.names, None if body is _nothing else body, bool(flags & _TIMED), VERSION
+        )
 
     def _next(self, data: bytes, at: int, head: Head, into: list[Record]) -> int:
         """Decodes one record; returns where the next begins."""
@@ -193,9 +205,6 @@ class Decoder:
         """Fills the record; where cells have one each, returns those instead."""
         phase, flags = word & 15, word >> 4 & 15
         known = _KNOWN_FLAGS | RecordFlag.RAW * (phase == Phase.PRINT)
-        coarse = flags & RecordFlag.COARSE and phase in _FRAMED
-        if coarse and flags & _TIMED:
-            known |= RecordFlag.COARSE
         if phase > Phase.START or flags & ~known:
             raise ValueFault(f"unknown phase {phase} or flags {flags}")
         duration = None
@@ -224,8 +233,6 @@ class Decoder:
         self._body(record, phase, flags, site, tail)
         if duration is not None:
             record["dur_ns"] = duration
-        if coarse:
-            record["coarse"] = True
         if site.variable is None:
             return None
         if call >= site.variable.size:
@@ -275,7 +282,7 @@ class Decoder:
             record["status"] = _U32.unpack_from(tail.data, tail.take(4))[0]
         elif not flags & _NO_IMAGE:
             (site.call if phase == Phase.CALL else site.result)(record, tail)
-        if flags & RecordFlag.RAW and phase == Phase.PRINT:
+        if flags & RecordFlag.RAW:
             record["raw"] = True
         if flags & RecordFlag.BAD:
             record["bad"] = True

@@ -20,7 +20,7 @@ _TEXTS = (
     *("edge", "component", "interface", "version", "func", "run", "source", "why"),
     *("script", "var", "probe", "module", "fname", "type"),
 )
-_FLAGS = ("pending", "bad", "big", "raw", "coarse")
+_FLAGS = ("pending", "bad", "big", "raw")
 _NEEDED = {
     "call": ("func", "call", "instance"),
     "return": ("func", "call", "instance"),

@@ -75,11 +75,6 @@ class Call:
         )
 
     @property
-    def coarse(self) -> bool:
-        """Whether it may have begun later than ``start_ns``, so that its times are upper bounds."""
-        return self.closed is not None and bool(self.closed.get("coarse"))
-
-    @property
     def end_ns(self) -> int | None:
         return None if self.start_ns is None or self.dur_ns is None else self.start_ns + self.dur_ns
 

@@ -7,6 +7,7 @@ from dataclasses import field
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.calls import LiveCall, Outcome, Site, Tracker
+from whamm_cm.trace.leaves import Calls
 from whamm_cm.trace.losses import Losses
 from whamm_cm.trace.records import Record
 
@@ -16,8 +17,7 @@ class Totals:
     """What is known about one function (an item, as shown, at an edge), over all instances.
 
     ``calls`` holds recorded calls and counted ones (report records), ``errors`` those that
-    returned an error, ``timed`` those with times, ``coarse`` those of which it is an upper bound;
-    ``self_ns`` leaves out the calls made inside.
+    returned an error, ``timed`` those with times; ``self_ns`` leaves out the calls made inside.
     ``instance`` is 0 for the sum of all.
     """
 
@@ -28,7 +28,6 @@ class Totals:
     errors: int = 0
     unfinished: int = 0
     timed: int = 0
-    coarse: int = 0
     total_ns: int = 0
     self_ns: int = 0
     max_ns: int = 0
@@ -57,6 +56,9 @@ class Summary:
     def feed(self, record: Record) -> None:
         self.records += 1
         phase = record["phase"]
+        if phase == "calls":
+            self._returned(record)
+            return
         if phase == "report":
             if "count" in record and "var" not in record:  # not a script's variable
                 self._counted(record)
@@ -82,6 +84,20 @@ class Summary:
             else:
                 self._row("inner", item, 0).calls += once(counts.values())
         self._inner.clear()
+
+    def _returned(self, record: Record) -> None:
+        """Calls that are counted already (``leaves.py``)."""
+        found: Calls = record["calls"]
+        self.records += 2 * found.calls - 1
+        self._tracker.spent(record["instance"], found.ns)
+        site = Site.of(record)
+        row = self._row(site.edge, site.shown, record["instance"])
+        row.calls += found.calls
+        row.errors += found.errors
+        row.self_ns += found.ns
+        row.total_ns += found.ns
+        row.timed += found.calls * found.timed
+        row.max_ns = max(row.max_ns, found.max_ns)
 
     def _counted(self, record: Record) -> None:
         site, instance = Site.of(record), record["instance"]
@@ -112,7 +128,6 @@ class Summary:
         row.unfinished += call.outcome is Outcome.UNFINISHED
         if duration is not None:
             row.timed += 1
-            row.coarse += call.coarse
             row.total_ns += duration
             row.max_ns = max(row.max_ns, duration)
 
