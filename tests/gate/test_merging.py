@@ -204,11 +204,24 @@ def test_whom_a_policy_is_for_is_merged_field_by_field(tmp_path: Path) -> None:
     assert found.match.image == "oci://*" and found.match.location.file.endswith("base.yaml")
 
 
-def test_the_place_of_the_default_is_where_it_is_said(tmp_path: Path) -> None:
-    found = both(tmp_path, "imports: {default: deny}", "imports: {deny: ['wasi:nn/*']}")
-    assert found.imports is not None and found.imports.location.file.endswith("base.yaml")
-    found = both(tmp_path, "imports: {default: deny}", "imports: {default: allow}")
-    assert found.imports is not None and found.imports.location.file.endswith("p.yaml")
+@pytest.mark.parametrize(
+    ("base", "own", "default", "file"),
+    [
+        ("{default: deny}", "{deny: ['wasi:nn/*']}", "deny", "base.yaml"),
+        ("{default: deny}", "{allow: ['wasi:io/*']}", "deny", "base.yaml"),
+        ("{default: deny}", "{default: allow}", "allow", "p.yaml"),
+        ("{deny: ['wasi:nn/*']}", "{default: deny}", "deny", "p.yaml"),
+        ("{deny: ['wasi:nn/*']}", "{allow: ['wasi:io/*']}", "deny", "p.yaml"),
+        ("{allow: ['wasi:io/*']}", "{deny: ['wasi:nn/*']}", "deny", "base.yaml"),
+        ("{allow: ['wasi:io/*']}", "{allow: ['wasi:io/*']}", "deny", "base.yaml"),
+    ],
+)
+def test_the_place_of_the_default_is_where_it_comes_from(
+    tmp_path: Path, base: str, own: str, default: str, file: str
+) -> None:
+    found = both(tmp_path, f"imports: {base}", f"imports: {own}").imports
+    assert found is not None and found.default == default
+    assert Path(found.location.file).name == file
 
 
 def test_permissions_grow(tmp_path: Path) -> None:
