@@ -95,3 +95,20 @@ def test_what_cannot_be_read_is_no_crash() -> None:
     module = b"\0asm\x01\0\0\0" + b"\x02\x05\xff\xff\xff\xff\xff"
     data = HEAD + b"\x01" + unsigned(len(module)) + module
     assert judge(data).components
+
+
+def test_the_first_signs_are_named_with_their_places(tmp_path: Path) -> None:
+    bare = stripped(woven(tmp_path, DATA, "--sink", "none", "--trace", "*"))
+    assert "the agent in module[1]" in message(bare) and message(bare).count(" in ") == 3
+    assert message(bare).endswith(" …")
+    assert "the agent in component[0].module[1]" in message(nest(bare))
+    name = HEAD + section(7, b"\x42\x00") + section(10, b"\0" + text("whamm:cm/sink") + b"\x05\x00")
+    assert message(name).endswith("whamm:cm/sink in the root")
+    assert message(HEAD + custom("whamm-cm", "x")) == "carries what a weave adds: a damaged stamp"
+
+
+def test_a_file_may_be_as_large_as_the_policy_says() -> None:
+    limit = "rules: {{WCM040: {{max_bytes: {}}}}}"
+    assert "WCM040" not in rules(judge(DATA, limit.format(len(DATA))))
+    assert "WCM040" in rules(judge(DATA, limit.format(len(DATA) - 1)))
+    assert "WCM040" not in rules(judge(DATA, "rules: {WCM040: warning}"))
