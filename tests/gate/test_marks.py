@@ -103,7 +103,7 @@ def test_the_first_signs_are_named_with_their_places(tmp_path: Path) -> None:
     assert message(bare).endswith(" …")
     assert "the agent in component[0].module[1]" in message(nest(bare))
     name = HEAD + section(7, b"\x42\x00") + section(10, b"\0" + text("whamm:cm/sink") + b"\x05\x00")
-    assert message(name).endswith("whamm:cm/sink in the root")
+    assert message(name).endswith(': the import "whamm:cm/sink" in the root')
     assert message(HEAD + custom("whamm-cm", "x")) == "carries what a weave adds: a damaged stamp"
 
 
