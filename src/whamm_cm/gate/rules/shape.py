@@ -61,7 +61,7 @@ def _woven(context: Context) -> Iterator[Hit]:
     else:
         signs = dict.fromkeys(f"{sign} in {path or 'the root'}" for path, sign in subject.marks)
         shown = ", ".join(list(signs)[:3]) + (" …" if len(signs) > 3 else "")
-        yield Hit("instrumentation", f"carries what a weave adds: {shown or 'a damaged stamp'}")
+        yield Hit("instrumentation", f"carries what a weave adds: {shown}")
 
 
 RULES = (
