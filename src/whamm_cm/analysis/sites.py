@@ -194,9 +194,11 @@ def site_spec(site: Site) -> SiteSpec:
 
 
 def _inner(site: Site) -> tuple[str, str, str]:
-    """The name its component uses; where that is the interface's, the label at the root."""
+    """The label at the root, by which the host tells instances of an interface apart; else the name
+    its component uses, where that is another."""
+    if label := site.standing.label:
+        return label, "", site.func
     if site.inner is None:
-        label = site.standing.label
-        return label, "", site.func if label else ""
+        return "", "", ""
     interface, version, func = site.inner
     return interface, version or "", func
