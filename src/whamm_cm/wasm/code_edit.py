@@ -12,10 +12,11 @@ from whamm_cm.kernel import layout
 from whamm_cm.kernel.layout import Do
 from whamm_cm.wasm.code import NUMBERS, Found, Loaded, flags_of
 from whamm_cm.wasm.entries import Bodies
-from whamm_cm.wasm.opcodes import OPCODES, Opcode
+from whamm_cm.wasm.opcodes import OPCODES, Opcode, by_mnemonic
 from whamm_cm.wasm.rewrite import Draft, Maps, Templates, Written, put_maps, put_templates
 
-Words = array
+#: Where last words go.
+(UNREACHABLE,) = by_mnemonic("unreachable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +121,11 @@ class CodeEdit:
         ]
         return Survey(groups, inside.get(seen, len(indices)))
 
-    def draft(self, plans: Plans, targets: Sequence[Target], unreachable: Opcode) -> Drafted:
+    def draft(self, plans: Plans, targets: Sequence[Target]) -> Drafted:
         """Make the drafts of some of the functions that were surveyed; DecodeError where the
         control structure of one is malformed."""
         inside = self.loaded.kernel
-        given = self._put_plans(plans, unreachable)
+        given = self._put_plans(plans)
         words = array("I")
         for target in targets:
             words.extend((*target, 0))
@@ -143,7 +144,7 @@ class CodeEdit:
         self._keep(targets, before)
         return self._drafted(plans, given, targets_at, len(targets))
 
-    def _put_plans(self, plans: Plans, unreachable: Opcode) -> int:
+    def _put_plans(self, plans: Plans) -> int:
         inside = self.loaded.kernel
         steps, places = array("I"), list[int | None]()
         for one in plans.steps:
@@ -169,7 +170,7 @@ class CodeEdit:
             plans.step, inside.put_words(lists),
             0 if plans.pulse is None else plans.pulse + 1,
             0 if plans.last is None else plans.last + 1,
-            NUMBERS[unreachable], plans.cells,
+            NUMBERS[UNREACHABLE], plans.cells,
             0, 0, 0, 0, 0, 0, outs, 0,
         ]  # fmt: skip
         return inside.put_words(words)

@@ -154,10 +154,6 @@ def _expr(cur: Cursor) -> memoryview:
     return memoryview(cur.data)[start : cur.pos]
 
 
-def _func_type(cur: Cursor) -> int:
-    return cur.u32("a type index")
-
-
 def _imports(cur: Cursor) -> tuple[Import, ...]:
     """One entry of the import section: one import, or several of one module in compact form."""
     module, name = cur.name("module name"), cur.name("import name")
@@ -177,7 +173,7 @@ def read_imports(cur: Cursor) -> tuple[Import, ...]:
 
 
 def read_functions(cur: Cursor) -> tuple[int, ...]:
-    return cur.vector("function", _func_type)
+    return cur.u32s("function", "a type index")
 
 
 def _table(cur: Cursor) -> Table:
@@ -229,7 +225,7 @@ def _element(cur: Cursor) -> Element:
         raise cur.error("unknown element kind", cur.pos - 1)
     if flags & 4:
         return Element(mode, kind, table, offset, exprs=cur.vector("item", _expr))
-    return Element(mode, kind, table, offset, functions=cur.vector("item", Cursor.u32))
+    return Element(mode, kind, table, offset, functions=cur.u32s("item", "a u32"))
 
 
 def read_elements(cur: Cursor) -> tuple[Element, ...]:
@@ -268,7 +264,7 @@ def _check_body(cur: Cursor) -> None:
 
 
 def read_bodies(cur: Cursor) -> Bodies:
-    before = Cursor(cur.data, cur.pos, cur.end)
+    before = Cursor(cur.data, cur.pos, cur.end, cur.offset, cur.path)
     count, first = before.count("code"), before.pos
     loaded = Loaded.of(cur.data, first, cur.end)
     at = loaded.entries(cur.end, count)

@@ -14,8 +14,8 @@ from whamm_cm.kernel import layout
 from whamm_cm.kernel.layout import From, Part, Step
 from whamm_cm.lang import tree as t
 from whamm_cm.wasm import snippets
-from whamm_cm.wasm.code_edit import CodeEdit, Drafted, Plans, Target
-from whamm_cm.wasm.opcodes import Opcode, by_mnemonic
+from whamm_cm.wasm.code_edit import UNREACHABLE, CodeEdit, Drafted, Plans, Target
+from whamm_cm.wasm.opcodes import Opcode
 from whamm_cm.wasm.rewrite import Hole
 from whamm_cm.wasm.valtypes import encode, nullable
 from whamm_cm.weave.opcodes.counters import Cell
@@ -26,7 +26,6 @@ from whamm_cm.weave.opcodes.rows import Row
 from whamm_cm.weave.opcodes.template import Slot, constant
 from whamm_cm.weave.opcodes.work import Work
 
-(_UNREACHABLE,) = by_mnemonic("unreachable")
 #: Flags of what functions hold: a probe's instruction, one whose sites are matched one by one,
 #: ``unreachable`` where last words matter.
 _SITE, _SINGLE, _END = layout.WANTED, 4, 8
@@ -53,7 +52,7 @@ class Bulk:
         if not kinds.possible or kinds.events.keys() <= kinds.single or not module.bodies:
             return None
         slow = set(skipped)
-        rows = {_UNREACHABLE: _END} if work.last_words else {}
+        rows = {UNREACHABLE: _END} if work.last_words else {}
         while True:
             indices = [index for index in range(len(module.bodies)) if index not in slow]
             marks = {**rows, **{row: _SINGLE | rows.get(row, 0) for row in kinds.single}}
@@ -121,7 +120,7 @@ class Bulk:
         )  # fmt: skip
         targets = self._targets(bool(planner.types))
         self.work.check_locals(targets, sum(map(max, zip(*needs, strict=False))) if needs else 0)
-        drafted = self.code.draft(plans, targets, _UNREACHABLE)
+        drafted = self.code.draft(plans, targets)
         self._count(planner, drafted, targets)
 
     def _targets(self, with_locals: bool) -> list[Target]:
