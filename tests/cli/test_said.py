@@ -159,3 +159,47 @@ def test_force_runs_what_is_woven_already(said, sink: str) -> None:
         assert status == 0
         assert all(line.startswith("WCM2.") for line in text.splitlines())
     assert said("instrument", "--force", "--trace", "*", "-o", "p.wasm", "o.wasm")[0] == 0
+
+
+NASTY = "a\x1b]0;owned\x07\x9b31m\u202edcb\u200b"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("inspect", "{}.wasm"),
+        ("inspect", "gone{}"),
+        ("trace", "-s", "{}.mm", "strings.wasm"),
+        ("trace", "-e", "{}", "strings.wasm"),
+        ("trace", "-m", "{}", "strings.wasm"),
+        ("trace", "-e", "trace={}", "strings.wasm"),
+        ("trace", "-e", "trace=%{}", "strings.wasm"),
+        ("trace", "-f", "{}", "strings.wasm"),
+        ("trace", "--invoke", "{}()", "strings.wasm"),
+        ("trace", "-o", "{}/x", "strings.wasm"),
+        ("trace", "--component", "strings.wasm", "--", "no{}"),
+        ("instrument", "--trace", "*", "-o", "{}/x", "strings.wasm"),
+        ("report", "{}.wasm"),
+        ("gate", "{}.wasm"),
+        ("gate", "-f", "junit", "{}.wasm"),
+        ("gate", "--policy", "{}", "strings.wasm"),
+        ("policy", "lint", "{}"),
+        ("-v", "inspect", "{}.wasm"),
+        ("{}",),
+    ],
+    ids=" ".join,
+)
+def test_names_in_messages_do_not_act_on_a_terminal(
+    folder: Path, capfd: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    (folder / f"{NASTY}.wasm").write_bytes(b"\0asm\1\0\0\0")
+    (folder / f"{NASTY}.mm").write_text(f"wasm:func:entry {{ print({NASTY}); }}")
+    try:
+        status = main([word.format(NASTY) for word in words])
+    except SystemExit as ended:
+        status = int(ended.code or 0)
+    said = capfd.readouterr()
+    assert status
+    for text in (said.out, said.err):
+        assert text.replace("\n", "").isprintable()
+    assert "owned" in said.err

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import io
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, TypeAlias
 
+from whamm_cm.analysis.inlined import InlinedCall, InlinedCalls
 from whamm_cm.wasm.cursor import Cursor
 from whamm_cm.wasm.module import CoreModule, SectionId
 
@@ -27,6 +28,7 @@ _SECTIONS = {
     )
 }  # fmt: skip
 _NEVER = ("eh_frame_sec", "debug_sup_sec", "gnu_debugaltlink_sec")
+_LONGEST_NAME = 4096
 _NEEDED = (".debug_line", ".debug_info", ".debug_abbrev")
 
 #: (address, whether a line begins there, file, line); the second is False where a sequence ends.
@@ -40,14 +42,20 @@ class SourceLines:
     then), else empty.
     """
 
-    __slots__ = ("_addresses", "_base", "_places", "note")
+    __slots__ = ("_addresses", "_base", "_inlined", "_places", "note")
 
-    def __init__(self, rows: Iterable[Row], base: int, note: str = "") -> None:
+    def __init__(
+        self,
+        rows: Iterable[Row],
+        base: int,
+        note: str = "",
+        inlined: InlinedCalls | None = None,
+    ) -> None:
         ordered = sorted(rows, key=lambda row: row[:2])  # where one ends another may begin
         self._addresses = [row[0] for row in ordered]
         # Line 0 is code that no line stands for.
         self._places = [row[2:] if row[1] and row[3] else None for row in ordered]
-        self._base, self.note = base, note
+        self._base, self._inlined, self.note = base, inlined, note
 
     @classmethod
     def of(cls, module: CoreModule) -> SourceLines | None:
@@ -69,7 +77,9 @@ class SourceLines:
             note = "no source lines: install pyelftools (the extra `dwarf`) to read the DWARF"
             return cls((), code.start, note)
         try:
-            return cls(list(_rows(found, code.end - code.start)), code.start)
+            inlined = InlinedCalls(_info(found), [])
+            rows = list(_rows(found[".debug_line"], inlined, code.end - code.start))
+            return cls(rows, code.start, inlined=inlined)
         except Exception as fault:  # pyelftools raises nearly anything for malformed sections
             why = str(fault).strip().splitlines() or [type(fault).__name__]
             note = f"no source lines: the module's DWARF is malformed ({why[0][:80]})"
@@ -83,6 +93,16 @@ class SourceLines:
         """
         at = bisect_right(self._addresses, offset - self._base)
         return self._places[at - 1] if at else None
+
+    def inlined(self, offset: int) -> tuple[InlinedCall, ...]:
+        """The calls put in place around the instruction at ``offset``, innermost first; none
+        where that part of the DWARF is malformed."""
+        if self._inlined is None:
+            return ()
+        try:
+            return self._inlined.at(offset - self._base)
+        except Exception:  # as above; what is missing is said by nobody but the lines remain
+            return ()
 
     def __len__(self) -> int:
         """How many places are told apart."""
@@ -100,20 +120,34 @@ def _info(sections: Mapping[str, bytes]) -> Any:
 
     config = dwarfinfo.DwarfConfig(little_endian=True, machine_arch="wasm", default_address_size=4)
     given = {keyword: described(name) for keyword, name in _SECTIONS.items()}
-    return dwarfinfo.DWARFInfo(config=config, **given, **dict.fromkeys(_NEVER))
+    info = dwarfinfo.DWARFInfo(config=config, **given, **dict.fromkeys(_NEVER))
+    # Any number of entries may name a string of any length.
+    info.get_string_from_table = _strings(sections.get(".debug_str", b""))
+    info.get_string_from_linetable = _strings(sections.get(".debug_line_str", b""))
+    return info
 
 
-def _rows(sections: Mapping[str, bytes], size: int) -> Iterator[Row]:
-    info = _info(sections)
-    for unit in info.iter_CUs():
+def _strings(section: bytes) -> Callable[[int], bytes]:
+    def string(offset: int) -> bytes:
+        if offset >= len(section):
+            raise ValueError("a string outside of its section")
+        return section[offset : offset + _LONGEST_NAME].partition(b"\0")[0]
+
+    return string
+
+
+def _rows(lines: bytes, inlined: InlinedCalls, size: int) -> Iterator[Row]:
+    """The units go to ``inlined``."""
+    for unit in inlined.info.iter_CUs():
         start = unit.get_top_DIE().attributes.get("DW_AT_stmt_list")
         if start is None:
             continue
-        _check_header(sections[".debug_line"], start.value)
-        program = info.line_program_for_CU(unit)
+        _check_header(lines, start.value)
+        program = inlined.info.line_program_for_CU(unit)
         if program is None:
             continue
         files = _Files(program)
+        inlined.units.append((unit, files))
         sequence: list[Row] = []
         for entry in program.get_entries():
             state = entry.state

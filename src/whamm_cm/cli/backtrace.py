@@ -27,33 +27,54 @@ _MANY = 4
 def backtrace(
     frames: Sequence[Frame], woven: Woven | WovenModule, *, probes: bool
 ) -> Iterator[str]:
-    """The frames as text, innermost first: module, function, offset, and ``file:line`` where the
-    input has DWARF; those of the weave's own code if ``probes``.  One that comes many times in a
-    row, as where the stack ran over, is shown once with its number."""
-    for text, same in groupby(_texts(frames, woven, probes)):
+    """The frames as text, innermost first: module, function, offset, and ``file:line`` and inlined
+    calls where the input has DWARF; those of the weave's own code if ``probes``.  One that comes
+    many times in a row, as where the stack ran over, is shown once with its number."""
+    for texts, same in groupby(_texts(frames, woven, probes)):
         times = sum(1 for _ in same)
         if times < _MANY:
-            yield from (text for _ in range(times))
+            yield from texts * times
         else:
-            yield f"{text}, {times} times"
+            yield from texts[:-1]
+            yield f"{texts[-1]}, {times} times"
 
 
-def _texts(frames: Sequence[Frame], woven: Woven | WovenModule, probes: bool) -> Iterator[str]:
+def _texts(
+    frames: Sequence[Frame], woven: Woven | WovenModule, probes: bool
+) -> Iterator[tuple[str, ...]]:
     find, lines = _finder(woven), _Lines()
     for frame in frames:
         place = find(frame)
         if place is None:
-            yield _unknown(frame)
+            yield (_unknown(frame),)
         elif not place.own:
-            name = place.function or demangle(frame.function or "")
-            yield _line(place.module, name, place.fid, place.offset) + lines.of(place)
+            yield tuple(_original(frame, place, lines))
         elif probes:
-            yield _line(place.module, demangle(frame.function or ""), frame.index, place.offset)
+            name = demangle(frame.function or "")
+            yield (_line(place.module, name, frame.index, place.offset),)
 
 
-def _line(module: str, function: str, index: int | None, offset: int) -> str:
+def _original(frame: Frame, place: Place, lines: _Lines) -> Iterator[str]:
+    """The function, and before it those that the compiler put in place of their calls."""
+    found = lines.of(place)
+    line = None if found is None else found.find(place.within)
+    for call in () if found is None else found.inlined(place.within):
+        yield _line(place.module, demangle(call.name), None, place.offset, line) + " (inlined)"
+        line = (call.file, call.line) if call.line else None
+    name = place.function or demangle(frame.function or "")
+    yield _line(place.module, name, place.fid, place.offset, line)
+
+
+def _line(
+    module: str,
+    function: str,
+    index: int | None,
+    offset: int,
+    line: tuple[str, int] | None = None,
+) -> str:
     function = function or ("?" if index is None else f"function[{index}]")
-    return f"{printable(module) or '?'}!{printable(function)} (0x{offset:x})"
+    source = "" if line is None else f" {printable(line[0])}:{line[1]}"
+    return f"{printable(module) or '?'}!{printable(function)} (0x{offset:x}){source}"
 
 
 def _unknown(frame: Frame) -> str:
@@ -84,16 +105,14 @@ class _Lines:
     def __init__(self) -> None:
         self._known: dict[int, SourceLines | None] = {}
 
-    def of(self, place: Place) -> str:
-        """`` file:line``, empty when nothing is known."""
+    def of(self, place: Place) -> SourceLines | None:
+        """Those of the place's module; None when nothing is known."""
         if place.core is None:
-            return ""
+            return None
         key = id(place.core)
         if key not in self._known:
             self._known[key] = _source_lines(place.core)
-        lines = self._known[key]
-        found = None if lines is None else lines.find(place.within)
-        return "" if found is None else f" {printable(found[0])}:{found[1]}"
+        return self._known[key]
 
 
 def _source_lines(module: CoreModule) -> SourceLines | None:

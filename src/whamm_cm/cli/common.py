@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from whamm_cm.errors import UsageError
 from whamm_cm.files import MAX_INPUT, read, within, write
+from whamm_cm.render.safe import lines
 
 if TYPE_CHECKING:
     from whamm_cm.front.app import Component
@@ -37,16 +38,18 @@ def component(path: str) -> Component:
     return Component(read_input(path), display(path))
 
 
-def put_back(path: str) -> None:
-    """If a ``trace --component`` that was killed has left ``path`` woven: the original again."""
+def put_back(path: str) -> bool:
+    """If a ``trace --component`` that was killed has left ``path`` woven: the original again.
+    Returns whether it has."""
     journal = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.whamm-cm-journal")
     if not os.path.islink(path) and not os.path.exists(journal):
-        return  # the usual case, for nothing
+        return False  # the usual case, for nothing
     from whamm_cm.run.inplace import settle
 
-    if settle(path) is not None:
-        print(f"whamm-cm: {path} was left woven by a run that was killed; the original is back",
-              file=sys.stderr)  # fmt: skip
+    outcome = settle(path)
+    if outcome is not None:
+        tell(f"{path} was left woven by a run that was killed; it {outcome}")
+    return outcome is not None
 
 
 def display(path: str) -> str:
@@ -146,7 +149,13 @@ def _regular(found: os.stat_result | None) -> tuple[int, int] | None:
 def say(args: argparse.Namespace, text: str) -> None:
     """A line for the user on stderr, unless ``--quiet``."""
     if not args.quiet:
-        print(f"whamm-cm: {text}", file=sys.stderr)
+        tell(text)
+
+
+def tell(text: str) -> None:
+    """A line on stderr in any case.  It may have names of files and pieces of scripts in it, which
+    are somebody's: none of it acts on a terminal."""
+    print(f"whamm-cm: {lines(text)}", file=sys.stderr, flush=True)
 
 
 @contextmanager

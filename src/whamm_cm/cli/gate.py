@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from whamm_cm._version import __version__
 from whamm_cm.cli import gate_inputs, gate_seal
-from whamm_cm.cli.common import keep_inputs, progress, say, write_output
+from whamm_cm.cli.common import keep_inputs, progress, say, tell, write_output
 from whamm_cm.errors import UsageError
 from whamm_cm.files import check_place
 from whamm_cm.gate.outputs.registry import FORMATS
@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     for one in _judged(args, engine, given, logs):
         if isinstance(one, Unjudged):
             unjudged.append(one)
-            print(f"whamm-cm: {one.message}", file=sys.stderr)
+            tell(one.message)
             continue
         done.append(one)
         printer.component(one)

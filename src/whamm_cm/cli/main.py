@@ -16,9 +16,10 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from whamm_cm._version import __version__
-from whamm_cm.cli.common import check_outputs
+from whamm_cm.cli.common import check_outputs, tell
 from whamm_cm.cli.hook import arguments
 from whamm_cm.errors import UsageError, WhammError
+from whamm_cm.render.safe import lines
 
 #: One row per command: module under ``whamm_cm.cli`` with ``register`` and ``run``.
 COMMANDS = (
@@ -112,8 +113,8 @@ def _fail(error: BaseException, code: int, verbose: bool, text: str = "") -> int
         if verbose:
             import traceback
 
-            traceback.print_exception(error)
-        print(f"whamm-cm: {text or error}", file=sys.stderr, flush=True)
+            sys.stderr.write(lines("".join(traceback.format_exception(error))))
+        tell(text or str(error))
     except OSError:
         pass  # a full or closed stderr: the exit code is all that is left
     return code

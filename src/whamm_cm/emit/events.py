@@ -13,6 +13,7 @@ returns its result at once; one that comes later, by way of the subtask, is not 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from whamm_cm.abi.layout import layouts
 from whamm_cm.emit import constants
@@ -74,7 +75,8 @@ class Events:
             place = Image(last if w.kind == "lower" else self._pushed(), 0)
         else:
             place = Flat(() if self.value is None else ((self.value, sig.results[0]),))
-        return Binding(t, place, self.layouts.info(t).size)
+        secret = w.redact is not None and w.redact.hides_result
+        return Binding(t, place, self.layouts.info(t).size, secret=secret)
 
     def _pushed(self) -> int:
         assert self.value is not None, "an export with a result in memory returns its address"
@@ -196,7 +198,7 @@ class Events:
     def _bind_result(self, guard: int | None) -> None:
         result = self._result()
         if result is not None:
-            self.bindings["result"] = Binding(result.type, result.place, result.whole, guard)
+            self.bindings["result"] = replace(result, guard=guard)
 
     # --- after -----------------------------------------------------------------------------------
 

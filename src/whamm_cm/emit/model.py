@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from whamm_cm.abi.flatten import CoreSig
 from whamm_cm.agent.layout import Flush
 from whamm_cm.analysis.site import Encoding, Kind
+from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import tree
 from whamm_cm.wasm.asm import FuncType
 from whamm_cm.wit.types import Resource, ValType
@@ -34,6 +35,14 @@ class Redact:
     params: Mode = "none"
     result: Mode = "none"
     gate: int | None = None
+
+    def hides_param(self, index: int) -> bool:
+        """Whether parameter ``index`` may be a secret."""
+        return self.params != "none" or (self.gate is not None and index > self.gate)
+
+    @property
+    def hides_result(self) -> bool:
+        return self.result != "none" or self.gate is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,29 @@ class Texts:
                     self._made["copy"] = self._copy_tagged()
         return self._made["copy"]
 
+    def hide(self) -> int:
+        """A function (state address, bytes) -> the same, with a star for each byte there."""
+        if "hide" not in self._made:
+            f = self._module.func(("i32", "i32"), ("i32", "i32"))
+            self._made["hide"] = f.index
+            left = f.local("i32")
+            f.get(1)
+            f.set(left)
+            with f.block() as done, f.loop() as again:
+                f.get(left)
+                f.op("i32.eqz")
+                f.br_if(done)
+                _add(f, "i32", left, -1)
+                f.get(0)
+                f.get(left)
+                f.op("i32.add")
+                f.i32(ord("*"))
+                self._state.access.store(f, "i32.store8")
+                f.br(again)
+            f.get(0)
+            f.get(1)
+        return self._made["hide"]
+
     def measure(self) -> int:
         """A function (ptr, length word) -> bytes in the guest's encoding, 0 for a bad pointer."""
         if "measure" not in self._made:

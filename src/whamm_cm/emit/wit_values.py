@@ -9,10 +9,10 @@ the value is zero, false or empty.  CanonicalABI.md, "Loading" and "Flat Lifting
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from whamm_cm.abi.layout import Layouts, children, variant_cases
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.flats import Slot
 from whamm_cm.emit.memory import Guest
 from whamm_cm.emit.model import Wrapper
@@ -64,12 +64,14 @@ Place: TypeAlias = Flat | Image
 @dataclass(frozen=True, slots=True)
 class Binding:
     """What a bound variable stands for.  An image is part of one of ``whole`` bytes at its base,
-    which is checked as one.  While the local ``guard`` is 0 there is no value yet."""
+    which is checked as one.  While the local ``guard`` is 0 there is no value yet.  ``secret``: a
+    script sees stars in place of its strings, names in pairs excepted."""
 
     type: ValType
     place: Place
     whole: int = 0
     guard: int | None = None
+    secret: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +174,18 @@ def parameters(w: Wrapper, layouts: Layouts) -> dict[str, Binding]:
             slots = enumerate(w.signature.params[start : start + count], start)
             place = Flat(tuple(slots))
         start += count
-        found[f"arg{i}"] = names[name.replace("-", "_")] = Binding(t, place, record.size)
+        secret = w.redact is not None and w.redact.hides_param(i)
+        binding = Binding(t, place, record.size, secret=secret)
+        found[f"arg{i}"] = names[name.replace("-", "_")] = binding
     return found | names
+
+
+def _is_name(expr: tree.Expr) -> bool:
+    """Whether this is the string of a ``tuple<string, X>``, which says what X is."""
+    if not isinstance(expr, tree.Field) or expr.index:
+        return False
+    pair = strip(wit_type(expr.operand))
+    return isinstance(pair, TupleT) and len(pair.types) == 2
 
 
 class Values:
@@ -434,7 +446,7 @@ class Values:
             case tree.Length():
                 self._length(f, strip(t), place, wrong)
             case tree.Scalar():
-                self._scalar(f, t, place)
+                self._scalar(f, t, place, self._is_hidden(expr.operand))
             case _:
                 raise InternalError(f"{type(expr).__name__} is a WIT value, not a script's")
 
@@ -466,11 +478,21 @@ class Values:
         f.get(count)
         self.memory.narrow(f)
 
-    def _scalar(self, f: Func, t: ValType, place: Place) -> None:
+    def _is_hidden(self, expr: tree.Expr) -> bool:
+        """Whether a string at this path is a secret."""
+        if _is_name(expr):
+            return False
+        while isinstance(expr, (tree.Field, tree.Payload, tree.Element)):
+            expr = expr.operand
+        return isinstance(expr, tree.Bound) and self._binding(expr.name).secret
+
+    def _scalar(self, f: Func, t: ValType, place: Place, hidden: bool) -> None:
         if is_text(t):
             for local in self.span(f, place):
                 f.get(local)
             f.call(self._texts().copy())
+            if hidden:
+                f.call(self._texts().hide())
             return
         how = reading(t, self._layouts)
         node = strip(t)

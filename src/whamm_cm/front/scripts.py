@@ -43,7 +43,7 @@ def script_plan(settings: Settings) -> ScriptPlan | None:
 
 def script_warnings(plan: ScriptPlan | None) -> list[str]:
     """What is legal in the scripts and surely not meant."""
-    return [] if plan is None else [str(x) for x in plan.scripts.extra.get("warnings", ())]  # type: ignore[attr-defined]
+    return [] if plan is None else [*plan.scripts.warnings]
 
 
 def _sources(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import NamedTuple, cast
 
 from whamm_cm.errors import DecodeError
-from whamm_cm.wasm.cursor import Cursor
+from whamm_cm.kernel import layout
 from whamm_cm.wasm.immediates import Catch, Handler, Immediate, immediates
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.opcodes import Imm, Opcode
@@ -74,10 +74,7 @@ class Run(NamedTuple):
 
 def first_group(module: CoreModule, index: int) -> int:
     """Where the local declarations of a defined function start, behind their number: ``pc`` 1."""
-    body = module.bodies[index]
-    cur = Cursor(module.data, body.start, body.end)
-    cur.u32()
-    return cur.pos
+    return module.bodies.words[index * layout.FUNCTION_WORDS + layout.GROUPS]
 
 
 class FunctionInfo:

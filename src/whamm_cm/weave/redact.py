@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from whamm_cm.analysis.site import Site
 from whamm_cm.emit.model import Mode, Redact
+from whamm_cm.weave.task_returns import may_return
 from whamm_cm.wit.glob import compile_glob
 from whamm_cm.wit.names import FuncName, InterfaceName
 
@@ -38,6 +40,18 @@ def rule_for(names: Iterable[FuncName]) -> Redact | None:
         if rule is not None:
             found = rule if found is None else _stricter(found, rule)
     return found
+
+
+def rule_at(site: Site, sites: Iterable[Site]) -> Redact | None:
+    """What to redact at ``site``, one of a component's ``sites``: where a ``task.return`` may hand
+    over what an async export returns, that export's result."""
+    if site.kind != "task.return":
+        return rule_for(site.names)
+    names = [name for lift in sites if may_return(lift, site) for name in lift.names]
+    rule = rule_for(names)
+    if rule is None or not rule.hides_result:
+        return None
+    return Redact(params="values" if rule.gate is not None else rule.result)
 
 
 def _rule(name: FuncName) -> Redact | None:

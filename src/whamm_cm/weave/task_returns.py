@@ -8,9 +8,10 @@ works where tasks are not entered in the middle of others: with callbacks, not w
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 
 from whamm_cm.analysis.site import Site
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.model import EventProbe
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.walk import walk
@@ -22,7 +23,7 @@ class TaskReturns:
     """``entering``: what runs when an async export or its callback is entered, by site."""
 
     sites: Sequence[Site]
-    entering: dict[int, EventProbe] = field(default_factory=dict)
+    entering: dict[Site, EventProbe] = field(default_factory=dict)
     current: t.Variable = field(
         default_factory=lambda: t.Variable("current export", t.U32, t.Kind.GLOBAL)
     )
@@ -34,8 +35,8 @@ class TaskReturns:
             return [], f"where an async export returns, {name} is not known"
         places = []
         for site in self.sites:
-            if site.kind == "task.return" and _may_return(lift, site):
-                rivals = [s for s in self.sites if _is_async(s) and _may_return(s, site)]
+            if site.kind == "task.return" and may_return(lift, site):
+                rivals = [s for s in self.sites if may_return(s, site)]
                 if len(rivals) > 1 and any(s.callback is None for s in rivals):
                     return [], "another stackful async export may return at the same task.return"
                 places.append((site, probe if len(rivals) == 1 else self._asking(lift, probe)))
@@ -47,7 +48,7 @@ class TaskReturns:
         for site in rivals:
             target = t.Var(t.U32, self.current)
             note = t.Assign(target, t.Const(t.U32, self._number(site)))
-            self.entering[id(site)] = EventProbe("before", (note,))
+            self.entering[site] = EventProbe("before", (note,))
 
     def _number(self, site: Site) -> int:
         return next(k for k, other in enumerate(self.sites, 1) if other is site)
@@ -64,9 +65,9 @@ def _is_async(site: Site) -> bool:
     return site.kind == "lift" and site.is_async
 
 
-def _may_return(lift: Site, site: Site) -> bool:
-    """Whether the tasks of ``lift`` may return at ``site``."""
-    if lift.component is not site.component:
+def may_return(lift: Site, site: Site) -> bool:
+    """Whether the tasks of ``lift``, if it is an async export, may return at ``site``."""
+    if not _is_async(lift) or lift.component is not site.component:
         return False
     results = () if lift.result is None else (lift.result,)
     return [_shape(r) for r in results] == [_shape(r) for _, r in site.params]

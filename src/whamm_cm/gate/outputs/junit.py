@@ -4,12 +4,10 @@ What could not be judged is an error."""
 
 from __future__ import annotations
 
-import re
 from xml.sax.saxutils import escape, quoteattr
 
 from whamm_cm.gate.model import Finding, Report, Unjudged, fails
-
-_BAD = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+from whamm_cm.render.safe import lines as _text
 
 
 def render(report: Report) -> str:
@@ -72,8 +70,3 @@ def _case(title: str, found: Finding, report: Report) -> list[str]:
     else:
         inner = f"      <system-out>{escape(f'{found.severity}: ')}{text}</system-out>"
     return [start, inner, "    </testcase>"]
-
-
-def _text(text: str) -> str:
-    """Without what XML cannot say."""
-    return _BAD.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.script.types import flats
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.fold import fold_expr
@@ -76,6 +77,8 @@ class GuestWeaver(Work):
     in_bulk: bool = True
     #: Whether what is counted is also sent while the program runs.
     beats: bool = False
+    #: Whether it is sent before every call, too.
+    each: bool = False
     #: Whether hosts may run it that pool instances.
     pooled: bool = False
     _table: int | None = None
@@ -87,7 +90,7 @@ class GuestWeaver(Work):
 
     def weave(self) -> WovenGuest | None:
         leaving = self._leaving()
-        bulk = Bulk.find(self, leaving) if self.in_bulk else None
+        bulk = Bulk.find(self, leaving) if self.in_bulk and not self.each else None
         done = frozenset(() if bulk is None else bulk.indices)
         found = self.matcher.functions(
             self.module, self.imports.numbering.facts, None if bulk is None else sorted(bulk.slow)
@@ -172,7 +175,7 @@ class GuestWeaver(Work):
         unit = self.unit_name if self.imports.used else None
         if unit is None:
             self._table = self.edit.add_table(b"\x70\0" + unsigned(SLOTS))
-        self.beat = Beat.make(self.edit, unit, self._table, self.beats, self.last_words)
+        self.beat = Beat.make(self.edit, unit, self._table, self)
 
     def _add_beat(self, function: Function | None, editor: FunctionEditor) -> None:
         if self.beat is None:

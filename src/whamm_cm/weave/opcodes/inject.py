@@ -8,8 +8,9 @@ saves is dead when the site's code ends, unless it asked to keep it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InternalError
 from whamm_cm.wasm import snippets as code
 from whamm_cm.wasm.function import ARMS, FUNCTION, GOING, RETURNS, THROWS, FunctionInfo

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.script.types import flats
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree as t

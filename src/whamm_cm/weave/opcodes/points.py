@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple, TypeAlias
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.lang.events import opcodes_of
 from whamm_cm.wasm.function import FunctionInfo, runs
 from whamm_cm.wasm.module import CoreModule

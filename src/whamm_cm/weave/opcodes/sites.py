@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.script.body import Body
 from whamm_cm.emit.script.env import Globals, Memory
 from whamm_cm.emit.script.types import flats

@@ -1,0 +1,134 @@
+"""Calls that a compiler put in place, from DWARF that pyelftools reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import field
+from typing import Any, Protocol, TypeAlias
+
+from whamm_cm.dataclass import dataclass
+
+#: First address and the one after the last.
+Range: TypeAlias = tuple[int, int]
+
+_CALL, _FUNCTION = "DW_TAG_inlined_subroutine", "DW_TAG_subprogram"
+#: A name may be that of an origin, and this one that of a declaration.
+_MOST_STEPS = 4
+_MOST_RANGES = 1_000_000
+
+
+class Files(Protocol):
+    """Paths by their number in a line program."""
+
+    def __getitem__(self, number: int, /) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class InlinedCall:
+    """A function whose code lies in another one's: its name as in the DWARF, which may be mangled
+    (empty: it has none), and the file and line that call it (line 0: unknown)."""
+
+    name: str
+    file: str
+    line: int
+
+
+@dataclass(slots=True)
+class InlinedCalls:
+    """``units``: each compilation unit with the files of its line program.  A unit is read when an
+    address in it is first asked for."""
+
+    info: Any
+    units: list[tuple[Any, Files]]
+    ranges: list[tuple[Range, ...]] = field(default_factory=list)
+    known: dict[int, list[tuple[Range, Any]]] = field(default_factory=dict)
+    listed: int = 0
+
+    def at(self, address: int) -> tuple[InlinedCall, ...]:
+        """What was put in place around ``address``, innermost first.
+
+        Raises nearly anything for malformed sections.
+        """
+        if not self.ranges:
+            self.ranges = [tuple(self._ranges(unit.get_top_DIE())) for unit, _ in self.units]
+        for number, ranges in enumerate(self.ranges):
+            if not any(first <= address < end for first, end in ranges):
+                continue
+            if number not in self.known:
+                self.known[number] = list(self._calls(self.units[number][0]))
+            files = self.units[number][1]
+            found = (entry for (first, end), entry in self.known[number] if first <= address < end)
+            return tuple(_call(entry, files) for entry in found)[::-1]
+        return ()
+
+    def _calls(self, unit: Any) -> Iterator[tuple[Range, Any]]:
+        """Every inlined call of a unit, an outer one before those in it."""
+        linked = False
+        for entry in _entries(unit):
+            if entry.tag not in (_CALL, _FUNCTION):
+                continue
+            ranges = list(self._ranges(entry))
+            if entry.tag == _CALL and linked:
+                yield from ((one, entry) for one in ranges)
+            elif entry.tag == _FUNCTION and ranges:
+                # Linkers let what they drop begin at 0, where no function is.
+                linked = ranges[0][0] > 0
+
+    def _ranges(self, entry: Any) -> Iterator[Range]:
+        low, high = entry.attributes.get("DW_AT_low_pc"), entry.attributes.get("DW_AT_high_pc")
+        several = entry.attributes.get("DW_AT_ranges")
+        if several is not None:
+            yield from self._listed(entry.cu, several.value)
+        elif low is not None and high is not None:
+            absolute = high.form.startswith("DW_FORM_addr")
+            yield low.value, high.value if absolute else low.value + high.value
+
+    def _listed(self, unit: Any, offset: int) -> Iterator[Range]:
+        lists = self.info.range_lists()
+        start = unit.get_top_DIE().attributes.get("DW_AT_low_pc")
+        base = 0 if start is None else start.value
+        for one in () if lists is None else lists.get_range_list_at_offset(offset, unit):
+            self.listed += 1
+            if self.listed > _MOST_RANGES:  # any number of entries may share a list
+                raise ValueError("too many ranges")
+            if hasattr(one, "base_address"):
+                base = one.base_address
+            else:
+                more = 0 if one.is_absolute else base
+                yield one.begin_offset + more, one.end_offset + more
+
+
+def _entries(unit: Any) -> Iterator[Any]:
+    """pyelftools' own iterator keeps them all, which takes gigabytes where a unit is large."""
+    top = unit.get_top_DIE()
+    offset, end = top.offset, unit.cu_offset + unit.size
+    while offset < end:
+        entry = type(top)(unit, top.stream, offset)
+        yield entry
+        offset += entry.size
+
+
+def _call(entry: Any, files: Files) -> InlinedCall:
+    file, line = (entry.attributes.get(f"DW_AT_call_{what}") for what in ("file", "line"))
+    return InlinedCall(
+        _name(entry), "?" if file is None else files[file.value], 0 if line is None else line.value
+    )
+
+
+def _name(entry: Any) -> str:
+    """The full name where there is one, as in the name section."""
+    plain = b""
+    for _ in range(_MOST_STEPS):
+        full = entry.attributes.get("DW_AT_linkage_name")
+        if full is not None:
+            return str(full.value, "utf-8", "replace")
+        if "DW_AT_name" in entry.attributes:
+            plain = plain or entry.attributes["DW_AT_name"].value
+        origin = next(
+            (at for at in ("DW_AT_abstract_origin", "DW_AT_specification")
+             if at in entry.attributes), None,
+        )  # fmt: skip
+        if origin is None:
+            break
+        entry = entry.get_DIE_from_attribute(origin)
+    return str(plain, "utf-8", "replace")
