@@ -291,3 +291,14 @@ def test_why_of_a_class(capsys: pytest.CaptureFixture[str]) -> None:
     assert f"{TCP}#bind: reachable" in out and f"{TCP}#listen: cannot be reached" in out
     assert main(["inspect", "--why", "%nett", "app.wasm"]) == 2
     assert 'did you mean "%net"?' in capsys.readouterr().err
+
+
+def test_what_all_commands_load() -> None:
+    """All are registered before one is chosen, so what one needs is loaded when it runs."""
+    text = """import sys, whamm_cm.cli.main as m
+try: m.main(['--version'])
+finally: print(*sys.modules)"""
+    out = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    loaded = {one.split(".")[1] for one in out.stdout.split() if one.startswith("whamm_cm.")}
+    assert "cli" in loaded
+    assert not loaded & {"trace", "lang", "component", "wasm", "weave", "wit", "analysis", "run"}

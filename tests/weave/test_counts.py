@@ -71,9 +71,18 @@ class Reported:
     """What the monitors say of a program, in the terms of the interpreter."""
 
     def __init__(
-        self, folder: Path, app: Path, *words: str, monitors: tuple[str, ...], status: int = 0
+        self,
+        folder: Path,
+        app: Path,
+        *words: str,
+        monitors: tuple[str, ...],
+        status: int = 0,
+        script: str = "",
     ) -> None:
         options = [word for name in monitors for word in ("-m", name)]
+        if script:
+            (folder / "script.mm").write_text(script)
+            options += ["-s", str(folder / "script.mm")]
         text = run(folder, "csv", *options, app=app, words=words, status=status)
         self.rows = list(csv.DictReader(text.splitlines()))
         self._places: dict[tuple[int, int], Place] = {}  # by fid and pc

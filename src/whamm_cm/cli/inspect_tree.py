@@ -13,7 +13,7 @@ from whamm_cm.analysis.facts import (
     SiteFacts,
 )
 from whamm_cm.dataclass import dataclass
-from whamm_cm.render.wave import printable
+from whamm_cm.render.safe import printable
 from whamm_cm.wit.names import both_names
 
 

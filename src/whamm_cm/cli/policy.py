@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from whamm_cm.cli import gate_inputs
 from whamm_cm.cli.common import display, progress, read_input, write_output
 from whamm_cm.errors import InputError, UsageError, unreadable
-from whamm_cm.render.wave import printable
+from whamm_cm.render.safe import printable
 
 if TYPE_CHECKING:
     from datetime import date

@@ -98,6 +98,8 @@ class Body:
             self._add_depth(1)
         if w.action == "count":
             self._count()
+            if self.options.flush_each and w.may_flush:
+                self._flush(Flush.PUSH | Flush.REPORT)
         if w.action == "record":
             self.record_call()
         if w.probes:

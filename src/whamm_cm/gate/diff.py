@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.gate.model import ImportRow, Subject
-from whamm_cm.render.wave import printable
+from whamm_cm.render.safe import printable
 
 #: kind → (sign, whether the component can do more than before)
 KINDS: dict[str, tuple[str, bool]] = {

@@ -155,7 +155,7 @@ _GROUPS: dict[str, tuple[tuple[BoundVariable, ...], tuple[str, ...]]] = {
         _static("target_fn_name", STR, "name of the called function"),
         _static("target_fn_type", STR, '"local" or "import"'),
         _static("target_imp_module", STR, "module the called function is imported from"),
-    ), ("alt_call_by_id", "alt_call_by_name")),
+    ), ()),
     "table_entry": ((
         _dynamic("table_entry_idx", I32, "index into the table", "arg0"),
         _dynamic("target_funcref", FUNCREF, "the function at that index"),
@@ -226,7 +226,7 @@ def _event(category: str, words: str, name: str, known: bool) -> Event:
     if codes:
         constants["bytecode"] = bytecode_of(codes[0])
     variables = {**SCOPE, **_OPCODE_SCOPE, **row.found}
-    functions = ("drop_args", *row.functions)
+    functions = ("drop_args", "alt_call_by_id", "alt_call_by_name", *row.functions)
     modes = _MODES.get(name, _DEFAULT_MODES)
     return Event("opcode", name, category, modes, variables, functions, known, constants)
 

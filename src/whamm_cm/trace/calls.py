@@ -182,6 +182,12 @@ class Tracker:
             return self._return(record)
         return None
 
+    def spent(self, instance: int, ns: int) -> None:
+        """Calls of an import took that long which have no records of their own."""
+        frames = self._frames.get(instance)
+        if frames:
+            frames[-1].child_ns += ns
+
     def unfinished(self) -> list[LiveCall]:
         """Calls that are open or pending, in the order they were made."""
         return sorted(

@@ -197,7 +197,9 @@ class Orders:
         if leaves(site):
             return Flush.PUSH | Flush.REPORT
         if self.plan.live and waits(site):
-            return Flush.PUSH | Flush.GOES_ON
+            # What scripts count may be a thousand cells, and has a beat of its own.
+            counts = Flush.NONE if self.scripting is not None else Flush.REPORT
+            return Flush.PUSH | Flush.GOES_ON | counts
         return Flush.NONE if passing else None
 
     def _order(

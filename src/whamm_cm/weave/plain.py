@@ -117,6 +117,7 @@ class _Weave:
             exits=EXIT if sends else None, main=self.main,
             validate=self.scripts.validate,
             beats=beats is not None and plan.interval_ns > 0,
+            each=plan.flush_each,
             # Such a host calls the report's export when the module has trapped.
             last_words=beats is not None and plan.last_words and plan.sink != "host",
             multi_memory=plan.multi_memory,

@@ -175,6 +175,7 @@ class Scripting:
         weaver = GuestWeaver(
             guest.module, matcher, self.unit, rows, counters, validate=self.plan.validate,
             beats=self.beats is not None and self.beats.interval_ns > 0,
+            each=self.beats is not None and self.beats.each,
             last_words=self.last_words, multi_memory=self.multi_memory, pooled=True,
         )  # fmt: skip
         woven = weaver.weave()

@@ -78,6 +78,8 @@ class GuestWeaver(Work):
     in_bulk: bool = True
     #: Whether what is counted is also sent while the program runs.
     beats: bool = False
+    #: Whether it is sent before every call, too.
+    each: bool = False
     #: Whether hosts may run it that pool instances.
     pooled: bool = False
     _table: int | None = None
@@ -89,7 +91,7 @@ class GuestWeaver(Work):
 
     def weave(self) -> WovenGuest | None:
         leaving = self._leaving()
-        bulk = Bulk.find(self, leaving) if self.in_bulk else None
+        bulk = Bulk.find(self, leaving) if self.in_bulk and not self.each else None
         done = frozenset(() if bulk is None else bulk.indices)
         found = self.matcher.functions(
             self.module, self.imports.numbering.facts, None if bulk is None else sorted(bulk.slow)
@@ -183,7 +185,7 @@ class GuestWeaver(Work):
         unit = self.unit_name if self.imports.used else None
         if unit is None:
             self._table = self.edit.add_table(b"\x70\0" + unsigned(SLOTS))
-        self.beat = Beat.make(self.edit, unit, self._table, self.beats, self.last_words)
+        self.beat = Beat.make(self.edit, unit, self._table, self)
 
     def _add_beat(self, function: Function | None, editor: FunctionEditor) -> None:
         if self.beat is None:
