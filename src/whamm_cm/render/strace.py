@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from whamm_cm.render.options import RenderOptions
+from whamm_cm.render.packed import argument_text, pending_text, result_text
 from whamm_cm.render.safe import lines, printable
 from whamm_cm.render.wave import ValueStyle, handle_text, wave
 from whamm_cm.render.words import counted
@@ -22,9 +23,6 @@ from whamm_cm.trace.reports import shown_text
 
 #: Column at which ``<time>`` stands where the line leaves room for it.
 TIME_COLUMN = 88
-
-_STATES = {0: "starting", 1: "started", 2: "returned", 3: "cancelled", 4: "cancelled"}
-_CODES = {0: "exit", 1: "yield", 2: "wait", 3: "poll"}
 
 
 def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
@@ -149,7 +147,10 @@ class Strace:
     def _head(self, call: LiveCall, named: NamedCall, record: Record) -> str:
         site, style = call.site, self._style(call)
         exported = site.edge == "export"
-        args = [(key, wave(value, style)) for key, value in named.args.items()]
+        packed = argument_text if site.edge == "builtin" else _no_text
+        args = [
+            (key, packed(key, value) or wave(value, style)) for key, value in named.args.items()
+        ]
         label = printable(site.shown)
         if named.receiver is not None:
             receiver = handle_text(named.receiver, self.options.names)
@@ -163,13 +164,16 @@ class Strace:
 
     def _result(self, call: LiveCall, named: NamedCall, record: Record) -> str:
         if record.get("pending"):
-            return _pending(call, record.get("status"))
+            return pending_text(call.site.edge, record.get("status"))
         lost = _lost(record)
         if lost:
             return lost[0]
         result = self._namer.close(named, record)
         if "result" not in record:
             return "()"
+        text = result_text(call.site.func, result) if call.site.edge == "builtin" else None
+        if text is not None:
+            return text
         style = self._style(call)
         # Right behind the arguments its name is made from, a new handle needs none.
         return wave(result, ValueStyle(style.max_string, False, style.option_in_ok))
@@ -216,15 +220,9 @@ def _lost(record: Record) -> list[str]:
     return ["<too big>"] if record.get("big") else []
 
 
-def _pending(call: LiveCall, status: object) -> str:
-    """What an async function's core result says. CanonicalABI.md, "canon lower", "canon lift"."""
-    if type(status) is not int:
-        return "pending"
-    if call.site.edge == "export":
-        code, index = _CODES.get(status & 15, str(status & 15)), status >> 4
-        return f"pending({code}, waitable-set#{index})" if index else f"pending({code})"
-    state, index = _STATES.get(status & 15, str(status & 15)), status >> 4
-    return f"pending({state}, subtask#{index})" if index else f"pending({state})"
+def _no_text(name: str, value: object) -> str | None:
+    """Arguments of functions are what they look like."""
+    return None
 
 
 def _note(record: Record) -> str:
