@@ -209,7 +209,7 @@ class Tracker:
         if parent is not None:
             call.parent, call.depth = parent, parent.depth + 1
         key, site = (call.instance, call.call), call.site
-        if "task" in record and site.enters:
+        if "task" in record and site.enters and _task(record) not in self._tasks:
             if len(self._tasks) >= self.max_open:
                 del self._tasks[next(iter(self._tasks))]
             self._tasks[_task(record)] = call
@@ -240,8 +240,9 @@ class Tracker:
 
     def _parent(self, call: LiveCall) -> LiveCall | None:
         record = call.opened
-        if record is not None and "task" in record and not call.site.enters:
-            return self._tasks.get(_task(record))
+        task = None if record is None or "task" not in record else self._tasks.get(_task(record))
+        if task is not None:
+            return task  # what begins a task is the first that is heard of it
         frames = self._frames.get(call.instance)
         if frames and call.site.edge != "export":
             return frames[-1]
