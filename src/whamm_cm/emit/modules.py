@@ -15,7 +15,6 @@ from whamm_cm.agent.layout import Flush
 from whamm_cm.emit.events import Events
 from whamm_cm.emit.model import ProbeOptions, Wrapper
 from whamm_cm.emit.probe import PROBE, Probe
-from whamm_cm.emit.tasks import write_late
 from whamm_cm.emit.wrapper import Body
 from whamm_cm.errors import WeaveError
 from whamm_cm.wasm.types import MemoryType
@@ -47,7 +46,9 @@ def build_probe(
         probe.module.export_func(f"w{k}", func.index)
         if wrapper.due_at:
             later = probe.module.func(("i32", "i32"))
-            write_late(Body(probe, later, wrapper, None))
+            tasks = Body(probe, later, wrapper, None).tasks
+            assert tasks is not None, "only where tasks are known is something due"
+            tasks.write_late()
             probe.module.elements(wrapper.due_at, [later.index], probe.table(1))
     if bind:
         probe.bind_last()

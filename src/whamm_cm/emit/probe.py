@@ -56,7 +56,6 @@ class Probe:
         self.clock: int | None = None
         if options.timed or any(map(uses_clock, wrappers)):
             self.clock = self.module.import_func("probe", "now", (), ("i64",))
-        self.context = Context(self, options.context) if options.context else None
         self.targets = [
             self.module.import_func("probe", f"f{k}", w.signature.params, w.signature.results)
             for k, w in enumerate(wrappers)
@@ -66,6 +65,9 @@ class Probe:
         }
         self.script = ScriptImports(self.module, wrappers, options)
         self.agent = Agent(self.module, self._agent_memory, imports)
+        self.context: Context | None = None
+        if kind := options.context:
+            self.context = Context(self.module, self.agent, imports, self.table, kind)
         self._flats: dict[int, Flats] = {}
         self._spans: dict[Guest, Spans] = {}
         self._tails: dict[tuple[Guest, Encoding], Tails] = {}

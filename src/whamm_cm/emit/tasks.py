@@ -12,15 +12,15 @@ Concurrency.md; CanonicalABI.md: ``canon_lower``, ``canon_task_return``, ``unpac
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
 
 from whamm_cm.agent.layout import BEFORE_RETURNED, DEPTH, STATE, Entry, Phase
-from whamm_cm.emit.model import Role
-from whamm_cm.wasm.asm import Func, FuncType
-
-if TYPE_CHECKING:
-    from whamm_cm.emit.probe import Probe
-    from whamm_cm.emit.wrapper import Body
+from whamm_cm.emit.flats import Slot
+from whamm_cm.emit.memory import Agent, Guest
+from whamm_cm.emit.model import Mode, ProbeOptions, Role, Wrapper
+from whamm_cm.wasm.asm import Func, FuncType, Module
+from whamm_cm.wit.types import ValType
 
 #: Functions of the agent.
 AGENT_FUNCS: Final[dict[str, FuncType]] = {
@@ -39,12 +39,21 @@ _EXIT_MASK = 0xF
 
 
 class Context:
-    """The imports of a module whose wrappers know tasks; ``kind``: the core type of the slot."""
+    """What wrappers of one module share that know tasks.  ``kind``: the core type of the slot;
+    ``table``: has the agent's table imported."""
 
-    def __init__(self, probe: Probe, kind: str) -> None:
-        self.probe, self.kind = probe, kind
-        self.getter = probe.module.import_func("probe", "context.get", (), (kind,))
-        self.setter = probe.module.import_func("probe", "context.set", (kind,), ())
+    def __init__(
+        self,
+        module: Module,
+        agent: Agent,
+        imports: Mapping[str, int],
+        table: Callable[[int], int],
+        kind: str,
+    ) -> None:
+        self.module, self.agent, self.imports = module, agent, imports
+        self.table, self.kind = table, kind
+        self.getter = module.import_func("probe", "context.get", (), (kind,))
+        self.setter = module.import_func("probe", "context.set", (kind,), ())
         self._event: int | None = None
 
     def get(self, f: Func) -> None:
@@ -60,13 +69,13 @@ class Context:
         f.call(self.setter)
 
     def call(self, f: Func, name: str) -> None:
-        f.call(self.probe.imports[name])
+        f.call(self.imports[name])
 
     @property
     def event(self) -> int:
         """A function of an event: its code, the handle it is about, and what became of that."""
         if self._event is None:
-            f = self.probe.module.func(("i32", "i32", "i32"))
+            f = self.module.func(("i32", "i32", "i32"))
             self._event = f.index
             with f.block() as nothing:
                 f.get(0)
@@ -96,15 +105,46 @@ class Context:
         with f.if_():
             f.get(entry)
             f.get(outcome)
-            self.probe.agent.load(f, "i32.load", entry, Entry.WORD)
-            kind = self.probe.module.type_index(("i32", "i32"), ())
-            f.call_indirect(kind, self.probe.table(1))
+            self.agent.load(f, "i32.load", entry, Entry.WORD)
+            kind = self.module.type_index(("i32", "i32"), ())
+            f.call_indirect(kind, self.table(1))
+
+
+class Recorder(Protocol):
+    """The body of a wrapper (``wrapper.Body``), as far as it matters here."""
+
+    f: Func
+    w: Wrapper
+    agent: Agent
+    options: ProbeOptions
+    guest: Guest | None
+    recording: bool
+    timed: bool
+    secret: int | None
+    site: int
+    call: int
+    began: int
+    start: int
+
+    def image(
+        self, types: tuple[ValType, ...], source: int | tuple[Slot, ...], mode: Mode, params: bool
+    ) -> Any: ...
+
+    def write_image(self, image: Any) -> None: ...
+
+    def bare_record(self, phase: Phase, word: int | None = None) -> None: ...
+
+    def returned(self, source: int | tuple[Slot, ...]) -> None: ...
+
+    def pending(self, status: int | None) -> None: ...
+
+    def slot(self, local: int) -> Slot: ...
 
 
 class Tasks:
     """The part of a wrapper, or of the function that writes its late return, that knows tasks."""
 
-    def __init__(self, body: Body, context: Context) -> None:
+    def __init__(self, body: Recorder, context: Context) -> None:
         self.body, self.context, self.f, self.w = body, context, body.f, body.w
         self.agent = body.agent
         self.entry, self.number = self.f.local("i32"), self.f.local("i32")
@@ -306,8 +346,8 @@ class Tasks:
         f.get(self.number)
         self.context.call(f, "due")
 
-    def over(self) -> None:
-        """The function of an entry and of what became of it: the return of what was due."""
+    def write_late(self) -> None:
+        """All of the function of an entry and of what became of it: the return of what was due."""
         f, body, w = self.f, self.body, self.w
         self._late(0)
         self.agent.load(f, "i32.load", 0, Entry.TASK)
@@ -365,10 +405,3 @@ class Tasks:
         if not wide:
             f.op("i64.extend_i32_u")
         self.agent.store(f, "i64.store", Entry.VALUE)
-
-
-def write_late(body: Body) -> None:
-    """The function of an entry (``agent/tasks.h``) and of what became of the call it is of, which
-    writes the return that was due."""
-    assert body.tasks is not None, "only where tasks are known is something due"
-    body.tasks.over()

@@ -103,7 +103,7 @@ class _Run:
             else:
                 self.open += 1
         elif phase == "return" and not ends_task(record):
-            key = record["instance"], record["call"]
+            key = record["instance"], record.get("call", 0)
             if "pending" in record:
                 self.pending.add(key)
                 self.tasks += record.get("edge") == "export"
