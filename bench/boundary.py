@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +24,7 @@ from statistics import median
 import wasmtime
 from wasmtime import component as wc
 
+from bench import beside
 from whamm_cm.component import build
 from whamm_cm.component import nodes as n
 from whamm_cm.component.decode import decode
@@ -43,6 +42,8 @@ ROWS = (("numbers", "u32 -> u32"), ("texts", "string (64 bytes) -> u32"))
 THROUGH = "pass-through component"
 COUNT_AIM, RECORD_AIM = 3.0, 30.0
 PACKED_AIM, TIMED_AIM = 150.0, 300.0
+#: Calls a round: few, so that a busy machine lets some rounds go through undisturbed.
+CALLS = 4_000
 
 #: Accepts any block and forgets it; in place of the sink's code, or lifted beside it.
 _SILENT = """(module
@@ -204,15 +205,8 @@ json.dump({v.name: v.wasm.hex() for v in variants()}, sys.stdout)
 
 def variants_of(checkout: Path) -> list[Variant]:
     """What the project in another folder makes of the same names."""
-    path = os.pathsep.join((str(checkout / "src"), str(checkout)))
-    done = subprocess.run(
-        [sys.executable, "-c", _DUMP],
-        cwd=checkout,
-        env={**os.environ, "PYTHONPATH": path},
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    return [Variant(name, bytes.fromhex(wasm)) for name, wasm in json.loads(done.stdout).items()]
+    found = json.loads(beside.run(checkout, "-c", _DUMP))
+    return [Variant(name, bytes.fromhex(wasm)) for name, wasm in found.items()]
 
 
 class Bench:
@@ -274,12 +268,12 @@ def report(benches: Sequence[Bench], before: Sequence[Bench]) -> bool:
             over = least[variant.name] - least[variant.base]
             good, verdict = _judged(variant, over, least)
             met = met and good
-            beside = f"{least[variant.name] / least[variant.base]:7.2f}"
+            column = f"{least[variant.name] / least[variant.base]:7.2f}"
             if before:
                 past = older.get(variant.name, 0.0) - older.get(variant.base, 0.0)
-                beside = f"{past:+9.1f}" if variant.name in older else f"{'':9}"
+                column = f"{past:+9.1f}" if variant.name in older else f"{'':9}"
             print(
-                f"{variant.name:36}{min(found):8.1f}{median(found):8.1f}{over:+13.1f}{beside}",
+                f"{variant.name:36}{min(found):8.1f}{median(found):8.1f}{over:+13.1f}{column}",
                 end="",
             )
             print(f"  {verdict}")
@@ -300,10 +294,10 @@ def _judged(variant: Variant, over: float, least: Mapping[str, float]) -> tuple[
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.boundary", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="too few calls to mean anything")
-    parser.add_argument("--rounds", type=int, default=60, metavar="N")
+    parser.add_argument("--rounds", type=int, default=240, metavar="N")
     parser.add_argument("--beside", type=Path, metavar="CHECKOUT", help="another state to compare")
     options = parser.parse_args(argv)
-    calls, rounds = (200, 1) if options.quick else (20_000, options.rounds)
+    calls, rounds = (200, 1) if options.quick else (CALLS, options.rounds)
     found = variants()
     before = [] if options.beside is None else variants_of(options.beside.resolve())
     print(f"ns per call, {calls} calls a round, {rounds} rounds, all variants in turns")

@@ -61,9 +61,9 @@ def printed(text: str) -> Counter[tuple[str, str, str]]:
     (root,) = parse(text)
     for row in root.items if isinstance(root, Form) else ():
         if isinstance(row, Form) and row.head in ("import", "export"):
-            name = next(part for part in row.items if isinstance(part, Str)).data.decode()
+            name = [part for part in row.items if isinstance(part, Str)][-1].data.decode()
             kinds = [part for part in row.items if isinstance(part, Form)]
-            words = ("implements", "external-id", "versionsuffix", "version-suffix")
+            words = ("@name", "implements", "external-id", "versionsuffix", "version-suffix")
             kind = next(one for one in kinds if one.head not in words)
             found[row.head, name, "module" if kind.head == "core" else kind.head] += 1
     return found

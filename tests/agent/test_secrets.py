@@ -115,7 +115,9 @@ def test_what_came_before_in_the_same_block_is_masked_too() -> None:
         (b"/Qx7kd8PzASDkLmN3", b"/Qx7kd8PzASDkLmN3", "*" * 17),
         (b"line\nbreak\n", b"line\nbreak\n", "line\nbreak\n"),
         (b"k" * 300, b"k" * 300 + b" kept", "*" * 300 + " kept"),
-        (b"0123456789abcdefghij", b"0123456789abcdeX", "***************X"),
+        (b"0123456789abcdefghij", b"0123456789abcdeX Y", "**************** Y"),
+        (b"0123456789ab/+=xyz", b"a=0123456789ab%2F%2B%3Dxyz&b=1", "a=" + "*" * 24 + "&b=1"),
+        (b'0123456789ab"\\x', b'{"k":"0123456789ab\\"\\\\x"}', '{"k":"' + "*" * 17 + '"}'),
         (b"0123456789abcdefghij", b"0123456789aX", "0123456789aX"),
     ],
 )  # fmt: skip

@@ -236,7 +236,16 @@ def test_what_a_monitor_did_not_report_is_said(trace, kind: str) -> None:
 
 def test_each_sends_every_count(trace) -> None:
     _, err = trace(KINDS["out of bounds"][0], "--flush", "each", "-e", COUNT)
-    assert f"n  {CALLS - 1}\n" in err  # at each round of the loop
+    assert f"n  {CALLS}\n" in err  # at each round of the loop, and before each call
+
+
+def test_each_counts_up_to_the_call_that_traps(trace) -> None:
+    _, err = trace(IN_A_DROP, "--flush", "each", "-m", "icount")
+    assert "instructions  7\n" in err
+    _, err = trace(IN_A_DROP, "--flush", "each", "-m", "hotness")
+    assert [line.split()[0] for line in err.splitlines() if "_wasm:opcode" in line] == [
+        *["1"] * 7, *["unknown"] * 2,
+    ]  # fmt: skip
 
 
 def module(body: str) -> str:

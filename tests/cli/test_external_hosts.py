@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from tests.run.guests import assemble
 from whamm_cm.cli.main import main
+from whamm_cm.run.inplace import woven_in_place
 
 _HOST = f"""#!{sys.executable}
 import shutil, sys
@@ -135,8 +137,35 @@ def test_a_build_by_the_command_stays_and_is_said(
     host = program(tmp_path, f"import shutil; shutil.copy({str(tmp_path / 'new')!r}, {str(app)!r})")
     assert main(["trace", "--component", str(app), "--", str(host)]) == 0
     assert app.read_bytes() == new
-    assert "was written anew while the command ran" in capfd.readouterr().err
+    assert "has been written anew meanwhile, and stays" in capfd.readouterr().err
 
 
 def test_the_embedded_engine_needs_no_component(app: Path) -> None:
     assert main(["trace", "--component", str(app), str(app)]) == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("gate", "."), ("gate", "app.wasm"), ("gate", "app.wasm", "other.wasm"), ("inspect", "link"),
+     ("diff", "app.wasm", "other.wasm"), ("info", "wasm:func:entry", "app.wasm")],
+    ids=" ".join,
+)  # fmt: skip
+def test_what_was_left_woven_is_put_back_by_whoever_reads_it(
+    app: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+) -> None:
+    original, left = app.read_bytes(), tmp_path / "left"
+    with woven_in_place(app, b"\0asm woven"):
+        shutil.copytree(tmp_path, left)  # as a killed process leaves it: nobody has the lock
+    (left / "other.wasm").write_bytes(original)
+    (left / "link").symlink_to(app.name)
+    monkeypatch.chdir(left)
+    assert main(words) in (0, 1)
+    assert "app.wasm was left woven by a run that was killed" in capfd.readouterr().err.replace(
+        "link was", "app.wasm was"
+    )
+    assert (left / app.name).read_bytes() == original
+    assert [path.name for path in left.iterdir() if path.name[0] == "."] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,10 +14,11 @@ from pathlib import Path
 import pytest
 import wasmtime
 
-from tests.cli.test_crashes import IN_A_DROP
+from tests.cli.test_crashes import IN_A_DROP, KINDS
 from tests.cli.test_external_hosts import program
 from tests.hosts import tools
 from whamm_cm.cli.main import main
+from whamm_cm.front.woven import runs_once
 
 UNSEEN = "an unknown number of records may be lost: nothing of the component was seen"
 #: 300 calls, then a loop without end.
@@ -117,14 +119,49 @@ def test_a_monitor_shows_its_last_report_and_that_it_is_not_all(tmp_path: Path, 
     assert "instructions  0\n" not in said and "instructions  " in said
 
 
-def test_what_was_counted_before_a_trap_of_the_host_is_not_all(tmp_path: Path) -> None:
+def run_by_wasmtime(app: Path, text: str, *words: str) -> tuple[int, str]:
     (wasmtime_cli,) = tools.need("wasmtime")
-    app = tmp_path / "child.wasm"
-    app.write_bytes(wasmtime.wat2wasm(IN_A_DROP))
-    command = [sys.executable, "-m", "whamm_cm", "trace", "-m", "icount", "--", wasmtime_cli, "run"]
+    app.write_bytes(wasmtime.wat2wasm(text))
+    command = [sys.executable, "-m", "whamm_cm", "trace", *words, "--", wasmtime_cli, "run"]
     ended = subprocess.run([*command, str(app)], capture_output=True, timeout=120)
-    assert ended.returncode == 1
-    assert "may be lost: the command ended with an error" in ended.stderr.decode()
+    return ended.returncode, ended.stderr.decode()
+
+
+FAILED = "may be lost: the command ended with an error"
+
+
+def test_what_was_counted_before_a_trap_of_the_host_is_not_all(tmp_path: Path) -> None:
+    app = tmp_path / "child.wasm"
+    for words in (("-m", "icount"), ("-m", "hotness"), ("--count", "*")):
+        status, err = run_by_wasmtime(app, IN_A_DROP, *words)
+        assert status == 1 and FAILED in err
+        assert not re.search(r"^ +0 .*_wasm:opcode", err, re.MULTILINE)
+    assert UNSEEN in err
+
+
+def test_each_call_is_counted_where_the_host_traps(tmp_path: Path) -> None:
+    words = ("--count", "*", "--flush", "each")
+    status, err = run_by_wasmtime(tmp_path / "child.wasm", IN_A_DROP, *words)
+    assert status == 1 and "output-stream.drop: 1 call ---" in err and FAILED in err
+
+
+@pytest.mark.parametrize("kind", ["unreachable early", "unreachable late", "exit"])
+def test_a_guest_that_ended_by_itself_has_said_all(tmp_path: Path, kind: str) -> None:
+    for words in (("--count", "*"), ("-m", "icount"), ("-m", "hotness")):
+        status, err = run_by_wasmtime(tmp_path / "app.wasm", KINDS[kind][0], *words)
+        assert status in (1, 134) and "lost" not in err
+        assert not re.search(r"^ *unknown|places: unknown|instructions  unknown", err, re.MULTILINE)
+
+
+def test_one_that_had_a_start_may_have_gone_on(tmp_path: Path) -> None:
+    text = KINDS["unreachable late"][0]
+    assert runs_once(bytes(wasmtime.wat2wasm(text)))
+    assert not runs_once(bytes(wasmtime.wat2wasm(text.replace("(core module $m", "(core module $s"
+        " (func $f) (start $f)) (core module $m", 1))))  # fmt: skip
+    module = '(module (func (export "_start")) {})'
+    assert runs_once(bytes(wasmtime.wat2wasm(module.format(""))))
+    for more in ('(func (export "f"))', "(func $f) (start $f)"):
+        assert not runs_once(bytes(wasmtime.wat2wasm(module.format(more))))
 
 
 def test_a_summary_of_calls_that_stay_open(tmp_path: Path, loop: Path) -> None:

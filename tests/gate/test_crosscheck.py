@@ -247,6 +247,6 @@ def test_a_corpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_printed() -> None:
     text = """(component (type (;0;) (instance))
       (import "a" (implements "x:y/z") (instance (;0;) (type 0))) (import "m" (core module (;0;)))
-      (component (import "inner" (func))) (export (;5;) "n" (func 0)))"""
+      (component (import "inner" (func))) (export $"#n x" (@name "x") (;5;) "n" (func 0)))"""
     rows = [("import", "a", "instance"), ("import", "m", "module"), ("export", "n", "func")]
     assert corpus_readers.printed(text) == Counter(rows)

@@ -269,15 +269,17 @@ static void learn(uint8_t *sent, uint32_t size) {
 
 /* --- masking ---------------------------------------------------------------------------------- */
 
-/* How many bytes at `p` are the secret, each followed by a zero where `step` is 2. */
+/* How many bytes at `p` are the secret, each followed by a zero where `step` is 2.  Where only the
+ * beginning is the same, what follows may be the rest of it, in a URL or in JSON. */
 static uint32_t match_secret(const Secret *secret, const uint8_t *p, const uint8_t *end, uint32_t step) {
     uint32_t size = 0;
     const uint8_t *at = p;
     for (; size < secret->size && end - at >= (int32_t)step; size++, at += step)
         if (*at != secret->bytes[size] || (step == 2 && at[1])) break;
-    if (size < secret->size) return size >= SECRET_HEAD ? step * size : 0;
-    for (; secret->cut && end - at >= (int32_t)step; at += step)
-        if (!is_word(*at) || (step == 2 && at[1])) break;
+    int part = size < secret->size;
+    if (part && size < SECRET_HEAD) return 0;
+    for (; (secret->cut || part) && end - at >= (int32_t)step; at += step)
+        if ((!is_word(*at) && at[-(int32_t)step] != '\\') || (step == 2 && at[1])) break;
     return (uint32_t)(at - p);
 }
 

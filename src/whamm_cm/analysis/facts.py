@@ -7,7 +7,7 @@ order of the input; ``path`` (``component[0].module[2]``, empty for the root) te
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from whamm_cm.analysis.program import Extendable, Program, given_names
 from whamm_cm.analysis.reach.standing import Standing
@@ -17,6 +17,7 @@ from whamm_cm.analysis.stamp import stamp_of
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, walk
 from whamm_cm.component.items import Item, Ref
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
 from whamm_cm.wasm.cursor import Cursor
 from whamm_cm.wasm.module import CoreModule

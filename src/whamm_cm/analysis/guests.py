@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
 from whamm_cm.analysis.program import Program, given_names
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, Definition, walk
 from whamm_cm.component.items import Sort
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
 from whamm_cm.wasm.module import CoreModule
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, Definition, walk
 from whamm_cm.component.items import Item, Sort
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.types import MemoryType

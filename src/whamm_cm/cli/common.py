@@ -38,15 +38,18 @@ def component(path: str) -> Component:
     return Component(read_input(path), display(path))
 
 
-def put_back(path: str) -> None:
-    """If a ``trace --component`` that was killed has left ``path`` woven: the original again."""
+def put_back(path: str) -> bool:
+    """If a ``trace --component`` that was killed has left ``path`` woven: the original again.
+    Returns whether it has."""
     journal = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.whamm-cm-journal")
     if not os.path.islink(path) and not os.path.exists(journal):
-        return  # the usual case, for nothing
+        return False  # the usual case, for nothing
     from whamm_cm.run.inplace import settle
 
-    if settle(path) is not None:
-        tell(f"{path} was left woven by a run that was killed; the original is back")
+    outcome = settle(path)
+    if outcome is not None:
+        tell(f"{path} was left woven by a run that was killed; it {outcome}")
+    return outcome is not None
 
 
 def display(path: str) -> str:

@@ -41,7 +41,7 @@ def trace_command(args: argparse.Namespace, words: list[str], settings: Settings
     options = replace(outputs.render_options(args, finder), tags=woven.report.agents > 1)
     formats = outputs.formats(args, script is not None and script.reports)
     recorder = Recorder(formats, options, woven.table)
-    lines = _Lines(recorder, woven)
+    lines = _Lines(recorder, woven, data)
     try:
         status = _run(args, words, path, index, woven.bytes, lines)
         lines.finish(status)
@@ -85,20 +85,22 @@ def _run(
 
     if index is not None:
         return run_external(words, index, woven, lines.feed, lines.mark)
-    status, rebuilt = run_in_place(words, path, woven, lines.feed, lines.mark)
-    if rebuilt:
+    status, outcome = run_in_place(words, path, woven, lines.feed, lines.mark)
+    if outcome.rebuilt:
         say(
             args,
-            f"{path} was written anew while the command ran, and stays as it is now; what ran from"
-            " then on was not woven. Keep the command from building it",
+            f"{path} {outcome}; what ran from then on was not woven. Keep the command from"
+            " building it",
         )
+    elif outcome.changed is not None:
+        say(args, f"{path} {outcome}")
     return status
 
 
 class _Lines:
     """What the command writes to stderr behind our mark, as records for ``recorder``."""
 
-    def __init__(self, recorder: Recorder, woven: Woven) -> None:
+    def __init__(self, recorder: Recorder, woven: Woven, data: bytes) -> None:
         from whamm_cm.agent.layout import LINE_MARK
         from whamm_cm.trace.identity import Identity
         from whamm_cm.trace.lines import LineDecoder
@@ -107,7 +109,8 @@ class _Lines:
         self.mark = f"{LINE_MARK}{woven.nonce} ".encode()
         self.decoder = LineDecoder(woven.nonce, woven.table)
         self._identity, self._ends = Identity(), Ends()
-        self._recorder, self._woven = recorder, woven
+        self._recorder, self._woven, self._data = recorder, woven, data
+        self._last = ""  # phase of the last record
 
     def feed(self, line: bytes) -> None:
         self._pass(self.decoder.feed(line).records)
@@ -116,9 +119,10 @@ class _Lines:
         """The command ended with ``status``."""
         self._pass(self.decoder.finish())
         lost = list(self._ends.finish())
-        if self._woven.report.agents and not self._recorder.count:
+        unseen = self._woven.report.agents and not self._recorder.count
+        if unseen:
             lost.append(_lost("unseen"))
-        elif self._counting() and status and not lost:
+        if self._counting() and status and (unseen or not (lost or self._has_said_all())):
             # What was counted since the last report may be in a guest that is gone.
             lost.append(_lost("killed" if status > _SIGNAL else "failed"))
         self._recorder.feed(lost)
@@ -129,12 +133,21 @@ class _Lines:
         plan = self._woven.plan
         return plan.scripts is not None or plan.count is not nothing
 
+    def _has_said_all(self) -> bool:
+        """Whether the guest came to an end of its own: its only agent reported, and then nothing
+        can have run.  A panic and a bad status are such ends; told each time, every report is."""
+        from whamm_cm.front.woven import runs_once
+
+        alone = self._woven.report.agents <= 1 and not self._woven.plan.flush_each
+        return alone and self._last == "end" and runs_once(self._data)
+
     def _pass(self, records: Iterable[Record]) -> None:
         from whamm_cm.trace.reader import Arrival
 
         found = [self._identity.feed(Arrival(record)) for record in records]
         for record in found:
             self._ends.feed((record,))
+            self._last = record["phase"]
         self._recorder.feed(found)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from whamm_cm.abi.layout import layouts
 from whamm_cm.agent.layout import (
@@ -23,6 +22,7 @@ from whamm_cm.agent.layout import (
     Phase,
     RecordFlag,
 )
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.flats import Slot
 from whamm_cm.emit.memory import Guest
 from whamm_cm.emit.model import Mode, Wrapper
@@ -103,6 +103,8 @@ class Body:
             self.tasks.begin()
         if w.action == "count":
             self._count()
+            if self.options.flush_each and w.may_flush:
+                self._flush(Flush.PUSH | Flush.REPORT)
         if w.action == "record":
             self.record_call()
         if w.probes:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from whamm_cm import files
+from whamm_cm.component import nodes as n
 from whamm_cm.component.decode import MODULE_PREAMBLE, decode
+from whamm_cm.component.ir import walk
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError, InternalError
 from whamm_cm.front.scripts import script_plan, script_warnings
 from whamm_cm.front.settings import Settings
 from whamm_cm.render.words import counted, were
+from whamm_cm.wasm.module import CoreModule, SectionId
 from whamm_cm.weave import api, plain
 from whamm_cm.weave.plain_sinks import uses_wasi
 from whamm_cm.weave.plan import Added, Plan, SinkName
@@ -104,6 +107,23 @@ class Woven:
 def is_module(data: bytes) -> bool:
     """Whether the input is a plain core module."""
     return data[:8] == MODULE_PREAMBLE
+
+
+def runs_once(data: bytes) -> bool:
+    """Whether hosts run it by one call of one function, with no code before: where such a guest
+    has reported and recorded nothing after, it has not run on, either."""
+    if is_module(data):
+        modules = [CoreModule(data)]
+        once = {e.name for e in modules[0].exports if e.kind == "func"} == {"_start"}
+    else:
+        root = decode(data)
+        parts = list(walk(root))
+        nodes = [d.node for part in parts for d in part.definitions]
+        modules = [node for node in nodes if isinstance(node, CoreModule)]
+        names = [d.node.name.name for d in root.definitions if isinstance(d.node, n.Export)]
+        once = len(names) == 1 and names[0].startswith("wasi:cli/run@0.2.")
+        once = once and not any(isinstance(node, n.Start) for node in nodes)
+    return once and all(module.section(SectionId.START) is None for module in modules)
 
 
 def sink_for(settings: Settings, data: bytes) -> SinkName:

@@ -12,9 +12,10 @@ import json
 import shutil
 import subprocess
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError, UsageError
 from whamm_cm.files import read
 from whamm_cm.gate.model import ExportRow, ImportRow, Subject

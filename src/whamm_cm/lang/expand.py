@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body, Env
 from whamm_cm.lang.calls import invoke

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wit.types import FuncT, ValType
 
 # --- types ---------------------------------------------------------------------------------------

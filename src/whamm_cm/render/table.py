@@ -19,7 +19,7 @@ from whamm_cm.trace.types import initial, parse_type
 _BAR = 40
 #: In the place of a value that nobody counted.
 UNKNOWN = "unknown"
-EFFECT = "values may be missing"
+EFFECT = "values may be missing or too low"
 
 
 def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
@@ -128,13 +128,13 @@ _UNTOUCHED = 10
 
 def _worth_showing(kind: tree.Type, group: list[Cell]) -> tuple[list[Cell], list[str]]:
     """The cells to show, and a line about those left out."""
-    if not any(cell.known for cell in group):
-        touched, value = [], UNKNOWN
-    elif scripted.is_map(kind):
+    if scripted.is_map(kind):
         touched, value = [cell for cell in group if scripted.entries(cell.value)], "empty"
     else:
         value = scripted.text(kind, initial(kind))
         touched = [cell for cell in group if scripted.text(kind, cell.value) != value]
+    if not all(cell.known for cell in group):
+        value = UNKNOWN
     left = len(group) - len(touched)
     if left <= _UNTOUCHED:
         return group, []

@@ -14,6 +14,7 @@ from whamm_cm.lang import tree
 from whamm_cm.render import scripted
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.render.safe import lines, printable
+from whamm_cm.render.table import EFFECT
 from whamm_cm.trace.records import Record
 from whamm_cm.trace.reports import NOWHERE, Cell, shown_text
 from whamm_cm.trace.session import Session
@@ -41,7 +42,7 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
         yield text if each.raw else text + "\n"
     yield from _reports(session)
     if session.losses and session.cells:
-        yield printable(session.losses.sentence("values may be missing")) + "\n"
+        yield printable(session.losses.sentence(EFFECT)) + "\n"
 
 
 def _reports(session: Session) -> Iterator[str]:

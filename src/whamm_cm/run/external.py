@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from whamm_cm.errors import RunError
-from whamm_cm.run.inplace import woven_in_place
+from whamm_cm.run.inplace import Outcome, woven_in_place
 from whamm_cm.run.split import LineSplitter
 from whamm_cm.run.woven_file import woven_file
 
@@ -70,17 +70,17 @@ def run_in_place(
     mark: bytes,
     *,
     stderr_fd: int = 2,
-) -> tuple[int, bool]:
+) -> tuple[int, Outcome]:
     """As :func:`run_external`, with ``woven`` in the place of the file ``component`` while the
-    command runs, which itself is left as it is.  Returns the status, and whether the file was
-    rebuilt meanwhile: what ran from then on was not woven, and the new file stays.
+    command runs, which itself is left as it is.  Returns the status, and how the file was put
+    back: where it was rebuilt, what ran from then on was not woven.
 
     Raises UsageError also when another process has the file woven, or it cannot be replaced.
     """
     # In this order, so that no signal leaves it woven.
     with _Forwarder.working() as forward, woven_in_place(component, woven) as swap:
         status = _run(list(cmd), forward, LineSplitter(on_line, stderr_fd, mark))
-    return status, swap.outcome is not None and swap.outcome.rebuilt
+    return status, swap.outcome or Outcome()
 
 
 def _run(words: list[str], forward: _Forwarder, splitter: LineSplitter, *kept: int) -> int:

@@ -22,9 +22,9 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError, RunError, UsageError
 
 _VERSION = 1
@@ -35,9 +35,19 @@ _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EXDEV, errno.EM
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a file was put back.  ``rebuilt``: somebody had written another file there meanwhile,
-    which stays; the original it replaced is no longer needed."""
+    which stays; the original it replaced is no longer needed.  ``changed``: what was there is made
+    of the woven one, which is no build; it has this name now."""
 
     rebuilt: bool = False
+    changed: Path | None = None
+
+    def __str__(self) -> str:
+        """What became of the file, for behind its name."""
+        if self.rebuilt:
+            return "has been written anew meanwhile, and stays as it is now"
+        if self.changed is not None:
+            return f"has been changed meanwhile: that is {self.changed} now, the original is back"
+        return "is the original again"
 
 
 @dataclass(slots=True)
@@ -176,7 +186,9 @@ def _restore(places: _Places, *, keep_journal: bool = False) -> Outcome | None:
     try:
         places.unfinished.unlink(missing_ok=True)
         if places.original.exists():
-            outcome = Outcome(_is_anothers(places))
+            outcome = _outcome(places)
+            if outcome.changed is not None:
+                shutil.copy2(places.target, outcome.changed)
             if outcome.rebuilt or _is_the_same(places):
                 places.original.unlink()
             else:
@@ -196,20 +208,25 @@ def _is_the_same(places: _Places) -> bool:
     return places.target.exists() and places.target.samefile(places.original)
 
 
-def _is_anothers(places: _Places) -> bool:
-    """Whether what lies there is neither ours nor the original but a new module or component."""
+def _outcome(places: _Places) -> Outcome:
+    """What to do about what lies there: a new module or component is neither ours nor the
+    original."""
     if not places.target.is_file() or _is_the_same(places):
-        return False
+        return Outcome()
     data = places.target.read_bytes()
-    if data[:4] != b"\0asm" or hashlib.sha256(data).hexdigest() == _digest(places.original):
-        return False
+    digest = hashlib.sha256(data).hexdigest()
+    if data[:4] != b"\0asm" or digest == _digest(places.original):
+        return Outcome()
     ours = _read(places).get("woven")
-    if ours is None and _STAMP not in data:
+    if _STAMP in data and _STAMP not in places.original.read_bytes():
+        made = places.target.with_name(f"{places.target.name}.woven")
+        return Outcome(changed=None if ours in (None, digest) else made)
+    if ours is None:
         raise InputError(
             f"{places.target} and {places.original} differ, and {places.journal}, which says what"
             " they are, is damaged; remove the wrong one and the journal"
         )
-    return ours is not None and hashlib.sha256(data).hexdigest() != ours
+    return Outcome(rebuilt=ours != digest)
 
 
 def _read(places: _Places) -> dict[str, object]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from whamm_cm.agent.counted import CountedCells
 from whamm_cm.agent.layout import SiteKind
 from whamm_cm.agent.table import Site, SiteTable
+from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.decode import place
 from whamm_cm.trace.merge import merged, pairs
 from whamm_cm.trace.records import Record
@@ -76,7 +76,6 @@ class Reports:
         #: the one that was reported last at the end.
         self._rows: dict[Row, dict[Place, dict[int, Any]]] = {}
         self._known: dict[tuple[str, str, str, str, str], Row] = {}
-        self._heard: set[str] = set()  # scripts that reported something
 
     def feed(self, record: Record) -> None:
         """Takes what a script reported or printed; records of other kinds are let pass."""
@@ -97,8 +96,6 @@ class Reports:
         if "value" not in record:  # it was too long for a line
             return
         value, instance = record["value"], record["instance"]
-        if instance != NOWHERE:
-            self._heard.add(row.script)
         known = values.pop(instance, None)
         if row.type.startswith("map<"):
             value = _updated(known or {}, value)
@@ -116,16 +113,17 @@ class Reports:
         for row, places in self._rows.items():
             seen = {instance for values in places.values() for instance in values}
             instances = sorted(seen - {NOWHERE}) or nowhere
-            known = not lost or row.script in self._heard
             for at, values in places.items():
                 if per_instance or len(instances) == 1:
                     for instance in instances:
+                        known = not lost or (instance != NOWHERE and instance in values)
                         yield Cell(row, at, instance, _value(row, values, instance), 1, known)
                 else:
                     recent = [i for i in values if i != NOWHERE]
                     unheard = [i for i in instances if i not in values]
                     parts = [_value(row, values, i) for i in (*unheard, *recent)]
                     whole = merged(parse_type(row.type), parts)
+                    known = not lost or bool(recent)
                     yield Cell(row, at, NOWHERE, whole, len(instances), known)
 
 

@@ -17,7 +17,7 @@ import base64
 import binascii
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from whamm_cm.agent.layout import (
@@ -32,6 +32,7 @@ from whamm_cm.agent.layout import (
     SiteKind,
 )
 from whamm_cm.agent.table import Node, Site, SiteTable
+from whamm_cm.dataclass import dataclass
 
 #: Of so many secrets what is known at most; the oldest is forgotten for a new one.
 SLOTS: Final = 128
@@ -43,6 +44,7 @@ SHORTEST, HEAD = 6, 12
 _PLACES: Final = 32
 _MARK: Final = SECRET.to_bytes(4, "little")
 _STAR: Final = 0x2A
+_BACKSLASH: Final = 0x5C
 
 _ATTRIBUTES: Final = (
     "path", "domain", "expires", "max-age", "samesite", "secure", "httponly", "priority",
@@ -199,16 +201,21 @@ class Secrets:
 
 
 def _match(known: bytes, cut: bool, text: bytearray, at: int, end: int, step: int) -> int:
+    """How many bytes are the secret.  Where only the beginning is the same, what follows may be the
+    rest of it, in a URL or in JSON."""
     size = 0
     while size < len(known) and at + step * size + step <= end:
         here = at + step * size
         if text[here] != known[size] or (step == 2 and text[here + 1]):
             break
         size += 1
-    if size < len(known):
-        return step * size if size >= HEAD else 0
+    part = size < len(known)
+    if part and size < HEAD:
+        return 0
     at += step * size
-    while cut and at + step <= end and text[at] in _WORD and not (step == 2 and text[at + 1]):
+    while (cut or part) and at + step <= end and not (step == 2 and text[at + 1]):
+        if text[at] not in _WORD and text[at - step] != _BACKSLASH:
+            break
         size, at = size + 1, at + step
     return step * size
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import TypeAlias
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.kernel import layout
 from whamm_cm.kernel.engine import Kernel
 from whamm_cm.kernel.layout import Role, Shape, Space
@@ -45,7 +45,8 @@ _ROLES: dict[str, Role] = {
     "throw": Role.GOING, "rethrow": Role.GOING, "throw_ref": Role.GOING,
     "return_call": Role.GOING, "return_call_indirect": Role.GOING, "return_call_ref": Role.GOING,
     "call": Role.CALL, "call_indirect": Role.CALL, "call_ref": Role.CALL, "suspend": Role.CALL,
-    "switch": Role.CALL, "resume": Role.CALL_BRANCH,
+    "switch": Role.CALL, "resume": Role.CALL_BRANCH, "resume_throw": Role.CALL_BRANCH,
+    "resume_throw_ref": Role.CALL_BRANCH,
 }  # fmt: skip
 #: Their labels name what is thrown on or delegated to, no place to go on at.
 _NO_BRANCH = frozenset(("rethrow", "delegate"))
@@ -102,6 +103,13 @@ class Loaded:
     def moved(self) -> int:
         """What makes an address of a position."""
         return self.at - self.low
+
+    def entries(self, end: int, count: int) -> int | None:
+        """The address of what the entries up to ``end`` are, ``layout.FUNCTION_WORDS`` each; None
+        when they are malformed."""
+        inside, at = self.kernel, self.kernel.take(4 * layout.FUNCTION_WORDS * count)
+        done = inside.run("entries", self.at, end + self.moved, at, count, self.moved)
+        return at if done else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
+from functools import cached_property
 
 from whamm_cm.agent.table import packed_table
 from whamm_cm.analysis.instances import core_instances
@@ -15,9 +16,10 @@ from whamm_cm.component import build
 from whamm_cm.component import nodes as n
 from whamm_cm.component.check import check
 from whamm_cm.component.decode import decode
-from whamm_cm.component.encode import Piece, encode, pieces
+from whamm_cm.component.encode import Piece, pieces
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.component.items import Item, Sort
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.model import ProbeOptions, ScriptLink
 from whamm_cm.errors import InternalError, WeaveError
 from whamm_cm.wasm.moved import Moved
@@ -51,7 +53,7 @@ LIVE_NS = 4_000_000
 _SINKS = {"stderr": stderr_wiring, "logging": logging_wiring, "relay": relay_wiring}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Woven:
     """The outcome: the component, the site table its records are read with, and what was added."""
 
@@ -66,9 +68,9 @@ class Woven:
     @property
     def wasm(self) -> bytes:
         """The component as bytes, encoded anew each time."""
-        return encode(self.component)
+        return b"".join(self.pieces)
 
-    @property
+    @cached_property
     def pieces(self) -> list[Piece]:
         """The same bytes in pieces, most of them views of the input."""
         return pieces(self.component)

@@ -10,7 +10,7 @@ imports and exports stay what they were.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Protocol
 
 from whamm_cm.abi.flatten import CoreSig
@@ -19,6 +19,7 @@ from whamm_cm.component import build
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.component.items import Item, Sort
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.intervene import may_allocate
 from whamm_cm.emit.model import ProbeOptions, Wrapper
 from whamm_cm.emit.modules import build_probe

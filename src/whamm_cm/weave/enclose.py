@@ -7,12 +7,13 @@ with those imports passed on by name plus the extra ones, and exports its export
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from whamm_cm.component import build
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, Definition, SectionId
 from whamm_cm.component.items import Item, Ref, Sort
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import WeaveError
 from whamm_cm.weave.instance_types import InstanceTypeEditor
 from whamm_cm.weave.interface import Interface

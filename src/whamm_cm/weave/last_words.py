@@ -8,7 +8,7 @@ its flush function into; no definition is added to it (pooling hosts count those
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from whamm_cm.analysis.guests import Guest, find_guests
 from whamm_cm.analysis.program import Program
@@ -16,16 +16,18 @@ from whamm_cm.component import build
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, Definition, walk
 from whamm_cm.component.items import Item
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
+from whamm_cm.kernel.layout import WANTED
 from whamm_cm.wasm import snippets
 from whamm_cm.wasm.asm import Func
+from whamm_cm.wasm.code_edit import UNREACHABLE, Plans, Target
 from whamm_cm.wasm.edit import ModuleEdit
 from whamm_cm.wasm.leb import unsigned
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.moved import Moved
 from whamm_cm.weave.agents import TABLE
 from whamm_cm.weave.fuse import find_shim
-from whamm_cm.weave.opcodes.beat import endings, pieces
 from whamm_cm.weave.plan import Added
 
 #: The module name of the import.
@@ -72,13 +74,14 @@ class LastWords:
 
     def _take(self, guest: Guest, added: Added) -> None:
         module = guest.module
+        edit = ModuleEdit(module)
         try:
-            ends = endings(module)
+            code = edit.code()
+            found = code.survey(range(len(module.bodies)), (), marks={UNREACHABLE: WANTED})
         except DecodeError:
             return  # what we cannot read is left as it is
-        if not ends:
+        if not any(found.seen):
             return
-        edit = ModuleEdit(module)
         table = edit.import_table(self.name, TABLE, b"\x70\0" + unsigned(self.slot + 1))
         plain = edit.type_index((), ())
         f = Func(0, 0, ())
@@ -90,8 +93,12 @@ class LastWords:
         f.i32(self.slot)
         f.call_indirect(plain, table)
         last = snippets.call(edit.add_func(plain, f.encode()))
-        for index, positions in ends.items():
-            edit.replace_body(index, pieces(module, index, [(pos, last) for pos in positions]))
+        plans = Plans([None], [()], last=edit.templates.number(last))
+        targets = [Target(index, 0, 0, 0) for index, seen in enumerate(found.seen) if seen]
+        try:
+            code.draft(plans, targets)
+        except DecodeError:
+            return
         wasm = edit.encode()
         self.modules[guest.definition] = wasm
         self.instances |= {instantiation for _, instantiation in guest.instances}

@@ -9,12 +9,12 @@ are in one.  It only works where no code runs before the table is filled.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from whamm_cm.analysis.program import Program
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, Definition, walk
 from whamm_cm.component.items import Item
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.weave.fuse import fixup_at

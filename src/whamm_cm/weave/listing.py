@@ -6,7 +6,7 @@ The command ``info`` prints it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.analysis.guests import find_guests
@@ -14,6 +14,7 @@ from whamm_cm.analysis.program import Program
 from whamm_cm.analysis.site import Site
 from whamm_cm.analysis.sites import find_sites
 from whamm_cm.component.decode import decode
+from whamm_cm.dataclass import dataclass
 from whamm_cm.lang.tree import Scripts, WitRule
 from whamm_cm.wasm.disassemble import Naming, disassemble, instruction, names_of
 from whamm_cm.wasm.edit import ModuleEdit

@@ -7,7 +7,7 @@ rules here add the moments at which waiting longer would lose them or hide them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from whamm_cm.agent.layout import N_COUNTERS, Flush
 from whamm_cm.agent.sites import SiteTableBuilder
@@ -16,6 +16,7 @@ from whamm_cm.analysis.site import Site, selected
 from whamm_cm.analysis.sites import site_spec
 from whamm_cm.component.ir import Component, walk
 from whamm_cm.component.items import Item
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.model import Action
 from whamm_cm.emit.paths import has_trace
 from whamm_cm.errors import WeaveError
@@ -199,7 +200,9 @@ class Orders:
         if leaves(site):
             return Flush.PUSH | Flush.REPORT
         if self.plan.live and waits(site):
-            return Flush.PUSH | Flush.GOES_ON
+            # What scripts count may be a thousand cells, and has a beat of its own.
+            counts = Flush.NONE if self.scripting is not None else Flush.REPORT
+            return Flush.PUSH | Flush.GOES_ON | counts
         return Flush.NONE if passing else None
 
     def _order(

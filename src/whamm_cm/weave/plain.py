@@ -7,12 +7,13 @@ the outermost call returns.  The parts keep memories of their own behind the gue
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from whamm_cm.agent.layout import Flush, load_wasm
 from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.agent.table import packed_table
 from whamm_cm.analysis.stamp import SITES, STAMP
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.script.memories import LENT
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree as t
@@ -108,7 +109,7 @@ class _Weave:
             beats = Beats(plan.interval_ns, plan.flush_each)
         unit = UnitBuilder(self.scripts, self.builder, beat=beats)
         unit.unit.memories = unit.numbering(self.module)
-        matcher = Matcher(scripts.probes, self.scripts.evaluate)
+        matcher = Matcher(scripts.probes, self.scripts.evaluate, as_whamm=plan.compat)
         self.main = _main(self.module) if plan.compat and sends else None
         rows = Rows(self.builder, scripts.names, self.module.names.module or "")
         weaver = GuestWeaver(
@@ -116,6 +117,7 @@ class _Weave:
             exits=EXIT if sends else None, main=self.main,
             validate=self.scripts.validate,
             beats=beats is not None and plan.interval_ns > 0,
+            each=plan.flush_each,
             # Such a host calls the report's export when the module has trapped.
             last_words=beats is not None and plan.last_words and plan.sink != "host",
             multi_memory=plan.multi_memory,

@@ -6,13 +6,14 @@ import hashlib
 import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, TypeAlias
 
 from whamm_cm._version import __version__
 from whamm_cm.agent.layout import NONCE_LETTERS, NONCE_SIZE, Flush
 from whamm_cm.analysis.site import Selector, Site
 from whamm_cm.component.ir import Component, Definition
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.model import Action, EventProbe, Redact, Role
 from whamm_cm.lang.fold import EvaluateStatic
 from whamm_cm.lang.tree import Declare, Scripts

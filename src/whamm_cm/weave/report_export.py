@@ -9,12 +9,13 @@ on older hosts.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from whamm_cm.component import build
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, Definition, walk
 from whamm_cm.component.items import Item, Sort
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.model import ProbeOptions
 from whamm_cm.emit.modules import build_flush
 from whamm_cm.wasm.asm import Module

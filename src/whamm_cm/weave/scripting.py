@@ -7,7 +7,7 @@ boundary and opcode probes of one component instance share their variables.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import chain
 from typing import Any
 
@@ -20,6 +20,7 @@ from whamm_cm.component import build
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.component.items import Item
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.model import EventProbe
 from whamm_cm.emit.paths import acts, mentions
 from whamm_cm.errors import WeaveError
@@ -174,6 +175,7 @@ class Scripting:
         weaver = GuestWeaver(
             guest.module, matcher, self.unit, rows, counters, validate=self.plan.validate,
             beats=self.beats is not None and self.beats.interval_ns > 0,
+            each=self.beats is not None and self.beats.each,
             last_words=self.last_words, multi_memory=self.multi_memory, pooled=True,
         )  # fmt: skip
         woven = weaver.weave()

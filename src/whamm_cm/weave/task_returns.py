@@ -8,9 +8,10 @@ works where tasks are not entered in the middle of others: with callbacks, not w
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 
 from whamm_cm.analysis.site import Site
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.model import EventProbe
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.walk import walk

@@ -11,9 +11,10 @@ to right, whatever the glob: time is linear in the text, and sets that were seen
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wit.semver import PatternError
 
 #: Nesting of ``{…}``: more is a mistake.

@@ -8,8 +8,9 @@ the module stands a call of ``last``: nothing is lost to a panic, and what never
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import Protocol
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.lang.events import opcodes_of
 from whamm_cm.wasm import snippets as code
 from whamm_cm.wasm.asm import Func
@@ -24,20 +25,34 @@ CELL, TICK_SLOT, LAST_SLOT, SLOTS = 0, 1, 2, 3
 #: Rounds until an unbound guest asks again.
 _UNBOUND = 64
 _LOOPS, _ENDS = frozenset(opcodes_of("loop")), frozenset(opcodes_of("unreachable"))
+_CALLS = frozenset(
+    each for name in ("call", "call_indirect", "call_ref") for each in opcodes_of(name)
+)
 _SUB, _EQZ = b"\x6b", b"\x45"
+
+
+class Wanted(Protocol):
+    """What is wanted of it."""
+
+    @property
+    def beats(self) -> bool: ...
+    @property
+    def last_words(self) -> bool: ...
+    @property
+    def each(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """``pulse`` and ``last`` are code that takes and leaves nothing."""
+    """``pulse`` and ``last`` are code that takes and leaves nothing; ``each``: there is a pulse
+    before every call, too, which may be the guest's last."""
 
     pulse: bytes
     last: bytes
+    each: bool = False
 
     @classmethod
-    def make(
-        cls, edit: ModuleEdit, unit: str | None, table: int | None, beats: bool, lasts: bool
-    ) -> Beat:
+    def make(cls, edit: ModuleEdit, unit: str | None, table: int | None, wanted: Wanted) -> Beat:
         """The functions are imported from ``unit``, else they are called through ``table`` once it
         is filled.  What is not wanted is no code."""
         if unit is not None:
@@ -61,7 +76,11 @@ class Beat:
         tick = edit.add_func(plain, f.encode())
         left = code.global_get(fuel) + code.i32_const(1) + _SUB + code.global_set(fuel)
         pulse = left + code.when(code.global_get(fuel) + _EQZ, code.call(tick))
-        return cls(pulse if beats else b"", code.call(last) if lasts else b"")
+        return cls(
+            pulse if wanted.beats else b"",
+            code.call(last) if wanted.last_words else b"",
+            wanted.each,
+        )
 
     def into(self, editor: FunctionEditor, replaced: Iterable[int]) -> None:
         """Into a function with probes; those at ``replaced`` stand for the instruction."""
@@ -72,6 +91,8 @@ class Beat:
                 editor.add(opidx, "entry", self.pulse)
             elif opcode in _ENDS and opidx not in gone:
                 editor.add(opidx, "last", self.last)
+            elif self.each and opcode in _CALLS and opidx not in gone:
+                editor.add(opidx, "last", self.pulse)
 
     def last_words(self, editor: FunctionEditor) -> None:
         """Into a function without probes."""

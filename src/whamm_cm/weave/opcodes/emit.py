@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.script.types import flats
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.fold import fold_expr
@@ -21,7 +22,7 @@ from whamm_cm.weave.opcodes.going import Validate, open_ended
 from whamm_cm.weave.opcodes.inject import FunctionEditor
 from whamm_cm.weave.opcodes.leftover import Increment, cell_inits, guest_cells, increments, needs_of
 from whamm_cm.weave.opcodes.match import Firing, Function, Left
-from whamm_cm.weave.opcodes.points import exit_calls
+from whamm_cm.weave.opcodes.points import exit_calls, program_exits
 from whamm_cm.weave.opcodes.sites import Compiled
 from whamm_cm.weave.opcodes.work import MAX_COUNTERS, MAX_LOCALS, Work
 
@@ -77,6 +78,8 @@ class GuestWeaver(Work):
     in_bulk: bool = True
     #: Whether what is counted is also sent while the program runs.
     beats: bool = False
+    #: Whether it is sent before every call, too.
+    each: bool = False
     #: Whether hosts may run it that pool instances.
     pooled: bool = False
     _table: int | None = None
@@ -88,7 +91,7 @@ class GuestWeaver(Work):
 
     def weave(self) -> WovenGuest | None:
         leaving = self._leaving()
-        bulk = Bulk.find(self, leaving) if self.in_bulk else None
+        bulk = Bulk.find(self, leaving) if self.in_bulk and not self.each else None
         done = frozenset(() if bulk is None else bulk.indices)
         found = self.matcher.functions(
             self.module, self.imports.numbering.facts, None if bulk is None else sorted(bulk.slow)
@@ -115,7 +118,7 @@ class GuestWeaver(Work):
             if info is None:
                 self._only_ends(index, ends[index])
                 continue
-            editor = FunctionEditor(info)
+            editor = FunctionEditor(info, self.matcher.as_whamm)
             if leave is not None and index in leaving:
                 for opidx in exit_calls(info):
                     editor.add(opidx, "last", snippets.call(leave))
@@ -182,7 +185,7 @@ class GuestWeaver(Work):
         unit = self.unit_name if self.imports.used else None
         if unit is None:
             self._table = self.edit.add_table(b"\x70\0" + unsigned(SLOTS))
-        self.beat = Beat.make(self.edit, unit, self._table, self.beats, self.last_words)
+        self.beat = Beat.make(self.edit, unit, self._table, self)
 
     def _add_beat(self, function: Function | None, editor: FunctionEditor) -> None:
         if self.beat is None:
@@ -212,12 +215,7 @@ class GuestWeaver(Work):
 
     def _leaving(self) -> dict[int, FunctionInfo]:
         """Functions with calls that end the program, where those matter."""
-        imported = self.module.imported("func")
-        ends = [
-            unsigned(i)
-            for i, f in enumerate(imported)
-            if (f.module, f.name) == ("wasi_snapshot_preview1", "proc_exit")
-        ]
+        ends = [unsigned(index) for index in program_exits(self.module)]
         found: dict[int, FunctionInfo] = {}
         if self.exits is None:
             return found
@@ -247,11 +245,13 @@ class GuestWeaver(Work):
         info = function.info
         batched: list[tuple[Firing, tuple[Increment, ...]]] = []
         leaving: list[Firing] = []
+        # whamm's blocks are not made of runs.
+        counted = ("opcode",) if self.matcher.as_whamm else ("opcode", "block")
         for firing in function.firings:
-            plan = self.plans[id(firing.left)]
-            if firing.point.mode == "before" and firing.point.package == "func":
+            plan, point = self.plans[id(firing.left)], firing.point
+            if point.mode == "before" and point.package == "func":
                 leaving.append(firing)
-            elif firing.point.mode == "before" and firing.point.package == "opcode" and plan:
+            elif point.mode == "before" and point.package in counted and plan:
                 batched.append((firing, plan))
             else:
                 self._inline(firing, editor)
