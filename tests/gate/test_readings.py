@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import wasmtime
 
+from tests.gate.binaries import FUNC, FUNCTION, HEAD, extern, section
 from tests.gate.making import judge, rules
 from whamm_cm.component.nodes import ExternName
 from whamm_cm.gate.model import Finding, Report
@@ -64,6 +65,14 @@ def test_what_is_there_is_said() -> None:
     )
     several = found(judge(APP, "exports: {forbid: [{item: '#run', reason: why}, '#ru*']}"))
     assert [one.message for one in several] == ['run matches "#run": why']
+
+
+def test_a_function_by_the_name_of_an_interface_is_forbidden_and_fulfils_nothing() -> None:
+    export = section(11, extern(FILES) + b"\x01\x00\x00")
+    data = HEAD + section(7, FUNC) + section(10, extern("f") + FUNCTION) + export
+    for pattern in ("acme:fs/files", "acme:fs/*@1.0"):
+        assert "WCM030" in rules(judge(data, f"exports: {{require: ['{pattern}']}}"))
+        assert "WCM031" in rules(judge(data, f"exports: {{forbid: ['{pattern}']}}"))
 
 
 IO = "wasi:io/poll"
