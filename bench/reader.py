@@ -1,10 +1,11 @@
 """What reading a log costs: µs of processor time a record from the log's bytes to the ``-c`` table.
 
-    python -m bench.reader [--calls N] [--rounds N]
+    python -m bench.reader [--calls N] [--rounds N] [--beside CHECKOUT]
 
 The same calls as packed lines, as JSON lines and as lines of version 1, interleaved in one process;
 the minimum of the rounds counts.  ``json.loads`` of the same records alone is there to compare
-with: it is what any reader of JSON lines has to pay.
+with: it is what any reader of JSON lines has to pay.  ``--beside`` has another checkout of this
+project read in turns with this one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import json
 import struct
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from bench import beside
 from whamm_cm.agent.layout import Edge, Phase, RecordFlag, SiteKind
 from whamm_cm.agent.sites import SiteSpec, SiteTableBuilder
 from whamm_cm.agent.table import SiteTable
@@ -126,29 +129,45 @@ def variants(calls: int) -> dict[str, Callable[[], int]]:
     return {**made, "json.loads alone": lambda: len(list(map(json.loads, texts))) // 2}
 
 
-def measure(calls: int, rounds: int) -> dict[str, float]:
-    """µs a record, the least of all rounds."""
+def measure(
+    calls: int, rounds: int, checkout: Path | None = None
+) -> tuple[dict[str, float], dict[str, float]]:
+    """µs a record, the least of all rounds; the same of another checkout."""
     chosen = variants(calls)
     best: dict[str, float] = {}
+    before: dict[str, float] = {}
     for _ in range(rounds):
+        if checkout is not None:
+            for name, spent in _measured_by(checkout, calls).items():
+                before[name] = min(before.get(name, spent), spent)
         for name, run in chosen.items():
             start = time.process_time()
             counted = run()
             spent = (time.process_time() - start) / calls / 2 * 1e6
             assert counted == calls, (name, counted)
             best[name] = min(best.get(name, spent), spent)
-    return best
+    return best, before
+
+
+def _measured_by(checkout: Path, calls: int) -> dict[str, float]:
+    """What another state prints of one round."""
+    text = beside.run(checkout, "-m", "bench.reader", "--calls", str(calls), "--rounds", "1")
+    rows = (line.rsplit(maxsplit=2) for line in text.splitlines()[1:-1])
+    return {name: float(spent) for name, spent, _ in rows}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench.reader")
     parser.add_argument("--calls", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--beside", type=Path, metavar="CHECKOUT", help="another state to compare")
     args = parser.parse_args(argv)
-    best = measure(args.calls, args.rounds)
-    print(f"{'µs a record, log to -c':28} {'µs':>6}  to json.loads")
+    checkout = None if args.beside is None else args.beside.resolve()
+    best, before = measure(args.calls, args.rounds, checkout)
+    print(f"{'µs a record, log to -c':28} {'µs':>6}  to json.loads{'  before' if before else ''}")
     for name, spent in best.items():
-        print(f"{name:28} {spent:6.2f}  {spent / best['json.loads alone']:6.2f}")
+        past = f"{before[name]:15.2f}" if name in before else ""
+        print(f"{name:28} {spent:6.2f}  {spent / best['json.loads alone']:6.2f}{past}")
     print(f"aim: packed lines {AIM} µs")
     return 0
 

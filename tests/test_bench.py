@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import wasmtime
 
 from bench import boundary, gate, opcodes, reader, weave
 from fixtures.build import path_of
+from whamm_cm.component.decode import decode
+from whamm_cm.component.ir import Component
+from whamm_cm.component.nodes import Export
 from whamm_cm.gate.subject import analyse
 
 
@@ -17,6 +23,27 @@ def test_boundary_prints_every_variant(capsys: pytest.CaptureFixture[str]) -> No
         part = text.split(row)[1].split("\n\n")[0]
         for variant in boundary.variants():
             assert f"\n{variant.name}" in part
+
+
+def test_another_checkout_is_measured_beside(capsys: pytest.CaptureFixture[str]) -> None:
+    """This one, too, whose figures fill the column."""
+    root = str(Path(__file__).parents[1])
+    assert boundary.main(["--quick", "--beside", root]) == 0
+    for row in capsys.readouterr().out.split("string (64 bytes) -> u32")[1].splitlines()[2:-2]:
+        assert len(re.findall(r" [+-]\d+\.\d", row)) == 2, row
+    assert reader.main(["--calls", "200", "--rounds", "1", "--beside", root]) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.endswith("before") and all(len(row.split()) >= 4 for row in rows[:-1])
+
+
+def test_the_layout_with_the_sink_inside_is_the_one_measured() -> None:
+    """Its calls reach the sink's code in the component that makes them, which no other has."""
+    component = decode(boundary.in_one())
+    nested = [d.node for d in component.definitions if isinstance(d.node, Component)]
+    exports = {
+        e.node.name.name for c in nested for e in c.definitions if isinstance(e.node, Export)
+    }
+    assert "emit" not in exports and "numbers" in exports
 
 
 def test_probes_see_every_call_of_the_benchmark() -> None:

@@ -10,9 +10,9 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "whamm_cm"
 #: Bottom first: a room imports itself and what stands before it.
 ROOMS = (
-    "errors", "_version", "files", "kernel", "demangle", "wasm", "component", "wit", "abi", "lang",
-    "agent", "analysis", "emit", "monitors", "weave", "run", "trace", "render", "gate", "front",
-    "cli", "__main__", "__init__",
+    "dataclass", "errors", "_version", "files", "kernel", "demangle", "wasm", "component", "wit",
+    "abi", "lang", "agent", "analysis", "emit", "monitors", "weave", "run", "trace", "render",
+    "gate", "front", "cli", "__main__", "__init__",
 )  # fmt: skip
 FILES = sorted(SOURCE.rglob("*.py"))
 
@@ -50,6 +50,12 @@ def test_files_and_functions_stay_short(path: Path) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert node.end_lineno is not None
             assert node.end_lineno - node.lineno < 50, f"{path}:{node.lineno} {node.name}"
+
+
+def test_classes_are_quick_to_define() -> None:
+    for path in FILES:
+        if "dataclasses.dataclass" in imports(ast.parse(path.read_text(encoding="utf-8"))):
+            assert path == SOURCE / "dataclass.py", f"{path}: take whamm_cm.dataclass"
 
 
 def test_only_the_command_line_knows_rich() -> None:

@@ -58,7 +58,7 @@ def test_what_was_added_is_read_back(functions: list[tuple[int, str, list[object
 
 @given(st.lists(st.integers(0, (1 << 32) - 1)))
 def test_a_column_is_as_narrow_as_its_numbers(numbers: list[int]) -> None:
-    width, data = narrow(array("Q", numbers))
+    width, data = narrow(array("I", numbers))
     assert list(wide(data, width)) == numbers
     assert width == 1 or max(numbers) >= 1 << 8 * width // 2
 
@@ -75,7 +75,7 @@ def test_a_million_cells_take_little_room() -> None:
         builder.add_variable(VariableSpec("s", name, "u64", U64))
     builder.add_counted("main", counted)
     data = builder.to_bytes()
-    assert len(counted.pcs) == 1_000_000 and len(data) < 3_500_000
+    assert len(counted.steps) == 1_000_000 and len(data) < 3_500_000
     assert len(packed_table(data)) < 100_000
 
 

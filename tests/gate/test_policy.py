@@ -74,7 +74,7 @@ WRONG = [
     ("rules: {WCM010: {max_bytes: 1}}", 'p.yaml:2:18: unknown key "max_bytes"'),
     ("rules: {WCM040: {max_bytes: -1}}", "p.yaml:2:29: max_bytes must be a whole number"),
     ("rules: {WCM040: {max_bytes: 1e3}}", "p.yaml:2:29: max_bytes must be a whole number"),
-    ("extends: [wasmcloud]", 'p.yaml:2:11: unknown profile "wasmcloud"; did you mean "wasmcloud-'),
+    ("extends: [wasmcloud]", "p.yaml:2:11: there is no profile 'wasmcloud', but wasi-0.2, "),
     ("extends: [nosuch.yaml]", "p.yaml:2:11: nosuch.yaml: there is no such file"),
     ("extends: wasi-0.2", 'p.yaml:2:10: extends must be a list, not "wasi-0.2"'),
     ("judge: claimed", "p.yaml:2:8: judge must be one of declared, reachable, observed"),
@@ -107,7 +107,7 @@ def test_profiles_are_listed_once() -> None:
         with pytest.raises(UsageError) as caught:
             read_policy(name, PARAMETERS)
         message = str(caught.value)
-        assert message.count("wasmtime-serve") == message.count("wasi-0.2") == (name == "zzzz")
+        assert message.count("wasmtime-serve") == message.count("wasi-0.2") == 1
         assert f"./{name}" in message
 
 

@@ -37,6 +37,21 @@ _GIVES = """
   (core module $m (func (export "f"))) (core instance $m (instantiate $m))
   (func $f (canon lift (core func $m "f")))
   (instance $calls (export "f" (func $f))) (export "acme:t/calls@1.0.0" (instance $calls))"""
+_CONFIG = """
+  (import "wasi:config/store@0.2.0-rc.1" (instance
+    (type $fault (variant (case "upstream" string) (case "io" string)))
+    (export "error" (type $error (eq $fault)))
+    (export "get-all" (func (result (result (list (tuple string string)) (error $error)))))))"""
+_OTEL = """
+  (import "wasi:otel/tracing@0.2.0-rc.2" (instance
+    (type $f (flags "sampled")) (export "trace-flags" (type $flags (eq $f)))
+    (type $s (list (tuple string string))) (export "trace-state" (type $state (eq $s)))
+    (type $t string) (export "trace-id" (type $trace (eq $t)))
+    (type $p string) (export "span-id" (type $span (eq $p)))
+    (type $c (record (field "trace-id" $trace) (field "span-id" $span) (field "trace-flags" $flags)
+      (field "is-remote" bool) (field "trace-state" $state)))
+    (export "span-context" (type $context (eq $c)))
+    (export "outer-span-context" (func (result $context)))))"""
 _STRANGE = '(import "acme:t/calls@1.0.0" (instance (export "f" (func))))'
 
 
@@ -55,6 +70,8 @@ COMPONENTS = {
     "logging": handler(_LOGGING),
     "store": handler(STORE_IMPORT),
     "types": handler(_TYPES),
+    "config": handler(_CONFIG),
+    "otel": handler(_OTEL),
     "strange": handler(_STRANGE),
     "label": importing_as(_LABEL, f"(component {STORE_IMPORT} {RUN})"),
     "gives": component(_GIVES),
@@ -65,6 +82,8 @@ COMPONENTS = {
 HTTP = "{namespace: wasi, package: http, interfaces: [incoming-handler], config: {host: app.test}}"
 LOG = "{namespace: wasi, package: logging, version: 0.1.0-draft, interfaces: [logging]}"
 STORE = "{namespace: wasi, package: keyvalue, interfaces: [store]}"
+CONFIG = "{namespace: wasi, package: config, version: 0.2.0-rc.1, interfaces: [store]}"
+OTEL = "{namespace: wasi, package: otel, version: 0.2.0-rc.2, interfaces: [tracing]}"
 RELEASES = ("2.7", "2.8", "2.9", "2.10")
 #: From which on hosts take of an entry what a component imports, and entries for what is built in.
 SINCE_2_9, SINCE_2_10 = RELEASES[2:], RELEASES[3:]
@@ -73,9 +92,10 @@ SINCE_2_9, SINCE_2_10 = RELEASES[2:], RELEASES[3:]
 @dataclass(frozen=True, slots=True)
 class Case:
     """``started``: the releases of wash whose hosts start it.  ``rule``: what the gate reports
-    where they do not, or ``warns`` of where they do; ``more``: the rest of the component or
-    service.  ``admission``: hosts start it, but the API server does not let it through.
-    ``others``: further components of the workload; ``twice``: there is a second such workload."""
+    where they do not, or ``warns`` of where they do, or where an ``option`` of the host decides;
+    ``more``: the rest of the component or service.  ``admission``: hosts start it, but the API
+    server does not let it through.  ``others``: further components of the workload; ``twice``:
+    there is a second such workload."""
 
     what: str
     component: str
@@ -88,6 +108,7 @@ class Case:
     admission: bool = False
     others: tuple[str, ...] = ()
     twice: bool = False
+    option: str = ""
     image: str = f"reg.example/app@sha256:{'a' * 64}"
 
     @property
@@ -145,6 +166,16 @@ CASES = (
     Case("an entry for a package that no host has", "http",
          (HTTP, "{namespace: acme, package: t, interfaces: [calls]}")),
     Case("an import that nobody has", "strange", (HTTP,), (), "WCM101"),
+    Case("wasi:config, with its entry", "config", (HTTP, CONFIG)),
+    Case("wasi:config, and secrets in the environment", "config", (HTTP, CONFIG), warns="WCM118",
+         more=", localResources: {environment: {secretFrom: [{name: keys}]}}"),
+    Case("wasi:otel, with its entry", "otel", (HTTP, OTEL), (), warns="WCM115"),
+    Case("wasi:otel, with its entry and `--wasi-otel`", "otel", (HTTP, OTEL), warns="WCM115",
+         option="--wasi-otel"),
+    Case("wasi:otel, without an entry and `--wasi-otel`", "otel", (HTTP,), (), "WCM101",
+         option="--wasi-otel"),
+    Case("an entry for wasi:io that nobody imports", "run",
+         ("{namespace: wasi, package: io, interfaces: [streams]}",), warns="WCM103"),
     Case("an import of types only", "types", (HTTP,)),
     Case("a service", "run", service=True),
     Case("a service that exports no wasi:cli/run", "no-run", (), (), "WCM125", service=True),

@@ -18,11 +18,17 @@ def digest(data: bytes) -> str:
 
 
 class Images:
-    """Images of one layer each, by the name of their repository and tag (``name:tag``)."""
+    """Images by the name of their repository and tag (``name:tag``), or digest."""
 
     def __init__(self) -> None:
         self.blobs: dict[str, bytes] = {}
-        self.manifests: dict[str, bytes] = {}
+        #: Name → media type and document.
+        self.manifests: dict[str, tuple[str, bytes]] = {}
+
+    def put(self, name: str, manifest: bytes, kind: str = MANIFEST) -> None:
+        repository = name.partition(":")[0]
+        found = (kind, manifest)
+        self.manifests |= {name: found, f"{repository}:{digest(manifest)}": found}
 
     def add(self, name: str, wasm: bytes) -> None:
         config = json.dumps(
@@ -41,8 +47,7 @@ class Images:
         }
         manifest = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, **parts}).encode()
         self.blobs |= {digest(wasm): wasm, digest(config): config}
-        repository = name.partition(":")[0]
-        self.manifests |= {name: manifest, f"{repository}:{digest(manifest)}": manifest}
+        self.put(name, manifest)
 
     def find(self, path: str) -> tuple[str, bytes] | None:
         """What a GET of ``path`` answers: media type and content."""
@@ -51,18 +56,24 @@ class Images:
             return "application/json", b"{}"
         kind, name = words[-2:]
         if kind == "manifests":
-            found = self.manifests.get(f"{'/'.join(words[1:-2])}:{name}")
-            return None if found is None else (MANIFEST, found)
+            return self.manifests.get(f"{'/'.join(words[1:-2])}:{name}")
         blob = self.blobs.get(name)
         return None if blob is None else ("application/octet-stream", blob)
 
 
 @contextmanager
 def registry(wasm: Mapping[str, bytes]) -> Iterator[str]:
-    """Serves ``name:tag`` → component; gives the address, ``127.0.0.1:PORT``."""
+    """Serves ``name:tag`` → component, in one layer; gives the address, ``127.0.0.1:PORT``."""
     images = Images()
     for name, data in wasm.items():
         images.add(name, data)
+    with serving(images) as address:
+        yield address
+
+
+@contextmanager
+def serving(images: Images) -> Iterator[str]:
+    """Gives the address, ``127.0.0.1:PORT``."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whamm_cm.lang.load import check_wit, load
+from whamm_cm.lang.load import load
 from whamm_cm.lang.tree import I32, UNIT, LibFunction, LibSignature, Probe, Scripts, WitSite
 from whamm_cm.wit import types as w
 
@@ -41,8 +41,4 @@ def at_site(text: str, where: WitSite | None = None, name: str = "script.mm") ->
     """The probes that the WIT rules of a script become at a boundary function."""
     scripts = loaded(text, name)
     where = where or site()
-    return [
-        check_wit(rule, where, scripts)
-        for rule in scripts.wit_rules
-        if rule.pattern.match(where)  # type: ignore[attr-defined]
-    ]
+    return [rule.at(where) for rule in scripts.wit_rules if rule.matches(where)]

@@ -198,7 +198,7 @@ def test_a_result_before_there_is_one_reads_zero_and_is_warned_about() -> None:
     (declared,) = scripts.probes[0].body
     assert isinstance(declared, t.Declare) and declared.init is not None
     assert show(declared.init) == "0"
-    warnings = scripts.extra["warnings"]
+    warnings = scripts.warnings
     assert isinstance(warnings, tuple) and len(warnings) == 1
     assert "use it in an after probe" in warnings[0]
 

@@ -98,7 +98,7 @@ def test_describe() -> None:
     addresses = {v.name: (v.type, v.lifetime, v.defined) for v in row.variables}
     assert addresses["effective_addr"] == ("u32", "dynamic", "addr + offset as u32")
     assert addresses["localN"] == ("", "dynamic", "")
-    assert [f.name for f in row.functions] == ["drop_args"]
+    assert [f.name for f in row.functions] == ["drop_args", "alt_call_by_id", "alt_call_by_name"]
     assert [row.name for row in describe("wasm:func:*")] == ["wasm:func:entry", "wasm:func:exit"]
     with pytest.raises(ScriptError, match="did you mean"):
         describe("wasm:opcode:i32.laod")

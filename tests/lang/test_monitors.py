@@ -84,7 +84,7 @@ def test_each_says_first_what_it_shows(name: str) -> None:
 @pytest.mark.parametrize("name", monitors())
 def test_each_is_checked_without_a_warning(name: str) -> None:
     scripts = load([(f"{name}.mm", monitors()[name])], {"cache": CACHE})
-    assert scripts.extra["warnings"] == ()
+    assert scripts.warnings == ()
     assert scripts.probes or scripts.wit_rules
 
 

@@ -1,6 +1,6 @@
 """A plain interpreter of core modules that notes everything that happens, place by place.
 
-It knows numbers, control, memory 0, tables of functions and calls; no SIMD, GC or exceptions.
+It knows numbers, control, memory 0, tables of functions, calls and exceptions; no SIMD, no GC.
 Where an instruction counts as executed follows the bytes: an ``else`` is executed where the first
 arm runs into it, an ``end`` where the code before it runs into it; a branch jumps over both.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -29,6 +29,22 @@ class Stop(Exception):
     """The program ends itself, or traps."""
 
 
+class Thrown(Exception):
+    """An exception of the program on its way."""
+
+    def __init__(self, tag: int, values: list[Any]) -> None:
+        super().__init__(f"uncaught exception of tag {tag}")
+        self.tag, self.values = tag, values
+
+
+class Catch(NamedTuple):
+    """A clause of ``try_table``; ``tag`` None: all."""
+
+    tag: int | None
+    keeps: bool
+    label: int
+
+
 class Step(NamedTuple):
     name: str
     imm: tuple[Any, ...]
@@ -40,6 +56,7 @@ class Label(NamedTuple):
     goes_to: int
     arity: int
     height: int
+    catches: Sequence[Catch] = ()
 
 
 @dataclass
@@ -65,6 +82,11 @@ def _constant(cur: Cursor, kind: Imm) -> Any:
     return cur.s32() & 0xFFFF_FFFF if kind is Imm.I32 else cur.s64() & 0xFFFF_FFFF_FFFF_FFFF
 
 
+def _catch(cur: Cursor) -> Catch:
+    kind = cur.u8()
+    return Catch(cur.u32() if kind < 2 else None, bool(kind & 1), cur.u32())
+
+
 def _immediate(cur: Cursor, kind: Imm) -> Any:
     if kind in (Imm.I32, Imm.I64, Imm.F32, Imm.F64):
         return _constant(cur, kind)
@@ -72,6 +94,8 @@ def _immediate(cur: Cursor, kind: Imm) -> Any:
         return read_block_type(cur)
     if kind is Imm.LABELS:
         return [cur.u32() for _ in range(cur.u32() + 1)]
+    if kind is Imm.CATCHES:
+        return [_catch(cur) for _ in range(cur.u32())]
     if kind is Imm.VALTYPES:
         return [cur.u8() for _ in range(cur.u32())]
     if kind is Imm.MEMARG:
@@ -94,7 +118,7 @@ class Function:
         self.elses: dict[int, int] = {}
         opened: list[int] = []
         for i, step in enumerate(self.steps):
-            if step.name in ("block", "loop", "if"):
+            if step.name in ("block", "loop", "if", "try_table"):
                 opened.append(i)
             elif step.name == "else":
                 self.elses[opened[-1]] = i
@@ -130,6 +154,7 @@ class Interpreter:
         self.tables: list[list[int | None]] = [[None] * t.type.min for t in module.tables]
         self.stack: list[Any] = []
         self.calls: list[int] = []
+        self.at: Place = 0, 0  # the instruction executed last
         self._fill()
 
     def _value(self, expr: Any) -> Any:
@@ -141,6 +166,8 @@ class Interpreter:
 
     def _fill(self) -> None:
         for element in self.module.elements:
+            if element.offset is None:
+                continue
             at = self._value(element.offset)
             functions = element.functions or ()
             self.tables[element.table or 0][at : at + len(functions)] = functions
@@ -158,21 +185,29 @@ class Interpreter:
 
     def call(self, fid: int) -> None:
         """Arguments and results are on the stack."""
-        type_ = self.module.func_type(fid)
-        height = len(self.stack) - len(type_.params)
-        args = self.stack[height:]
-        del self.stack[height:]
-        if fid < len(self.host):
-            result = self.host[fid](self, *args)
-            self.stack += [result] if type_.results else []
-            return
-        function = self.code[fid - len(self.host)]
-        self.calls.append(fid)
-        self._execute(function, [*args, *(_ZEROS[t] for t in function.locals)])
-        self.calls.pop()
-        del self.stack[height : len(self.stack) - len(type_.results)]
+        depth, goes_on = len(self.calls), True
+        while goes_on:
+            type_ = self.module.func_type(fid)
+            height = len(self.stack) - len(type_.params)
+            args = self.stack[height:]
+            del self.stack[height:]
+            if fid < len(self.host):
+                result = self.host[fid](self, *args)
+                self.stack += [result] if type_.results else []
+                return
+            function = self.code[fid - len(self.host)]
+            self.calls[depth:] = [fid]
+            try:
+                tail = self._execute(function, [*args, *(_ZEROS[t] for t in function.locals)])
+            finally:
+                del self.calls[depth:]
+            goes_on = tail is not None
+            fid = fid if tail is None else tail
+            left = len(self.module.func_type(fid).params) if goes_on else len(type_.results)
+            del self.stack[height : len(self.stack) - left]
 
-    def _execute(self, function: Function, variables: list[Any]) -> None:
+    def _execute(self, function: Function, variables: list[Any]) -> int | None:
+        """The function that it calls last, in its place."""
         frame = Frame(self, function, variables)
         stack = tuple(self.calls)
         at = 0
@@ -182,7 +217,12 @@ class Interpreter:
                 raise Stop("too many instructions")
             self.noted.executed[function.fid, at] += 1
             self.noted.stacks[stack] += 1
-            at = frame.step(at)
+            self.at = function.fid, at
+            try:
+                at = frame.step(at)
+            except Thrown as thrown:
+                at = frame.caught(thrown)
+        return frame.tail
 
 
 _ZEROS = {"i32": 0, "i64": 0, "f32": 0.0, "f64": 0.0, "funcref": None}
@@ -196,6 +236,7 @@ class Frame:
         self.stack, self.noted = owner.stack, owner.noted
         results = len(function.type.results)
         self.labels = [Label(len(function.steps), results, len(self.stack))]
+        self.tail: int | None = None
 
     def step(self, at: int) -> int:
         """Executes an instruction; answers which one comes next."""
@@ -224,10 +265,11 @@ class Frame:
         type_ = self._type(imm[0])
         height = len(self.stack) - len(type_.params)
         goes_to, arity = self.function.ends[at] + 1, len(type_.results)
+        catches: Sequence[Catch] = imm[1] if name == "try_table" else ()
         if name == "loop":
             self.noted.rounds[self.function.fid, at] += 1
             goes_to, arity = at + 1, len(type_.params)
-        self.labels.append(Label(goes_to, arity, height))
+        self.labels.append(Label(goes_to, arity, height, catches))
         return at + 1
 
     def _type(self, kind: int | str | None) -> FuncType:
@@ -285,19 +327,55 @@ class Frame:
     def _unreachable(self, at: int, imm: tuple[Any, ...]) -> int:
         raise Stop("unreachable")
 
+    def _throw(self, at: int, imm: tuple[Any, ...]) -> int:
+        count = len(self.owner.module.tag_type(imm[0]).params)
+        raise Thrown(imm[0], self.stack[len(self.stack) - count :])
+
+    def _throw_ref(self, at: int, imm: tuple[Any, ...]) -> int:
+        raise self.stack.pop()
+
+    def caught(self, thrown: Thrown) -> int:
+        """Where it goes on; the exception again where nothing here catches it."""
+        while self.labels:
+            label = self.labels.pop()
+            for catch in label.catches:
+                if catch.tag in (None, thrown.tag):
+                    values = thrown.values if catch.tag is not None else []
+                    self.stack[label.height :] = [*values, *([thrown] if catch.keeps else [])]
+                    return self._branch(catch.label)
+        raise thrown
+
     # --- calls ----------------------------------------------------------------------------------
 
     def _call(self, at: int, imm: tuple[Any, ...]) -> None:
         self.noted.edges[self.function.fid, imm[0]] += 1
         self.owner.call(imm[0])
 
+    def _return_call(self, at: int, imm: tuple[Any, ...]) -> int:
+        self.noted.edges[self.function.fid, imm[0]] += 1
+        self.tail = imm[0]
+        return len(self.function.steps)
+
+    def _return_call_indirect(self, at: int, imm: tuple[Any, ...]) -> int:
+        return self._return_call(at, (self._entry(imm),))
+
+    def _return_call_ref(self, at: int, imm: tuple[Any, ...]) -> int:
+        return self._return_call(at, (self.stack.pop(),))
+
+    def _call_ref(self, at: int, imm: tuple[Any, ...]) -> None:
+        self._call(at, (self.stack.pop(),))
+
     def _call_indirect(self, at: int, imm: tuple[Any, ...]) -> None:
+        self._call(at, (self._entry(imm),))
+
+    def _entry(self, imm: tuple[Any, ...]) -> int:
+        """The function of an indirect call."""
         index, table = self.stack.pop(), self.owner.tables[imm[1]]
         fid = table[index] if index < len(table) else None
         module = self.owner.module
         if fid is None or module.func_type(fid) != module.type_func(imm[0]):
             raise Stop("no such function")
-        self._call(at, (fid,))
+        return fid
 
     # --- variables and memory -------------------------------------------------------------------
 
@@ -399,11 +477,19 @@ _CONTROL: dict[str, Callable[[Frame, int, tuple[Any, ...]], int]] = {
     "br_if": Frame._br_if,
     "br_table": Frame._br_table,
     "return": Frame._return,
+    "return_call": Frame._return_call,
+    "return_call_indirect": Frame._return_call_indirect,
+    "return_call_ref": Frame._return_call_ref,
+    "try_table": Frame._block,
+    "throw": Frame._throw,
+    "throw_ref": Frame._throw_ref,
     "unreachable": Frame._unreachable,
 }
 _OTHERS: dict[str, Callable[[Frame, int, tuple[Any, ...]], None]] = {
     "call": Frame._call,
     "call_indirect": Frame._call_indirect,
+    "call_ref": Frame._call_ref,
+    "ref.func": Frame._const,
     "local.get": Frame._local_get,
     "local.set": Frame._local_set,
     "local.tee": Frame._local_tee,

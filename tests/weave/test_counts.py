@@ -10,18 +10,22 @@ from pathlib import Path
 import pytest
 import wasmtime
 from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 
 from bench import kernels
 from fixtures.build import path_of
 from tests.lang.monitor_runs import run
 from tests.weave.control_programs import Statement, choices, print_code, programs
-from tests.weave.interpreter import Interpreter, Noted, Place, Stop
+from tests.weave.interpreter import Interpreter, Noted, Place, Stop, Thrown
 from tests.weave.preview1 import Program
+from tests.weave.throwing_programs import throwing_module
 from whamm_cm.lang.events import CATEGORIES
-from whamm_cm.wasm.function import FunctionInfo
+from whamm_cm.wasm.function import FunctionInfo, runs
 from whamm_cm.wasm.module import CoreModule
 
 EXAMPLES = max(1, int(4 * float(os.environ.get("WHAMM_EXAMPLES", "1"))))
+#: What ``trace`` returns when the guest traps or an exception leaves it.
+TRAPPED = 134
 MONITORS = (
     *("hotness", "coverage", "icount", "imix", "calls", "call-graph", "branches", "basic-blocks"),
     *("memory", "loops", "flame"),
@@ -66,10 +70,21 @@ EVERYTHING = """(module $everything
 class Reported:
     """What the monitors say of a program, in the terms of the interpreter."""
 
-    def __init__(self, folder: Path, app: Path, *words: str, monitors: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        app: Path,
+        *words: str,
+        monitors: tuple[str, ...],
+        status: int = 0,
+        script: str = "",
+    ) -> None:
         options = [word for name in monitors for word in ("-m", name)]
-        text = run(folder, "csv", *options, app=app, words=words)
-        self._rows = list(csv.DictReader(text.splitlines()))
+        if script:
+            (folder / "script.mm").write_text(script)
+            options += ["-s", str(folder / "script.mm")]
+        text = run(folder, "csv", *options, app=app, words=words, status=status)
+        self.rows = list(csv.DictReader(text.splitlines()))
         self._places: dict[tuple[int, int], Place] = {}  # by fid and pc
         data = app.read_bytes()
         if data[4] == 0x0D:  # a component
@@ -82,7 +97,7 @@ class Reported:
 
     def entries(self, script: str, variable: str) -> list[dict[str, str]]:
         names = (f"{script}.mm", variable)
-        return [row for row in self._rows if (row["script"], row["variable"]) == names]
+        return [row for row in self.rows if (row["script"], row["variable"]) == names]
 
     def total(self, script: str, variable: str) -> int:
         (row,) = self.entries(script, variable)
@@ -141,11 +156,29 @@ def compare(reported: Reported, noted: Noted, module: CoreModule) -> None:
     assert reported.sites("loops", "entries").keys() == only
     assert reported.sites("loops", "iterations") == +noted.rounds
     assert stacks(reported) == +noted.stacks
-    for row in reported.entries("basic-blocks", "count"):
-        fid, opidx = reported.place(row)
-        # At an end that is not the function's, the block has ended when what follows begins.
-        behind = names[fid, opidx] == "end" and (fid, opidx + 1) in names
-        assert int(row["value"]) == executed[fid, opidx + behind], (row, names[fid, opidx])
+    compare_blocks(reported, executed, module)
+
+
+def blocks_of(module: CoreModule) -> dict[Place, range]:
+    """The basic blocks, by their last instructions."""
+    found = {}
+    for index in range(len(module.bodies)):
+        info = FunctionInfo(module, index)
+        for first, last, *_ in runs(info, split_at_calls=True):
+            found[info.fid, last] = range(first, last + 1)
+    return found
+
+
+def compare_blocks(reported: Reported, executed: Counter[Place], module: CoreModule) -> None:
+    """Each instruction is in one block, and ran as often as that."""
+    blocks = blocks_of(module)
+    counts = {reported.place(r): int(r["value"]) for r in reported.entries("basic-blocks", "count")}
+    assert counts.keys() == blocks.keys()
+    for (fid, last), block in blocks.items():
+        ran = {executed[fid, opidx] for opidx in block}
+        assert ran == {counts[fid, last]}, (fid, block)
+    total = sum(counts[place] * len(block) for place, block in blocks.items())
+    assert total == reported.total("icount", "instructions") == executed.total()
 
 
 def compare_mix(reported: Reported, executed: Counter[Place], names: dict[Place, str]) -> None:
@@ -257,6 +290,38 @@ def test_random_programs(
     except Stop:
         assume(False)
     compare(Reported(folder, app, monitors=MONITORS), interpreter.noted, interpreter.module)
+
+
+@settings(max_examples=5 * EXAMPLES, suppress_health_check=list(HealthCheck))
+@given(st.integers(0, 2**32))
+def test_programs_that_throw_trap_and_call_in_their_place(
+    tmp_path_factory: pytest.TempPathFactory, seed: int
+) -> None:
+    folder = tmp_path_factory.mktemp("throwing")
+    app = folder / "app.wasm"
+    app.write_bytes(throwing_module(seed))
+    interpreter, status = Interpreter(app.read_bytes()), 0
+    executed = interpreter.noted.executed
+    try:
+        interpreter.run("_start")
+    except Thrown:
+        status = TRAPPED
+    except Stop:  # what runs together with an instruction that traps is counted
+        status, (fid, opidx) = TRAPPED, interpreter.at
+        (block,) = [b for (f, _), b in blocks_of(interpreter.module).items()
+                    if f == fid and opidx in b]  # fmt: skip
+        executed.update((fid, behind) for behind in range(opidx + 1, block.stop))
+    monitors = ("hotness", "coverage", "icount", "imix")  # woven by kinds of instructions
+    reported = Reported(folder, app, monitors=monitors, status=status)
+    assert reported.sites("hotness", "count") == executed
+    covered = {reported.place(r) for r in reported.entries("coverage", "covered")
+               if r["value"] == "true"}  # fmt: skip
+    assert covered == executed.keys()
+    mix = sum(int(r["value"]) for r in reported.rows if r["script"] == "imix.mm")
+    assert mix == executed.total()
+    blocks = ("icount", "basic-blocks")  # woven function by function
+    reported = Reported(folder, app, monitors=blocks, status=status)
+    compare_blocks(reported, executed, interpreter.module)
 
 
 def test_a_component_that_exits_is_counted_to_its_end(tmp_path: Path) -> None:

@@ -97,9 +97,8 @@ def test_locals() -> None:
     text = """(module (type $t (struct)) (type (func)) (func (type 1) (local i32 (ref null $t))
         (local.set 1 (ref.null $t))))"""
     module = CoreModule(bytes(wasmtime.wat2wasm(text)))
-    first, bodies = module.bodies[0].start - 1, module.bodies
     renumbering = Renumbering({Imm.TYPE: Shift(0, 200)})
-    written = CodeEdit(module.data, first, bodies).write({}, Templates(), renumbering.maps)
+    written = CodeEdit(module.bodies).write({}, Templates(), renumbering.maps)
     locals_ = b"\x02\x01\x7f\x01\x63\xc8\x01"
     code = b"\xd0\xc8\x01\x21\x01\x0b"
     assert written.wasm == bytes((len(locals_ + code),)) + locals_ + code

@@ -9,7 +9,7 @@ import wasmtime
 
 from tests.wasm.core_samples import SAMPLES, sample
 from whamm_cm.lang.events import OPCODE_EVENTS, event_name
-from whamm_cm.wasm.function import FUNCTION, FunctionInfo
+from whamm_cm.wasm.function import FUNCTION, RETURNS, FunctionInfo
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.weave.opcodes.points import Event, Point, find_events, points
 from whamm_cm.weave.opcodes.statics import Statics
@@ -55,6 +55,7 @@ def test_events_at_one_instruction_keep_their_order() -> None:
         ("opcode", "after"),
         ("opcode", "before"),
         ("func", "entry"),
+        ("block", "before"),  # a call ends it
     ]
 
 
@@ -66,6 +67,23 @@ def test_leaving_a_function_and_the_program() -> None:
     matched = found([("func", "exit", "")])
     assert matched[2] == [Point(0, "func", "exit", "exit")]
     assert matched[3] == [Point(0, "func", "exit", "exit"), Point(1, "func", "exit", "before")]
+
+
+@pytest.mark.parametrize(
+    ("imported", "ends"),
+    [
+        ('"wasi_snapshot_preview1" "proc_exit"', True),
+        ('"wasi:cli/exit@0.2.3" "exit"', True),
+        ('"wasi:cli/exit" "exit-with-code"', True),
+        ('"wasi:cli/exit@0.2.3" "exit-handler"', False),
+        ('"wasi_snapshot_preview1" "fd_write"', False),
+        ('"env" "proc_exit"', False),
+    ],
+)
+def test_imports_that_end_the_program(imported: str, ends: bool) -> None:
+    text = f"(module (import {imported} (func $exit (param i32))) (func i32.const 1 call $exit))"
+    calls = [p for p in found([("func", "exit", "")], text)[1] if p.mode == "before"]
+    assert len(calls) == ends
 
 
 def test_every_instruction_of_every_sample_is_found_by_its_event() -> None:
@@ -82,9 +100,54 @@ BLOCKS = """(module (func (param i32)
     loop nop local.get 0 br_if 0 end nop))"""
 
 
+def blocks(text: str, event: str, as_whamm: bool) -> list[tuple[int, str, int | None]]:
+    (_, found), *_ = find_events(module(text), [("block", event, "")], as_whamm=as_whamm)
+    return [(p.opidx, p.mode, p.instr_count) for p in found]
+
+
+def test_basic_blocks_are_the_runs_of_a_function() -> None:
+    ends = blocks(BLOCKS, "end", as_whamm=False)
+    assert ends == [
+        (2, "before", 3),  # nop local.get if
+        (4, "before", 2),  # nop else
+        (7, "before", 3),  # nop nop end
+        (8, "before", 1),  # loop
+        (11, "before", 3),  # nop local.get br_if
+        (14, "before", 3),  # end nop end
+    ]
+    assert blocks(BLOCKS, "start", as_whamm=False) == [
+        (0, "before", None),
+        *((opidx + 1, "before", None) for opidx, *_ in ends[:-1]),
+    ]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "i32.const 1 return_call $f",
+        "i32.const 1 i32.const 0 return_call_indirect (param i32)",
+        "i32.const 1 ref.func $f return_call_ref $t",
+        "i32.const 1 throw $e",
+        "ref.null exn throw_ref",
+    ],
+)
+def test_a_block_ends_where_the_function_is_left(code: str) -> None:
+    text = f"""(module (type $t (func (param i32))) (table 1 funcref) (elem declare func $f)
+      (tag $e (param i32)) (func (param i32) {code}) (func $f (type $t)))"""
+    found = blocks(text, "end", as_whamm=False)
+    length = len(FunctionInfo(module(text), 0).steps)
+    assert found == [(length - 2, "before", length - 1), (length - 1, "before", 1)]
+
+
+def test_a_block_ends_where_a_call_may_not_come_back() -> None:
+    text = """(module (import "m" "f" (func $f)) (type $t (func)) (table 1 funcref)
+      (func nop call $f nop i32.const 0 call_indirect (type $t) ref.null $t call_ref $t))"""
+    assert [count for *_, count in blocks(text, "end", as_whamm=False)] == [2, 3, 2, 1]
+
+
 def test_basic_blocks_as_whamm_has_them() -> None:
-    (_, ends), *_ = find_events(module(BLOCKS), [("block", "end", "")])
-    assert [(p.opidx, p.mode, p.instr_count) for p in ends] == [
+    ends = blocks(BLOCKS, "end", as_whamm=True)
+    assert ends == [
         (2, "before", 3),
         (4, "before", 2),
         (7, "after", 2),
@@ -93,11 +156,8 @@ def test_basic_blocks_as_whamm_has_them() -> None:
         (12, "after", 0),
         (14, "before", 1),
     ]
-    (_, starts), *_ = find_events(module(BLOCKS), [("block", "start", "")])
-    assert [(p.opidx, p.mode) for p in starts] == [
-        (0, "before"),
-        *((p.opidx, p.mode) for p in ends),
-    ]
+    starts = blocks(BLOCKS, "start", as_whamm=True)
+    assert starts == [(0, "before", None), *((opidx, mode, None) for opidx, mode, _ in ends)]
 
 
 def statics(events: list[Event], fid: int, number: int = 0) -> dict[str, Any]:
@@ -163,5 +223,5 @@ def test_control_structure() -> None:
     assert control.inside[:9] == [-1, -1, -1, 2, 2, 2, 2, -1, -1]
     assert info.targets(11) == (8,) and info.arm_end(2) == 4 and info.arm_end(4) == 7
     branches = FunctionInfo(module(), 0)
-    assert branches.targets(7) == (3, 2, FUNCTION) and branches.exits == ()
+    assert branches.targets(7) == (3, 2, FUNCTION) and branches.of(RETURNS) == ()
     assert [branches.at(step[0]) for step in branches.steps] == [*range(len(branches.steps))]

@@ -11,13 +11,13 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from whamm_cm.abi.faults import AbiError, show
 from whamm_cm.abi.flatten import SlotCast
 from whamm_cm.abi.heap import Heap
 from whamm_cm.abi.strings import Encoding, Memory, decode_string, encode_string
+from whamm_cm.dataclass import dataclass
 
 Core = int | float
 """A core value: integers of either signedness are taken, unsigned ones given."""

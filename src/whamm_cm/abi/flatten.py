@@ -6,11 +6,11 @@ CanonicalABI.md, "Flattening" and "Flat Lifting" (for the joined slots of varian
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from whamm_cm.abi.faults import AbiError, show
 from whamm_cm.abi.layout import Layouts, children, flags_words, layouts, postorder, variant_cases
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wit.types import (
     Borrow,
     FlagsT,

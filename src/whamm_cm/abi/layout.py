@@ -8,10 +8,10 @@ is computed once, without recursion; sizes are plain integers and never overflow
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from whamm_cm.abi.faults import AbiError, show
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wit.types import (
     Borrow,
     EnumT,

@@ -6,10 +6,10 @@ the word's top bit when the units are UTF-16.  CanonicalABI.md, "load_string" an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from whamm_cm.abi.faults import AbiError, show
+from whamm_cm.dataclass import dataclass
 
 Encoding = Literal["utf8", "utf16", "latin1+utf16"]
 Memory = bytes | bytearray | memoryview

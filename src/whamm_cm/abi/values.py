@@ -11,7 +11,6 @@ error-context is its number.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from whamm_cm.abi.codecs import (
@@ -36,6 +35,7 @@ from whamm_cm.abi.heap import Heap
 from whamm_cm.abi.layout import Layouts, children, flags_words, layouts, postorder, variant_cases
 from whamm_cm.abi.strings import Encoding, Memory
 from whamm_cm.abi.variants import Shape, VariantCodec
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wit.types import (
     Borrow,
     EnumT,

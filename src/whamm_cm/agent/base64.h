@@ -7,19 +7,29 @@
 static const char base64_digits[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/* Two characters for each 12 bits, made when there is something to write. */
-static uint16_t base64_pairs[4096];
+/* Two characters for each 12 bits, made when there is something to write: by the first 12 bits of
+ * three bytes as they lie in memory, a byte and the upper half of the next, and by the last 12, the
+ * lower half and a byte. */
+static uint16_t base64_first[4096], base64_last[4096];
 
 static void base64_prepare(void) {
-    if (base64_pairs[0]) return;
-    for (uint32_t i = 0; i < 4096; i++)
-        base64_pairs[i] = (uint16_t)(base64_digits[i >> 6] | base64_digits[i & 63] << 8);
+    if (base64_first[0]) return;
+    for (uint32_t i = 0; i < 4096; i++) {
+        uint16_t pair = (uint16_t)(base64_digits[i >> 6] | base64_digits[i & 63] << 8);
+        base64_first[i >> 4 | (i & 15) << 8] = pair;
+        base64_last[i] = pair;
+    }
+}
+
+/* What lies `at` bytes behind the beginning: shifted by one already, an index costs nothing more. */
+static uint32_t base64_pair(const uint16_t *pairs, uint32_t at) {
+    return *(const uint16_t *)((const char *)pairs + at);
 }
 
 /* The four characters of the three bytes at the lower end of `w`. */
 static uint32_t base64_four(uint32_t w) {
-    uint32_t first = (w << 4 & 0xFF0) | (w >> 12 & 0xF), second = (w & 0xF00) | (w >> 16 & 0xFF);
-    return base64_pairs[first] | (uint32_t)base64_pairs[second] << 16;
+    uint32_t first = base64_pair(base64_first, (w << 1 & 0x1FE) | (w >> 3 & 0x1E00));
+    return first | base64_pair(base64_last, (w << 1 & 0x1E00) | (w >> 15 & 0x1FE)) << 16;
 }
 
 /* Writes the characters of `size` bytes; returns the end.  A few bytes behind may be read. */

@@ -11,9 +11,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import RunError
 
 COMPILER = "0.17"

@@ -3,7 +3,8 @@
 A counter may stand for many places at once: where a run of instructions is counted once, for each
 instruction in it, which may be a cell of another variable.  A component of a few megabytes has a
 million such places, so they are columns, as narrow as their numbers allow, and pcs are told by
-their distance.
+their steps: the distance from the cell before in the function, or from 0, folded so that small ones
+of either sign are small numbers.
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from itertools import accumulate
 from typing import TypeAlias
 
+from whamm_cm.dataclass import dataclass
+
 Numbers: TypeAlias = "array[int]"
 #: Typecodes of columns by the bytes of a number.
 _CODES = {1: "B", 2: "H", 4: "I"}
-_WORD = 1 << 32
 
 
 class Counted:
@@ -30,7 +32,7 @@ class Counted:
     to.
     """
 
-    __slots__ = ("_numbers", "counts", "fids", "names", "numbers", "pcs", "rows", "sizes")
+    __slots__ = ("_numbers", "_pc", "counts", "fids", "names", "numbers", "rows", "sizes", "steps")
 
     def __init__(self) -> None:
         #: By function: index, number of its name among ``names``, how many counters it has.
@@ -38,8 +40,9 @@ class Counted:
         #: By counter: how many cells.
         self.counts = array("I")
         #: By cell, in the order of counters: whose it is, and where.
-        self.rows, self.pcs = array("I"), array("I")
+        self.rows, self.steps = array("I"), array("I")
         self.names: list[str] = []
+        self._pc = 0
         self._numbers: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -56,16 +59,16 @@ class Counted:
         functions: Iterable[tuple[int, str, int]],
         counts: Numbers,
         rows: Numbers,
-        pcs: Numbers,
+        steps: Numbers,
     ) -> None:
         """Appends the counters of many functions, which are given as index, name, number of
-        counters; by counter how many cells, by cell its row and pc."""
+        counters; by counter how many cells, by cell its row and step."""
         for fid, name, size in functions:
             self._enter(fid, name)
             self.sizes[-1] = size
         self.counts += counts
         self.rows += rows
-        self.pcs += pcs
+        self.steps += steps
 
     def _enter(self, fid: int, name: str) -> None:
         number = self._numbers.setdefault(name, len(self.names))
@@ -74,13 +77,13 @@ class Counted:
         self.fids.append(fid)
         self.numbers.append(number)
         self.sizes.append(0)
+        self._pc = 0
 
     def add(self, rows: Sequence[int], pcs: Sequence[int]) -> int:
         """Appends a counter that stands for a cell of each row at the pc beside it; its number."""
         self.counts.append(len(rows))
         self.sizes[-1] += 1
-        self.rows.extend(rows)
-        self.pcs.extend(pcs)
+        self._cells(rows, pcs)
         return len(self.counts) - 1
 
     def add_each(self, rows: Sequence[int], pcs: Sequence[int]) -> int:
@@ -88,35 +91,33 @@ class Counted:
         first, count = len(self.counts), len(rows)
         self.counts.extend([1] * count)
         self.sizes[-1] += count
-        self.rows.extend(rows)
-        self.pcs.extend(pcs)
+        self._cells(rows, pcs)
         return first
+
+    def _cells(self, rows: Iterable[int], pcs: Iterable[int]) -> None:
+        self.rows.extend(rows)
+        for pc in pcs:
+            step, self._pc = pc - self._pc, pc
+            self.steps.append(2 * step if step >= 0 else -2 * step - 1)
 
     def columns(self, numbers: Sequence[int]) -> list[Numbers]:
         """As they stand in the table; ``numbers``: those that names have there."""
         known = array("I", map(numbers.__getitem__, self.numbers))
-        firsts = array("I", accumulate(self.counts, initial=0))
-        starts = map(firsts.__getitem__, accumulate(self.sizes))
-        before = array("I", (0, *self.pcs[:-1]))
-        for start in (0, *starts):  # the first cell of each function
-            if start < len(before):
-                before[start] = 0
-        steps = map(int.__sub__, self.pcs, before)
-        folded = array("Q", [2 * s if s >= 0 else -2 * s - 1 for s in steps])
-        return [self.fids, known, self.sizes, self.counts, self.rows, folded]
+        return [self.fids, known, self.sizes, self.counts, self.rows, self.steps]
 
 
 def narrow(column: Numbers) -> tuple[int, bytes]:
-    """Bytes of a number, and the column in those, little-endian.  A number that is too large for
-    four bytes is cut: such a pc is in no module."""
-    most = max(column, default=0)
-    width = 1 if most < 1 << 8 else 2 if most < 1 << 16 else 4
-    if most >= _WORD:
-        column = array("Q", [number % _WORD for number in column])
-    found = array(_CODES[width], column)
-    if sys.byteorder == "big":
-        found.byteswap()
-    return width, found.tobytes()
+    """Bytes of a number, and the column of words in those, little-endian."""
+    words = column.tobytes()
+    order = range(4) if sys.byteorder == "little" else range(3, -1, -1)
+    width, parts = 1, [words[place::4] for place in order]
+    for place, part in enumerate(parts):
+        if part.strip(b"\0"):
+            width = max(width, (1, 2, 4, 4)[place])
+    found = bytearray(width * len(column))
+    for place in range(width):
+        found[place::width] = parts[place]
+    return width, bytes(found)
 
 
 def wide(data: bytes, width: int) -> Numbers:

@@ -368,21 +368,29 @@ static void mask_value(const Node *node, uint8_t *image, uint32_t depth) {
     }
 }
 
-static void mask_record(uint8_t *p, uint32_t size) {
+/* The type of a record's values where texts may be in them, and where those begin; else 0. */
+static const Node *texts_of(const uint8_t *p, uint32_t size, uint32_t *at) {
     uint32_t word = load32(p + 4), phase = word & 15, flags = word >> 4 & 15, number = word >> 8;
     int values = phase == CALL || phase == RETURN, scripted = phase == REPORT || phase == PRINT;
-    if (!(values || scripted) || (flags & (BAD | BIG)) || number >= table()->n_sites) return;
+    if (!(values || scripted) || (flags & (BAD | BIG)) || number >= table()->n_sites) return 0;
     const Site *site = (const Site *)(table_at() + table()->sites) + number;
     int script = site->kind == SITE_VARIABLE || site->kind == SITE_PRINT;
     uint32_t root = phase == CALL ? site->params : site->result;
-    if (script != scripted || root == NONE) return;
-    uint32_t at = RECORD_HEADER;
-    if (flags & TIMED) at += phase == RETURN ? 16 : 8;
-    if (at + node_of(root)->size > size) return;
+    if (script != scripted || root == NONE) return 0;
+    *at = RECORD_HEADER;
+    if (flags & TIMED) *at += phase == RETURN ? 16 : 8;
+    const Node *node = node_of(root);
+    return node->flags & 1 && *at + node->size <= size ? node : 0;
+}
+
+static void mask_record(uint8_t *p, uint32_t size) {
+    uint32_t at;
+    const Node *node = texts_of(p, size, &at);
+    if (!node) return;
     in.broken = 0;
-    in.tail = p + at + node_of(root)->size;
+    in.tail = p + at + node->size;
     in.end = p + size;
-    mask_value(node_of(root), p + at, 1);
+    mask_value(node, p + at, 1);
 }
 
 static void mask_records(uint8_t *p, uint32_t size, int learn_now) {
@@ -404,35 +412,63 @@ static int follows_user(const uint8_t *p, uint32_t at) {
     return start != at && start >= 3 && same_bytes(p + start - 3, "://", 3);
 }
 
-static uint64_t has_byte(uint64_t word, uint64_t byte) {
-    uint64_t ones = 0x0101010101010101u, x = word ^ ones * byte;
-    return (x - ones) & ~x & ones << 7;
-}
-
 static int is_sign(const uint8_t *p, uint32_t k, uint32_t size) {
     if (p[k] == 0xFF) return k && k + 3 <= size && load32(p + k - 1) == SECRET;
     if (p[k] == '=') return is_parameter(p, k);
     return p[k] == '@' && follows_user(p, k);
 }
 
-/* Whether there may be a secret to learn: a mark, a parameter, or a user of a URL.  Only the bytes
- * that are one of three are looked at: numbers in records are those, too, such as a length of 64. */
+/* A bit for each of eight bytes that may be a sign: '=' to '@', and 0xFF.  No sum carries. */
+static uint64_t signs_in(uint64_t word) {
+    uint64_t ones = 0x0101010101010101u, low = word & 0x7F * ones;
+    uint64_t from = low + (0x80 - '=') * ones, beyond = low + (0x7F - '@') * ones;
+    return ((from & ~beyond & ~word) | ((low + ones) & word)) & ones << 7;
+}
+
+/* Whether there may be a secret to learn: a mark, a parameter, or a user of a URL.  A few bytes
+ * behind may be read. */
 static int is_suspicious(const uint8_t *p, uint32_t size) {
-    uint32_t i = 0;
-    for (; i + 8 <= size; i += 8) {
-        uint64_t word = load64(p + i);
-        uint64_t found = has_byte(word, 0xFF) | has_byte(word, '=') | has_byte(word, '@');
-        for (; found; found &= found - 1)
-            if (is_sign(p, i + (uint32_t)__builtin_ctzll(found) / 8, size)) return 1;
+    for (uint32_t i = 0; i < size; i += 8)
+        for (uint64_t found = signs_in(load64(p + i)); found; found &= found - 1) {
+            uint32_t k = i + (uint32_t)__builtin_ctzll(found) / 8;
+            if (k < size && is_sign(p, k, size)) return 1;
+        }
+    return 0;
+}
+
+/* By what records say of themselves, and kept inverted, so that nothing is known at first: where the
+ * tail of their values begins, 0 where there are no texts. */
+static struct {
+    uint32_t inverted, tail;
+} tails[32];
+
+static uint32_t tail_of(const uint8_t *p, uint32_t size) {
+    uint32_t word = load32(p + 4), slot = (word ^ word >> 8) % 32, at;
+    if (tails[slot].inverted != ~word) {
+        const Node *node = texts_of(p, MAX_RECORD, &at);
+        tails[slot].inverted = ~word;
+        tails[slot].tail = node ? at + node->size : 0;
     }
-    for (; i < size; i++)
-        if (is_sign(p, i, size)) return 1;
+    return tails[slot].tail < size ? tails[slot].tail : 0;
+}
+
+/* The same of all records.  The bytes of times are signs as often as not: only what texts are kept
+ * of is looked at. */
+static int are_suspicious(const uint8_t *p, uint32_t size) {
+    while (size >= RECORD_HEADER) {
+        uint32_t own = load32(p);
+        if (own < RECORD_HEADER || own > size) return 0;
+        uint32_t tail = tail_of(p, own);
+        if (tail && is_suspicious(p + tail, own - tail)) return 1;
+        p += own;
+        size -= own;
+    }
     return 0;
 }
 
 /* Masks the secrets in the texts of records, those that this block is the first to tell, too. */
 static void mask_block(uint8_t *records, uint32_t size) {
-    if (!secrets.count && !is_suspicious(records, size)) return;
+    if (!secrets.count && !are_suspicious(records, size)) return;
     mask_records(records, size, 1);
     if (secrets.count) mask_records(records, size, 0);
 }

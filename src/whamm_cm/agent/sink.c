@@ -52,6 +52,7 @@ static const char context[] = "whamm-cm";
 static void write_out(const char *bytes, uint32_t size) {
     logging_log(LEVEL_INFO, context, sizeof context - 1, bytes, size - 1);
 }
+static void let_go(void) {}
 
 #else
 
@@ -62,6 +63,7 @@ enum { SEVERAL = 1 };
 IMPORT(OUTSIDE, "write") void preview1_write(const char *bytes, uint32_t size);
 
 static void write_out(const char *bytes, uint32_t size) { preview1_write(bytes, size); }
+static void let_go(void) {}
 
 #else
 
@@ -74,9 +76,7 @@ IMPORT(OUTSIDE, "drop-error") void stderr_drop_error(uint32_t error);
 static uint32_t stream, has_stream;
 
 /* One write; afterwards the sink may be silent.  result<_, stream-error>: 1 is an error, in which
- * 0 (last-operation-failed) carries a handle that is ours to drop.  A guest in the same component
- * instance could use or drop any handle that is there while it runs: then the stream is only there
- * while the sink does. */
+ * 0 (last-operation-failed) carries a handle that is ours to drop. */
 static void write_out(const char *bytes, uint32_t size) {
     uint32_t result[3] = {0, 0, 0};
     if (!has_stream) stream = stderr_get();
@@ -84,7 +84,12 @@ static void write_out(const char *bytes, uint32_t size) {
     stderr_write(stream, bytes, size, result);
     silent = result[0] & 0xFF;
     if (silent && !(result[1] & 0xFF)) stderr_drop_error(result[2]);
-    if (!silent && !settings()->near) return;
+}
+
+/* The sink is done for now.  A guest in the same component instance could use or drop any handle
+ * that is there while it runs: then the stream is only there while the sink does. */
+static void let_go(void) {
+    if (!has_stream || !(silent || settings()->near)) return;
     stderr_drop(stream);
     has_stream = 0;
 }
@@ -363,6 +368,7 @@ static uint32_t receive(const uint8_t *block, uint32_t size) {
         render(block, payload, instance);
     else
         hold(block, payload, instance);
+    let_go();
     return instance;
 }
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 
 from whamm_cm.abi.layout import layouts, postorder, variant_cases
@@ -46,6 +45,7 @@ from whamm_cm.agent.table import (
     SiteTableError,
 )
 from whamm_cm.agent.variables import Cells, VariableSpec, Words, words_of
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wit.types import (
     Borrow,
     EnumT,

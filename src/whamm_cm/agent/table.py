@@ -6,7 +6,6 @@ import json
 import struct
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from whamm_cm.agent.counted import CountedCells, cells_of, fault_of, pcs_of, wide
 from whamm_cm.agent.layout import (
@@ -27,6 +26,7 @@ from whamm_cm.agent.layout import (
     SiteKind,
 )
 from whamm_cm.agent.variables import Cells, Variable, read_words, variable_fault
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError
 
 HEADER = struct.Struct("<10I24x")

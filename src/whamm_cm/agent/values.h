@@ -17,6 +17,7 @@ enum {
     FINAL = 1, START_BLOCK = 2, GOES_ON = 4,
     BLOCK_HEADER = 32,
     RECORD_HEADER = 16,
+    MAX_RECORD = 16384,
     TIMED = 1, BAD = 2, BIG = 4, RAW = 8,
     SELF = 1,
     SITE_VARIABLE = 7, SITE_PRINT = 8, SITE_COUNTED = 9,

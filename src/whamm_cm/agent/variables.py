@@ -9,10 +9,10 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from whamm_cm.agent.layout import NONE
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wit.types import ValType
 
 Words: TypeAlias = "array[int]"

@@ -7,10 +7,10 @@ module's index spaces (imports first).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
 from whamm_cm.wasm.code import Found
 from whamm_cm.wasm.instructions import scan

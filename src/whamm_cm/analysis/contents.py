@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, walk
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
 from whamm_cm.wasm.auditable import SECTION, Package, read_packages
 from whamm_cm.wasm.module import CoreModule

@@ -7,9 +7,9 @@ order of the input; ``path`` (``component[0].module[2]``, empty for the root) te
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
-from whamm_cm.analysis.program import Program, Reach, given_names
+from whamm_cm.analysis.program import Extendable, Program, given_names
 from whamm_cm.analysis.reach.standing import Standing
 from whamm_cm.analysis.site import Site
 from whamm_cm.analysis.sites import find_sites
@@ -17,6 +17,7 @@ from whamm_cm.analysis.stamp import stamp_of
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, walk
 from whamm_cm.component.items import Item, Ref
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
 from whamm_cm.wasm.cursor import Cursor
 from whamm_cm.wasm.module import CoreModule
@@ -140,14 +141,13 @@ def collect(root: Component) -> Facts:
     are reported in ``fault`` and ``faults``.
     """
     program, resolved = Program.of(root), resolve(root)
-    reach = Reach.of(program)
     found = find_sites(program, resolved)
-    sites = [(site, _site(site, reach)) for site in found]
+    sites = [(site, _site(site)) for site in found]
     faults: list[str] = []
     return Facts(
         size=root.size,
         components=tuple(
-            _component(c.component, c.name, reach, faults) for c in resolved.components
+            _component(c.component, c.name, program.extendable, faults) for c in resolved.components
         ),
         modules=tuple(module for component in walk(root) for module in _modules(component, faults)),
         imports=_imports(resolved, sites),
@@ -157,18 +157,15 @@ def collect(root: Component) -> Facts:
     )
 
 
-def _site(site: Site, reach: Reach) -> SiteFacts:
-    reason = site.reason or reach.blocked.get(id(site.component), "")
-    if not reason and not reach.instantiated(site.component):
-        reason = "its component is never instantiated"
-    path = site.component.path
+def _site(site: Site) -> SiteFacts:
     return SiteFacts(
-        path, site.kind, site.edge, site.interface, site.version, site.func, reason, site.standing
-    )
+        site.component.path, site.kind, site.edge, site.interface, site.version, site.func,
+        site.reason, site.standing,
+    )  # fmt: skip
 
 
 def _component(
-    component: Component, name: str | None, reach: Reach, faults: list[str]
+    component: Component, name: str | None, extendable: Extendable, faults: list[str]
 ) -> ComponentFacts:
     customs = [d for d in component.definitions if isinstance(d.node, n.Custom | n.NameSection)]
     sections: list[tuple[str, int]] = []
@@ -188,7 +185,7 @@ def _component(
         name=name,
         offset=component.offset,
         size=component.size,
-        instantiated=reach.instantiated(component) or id(component) in reach.blocked,
+        instantiated=extendable.instantiated(component) or component in extendable.blocked,
         sections=tuple(sections),
         producers=tuple(producers),
         stamp=_stamp(component),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
 from whamm_cm.analysis.program import Program, given_names
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, Definition, walk
 from whamm_cm.component.items import Sort
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
 from whamm_cm.wasm.module import CoreModule
 
@@ -33,8 +33,8 @@ class Guest:
 
 def find_guests(program: Program) -> list[Guest]:
     """Every core module defined in the tree, in order."""
-    instances: dict[int, list[tuple[Component, Definition]]] = {}
-    passed_on: set[int] = set()
+    instances: dict[Definition, list[tuple[Component, Definition]]] = {}
+    passed_on: set[Definition] = set()
     for component in walk(program.root):
         for definition in component.definitions:
             for item in definition.refs():
@@ -43,9 +43,9 @@ def find_guests(program: Program) -> list[Guest]:
                 target = program.definition(program.follow(item))
                 node = definition.node
                 if isinstance(node, n.CoreInstantiate):
-                    instances.setdefault(id(target), []).append((component, definition))
+                    instances.setdefault(target, []).append((component, definition))
                 elif not isinstance(node, n.AliasOuter | n.NameSection):
-                    passed_on.add(id(target))
+                    passed_on.add(target)
     found = []
     for component in walk(program.root):
         names = given_names(component)
@@ -54,19 +54,16 @@ def find_guests(program: Program) -> list[Guest]:
                 name = names.get(definition.item) or _own_name(definition.node)
                 found.append((component, definition, definition.node, name))
     taken = Counter(name for *_, name in found)
-    return [
-        Guest(
-            component,
-            definition,
-            module,
-            name if name and taken[name] == 1 else module.path,
-            tuple(instances.get(id(definition), ())),
-            "it is exported or passed on as a module, whose type allows no more imports"
-            if id(definition) in passed_on
-            else "",
-        )
-        for component, definition, module, name in found
-    ]
+    guests = []
+    for component, definition, module, name in found:
+        where = tuple(instances.get(definition, ()))
+        reason = "it is exported or passed on as a module, whose type allows no more imports"
+        if definition not in passed_on:
+            blocked = (program.extendable.blocked.get(component) for component, _ in where)
+            reason = next(filter(None, blocked), "")
+        place = name if name and taken[name] == 1 else module.path
+        guests.append(Guest(component, definition, module, place, where, reason))
+    return guests
 
 
 def _own_name(module: CoreModule) -> str:

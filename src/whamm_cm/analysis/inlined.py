@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol, TypeAlias
+
+from whamm_cm.dataclass import dataclass
 
 #: First address and the one after the last.
 Range: TypeAlias = tuple[int, int]

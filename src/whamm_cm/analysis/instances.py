@@ -16,13 +16,13 @@ def core_instances(root: Component) -> int:
     for the calls to a sink of ours, more in trees of components) is not in the count, for how many
     is the host's choice.
     """
-    program, known = Program.of(root), dict[int, int]()
+    program, known = Program.of(root), dict[Component, int]()
 
     def count(component: Component) -> int:
-        if id(component) not in known:
-            known[id(component)] = 0
-            known[id(component)] = sum(map(inside, component.definitions))
-        return known[id(component)]
+        if component not in known:
+            known[component] = 0
+            known[component] = sum(map(inside, component.definitions))
+        return known[component]
 
     def inside(definition: Definition) -> int:
         if isinstance(definition.node, n.CoreInstantiate):

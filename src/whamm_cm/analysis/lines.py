@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from whamm_cm.analysis.dwarf import SourceLines
 from whamm_cm.analysis.guests import find_guests
 from whamm_cm.analysis.program import Program
 from whamm_cm.component.decode import MODULE_PREAMBLE, decode
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
 from whamm_cm.wasm.function import first_group
 from whamm_cm.wasm.module import CoreModule

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
+from functools import cached_property
 
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, Definition, walk
 from whamm_cm.component.items import Item, Sort
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.types import MemoryType
 
 
-@dataclass(slots=True)
+@dataclass
 class Program:
     """Index of a decoded component tree: where each item is defined and in which component."""
 
     root: Component
     home: dict[Item, tuple[Component, Definition]] = field(default_factory=dict)
-    #: Definition that holds a nested component, by the component's identity.
-    holder: dict[int, tuple[Component, Definition]] = field(default_factory=dict)
+    #: The definition that holds a nested component.
+    holder: dict[Component, tuple[Component, Definition]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, root: Component) -> Program:
@@ -30,8 +32,12 @@ class Program:
                 for item in definition.items:
                     program.home[item] = component, definition
                 if isinstance(definition.node, Component):
-                    program.holder[id(definition.node)] = component, definition
+                    program.holder[definition.node] = component, definition
         return program
+
+    @cached_property
+    def extendable(self) -> Extendable:
+        return Extendable.of(self)
 
     def definition(self, item: Item) -> Definition:
         return self.home[item][1]
@@ -84,15 +90,6 @@ class Program:
         return node.decls if isinstance(node, n.CoreModuleTypeDef) else ()
 
 
-def uses_of_components(root: Component) -> Iterator[tuple[Component, Definition, Item]]:
-    """Every use of a component item: (component it stands in, the definition, the item)."""
-    for component in walk(root):
-        for definition in component.definitions:
-            for item in definition.refs():
-                if item.sort == Sort.COMPONENT:
-                    yield component, definition, item
-
-
 def given_names(component: Component) -> dict[Item, str]:
     """The names that the name section of ``component`` itself gives to its items."""
     names: dict[Item, str] = {}
@@ -102,8 +99,17 @@ def given_names(component: Component) -> dict[Item, str]:
     return names
 
 
+def uses_of_components(root: Component) -> Iterator[tuple[Component, Definition, Item]]:
+    """Every use of a component item: (component it stands in, the definition, the item)."""
+    for component in walk(root):
+        for definition in component.definitions:
+            for item in definition.refs():
+                if item.sort == Sort.COMPONENT:
+                    yield component, definition, item
+
+
 @dataclass(slots=True)
-class Reach:
+class Extendable:
     """Which components can be given the extra imports a probe needs.
 
     A component qualifies when every use of it is an ``instantiate`` (directly or through outer
@@ -113,29 +119,26 @@ class Reach:
     """
 
     program: Program
-    #: Components that instantiate a given component, by identity of the latter.
-    users: dict[int, set[int]] = field(default_factory=dict)
-    blocked: dict[int, str] = field(default_factory=dict)
-    components: dict[int, Component] = field(default_factory=dict)
+    #: Components that instantiate a given component.
+    users: dict[Component, set[Component]] = field(default_factory=dict)
+    blocked: dict[Component, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, program: Program) -> Reach:
-        reach = cls(program)
-        for component in walk(program.root):
-            reach.components[id(component)] = component
+    def of(cls, program: Program) -> Extendable:
+        found = cls(program)
         for component, definition, item in uses_of_components(program.root):
-            target = reach._target(item)
+            target = found._target(item)
             if target is None:
                 continue
             node = definition.node
             if isinstance(node, n.Instantiate) and node.component is item:
-                reach.users.setdefault(id(target), set()).add(id(component))
+                found.users.setdefault(target, set()).add(component)
             elif not isinstance(node, (n.AliasOuter, n.NameSection)):
-                reach.blocked[id(target)] = (
+                found.blocked[target] = (
                     "it is exported or passed on as a component, whose type allows no more imports"
                 )
-        reach._spread()
-        return reach
+        found._spread()
+        return found
 
     def _target(self, item: Item) -> Component | None:
         node = self.program.definition(self.program.follow(item)).node
@@ -153,14 +156,20 @@ class Reach:
 
     def instantiated(self, component: Component) -> bool:
         """Whether an instance of ``component`` ever comes to be (the root's does)."""
-        return component is self.program.root or id(component) in self.users
+        return component is self.program.root or component in self.users
 
-    def closure(self, wanted: set[int]) -> set[int]:
+    def closure(self, wanted: set[Component]) -> set[Component]:
         """``wanted`` plus every component that must pass the extra imports on to one of them."""
-        result, stack = set(), list(wanted)
+        result, stack = set[Component](), list(wanted)
         while stack:
             current = stack.pop()
             if current not in result:
                 result.add(current)
                 stack.extend(self.users.get(current, ()))
         return result
+
+    def reason(self, component: Component) -> str:
+        """Why no probe can be in ``component``, "" where one can."""
+        if component in self.blocked:
+            return self.blocked[component]
+        return "" if self.instantiated(component) else "its component is never instantiated"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from whamm_cm.abi.flatten import CoreSig
 from whamm_cm.analysis.reach.standing import Standing
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.component.items import Item
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wit.classes import SiteSet
 from whamm_cm.wit.names import FuncName, both_names
 from whamm_cm.wit.types import Resource, ValType

@@ -13,6 +13,7 @@ from whamm_cm.analysis.reach.standing import standings
 from whamm_cm.analysis.site import Encoding, Kind, Site
 from whamm_cm.component import nodes as n
 from whamm_cm.component.canons import BY_OP
+from whamm_cm.component.ir import Component
 from whamm_cm.wasm.types import MemoryType
 from whamm_cm.wit.canons import CanonInfo
 from whamm_cm.wit.resolve import Resolved, resolve
@@ -39,7 +40,7 @@ def find_sites(program: Program, resolved: Resolved | None = None) -> list[Site]
     known = standings(program.root, resolved)
     sites = []
     own = _own_resources(resolved)
-    places = {id(c.component): c.name or c.component.path for c in resolved.components}
+    places = {c.component: c.name or c.component.path for c in resolved.components}
     for item, info in resolved.canons.items():
         component, definition = program.home[item]
         standing = known[item]
@@ -49,25 +50,27 @@ def find_sites(program: Program, resolved: Resolved | None = None) -> list[Site]
             definition=definition,
             kind=_kind(info),
             edge=standing.edge,
-            place=places[id(component)],
+            place=places[component],
             interface=name.interface,
             version=name.version,
             func=name.func,
             signature=CoreSig((), (), False, False),
             leave=BY_OP[info.op].leave,
-            resources=own.get(id(component), frozenset()),
+            resources=own.get(component, frozenset()),
             standing=standing,
         )
-        sites.append(_complete(base, info, program))
+        site = _complete(base, info, program)
+        reason = site.reason or program.extendable.reason(component)
+        sites.append(replace(site, reason=reason) if reason != site.reason else site)
     return sites
 
 
-def _own_resources(resolved: Resolved) -> dict[int, frozenset[Resource]]:
+def _own_resources(resolved: Resolved) -> dict[Component, frozenset[Resource]]:
     """By component: the resources it defines, for only the definer makes and opens handles."""
-    found: dict[int, set[Resource]] = {}
+    found: dict[Component, set[Resource]] = {}
     for info in resolved.canons.values():
         if info.op in ("resource.new", "resource.rep") and info.resource is not None:
-            found.setdefault(id(info.component), set()).add(info.resource)
+            found.setdefault(info.component, set()).add(info.resource)
     return {component: frozenset(resources) for component, resources in found.items()}
 
 

@@ -6,11 +6,12 @@ import argparse
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from whamm_cm.cli.common import display, put_back, read_input, say
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,26 +63,26 @@ def found(args: argparse.Namespace, apps: Iterable[str]) -> list[str]:
 
 def sources(args: argparse.Namespace) -> Sources:
     """The inputs, each once; images stand among them as they were named."""
-    from whamm_cm.errors import UsageError
+    from whamm_cm.errors import UsageError, cut
     from whamm_cm.gate.sources import Sources, is_image
     from whamm_cm.gate.wasmcloud import NEWEST, RELEASES
 
     if args.component and not args.manifest:
         raise UsageError("--component names a component of a manifest; give --manifest, too")
-    if args.wasmcloud and not args.manifest:
+    if args.wasmcloud is not None and not args.manifest:
         raise UsageError("--wasmcloud is for a manifest; give --manifest, too")
-    release = args.wasmcloud or NEWEST
+    release = NEWEST if args.wasmcloud is None else args.wasmcloud
     if release not in RELEASES:
         raise UsageError(
-            f"wasmCloud {release} is not known; there are {', '.join(RELEASES)}: take the one"
-            " nearest to it"
+            f"--wasmcloud {cut(release)!r} is no release that is known; take the nearest of"
+            f" {', '.join(RELEASES)}"
         )
     paths: list[str] = []
     for app in args.apps:
         named = is_image(app) and not os.path.isdir(app)
         paths += [app] if named else found(args, [app])
     given = Sources.of(list(dict.fromkeys(paths)), args.manifest, args.component, release)
-    if args.manifest and not args.wasmcloud:
+    if args.manifest and args.wasmcloud is None:
         say(args, f"judged for hosts of wasmCloud {release}; --wasmcloud names another release")
     return given
 

@@ -12,7 +12,7 @@ from whamm_cm.demangle.name import demangle
 from whamm_cm.lang.describe import EventRow, FunctionRow, VariableRow, describe
 from whamm_cm.lang.load import load
 from whamm_cm.lang.tree import Scripts
-from whamm_cm.render.wave import printable
+from whamm_cm.render.safe import printable
 from whamm_cm.render.words import counted
 
 if TYPE_CHECKING:  # the weave is slow to import, and a rule alone needs none

@@ -31,7 +31,7 @@ from whamm_cm.cli.common import display, say, write_output
 from whamm_cm.component.ir import Component
 from whamm_cm.errors import UsageError
 from whamm_cm.gate.capabilities import Capabilities, ComponentUse, ImportUse, Observed, capabilities
-from whamm_cm.render.wave import printable
+from whamm_cm.render.safe import printable
 from whamm_cm.wit.names import both_names
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from whamm_cm.analysis.facts import (
     ComponentFacts,
@@ -13,7 +12,8 @@ from whamm_cm.analysis.facts import (
     ModuleFacts,
     SiteFacts,
 )
-from whamm_cm.render.wave import printable
+from whamm_cm.dataclass import dataclass
+from whamm_cm.render.safe import printable
 from whamm_cm.wit.names import both_names
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from whamm_cm.cli import gate_inputs
 from whamm_cm.cli.common import display, progress, read_input, write_output
-from whamm_cm.errors import UsageError, unreadable
-from whamm_cm.render.wave import printable
+from whamm_cm.errors import InputError, UsageError, unreadable
+from whamm_cm.render.safe import printable
 
 if TYPE_CHECKING:
     from datetime import date
@@ -76,7 +76,11 @@ def _register_lint(actions: _Actions) -> None:
     )  # fmt: skip
     lint.add_argument("policy", metavar="POLICY", help="the policy, a file or a profile")
     lint.add_argument(
-        "apps", nargs="*", metavar="APP.wasm", help="components, directories of them or globs"
+        "apps",
+        nargs="*",
+        default=[],
+        metavar="APP.wasm",
+        help="components, directories of them or globs",
     )
     gate_inputs.add_skip(lint)
     lint.add_argument("--today", metavar="DATE", help="the day waivers are judged by")
@@ -129,6 +133,8 @@ def run_explain(args: argparse.Namespace) -> int:
     if args.policy is not None:
         if args.list or args.rule is None:
             raise UsageError("--policy asks about a component: policy explain APP.wasm --policy P")
+        if args.rule.upper() in RULES and not Path(args.rule).exists():
+            raise UsageError(f"{args.rule} is a rule; --policy asks about a component")
         return _explain_component(args)
     if args.list == (args.rule is not None):
         raise UsageError("name a rule, or ask for --list")
@@ -136,6 +142,8 @@ def run_explain(args: argparse.Namespace) -> int:
     if args.rule is not None:
         word = args.rule
         chosen = [r for r in chosen if word.upper() == r.id or word.lower() == r.name]
+        if not chosen and (word.endswith(".wasm") or Path(word).exists()):
+            raise UsageError(f"{word} is no rule; what a policy says of it: give --policy, too")
         if not chosen:
             known = (*RULES, *(rule.name for rule in RULES.values()))
             hint = unknown("rule", word.upper() if word[:3].lower() == "wcm" else word, known)
@@ -255,12 +263,17 @@ def _test_table(args: argparse.Namespace, file: str, today: date) -> int:
         raise UsageError(str(unreadable(file, error))) from None
     wrong = 0
     for case in read_cases(data, file):
-        engine = Engine(policy_of(case.policy), today)
         path = case.component
-        if case.facts is not None:
-            one = Seen(case.facts)
-        else:
-            one = seen(args, engine, read_input(path), path, case.logs)
+        try:
+            engine = Engine(policy_of(case.policy), today)
+            if case.facts is not None:
+                one = Seen(case.facts)
+            else:
+                one = seen(args, engine, read_input(path), path, case.logs)
+        except InputError as error:
+            raise InputError(f"{case.location}: {error}") from None
+        except UsageError as error:
+            raise UsageError(f"{case.location}: {error}") from None
         report = engine.judge(
             engine.context(
                 path, Path(path).name, subject=one.subject, strangers=one.strangers,

@@ -42,6 +42,8 @@ def add_options(parser: argparse.ArgumentParser, expressions: bool = False) -> N
 def sources(args: argparse.Namespace, texts: Sequence[str]) -> list[tuple[str, str]]:
     """The scripts of the command line, as messages name them, with their texts; ``texts`` are those
     given with ``-e``.  Raises UsageError and InputError."""
+    if not (args.script or args.monitor):
+        return [(f"-e {number}", text) for number, text in enumerate(texts, 1)]
     from whamm_cm.front.scripts import monitor, script_text
 
     found = [

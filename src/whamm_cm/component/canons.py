@@ -15,7 +15,7 @@ allocator or a ``post-return`` that the canonical ABI calls may use it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from whamm_cm.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

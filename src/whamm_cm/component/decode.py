@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from whamm_cm.component import nodes as n
 from whamm_cm.component.definitions import VECTORS, ReadDefinition, start
@@ -11,6 +11,7 @@ from whamm_cm.component.ir import Component, Definition, Group, SectionId
 from whamm_cm.component.items import Sort
 from whamm_cm.component.names import SECTION_NAME, read_names
 from whamm_cm.component.reader import MAX_DEPTH, Reader, Scope
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError, InputError
 from whamm_cm.wasm.module import CoreModule
 

@@ -8,10 +8,11 @@ are used (``ir.check`` says where they are not).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from whamm_cm.component.items import Item, Ref, Token
 from whamm_cm.component.nodes import Node
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wasm.module import CoreModule
 
 

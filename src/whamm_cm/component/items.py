@@ -8,8 +8,9 @@ items up while it reads, the encoder numbers them by position while it writes.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from whamm_cm.dataclass import dataclass
 
 
 class Sort(enum.IntEnum):

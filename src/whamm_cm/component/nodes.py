@@ -5,10 +5,11 @@ Nodes are a *view*: the encoder never reads them (it writes a definition's token
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
 from whamm_cm.component.items import Item, Sort, Token
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wasm.types import MemoryType, TableType
 
 #: A value type: a primitive's name (``u32``) or the type item it refers to.

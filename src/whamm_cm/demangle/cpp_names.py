@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.demangle.cpp_nodes import (
     OPERATORS,
     Arguments,

@@ -7,8 +7,9 @@ what it declares (``int (*`` and ``)(char)``).  Trees share nodes; writing one i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.demangle.rust import Unclear, bounded
 
 _MOST_STEPS = 1 << 15

@@ -6,13 +6,14 @@ Everything a value points to becomes a block of its own, as the guest may free e
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from whamm_cm.abi.faults import AbiError
 from whamm_cm.abi.heap import Heap
 from whamm_cm.abi.layout import align_to, layouts, variant_cases
 from whamm_cm.abi.values import Options, lower_flat, store
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree
 from whamm_cm.wit.types import (

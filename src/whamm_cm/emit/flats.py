@@ -8,10 +8,11 @@ there is, and cases that store the same bytes share one branch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from whamm_cm.abi.layout import Layouts, children
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.memory import Agent
 from whamm_cm.wasm.asm import Func, Module
 from whamm_cm.wit.types import (

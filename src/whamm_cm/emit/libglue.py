@@ -8,8 +8,8 @@ so they are repaired before (``?``, U+FFFD).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wasm.asm import Func, FuncType, Module
 from whamm_cm.wasm.types import MemoryType
 

@@ -7,8 +7,8 @@ reached through its ``put*`` and ``get*`` functions.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wasm.asm import Func, Module
 
 # What the value on the stack must become before the put function takes it.

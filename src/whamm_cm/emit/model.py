@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from whamm_cm.abi.flatten import CoreSig
 from whamm_cm.agent.layout import Flush
 from whamm_cm.analysis.site import Encoding, Kind
+from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import tree
 from whamm_cm.wasm.asm import FuncType
 from whamm_cm.wit.types import Resource, ValType

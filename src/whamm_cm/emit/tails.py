@@ -8,11 +8,11 @@ the same offsets share it.  All of them take and return the write position ``p``
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from whamm_cm.abi.layout import Layouts, children
 from whamm_cm.analysis.site import Encoding
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.flats import in_cases
 from whamm_cm.emit.memory import Agent, Guest
 from whamm_cm.emit.model import Mode

@@ -9,10 +9,10 @@ the value is zero, false or empty.  CanonicalABI.md, "Loading" and "Flat Lifting
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from whamm_cm.abi.layout import Layouts, children, variant_cases
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.flats import Slot
 from whamm_cm.emit.memory import Guest
 from whamm_cm.emit.model import Wrapper

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from whamm_cm.abi.layout import layouts
 from whamm_cm.agent.layout import (
@@ -23,6 +22,7 @@ from whamm_cm.agent.layout import (
     Phase,
     RecordFlag,
 )
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.flats import Slot
 from whamm_cm.emit.memory import Guest
 from whamm_cm.emit.model import Mode, Wrapper

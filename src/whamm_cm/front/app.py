@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING, Unpack
 
 from whamm_cm import files
 from whamm_cm.component import ir
 from whamm_cm.component.decode import MODULE_PREAMBLE, decode
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
 from whamm_cm.front.settings import Settings, Wishes, settled
 from whamm_cm.wasm import module as core

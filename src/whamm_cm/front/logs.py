@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError
 from whamm_cm.trace.identity import Identity
 from whamm_cm.trace.losses import Ends

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.trace.calls import Site
 from whamm_cm.trace.losses import Losses

@@ -8,8 +8,8 @@ import time
 import uuid
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.front.scripts import script_plan
 from whamm_cm.front.settings import Settings
 from whamm_cm.front.woven import Woven, is_module, woven

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import UsageError
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.front.run import Run
 from whamm_cm.front.running import Running, run_woven, woven_to_run
 from whamm_cm.front.settings import Settings

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
 from whamm_cm._version import __version__
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import UsageError, unreadable
 from whamm_cm.files import write
 from whamm_cm.gate.baseline import MAX_BYTES, Baseline, read_baseline

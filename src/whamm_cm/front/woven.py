@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from whamm_cm import files
 from whamm_cm.component import nodes as n
 from whamm_cm.component.decode import MODULE_PREAMBLE, decode
 from whamm_cm.component.ir import walk
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError, InternalError
 from whamm_cm.front.scripts import script_plan, script_warnings
 from whamm_cm.front.settings import Settings

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import Any
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import UsageError
 from whamm_cm.gate.model import SCHEMA as REPORT_SCHEMA
 from whamm_cm.gate.model import Finding, Report

@@ -10,10 +10,10 @@ import stat
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError, UsageError, unreadable
 from whamm_cm.files import read
 from whamm_cm.gate.cache import Cache

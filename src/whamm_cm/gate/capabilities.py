@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from whamm_cm.analysis.reach.analysis import Reachability
 from whamm_cm.analysis.reach.model import ComponentReach, ImportReach, ItemReach
 from whamm_cm.analysis.reach.values import ItemKind, Path
+from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.calls import Site
 from whamm_cm.trace.reader import Record
 

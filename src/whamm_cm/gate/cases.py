@@ -20,9 +20,9 @@ Paths are beside the table.  Components are read as given; nothing is run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import UsageError, cut
 from whamm_cm.gate.model import (
     ComponentReport,
@@ -35,6 +35,7 @@ from whamm_cm.gate.model import (
     Subject,
     fails,
 )
+from whamm_cm.gate.rules import RULES
 from whamm_cm.gate.yamldoc import Node, load
 from whamm_cm.wit.names import InterfaceName
 
@@ -103,7 +104,7 @@ def _case(node: Node, folder: Path, default: str) -> Case:
     logs = entries["trace-log"].items("trace-log") if "trace-log" in entries else []
     findings = None
     if "findings" in entries:
-        findings = tuple(one.string("a finding") for one in entries["findings"].items("findings"))
+        findings = tuple(_finding(one) for one in entries["findings"].items("findings"))
     fail_on: Severity = "error"
     if "fail-on" in entries:
         word = entries["fail-on"].choice("fail-on", _FAIL_ON)
@@ -120,6 +121,14 @@ def _case(node: Node, folder: Path, default: str) -> Case:
         findings,
         fail_on,
     )
+
+
+def _finding(node: Node) -> str:
+    text = node.string("a finding")
+    rule = text.partition(" ")[0]
+    if rule not in RULES:
+        raise node.fail(f"{cut(rule)!r} is no rule; `whamm-cm policy explain --list` has them all")
+    return text
 
 
 def read_facts(node: Node) -> Subject:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.gate.model import FunctionRow, ImportRow, Location, Severity, Subject
 from whamm_cm.gate.patterns import Line
 from whamm_cm.gate.policy import Imports, Policy

@@ -11,10 +11,11 @@ import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError, UsageError
 from whamm_cm.files import read
 from whamm_cm.gate.model import ExportRow, ImportRow, Subject
@@ -23,8 +24,9 @@ from whamm_cm.wit.names import func_label
 TOOL = "wasm-tools"
 #: Seconds for one component.
 TIMEOUT = 120
-#: Kinds of imports that WIT has no word for; they are findings of their own (WCM001).
-_UNTOLD = ("module", "component")
+#: Kinds that WIT has no word for: the handed out are findings of their own (WCM001), and values
+#: are judged by their names.
+_UNTOLD = ("module", "component", "value")
 #: The world that wasm-tools makes up for a component; a WIT package has others.
 _WORLD, _PACKAGE = "root", "root:component"
 
@@ -49,11 +51,9 @@ class Fact:
 def known(subject: Subject) -> list[Fact]:
     """What we say."""
     found = [
-        _fact("import", row, (one.name for one in row.functions))
-        for row in subject.imports
-        if row.kind not in _UNTOLD
-    ]
-    return found + [_fact("export", row, row.functions) for row in subject.exports]
+        _fact("import", row, (one.name for one in row.functions)) for row in subject.imports
+    ] + [_fact("export", row, row.functions) for row in subject.exports]
+    return [fact for fact in found if fact.kind not in _UNTOLD]
 
 
 def _fact(way: str, row: ImportRow | ExportRow, functions: Iterable[str]) -> Fact:
@@ -88,7 +88,8 @@ def _told(way: str, key: str, item: Mapping[str, Any], document: Mapping[str, An
         return Fact(way, key, "instance", "", None, functions)
     package, _, version = document["packages"][interface["package"]]["name"].partition("@")
     whole = f"{package}/{interface['name']}"
-    name = f"{whole}@{version}" if version else whole
+    is_label = key != f"interface-{item['interface']['id']}"
+    name = key if is_label else f"{whole}@{version}" if version else whole
     return Fact(way, name, "instance", whole, version or None, functions)
 
 
@@ -96,6 +97,8 @@ def differences(subject: Subject, document: Mapping[str, Any]) -> Iterator[tuple
     """(item, what differs); nothing where both say the same."""
     theirs = told(document)
     if theirs is None:
+        for row in subject.imports:
+            yield row.name, f"{TOOL} takes it for a WIT package, which has no import {row.name}"
         return
     ours = {fact.key: fact for fact in known(subject)}
     other = {fact.key: fact for fact in theirs}
@@ -104,14 +107,16 @@ def differences(subject: Subject, document: Mapping[str, Any]) -> Iterator[tuple
         if mine is None or yours is None:
             reader = TOOL if mine is None else "whamm-cm"
             yield name, f"only {reader} sees the {way} {name}"
-        elif mine != yours and _merged(mine, ours) != yours:
+        elif mine != yours and _merged(mine, ours.values()) != yours:
             yield name, f"the {way} {name} is {_shown(mine)}, and {_shown(yours)} to {TOOL}"
 
 
-def _merged(fact: Fact, ours: Mapping[tuple[str, str], Fact]) -> Fact:
-    """An interface that is imported and exported is one to wasm-tools, with all functions."""
-    ways = [ours[way, fact.name] for way in ("import", "export") if (way, fact.name) in ours]
-    return replace(fact, functions=frozenset[str]().union(*(one.functions for one in ways)))
+def _merged(fact: Fact, ours: Collection[Fact]) -> Fact:
+    """An interface is one to wasm-tools, with all functions, however often it is imported,
+    exported, and stands behind a label."""
+    what = (fact.interface, fact.version)
+    same = [one for one in ours if fact.interface and what == (one.interface, one.version)]
+    return replace(fact, functions=fact.functions.union(*(one.functions for one in same)))
 
 
 def _shown(fact: Fact) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.gate.model import ImportRow, Subject
-from whamm_cm.render.wave import printable
+from whamm_cm.render.safe import printable
 
 #: kind → (sign, whether the component can do more than before)
 KINDS: dict[str, tuple[str, bool]] = {

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import date, timedelta
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.gate.baseline import Baseline
 from whamm_cm.gate.context import Context, Hit, Rule
 from whamm_cm.gate.model import SEVERITIES, ComponentReport, Finding, Severity, Waiver

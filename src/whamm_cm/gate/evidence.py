@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.gate.capabilities import Observed
 from whamm_cm.gate.policy import Budget
 from whamm_cm.gate.uses import Uses

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.gate.context import Context, Decision
 from whamm_cm.gate.model import ExportRow, ImportRow, Location
 from whamm_cm.gate.rules.shape import exports_match

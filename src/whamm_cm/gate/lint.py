@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import date
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.gate.context import Context
 from whamm_cm.gate.known import resembles
 from whamm_cm.gate.model import ImportRow, Location

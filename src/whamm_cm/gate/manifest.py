@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, TypeAlias, TypeVar
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError, UsageError, unreadable
 from whamm_cm.gate.model import Location
 from whamm_cm.gate.yamldoc import Node, load_all, read, unknown

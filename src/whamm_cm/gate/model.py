@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 from typing import Literal, TypeAlias
+
+from whamm_cm.dataclass import dataclass
 
 Severity: TypeAlias = Literal["error", "warning", "note"]
 

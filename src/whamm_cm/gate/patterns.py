@@ -8,9 +8,9 @@ A line that can mean nothing is refused.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import SHOWN, UsageError, cut
 from whamm_cm.gate.known import INTERFACES
 from whamm_cm.gate.model import Location

@@ -9,9 +9,9 @@ from __future__ import annotations
 import ipaddress
 import unicodedata
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import cut
 from whamm_cm.gate.hosts import Address, Host, embedded, parse_authority, parse_host
 from whamm_cm.gate.model import Location

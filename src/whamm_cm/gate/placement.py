@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import UsageError
 from whamm_cm.gate.manifest import Deployed, Workload
 from whamm_cm.gate.model import Subject

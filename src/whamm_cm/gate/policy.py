@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, TypeAlias
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.gate.model import Location, Severity, Waiver
 from whamm_cm.gate.patterns import Line
 from whamm_cm.gate.permissions import Permissions

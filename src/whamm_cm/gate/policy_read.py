@@ -99,8 +99,8 @@ class _Reader:
             return self.profile(path)
         if not _is_file(path):
             raise UsageError(
-                f"{unknown('profile', path, PROFILES)}; a file needs its path, as in"
-                f" ./{cut(path)}, or ends with .yaml, .yml or .json"
+                f"{_no_profile(path)}; a file needs its path, as in ./{cut(path)}, or ends with"
+                " .yaml, .yml or .json"
             )
         return self.file(path, (), None)
 
@@ -147,9 +147,7 @@ class _Reader:
             hosts = tuple(replace(host, location=node.location) for host in found.hosts)
             return replace(found, hosts=hosts)
         if not name.endswith(SUFFIXES):
-            raise node.fail(
-                f"{unknown('profile', name, PROFILES)}; a file ends with .yaml, .yml or .json"
-            )
+            raise node.fail(f"{_no_profile(name)}; a file ends with .yaml, .yml or .json")
         path = str(Path(file).parent / name)
         if _identity(path) in chain:
             raise node.fail(f"{cut(name)} extends itself")
@@ -322,6 +320,10 @@ _SECTIONS: dict[str, _Section] = {
 
 def _identity(path: str) -> str:
     return str(Path(path).resolve())
+
+
+def _no_profile(name: str) -> str:
+    return f"there is no profile {cut(name)!r}, but {', '.join(PROFILES)}"
 
 
 def _is_file(path: str) -> bool:

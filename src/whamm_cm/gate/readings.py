@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
 
 from whamm_cm.component.nodes import ExternName
+from whamm_cm.dataclass import dataclass
 from whamm_cm.gate.known import INTERFACES
 from whamm_cm.gate.model import Form
 from whamm_cm.wit.model import full_name, interface_id, split_version

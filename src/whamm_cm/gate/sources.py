@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError
 from whamm_cm.gate.model import Subject
 from whamm_cm.gate.placement import Placement, Places, furnish, place

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from whamm_cm.analysis.reach.analysis import reach
@@ -12,6 +11,7 @@ from whamm_cm.analysis.reach.model import Provider
 from whamm_cm.component import nodes as n
 from whamm_cm.component.decode import decode
 from whamm_cm.component.ir import Component, walk
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
 from whamm_cm.gate import model
 from whamm_cm.gate.capabilities import ComponentUse, ImportUse, Observed, capabilities

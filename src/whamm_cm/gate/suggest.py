@@ -13,7 +13,7 @@ from whamm_cm.gate.evidence import Evidence
 from whamm_cm.gate.model import ExportRow, Subject
 from whamm_cm.gate.permissions import key_fault
 from whamm_cm.gate.uses import Uses
-from whamm_cm.render.wave import printable
+from whamm_cm.render.safe import printable
 from whamm_cm.trace.calls import Site
 from whamm_cm.wit.glob import escape_path
 from whamm_cm.wit.names import InterfaceName, is_label

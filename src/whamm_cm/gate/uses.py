@@ -7,9 +7,10 @@ cut, a handle nobody saw made) is an :class:`Unclear`, never silence.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.gate.called import names, reading
 from whamm_cm.gate.hosts import Host, parse_authority, parse_host
 from whamm_cm.gate.permissions import Access, normal_path

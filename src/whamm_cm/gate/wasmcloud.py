@@ -7,9 +7,9 @@ where both sides have one, must be equal.  The host's plugins then link their wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.gate.manifest import HostInterface
 from whamm_cm.gate.model import ExportRow, ImportRow, Subject
 from whamm_cm.wit.semver import Version

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import yaml
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import UsageError, WhammError, nearest
 from whamm_cm.gate.model import Location
 

@@ -30,7 +30,7 @@ typedef struct {
     u32 cells;     /* how many cells there are at most */
     /* out: */
     u32 counts, kinds, counters; /* by counter: how many cells, of which class */
-    u32 rows, pcs, n_cells;
+    u32 rows, steps, n_cells; /* by cell; steps: folded distances of pcs within a function */
     u32 outs, n_outs; /* by OUTER: target, pc, list */
 } Draft;
 
@@ -163,9 +163,13 @@ static u32 new_counter(Draft *draft, u32 kind, Target *target) {
     return draft->counters++;
 }
 
+static u32 last_pc; /* of the function's last cell */
+
 static void new_cell(Draft *draft, u32 counter, u32 row, u32 pc) {
+    u32 step_ = pc - last_pc;
+    last_pc = pc;
     ((u32 *)draft->rows)[draft->n_cells] = row;
-    ((u32 *)draft->pcs)[draft->n_cells++] = pc;
+    ((u32 *)draft->steps)[draft->n_cells++] = step_ << 1 ^ (u32)((int)step_ >> 31);
     ((u32 *)draft->counts)[counter]++;
 }
 
@@ -310,6 +314,7 @@ static int draft_one(Draft *draft, Target *target, u32 number, Function *functio
     for (u32 k = 1; k < MAX_KINDS; k++) at_[k] = at_[k - 1] + needs[k - 1];
     add_locals(draft, function, needs, by);
     words = (u32 *)take(0);
+    last_pc = 0;
     const u32 *first = words;
     int pulse = 0;
     for (p = start, end = stop; p < end;) {
@@ -357,7 +362,7 @@ __attribute__((export_name("draft"))) u32 draft(
     given->counts = (u32)take(4 * given->cells);
     given->kinds = (u32)take(4 * given->cells);
     given->rows = (u32)take(4 * given->cells);
-    given->pcs = (u32)take(4 * given->cells);
+    given->steps = (u32)take(4 * given->cells);
     given->counters = given->n_cells = given->n_outs = 0;
     for (u32 i = 0; i < n; i++)
         if (!draft_one(given, &targets[i], i, &functions[targets[i].function], by)) return 0;

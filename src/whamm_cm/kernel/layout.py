@@ -122,9 +122,10 @@ WANTED, BY_IMMEDIATES = 1, 2
 MAP_NONE, MAP_SHIFT, MAP_TABLE = 0, 1, 2
 #: Words of a found instruction, of a group of alike ones, of a function to be written, of one to be
 #: drafted.
-FOUND_WORDS, ALIKE_WORDS, FUNCTION_WORDS, TARGET_WORDS = 8, 4, 7, 5
-#: The word of a function that says where its draft is.
-FUNCTION_DRAFT = 4
+FOUND_WORDS, ALIKE_WORDS, FUNCTION_WORDS, TARGET_WORDS = 8, 4, 9, 5
+#: Words of a function: where its locals, its code begin, where it ends, where its draft is, where
+#: the groups of locals begin, how many locals they are.
+START, CODE, END, FUNCTION_DRAFT, GROUPS, DECLARED = 1, 2, 3, 4, 7, 8
 #: Most types of locals, cells kept at a site, classes of counters, variables.
 MAX_KINDS, MAX_KEPT, MAX_CLASSES, MAX_VARIABLES = 16, 64, 4096, 4096
 MAX_ROWS, _PREFIX_FIRST, _PREFIXES, _PREFIXED, _NO_ROW = 1024, 0xFB, 4, 512, 0xFFFF

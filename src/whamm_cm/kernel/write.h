@@ -178,7 +178,41 @@ typedef struct {
     u32 entry, start, code, end; /* in the input: where its entry, locals, code begin and end */
     u32 todo;                    /* 0: nothing but indices */
     u32 locals, locals_size;     /* instead of the input's, if there are any */
+    u32 groups, declared; /* where the groups of its locals begin; how many locals they are */
 } Function;
+
+static int entry(Function *function, const u8 *stop, u32 by) {
+    u32 size, groups, count;
+    u64 declared = 0;
+    end = stop;
+    function->entry = (u32)p - by;
+    if (!u32_of(W_U32, &size) || size > (u32)(stop - p)) return 0;
+    end = p + size;
+    function->start = (u32)p - by;
+    if (!count_of(W_U32, W_U32, &groups)) return 0;
+    function->groups = (u32)p - by;
+    while (groups--) {
+        if (!u32_of(W_U32, &count) || !val_type()) return 0;
+        declared += count;
+    }
+    if (declared >> 32) return 0;
+    function->code = (u32)p - by;
+    function->declared = (u32)declared;
+    p = end;
+    function->end = (u32)p - by;
+    return 1;
+}
+
+/* The n entries of a code section that are at start..stop, as they are; 0 when one is malformed,
+   which whoever reads them one by one says better. */
+__attribute__((export_name("entries"))) u32 entries(
+    const u8 *start, const u8 *stop, Function *functions, u32 n, u32 by) {
+    writing = marking = 0;
+    p = start;
+    for (u32 i = 0; i < n; i++)
+        if (!entry(&functions[i], stop, by)) return 0;
+    return p == stop;
+}
 
 /* The declarations of locals from start to stop, which are well-formed. */
 static int locals(const u8 *start, const u8 *stop) {

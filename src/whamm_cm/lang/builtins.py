@@ -7,8 +7,7 @@ A checked script holds them as :class:`~whamm_cm.lang.tree.Builtin` nodes whose 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from whamm_cm.dataclass import dataclass
 from whamm_cm.lang.tree import (
     BOOL,
     F32,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.builtins import ACTS, EVENT_FUNCTIONS
 from whamm_cm.lang.events import PACKAGE_DOCS, BoundVariable, Event, opcodes_of

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.lang.opcode_events import MORE_ROWS, ORDER, ROWS
 from whamm_cm.lang.tree import BOOL, FUNCREF, I32, STR, U16, U32, U64, MapT, Prim, Type
 from whamm_cm.wasm.opcodes import OPCODES, Opcode
@@ -154,7 +155,7 @@ _GROUPS: dict[str, tuple[tuple[BoundVariable, ...], tuple[str, ...]]] = {
         _static("target_fn_name", STR, "name of the called function"),
         _static("target_fn_type", STR, '"local" or "import"'),
         _static("target_imp_module", STR, "module the called function is imported from"),
-    ), ("alt_call_by_id", "alt_call_by_name")),
+    ), ()),
     "table_entry": ((
         _dynamic("table_entry_idx", I32, "index into the table", "arg0"),
         _dynamic("target_funcref", FUNCREF, "the function at that index"),
@@ -225,7 +226,7 @@ def _event(category: str, words: str, name: str, known: bool) -> Event:
     if codes:
         constants["bytecode"] = bytecode_of(codes[0])
     variables = {**SCOPE, **_OPCODE_SCOPE, **row.found}
-    functions = ("drop_args", *row.functions)
+    functions = ("drop_args", "alt_call_by_id", "alt_call_by_name", *row.functions)
     modes = _MODES.get(name, _DEFAULT_MODES)
     return Event("opcode", name, category, modes, variables, functions, known, constants)
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body, Env
 from whamm_cm.lang.calls import invoke
 from whamm_cm.lang.events import NUMBERED, Event, Mode
 from whamm_cm.lang.exprs import EXPR_RULES
+from whamm_cm.lang.paths import site_of
 from whamm_cm.lang.rules import CoreRule, events_of, parse_core_rule, parse_wit_rule
 from whamm_cm.lang.source import ScriptError
 from whamm_cm.lang.stmts import STMT_RULES, block
-from whamm_cm.lang.tree import BOOL, Expr, Probe, Span, Stmt, Type, WitRule
+from whamm_cm.lang.tree import BOOL, Expr, Probe, Span, Stmt, Type, WitRule, WitSite
 
 RULES = {**EXPR_RULES, s.Invoke: invoke}
 
@@ -81,8 +83,22 @@ def _probe(
 def _wit_rules(env: Env, probe: s.ProbeSyntax) -> Iterator[WitRule]:
     pattern = parse_wit_rule(env.source, probe)
     span = Span(env.source.number, probe.at, probe.end)
+    reports = _declares_report(probe)
+
+    def check(rule: WitRule, site: WitSite) -> Probe:
+        body = body_of(env, "probe", mode=rule.mode, wit=site_of(site, rule.mode))
+        found = check_probe(body, probe)
+        return Probe(rule.number, rule.rule, rule.script, "wit", site.func, rule.mode, {},
+                     found.predicate, found.body, rule.span)  # fmt: skip
+
     for mode in pattern.modes:
-        yield WitRule(-1, probe.rule, env.source.number, pattern.side, mode, span, probe, pattern)
+        yield WitRule(-1, probe.rule, env.source.number, mode, span, reports, pattern.match, check)
+
+
+def _declares_report(node: object) -> bool:
+    if isinstance(node, s.Decl) and node.report:
+        return True
+    return isinstance(node, tuple) and any(map(_declares_report, node))
 
 
 # --- sharing of checked bodies -------------------------------------------------------------------

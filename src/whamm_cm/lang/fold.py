@@ -8,10 +8,11 @@ that of :mod:`whamm_cm.lang.numbers`, so a folded program computes what the comp
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, TypeAlias
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import numbers
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.walk import Node, children, walk

@@ -8,9 +8,8 @@ from dataclasses import replace
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Env
 from whamm_cm.lang.builtins import WHAMM_CORE
-from whamm_cm.lang.expand import Numbering, body_of, check_probe, expand
+from whamm_cm.lang.expand import Numbering, body_of, expand
 from whamm_cm.lang.parse import parse
-from whamm_cm.lang.paths import site_of
 from whamm_cm.lang.source import Source, suggest
 from whamm_cm.lang.stmts import block, check_name
 from whamm_cm.lang.tree import (
@@ -30,7 +29,6 @@ from whamm_cm.lang.tree import (
     Stmt,
     Variable,
     WitRule,
-    WitSite,
 )
 from whamm_cm.lang.types import a, resolve_type
 from whamm_cm.lang.walk import Node, transform, walk
@@ -41,8 +39,7 @@ def load(
 ) -> Scripts:
     """Parse and check scripts, given as (name, text); ``libraries`` by the name ``use`` says.
 
-    Raises ScriptError, a UsageError that points into the script.  ``extra["warnings"]`` of the
-    result holds messages of the same form about what is legal and surely not meant.
+    Raises ScriptError, a UsageError that points into the script.
     """
     known = {WHAMM_CORE.name: WHAMM_CORE, **(libraries or {})}
     envs: list[Env] = []
@@ -62,24 +59,8 @@ def load(
     warnings = tuple(str(warning) for env in envs for warning in env.warnings.values())
     used = dict.fromkeys(name for env in envs for name in env.libraries)
     names = tuple(name for name, _ in sources)
-    extra: dict[str, object] = {"envs": tuple(envs), "warnings": warnings}
     return Scripts(tuple(globals_), tuple(functions), tuple(probes), tuple(rules), tuple(used),
-                   names, extra)  # fmt: skip
-
-
-def check_wit(rule: WitRule, site: WitSite, scripts: Scripts) -> Probe:
-    """The probe of ``rule`` at one boundary function, checked against its types.
-
-    Raises ScriptError when the script does not fit the function.  ``Bound`` nodes are called like
-    the parameters, with "_" for "-" (``arg0`` becomes the name too), ``result``, ``call_id`` and
-    ``elapsed``.
-    """
-    envs = scripts.extra["envs"]
-    assert isinstance(envs, tuple) and isinstance(rule.syntax, s.ProbeSyntax)
-    body = body_of(envs[rule.script], "probe", mode=rule.mode, wit=site_of(site, rule.mode))
-    checked = check_probe(body, rule.syntax)
-    return Probe(rule.number, rule.rule, rule.script, "wit", site.func, rule.mode, {},
-                 checked.predicate, checked.body, rule.span)  # fmt: skip
+                   names, warnings)  # fmt: skip
 
 
 # --- the top of a script -------------------------------------------------------------------------

@@ -12,8 +12,8 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.lang.tree import Type
 
 

@@ -12,6 +12,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedToken, VisitError
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.build import MAX_DEPTH, Builder, Refusal
 from whamm_cm.lang.source import ScriptError, Source, listed, suggest
+from whamm_cm.lang.tables import parser
 
 #: Characters a script may have.
 MAX_LENGTH = 8 << 20
@@ -101,9 +102,7 @@ def _check_depth(source: Source, script: s.Script) -> None:
 
 @cache
 def _parser() -> Lark:
-    return Lark.open(
-        "grammar.lark", rel_to=__file__, parser="lalr", lexer="contextual", transformer=Builder()
-    )
+    return parser(Builder())
 
 
 def _refused(source: Source, error: VisitError) -> ScriptError:

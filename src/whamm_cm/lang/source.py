@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import UsageError, nearest
 
 #: Longest source line shown under a message.

@@ -333,6 +333,10 @@ def _act(body: Body, call: s.Invoke) -> Stmt:
         raise body.error(call, f"{call.name} takes {counted(len(params))}, not {len(call.args)}")
     if body.wit is not None:
         return act_of_wit(body, call)
+    if body.mode != "alt":
+        raise body.error(call, f"{call.name} stands for the instruction, which a probe of mode"
+                         f" {body.mode} does not replace",
+                         "use it in a probe of mode alt")  # fmt: skip
     args = tuple(
         body.typed(arg, type_, f"the argument of {call.name}")
         for arg, type_ in zip(call.args, params, strict=True)

@@ -9,10 +9,11 @@ definitions, ``x++`` and ``x += e`` by :class:`Update`, string methods and ``==`
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import field
 from typing import TypeAlias
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wit.types import FuncT, ValType
 
 # --- types ---------------------------------------------------------------------------------------
@@ -521,17 +522,28 @@ class LibSignature:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WitRule:
-    """A probe on WIT boundaries, checked anew for each function it matches (their types differ):
-    ``Program.check_wit``."""
+    """A probe on WIT boundaries, checked anew for each function it matches (their types differ).
+
+    ``reports``: it declares a ``report`` variable.  ``matches`` says whether a function is meant.
+    """
 
     number: int
     rule: str
     script: int
-    side: str  # "import", "export", "inner", or "*"
     mode: str  # "before", "after", "alt"
     span: Span
-    syntax: object
-    pattern: object
+    reports: bool
+    matches: Callable[[WitSite], bool]
+    check: Callable[[WitRule, WitSite], Probe]
+
+    def at(self, site: WitSite) -> Probe:
+        """The probe at one boundary function, checked against its types.
+
+        ``Bound`` nodes are called like the parameters, with "_" for "-" (``arg0`` becomes the name
+        too), ``result``, ``call_id`` and ``elapsed``.  Raises ScriptError when the script does not
+        fit the function.
+        """
+        return self.check(self, site)
 
 
 @dataclass(frozen=True, slots=True)
@@ -564,4 +576,5 @@ class Scripts:
     wit_rules: tuple[WitRule, ...] = ()
     libraries: tuple[str, ...] = ()
     names: tuple[str, ...] = ()  # of the scripts: "script0", …
-    extra: Mapping[str, object] = field(default_factory=dict)
+    #: What is legal and surely not meant, in the form of errors.
+    warnings: tuple[str, ...] = ()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.demangle.name import demangle
 from whamm_cm.render import scripted
 from whamm_cm.trace.reports import Cell, shown_text

@@ -7,8 +7,9 @@ speedscope files do not accept on one track; each such call gets a lane further 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.calls import Outcome
 from whamm_cm.trace.session import Call, Session
 

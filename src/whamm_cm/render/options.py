@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from whamm_cm.dataclass import dataclass
 
 Stamps: TypeAlias = Literal["none", "start", "delta"]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import PurePath
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import UsageError, nearest
 from whamm_cm.render import (
     chrome,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from wasmtime import Engine
 from wasmtime.component import Component, ComponentInstanceType, FuncType
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import RunError, UsageError
 from whamm_cm.run.values import func_type
 from whamm_cm.wit.types import FuncT

@@ -8,13 +8,14 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from ctypes import byref
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from wasmtime import Engine, ExitTrap, Store, WasiConfig, WasmtimeError
 from wasmtime import _ffi as ffi
 from wasmtime.component import Func, Instance
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import RunError
 from whamm_cm.run.engine import compile_component, reason, run_engine
 from whamm_cm.run.exports import Export, find_export

@@ -22,9 +22,9 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError, RunError, UsageError
 
 _VERSION = 1

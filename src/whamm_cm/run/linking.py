@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from wasmtime import Engine, Store, WasiConfig, WasmtimeError
@@ -18,6 +17,7 @@ from wasmtime.component import (
 )
 from wasmtime.component import ComponentInstanceType as InstanceType
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import RunError
 
 SINK = "whamm:cm/sink"

@@ -12,12 +12,14 @@ import mmap
 import sys
 from collections.abc import Iterator
 from ctypes import byref, c_size_t, c_void_p
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from wasmtime import Config
 from wasmtime import _bindings as bindings
 from wasmtime import _ffi as ffi
+
+from whamm_cm.dataclass import dataclass
 
 _SET = "wasmtime_config_host_memory_creator_set"
 _NONE, _READ_WRITE = 0, 3  # PROT_NONE, PROT_READ | PROT_WRITE

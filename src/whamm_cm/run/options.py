@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import UsageError
 
 

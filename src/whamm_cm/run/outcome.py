@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from whamm_cm.dataclass import dataclass
 
 TRAP_STATUS = 134  # 128 + SIGABRT, what the wasmtime command reports for a trap
 TIMEOUT_STATUS = 124  # what timeout(1) reports

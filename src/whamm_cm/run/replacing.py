@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import PurePath
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError, UsageError
 
 COMPONENT_MAGIC = b"\0asm\x0d\0\x01\0"

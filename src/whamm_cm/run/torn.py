@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from whamm_cm.dataclass import dataclass
 
 _ONE = re.compile(rb"(?:stdout|stderr) \[\d+\] :: ")
 _LEADING = re.compile(rb"(?:(?:stdout|stderr) \[\d+\] :: )+")

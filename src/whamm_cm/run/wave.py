@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.run.wave_scan import KEYWORDS, Scanner, WaveError
 from whamm_cm.wit.types import (
     EnumT,

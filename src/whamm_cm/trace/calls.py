@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Any
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.failures import answers, has_failed
 from whamm_cm.trace.failures import is_error as is_error
 from whamm_cm.trace.records import Record
@@ -180,6 +181,12 @@ class Tracker:
         if phase == "return":
             return self._return(record)
         return None
+
+    def spent(self, instance: int, ns: int) -> None:
+        """Calls of an import took that long which have no records of their own."""
+        frames = self._frames.get(instance)
+        if frames:
+            frames[-1].child_ns += ns
 
     def unfinished(self) -> list[LiveCall]:
         """Calls that are open or pending, in the order they were made."""

@@ -11,7 +11,6 @@ import secrets
 import struct
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from whamm_cm.agent.counted import CountedCells, unpacked
@@ -30,7 +29,9 @@ from whamm_cm.agent.layout import (
 )
 from whamm_cm.agent.table import Site, SiteTable
 from whamm_cm.agent.variables import Variable
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError
+from whamm_cm.trace.leaves import Leaf, count_leaves, leaf_of
 from whamm_cm.trace.quick import Body, Head, Quick, lean_bodies, quick_call, quick_return
 from whamm_cm.trace.secrets import Masker
 from whamm_cm.trace.values import Readers, Tail, ValueFault, fields
@@ -100,7 +101,8 @@ class _SiteReader:
 class Decoder:
     """Decodes records of one site table; holds no state between blocks but compiled readers.
 
-    ``lean``: calls without arguments, and results only where they are errors (``quick.py``).
+    ``lean``: calls without arguments, and results only where they are errors (``quick.py``); those
+    that return at once are counted (``leaves.py``).
     """
 
     def __init__(self, table: SiteTable, lean: bool = False) -> None:
@@ -110,6 +112,7 @@ class Decoder:
         self._rows: dict[int, tuple[Record, str, Callable[[bytes], Any]]] = {}
         #: By the word that says site, flags and phase.
         self._quick: dict[int, Quick | None] = {}
+        self._leaves: dict[int, Leaf] = {}
 
     def decode(
         self, data: bytes, start: int, head: Head, into: list[Record], lenient: bool = False
@@ -118,8 +121,14 @@ class Decoder:
         how many of those could not be read.  A damaged one raises ValueFault, or is left out where
         that is ``lenient``."""
         at, end, count, bad = start, len(data), 0, 0
-        last, quicks = end - RECORD_HEADER, self._quick
+        last, quicks, leaves = end - RECORD_HEADER, self._quick, self._leaves
         while at < end:
+            if leaves:
+                before = head.seq
+                at = count_leaves(leaves, data, at, head, VERSION, into)
+                count += head.seq - before
+                if at >= end:
+                    break
             count += 1
             if at <= last:
                 size, word, call = _HEAD.unpack_from(data, at)
@@ -161,6 +170,9 @@ class Decoder:
             item = f"{spec.interface}#{spec.func}"
             readers = self._encodings[spec.encoding]
             bodies = lean_bodies(readers, item, site.call, site.result, spec.result)
+            leaf = leaf_of(readers, word, site.names, item, spec.result)
+            if leaf is not None:
+                self._leaves[word] = leaf
         body = bodies[0 if phase == Phase.CALL else 1]
         return _QUICK[phase](
             site.names, None if body is _nothing else body, bool(flags & _TIMED), VERSION

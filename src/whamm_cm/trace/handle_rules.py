@@ -18,7 +18,7 @@ handle stands in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from whamm_cm.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

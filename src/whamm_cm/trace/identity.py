@@ -8,9 +8,9 @@ counts from 0.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.clock import Clock
 from whamm_cm.trace.reader import Arrival, Batch
 from whamm_cm.trace.records import Record

@@ -11,11 +11,12 @@ import binascii
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from whamm_cm.agent.layout import BLOCK_HEADER, BLOCK_MAGIC, LINE_MARK, NONCE_SIZE
 from whamm_cm.agent.table import SiteTable
+from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.decode import BLOCK, VERSION, Decoder, Record, Stream
 
 #: Runs whose state is kept; of more, the one longest silent is forgotten.

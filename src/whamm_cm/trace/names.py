@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from typing import Any
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.address import address_text
 from whamm_cm.trace.failures import is_error
 from whamm_cm.trace.handle_rules import METHOD_RULES, RULES, Rule

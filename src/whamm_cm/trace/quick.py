@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from whamm_cm.agent.layout import RECORD_HEADER, NodeKind
+from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.failures import STATUS_RETURNED, answers
 from whamm_cm.trace.values import Reader, Readers, Tail, ValueFault
 
@@ -86,13 +86,13 @@ def lean_bodies(
 
 
 def _outcome_body(readers: Readers, number: int | None) -> Body | None:
-    read = None if number is None else _outcome(readers, number)
+    read = None if number is None else outcome(readers, number)
     if read is None or number is None:
         return None
-    size, outcome = readers.node(number).size, read
+    size, failed = readers.node(number).size, read
 
     def body(record: Record, tail: Tail) -> None:
-        if outcome(tail, tail.take(size)):
+        if failed(tail, tail.take(size)):
             record["result"] = _ERROR
 
     return body
@@ -101,14 +101,14 @@ def _outcome_body(readers: Readers, number: int | None) -> Body | None:
 _ERROR = {"error": None}
 
 
-def _outcome(readers: Readers, number: int) -> Reader | None:
+def outcome(readers: Readers, number: int) -> Reader | None:
     """Whether a value is an error, be it inside an ``ok`` or a ``some``; None: it never is."""
     node = readers.node(number)
     if node.kind not in (NodeKind.RESULT, NodeKind.OPTION):
         return None
     of_result = node.kind is NodeKind.RESULT
     good = node.fields[0 if of_result else 1].type
-    inner = None if good is None else _outcome(readers, good)
+    inner = None if good is None else outcome(readers, good)
     if inner is None and not of_result:
         return None
     payload, disc = node.b, 0 if of_result else 1

@@ -14,10 +14,10 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError, unreadable
 from whamm_cm.trace.hostkeys import HostKeys
 from whamm_cm.trace.lines import LineDecoder

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from whamm_cm.agent.counted import CountedCells
 from whamm_cm.agent.layout import SiteKind
 from whamm_cm.agent.table import Site, SiteTable
+from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.decode import place
 from whamm_cm.trace.merge import merged, pairs
 from whamm_cm.trace.records import Record

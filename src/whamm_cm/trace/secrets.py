@@ -17,7 +17,7 @@ import base64
 import binascii
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from whamm_cm.agent.layout import (
@@ -32,6 +32,7 @@ from whamm_cm.agent.layout import (
     SiteKind,
 )
 from whamm_cm.agent.table import Node, Site, SiteTable
+from whamm_cm.dataclass import dataclass
 
 #: Of so many secrets what is known at most; the oldest is forgotten for a new one.
 SLOTS: Final = 128

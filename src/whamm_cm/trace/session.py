@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.calls import ENTERING, LEAVING, LiveCall, Outcome, Site, Tracker
 from whamm_cm.trace.failures import has_failed
 from whamm_cm.trace.losses import Losses

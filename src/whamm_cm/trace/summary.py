@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.calls import LiveCall, Outcome, Site, Tracker
+from whamm_cm.trace.leaves import Calls
 from whamm_cm.trace.losses import Losses
 from whamm_cm.trace.records import Record
 
@@ -54,6 +56,9 @@ class Summary:
     def feed(self, record: Record) -> None:
         self.records += 1
         phase = record["phase"]
+        if phase == "calls":
+            self._returned(record)
+            return
         if phase == "report":
             if "count" in record and "var" not in record:  # not a script's variable
                 self._counted(record)
@@ -79,6 +84,20 @@ class Summary:
             else:
                 self._row("inner", item, 0).calls += once(counts.values())
         self._inner.clear()
+
+    def _returned(self, record: Record) -> None:
+        """Calls that are counted already (``leaves.py``)."""
+        found: Calls = record["calls"]
+        self.records += 2 * found.calls - 1
+        self._tracker.spent(record["instance"], found.ns)
+        site = Site.of(record)
+        row = self._row(site.edge, site.shown, record["instance"])
+        row.calls += found.calls
+        row.errors += found.errors
+        row.self_ns += found.ns
+        row.total_ns += found.ns
+        row.timed += found.calls * found.timed
+        row.max_ns = max(row.max_ns, found.max_ns)
 
     def _counted(self, record: Record) -> None:
         site, instance = Site.of(record), record["instance"]

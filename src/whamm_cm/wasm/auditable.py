@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import dataclass
 from typing import Any
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
 
 SECTION = ".dep-v0"

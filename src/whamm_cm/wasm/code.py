@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
+from itertools import groupby, islice
 from typing import TypeAlias
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.kernel import layout
 from whamm_cm.kernel.engine import Kernel
 from whamm_cm.kernel.layout import Role, Shape, Space
@@ -45,7 +46,8 @@ _ROLES: dict[str, Role] = {
     "throw": Role.GOING, "rethrow": Role.GOING, "throw_ref": Role.GOING,
     "return_call": Role.GOING, "return_call_indirect": Role.GOING, "return_call_ref": Role.GOING,
     "call": Role.CALL, "call_indirect": Role.CALL, "call_ref": Role.CALL, "suspend": Role.CALL,
-    "switch": Role.CALL, "resume": Role.CALL_BRANCH,
+    "switch": Role.CALL, "resume": Role.CALL_BRANCH, "resume_throw": Role.CALL_BRANCH,
+    "resume_throw_ref": Role.CALL_BRANCH,
 }  # fmt: skip
 #: Their labels name what is thrown on or delegated to, no place to go on at.
 _NO_BRANCH = frozenset(("rethrow", "delegate"))
@@ -103,6 +105,13 @@ class Loaded:
         """What makes an address of a position."""
         return self.at - self.low
 
+    def entries(self, end: int, count: int) -> int | None:
+        """The address of what the entries up to ``end`` are, ``layout.FUNCTION_WORDS`` each; None
+        when they are malformed."""
+        inside, at = self.kernel, self.kernel.take(4 * layout.FUNCTION_WORDS * count)
+        done = inside.run("entries", self.at, end + self.moved, at, count, self.moved)
+        return at if done else None
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Instructions:
@@ -123,24 +132,13 @@ class Instructions:
         return len(self.starts)
 
     def __iter__(self) -> Iterator[Found]:
-        rows = OPCODES
-        return zip(self.starts, [rows[n] for n in self.rows], self.ends, strict=True)
+        return zip(self.starts, map(OPCODES.__getitem__, self.rows), self.ends, strict=True)
 
     def by_span(self) -> Iterator[tuple[int, list[Found]]]:
         """The instructions of each span that has some."""
-        spans, first, rows = self.spans, 0, OPCODES
-        while first < len(spans):
-            span, last = spans[first], first + 1
-            # Spans are long, and sorted: look ahead in strides that double.
-            stride = 1
-            while last < len(spans) and spans[min(last + stride, len(spans)) - 1] == span:
-                last, stride = min(last + stride, len(spans)), stride * 2
-            while last < len(spans) and spans[last] == span:
-                last += 1
-            part = slice(first, last)
-            kinds = [rows[number] for number in self.rows[part]]
-            yield span, list(zip(self.starts[part], kinds, self.ends[part], strict=True))
-            first = last
+        found = iter(self)
+        for span, same in groupby(self.spans):
+            yield span, list(islice(found, len(list(same))))
 
 
 def find(

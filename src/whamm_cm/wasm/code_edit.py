@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.kernel import layout
 from whamm_cm.kernel.layout import Do
 from whamm_cm.wasm.code import NUMBERS, Found, Loaded, flags_of
-from whamm_cm.wasm.cursor import Buffer
-from whamm_cm.wasm.module import Body
-from whamm_cm.wasm.opcodes import OPCODES, Opcode
+from whamm_cm.wasm.entries import Bodies
+from whamm_cm.wasm.opcodes import OPCODES, Opcode, by_mnemonic
 from whamm_cm.wasm.rewrite import Draft, Maps, Templates, Written, put_maps, put_templates
 
-Words = array
+#: Where last words go.
+(UNREACHABLE,) = by_mnemonic("unreachable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,24 +64,22 @@ class Plans:
 @dataclass(frozen=True, slots=True)
 class Drafted:
     """What was counted for where.  By target: how many counters; by counter: how many cells, and
-    its class; by cell: row and pc; by outer address: the number of the target, pc, which
-    list."""
+    its class; by cell: row, and step of its pc (``agent/counted.py``); by outer address: the
+    number of the target, pc, which list."""
 
     sizes: array[int]
     counts: array[int]
     kinds: array[int]
     rows: array[int]
-    pcs: array[int]
+    steps: array[int]
     outs: Sequence[tuple[int, int, int]]
 
 
 @dataclass(slots=True)
 class CodeEdit:
-    """``bodies`` of ``data``, whose entries begin at ``first``, in a kernel of their own."""
+    """``bodies`` in a kernel of their own; ``offset`` and ``path`` are those of the module."""
 
-    data: Buffer
-    first: int
-    bodies: Sequence[Body]
+    bodies: Bodies
     offset: int = 0
     path: str = ""
     loaded: Loaded = field(init=False)
@@ -89,13 +88,8 @@ class CodeEdit:
     _flags: int = 0
 
     def __post_init__(self) -> None:
-        end = self.bodies[-1].end if self.bodies else self.first
-        self.loaded = Loaded.of(self.data, self.first, end)
-        words, entry = array("I"), self.first
-        for body in self.bodies:
-            words.extend((entry, body.start, body.code, body.end, 0, 0, 0))
-            entry = body.end
-        self._functions = self.loaded.kernel.put_words(words)
+        self.loaded = Loaded.of(self.bodies.data, self.bodies.first, self.bodies.end)
+        self._functions = self.loaded.kernel.put_words(self.bodies.words)
 
     def _fault(self) -> int:
         return self.offset - self.loaded.moved
@@ -114,9 +108,9 @@ class CodeEdit:
         for row, mark in (marks or {}).items():
             flags[NUMBERS[row]] |= mark
         self._flags = inside.put(bytes(flags))
-        chosen = [self.bodies[index] for index in indices]
-        flat = array("I", [at + moved for body in chosen for at in (body.code, body.end)])
-        if not inside.run("scan", inside.put_words(flat), len(chosen), self._flags, moved, 0):
+        codes, ends = self.bodies.column(layout.CODE), self.bodies.column(layout.END)
+        flat = array("I", [at[n] + moved for n in indices for at in (codes, ends)])
+        if not inside.run("scan", inside.put_words(flat), len(indices), self._flags, moved, 0):
             paths = [f"{self.path}.code[{index}]".lstrip(".") for index in indices]
             raise inside.error(self._fault(), paths)
         _, _, at, count, seen = inside.struct("result", 5)
@@ -125,22 +119,19 @@ class CodeEdit:
             ((raw[n + 1] - moved, OPCODES[raw[n]], raw[n + 2] - moved), raw[n + 3])
             for n in range(0, len(raw), layout.ALIKE_WORDS)
         ]
-        return Survey(groups, inside.get(seen, len(chosen)))
+        return Survey(groups, inside.get(seen, len(indices)))
 
-    def draft(self, plans: Plans, targets: Sequence[Target], unreachable: Opcode) -> Drafted:
+    def draft(self, plans: Plans, targets: Sequence[Target]) -> Drafted:
         """Make the drafts of some of the functions that were surveyed; DecodeError where the
         control structure of one is malformed."""
         inside = self.loaded.kernel
-        given = self._put_plans(plans, unreachable)
+        given = self._put_plans(plans)
         words = array("I")
         for target in targets:
             words.extend((*target, 0))
         targets_at = inside.put_words(words)
-        size = sum(self.bodies[target.function].end for target in targets) - sum(
-            self.bodies[target.function].code for target in targets
-        )
-        inside.fuel(20 * size)
-        before = inside.take(0)
+        codes, ends = self.bodies.column(layout.CODE), self.bodies.column(layout.END)
+        inside.fuel(20 * sum(ends[to.function] - codes[to.function] for to in targets))
         done = inside.run(
             "draft", given, targets_at, len(targets), self._functions, self.loaded.moved,
             self._flags,
@@ -149,10 +140,10 @@ class CodeEdit:
             index, pos, message = inside.failure()
             path = f"{self.path}.code[{index}]".lstrip(".")
             raise inside.fault(message, pos + self._fault(), path)
-        self._keep(targets, before)
+        self._keep(targets)
         return self._drafted(plans, given, targets_at, len(targets))
 
-    def _put_plans(self, plans: Plans, unreachable: Opcode) -> int:
+    def _put_plans(self, plans: Plans) -> int:
         inside = self.loaded.kernel
         steps, places = array("I"), list[int | None]()
         for one in plans.steps:
@@ -178,7 +169,7 @@ class CodeEdit:
             plans.step, inside.put_words(lists),
             0 if plans.pulse is None else plans.pulse + 1,
             0 if plans.last is None else plans.last + 1,
-            NUMBERS[unreachable], plans.cells,
+            NUMBERS[UNREACHABLE], plans.cells,
             0, 0, 0, 0, 0, 0, outs, 0,
         ]  # fmt: skip
         return inside.put_words(words)
@@ -186,25 +177,26 @@ class CodeEdit:
     def _drafted(self, plans: Plans, given: int, targets_at: int, count: int) -> Drafted:
         inside = self.loaded.kernel
         found = inside.get_words(given + 4 * 13, 8)
-        counts, kinds, counters, rows, pcs, cells, outs, n_outs = found
+        counts, kinds, counters, rows, steps, cells, outs, n_outs = found
         flat = inside.get_words(outs, 3 * n_outs)
         return Drafted(
             inside.get_words(targets_at, count * layout.TARGET_WORDS)[4 :: layout.TARGET_WORDS],
             inside.get_words(counts, counters), inside.get_words(kinds, counters),
-            inside.get_words(rows, cells), inside.get_words(pcs, cells),
+            inside.get_words(rows, cells), inside.get_words(steps, cells),
             list(zip(flat[::3], flat[1::3], flat[2::3], strict=True)),
         )  # fmt: skip
 
-    def _keep(self, targets: Iterable[Target], start: int) -> None:
+    def _keep(self, targets: Iterable[Target]) -> None:
         """Note what was drafted, to be read when somebody asks where code has come from."""
         inside = self.loaded.kernel
-        area = inside.get_words(start, (inside.take(0) - start) // 4)
         raw = inside.get_words(self._functions, len(self.bodies) * layout.FUNCTION_WORDS)
-        view = memoryview(area)
-        for target in targets:
-            draft = raw[layout.FUNCTION_WORDS * target.function + layout.FUNCTION_DRAFT]
-            if draft:
-                self.drafted[target.function] = Draft(view[(draft - start) // 4 :])
+        places = raw[layout.FUNCTION_DRAFT :: layout.FUNCTION_WORDS]
+        drafts = {to.function: places[to.function] for to in targets if places[to.function]}
+        if not drafts:
+            return
+        start = min(drafts.values())
+        view = memoryview(inside.get_words(start, (inside.take(0) - start) // 4))
+        self.drafted |= {n: Draft(view[(at - start) // 4 :]) for n, at in drafts.items()}
 
     def write(
         self, drafts: Mapping[int, Draft], templates: Templates, maps: Maps, spots: int = 0

@@ -134,6 +134,29 @@ class Cursor:
                 raise self.inside(f"{what}[{index}]", fault) from None
         return tuple(found)
 
+    def u32s(self, what: str, element: str) -> tuple[int, ...]:
+        """A vector of integers, of which there are many."""
+        start = self.pos
+        count = self.count(what)
+        data, at, found = bytes(self.data[self.pos : self.end]), 0, list[int]()
+        try:
+            for _ in range(count):
+                value = data[at]
+                at += 1
+                if value >= 0x80:
+                    value += (data[at] - 1) << 7
+                    if data[at] >= 0x80:
+                        break
+                    at += 1
+                found.append(value)
+        except IndexError:
+            pass
+        if len(found) == count:
+            self.pos += at
+            return tuple(found)
+        self.pos = start  # longer ones, or a fault
+        return self.vector(what, lambda cur: cur.u32(element))
+
     def finish(self, what: str) -> None:
         if self.pos != self.end:
             raise self.error(f"{what} has {self.left} bytes too many")

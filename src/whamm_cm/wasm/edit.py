@@ -17,7 +17,7 @@ from whamm_cm.wasm.customs import is_about_code
 from whamm_cm.wasm.encoding import ValType
 from whamm_cm.wasm.leb import unsigned
 from whamm_cm.wasm.module import Body, CoreModule
-from whamm_cm.wasm.names import FUNCTION, LABEL, MODULE, NameSection, read_name_section
+from whamm_cm.wasm.names import FUNCTION, LABEL, MODULE, SPACE_OF, NameSection, read_name_section
 from whamm_cm.wasm.opcodes import Imm
 from whamm_cm.wasm.renumber import Edit, Renumbering, splice
 from whamm_cm.wasm.rewrite import Draft, Piece, Replaced, Shift, Templates, draft_words
@@ -262,13 +262,7 @@ class ModuleEdit:
 
     def new_code(self) -> CodeEdit:
         """The same, without any draft."""
-        section = self.module.section(SectionId.CODE)
-        start, end = (0, 0) if section is None else (section.start, section.end)
-        cur = self._cursor(start, end)
-        if section is not None:
-            cur.u32("a count")
-        module = self.module
-        self._code = CodeEdit(module.data, cur.pos, module.bodies, module.offset, module.path)
+        self._code = CodeEdit(self.module.bodies, self.module.offset, self.module.path)
         return self._code
 
     @property
@@ -420,10 +414,11 @@ class ModuleEdit:
         if not (needed or self._bodies or (self._code and self._code.drafted)):
             return None
         names, place = NameSection(), self._name_place()
+        spaces = {*renumbering.spaces, *([Imm.FUNC] if self._names else [])}
         if place is not None:
             section = self.module.sections[place]
             try:
-                names = read_name_section(self._cursor(section.content, section.end))
+                names = read_name_section(self._cursor(section.content, section.end), spaces)
             except DecodeError:  # custom sections cannot make a module invalid
                 if not needed:
                     return None
@@ -452,5 +447,5 @@ class ModuleEdit:
         for space in sorted(renumbering.spaces, key=lambda space: space.value):
             names.move(space, partial(renumbering.index, space))
         if renumbering.spaces:  # what is not known may hold indices
-            names.others = {k: v for k, v in names.others.items() if k == MODULE}
+            names.others = {k: v for k, v in names.others.items() if k == MODULE or k in SPACE_OF}
         return any(lost)

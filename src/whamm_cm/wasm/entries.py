@@ -6,10 +6,15 @@ section ends; positions in records are positions in the module's bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from array import array
+from collections.abc import Iterator
+from dataclasses import field
 from typing import TypeAlias
 
-from whamm_cm.errors import DecodeError
+from whamm_cm.dataclass import dataclass
+from whamm_cm.errors import DecodeError, InternalError
+from whamm_cm.kernel import layout
+from whamm_cm.wasm.code import Loaded
 from whamm_cm.wasm.cursor import Cursor
 from whamm_cm.wasm.instructions import skip_expr_at
 from whamm_cm.wasm.types import (
@@ -101,6 +106,35 @@ class Body:
     locals: tuple[tuple[int, str], ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Bodies:
+    """Those of the code section ``data[first:end]`` of a module; what a body is is read when it is
+    asked for.  ``words``: ``layout.FUNCTION_WORDS`` of each."""
+
+    data: memoryview
+    first: int
+    end: int
+    words: array[int]
+
+    def __len__(self) -> int:
+        return len(self.words) // layout.FUNCTION_WORDS
+
+    def column(self, word: int) -> array[int]:
+        """``layout.CODE`` and the like of all bodies."""
+        return self.words[word :: layout.FUNCTION_WORDS]
+
+    def __iter__(self) -> Iterator[Body]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __getitem__(self, index: int) -> Body:
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        at = index % len(self) * layout.FUNCTION_WORDS
+        _, start, code, end = self.words[at : at + 4]
+        groups = Cursor(self.data, start, code).vector("local", _local_group)
+        return Body(start, code, end, groups)
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
     """The parts of the name section this tool uses.
@@ -118,10 +152,6 @@ def _expr(cur: Cursor) -> memoryview:
     start = cur.pos
     skip_expr_at(cur)
     return memoryview(cur.data)[start : cur.pos]
-
-
-def _func_type(cur: Cursor) -> int:
-    return cur.u32("a type index")
 
 
 def _imports(cur: Cursor) -> tuple[Import, ...]:
@@ -143,7 +173,7 @@ def read_imports(cur: Cursor) -> tuple[Import, ...]:
 
 
 def read_functions(cur: Cursor) -> tuple[int, ...]:
-    return cur.vector("function", _func_type)
+    return cur.u32s("function", "a type index")
 
 
 def _table(cur: Cursor) -> Table:
@@ -195,7 +225,7 @@ def _element(cur: Cursor) -> Element:
         raise cur.error("unknown element kind", cur.pos - 1)
     if flags & 4:
         return Element(mode, kind, table, offset, exprs=cur.vector("item", _expr))
-    return Element(mode, kind, table, offset, functions=cur.vector("item", Cursor.u32))
+    return Element(mode, kind, table, offset, functions=cur.u32s("item", "a u32"))
 
 
 def read_elements(cur: Cursor) -> tuple[Element, ...]:
@@ -220,18 +250,31 @@ def read_data(cur: Cursor) -> tuple[Data, ...]:
     return cur.vector("data", _data)
 
 
-def _body(cur: Cursor) -> Body:
+def _local_group(cur: Cursor) -> tuple[int, str]:
+    return cur.u32("a count"), read_val_type(cur)
+
+
+def _check_body(cur: Cursor) -> None:
     size = cur.u32("a length")
     inner = cur.inner(size, "function body")
     start = inner.pos
-    groups = inner.vector("local", lambda c: (c.u32("a count"), read_val_type(c)))
+    groups = inner.vector("local", _local_group)
     if sum(count for count, _ in groups) >> 32:
         raise inner.error("more than 2**32 locals", start)
-    return Body(start, inner.pos, inner.end, groups)
 
 
-def read_bodies(cur: Cursor) -> tuple[Body, ...]:
-    return cur.vector("code", _body)
+def read_bodies(cur: Cursor) -> Bodies:
+    before = Cursor(cur.data, cur.pos, cur.end, cur.offset, cur.path)
+    count, first = before.count("code"), before.pos
+    loaded = Loaded.of(cur.data, first, cur.end)
+    at = loaded.entries(cur.end, count)
+    if at is None:
+        cur.vector("code", _check_body)
+        cur.finish("code section")
+        raise InternalError("the kernel does not read the code section")
+    words = loaded.kernel.get_words(at, count * layout.FUNCTION_WORDS)
+    cur.pos = cur.end
+    return Bodies(memoryview(cur.data), first, cur.end, words)
 
 
 def _naming(cur: Cursor) -> tuple[int, str]:

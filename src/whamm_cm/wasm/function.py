@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import NamedTuple, cast
 
 from whamm_cm.errors import DecodeError
-from whamm_cm.wasm.cursor import Cursor
+from whamm_cm.kernel import layout
 from whamm_cm.wasm.immediates import Catch, Handler, Immediate, immediates
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.opcodes import Imm, Opcode
@@ -24,21 +24,23 @@ FUNCTION = -1
 #: Instructions that end an arm of a block and start another one.
 ARMS = frozenset(("else", "catch", "catch_all"))
 
-#: Instructions that leave the function without reaching its last ``end``; traps are not among them
-#: but for ``unreachable``.
-EXITS = frozenset(
-    ("return", "return_call", "return_call_indirect", "return_call_ref")
-    + ("unreachable", "throw", "rethrow", "throw_ref")
-)
+#: Instructions that return to the caller without reaching the function's last ``end``.
+RETURNS = frozenset(("return", "return_call", "return_call_indirect", "return_call_ref"))
+
+#: Instructions that trap, or throw an exception that may be caught in the function itself.
+THROWS = frozenset(("unreachable", "throw", "rethrow", "throw_ref"))
 
 #: Instructions after which the next one does not run.
-GOING = EXITS | {"br", "br_table"}
+GOING = RETURNS | THROWS | {"br", "br_table"}
 
 #: Kinds of immediates that hold labels.
 _LABELS = frozenset((Imm.LABEL, Imm.LABELS, Imm.CATCHES, Imm.HANDLERS))
 
 #: Instructions that may not come back.
-CALLS = frozenset(("call", "call_indirect", "call_ref", "suspend", "resume", "switch"))
+CALLS = frozenset(
+    ("call", "call_indirect", "call_ref")
+    + ("suspend", "switch", "resume", "resume_throw", "resume_throw_ref")
+)
 
 
 class Control(NamedTuple):
@@ -72,10 +74,7 @@ class Run(NamedTuple):
 
 def first_group(module: CoreModule, index: int) -> int:
     """Where the local declarations of a defined function start, behind their number: ``pc`` 1."""
-    body = module.bodies[index]
-    cur = Cursor(module.data, body.start, body.end)
-    cur.u32()
-    return cur.pos
+    return module.bodies.words[index * layout.FUNCTION_WORDS + layout.GROUPS]
 
 
 class FunctionInfo:
@@ -202,10 +201,9 @@ class FunctionInfo:
         """Where the instruction may branch to: openers, FUNCTION; each once, in order."""
         return tuple(dict.fromkeys(self.target(opidx, label) for label in self.labels(opidx)))
 
-    @cached_property
-    def exits(self) -> tuple[int, ...]:
-        """The instructions that leave the function elsewhere than at its last ``end``."""
-        return tuple(i for i, step in enumerate(self.steps) if step[1].mnemonic in EXITS)
+    def of(self, mnemonics: Collection[str]) -> tuple[int, ...]:
+        """The instructions with one of these names."""
+        return tuple(i for i, step in enumerate(self.steps) if step[1].mnemonic in mnemonics)
 
     def arm_end(self, opidx: int) -> int:
         """The instruction that ends the arm that an opener, ``else`` or catch starts."""

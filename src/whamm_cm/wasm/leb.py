@@ -6,7 +6,9 @@ from __future__ import annotations
 def unsigned(value: int, width: int = 1) -> bytes:
     """Encode ``value`` as unsigned LEB128, padded to at least ``width`` bytes."""
     if value < 0x80 and width <= 1:
-        return _SMALL[value]
+        return _ONE[value]
+    if value < 0x4000 and width <= 2:
+        return _LOW[value & 0x7F] + _ONE[value >> 7]
     out = bytearray()
     while True:
         byte = value & 0x7F
@@ -39,6 +41,3 @@ def name_bytes(text: str) -> bytes:
     """``text`` as UTF-8 behind its length: ``name`` in both binary formats."""
     raw = text.encode()
     return unsigned(len(raw)) + raw
-
-
-_SMALL = [bytes((i,)) for i in range(128)]

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError, InternalError
+from whamm_cm.kernel import layout
 from whamm_cm.kernel.layout import Do
 from whamm_cm.wasm import encoding
-from whamm_cm.wasm.code import find
 from whamm_cm.wasm.code_edit import CodeEdit
 from whamm_cm.wasm.cursor import Buffer, Cursor
 from whamm_cm.wasm.customs import is_about_code
@@ -387,8 +387,7 @@ class _Linker:
 
     @staticmethod
     def named_in_code(module: CoreModule) -> set[int]:
-        spans = [(body.code, body.end) for body in module.bodies]
-        found = find(module.data, spans, _REF_FUNC)
+        found = module.find(_REF_FUNC)
         return {index_of(bytes(module.data[at + 1 : end])) for at, _, end in found}
 
     def bodies(self) -> list[Buffer]:
@@ -397,9 +396,9 @@ class _Linker:
             bodies = module.bodies
             if bodies:
                 # Each is written anew, so that no size is longer than it need be.
-                drafts = {n: Draft((Do.STOP, body.end)) for n, body in enumerate(bodies)}
-                first = bodies[0].start
-                code = CodeEdit(module.data, first, bodies, module.offset, module.path)
+                ends = enumerate(bodies.column(layout.END))
+                drafts = {n: Draft((Do.STOP, end)) for n, end in ends}
+                code = CodeEdit(bodies, module.offset, module.path)
                 found.append(code.write(drafts, Templates(), renumbering.maps).wasm)
         return found
 

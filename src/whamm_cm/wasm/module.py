@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
+from whamm_cm.kernel import layout
 from whamm_cm.wasm import entries as read
 from whamm_cm.wasm.code import Instructions, find
 from whamm_cm.wasm.cursor import Cursor
 from whamm_cm.wasm.entries import (
+    Bodies,
     Body,
     Data,
     Element,
@@ -36,6 +39,7 @@ from whamm_cm.wasm.sections import (
 from whamm_cm.wasm.types import FuncType, GlobalType, MemoryType, TableType, TypeDef, read_types
 
 __all__ = [
+    "Bodies",
     "Body",
     "CoreModule",
     "Data",
@@ -178,9 +182,13 @@ class CoreModule:
         return found
 
     @cached_property
-    def bodies(self) -> tuple[Body, ...]:
+    def bodies(self) -> Bodies:
         """The code of every defined function; instructions are not looked at."""
-        found = self._read(SectionId.CODE, read.read_bodies)
+        section = self.section(SectionId.CODE)
+        if section is None:
+            found = Bodies(self.data, 0, 0, array("I"))
+        else:
+            found = read.read_bodies(self._cursor(section.start, section.end))
         if len(found) != len(self.functions):
             raise self._error(f"{len(self.functions)} functions, but {len(found)} function bodies")
         return found
@@ -198,8 +206,9 @@ class CoreModule:
     ) -> Instructions:
         """The instructions of ``wanted`` (None: all) in all defined functions, or in those of
         ``indices``; see :func:`code.find`.  A span's number is its place among them."""
-        chosen = range(len(self.bodies)) if indices is None else indices
-        spans = [(self.bodies[index].code, self.bodies[index].end) for index in chosen]
+        codes, ends = self.bodies.column(layout.CODE), self.bodies.column(layout.END)
+        chosen = range(len(codes)) if indices is None else indices
+        spans = [(codes[index], ends[index]) for index in chosen]
         return find(
             self.data, spans, wanted, by_immediates=by_immediates, offset=self.offset,
             path=_Paths(self.path, chosen),

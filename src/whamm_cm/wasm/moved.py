@@ -7,8 +7,9 @@ instruction of the original is still there, in order, with whole instructions of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wasm.instructions import scan
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.rewrite import Piece

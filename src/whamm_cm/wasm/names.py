@@ -5,9 +5,10 @@ Core specification 7.4 ("Name Section") with the subsections of the extended nam
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from dataclasses import field
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wasm.cursor import Cursor
 from whamm_cm.wasm.leb import name_bytes, unsigned
 from whamm_cm.wasm.opcodes import Imm
@@ -35,7 +36,8 @@ _NESTED = frozenset((2, LABEL, 10))
 class NameSection:
     """``maps``: subsection → index → the bytes behind the index (a name, or a map of names).
 
-    ``others``: the module's name and subsections this tool does not know, as they were.
+    ``others``: the module's name, subsections this tool does not know, and those that were not
+    asked for, as they were.
     """
 
     others: dict[int, bytes] = field(default_factory=dict)
@@ -83,8 +85,9 @@ def _map(cur: Cursor, skip: Callable[[Cursor], None]) -> dict[int, bytes]:
     return found
 
 
-def read_name_section(cur: Cursor) -> NameSection:
-    """What the custom section ``name`` holds; ``cur`` is behind the section's own name.
+def read_name_section(cur: Cursor, spaces: Collection[Imm] = frozenset(Imm)) -> NameSection:
+    """What the custom section ``name`` holds; ``cur`` is behind the section's own name.  Only names
+    of labels and those in ``spaces`` are taken apart.
 
     Raises DecodeError when it is malformed.
     """
@@ -92,7 +95,7 @@ def read_name_section(cur: Cursor) -> NameSection:
     while cur.left:
         subsection = cur.u8("a subsection")
         inner = cur.inner(cur.u32("a length"), "subsection")
-        if subsection in SPACE_OF:
+        if subsection == LABEL or SPACE_OF.get(subsection) in spaces:
             skip = _skip_names if subsection in _NESTED else _skip_name
             found.maps[subsection] = _map(inner, skip)
             inner.finish("subsection")

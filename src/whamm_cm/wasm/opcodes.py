@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from whamm_cm.dataclass import dataclass
 
 
 class Imm(enum.Enum):

@@ -5,8 +5,7 @@ tool-conventions, ProducersSection.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wasm.cursor import Cursor
 
 

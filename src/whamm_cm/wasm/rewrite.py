@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple, TypeAlias
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.kernel import layout
 from whamm_cm.kernel.layout import Do, Part
 from whamm_cm.wasm.code import SPACES, Loaded
 from whamm_cm.wasm.cursor import Buffer
 from whamm_cm.wasm.leb import signed, unsigned
-from whamm_cm.wasm.module import Body
+from whamm_cm.wasm.module import Bodies, Body
 from whamm_cm.wasm.opcodes import Imm
 
 #: Instructions of the input (start and end in its bytes), or new ones with final indices.
@@ -143,7 +144,7 @@ def draft_words(body: Body, pieces: Iterable[Piece], templates: Templates) -> li
 class Replaced(Mapping[int, Sequence[Piece]]):
     """The drafts of some of ``bodies`` as pieces."""
 
-    bodies: Sequence[Body]
+    bodies: Bodies
     drafts: Mapping[int, Draft]
     templates: Templates
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wasm.cursor import Cursor
 from whamm_cm.wasm.instructions import expr_steps
 from whamm_cm.wasm.leb import name_bytes, unsigned

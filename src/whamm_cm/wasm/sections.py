@@ -6,8 +6,8 @@ Core specification 5.5.2 ("Sections") and 5.5.18 ("Modules").
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wasm.cursor import Buffer, Cursor
 from whamm_cm.wasm.leb import unsigned
 

@@ -8,10 +8,11 @@ with a DecodeError.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias, cast
 from weakref import WeakKeyDictionary
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wasm.immediates import CastFlags, Immediate, immediates
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.opcodes import Imm, Opcode

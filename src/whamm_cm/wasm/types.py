@@ -11,10 +11,10 @@ up in their own index spaces (``component.core_types``), core modules only keep 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wasm.cursor import Cursor
 from whamm_cm.wasm.leb import unsigned
 

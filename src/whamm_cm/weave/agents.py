@@ -9,7 +9,6 @@ functions called ``way<k>`` go through them.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from typing import Protocol
@@ -17,6 +16,7 @@ from typing import Protocol
 from whamm_cm.abi.flatten import CoreSig
 from whamm_cm.agent.layout import AGENT_PAGES, COUNT_BITS, COUNTS, STATE, load_wasm
 from whamm_cm.component.ir import Component, walk
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.libglue import INSIDE
 from whamm_cm.emit.model import ProbeOptions
 from whamm_cm.errors import DecodeError

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
+from functools import cached_property
 
 from whamm_cm.agent.table import packed_table
 from whamm_cm.analysis.instances import core_instances
-from whamm_cm.analysis.program import Program, Reach
+from whamm_cm.analysis.program import Program
 from whamm_cm.analysis.sites import find_sites
 from whamm_cm.analysis.stamp import SITES, STAMP, stamp_of, table_of
 from whamm_cm.component import build
 from whamm_cm.component import nodes as n
 from whamm_cm.component.check import check
 from whamm_cm.component.decode import decode
-from whamm_cm.component.encode import Piece, encode, pieces
+from whamm_cm.component.encode import Piece, pieces
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.component.items import Item, Sort
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.model import ProbeOptions, ScriptLink
 from whamm_cm.errors import InternalError, WeaveError
 from whamm_cm.wasm.moved import Moved
@@ -51,7 +53,7 @@ LIVE_NS = 4_000_000
 _SINKS = {"stderr": stderr_wiring, "logging": logging_wiring, "relay": relay_wiring}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Woven:
     """The outcome: the component, the site table its records are read with, and what was added."""
 
@@ -66,9 +68,9 @@ class Woven:
     @property
     def wasm(self) -> bytes:
         """The component as bytes, encoded anew each time."""
-        return encode(self.component)
+        return b"".join(self.pieces)
 
-    @property
+    @cached_property
     def pieces(self) -> list[Piece]:
         """The same bytes in pieces, most of them views of the input."""
         return pieces(self.component)
@@ -143,7 +145,7 @@ class _Weave:
         return Woven(component, table, self.added, self.moved, self.plan.mark)
 
     def _transform(
-        self, program: Program, chosen: dict[int, list[Chosen]], table: bytes
+        self, program: Program, chosen: dict[Component, list[Chosen]], table: bytes
     ) -> Component:
         several = len(chosen) > 1
         sink = "relay" if several and self.plan.sink == "host" else self.plan.sink
@@ -153,7 +155,7 @@ class _Weave:
                 f"{self.what} imports {SINK_INTERFACE} already, which records leave by; start from"
                 " a component that is not instrumented, or use another --sink"
             )
-        needs = Reach.of(program).closure(set(chosen))
+        needs = program.extendable.closure(set(chosen))
         libraries = [] if self.scripting is None else [*self.scripting.component_libraries()]
         names = Names.free(self.root, libraries)
         timed = self.plan.timed or (self.scripting is not None and self.scripting.clock)
@@ -173,7 +175,7 @@ class _Weave:
                 woven = _appended(woven, report_export(flushes))
         return woven if self.scripting is None else self.scripting.unit.finished(woven)
 
-    def _last_words(self, program: Program, chosen: dict[int, list[Chosen]]) -> LastWords:
+    def _last_words(self, program: Program, chosen: dict[Component, list[Chosen]]) -> LastWords:
         """None where a host reads what is left, or where nothing leaves."""
         plan = self.plan
         if not plan.last_words or plan.sink == "none" or plan.mark is not None:
@@ -194,13 +196,13 @@ class _Weave:
     def _is_near(
         self,
         program: Program,
-        chosen: dict[int, list[Chosen]],
+        chosen: dict[Component, list[Chosen]],
         wiring: SinkWiring,
         timed: bool,
     ) -> bool:
         """Whether the sink can be part of the root: nothing else emits, and what it imports can
         come before all else."""
-        if chosen.keys() != {id(self.root)} or self.plan.mark is not None:
+        if chosen.keys() != {self.root} or self.plan.mark is not None:
             return False
         imports = [*wiring.imports, *([clock(self.root)[0]] if timed else ())]
         replaced = [each.replaces.item for each in imports if each.replaces is not None]
@@ -240,7 +242,7 @@ class _Weave:
         passed = []
         if tree.flushes is not None:
             inner = _appended(inner, tree.flushes.exported(self.root, flushes))
-            passed = tree.flushes.names[id(self.root)]
+            passed = tree.flushes.names[self.root]
         return enclose(outer, inner, extra, passed)
 
     def _sink_options(self, table: bytes, timed: bool) -> SinkOptions:
@@ -279,8 +281,8 @@ class _Tree:
     """Weaves a component and, through ``edit``, everything nested in it."""
 
     program: Program
-    needs: set[int]
-    chosen: dict[int, list[Chosen]]
+    needs: set[Component]
+    chosen: dict[Component, list[Chosen]]
     plan: Plan
     added: Added
     block: Block | None
@@ -293,12 +295,12 @@ class _Tree:
 
     def weave(self, component: Component, supply: Supply) -> tuple[Component, list[Item]]:
         """The woven component, and functions in it that report and send."""
-        chosen = self.chosen.get(id(component), [])
-        replaced = {id(i.replaces): i for i in supply.imports if i.replaces is not None}
+        chosen = self.chosen.get(component, [])
+        replaced = {i.replaces: i for i in supply.imports if i.replaces is not None}
 
         def edit(definition: Definition, supply: Supply) -> Iterable[Definition]:
-            if id(definition) in replaced:
-                return replaced[id(definition)].definitions
+            if definition in replaced:
+                return replaced[definition].definitions
             node = definition.node
             if isinstance(node, Component):
                 return (replace(definition, node=self._nested(node)),)
@@ -309,7 +311,7 @@ class _Tree:
             return (definition,)
 
         script = self.scripting
-        if script is not None and id(component) not in script.components:
+        if script is not None and component not in script.components:
             script = None
         options = self._options(chosen, None if script is None else script.unit.link)
         weaver = Weaver(
@@ -335,7 +337,7 @@ class _Tree:
         return self.flushes.aliased(target, definition.item)
 
     def _nested(self, component: Component) -> Component:
-        needy = id(component) in self.needs
+        needy = component in self.needs
         supply = threaded(self.block, self.timed, self.names) if needy else Supply()
         woven, flushes = self.weave(component, supply)
         if self.flushes is None:
@@ -344,7 +346,7 @@ class _Tree:
 
     def _needy(self, node: n.Instantiate) -> bool:
         target = self.program.definition(self.program.follow(node.component)).node
-        return isinstance(target, Component) and id(target) in self.needs
+        return isinstance(target, Component) and target in self.needs
 
     def _options(self, chosen: Sequence[Chosen], script: ScriptLink | None) -> ProbeOptions:
         counts = [c.number for c in chosen if c.action == "count"]

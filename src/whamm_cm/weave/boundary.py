@@ -10,7 +10,7 @@ imports and exports stay what they were.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Protocol
 
 from whamm_cm.abi.flatten import CoreSig
@@ -19,6 +19,7 @@ from whamm_cm.component import build
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.component.items import Item, Sort
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.intervene import may_allocate
 from whamm_cm.emit.model import ProbeOptions, Wrapper
 from whamm_cm.emit.modules import build_probe
@@ -64,8 +65,8 @@ class ScriptParts(Protocol):
         """Whether what runs inside of allocators must know that it does."""
 
     @property
-    def returns(self) -> dict[int, tuple[str, ...]]:
-        """What the core functions of lifts return, by identity of the definition."""
+    def returns(self) -> dict[Definition, tuple[str, ...]]:
+        """What the core functions of lifts return."""
 
     def instantiates(self, definition: Definition) -> bool:
         """Whether this instantiates a core module that is woven."""
@@ -93,10 +94,10 @@ class Weaver:
 
     out: list[Definition] = field(default_factory=list)
     mapping: dict[Item, Item] = field(default_factory=dict)
-    done: set[int] = field(default_factory=set)
+    done: set[Definition] = field(default_factory=set)
     waiting: set[Item] = field(default_factory=set)
-    lifts: dict[int, dict[Item, Item]] = field(default_factory=dict)
-    wrapped: set[int] = field(default_factory=set)
+    lifts: dict[Definition, dict[Item, Item]] = field(default_factory=dict)
+    wrapped: set[Definition] = field(default_factory=set)
     agent: Item | None = None
     emit: Item | None = None
     now: Item | None = None
@@ -118,20 +119,20 @@ class Weaver:
         self.shim = self._find_shim()
         self._find_late()
         self._import()
-        by_definition = {id(c.site.definition): c for c in self.chosen}
+        by_definition = {c.site.definition: c for c in self.chosen}
         for position, definition in enumerate(self.component.definitions):
-            if id(definition) in self.done:
+            if definition in self.done:
                 continue
             waited = self.waiting and not self.waiting.isdisjoint(definition.refs())
             if waited or position == self.late.position:
                 self._probe(fixup=self._fixup_at(position))
-                if id(definition) in self.done:
+                if definition in self.done:
                     continue
             if self.shim is not None and definition is self.shim.instance:
                 self._ensure_agent()
                 continue
-            choice = by_definition.get(id(definition))
-            if choice is not None and _is_lift(choice) and id(definition) not in self.wrapped:
+            choice = by_definition.get(definition)
+            if choice is not None and _is_lift(choice) and definition not in self.wrapped:
                 self._probe(choice)
             self._put(definition, choice)
         if self.flush is not None and self.agent is not None and self.emit is not None:
@@ -142,16 +143,16 @@ class Weaver:
         return self.component.with_definitions(tuple(self.out))
 
     def _put(self, definition: Definition, choice: Chosen | None) -> None:
-        self.done.add(id(definition))
+        self.done.add(definition)
         mapping = self._guarded(definition)
         if choice is None:
             for edited in self._edited(definition):
                 self.out.append(edited.substitute(mapping))
         elif _is_lift(choice):
-            self.out.append(definition.substitute(mapping | self.lifts[id(definition)]))
+            self.out.append(definition.substitute(mapping | self.lifts[definition]))
         else:
             self.out.append(definition.substitute(mapping))
-            if id(definition) not in self.wrapped:
+            if definition not in self.wrapped:
                 self._wait(definition)
 
     def _wait(self, lower: Definition) -> None:
@@ -185,7 +186,7 @@ class Weaver:
         realloc, after = node.options.realloc, node.options.post_return
         memory = None if node.options.memory is None else self.program.memory(node.options.memory)
         is64 = isinstance(memory, MemoryType) and memory.is64
-        pointer, returned = "i64" if is64 else "i32", self.script.returns.get(id(definition))
+        pointer, returned = "i64" if is64 else "i32", self.script.returns.get(definition)
         found = []
         if realloc is not None:
             found.append(Guarded(realloc, (pointer,) * 4, (pointer,)))
@@ -206,14 +207,14 @@ class Weaver:
         self.added.count(added)
 
     def _edited(self, definition: Definition) -> Iterable[Definition]:
-        if id(definition) in self.last_words.instances:
+        if definition in self.last_words.instances:
             self._ensure_agent()
             assert self.agent is not None
             return (self.last_words.instantiated(definition, self.agent),)
-        if id(definition) in self.last_words.modules:
+        if definition in self.last_words.modules:
             return (self.last_words.edited(definition),)
         fixups = () if self.shim is None else self.shim.fixups or ()
-        if self.slots.size and id(definition) in fixups:
+        if self.slots.size and definition in fixups:
             return (relaxed(definition),)
         if self.script is None or not self.script.instantiates(definition):
             return self.edit(definition, self.supply)
@@ -254,13 +255,13 @@ class Weaver:
             return None
         needs = {item for d in (fixup.instance, *fixup.before) for item in d.refs()}
         needs.difference_update(item for d in fixup.before for item in d.items)
-        there = all(id(self.program.definition(item)) in self.done for item in needs)
+        there = all(self.program.definition(item) in self.done for item in needs)
         return fixup if there else None
 
     def _untouched(self, *definitions: Definition) -> bool:
         """Whether nothing else changes these."""
         return all(
-            id(d) not in self.done
+            d not in self.done
             and not (self.script is not None and self.script.instantiates(d))
             and [*self.edit(d, self.supply)] == [d]
             for d in definitions
@@ -269,7 +270,7 @@ class Weaver:
     def _probe(self, must: Chosen | None = None, fixup: Fixup | None = None) -> None:
         """Insert a probe module for everything that can be wrapped here, one with the ``fixup`` if
         there is one."""
-        batch = [c for c in self.chosen if id(c.site.definition) not in self.wrapped]
+        batch = [c for c in self.chosen if c.site.definition not in self.wrapped]
         batch = [c for c in batch if c is must or self._reachable(c)]
         groups = self._by_memory(batch)
         for memories, members in groups:
@@ -284,7 +285,7 @@ class Weaver:
             if not self.waiting.isdisjoint(needs):
                 return False  # it lifts what another wrapper of this module will stand for
             return self._bring(needs)
-        if id(definition) in self.done:
+        if definition in self.done:
             return True
         if not self._bring(list(definition.refs())):
             return False
@@ -384,7 +385,7 @@ class Weaver:
             instance = build.core_instantiate(module.item, args)
         else:
             self.out += (d.substitute(self.mapping) for d in fixup.before)
-            self.done.update(map(id, (fixup.instance, *fixup.before)))
+            self.done.update((fixup.instance, *fixup.before))
             instance = build.core_instantiate(module.item, (*args, *fixup.args))
             instance = replace(instance, items=fixup.instance.items)
         self.out += (module, inline, instance)
@@ -407,7 +408,7 @@ class Weaver:
         self.emit = alias.item
 
     def _wrapped(self, choice: Chosen, callee: Item, wrapper: Item) -> None:
-        key = id(choice.site.definition)
+        key = choice.site.definition
         self.wrapped.add(key)
         if _is_lift(choice):
             self.lifts.setdefault(key, {})[callee] = wrapper
@@ -468,7 +469,7 @@ class Weaver:
             self.added.core_modules += 1
         else:
             instance = self.shim.instance.substitute({self.shim.module.item: module.item})
-            self.done.add(id(self.shim.instance))
+            self.done.add(self.shim.instance)
         self.out += (module, instance)
         return instance.item
 
@@ -477,27 +478,27 @@ def forward(
     program: Program,
     component: Component,
     items: Sequence[Item],
-    done: Collection[int] = (),
+    done: Collection[Definition] = (),
     waiting: Collection[Item] = (),
 ) -> list[Definition] | None:
     """The definitions of ``component`` that can be brought forward to make ``items`` available
-    behind those ``done`` (by identity), in order; None when that is not harmless."""
+    behind those ``done``, in order; None when that is not harmless."""
     plan: list[Definition] = []
-    seen: set[int] = set()
+    seen: set[Definition] = set()
     stack: list[tuple[Item, bool]] = [(item, False) for item in reversed(items)]
     while stack:
         item, expanded = stack.pop()
         home, definition = program.home.get(item, (component, None))
         if definition is None or home is not component:
             continue
-        if id(definition) in done or (id(definition) in seen and not expanded):
+        if definition in done or (definition in seen and not expanded):
             continue
         if expanded:
             plan.append(definition)
             continue
         if not isinstance(definition.node, _PURE) or item in waiting:
             return None
-        seen.add(id(definition))
+        seen.add(definition)
         stack.append((item, True))
         stack.extend((ref, False) for ref in definition.refs())
     return plan

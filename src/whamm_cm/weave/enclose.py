@@ -7,12 +7,13 @@ with those imports passed on by name plus the extra ones, and exports its export
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from whamm_cm.component import build
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, Definition, SectionId
 from whamm_cm.component.items import Item, Ref, Sort
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import WeaveError
 from whamm_cm.weave.instance_types import InstanceTypeEditor
 from whamm_cm.weave.interface import Interface
@@ -28,14 +29,14 @@ _STRUCTURED = (
 
 def import_closure(component: Component) -> list[Definition]:
     """The imports of ``component`` with the definitions they need, in their order."""
-    wanted: set[int] = set()
+    wanted: set[Definition] = set()
     stack = [d for d in component.definitions if isinstance(d.node, n.Import)]
     while stack:
         definition = stack.pop()
-        if id(definition) not in wanted:
-            wanted.add(id(definition))
+        if definition not in wanted:
+            wanted.add(definition)
             stack.extend(component.definition_of(item) for item in definition.refs())
-    return [d for d in component.definitions if id(d) in wanted]
+    return [d for d in component.definitions if d in wanted]
 
 
 def in_order(definitions: Sequence[Definition]) -> list[Definition]:
@@ -46,23 +47,23 @@ def in_order(definitions: Sequence[Definition]) -> list[Definition]:
     """
     makers = {item: d for d in definitions for item in d.items}
     result: list[Definition] = []
-    begun, done = set[int](), set[int]()
+    begun, done = set[Definition](), set[Definition]()
     stack = list(reversed(definitions))
     while stack:
         definition = stack[-1]
         needed = [makers[item] for item in definition.refs() if item in makers]
-        needed = [d for d in needed if id(d) not in done]
-        if id(definition) in done or not needed:
+        needed = [d for d in needed if d not in done]
+        if definition in done or not needed:
             stack.pop()
-            if id(definition) not in done:
-                done.add(id(definition))
+            if definition not in done:
+                done.add(definition)
                 result.append(definition)
-        elif id(definition) in begun:
+        elif definition in begun:
             raise WeaveError(
                 "the imports the sink needs would have to refer to each other; use --sink host"
             )
         else:
-            begun.add(id(definition))
+            begun.add(definition)
             stack.extend(reversed(needed))
     return result
 

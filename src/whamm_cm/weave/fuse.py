@@ -9,11 +9,12 @@ can be one with the fixup.  So neither costs an instance.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, Definition, walk
 from whamm_cm.component.items import Item
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
 from whamm_cm.wasm.cursor import Cursor
 from whamm_cm.wasm.leb import name_bytes, unsigned
@@ -36,8 +37,8 @@ class Shim:
 
     module: Definition
     instance: Definition
-    #: The modules that are given its table, by identity; None if the table has to stay as it is.
-    fixups: Set[int] | None = frozenset()
+    #: The modules that are given its table; None if the table has to stay as it is.
+    fixups: Set[Definition] | None = frozenset()
 
     @property
     def size(self) -> int:
@@ -66,7 +67,7 @@ def find_shim(root: Component, component: Component) -> Shim | None:
             fixups = _fixups_of(component, module.node, definition)
             if fixups is not None and any(uses.get(each.item) != 1 for each in fixups):
                 fixups = None
-            return Shim(module, definition, None if fixups is None else {*map(id, fixups)})
+            return Shim(module, definition, None if fixups is None else {*fixups})
     return None
 
 
@@ -78,7 +79,7 @@ def _fixups_of(
     table = next(e.name for e in shim.exports if e.kind == "table")
     carriers = {instance.item}
     tables: set[Item] = set()
-    found = dict[int, Definition]()
+    found = dict[Definition, None]()
     for definition in component.definitions:
         node = definition.node
         if isinstance(node, n.AliasCoreExport) and node.instance is instance.item:
@@ -99,10 +100,10 @@ def _fixups_of(
             if _takes_table(module.node, given):
                 if not _is_fixup(module.node):
                     return None
-                found[id(module)] = module
+                found[module] = None
         elif not tables.isdisjoint(definition.refs()) and not isinstance(node, n.NameSection):
             return None
-    return [*found.values()]
+    return [*found]
 
 
 def _takes_table(module: CoreModule, given: set[str]) -> bool:

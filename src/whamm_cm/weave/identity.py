@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from whamm_cm.component import build
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.component.items import Item, Sort
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wasm.leb import name_bytes
 from whamm_cm.weave.instance_types import U64, InstanceTypeEditor
 from whamm_cm.weave.interface import Interface

@@ -5,12 +5,13 @@ Declarations are only ever appended, so nothing in the type's own index space mo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from whamm_cm.component import build
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Definition
 from whamm_cm.component.items import Item, Ref, Sort, Token
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wasm.leb import name_bytes, signed, unsigned
 
 U8, U64, STRING = b"\x7d", b"\x77", b"\x73"

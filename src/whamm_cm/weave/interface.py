@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from whamm_cm.component import build
 from whamm_cm.component.ir import Definition
 from whamm_cm.component.items import Item, Sort
+from whamm_cm.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

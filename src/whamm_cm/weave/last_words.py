@@ -8,7 +8,7 @@ its flush function into; no definition is added to it (pooling hosts count those
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from whamm_cm.analysis.guests import Guest, find_guests
 from whamm_cm.analysis.program import Program
@@ -16,16 +16,18 @@ from whamm_cm.component import build
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, Definition, walk
 from whamm_cm.component.items import Item
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
+from whamm_cm.kernel.layout import WANTED
 from whamm_cm.wasm import snippets
 from whamm_cm.wasm.asm import Func
+from whamm_cm.wasm.code_edit import UNREACHABLE, Plans, Target
 from whamm_cm.wasm.edit import ModuleEdit
 from whamm_cm.wasm.leb import unsigned
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.moved import Moved
 from whamm_cm.weave.agents import TABLE
 from whamm_cm.weave.fuse import find_shim
-from whamm_cm.weave.opcodes.beat import endings, pieces
 from whamm_cm.weave.plan import Added
 
 #: The module name of the import.
@@ -34,10 +36,10 @@ IMPORT = "whamm-cm:last"
 
 @dataclass(slots=True)
 class LastWords:
-    """The modules that were changed, by identity of their definitions, and their instances."""
+    """The modules that were changed, by their definitions, and their instances."""
 
-    modules: dict[int, bytes] = field(default_factory=dict)
-    instances: set[int] = field(default_factory=set)
+    modules: dict[Definition, bytes] = field(default_factory=dict)
+    instances: set[Definition] = field(default_factory=set)
     moved: dict[bytes, Moved] = field(default_factory=dict)
     #: The module name of the import, which an earlier weave may have taken.
     name: str = IMPORT
@@ -46,35 +48,40 @@ class LastWords:
 
     @classmethod
     def find(
-        cls, program: Program, components: Collection[int], woven: Collection[int], added: Added
+        cls,
+        program: Program,
+        components: Collection[Component],
+        woven: Collection[Definition],
+        added: Added,
     ) -> LastWords:
-        """Of modules instantiated in ``components`` (by identity) only, but not those ``woven``."""
+        """Of modules instantiated in ``components`` only, but not those ``woven``."""
         guests = list(find_guests(program))
         taken = {each.module for guest in guests for each in guest.module.imports}
         names = (IMPORT, *(f"{IMPORT}{number}" for number in range(2, len(taken) + 3)))
         found = cls(
             name=next(name for name in names if name not in taken),
             slot=max(
-                (_shims(program, c) for c in walk(program.root) if id(c) in components), default=0
+                (_shims(program, c) for c in walk(program.root) if c in components), default=0
             ),
         )
         for guest in guests:
-            homes = {id(component) for component, _ in guest.instances}
+            homes = {component for component, _ in guest.instances}
             if guest.reason or not homes or not homes <= set(components):
                 continue
-            if id(guest.definition) not in woven:
+            if guest.definition not in woven:
                 found._take(guest, added)
         return found
 
     def _take(self, guest: Guest, added: Added) -> None:
         module = guest.module
+        edit = ModuleEdit(module)
         try:
-            ends = endings(module)
+            code = edit.code()
+            found = code.survey(range(len(module.bodies)), (), marks={UNREACHABLE: WANTED})
         except DecodeError:
             return  # what we cannot read is left as it is
-        if not ends:
+        if not any(found.seen):
             return
-        edit = ModuleEdit(module)
         table = edit.import_table(self.name, TABLE, b"\x70\0" + unsigned(self.slot + 1))
         plain = edit.type_index((), ())
         f = Func(0, 0, ())
@@ -86,17 +93,21 @@ class LastWords:
         f.i32(self.slot)
         f.call_indirect(plain, table)
         last = snippets.call(edit.add_func(plain, f.encode()))
-        for index, positions in ends.items():
-            edit.replace_body(index, pieces(module, index, [(pos, last) for pos in positions]))
+        plans = Plans([None], [()], last=edit.templates.number(last))
+        targets = [Target(index, 0, 0, 0) for index, seen in enumerate(found.seen) if seen]
+        try:
+            code.draft(plans, targets)
+        except DecodeError:
+            return
         wasm = edit.encode()
-        self.modules[id(guest.definition)] = wasm
-        self.instances |= {id(instantiation) for _, instantiation in guest.instances}
+        self.modules[guest.definition] = wasm
+        self.instances |= {instantiation for _, instantiation in guest.instances}
         self.moved[wasm] = Moved(module, guest.place, edit.replaced)
         added.dropped += [(guest.place, name) for name in edit.dropped]
 
     def edited(self, definition: Definition) -> Definition:
         """A core module as it is after the weave."""
-        wasm, node = self.modules.get(id(definition)), definition.node
+        wasm, node = self.modules.get(definition), definition.node
         if wasm is None or not isinstance(node, CoreModule):
             return definition
         return replace(definition, node=CoreModule(wasm, path=node.path), group=None)

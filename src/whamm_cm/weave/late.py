@@ -9,12 +9,12 @@ are in one.  It only works where no code runs before the table is filled.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from whamm_cm.analysis.program import Program
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, Definition, walk
 from whamm_cm.component.items import Item
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.weave.fuse import fixup_at
@@ -40,14 +40,14 @@ class Late:
     def find(cls, program: Program, component: Component, chosen: Sequence[Chosen]) -> Late:
         """The wrappers that can be late; none where that saves nothing."""
         lowers = {c.site.definition.item: c for c in chosen if c.site.kind != "lift"}
-        lifts = {id(c.site.definition) for c in chosen if c.site.kind == "lift"}
+        lifts = {c.site.definition for c in chosen if c.site.kind == "lift"}
         definitions = component.definitions
         used, first, safe = dict[Item, None](), len(definitions), True
         for position, definition in enumerate(definitions):
             if isinstance(definition.node, n.NameSection):
                 continue
             wanted = [item for item in definition.refs() if item in lowers]
-            ends = id(definition) in lifts or bool(wanted) and _is_fixup(component, position)
+            ends = definition in lifts or bool(wanted) and _is_fixup(component, position)
             if ends:
                 return cls(position, tuple(lowers[i] for i in used)) if used and safe else cls()
             if wanted:

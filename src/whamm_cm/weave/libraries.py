@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from whamm_cm.component.decode import COMPONENT_PREAMBLE, MODULE_PREAMBLE
 from whamm_cm.component.items import Item
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError, InternalError, UsageError, WeaveError
 from whamm_cm.lang.builtins import WHAMM_CORE
 from whamm_cm.wasm.link import Part

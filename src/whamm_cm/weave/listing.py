@@ -6,14 +6,15 @@ The command ``info`` prints it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from whamm_cm.agent.sites import SiteTableBuilder
-from whamm_cm.analysis.guests import Guest, find_guests
-from whamm_cm.analysis.program import Program, Reach
+from whamm_cm.analysis.guests import find_guests
+from whamm_cm.analysis.program import Program
 from whamm_cm.analysis.site import Site
 from whamm_cm.analysis.sites import find_sites
 from whamm_cm.component.decode import decode
+from whamm_cm.dataclass import dataclass
 from whamm_cm.lang.tree import Scripts, WitRule
 from whamm_cm.wasm.disassemble import Naming, disassemble, instruction, names_of
 from whamm_cm.wasm.edit import ModuleEdit
@@ -27,7 +28,7 @@ from whamm_cm.weave.opcodes.match import Firing, Matcher
 from whamm_cm.weave.opcodes.points import find_events
 from whamm_cm.weave.opcodes.rows import Rows
 from whamm_cm.weave.plan import Added, ScriptPlan
-from whamm_cm.weave.scripting import Scripting, as_seen, everything, guest_reason
+from whamm_cm.weave.scripting import Scripting, as_seen, everything
 from whamm_cm.weave.unit import UnitBuilder
 from whamm_cm.wit.printer import handles_text
 from whamm_cm.wit.types import FuncT
@@ -100,21 +101,16 @@ def open_input(data: bytes, what: str) -> Input:
         module = CoreModule(data)
         return Input(((module.names.module or "", module),))
     program = Program.of(decode(data, what))
-    reach = Reach.of(program)
     guests: list[tuple[str, CoreModule]] = []
     alone: list[tuple[str, str]] = []
     for guest in find_guests(program):
-        reason = _left_alone(guest, reach)
+        reason = guest.reason or ("" if guest.instances else "it is never instantiated")
         if reason:
             alone.append((guest.place, reason))
         else:
             guests.append((guest.place, guest.module))
     sites = tuple(site for site in find_sites(program) if site.edge != "builtin")
     return Input(tuple(guests), tuple(alone), program, sites)
-
-
-def _left_alone(guest: Guest, reach: Reach) -> str:
-    return guest_reason(guest, reach) or ("" if guest.instances else "it is never instantiated")
 
 
 # --- where ---------------------------------------------------------------------------------------
@@ -172,7 +168,7 @@ def _text(info: FunctionInfo, opidx: int) -> str:
 
 def _boundaries(rule: WitRule, sites: Sequence[Site]) -> Iterator[BoundarySite]:
     for site in sites:
-        if rule.pattern.match(as_seen(site)):  # type: ignore[attr-defined]
+        if rule.matches(as_seen(site)):
             signature = handles_text(FuncT(site.params, site.result, site.is_async))
             yield BoundarySite(rule.rule, site.title, signature, site.reason)
 

@@ -9,7 +9,6 @@ sink imports are lowered onto it, and the sink is linked with the first probe mo
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 from whamm_cm.agent.layout import (
     BUFFER_PTR,
@@ -25,6 +24,7 @@ from whamm_cm.agent.layout import (
 from whamm_cm.component import build
 from whamm_cm.component.ir import Definition
 from whamm_cm.component.items import Item, Sort
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wasm.asm import Func
 from whamm_cm.wasm.edit import ModuleEdit
 from whamm_cm.wasm.module import CoreModule

@@ -7,15 +7,16 @@ rules here add the moments at which waiting longer would lose them or hide them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from whamm_cm.agent.layout import N_COUNTERS, Flush
 from whamm_cm.agent.sites import SiteTableBuilder
-from whamm_cm.analysis.program import Program, Reach
+from whamm_cm.analysis.program import Program
 from whamm_cm.analysis.site import Site, selected
 from whamm_cm.analysis.sites import site_spec
 from whamm_cm.component.ir import Component, walk
 from whamm_cm.component.items import Item
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.model import Action
 from whamm_cm.emit.paths import has_trace
 from whamm_cm.errors import WeaveError
@@ -44,7 +45,7 @@ def leaves(site: Site) -> bool:
     return site.kind == "lower" and any(n.interface == "wasi:cli/exit" for n in site.names)
 
 
-def _count_once(sites: Sequence[Site], wanted: dict[int, dict[int, bool]]) -> None:
+def _count_once(sites: Sequence[Site], wanted: dict[Component, dict[Site, bool]]) -> None:
     """A call between two components of ours is counted where it is made: not once more where it
     arrives, if every place that it can come from is counted or traced."""
     callers: dict[Item, list[Site]] = {}
@@ -52,23 +53,23 @@ def _count_once(sites: Sequence[Site], wanted: dict[int, dict[int, bool]]) -> No
         for lift in site.standing.lifts if site.kind == "lower" else ():
             callers.setdefault(lift, []).append(site)
     for site in sites:
-        own, item = wanted.get(id(site.component), {}), site.definition.item
-        if site.kind != "lift" or site.edge != "inner" or own.get(id(site)) is not False:
+        own, item = wanted.get(site.component, {}), site.definition.item
+        if site.kind != "lift" or site.edge != "inner" or own.get(site) is not False:
             continue
         known = callers.get(item, ())
         if (
             known
             and not site.standing.escapes
             and all(
-                id(caller) in wanted.get(id(caller.component), {})
+                caller in wanted.get(caller.component, {})
                 and caller.standing.lifts == (item,)
                 and not caller.standing.outside
                 for caller in known
             )
         ):
-            del own[id(site)]
+            del own[site]
             if not own:
-                del wanted[id(site.component)]
+                del wanted[site.component]
 
 
 def _crosses(site: Site) -> bool:
@@ -86,94 +87,90 @@ class Orders:
     builder: SiteTableBuilder = field(default_factory=SiteTableBuilder)
     scripting: Scripting | None = None
 
-    def choose(self, program: Program, sites: Sequence[Site]) -> dict[int, list[Chosen]]:
-        """Orders by the identity of their component, flush-only ones included."""
-        reach = Reach.of(program)
-        wanted = self._wanted(reach, sites)
+    def choose(self, program: Program, sites: Sequence[Site]) -> dict[Component, list[Chosen]]:
+        """Orders by component, flush-only ones included."""
+        wanted = self._wanted(sites)
         for key in self.scripting.components if self.scripting is not None else ():
             wanted.setdefault(key, {})
-        relayed = len(wanted) > 1 and self._exits_all_push(reach, sites, wanted)
-        exits = {id(site.component) for site in sites if leaves(site)}
-        result: dict[int, list[Chosen]] = {}
+        relayed = len(wanted) > 1 and self._exits_all_push(sites, wanted)
+        exits = {site.component for site in sites if leaves(site)}
+        result: dict[Component, list[Chosen]] = {}
         for component in walk(program.root):
-            if id(component) in wanted:
+            if component in wanted:
                 own = [site for site in sites if site.component is component]
                 crossings = self._crossings(component, own, len(wanted) > 1, exits)
-                result[id(component)] = self._orders(own, wanted[id(component)], crossings, relayed)
+                result[component] = self._orders(own, wanted[component], crossings, relayed)
         return result
 
-    def _wanted(self, reach: Reach, sites: Sequence[Site]) -> dict[int, dict[int, bool]]:
+    def _wanted(self, sites: Sequence[Site]) -> dict[Component, dict[Site, bool]]:
         """By component: the selected sites, and whether each is traced or only counted."""
-        wanted: dict[int, dict[int, bool]] = {}
+        wanted: dict[Component, dict[Site, bool]] = {}
         for site in sites:
             trace = selected(self.plan.trace, site)
             if not trace and not selected(self.plan.count, site):
                 continue
-            reason = site.reason or reach.blocked.get(id(site.component), "")
-            if reason:
-                self.added.skipped.append((site.title, reason))
-            elif not reach.instantiated(site.component):
-                self.added.skipped.append((site.title, "its component is never instantiated"))
+            if site.reason:
+                self.added.skipped.append((site.title, site.reason))
             else:
-                wanted.setdefault(id(site.component), {})[id(site)] = trace
+                wanted.setdefault(site.component, {})[site] = trace
         _count_once(sites, wanted)
         return wanted
 
     def _exits_all_push(
-        self, reach: Reach, sites: Sequence[Site], wanted: dict[int, dict[int, bool]]
+        self,
+        sites: Sequence[Site],
+        wanted: dict[Component, dict[Site, bool]],
     ) -> bool:
         """Give every component with an export of the root an agent, so that the return of that
         export sends on what the others have recorded; False where one cannot have an agent."""
         exports = [site for site in sites if site.kind == "lift" and site.edge == "export"]
+        if any(site.reason for site in exports):
+            return False
         for site in exports:
-            component = site.component
-            if site.reason or id(component) in reach.blocked or not reach.instantiated(component):
-                return False
-        for site in exports:
-            wanted.setdefault(id(site.component), {})
+            wanted.setdefault(site.component, {})
         return bool(exports)
 
     def _crossings(
-        self, component: Component, own: Sequence[Site], several: bool, exits: set[int]
-    ) -> tuple[set[int], bool]:
+        self, component: Component, own: Sequence[Site], several: bool, exits: set[Component]
+    ) -> tuple[set[Site], bool]:
         """Calls into other components of ours, and whether one of those may end the program.
 
         Sending before such a call keeps the records of all instances in order, and nothing is lost
         when the callee exits.
         """
-        ends = bool(exits - {id(component)})
-        inner = {id(s) for s in own if _crosses(s)}
+        ends = bool(exits - {component})
+        inner = {s for s in own if _crosses(s)}
         return (inner if several or ends else set()), ends
 
     def _orders(
         self,
         own: Sequence[Site],
-        wanted: dict[int, bool],
-        crossings: tuple[set[int], bool],
+        wanted: dict[Site, bool],
+        crossings: tuple[set[Site], bool],
         relayed: bool,
     ) -> list[Chosen]:
-        counted = [site for site in own if wanted.get(id(site)) is False]
+        counted = [site for site in own if wanted.get(site) is False]
         if len(counted) > N_COUNTERS:
             raise WeaveError(
                 f"{len(counted)} functions to count in one component, at most {N_COUNTERS} fit"
             )
-        slots = {id(site): slot for slot, site in enumerate(counted)}
+        slots = {site: slot for slot, site in enumerate(counted)}
         base = len(self.builder)
         for site in counted:
             self.builder.add_site(site_spec(site))
         probed = {} if self.scripting is None else self.scripting.probes
-        self.added.sites += sum(id(site) in wanted or id(site) in probed for site in own)
+        self.added.sites += sum(site in wanted or site in probed for site in own)
         inner, ends = crossings
         orders = []
         for site in own:
-            crossing = id(site) in inner
+            crossing = site in inner
             action: Action = "none"
             number = slot = 0
             probes = self.scripting.probes_of(site) if self.scripting is not None else ()
-            if wanted.get(id(site)):
+            if wanted.get(site):
                 action, number = "record", self.builder.add_site(site_spec(site))
-            elif id(site) in slots:
-                slot = slots[id(site)]
+            elif site in slots:
+                slot = slots[site]
                 action, number = "count", base + slot
             elif probes:
                 if any(map(has_trace, probes)):

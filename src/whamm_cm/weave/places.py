@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from whamm_cm.agent.layout import load_wasm
 from whamm_cm.analysis.program import given_names
 from whamm_cm.component.encode import pieces
 from whamm_cm.component.ir import Component, Definition, walk
+from whamm_cm.dataclass import dataclass
 from whamm_cm.demangle.name import demangle
 from whamm_cm.errors import DecodeError
 from whamm_cm.wasm.module import CoreModule

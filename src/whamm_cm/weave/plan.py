@@ -6,16 +6,16 @@ import hashlib
 import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, TypeAlias
 
 from whamm_cm._version import __version__
 from whamm_cm.agent.layout import NONCE_LETTERS, NONCE_SIZE, Flush
 from whamm_cm.analysis.site import Selector, Site
 from whamm_cm.component.ir import Component, Definition
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.model import Action, EventProbe, Redact
 from whamm_cm.lang.fold import EvaluateStatic
-from whamm_cm.lang.syntax import Decl
 from whamm_cm.lang.tree import Declare, Scripts
 from whamm_cm.lang.walk import walk
 from whamm_cm.wasm.module import CoreModule
@@ -57,15 +57,8 @@ class ScriptPlan:
             for node in walk(stmt)
             if isinstance(node, Declare)
         )
-        rules = (rule.syntax for rule in self.scripts.wit_rules)
-        return any(variable.report for variable in declared) or any(map(_declares_report, rules))
-
-
-def _declares_report(node: object) -> bool:
-    """Whether a ``report`` variable is declared in the syntax of a probe."""
-    if isinstance(node, Decl) and node.report:
-        return True
-    return isinstance(node, tuple) and any(map(_declares_report, node))
+        rules = self.scripts.wit_rules
+        return any(variable.report for variable in declared) or any(r.reports for r in rules)
 
 
 @dataclass(frozen=True, slots=True)

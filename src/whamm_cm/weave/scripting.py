@@ -7,25 +7,25 @@ boundary and opcode probes of one component instance share their variables.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import chain
 from typing import Any
 
 from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.agent.variables import Cells
 from whamm_cm.analysis.guests import Guest, find_guests
-from whamm_cm.analysis.program import Program, Reach
+from whamm_cm.analysis.program import Program
 from whamm_cm.analysis.site import Site
 from whamm_cm.component import build
 from whamm_cm.component import nodes as n
-from whamm_cm.component.ir import Definition
+from whamm_cm.component.ir import Component, Definition
 from whamm_cm.component.items import Item
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.model import EventProbe
 from whamm_cm.emit.paths import acts, mentions
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.fold import fold
-from whamm_cm.lang.load import check_wit
 from whamm_cm.lang.walk import walk
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.moved import Moved
@@ -54,19 +54,19 @@ class Scripting:
     builder: SiteTableBuilder
     added: Added
     unit: UnitBuilder = field(init=False)
-    #: By identity of the definition of the core module.
-    woven: dict[int, WovenGuest] = field(default_factory=dict)
-    #: Slots of the table of push functions, by identity of the ``core instantiate``.
-    slots: dict[int, int] = field(default_factory=dict)
-    instances: set[int] = field(default_factory=set)
-    #: The modules of further instances, by identity of their ``core instantiate``.
-    copies: dict[int, Definition] = field(default_factory=dict)
-    probes: dict[int, tuple[EventProbe, ...]] = field(default_factory=dict)
-    entering: dict[int, EventProbe] = field(default_factory=dict)
-    #: Components, by identity, that need the unit.
-    components: set[int] = field(default_factory=set)
-    #: What the core functions of lifts return, by identity of the definition.
-    returns: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    #: By the definition of the core module.
+    woven: dict[Definition, WovenGuest] = field(default_factory=dict)
+    #: Slots of the table of push functions, by the ``core instantiate``.
+    slots: dict[Definition, int] = field(default_factory=dict)
+    instances: set[Definition] = field(default_factory=set)
+    #: The modules of further instances, by their ``core instantiate``.
+    copies: dict[Definition, Definition] = field(default_factory=dict)
+    probes: dict[Site, tuple[EventProbe, ...]] = field(default_factory=dict)
+    entering: dict[Site, EventProbe] = field(default_factory=dict)
+    #: Components that need the unit.
+    components: set[Component] = field(default_factory=set)
+    #: What the core functions of lifts return.
+    returns: dict[Definition, tuple[str, ...]] = field(default_factory=dict)
     #: Where the code of each module that was woven came from, by its bytes.
     moved: dict[bytes, Moved] = field(default_factory=dict)
     beats: Beats | None = None
@@ -88,20 +88,16 @@ class Scripting:
 
         WeaveError for what cannot be woven, ScriptError where a script does not fit a function.
         """
-        reach = Reach.of(self.program)
         for site in sites:
             if site.kind == "lift" and not site.reason:
-                self.returns[id(site.definition)] = site.signature.results
-        self._guests(reach)
-        self._boundaries(reach, sites)
+                self.returns[site.definition] = site.signature.results
+        self._guests()
+        self._boundaries(sites)
         if self._runs_alone():
             self.components |= {
-                id(site.component)
+                site.component
                 for site in sites
-                if (site.kind, site.edge) == ("lift", "export")
-                and not site.reason
-                and id(site.component) not in reach.blocked
-                and reach.instantiated(site.component)
+                if (site.kind, site.edge) == ("lift", "export") and not site.reason
             }
 
     def _runs_alone(self) -> bool:
@@ -114,11 +110,11 @@ class Scripting:
         )
 
     def probes_of(self, site: Site) -> tuple[EventProbe, ...]:
-        return (*self.entering_at(site), *self.probes.get(id(site), ()))
+        return (*self.entering_at(site), *self.probes.get(site, ()))
 
     def entering_at(self, site: Site) -> tuple[EventProbe, ...]:
         """What also runs at the callback of an async export."""
-        found = self.entering.get(id(site))
+        found = self.entering.get(site)
         return () if found is None else (found,)
 
     @property
@@ -151,14 +147,14 @@ class Scripting:
 
     # --- core modules ---
 
-    def _guests(self, reach: Reach) -> None:
+    def _guests(self) -> None:
         scripts = self.plan.scripts
         if not scripts.probes:
             return
         matcher = Matcher(scripts.probes, self.plan.evaluate)
         counters = pure_counters(everything(scripts))
         for guest in find_guests(self.program):
-            reason = guest_reason(guest, reach)
+            reason = guest.reason
             if not guest.instances and not reason:
                 continue
             if reason:
@@ -190,20 +186,20 @@ class Scripting:
     def _again(self, guest: Guest, matcher: Matcher, counters: frozenset[t.Variable]) -> None:
         """Further instances of one module in one component count for themselves: each gets a copy
         of the module, with cells of its own."""
-        seen: dict[int, int] = {}
+        seen: dict[Component, int] = {}
         for component, instantiation in guest.instances:
-            number = seen[id(component)] = seen.get(id(component), 0) + 1
+            number = seen[component] = seen.get(component, 0) + 1
             if number == 1:
                 continue
             copy = self._woven(guest, f"{guest.place}#{number}", matcher, counters)
             assert copy is not None, "it was woven before"
-            self.copies[id(instantiation)] = build.core_module(copy.wasm)
+            self.copies[instantiation] = build.core_module(copy.wasm)
             self.added.core_sites += copy.sites
             self.added.counters += copy.counters
             self.added.core_modules += 1
 
     def _take(self, guest: Guest, woven: WovenGuest) -> None:
-        self.woven[id(guest.definition)] = woven
+        self.woven[guest.definition] = woven
         self.added.woven_modules += 1
         self.added.core_sites += woven.sites
         self.added.counters += woven.counters
@@ -212,14 +208,14 @@ class Scripting:
         if not woven.imports:
             return
         for component, instantiation in guest.instances:
-            self.components.add(id(component))
-            self.instances.add(id(instantiation))
+            self.components.add(component)
+            self.instances.add(instantiation)
             if woven.push:
-                self.slots[id(instantiation)] = self.unit.push_slot()
+                self.slots[instantiation] = self.unit.push_slot()
 
     # --- boundaries ---
 
-    def _boundaries(self, reach: Reach, sites: Sequence[Site]) -> None:
+    def _boundaries(self, sites: Sequence[Site]) -> None:
         scripts = self.plan.scripts
         matched: set[int] = set()
         returns = TaskReturns(sites)
@@ -228,14 +224,11 @@ class Scripting:
                 continue
             seen = as_seen(site)
             for rule in scripts.wit_rules:
-                if not rule.pattern.match(seen):  # type: ignore[attr-defined]
+                if not rule.matches(seen):
                     continue
                 matched.add(id(rule))
-                reason = site.reason or reach.blocked.get(id(site.component), "")
-                if not reason and not reach.instantiated(site.component):
-                    reason = "its component is never instantiated"
-                if reason:
-                    self.added.skipped.append((site.title, reason))
+                if site.reason:
+                    self.added.skipped.append((site.title, site.reason))
                     continue
                 probe = self._event(rule, site, seen)
                 if probe is not None and probe.mode == "after" and _returns_elsewhere(site):
@@ -248,8 +241,8 @@ class Scripting:
                 self.added.unmatched.append((rule.rule, "no function of the component", 0))
 
     def _stand(self, site: Site, probe: EventProbe) -> None:
-        self.probes[id(site)] = (*self.probes.get(id(site), ()), probe)
-        self.components.add(id(site.component))
+        self.probes[site] = (*self.probes.get(site, ()), probe)
+        self.components.add(site.component)
 
     def _move(self, returns: TaskReturns, lift: Site, probe: EventProbe) -> None:
         """Put an ``after`` probe of an async export where that returns."""
@@ -260,8 +253,7 @@ class Scripting:
             self._stand(site, moved)
 
     def _event(self, rule: t.WitRule, site: Site, seen: t.WitSite) -> EventProbe | None:
-        scripts = self.plan.scripts
-        probe = check_wit(rule, seen, scripts)
+        probe = rule.at(seen)
         residual = fold(probe, _facts(seen), self.plan.evaluate)
         if residual is None:
             return None
@@ -296,7 +288,7 @@ class Scripting:
 
     def edited(self, definition: Definition) -> Definition:
         """A core module as it is after the weave."""
-        woven = self.woven.get(id(definition))
+        woven = self.woven.get(definition)
         if woven is None:
             return definition
         node = definition.node
@@ -322,23 +314,23 @@ class Scripting:
         node = definition.node
         assert isinstance(node, n.CoreInstantiate)
         module = self.program.definition(self.program.follow(node.module))
-        return self.woven[id(module)].tabled
+        return self.woven[module].tabled
 
     def instantiates(self, definition: Definition) -> bool:
-        return id(definition) in self.instances
+        return definition in self.instances
 
     def instantiated(self, definition: Definition, unit: Item) -> Iterator[Definition]:
         """A woven module's ``core instantiate`` with the unit, and what hands over its counters."""
         node = definition.node
         assert isinstance(node, n.CoreInstantiate)
         module_item = node.module
-        copy = self.copies.get(id(definition))
+        copy = self.copies.get(definition)
         if copy is not None:
             yield copy
             module_item = copy.item
         again = build.core_instantiate(module_item, (*node.args, (UNIT, unit)))
         yield replace(definition, tokens=again.tokens, group=None)
-        slot = self.slots.get(id(definition))
+        slot = self.slots.get(definition)
         if slot is None:
             return
         beats = self.beats is not None and self._through_table(definition)
@@ -347,14 +339,6 @@ class Scripting:
         yield module
         yield build.core_instantiate(module.item, args)
         self.added.core_modules += 1
-
-
-def guest_reason(guest: Guest, reach: Reach) -> str:
-    """Why opcode probes cannot be in a core module, "" when they can."""
-    if guest.reason:
-        return guest.reason
-    blocked = (reach.blocked.get(id(component), "") for component, _ in guest.instances)
-    return next(filter(None, blocked), "")
 
 
 def everything(scripts: t.Scripts) -> Iterable[t.Stmt | t.Expr]:

@@ -4,13 +4,14 @@ further in."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from whamm_cm.component import build
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, Definition, walk
 from whamm_cm.component.items import Item, Sort
 from whamm_cm.component.types import KIND_SORTS
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import WeaveError
 from whamm_cm.weave.instance_types import STRING, U64, InstanceTypeEditor
 from whamm_cm.weave.interface import Interface

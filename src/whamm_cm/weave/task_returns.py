@@ -8,9 +8,10 @@ works where tasks are not entered in the middle of others: with callbacks, not w
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 
 from whamm_cm.analysis.site import Site
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.model import EventProbe
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.walk import walk
@@ -22,7 +23,7 @@ class TaskReturns:
     """``entering``: what runs when an async export or its callback is entered, by site."""
 
     sites: Sequence[Site]
-    entering: dict[int, EventProbe] = field(default_factory=dict)
+    entering: dict[Site, EventProbe] = field(default_factory=dict)
     current: t.Variable = field(
         default_factory=lambda: t.Variable("current export", t.U32, t.Kind.GLOBAL)
     )
@@ -47,7 +48,7 @@ class TaskReturns:
         for site in rivals:
             target = t.Var(t.U32, self.current)
             note = t.Assign(target, t.Const(t.U32, self._number(site)))
-            self.entering[id(site)] = EventProbe("before", (note,))
+            self.entering[site] = EventProbe("before", (note,))
 
     def _number(self, site: Site) -> int:
         return next(k for k, other in enumerate(self.sites, 1) if other is site)

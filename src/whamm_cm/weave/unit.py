@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TypeGuard, TypeVar
 
 from whamm_cm.agent.layout import STATE_PAGES
@@ -12,6 +12,7 @@ from whamm_cm.agent.variables import Cells
 from whamm_cm.component import build
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.component.items import Item
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.libglue import GUARD
 from whamm_cm.emit.libwasi import TEXT_FUNCTIONS
 from whamm_cm.emit.model import ScriptLink

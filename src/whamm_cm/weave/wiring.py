@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from whamm_cm.agent.layout import HEAP_BASE, SETTINGS
 from whamm_cm.component.items import Item
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InternalError
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.weave.interface import Interface

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component
 from whamm_cm.component.items import Item
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wit import types as t
 from whamm_cm.wit.elaborate import Elaborator
 from whamm_cm.wit.linking import Linker

@@ -8,8 +8,8 @@ function decides, and a list that starts with ``!`` starts from everything.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import nearest
 from whamm_cm.wit.glob import split_top
 from whamm_cm.wit.names import FuncName, ItemPattern, PatternError

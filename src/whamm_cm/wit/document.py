@@ -6,8 +6,9 @@ implemented several times, is written once, with everything any of the instances
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wit import types as t
 from whamm_cm.wit.model import (
     AnyType,

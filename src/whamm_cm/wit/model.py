@@ -7,12 +7,13 @@ Explainer.md, "Import and Export Definitions".
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component
 from whamm_cm.component.items import Item
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wit.names import InterfaceName, func_label
 from whamm_cm.wit.types import FuncT, Resource, ValType
 

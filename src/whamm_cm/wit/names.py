@@ -7,9 +7,9 @@ older forms that components in the wild still carry: ``[async]``, dependencies, 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wit.glob import Glob, compile_glob, split_top
 from whamm_cm.wit.semver import PatternError, Version, VersionPattern, compare, version_matches
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component
 from whamm_cm.component.items import Item
+from whamm_cm.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ nesting of the input, and the limits of :mod:`whamm_cm.wit.build` bound the work
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.component.items import Item, Sort
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wit import types as t

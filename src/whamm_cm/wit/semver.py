@@ -7,8 +7,8 @@ cut after the leftmost non-zero number (``0.2``; Explainer.md, "Canonical Interf
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import SHOWN, UsageError, cut
 
 _NUMBER = r"(?:0|[1-9][0-9]{0,18})"

@@ -9,8 +9,9 @@ Explainer.md, "Type Definitions".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from whamm_cm.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, eq=False)

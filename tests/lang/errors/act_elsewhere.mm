@@ -1,1 +1,1 @@
-wasm:opcode:nop:alt { alt_call_by_id(3); }
+wasm:func:entry { alt_call_by_id(3); }

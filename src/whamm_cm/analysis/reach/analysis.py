@@ -8,7 +8,7 @@ start functions, and code from outside that is linked in.  Destructors are reach
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from whamm_cm.analysis.reach.elaborate import Instances, elaborate
 from whamm_cm.analysis.reach.externs import first_paths, paths
@@ -29,6 +29,7 @@ from whamm_cm.analysis.reach.values import (
 from whamm_cm.analysis.reach.walk import Walk
 from whamm_cm.analysis.reach.witness import frames
 from whamm_cm.component.ir import Component
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
 from whamm_cm.wit.model import (
     Extern,

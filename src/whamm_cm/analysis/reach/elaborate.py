@@ -7,7 +7,7 @@ where components that instantiate each other twice would double it with every st
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from whamm_cm.analysis.callgraph import CallGraph
@@ -38,6 +38,7 @@ from whamm_cm.analysis.reach.values import (
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.component.items import Item, Sort
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
 from whamm_cm.wasm.module import CoreModule
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from whamm_cm.analysis.reach.values import ItemKind, Path
+from whamm_cm.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

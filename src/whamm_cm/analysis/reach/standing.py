@@ -16,7 +16,7 @@ inline instance, argument and component passed as an argument.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from whamm_cm.analysis.reach.elaborate import elaborate
 from whamm_cm.analysis.reach.externs import first_paths, paths
@@ -37,6 +37,7 @@ from whamm_cm.analysis.reach.values import (
 )
 from whamm_cm.component.ir import Component
 from whamm_cm.component.items import Item
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
 from whamm_cm.wit.canons import RESOURCE_LABELS, CanonInfo
 from whamm_cm.wit.model import (

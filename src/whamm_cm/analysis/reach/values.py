@@ -8,13 +8,14 @@ be called nor dropped.  Everything is compared by identity.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, TypeAlias
 
 from whamm_cm.analysis.callgraph import CallGraph, Signature
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component
 from whamm_cm.component.items import Item
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wasm.module import CoreModule
 
 #: An import's name and the exports to take from there.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from whamm_cm.analysis.callgraph import IndirectCall, Move, Signature
@@ -37,6 +37,7 @@ from whamm_cm.analysis.reach.values import (
     Value,
     source,
 )
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
 
 #: Values in one instance at most: instances of instances can double with every step.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol, TypeAlias
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.memory import Guest
 from whamm_cm.emit.script.types import flats
 from whamm_cm.lang import tree as t

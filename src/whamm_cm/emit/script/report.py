@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.script.arithmetic import to_i64
 from whamm_cm.emit.script.body import Body
 from whamm_cm.emit.script.env import Memory, Place

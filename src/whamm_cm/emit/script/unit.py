@@ -10,9 +10,10 @@ functions), ``push_cell``, and ``init`` unless it is the start function.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from whamm_cm.agent import layout
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.script.data import StaticArea
 from whamm_cm.emit.script.memories import Numbering
 from whamm_cm.emit.script.report import CellRow, CountRow, GlobalRow, Row

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from whamm_cm.gate.model import SEVERITIES, Finding, Report
 from whamm_cm.gate.outputs.table import summary
-from whamm_cm.render.wave import printable
+from whamm_cm.render.safe import printable
 
 #: GitHub shows this many annotations of a kind per step.
 CAP = 10

@@ -6,7 +6,7 @@ import re
 
 from whamm_cm.gate.model import ComponentReport, Finding, Report
 from whamm_cm.gate.outputs.table import counts, state, summary
-from whamm_cm.render.wave import printable
+from whamm_cm.render.safe import printable
 
 #: GitHub takes step summaries up to 1 MiB.
 LIMIT = 1_000_000

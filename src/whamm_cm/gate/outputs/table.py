@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from whamm_cm.gate.model import ComponentReport, Finding, Report
-from whamm_cm.render.wave import printable
+from whamm_cm.render.safe import printable
 
 
 def render(report: Report) -> str:

@@ -6,9 +6,10 @@ Of an index, a host takes the manifest for its platform, which is not ours to kn
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError
 from whamm_cm.gate.registry import document
 from whamm_cm.gate.registry.reference import Digest

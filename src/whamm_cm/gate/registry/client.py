@@ -13,7 +13,7 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from email.message import Message
 from email.utils import parsedate_to_datetime
@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from whamm_cm._version import __version__
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError
 from whamm_cm.gate.registry.credentials import Credentials
 from whamm_cm.gate.registry.deadline import Deadline

@@ -6,9 +6,11 @@ import base64
 import binascii
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
+
+from whamm_cm.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

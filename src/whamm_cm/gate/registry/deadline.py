@@ -11,8 +11,10 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from whamm_cm.dataclass import dataclass
 
 Address = tuple[Any, ...]
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import stat
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError, unreadable
 from whamm_cm.gate.registry import document
 from whamm_cm.gate.registry.artifact import MAX_DOCUMENT, Descriptor, Document

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError
 
 SCHEME = "oci://"

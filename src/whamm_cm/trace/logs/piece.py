@@ -5,8 +5,9 @@ from __future__ import annotations
 import calendar
 import re
 import time
-from dataclasses import dataclass
 from functools import lru_cache
+
+from whamm_cm.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeAlias
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.logs import cri, docker, journald, kubernetes, otel
 from whamm_cm.trace.logs.piece import RFC3339, Piece, rfc3339
 

@@ -9,11 +9,12 @@ as it is set.  All that can be wrapped at a time is wrapped by one module.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from whamm_cm.component import build
 from whamm_cm.component.ir import Definition
 from whamm_cm.component.items import Item, Sort
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.libglue import GUARD, INSIDE
 from whamm_cm.wasm.asm import Module
 

@@ -8,9 +8,9 @@ the module stands a call of ``last``: nothing is lost to a panic, and what never
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.lang.events import opcodes_of
 from whamm_cm.wasm import snippets as code
 from whamm_cm.wasm.asm import Func

@@ -5,17 +5,17 @@ out once; the kernel finds the sites and writes.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.script.types import flats
 from whamm_cm.kernel import layout
 from whamm_cm.kernel.layout import From, Part, Step
 from whamm_cm.lang import tree as t
 from whamm_cm.wasm import snippets
-from whamm_cm.wasm.code_edit import CodeEdit, Drafted, Plans, Target
-from whamm_cm.wasm.cursor import Cursor
-from whamm_cm.wasm.opcodes import Opcode, by_mnemonic
+from whamm_cm.wasm.code_edit import UNREACHABLE, CodeEdit, Drafted, Plans, Target
+from whamm_cm.wasm.opcodes import Opcode
 from whamm_cm.wasm.rewrite import Hole
 from whamm_cm.wasm.valtypes import encode, nullable
 from whamm_cm.weave.opcodes.counters import Cell
@@ -26,7 +26,6 @@ from whamm_cm.weave.opcodes.rows import Row
 from whamm_cm.weave.opcodes.template import Slot, constant
 from whamm_cm.weave.opcodes.work import Work
 
-(_UNREACHABLE,) = by_mnemonic("unreachable")
 #: Flags of what functions hold: a probe's instruction, one whose sites are matched one by one,
 #: ``unreachable`` where last words matter.
 _SITE, _SINGLE, _END = layout.WANTED, 4, 8
@@ -53,7 +52,7 @@ class Bulk:
         if not kinds.possible or kinds.events.keys() <= kinds.single or not module.bodies:
             return None
         slow = set(skipped)
-        rows = {_UNREACHABLE: _END} if work.last_words else {}
+        rows = {UNREACHABLE: _END} if work.last_words else {}
         while True:
             indices = [index for index in range(len(module.bodies)) if index not in slow]
             marks = {**rows, **{row: _SINGLE | rows.get(row, 0) for row in kinds.single}}
@@ -121,22 +120,22 @@ class Bulk:
         )  # fmt: skip
         targets = self._targets(bool(planner.types))
         self.work.check_locals(targets, sum(map(max, zip(*needs, strict=False))) if needs else 0)
-        drafted = self.code.draft(plans, targets, _UNREACHABLE)
+        drafted = self.code.draft(plans, targets)
         self._count(planner, drafted, targets)
 
     def _targets(self, with_locals: bool) -> list[Target]:
         module, found = self.work.module, []
-        imported, bodies, names = len(module.imported("func")), module.bodies, module.functions
+        imported, types = len(module.imported("func")), module.functions
+        groups = module.bodies.column(layout.GROUPS)
+        declared = module.bodies.column(layout.DECLARED)
         params: dict[int, int] = {}
         for index in self.indices:
-            body, first, type_ = bodies[index], 0, names[index]
+            first, type_ = 0, types[index]
             if with_locals:
                 if type_ not in params:
                     params[type_] = len(module.type_func(type_).params)
-                first = params[type_] + sum(count for count, _ in body.locals)
-            cur = Cursor(module.data, body.start, body.end)
-            cur.u32()
-            found.append(Target(index, index + imported, cur.pos - 1, first))
+                first = params[type_] + declared[index]
+            found.append(Target(index, index + imported, groups[index] - 1, first))
         return found
 
     def _count(self, planner: _Planner, drafted: Drafted, targets: Sequence[Target]) -> None:
@@ -148,7 +147,7 @@ class Bulk:
             sizes = zip(targets, drafted.sizes, strict=True)
             functions = [(to.fid, names.get(to.fid, ""), size) for to, size in sizes if size]
             work.check_counters(functions)
-            counted.rows.counted.extend(functions, drafted.counts, drafted.rows, drafted.pcs)
+            counted.rows.counted.extend(functions, drafted.counts, drafted.rows, drafted.steps)
         for number, pc, place in drafted.outs:
             row, fid = planner.outer[place].row, targets[number].fid
             if row is not None:

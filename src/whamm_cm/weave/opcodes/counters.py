@@ -9,8 +9,9 @@ counts is in the same place.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.script.types import flats
 from whamm_cm.kernel.layout import Part
 from whamm_cm.lang import tree as t

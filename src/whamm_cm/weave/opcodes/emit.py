@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import field
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.script.types import flats
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.fold import fold_expr
@@ -21,7 +22,7 @@ from whamm_cm.weave.opcodes.going import Validate, open_ended
 from whamm_cm.weave.opcodes.inject import FunctionEditor
 from whamm_cm.weave.opcodes.leftover import Increment, cell_inits, guest_cells, increments, needs_of
 from whamm_cm.weave.opcodes.match import Firing, Function, Left
-from whamm_cm.weave.opcodes.points import exit_calls
+from whamm_cm.weave.opcodes.points import exit_calls, program_exits
 from whamm_cm.weave.opcodes.sites import Compiled
 from whamm_cm.weave.opcodes.work import MAX_COUNTERS, MAX_LOCALS, Work
 
@@ -65,11 +66,10 @@ class GuestWeaver(Work):
     """Weaves one module.
 
     ``exits``: the import whose ``leave`` is called right before calls that end the program (plain
-    modules), behind all probes, and its ``flush`` where the defined function ``main`` ends.
+    modules), behind all probes.
     """
 
     exits: str | None = None
-    main: int | None = None
     validate: Validate | None = None
     #: Whether it may have a memory beside its own.
     multi_memory: bool = True
@@ -99,7 +99,9 @@ class GuestWeaver(Work):
         sites = 0 if bulk is None else bulk.sites
         if not (functions or sites or leaving):
             return None
-        leave, flush = self._ways_out(leaving)
+        leave = None
+        if leaving and self.exits is not None:
+            leave = self.edit.import_func(self.exits, "leave", _NOTHING, _NOTHING)
         self._import(functions, bulk)
         self._make_beat()
         self.open_ended = open_ended(self.module, functions.values(), self.validate)
@@ -117,7 +119,7 @@ class GuestWeaver(Work):
             if info is None:
                 self._only_ends(index, ends[index])
                 continue
-            editor = FunctionEditor(info)
+            editor = FunctionEditor(info, self.matcher.as_whamm)
             if leave is not None and index in leaving:
                 for opidx in exit_calls(info):
                     editor.add(opidx, "last", snippets.call(leave))
@@ -126,8 +128,6 @@ class GuestWeaver(Work):
                 self._function(function, editor)
             self._add_beat(function, editor)
             shadows.keep(editor)
-            if flush is not None and index == self.main:
-                editor.add(0, "func_exit", snippets.call(flush))
             self.put(info, editor.pieces(), editor.extra_locals)
         pushes = self.counted.pushes
         push = pushes.write(self.edit, PUSH, self._table)
@@ -157,15 +157,6 @@ class GuestWeaver(Work):
         """Whether the module would get a second table, which hosts with pooled instances refuse."""
         wants = cells or self.beats or self.last_words
         return bool(wants and self.module.tables and not self.imports.used)
-
-    def _ways_out(self, leaving: Collection[int]) -> tuple[int | None, int | None]:
-        """The imports ``leave`` and ``flush``, where they are called."""
-        if not leaving or self.exits is None:
-            return None, None
-        flush = None
-        if self.main is not None:
-            flush = self.edit.import_func(self.exits, "flush", _NOTHING, _NOTHING)
-        return self.edit.import_func(self.exits, "leave", _NOTHING, _NOTHING), flush
 
     def _info(
         self, index: int, function: Function | None, leaving: Mapping[int, FunctionInfo]
@@ -214,18 +205,9 @@ class GuestWeaver(Work):
 
     def _leaving(self) -> dict[int, FunctionInfo]:
         """Functions with calls that end the program, where those matter."""
-        imported = self.module.imported("func")
-        ends = [
-            unsigned(i)
-            for i, f in enumerate(imported)
-            if (f.module, f.name) == ("wasi_snapshot_preview1", "proc_exit")
-        ]
+        ends = [unsigned(index) for index in program_exits(self.module)]
         found: dict[int, FunctionInfo] = {}
-        if self.exits is None:
-            return found
-        if self.main is not None:
-            found[self.main] = FunctionInfo(self.module, self.main)
-        if not ends:
+        if self.exits is None or not ends:
             return found
         for index, body in enumerate(self.module.bodies):
             code = bytes(self.module.data[body.code : body.end])
@@ -249,11 +231,13 @@ class GuestWeaver(Work):
         info = function.info
         batched: list[tuple[Firing, tuple[Increment, ...]]] = []
         leaving: list[Firing] = []
+        # whamm's blocks are not made of runs.
+        counted = ("opcode",) if self.matcher.as_whamm else ("opcode", "block")
         for firing in function.firings:
-            plan = self.plans[id(firing.left)]
-            if firing.point.mode == "before" and firing.point.package == "func":
+            plan, point = self.plans[id(firing.left)], firing.point
+            if point.mode == "before" and point.package == "func":
                 leaving.append(firing)
-            elif firing.point.mode == "before" and firing.point.package == "opcode" and plan:
+            elif point.mode == "before" and point.package in counted and plan:
                 batched.append((firing, plan))
             else:
                 self._inline(firing, editor)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.memory import Guest
 from whamm_cm.emit.script.body import Body
 from whamm_cm.emit.script.env import Globals, Memory, Place

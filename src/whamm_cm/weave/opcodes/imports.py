@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.script.body import Body
 from whamm_cm.emit.script.env import Needs
 from whamm_cm.emit.script.memories import STATE_REF, MemoryRef, Numbering

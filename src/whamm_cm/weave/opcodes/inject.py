@@ -8,11 +8,12 @@ saves is dead when the site's code ends, unless it asked to keep it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InternalError
 from whamm_cm.wasm import snippets as code
-from whamm_cm.wasm.function import ARMS, FUNCTION, GOING, FunctionInfo
+from whamm_cm.wasm.function import ARMS, FUNCTION, GOING, RETURNS, THROWS, FunctionInfo
 from whamm_cm.wasm.leb import signed
 from whamm_cm.wasm.rewrite import Piece
 from whamm_cm.wasm.snippets import Saved, saved
@@ -51,11 +52,12 @@ class FunctionEditor:
 
     Where code of several calls of ``add`` meets in one place it stands in the order of the calls,
     but code of blocks and of the function (entry, exit, behind a block) behind code of
-    instructions, whamm's order.
+    instructions, whamm's order.  ``thrown``: code of the function's exit also stands before what
+    traps or throws, as whamm has it.
     """
 
-    def __init__(self, info: FunctionInfo) -> None:
-        self.info = info
+    def __init__(self, info: FunctionInfo, thrown: bool = False) -> None:
+        self.info, self.thrown = info, thrown
         self.extra_locals: list[bytes] = []
         self._first_local = sum(n for n, _ in info.body.locals) + len(
             info.module.func_type(info.fid).params
@@ -253,7 +255,8 @@ class FunctionEditor:
         info, leaving = self.info, b"".join(self._exit)
         self._at(0).structure_before.append(self._wrapper())
         self._at(info.last).structure_before.append(code.END + landed + leaving)
-        for opidx in info.exits if leaving else ():
+        ways = RETURNS | THROWS if self.thrown else RETURNS
+        for opidx in info.of(ways) if leaving else ():
             self._at(opidx).structure_before.append(leaving)
 
     def _wrapper(self) -> bytes:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.script.compile import needs
 from whamm_cm.emit.script.env import Needs
 from whamm_cm.emit.script.types import flats

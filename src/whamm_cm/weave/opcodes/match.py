@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.script.types import flats
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree as t
@@ -139,7 +139,8 @@ def _nodes(residual: Residual) -> Iterator[t.Expr | t.Stmt]:
 class Matcher:
     """Finds the firings of a script's probes in core modules.
 
-    ``facts`` gives the static facts of a script itself (``probe_id`` …) for a probe.
+    ``facts`` gives the static facts of a script itself (``probe_id`` …) for a probe.  ``as_whamm``:
+    basic blocks and ways out of functions are what whamm takes for them.
     """
 
     def __init__(
@@ -147,8 +148,9 @@ class Matcher:
         probes: Sequence[t.Probe],
         evaluate: EvaluateStatic | None = None,
         facts: Callable[[t.Probe], Mapping[str, Any]] = lambda probe: {},
+        as_whamm: bool = False,
     ) -> None:
-        self.evaluate, self.facts = evaluate, facts
+        self.evaluate, self.facts, self.as_whamm = evaluate, facts, as_whamm
         self.by_event: dict[tuple[str, str, str], list[Prober]] = {}
         for probe in probes:
             if probe.package in _PACKAGES:
@@ -171,7 +173,7 @@ class Matcher:
         """
         probers = [prober for found in self.by_event.values() for prober in found]
         known = {id(p): {**facts, **self.facts(p.probe)} for p in probers}
-        for info, points in find_events(module, self.by_event, indices):
+        for info, points in find_events(module, self.by_event, indices, self.as_whamm):
             firings = [f for point in points for f in self._at(info, point, known)]
             if firings:
                 yield Function(info, tuple(firings))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple, TypeAlias
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.lang.events import opcodes_of
-from whamm_cm.wasm.function import FunctionInfo
+from whamm_cm.wasm.function import FunctionInfo, runs
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.opcodes import OPCODES, Opcode
 
@@ -18,9 +20,9 @@ Event: TypeAlias = tuple[str, str, str]
 class Point(NamedTuple):
     """One event at one instruction.
 
-    ``mode`` says where code goes: an opcode's mode; ``entry`` and ``exit`` for func; ``before`` or
-    ``after`` for block, and for ``func:exit`` at a call that ends the program.  ``instr_count`` is
-    set for ``block:end``, but not at such a call.
+    ``mode`` says where code goes: an opcode's mode; ``entry`` and ``exit`` for func; ``before`` for
+    block (as whamm has it ``after``, too), and for ``func:exit`` at a call that ends the program.
+    ``instr_count`` is set for ``block:end``; as whamm has it, not at such a call.
     """
 
     opidx: int
@@ -54,18 +56,24 @@ class _Wanted:
         return bool(self.func or self.block)
 
 
-def _program_exits(module: CoreModule) -> frozenset[int]:
+#: Imports that do not come back: the program ends.
+_PROGRAM_EXITS = re.compile(
+    r"wasi_snapshot_preview1#proc_exit|wasi:cli/exit(@[^#]*)?#exit(-with-code)?"
+)
+
+
+def program_exits(module: CoreModule) -> frozenset[int]:
     """Function indices of the imports that end the program."""
     return frozenset(
         index
         for index, item in enumerate(module.imported("func"))
-        if (item.module, item.name) == ("wasi_snapshot_preview1", "proc_exit")
+        if _PROGRAM_EXITS.fullmatch(f"{item.module}#{item.name}")
     )
 
 
 def exit_calls(info: FunctionInfo) -> tuple[int, ...]:
     """The calls of the function that end the program, by opidx."""
-    exits = _program_exits(info.module)
+    exits = program_exits(info.module)
     if not exits:
         return ()
     return tuple(
@@ -82,7 +90,16 @@ _BLOCK_ENDS = frozenset(
 )
 
 
-class _Blocks:
+def _blocks(info: FunctionInfo, events: Sequence[str]) -> Iterator[Point]:
+    """Where the runs of a function begin and end."""
+    for first, last, *_ in runs(info, split_at_calls=True):
+        if "start" in events:
+            yield Point(first, "block", "start", "before")
+        if "end" in events:
+            yield Point(last, "block", "end", "before", last - first + 1)
+
+
+class _WhammBlocks:
     """whamm's walk over a function that finds ``block:start`` and ``block:end``.
 
     The two events share the state, and a handler that does nothing at a ``loop`` or ``end`` does
@@ -133,15 +150,19 @@ def _func_points(info: FunctionInfo, events: Sequence[str]) -> Iterator[Point]:
         yield Point(0, "func", event, event)
     if "exit" in events:
         for opidx in exit_calls(info):
-            yield Point(opidx, "func", "exit", "before")
+            if info.mnemonic(opidx) == "call":  # what calls in its place is a way out anyway
+                yield Point(opidx, "func", "exit", "before")
 
 
-def points(info: FunctionInfo, events: Iterable[Event]) -> list[Point]:
-    """The points of one function, by opidx; at one instruction opcodes before func before block."""
-    return _points(info, _Wanted.of(events))
+def points(info: FunctionInfo, events: Iterable[Event], as_whamm: bool = False) -> list[Point]:
+    """The points of one function, by opidx; at one instruction opcodes before func before block.
+
+    ``as_whamm``: basic blocks are what whamm takes for them.
+    """
+    return _points(info, _Wanted.of(events), as_whamm)
 
 
-def _points(info: FunctionInfo, wanted: _Wanted) -> list[Point]:
+def _points(info: FunctionInfo, wanted: _Wanted, as_whamm: bool) -> list[Point]:
     found: list[Point] = []
     if wanted.opcodes:
         for opidx, (_, opcode, _) in enumerate(info.steps):
@@ -149,19 +170,25 @@ def _points(info: FunctionInfo, wanted: _Wanted) -> list[Point]:
                 found.append(Point(opidx, "opcode", event, mode))
     if wanted.everywhere:
         found += _func_points(info, wanted.func)
-        if wanted.block:
-            found += _Blocks(info, wanted.block).points()
+        if wanted.block and as_whamm:
+            found += _WhammBlocks(info, wanted.block).points()
+        elif wanted.block:
+            found += _blocks(info, wanted.block)
         found.sort(key=lambda point: point.opidx)  # stable
     return found
 
 
 def find_events(
-    module: CoreModule, events: Iterable[Event], indices: Iterable[int] | None = None
+    module: CoreModule,
+    events: Iterable[Event],
+    indices: Iterable[int] | None = None,
+    as_whamm: bool = False,
 ) -> Iterator[tuple[FunctionInfo, list[Point]]]:
     """Every function with points, in index order, and its points in the order of :func:`points`.
 
     Events are taken in the given order at one instruction; unknown ones match nothing.  Functions
-    that hold none of the opcodes are searched, not decoded.  ``indices``: only these functions.
+    that hold none of the opcodes are searched, not decoded.  ``indices``: only these functions;
+    ``as_whamm``: see :func:`points`.
     """
     wanted = _Wanted.of(events)
     opcodes = frozenset(wanted.opcodes)
@@ -173,7 +200,7 @@ def find_events(
         chosen = [chosen[place] for place in dict.fromkeys(holding)]
     for place, steps in module.find(None, chosen).by_span():
         info = FunctionInfo(module, chosen[place], steps)
-        found = _points(info, wanted)
+        found = _points(info, wanted, as_whamm)
         if found:
             info.expected = {opidx + more for opidx, *_ in found for more in (0, 1)}
             yield info, found

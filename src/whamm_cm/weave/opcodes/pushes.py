@@ -8,9 +8,10 @@ counts needs no import, and nothing in it is renumbered.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import groupby
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.script.env import RUNTIME
 from whamm_cm.wasm.asm import Func
 from whamm_cm.wasm.edit import ModuleEdit

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from whamm_cm.agent.counted import Counted
 from whamm_cm.agent.describe import wit_type
 from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.agent.variables import Cells, VariableSpec
+from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import tree as t
 from whamm_cm.wasm.function import FunctionInfo
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wasm.asm import Func
 from whamm_cm.wasm.entries import Element
 from whamm_cm.wasm.leb import unsigned

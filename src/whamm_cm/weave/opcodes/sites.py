@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.script.body import Body
 from whamm_cm.emit.script.env import Globals, Memory
 from whamm_cm.emit.script.types import flats
@@ -30,8 +31,6 @@ _OPERAND = re.compile(r"(arg|res|local)(0|[1-9]\d{0,8})")
 _AS_NON_NULL = b"\xd4"
 #: Their replacement returns from the function, too.
 _RETURNING = frozenset(("return", "return_call", "return_call_indirect", "return_call_ref"))
-#: What means nothing where the instruction is not replaced.
-_ALT_ONLY = frozenset(("drop_args", "alt_call_by_id", "alt_call_by_name"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +182,6 @@ class _Site:
 
 def _leaving(body: Body, out: Label) -> Callable[[Func, t.Act | t.Return | t.Trace], None]:
     def act(f: Func, stmt: t.Act | t.Return | t.Trace) -> None:
-        if isinstance(stmt, t.Act) and stmt.what in _ALT_ONLY:
-            return  # the instruction comes after all, and wants its operands
         if not isinstance(stmt, t.Return):
             raise WeaveError(f"{getattr(stmt, 'what', 'trace')} is for alt probes of opcodes")
         if stmt.value is not None:
@@ -276,6 +273,8 @@ class _Alt(_Site):
         stays = any(kind not in _MADE for kind in results)
         if stays and self._is_block():
             raise self._error("replaces a block whose result a script cannot make")
+        if stays and any(_calls(node) for node in walk(*self.left.body)):
+            raise self._error("calls a function, but leaves a reference that a script cannot hold")
         kinds = tuple(kind or "" for kind in typing.operands)
         self.args, self.kinds = self.slots("arg", typing.operands), typing.operands
         self.result_kinds = () if stays else results
@@ -355,7 +354,7 @@ class _Alt(_Site):
     def _act(self, f: Func, stmt: t.Act | t.Return | t.Trace) -> None:
         if isinstance(stmt, t.Return):
             self._return(stmt)
-        elif isinstance(stmt, t.Act) and stmt.what in ("alt_call_by_id", "alt_call_by_name"):
+        elif isinstance(stmt, t.Act) and _calls(stmt):
             self._call(stmt.args[0])
         elif not (isinstance(stmt, t.Act) and stmt.what == "drop_args"):
             raise self._error(f"cannot {getattr(stmt, 'what', 'trace')} at an opcode")
@@ -412,6 +411,10 @@ class _Alt(_Site):
 _NUMBERS = frozenset(("i32", "i64", "f32", "f64"))
 #: What a result can be made up of.
 _MADE = _NUMBERS | {"v128", "funcref", "externref"}
+
+
+def _calls(node: t.Expr | t.Stmt) -> bool:
+    return isinstance(node, t.Act) and node.what in ("alt_call_by_id", "alt_call_by_name")
 
 
 def _list(kinds: Sequence[str]) -> str:

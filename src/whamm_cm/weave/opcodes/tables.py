@@ -9,8 +9,9 @@ keep it; what others put into a table that is imported or exported is not seen.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.wasm.asm import Func
 from whamm_cm.wasm.function import FunctionInfo
 from whamm_cm.wasm.module import CoreModule

@@ -7,9 +7,9 @@ the assembler notes where they are used, and :meth:`Template.fill` puts the site
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.script.types import flats
 from whamm_cm.lang import tree as t
 from whamm_cm.wasm.asm import Func

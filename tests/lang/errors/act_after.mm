@@ -1,0 +1,1 @@
+wasm:opcode:call:after { alt_call_by_name("f"); }

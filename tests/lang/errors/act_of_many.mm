@@ -1,0 +1,1 @@
+wasm:opcode:i32.*:before|alt { drop_args(); return 1; }

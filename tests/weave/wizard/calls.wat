@@ -1,0 +1,18 @@
+;; Recursion, calls through a table, several results, and a start function.
+(module
+  (type $unary (func (param i32) (result i32)))
+  (table 3 funcref) (elem (i32.const 0) $half $odd $half)
+  (memory 1)
+  (func $half (type $unary) (i32.shr_u (local.get 0) (i32.const 1)))
+  (func $odd (type $unary) (i32.add (i32.mul (local.get 0) (i32.const 3)) (i32.const 1)))
+  (func $collatz (param i32) (result i32)
+    (if (i32.le_u (local.get 0) (i32.const 1)) (then (return (i32.const 0))))
+    (call $collatz (call_indirect (type $unary) (local.get 0) (i32.and (local.get 0) (i32.const 1))))
+    (i32.add (i32.const 1)))
+  (func $swap (param i32 f32) (result f32 i32) (local.get 1) (local.get 0))
+  (func $first (i32.store (i32.const 0) (i32.const 27)))
+  (start $first)
+  (func (export "_start")
+    (i32.store8 (i32.const 4) (call $collatz (i32.load (i32.const 0))))
+    (call $swap (select (i32.const 1) (i32.const 2) (i32.load8_u (i32.const 4))) (f32.const 2))
+    drop drop))

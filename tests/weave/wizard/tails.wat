@@ -1,0 +1,15 @@
+;; Calls in the place of the caller, direct, through a table and by reference.
+(module
+  (type $t (func (param i32) (result i32)))
+  (table 2 funcref) (elem (i32.const 0) $even $odd) (elem declare func $even)
+  (func $even (type $t)
+    (if (i32.eqz (local.get 0)) (then (return (i32.const 1))))
+    (return_call $odd (i32.sub (local.get 0) (i32.const 1))))
+  (func $odd (type $t)
+    (if (i32.eqz (local.get 0)) (then (return (i32.const 0))))
+    (if (i32.gt_u (local.get 0) (i32.const 4))
+      (then (return_call_indirect (type $t) (i32.sub (local.get 0) (i32.const 1)) (i32.const 0))))
+    (return_call_ref $t (i32.sub (local.get 0) (i32.const 1)) (ref.func $even)))
+  (func (export "_start")
+    (drop (call $even (i32.const 9)))
+    (drop (call $odd (i32.const 4)))))
