@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from wasmtime import wat2wasm
 
 from fixtures.build import path_of
 from fixtures.listener import greeter
@@ -160,3 +161,17 @@ def test_nothing_is_reported_where_no_host_would_get_it(
     for sink, wanted in (("none", False), ("host", True), ("stderr", True)):
         assert main(["instrument", "-e", OPENS, "--sink", sink, *given]) == 0
         assert (b"whamm:cm/report" in woven.read_bytes()) == wanted
+
+
+def test_a_reactor_is_initialised_first(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "reactor.wasm"
+    path.write_bytes(
+        wat2wasm("""(module (global $n (mut i32) (i32.const 1))
+          (func (export "_initialize") (global.set $n (i32.add (global.get $n) (i32.const 40))))
+          (func (export "a") (result i32) (global.get $n)))""")
+    )
+    assert main(["trace", "-m", "icount", "--invoke", "a()", str(path)]) == 0
+    out, err = capfd.readouterr()
+    assert (out, err) == ("41\n", "instructions  7\n")
+    assert main(["trace", "-m", "icount", "--invoke", "_initialize()", str(path)]) == 0
+    assert "instructions  5\n" in capfd.readouterr().err

@@ -37,6 +37,7 @@ SINK_MEMORY = "whamm:cm/sink#memory"
 FLUSH = "whamm:cm/report#flush"
 _ENDLESS = 1 << 40  # epochs, one of which is a signal
 #: Functions that start a program, the first that is there.
+_INITIALIZE = "_initialize"
 _ENTRIES = ("_start", "main")
 _WAVE = {"i32": Prim("s32"), "i64": Prim("s64"), "f32": Prim("f32"), "f64": Prim("f64")}
 
@@ -158,9 +159,14 @@ def _entry(
 
 
 def _call(instance: Instance, store: Store, name: str | None, arguments: Sequence[Any]) -> Any:
+    """A reactor is initialised before anything else of it is called."""
+    exports = instance.exports(store)
+    first = exports.get(_INITIALIZE)
+    if isinstance(first, Func) and name != _INITIALIZE and exports.get("_start") is None:
+        first(store)
     if name is None:
         return None
-    func = instance.exports(store)[name]
+    func = exports[name]
     assert isinstance(func, Func)
     return func(store, *arguments)
 
