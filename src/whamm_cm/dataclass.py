@@ -13,6 +13,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from reprlib import recursive_repr
+from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -73,7 +74,14 @@ def _init(cls: type, frozen: bool) -> Callable[..., None]:
             continue
         if f.init:
             (keywords if f.kw_only else takes).append(name + default)
-        lines.append(f"_store_(self, '{name}', {value})" if frozen else f"self.{name} = {value}")
+        slot = getattr(cls, name, None)
+        if not frozen:
+            lines.append(f"self.{name} = {value}")
+        elif isinstance(slot, MemberDescriptorType):
+            scope[f"_set_{name}"] = slot.__set__
+            lines.append(f"_set_{name}(self, {value})")
+        else:
+            lines.append(f"_store_(self, '{name}', {value})")
     if hasattr(cls, "__post_init__"):
         lines.append("self.__post_init__()")
     takes += ["*", *keywords] if keywords else []

@@ -9,7 +9,6 @@ from pathlib import PurePath
 from whamm_cm.errors import InputError, UsageError, nearest
 from whamm_cm.files import read
 from whamm_cm.front.settings import LibrarySource, Script, Settings
-from whamm_cm.lang.load import load
 from whamm_cm.monitors import monitors
 from whamm_cm.weave.libraries import Library, load_library
 from whamm_cm.weave.plan import ScriptPlan
@@ -27,6 +26,7 @@ def script_plan(settings: Settings) -> ScriptPlan | None:
         return None
     if settings.compat:  # whamm calls them that
         sources = [(f"script{number}", text) for number, (_, text) in enumerate(sources)]
+    from whamm_cm.lang.load import load  # slow to import
     from whamm_cm.run.engine import validate_module
     from whamm_cm.run.static import StaticLibraries
 

@@ -113,16 +113,19 @@ class Kernel:
     def put_words(self, values: Sequence[int] | array[int]) -> int:
         return self.put(words(values))
 
-    def get(self, at: int, size: int) -> bytes:
-        """A copy of what lies there."""
-        base = ctypes.addressof(self._memory.data_ptr(self._store).contents)
+    def _seen(self, at: int, size: int) -> memoryview:
         if at + size > self._memory.data_len(self._store):
             raise InternalError("the kernel tells of what is not there")
-        return ctypes.string_at(base + at, size)
+        base = ctypes.addressof(self._memory.data_ptr(self._store).contents)
+        return memoryview((ctypes.c_char * size).from_address(base + at)).cast("B")
+
+    def get(self, at: int, size: int) -> bytes:
+        """A copy of what lies there."""
+        return bytes(self._seen(at, size))
 
     def get_words(self, at: int, count: int) -> array[int]:
         found = array("I")
-        found.frombytes(self.get(at, 4 * count))
+        found.frombytes(self._seen(at, 4 * count))
         if sys.byteorder == "big":
             found.byteswap()
         return found

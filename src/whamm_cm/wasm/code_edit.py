@@ -132,7 +132,6 @@ class CodeEdit:
         targets_at = inside.put_words(words)
         codes, ends = self.bodies.column(layout.CODE), self.bodies.column(layout.END)
         inside.fuel(20 * sum(ends[to.function] - codes[to.function] for to in targets))
-        before = inside.take(0)
         done = inside.run(
             "draft", given, targets_at, len(targets), self._functions, self.loaded.moved,
             self._flags,
@@ -141,7 +140,7 @@ class CodeEdit:
             index, pos, message = inside.failure()
             path = f"{self.path}.code[{index}]".lstrip(".")
             raise inside.fault(message, pos + self._fault(), path)
-        self._keep(targets, before)
+        self._keep(targets)
         return self._drafted(plans, given, targets_at, len(targets))
 
     def _put_plans(self, plans: Plans) -> int:
@@ -187,16 +186,17 @@ class CodeEdit:
             list(zip(flat[::3], flat[1::3], flat[2::3], strict=True)),
         )  # fmt: skip
 
-    def _keep(self, targets: Iterable[Target], start: int) -> None:
+    def _keep(self, targets: Iterable[Target]) -> None:
         """Note what was drafted, to be read when somebody asks where code has come from."""
         inside = self.loaded.kernel
-        area = inside.get_words(start, (inside.take(0) - start) // 4)
         raw = inside.get_words(self._functions, len(self.bodies) * layout.FUNCTION_WORDS)
-        view = memoryview(area)
-        for target in targets:
-            draft = raw[layout.FUNCTION_WORDS * target.function + layout.FUNCTION_DRAFT]
-            if draft:
-                self.drafted[target.function] = Draft(view[(draft - start) // 4 :])
+        places = raw[layout.FUNCTION_DRAFT :: layout.FUNCTION_WORDS]
+        drafts = {to.function: places[to.function] for to in targets if places[to.function]}
+        if not drafts:
+            return
+        start = min(drafts.values())
+        view = memoryview(inside.get_words(start, (inside.take(0) - start) // 4))
+        self.drafted |= {n: Draft(view[(at - start) // 4 :]) for n, at in drafts.items()}
 
     def write(
         self, drafts: Mapping[int, Draft], templates: Templates, maps: Maps, spots: int = 0
