@@ -160,6 +160,11 @@ def test_basic_blocks_as_whamm_has_them() -> None:
     assert starts == [(0, "before", None), *((opidx, mode, None) for opidx, mode, _ in ends)]
 
 
+def test_as_whamm_a_block_ends_at_a_call_that_ends_the_program_and_goes_on() -> None:
+    (_, _), (_, found), *_ = find_events(module(), [("block", "end", "")], as_whamm=True)
+    assert [(p.opidx, p.mode, p.instr_count) for p in found] == [(1, "before", 2), (2, "before", 2)]
+
+
 def statics(events: list[Event], fid: int, number: int = 0) -> dict[str, Any]:
     info, matched = next(pair for pair in find_events(module(), events) if pair[0].fid == fid)
     return dict(Statics(info, matched[number]))

@@ -22,7 +22,7 @@ class Point(NamedTuple):
 
     ``mode`` says where code goes: an opcode's mode; ``entry`` and ``exit`` for func; ``before`` for
     block (as whamm has it ``after``, too), and for ``func:exit`` at a call that ends the program.
-    ``instr_count`` is set for ``block:end``; as whamm has it, not at such a call.
+    ``instr_count`` is set for ``block:end``.
     """
 
     opidx: int
@@ -136,7 +136,9 @@ class _WhammBlocks:
         self.end += 1
         if name in _BLOCK_ENDS:
             return "before", self._count()
-        if (first and event == "start") or (opidx in self.exits and event == "end"):
+        if opidx in self.exits and event == "end":
+            return "before", self.end - self.start
+        if first and event == "start":
             return "before", None
         return "", None
 
