@@ -1,5 +1,5 @@
 ;; Two tasks of one instance at the same time, each with a number of its own in its context; a task
-;; that is cancelled; a read that waits, and one that is cancelled.
+;; that is cancelled, and one before it starts; a read that waits, and one that is cancelled.
 
 (component
   (component $C
@@ -11,12 +11,18 @@
     (core func $return (canon task.return (result $pair)))
     (core func $cancel (canon task.cancel))
     (core func $new (canon waitable-set.new))
+    (core func $more (canon backpressure.inc))
+    (core func $less (canon backpressure.dec))
     (core module $CM
       (import "" "get" (func $get (result i32)))
       (import "" "set" (func $set (param i32)))
       (import "" "return" (func $return (param i32 i32)))
       (import "" "cancel" (func $cancel))
       (import "" "new" (func $new (result i32)))
+      (import "" "more" (func $more))
+      (import "" "less" (func $less))
+      (func (export "hold") (call $more))
+      (func (export "let") (call $less))
       ;; keeps its number, yields; then returns and yields; then exits
       (func (export "slow") (param i32) (result i32)
         (if (call $get) (then unreachable))
@@ -38,7 +44,10 @@
         (i32.const 0)))
     (core instance $cm (instantiate $CM (with "" (instance
       (export "get" (func $get)) (export "set" (func $set)) (export "return" (func $return))
-      (export "cancel" (func $cancel)) (export "new" (func $new))))))
+      (export "cancel" (func $cancel)) (export "new" (func $new))
+      (export "more" (func $more)) (export "less" (func $less))))))
+    (func (export "hold") (canon lift (core func $cm "hold")))
+    (func (export "let") (canon lift (core func $cm "let")))
     (func (export "slow") async (param "n" u32) (result $pair)
       (canon lift (core func $cm "slow") async (callback (func $cm "slow-cb"))))
     (func (export "never") async (result $pair)
@@ -48,10 +57,14 @@
     (type $bytes (stream u8))
     (import "slow" (func $slow async (param "n" u32) (result $pair)))
     (import "never" (func $never async (result $pair)))
+    (import "hold" (func $hold))
+    (import "let" (func $let))
     (core module $Memory (memory (export "mem") 1))
     (core instance $memory (instantiate $Memory))
     (core func $slow' (canon lower (func $slow) async (memory $memory "mem")))
     (core func $never' (canon lower (func $never) async (memory $memory "mem")))
+    (core func $hold' (canon lower (func $hold)))
+    (core func $let' (canon lower (func $let)))
     (core func $cancel (canon subtask.cancel))
     (core func $drop (canon subtask.drop))
     (core func $new (canon waitable-set.new))
@@ -65,6 +78,8 @@
       (import "" "mem" (memory 1))
       (import "" "slow" (func $slow (param i32 i32) (result i32)))
       (import "" "never" (func $never (param i32) (result i32)))
+      (import "" "hold" (func $hold))
+      (import "" "let" (func $let))
       (import "" "cancel" (func $cancel (param i32) (result i32)))
       (import "" "drop" (func $drop (param i32)))
       (import "" "new" (func $new (result i32)))
@@ -95,6 +110,14 @@
         (local.set $it (i32.shr_u (call $never (i32.const 16)) (i32.const 4)))
         (if (i32.ne (call $cancel (local.get $it)) (i32.const 4)) (then unreachable))
         (call $drop (local.get $it))
+        ;; cancelled before it has started
+        (call $hold)
+        (local.set $it (call $never (i32.const 16)))
+        (if (i32.and (local.get $it) (i32.const 15)) (then unreachable))
+        (local.set $it (i32.shr_u (local.get $it) (i32.const 4)))
+        (if (i32.ne (call $cancel (local.get $it)) (i32.const 3)) (then unreachable))
+        (call $drop (local.get $it))
+        (call $let)
         ;; a read that waits for a write
         (local.set $both (call $pipe))
         (local.set $it (i32.wrap_i64 (local.get $both)))
@@ -117,13 +140,15 @@
           (i32.add (i32.load (i32.const 8)) (i32.load (i32.const 12))))))
     (core instance $dm (instantiate $DM (with "" (instance
       (export "mem" (memory $memory "mem")) (export "slow" (func $slow'))
-      (export "never" (func $never')) (export "cancel" (func $cancel))
+      (export "never" (func $never')) (export "hold" (func $hold')) (export "let" (func $let'))
+      (export "cancel" (func $cancel))
       (export "drop" (func $drop)) (export "new" (func $new)) (export "join" (func $join))
       (export "wait" (func $wait)) (export "pipe" (func $pipe)) (export "read" (func $read))
       (export "write" (func $write)) (export "stop" (func $stop))))))
     (func (export "run") async (result u32) (canon lift (core func $dm "run"))))
   (instance $c (instantiate $C))
-  (instance $d (instantiate $D (with "slow" (func $c "slow")) (with "never" (func $c "never"))))
+  (instance $d (instantiate $D (with "slow" (func $c "slow")) (with "never" (func $c "never"))
+    (with "hold" (func $c "hold")) (with "let" (func $c "let"))))
   (func (export "run") (alias export $d "run")))
 (assert_return (invoke "run") (u32.const 33))
 (assert_return (invoke "run") (u32.const 33))

@@ -270,41 +270,48 @@ def test_an_exported_component_and_what_is_in_it_are_left_alone() -> None:
 # --- async
 
 
-def test_async_calls_are_recorded_with_status_and_results_where_they_are() -> None:
+def test_async_calls_return_their_results_where_they_are_handed_over() -> None:
     guest, sink = traced(fixture("async"))
     assert guest.call("at-once") == 42
-    keys = ("component", "func", "phase", "pending", "status", "args", "result")
+    keys = ("component", "func", "call", "task", "phase", "args", "result")
     assert rows(sink.records, *keys) == [
-        ("caller", "at-once", "call", None, None, None, None),
-        ("caller", "at-once", "call", None, None, {"n": 41}, None),
-        ("callee", "at-once", "call", None, None, {"n": 41}, None),
-        ("callee", "task.return", "call", None, None, {"result": 42}, None),
-        ("callee", "at-once", "return", True, 0, None, None),
-        ("caller", "at-once", "return", None, None, None, 42),
-        ("caller", "task.return", "call", None, None, {"result": 42}, None),
-        ("caller", "at-once", "return", True, 0, None, None),
+        ("caller", "at-once", 1, 1, "call", None, None),
+        ("caller", "at-once", 2, 1, "call", {"n": 41}, None),
+        ("callee", "at-once", 1, 1, "call", {"n": 41}, None),
+        ("callee", "at-once", 1, 1, "return", None, 42),  # by task.return
+        ("callee", "at-once", 1, 1, "exit", None, None),
+        ("caller", "at-once", 2, 1, "return", None, 42),
+        ("caller", "at-once", 1, 1, "return", None, 42),
+        ("caller", "at-once", 1, 1, "exit", None, None),
     ]
+    assert not any("pending" in record for record in sink.records)
 
 
-def test_an_async_call_that_returns_later_is_pending() -> None:
+def test_an_async_call_that_returns_later_is_pending_until_it_does() -> None:
     guest, sink = traced(fixture("async"))
     assert guest.call("after-yield") == 43
     caller = [r for r in sink.records if r["component"] == "caller"]
-    assert rows(caller, "func", "phase", "status") == [
-        ("after-yield", "call", None),
-        ("after-yield", "call", None),
-        ("after-yield", "return", 1 | 1 << 4),  # STARTED, subtask 1
-        *((f, p, None) for f in ("waitable-set.new", "waitable.join", "waitable-set.wait",
-                                 "subtask.drop", "waitable-set.drop")
+    assert rows(caller, "func", "phase", "status", "result") == [
+        ("after-yield", "call", None, None),
+        ("after-yield", "call", None, None),
+        ("after-yield", "return", 1 | 1 << 4, None),  # STARTED, subtask 1
+        ("waitable-set.new", "call", None, None),
+        ("waitable-set.new", "return", None, 2),
+        ("waitable.join", "call", None, None),
+        ("waitable.join", "return", None, None),
+        ("waitable-set.wait", "call", None, None),
+        ("waitable-set.wait", "return", None, 1),
+        ("after-yield", "return", None, 43),
+        *((f, p, None, None) for f in ("subtask.drop", "waitable-set.drop")
           for p in ("call", "return")),
-        ("task.return", "call", None),
-        ("after-yield", "return", 0),
+        ("after-yield", "return", None, 43),
+        ("after-yield", "exit", None, None),
     ]  # fmt: skip
     callee = [r for r in sink.records if r["component"] == "callee"]
-    assert rows(callee, "func", "phase", "status") == [
+    assert rows(callee, "func", "phase", "result") == [
         ("after-yield", "call", None),
-        ("after-yield", "return", 1),  # the callback code YIELD
-        ("task.return", "call", None),
+        ("after-yield", "return", 43),
+        ("after-yield", "exit", None),
     ]
     assert (guest.call("stackful"), guest.call("text")) == (44, 5)
     [text_call] = [r for r in sink.records if r["phase"] == "call" and "args" in r

@@ -80,8 +80,13 @@ def test_results_come_when_they_are_there(records: Records) -> None:
 
 
 def test_a_cancelled_call_has_no_result(records: Records) -> None:
-    found = ended(records, "never", "inner")
-    assert [one["cancelled"] for one in found] == ["before-returned"] * 4  # on both sides
+    found = callers(records, "never")
+    assert [one["cancelled"] for one in found] == ["before-returned", "before-started"] * 2
+    assert all("result" not in one and "dur_ns" in one for one in found)
+    statuses = [r["status"] & 15 for r in records if r.get("func") == "never" and "pending" in r]
+    assert statuses == [1, 0] * 2  # started, starting
+    found = [one for one in ended(records, "never", "inner") if one not in found]
+    assert [one["cancelled"] for one in found] == ["before-returned"] * 2  # where it did start
     assert all("result" not in one and "dur_ns" in one for one in found)
 
 
@@ -108,7 +113,7 @@ def test_tasks_are_told_apart(records: Records) -> None:
     mine = {r["instance"] for r in records if r.get("func") == "run"}
     inside = [r for r in records if r.get("func") == "slow" and r["instance"] not in mine]
     tasks = {r["call"]: r["task"] for r in inside if r["phase"] == "call"}
-    assert sorted(tasks.values()) == [1, 2, 4, 5]  # the third is that of ``never``
+    assert sorted(tasks.values()) == [1, 2, 6, 7]  # three to five are other calls
     for one in inside:
         assert one["task"] == tasks[one["call"]], one
     assert [r["phase"] for r in inside if r["call"] == min(tasks)] == ["call", "return", "exit"]
