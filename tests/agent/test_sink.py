@@ -108,6 +108,12 @@ def test_a_guest_beside_the_sink_never_finds_its_stream(near: bool) -> None:
     assert len(sink.writes) == 3
 
 
+def test_what_a_block_makes_is_written_before_the_stream_is_given_back() -> None:
+    sink = StderrSink(TEXT, near=True)
+    sink.send(encode.block(*[said(b"x" * 3000)] * 10))
+    assert len(sink.writes) > 5 and sink.calls == [("get", 0), ("drop", 7)]
+
+
 @pytest.mark.parametrize(
     ("error", "calls"),
     [(None, [("drop", 7)]), (11, [("drop-error", 11), ("drop", 7)])],

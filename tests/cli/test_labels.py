@@ -56,6 +56,15 @@ INSIDE = """(component
   (func (export "go") (alias export $x "go")))"""
 
 
+#: The same, where the component inside has a name of its own for it.
+RENAMED, DISGUISED = (
+    INSIDE.replace(
+        'import "wasi:keyvalue/store@0.2.0" (instance $s', f'import "{name}" (instance $s'
+    ).replace('with "wasi:keyvalue/store@0.2.0"', f'with "{name}"')
+    for name in ("cache", "my:other/thing@1.0.0")
+)
+
+
 def said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     main(arguments)
     both = capsys.readouterr()
@@ -84,7 +93,11 @@ def test_either_name_asks_why(app: str, capsys: pytest.CaptureFixture[str]) -> N
     )
 
 
-@pytest.mark.parametrize("text", [TEXT, INSIDE], ids=["of the root", "passed on"])
+@pytest.mark.parametrize(
+    "text",
+    [TEXT, INSIDE, RENAMED, DISGUISED],
+    ids=["of the root", "passed on", "renamed", "disguised"],
+)
 @pytest.mark.parametrize("options", [[], ["-c"], ["-f", "chrome"], ["-f", "folded"]])
 def test_a_log_tells_labels_apart(
     text: str, options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -99,7 +112,8 @@ def test_a_log_tells_labels_apart(
 def test_only_the_label_that_was_called_counts_as_observed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for text, called in ((INSIDE, "secondary"), (TEXT, "primary")):
+    inside = ((text, "secondary") for text in (INSIDE, RENAMED, DISGUISED))
+    for text, called in (*inside, (TEXT, "primary")):
         path, log = tmp_path / "app.wasm", tmp_path / "log.jsonl"
         path.write_bytes(wat2wasm(text))
         said(["trace", "-o", str(log), "--stub-imports", "--invoke", "go()", str(path)], capsys)
@@ -109,10 +123,14 @@ def test_only_the_label_that_was_called_counts_as_observed(
         assert rows["secondary"] == str(int(called == "secondary")), shown
 
 
+@pytest.mark.parametrize("text", [INSIDE, RENAMED, DISGUISED])
 def test_a_component_inside_is_told_which_it_was_given(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "app.wasm"
-    path.write_bytes(wat2wasm(INSIDE))
+    path.write_bytes(wat2wasm(text))
+    rule = "wit:import:*#get:before"
+    both = "secondary (implements wasi:keyvalue/store@0.2.0)"
+    assert f"import {both}#get in c" in said(["info", rule, str(path)], capsys)
     shown = said(["-v", "inspect", "--capabilities", str(path)], capsys)
     assert "(from the host's secondary (implements wasi:keyvalue/store@0.2.0))" in shown

@@ -22,6 +22,10 @@ LACKING = {
     "fixed-length lists": f'(component {_MODULE} (type $l (list u8 4)) (export "l" (type $l)))',
     "component imports": f'(component (import "c" (component)) {_MODULE})',
     "component exports": f'(component {_MODULE} (component $c) (export "c" (component $c)))',
+    "nested namespaces": f'(component (import "a:b:c:d/e" (instance)) {_MODULE})',
+    "nested packages": f'(component (component (import "a:b/c/d@1.0.0" (func))) {_MODULE})',
+    "nested dependencies": f"""(component {_MODULE}
+      (component (import "unlocked-dep=<a:b:c/d@*>" (func))))""",
     "the second slot of a context": f"(component {_MODULE} (core func (canon context.get i32 1)))",
 }
 _SINKS = ("stderr", "logging", "host", "none")
@@ -62,6 +66,17 @@ def test_an_invalid_original_is_refused(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(("instrument", "--trace", "*", "-o", str(out), app)) == 3
     assert "app.wasm is not valid on this wasmtime" in capsys.readouterr().err
     assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["a:b", "a:b:c", "a:b/", "a:b:c/d/", "locked-dep=<a:b/c/>"])
+def test_a_name_that_is_none_is_no_lack(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = wat2wasm(f'(component (import "{"n" * len(name)}" (instance)) {_MODULE})')
+    app = tmp_path / "app.wasm"
+    app.write_bytes(bytes(plain).replace(b"n" * len(name), name.encode(), 1))
+    assert main(("instrument", "--trace", "*", "-o", str(tmp_path / "out.wasm"), str(app))) == 3
+    assert "app.wasm is not valid" in capsys.readouterr().err
 
 
 def test_any_command_can_run_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,7 @@ LINKING = (*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md")
 FOREIGN_OPTIONS = {
     "--prefix", "--timestamps", "--weave", "--no-entry", "--stub-wasi",
     "--core-instances", "--max-guest-memory", "--default-heap-memory", "--guest-memory-mode",
-    "--wasi-otel",
+    "--wasi-otel", "--beside",
 }  # fmt: skip
 
 
@@ -152,7 +152,8 @@ def test_formats() -> None:
 )
 def test_numbers_of_the_binary_formats(head: str, values: type[int]) -> None:
     found = {row[1]: int(row[0]) for row in rows("records.md", head)}
-    assert found == {one.name: one.value for one in values}  # type: ignore[attr-defined]
+    members = values.__members__  # type: ignore[attr-defined]
+    assert found == {name: one.value for name, one in members.items()}
 
 
 def test_constants_of_the_binary_formats() -> None:

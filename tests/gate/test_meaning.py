@@ -137,7 +137,7 @@ def test_patterns_by_chance(seed: int) -> None:
         assert found.imports is not None and len(found.imports.deny) == 1
 
 
-@pytest.mark.parametrize("name", [name for name in CLASSES if CLASSES[name][1]])
+@pytest.mark.parametrize("name", [c for c in CLASSES if c not in ("inner", "async")])
 def test_every_class_is_a_line_of_a_policy(name: str) -> None:
     (line,) = policy(f"imports: {{deny: ['%{name}']}}").imports.deny  # type: ignore[union-attr]
     assert line.text == f"%{name}" and len(line.patterns) == len(CLASSES[name][1])

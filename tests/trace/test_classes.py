@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from whamm_cm.errors import UsageError
-from whamm_cm.wit.classes import CLASSES, SiteSet
+from whamm_cm.wit.classes import CLASSES, DEFAULT, SiteSet
 
 KV = ("import", "wasi:keyvalue/store", "0.2.0-draft", "bucket.get")
 DNS = ("import", "wasi:sockets/ip-name-lookup", "0.2.6", "resolve-addresses")
@@ -15,6 +15,8 @@ INNER = ("inner", "shop:cart/cart", "", "add")
 OWN = ("export", "", "", "run")
 STDERR = ("import", "wasi:cli/stderr", "0.2.0", "get-stderr")
 ENV = ("import", "wasi:cli/environment", "0.2.0", "get-environment")
+WAIT = ("builtin", "", "", "waitable-set.wait")
+READ = ("builtin", "", "", "stream.read")
 ALL = [KV, DNS, TCP, CLOCK, INNER, OWN, STDERR, ENV]
 
 CASES = {
@@ -45,6 +47,27 @@ CASES = {
 def test_what_a_set_selects(text):
     chosen = SiteSet.parse(text)
     assert [site for site in ALL if chosen(*site)] == CASES[text]
+
+
+RAW = [
+    *("context.get", "context.set", "task.return", "task.cancel", "subtask.drop", "stream.new"),
+    *("future.drop-readable", "stream.cancel-read", "waitable.join", "waitable-set.poll"),
+    *("backpressure.inc", "thread.yield", "error-context.drop"),
+]
+
+
+@pytest.mark.parametrize("func", RAW)
+def test_raw_builtins_are_logged_only_where_they_are_asked_for(func):
+    site = ("builtin", "", "", func)
+    assert SiteSet.parse("%async")(*site) and SiteSet.parse("all")(*site)
+    assert not SiteSet.parse(DEFAULT)(*site) and not SiteSet.parse("!%net")(*site)
+    assert SiteSet.parse("!%net,%async")(*site)
+    assert not SiteSet.parse("%async")("import", "", "", func)  # a resource of the world
+
+
+def test_reads_and_writes_are_logged():
+    assert SiteSet.parse(DEFAULT)(*READ) and not SiteSet.parse(DEFAULT)(*WAIT)
+    assert not SiteSet.parse("%async")(*READ)
 
 
 @pytest.mark.parametrize(

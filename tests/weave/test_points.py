@@ -55,6 +55,7 @@ def test_events_at_one_instruction_keep_their_order() -> None:
         ("opcode", "after"),
         ("opcode", "before"),
         ("func", "entry"),
+        ("block", "before"),  # a call ends it
     ]
 
 

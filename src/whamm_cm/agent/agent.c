@@ -10,6 +10,7 @@
  *    10240  counters               4096 x u64
  *    43008  scratch                one record that found no room
  *    59456  out area               one block; even, for it may be lowered as a latin1+utf16 string
+ *   108640  tasks                  and what is due to them (tasks.h)
  *   131072  where a sink in this memory has its data (layout.py, near_start)
  *    start  record buffer          to the end of memory, grows by pages up to 1 MiB
  */
@@ -198,6 +199,8 @@ EXPORT(report) void report(int32_t base_site, int32_t n) {
 EXPORT(secret) int32_t secret(int32_t size) {
     return size >= 0 && size <= NAME_SIZE && name_among(image.secrets, image.name, (uint32_t)size);
 }
+
+#include "tasks.h"
 
 /* For hosts without multi-memory: a probe then only has the guest's memory and writes through these. */
 EXPORT(put8) void put8(int32_t p, int32_t v) { *(uint8_t *)p = (uint8_t)v; }

@@ -60,6 +60,21 @@ HIGH_SIZE: Final = 32 << 10
 """Filled bytes above which a probe asks for a flush."""
 MAX_PAYLOAD: Final = 48 << 10
 AGENT_PAGES: Final = 3
+
+
+class Entry(IntEnum):
+    """Offsets in an entry of a task, or of what is due to one (``tasks.h``)."""
+
+    CALL = 0
+    BEGAN = 8
+    VALUE = 16
+    WORD = 24
+    TASK = 28
+
+
+BEFORE_STARTED: Final = 3
+"""State of a subtask that was cancelled before it started."""
+BEFORE_RETURNED: Final = 4
 SECRET_NAMES: Final = (
     "authorization", "*-authorization", "cookie", "set-cookie", "api-key", "*-api-key", "apikey",
     "*-apikey", "*-token", "*-secret", "*-password", "x-*-key", "x-*-signature",
@@ -129,6 +144,16 @@ class Phase(IntEnum):
     PRINT = 5
     START = 6
     """Of a sink, first in its run: TIMED is the monotonic clock, the body the wall clock."""
+    CANCELLED = 7
+    """An async function will not return: the body is the state of the subtask, 3 or 4."""
+    EXIT = 8
+    """The task of an export is over."""
+
+
+FRAMED: Final = (Phase.CALL, Phase.RETURN, Phase.PENDING, Phase.CANCELLED, Phase.EXIT)
+"""Phases of records about one call: they may say of which task it is."""
+LASTED: Final = FRAMED[1:]
+"""Those that may say how long that took."""
 
 
 class RecordFlag(IntFlag):
@@ -137,6 +162,8 @@ class RecordFlag(IntFlag):
     BIG = 4
     RAW = 8
     """Of a print: text that goes on in the same line."""
+    TASK = 8
+    """Of the phases ``FRAMED``: the number of the task is there."""
 
 
 # --- site table ----------------------------------------------------------------------------------

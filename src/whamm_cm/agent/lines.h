@@ -4,6 +4,9 @@
 
 #include "values.h"
 
+/* State of a subtask that was cancelled; the other is 4. */
+enum { BEFORE_STARTED = 3 };
+
 static void put_key(const char *key) {
     put_text(",\"");
     put_text(key);
@@ -96,6 +99,9 @@ static void put_site(const Record *record, int with_values) {
         put_text(",\"pending\":true");
         put_number("status", load32(record->body));
     }
+    if (record->phase == CANCELLED)
+        put_text(load32(record->body) == BEFORE_STARTED ? ",\"cancelled\":\"before-started\""
+                                                        : ",\"cancelled\":\"before-returned\"");
     if (record->flags & (BAD | BIG)) with_values = 0;
     if (with_values && record->phase == CALL && site->params != NONE) put_args(record, site);
     if (with_values && record->phase == RETURN && site->result != NONE)
@@ -146,11 +152,19 @@ static int of_script(const Site *site) { return site->kind >= SITE_VARIABLE; }
 static uint32_t next_seq;
 static char run_name[16];
 
+/* Whether it is about one call, and so may say which task that is of. */
+static int framed(uint32_t phase) {
+    return phase <= RETURN || phase == PENDING || phase == CANCELLED || phase == EXIT;
+}
+
+/* Whether it has a duration. */
+static int lasted(uint32_t phase) { return framed(phase) && phase != CALL; }
+
 static void put_json(const Record *record, uint32_t instance, int with_values) {
     static const char *const phases[] = {"call", "return", "report",
-                                         "lost", "return", "print", "start", "end"};
+                                         "lost", "return", "print", "start",
+                                         "return", "exit", "end"};
     int timed = record->flags & TIMED, phase = (int)record->phase;
-    int framed = phase == CALL || phase == RETURN || phase == PENDING;
     uint32_t flags = record->flags | (with_values ? 0 : BIG);
     put_text("{\"v\":2,\"run\":\"");
     put_bytes(run_name, sizeof run_name);
@@ -159,7 +173,8 @@ static void put_json(const Record *record, uint32_t instance, int with_values) {
     if (timed) put_number("t_ns", record->time);
     if (phase == START && load64(record->body)) put_number("wall_ns", load64(record->body));
     if (instance) put_number("instance", instance);
-    if (framed) put_number("call", record->call);
+    if (framed(record->phase)) put_number("call", record->call);
+    if (record->task) put_number("task", record->task);
     put_text(",\"phase\":\"");
     put_text(phases[record->phase]);
     put('"');
@@ -174,13 +189,13 @@ static void put_json(const Record *record, uint32_t instance, int with_values) {
         if (flags & BAD) put_text(",\"bad\":true");
         if (flags & BIG) put_text(",\"big\":true");
     }
-    if (timed && framed && record->phase != CALL) put_number("dur_ns", record->duration);
+    if (timed && lasted(record->phase)) put_number("dur_ns", record->duration);
     put('}');
 }
 
 /* Reads the fixed part of a record of `size` bytes; 0 if it makes no sense. */
 static int parse_record(Record *record, const uint8_t *p, uint32_t size) {
-    static const uint8_t body_sizes[] = {0, 0, 8, 8, 4, 0, 8};
+    static const uint8_t body_sizes[] = {0, 0, 8, 8, 4, 0, 8, 4, 0};
     uint32_t word = load32(p + 4);
     record->phase = word & 15;
     record->flags = word >> 4 & 15;
@@ -189,7 +204,8 @@ static int parse_record(Record *record, const uint8_t *p, uint32_t size) {
     record->body = p + RECORD_HEADER;
     record->end = p + size;
     uint32_t known = TIMED | BAD | BIG | (record->phase == PRINT ? RAW : 0), script = 0;
-    if (record->phase > START || record->flags & ~known) return 0;
+    if (framed(record->phase)) known |= TASK;
+    if (record->phase > EXIT || record->flags & ~known) return 0;
     if (record->phase != LOST && record->phase != START) {
         if (record->site_number >= table()->n_sites) return 0;
         const Site *site = site_of(record);
@@ -198,11 +214,16 @@ static int parse_record(Record *record, const uint8_t *p, uint32_t size) {
         if (script ? record->phase != wanted : record->phase == PRINT) return 0;
     }
     if (record->flags & TIMED) {
-        int two = record->phase == RETURN || record->phase == PENDING;
+        int two = lasted(record->phase);
         if (record->end - record->body < (two ? 16 : 8)) return 0;
         record->time = load64(record->body);
         if (two) record->duration = load64(record->body + 8);
         record->body += two ? 16 : 8;
+    }
+    if (record->flags & TASK && framed(record->phase)) {
+        if (record->end - record->body < 4) return 0;
+        record->task = load32(record->body);
+        record->body += 4;
     }
     if (script && site_of(record)->kind == SITE_VARIABLE) return find_place(record);
     return script || record->end - record->body >= body_sizes[record->phase];

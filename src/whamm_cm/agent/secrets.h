@@ -379,6 +379,7 @@ static const Node *texts_of(const uint8_t *p, uint32_t size, uint32_t *at) {
     if (script != scripted || root == NONE) return 0;
     *at = RECORD_HEADER;
     if (flags & TIMED) *at += phase == RETURN ? 16 : 8;
+    if (values && flags & TASK) *at += 4;
     const Node *node = node_of(root);
     return node->flags & 1 && *at + node->size <= size ? node : 0;
 }

@@ -18,7 +18,7 @@ enum {
     BLOCK_HEADER = 32,
     RECORD_HEADER = 16,
     MAX_RECORD = 16384,
-    TIMED = 1, BAD = 2, BIG = 4, RAW = 8,
+    TIMED = 1, BAD = 2, BIG = 4, RAW = 8, TASK = 8,
     SELF = 1,
     SITE_VARIABLE = 7, SITE_PRINT = 8, SITE_COUNTED = 9,
 };
@@ -28,7 +28,7 @@ enum {
 #define SECRET 0xFFFFFFFDu
 
 /* END is no record of a block: it is what the sink says of one that is FINAL. */
-enum Phase { CALL, RETURN, REPORT, LOST, PENDING, PRINT, START, END };
+enum Phase { CALL, RETURN, REPORT, LOST, PENDING, PRINT, START, CANCELLED, EXIT, END };
 enum Kind {
     BOOL, S8, U8, S16, U16, S32, U32, S64, U64, F32, F64, CHAR, STRING, LIST, FIXED_LIST, MAP,
     RECORD, TUPLE, VARIANT, ENUM, FLAGS, OPTION, RESULT, OWN, BORROW, STREAM, FUTURE, ERROR_CONTEXT,
@@ -65,7 +65,7 @@ typedef struct {
 } Counted;
 /* `fid`, `pc` and `fname`, a number, say where it is if it is `placed`. */
 typedef struct {
-    uint32_t phase, flags, site_number, placed, fid, pc, fname;
+    uint32_t phase, flags, site_number, placed, fid, pc, fname, task;
     uint64_t call, time, duration;
     const uint8_t *body, *end;
 } Record;

@@ -148,14 +148,14 @@ def _builtin(site: Site, info: CanonInfo, program: Program) -> Site:
     if site.kind in ("resource.drop", "resource.rep"):
         # The argument is an index of the handle table, shown as `self`.
         named = (("self", StreamT(None) if resource is None else Own(resource)),)
-    # Built-ins read nothing themselves: the memory is the host's affair.
+    # Built-ins read nothing themselves, but for where the host puts an event.
     return replace(
         site,
         signature=CoreSig(params, results, False, False),
         params=named,
         result=result,
         self_first=site.kind in ("resource.drop", "resource.rep"),
-        memory=None,
+        memory=site.memory if info.op in ("waitable-set.wait", "waitable-set.poll") else None,
     )
 
 
@@ -194,9 +194,11 @@ def site_spec(site: Site) -> SiteSpec:
 
 
 def _inner(site: Site) -> tuple[str, str, str]:
-    """The name its component uses; where that is the interface's, the label at the root."""
+    """The label at the root, by which the host tells instances of an interface apart; else the name
+    its component uses, where that is another."""
+    if label := site.standing.label:
+        return label, "", site.func
     if site.inner is None:
-        label = site.standing.label
-        return label, "", site.func if label else ""
+        return "", "", ""
     interface, version, func = site.inner
     return interface, version or "", func

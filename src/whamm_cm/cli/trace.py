@@ -127,9 +127,11 @@ def _is_component(path: str) -> bool:
 
 
 def _trace_set(args: argparse.Namespace, scripted: bool) -> str | None:
-    """The SET of the last ``-e trace=``; else everything, or nothing beside ``--count`` and
+    """The SET of the last ``-e trace=``; else the default, or nothing beside ``--count`` and
     scripts."""
-    chosen = None if args.count is not None or scripted else "all"
+    from whamm_cm.wit.classes import DEFAULT
+
+    chosen = None if args.count is not None or scripted else DEFAULT
     for text in args.expr:
         if text.startswith("trace="):
             chosen = text.partition("=")[2]

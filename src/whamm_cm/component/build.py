@@ -118,6 +118,21 @@ def canon_lift(
     return Definition(SectionId.CANON, node, (Item(Sort.FUNC),), tokens)
 
 
+def context(core_type: str) -> tuple[Definition, Definition]:
+    """``context.get`` and ``context.set`` of slot 0; ``core_type``: i32 or i64."""
+    kind = {"i32": b"\x7f", "i64": b"\x7e"}[core_type]
+    get, put = (
+        Definition(
+            SectionId.CANON,
+            n.Canon(op, core_type=core_type),
+            (Item(Sort.CORE_FUNC),),
+            (code, kind, b"\0"),
+        )
+        for op, code in (("context.get", b"\x0a"), ("context.set", b"\x0b"))
+    )
+    return get, put
+
+
 def resource_drop(resource: Item) -> Definition:
     node = n.Canon("resource.drop", type=resource)
     return Definition(SectionId.CANON, node, (Item(Sort.CORE_FUNC),), (b"\x03", Ref(resource)))

@@ -16,6 +16,12 @@ from whamm_cm.wit.types import Resource, ValType
 
 Action = Literal["record", "count", "none"]
 Mode = Literal["none", "values", "headers"]
+#: What a wrapper does for tasks (``tasks.py``): ``enter`` begins one, ``callback`` goes on with it,
+#: ``return`` and ``cancel`` answer for it, ``get`` and ``set`` stand for the guest's context; what
+#: ``start`` and ``copy`` called may be over later, which ``wait`` and ``ask`` are told.
+Role = Literal[
+    "", "enter", "callback", "return", "cancel", "get", "set", "start", "copy", "wait", "ask"
+]
 EventMode = Literal["before", "after", "alt"]
 #: An exported global of the script unit: its name and core type.
 ExportedGlobal = tuple[str, str]
@@ -99,6 +105,9 @@ class Wrapper:
     its ``task.return``, where ``result`` is the parameter.  ``realloc``: the canon names one, and
     the module gets it as ``probe.r<k>``.  ``resources``: the types this component defines itself:
     its functions get them borrowed as representations, which nobody has to drop.
+
+    ``role``: where the module knows tasks; ``due_at``: where in the agent's table the function is
+    that writes the late return of this wrapper's calls.
     """
 
     site: int
@@ -121,6 +130,8 @@ class Wrapper:
     probes: tuple[EventProbe, ...] = ()
     realloc: bool = False
     resources: frozenset[Resource] = frozenset()
+    role: Role = ""
+    due_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +147,8 @@ class ProbeOptions:
     ``script``: the unit that the wrappers' probes use and that reports at the final flush; with
     ``beats`` also while the program runs.  ``mark`` as in ``weave.plan.Plan``.  ``last``: the agent
     has a table for a function that sends all before the end (``weave.last_words``).
-    ``last_at``: where in that table.  ``mark``: see ``weave.plan.Plan``.
+    ``last_at``: where in that table.  ``context``: the core type of slot 0 of the context, where
+    wrappers know tasks; ``due``: whether returns of calls may be due later.
     """
 
     timed: bool = False
@@ -155,3 +167,5 @@ class ProbeOptions:
     beats: bool = False
     last: bool = False
     last_at: int = 0
+    context: str = ""
+    due: bool = False

@@ -44,6 +44,12 @@ def build_probe(
         body = Body(probe, func, wrapper, probe.reallocs.get(k))
         body.write(probe.targets[k], _run_events)
         probe.module.export_func(f"w{k}", func.index)
+        if wrapper.due_at:
+            later = probe.module.func(("i32", "i32"))
+            tasks = Body(probe, later, wrapper, None).tasks
+            assert tasks is not None, "only where tasks are known is something due"
+            tasks.write_late()
+            probe.module.elements(wrapper.due_at, [later.index], probe.table(1))
     if bind:
         probe.bind_last()
     for k, slot in (late or {}).items():

@@ -15,6 +15,7 @@ from whamm_cm.emit.paths import traces
 from whamm_cm.emit.script_env import ScriptImports
 from whamm_cm.emit.spans import Spans
 from whamm_cm.emit.tails import Tails
+from whamm_cm.emit.tasks import AGENT_FUNCS, LATE, Context
 from whamm_cm.emit.texts import Texts
 from whamm_cm.wasm.asm import Func, Module
 from whamm_cm.wasm.types import MemoryType
@@ -27,6 +28,7 @@ _AGENT_FUNCS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "sent": (("i32",), ()),
     "report": (("i32", "i32"), ()),
     "secret": (("i32",), ("i32",)),
+    **AGENT_FUNCS,
     **PUT_GET,
 }
 
@@ -47,7 +49,7 @@ class Probe:
             name: self.module.import_func("agent", name, *_AGENT_FUNCS[name])
             for name in _needed(wrappers, options, self._agent_memory is None)
         }
-        self._imports = imports
+        self.imports = imports
         self._emit: int | None = None
         if options.emit:
             self._emit = self.module.import_func(sink, "emit", ("i32", "i32"), ("i32",))
@@ -63,6 +65,9 @@ class Probe:
         }
         self.script = ScriptImports(self.module, wrappers, options)
         self.agent = Agent(self.module, self._agent_memory, imports)
+        self.context: Context | None = None
+        if kind := options.context:
+            self.context = Context(self.module, self.agent, imports, self.table, kind)
         self._flats: dict[int, Flats] = {}
         self._spans: dict[Guest, Spans] = {}
         self._tails: dict[tuple[Guest, Encoding], Tails] = {}
@@ -140,7 +145,7 @@ class Probe:
         key = (guest, encoding)
         if key not in self._tails:
             if guest not in self._spans:
-                secret = self._imports.get("secret")
+                secret = self.imports.get("secret")
                 self._spans[guest] = Spans(self.module, self.agent, guest, secret)
             caps = (self.options.max_string, self.options.max_list)
             self._tails[key] = Tails(
@@ -177,7 +182,7 @@ class Probe:
                 self._report(f)
         with f.block() as done, f.loop() as again:
             f.get(0)
-            f.call(self._imports["take"])
+            f.call(self.imports["take"])
             f.tee(size)
             f.op("i32.eqz")
             f.br_if(done)
@@ -189,7 +194,7 @@ class Probe:
                 f.i32(CHUNK.bit_length() - 1)
                 f.op("i32.shr_u")
             f.call(emit)
-            f.call(self._imports["sent"])
+            f.call(self.imports["sent"])
             f.get(0)
             f.i32(int(~Flush.EMPTY))
             f.op("i32.and")
@@ -202,7 +207,7 @@ class Probe:
         if self.options.count_n:
             f.i32(self.options.count_base)
             f.i32(self.options.count_n)
-            f.call(self._imports["report"])
+            f.call(self.imports["report"])
         if self.script.report is not None:
             f.call(self.script.report)
 
@@ -222,7 +227,7 @@ class Probe:
                     self.agent.load_at(f, "i32.load", STATE + LIMIT)
                     f.op("i32.le_u")
                     f.br_if(room)
-                f.call(self._imports["room"])
+                f.call(self.imports["room"])
                 f.br_if(room)
                 f.i32(SCRATCH)
                 f.op("return")
@@ -240,7 +245,7 @@ def _memory_type(memory: MemoryType) -> MemoryType:
 def _needed(wrappers: Sequence[Wrapper], options: ProbeOptions, put_get: bool) -> list[str]:
     """The agent functions a module imports."""
     names = []
-    if any(w.action == "record" or traces(w) for w in wrappers):
+    if any(w.action == "record" or w.role in LATE or traces(w) for w in wrappers):
         names.append("room")
     if options.emit:
         names += ["take", "sent"]
@@ -248,4 +253,6 @@ def _needed(wrappers: Sequence[Wrapper], options: ProbeOptions, put_get: bool) -
             names.append("report")
     if any(w.redact is not None for w in wrappers):
         names.append("secret")
+    if options.context:
+        names += AGENT_FUNCS
     return names + list(PUT_GET) if put_get else names

@@ -30,6 +30,7 @@ from whamm_cm.emit.paths import traces
 from whamm_cm.emit.probe import Probe
 from whamm_cm.emit.spans import out_of_bounds
 from whamm_cm.emit.tails import Step, Tails, is_string
+from whamm_cm.emit.tasks import LATE, Tasks
 from whamm_cm.errors import WeaveError
 from whamm_cm.wasm.asm import Func
 from whamm_cm.wit.types import ValType
@@ -80,9 +81,11 @@ class Body:
         self.guest = None if wrapper.memory is None else probe.guests[wrapper.memory]
         self.entered = wrapper.kind in ("lift", "callback")
         gate = wrapper.redact is not None and wrapper.redact.gate is not None
-        recording = wrapper.action == "record" or traces(wrapper)
-        self.secret = f.local("i32") if gate and recording else None
-        if recording:
+        self.recording = wrapper.action == "record" or wrapper.role in LATE or traces(wrapper)
+        self.site = wrapper.site
+        self.tasks = None if probe.context is None else Tasks(self, probe.context)
+        self.secret = f.local("i32") if gate and self.recording else None
+        if self.recording:
             self.start, self.p, self.end = (f.local("i32") for _ in range(3))
             self.call, self.head = f.local("i64"), f.local("i64")
             if self.timed:
@@ -96,6 +99,8 @@ class Body:
         _check(w)
         if self.entered:
             self._add_depth(1)
+        if self.tasks is not None:
+            self.tasks.begin()
         if w.action == "count":
             self._count()
             if self.options.flush_each and w.may_flush:
@@ -108,12 +113,17 @@ class Body:
             self.call_on(target)
             if w.action == "record" and w.kind != "task.return":
                 self._record_return()
+        if self.tasks is not None:
+            self.tasks.end()
         self._leave()
 
     def call_on(self, target: int) -> None:
         """Call the wrapped function with what the parameters are now."""
         if self.w.flush_before is not None:
             self._flush(self.w.flush_before)
+        if self.tasks is not None and self.w.role in ("get", "set"):
+            self.tasks.virtual()
+            return
         for local in range(len(self.w.signature.params)):
             self.f.get(local)
         self.f.call(target)
@@ -223,12 +233,14 @@ class Body:
         source: int | tuple[Slot, ...] = 0
         if not w.signature.params_spilled:
             source = tuple(enumerate(w.signature.params))
-        image = self._image(types, source, "none" if w.redact is None else w.redact.params, True)
+        image = self.image(types, source, "none" if w.redact is None else w.redact.params, True)
         self._begin_record(Phase.CALL, entered)
         if w.action == "record":
             self._next_call()
         else:
             self.number_call()
+        if self.tasks is not None and w.role == "enter":
+            self.tasks.enter()
         self._header(Phase.CALL)
         self._body(Phase.CALL, image)
         if self.options.flush_each and w.may_flush:
@@ -302,7 +314,8 @@ class Body:
         """Write the record of what the call has returned, in local ``value``."""
         f, w = self.f, self.w
         if w.kind == "lift" and w.is_async:
-            self._pending(value)
+            if self.tasks is None:
+                self.pending(value)
         elif w.kind == "lower" and w.is_async:
             assert value is not None, "an async lower returns its status"
             f.get(value)
@@ -311,41 +324,57 @@ class Body:
             f.i32(_RETURNED)
             f.op("i32.eq")
             with f.if_():
-                self._returned(len(w.signature.params) - 1)
+                self.returned(len(w.signature.params) - 1)
                 f.else_()
-                self._pending(value)
+                self.pending(value)
+        elif w.role == "copy" and self.tasks is not None:
+            self.tasks.copied(value)
         else:
             source: int | tuple[Slot, ...] = ()
             if value is not None:
-                source = value if w.signature.results_spilled else (self._slot(value),)
+                source = value if w.signature.results_spilled else (self.slot(value),)
             elif w.signature.results_spilled:
                 source = len(w.signature.params) - 1
-            self._returned(source)
+            self.returned(source)
 
-    def _slot(self, local: int) -> Slot:
+    def bare_record(self, phase: Phase, word: int | None = None) -> None:
+        """A record without values, but for the i32 in local ``word``."""
+        offset = self._begin_record(phase)
+        self._header(phase)
+        if word is not None:
+            self.agent.at(self.f, self.start, offset)
+            self.f.get(word)
+            self.agent.store(self.f, "i32.store", offset)
+            offset += 4
+        self._finish_constant(phase, RecordFlag(0), offset)
+
+    def slot(self, local: int) -> Slot:
         return local, self.w.signature.results[0]
 
-    def _returned(self, source: int | tuple[Slot, ...]) -> None:
+    def returned(self, source: int | tuple[Slot, ...]) -> None:
         redact, result = self.w.redact, self.w.result
         types = () if result is None else (result,)
-        image = self._image(types, source, "none" if redact is None else redact.result, False)
+        mode = "none" if redact is None else redact.result
+        self.write_image(self.image(types, source, mode, False))
+
+    def write_image(self, image: _Image | None) -> None:
         self._begin_record(Phase.RETURN)
         self._header(Phase.RETURN)
         self._body(Phase.RETURN, image)
 
-    def _pending(self, status: int | None) -> None:
+    def pending(self, status: int | None) -> None:
         """A record of what an async function returned before its result is there."""
-        offset = self._begin_record(Phase.PENDING)
-        self._header(Phase.PENDING)
-        self.agent.at(self.f, self.start, offset)
-        if status is None:
-            self.f.i32(0)
-        else:
+        word = self.f.local("i32")
+        if status is not None:
             self.f.get(status)
-        self.agent.store(self.f, "i32.store", offset)
-        self._finish_constant(Phase.PENDING, RecordFlag(0), offset + 4)
+            if self.w.signature.results[0] == "i64":
+                self.f.op("i32.wrap_i64")
+            self.f.set(word)
+        self.bare_record(Phase.PENDING, word)
+        if self.tasks is not None and status is not None and self.w.due_at:
+            self.tasks.due(word)
 
-    def _image(
+    def image(
         self, types: tuple[ValType, ...], source: int | tuple[Slot, ...], mode: Mode, params: bool
     ) -> _Image | None:
         """None for values that are too large to record."""
@@ -406,7 +435,8 @@ class Body:
         return self._header_size(phase)
 
     def _header_size(self, phase: Phase) -> int:
-        return RECORD_HEADER + (0 if not self.timed else 8 if phase == Phase.CALL else 16)
+        times = 0 if not self.timed else 8 if phase == Phase.CALL else 16
+        return RECORD_HEADER + times + (0 if self.tasks is None else 4)
 
     def _header(self, phase: Phase) -> None:
         """All of the header but size and word, which ``_finish`` writes."""
@@ -414,6 +444,11 @@ class Body:
         self.agent.at(f, self.start, 8)
         f.get(self.call)
         self.agent.store(f, "i64.store", 8)
+        if self.tasks is not None:
+            offset = self._header_size(phase) - 4
+            self.agent.at(f, self.start, offset)
+            f.get(self.tasks.number)
+            self.agent.store(f, "i32.store", offset)
         if not self.timed:
             return
         self.agent.at(f, self.start, 16)
@@ -498,7 +533,9 @@ class Body:
     def _word(self, phase: Phase, flags: RecordFlag) -> int:
         if self.timed:
             flags |= RecordFlag.TIMED
-        return self.w.site << 8 | flags << 4 | phase
+        if self.tasks is not None:
+            flags |= RecordFlag.TASK
+        return self.site << 8 | flags << 4 | phase
 
     def _set_head(self, phase: Phase, flags: RecordFlag) -> None:
         self.f.i64(self._word(phase, flags) << 32)

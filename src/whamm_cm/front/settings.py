@@ -69,8 +69,10 @@ class Settings:
 
     def running(self) -> Settings:
         """For a run under the embedded engine: records come to the host; without a word about what
-        to trace, it is everything."""
-        found = self if self.asks else replace(self, trace="all")
+        to trace, it is the default."""
+        from whamm_cm.wit.classes import DEFAULT
+
+        found = self if self.asks else replace(self, trace=DEFAULT)
         return replace(found, sink="host")
 
     def plan(self, sink: SinkName, scripts: ScriptPlan | None, mark: int | None = None) -> Plan:

@@ -12,11 +12,12 @@ from whamm_cm.trace.records import Record
 
 #: Order of keys in a record; unknown ones follow as they came.
 KEYS = (
-    *("v", "run", "source", "seq", "t_ns", "wall_ns", "instance", "call", "phase", "lost", "why"),
+    *("v", "run", "source", "seq", "t_ns", "wall_ns", "instance", "call", "task", "phase", "lost"),
+    "why",
     *("script", "var", "probe", "module", "fid", "fname", "pc", "type", "value", "text", "raw"),
     *("edge", "component", "interface", "version"),
-    *("func", "inner", "self", "args", "result", "pending", "status", "count", "bad", "big"),
-    *("handles", "dur_ns"),
+    *("func", "inner", "self", "args", "result", "pending", "status", "cancelled", "count"),
+    *("bad", "big", "handles", "dur_ns"),
 )
 
 

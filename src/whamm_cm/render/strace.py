@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from whamm_cm.render.options import RenderOptions
+from whamm_cm.render.packed import argument_text, pending_text, result_text
 from whamm_cm.render.safe import lines, printable
 from whamm_cm.render.wave import ValueStyle, handle_text, wave
 from whamm_cm.render.words import counted
@@ -22,9 +23,6 @@ from whamm_cm.trace.reports import shown_text
 
 #: Column at which ``<time>`` stands where the line leaves room for it.
 TIME_COLUMN = 88
-
-_STATES = {0: "starting", 1: "started", 2: "returned", 3: "cancelled", 4: "cancelled"}
-_CODES = {0: "exit", 1: "yield", 2: "wait", 3: "poll"}
 
 
 def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
@@ -52,6 +50,9 @@ class Strace:
         self._last: int | None = None
         self._first_instance: int | None = None
         self._several = options.tags
+        self._last_returned: LiveCall | None = None
+        self._task = 0  # the first that was met
+        self._tasks = False  # whether there are several
         self._unended = False  # the last print had no end of line
 
     def feed(self, record: Record) -> str:
@@ -75,11 +76,14 @@ class Strace:
     def _line(self, record: Record) -> str:
         if record["phase"] in ("start", "end"):
             return ""  # blocks begin and end where they may, also between a call and its return
+        if record["phase"] == "exit":
+            return self._exited(record)
         if record["phase"] not in ("call", "return"):
             note = _note(record)
             return self.flush() + note if note else ""
-        self._meet(record["instance"])
+        self._meet(record["instance"], record.get("task", 0))
         call = self._tracker.feed(record)
+        self._last_returned = None
         while self._tracker.given_up:
             self._named.pop(self._tracker.given_up.pop().index, None)
         if call is None:
@@ -93,6 +97,20 @@ class Strace:
             self._held = (call, self._lead(call, record) + self._head(call, named, record))
             return out
         return self._returned(call, record)
+
+    def _exited(self, record: Record) -> str:
+        """A task is over: said where its export has not just returned."""
+        call = self._tracker.exiting(record)
+        self._tracker.feed(record)
+        if call is None or call is self._last_returned:
+            return ""
+        text = f"{self._lead(call, record)}<… {printable(call.site.shown)} exited>"
+        return self.flush() + self._timed(text, record.get("dur_ns")) + "\n"
+
+    def _timed(self, text: str, duration: int | None) -> str:
+        if not self.options.durations or duration is None:
+            return text
+        return f"{text:<{TIME_COLUMN - 1}} <{_seconds(duration)}>"
 
     @property
     def holds(self) -> LiveCall | None:
@@ -142,14 +160,16 @@ class Strace:
         if named is None:  # its call record was lost, and with it what its handles were
             named = NamedCall(call.instance, None, None, {})
         text += " = " + self._result(call, named, record)
-        if self.options.durations and call.dur_ns is not None:
-            text = f"{text:<{TIME_COLUMN - 1}} <{_seconds(call.dur_ns)}>"
-        return out + text + "\n"
+        self._last_returned = call
+        return out + self._timed(text, call.dur_ns) + "\n"
 
     def _head(self, call: LiveCall, named: NamedCall, record: Record) -> str:
         site, style = call.site, self._style(call)
         exported = site.edge == "export"
-        args = [(key, wave(value, style)) for key, value in named.args.items()]
+        packed = argument_text if site.edge == "builtin" else _no_text
+        args = [
+            (key, packed(key, value) or wave(value, style)) for key, value in named.args.items()
+        ]
         label = printable(site.shown)
         if named.receiver is not None:
             receiver = handle_text(named.receiver, self.options.names)
@@ -163,13 +183,18 @@ class Strace:
 
     def _result(self, call: LiveCall, named: NamedCall, record: Record) -> str:
         if record.get("pending"):
-            return _pending(call, record.get("status"))
+            return pending_text(call.site.edge, record.get("status"))
+        if "cancelled" in record:
+            return f"cancelled {printable(record['cancelled'].replace('-', ' it '))}"
         lost = _lost(record)
         if lost:
             return lost[0]
         result = self._namer.close(named, record)
         if "result" not in record:
             return "()"
+        text = result_text(call.site.func, result) if call.site.edge == "builtin" else None
+        if text is not None:
+            return text
         style = self._style(call)
         # Right behind the arguments its name is made from, a new handle needs none.
         return wave(result, ValueStyle(style.max_string, False, style.option_in_ok))
@@ -184,6 +209,9 @@ class Strace:
         if self._several:
             component = printable(call.site.component)
             tag = f"[{component} {call.instance}] " if component else f"[{call.instance}] "
+        task = None if record is None else record.get("task", 0)
+        if self._tasks and task:
+            tag += f"[task {task}] "
         return tag + self._stamp(record) + "  " * call.depth
 
     def _stamp(self, record: Record | None) -> str:
@@ -198,7 +226,9 @@ class Strace:
         self._last = time
         return f"{_seconds(0 if since is None else time - since)} "
 
-    def _meet(self, instance: int) -> None:
+    def _meet(self, instance: int, task: int) -> None:
+        self._task = self._task or task
+        self._tasks = self._tasks or task not in (0, self._task)
         if self._first_instance is None:
             self._first_instance = instance
         self._several = self._several or instance != self._first_instance
@@ -216,15 +246,9 @@ def _lost(record: Record) -> list[str]:
     return ["<too big>"] if record.get("big") else []
 
 
-def _pending(call: LiveCall, status: object) -> str:
-    """What an async function's core result says. CanonicalABI.md, "canon lower", "canon lift"."""
-    if type(status) is not int:
-        return "pending"
-    if call.site.edge == "export":
-        code, index = _CODES.get(status & 15, str(status & 15)), status >> 4
-        return f"pending({code}, waitable-set#{index})" if index else f"pending({code})"
-    state, index = _STATES.get(status & 15, str(status & 15)), status >> 4
-    return f"pending({state}, subtask#{index})" if index else f"pending({state})"
+def _no_text(name: str, value: object) -> str | None:
+    """Arguments of functions are what they look like."""
+    return None
 
 
 def _note(record: Record) -> str:

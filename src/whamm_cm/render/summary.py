@@ -55,6 +55,8 @@ def table(summary: Summary, options: RenderOptions) -> str:
     lines += [rule, _line(total, "total", total.self_ns)]
     if total.unfinished:
         lines.append(f"{counted(total.unfinished, 'call')} never returned")
+    if total.pending:
+        lines.append(f"{counted(total.pending, 'call')} still pending at the end")
     if summary.losses:
         lines.append(printable(summary.losses.sentence("the counts are too low")))
     return "\n".join(lines) + "\n"
@@ -80,6 +82,7 @@ def _total(rows: Iterable[Totals]) -> Totals:
         total.calls += row.calls
         total.errors += row.errors
         total.unfinished += row.unfinished
+        total.pending += row.pending
         total.timed += row.timed
         total.self_ns += row.self_ns
     return total

@@ -40,11 +40,20 @@ _FEATURES = (
     "wasm_component_model_more_async_builtins",
 )
 _MAGIC = b"\0asm"
+_WORD = "[a-zA-Z][a-zA-Z0-9]*(?:-[a-zA-Z0-9]+)*"
+#: Nested namespaces and packages, which are right but said to be no names.
+_NESTED = (
+    rf"name `(?:{_WORD}(?::{_WORD}){{2,}}(?:/{_WORD})+|{_WORD}:{_WORD}(?:/{_WORD}){{2,}})"
+    r"(?:@[^`]+)?` is not a valid"
+    rf"|name `(?:un)?locked-dep=<{_WORD}(?::{_WORD})+(?:/{_WORD})*"
+    r"(?:@\{[^`}]+\}|@[^`>]+)?>[^`]*` is not a valid"
+)
 #: How wasmtime says that it lacks something, or has it switched off for good.
 _LACKS = re.compile(
     r"not (supported|enabled|implemented|valid at this time)|feature required|unsupported"
     r"|requires? the .*\b(feature|proposal)\b"
     r"|`context\.[gs]et` immediate must be zero: 1\b"  # the second slot comes with threads
+    rf"|{_NESTED}"
 )
 _SINGLE_PASS = 1  # WASMTIME_REGALLOC_SINGLE_PASS
 

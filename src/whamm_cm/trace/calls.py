@@ -161,8 +161,9 @@ class Tracker:
     """Feed it records in order; it pairs by (instance, call) and finds who called whom.
 
     ``max_open`` bounds memory where returns were lost: the oldest open call is given up.
-    Within an instance a call's parent is the export that was entered last and has not returned;
-    an entry into another instance belongs to an open call of the same function from elsewhere.
+    Within an instance a call's parent is the export whose task the record names, else the one that
+    was entered last and has not returned; an entry into another instance belongs to an open call of
+    the same function from elsewhere.
     """
 
     def __init__(self, max_open: int = 65536) -> None:
@@ -172,6 +173,8 @@ class Tracker:
         self._open: dict[tuple[int, int], list[LiveCall]] = {}
         self._frames: dict[int, list[LiveCall]] = {}
         self._leaving: dict[tuple[str, str], dict[int, LiveCall]] = {}
+        #: The calls of exports whose tasks are not over, by run, instance and task.
+        self._tasks: dict[tuple[str, int, int], LiveCall] = {}
 
     def feed(self, record: Record) -> LiveCall | None:
         """The call a call or return record belongs to; None for report and dropped records."""
@@ -180,7 +183,13 @@ class Tracker:
             return self._call(record)
         if phase == "return":
             return self._return(record)
+        if phase == "exit":
+            self._tasks.pop(_task(record), None)
         return None
+
+    def exiting(self, record: Record) -> LiveCall | None:
+        """The call of an export whose task is over by this record, which was not fed yet."""
+        return self._tasks.get(_task(record))
 
     def spent(self, instance: int, ns: int) -> None:
         """Calls of an import took that long which have no records of their own."""
@@ -207,6 +216,10 @@ class Tracker:
         if parent is not None:
             call.parent, call.depth = parent, parent.depth + 1
         key, site = (call.instance, call.call), call.site
+        if "task" in record and site.enters and _task(record) not in self._tasks:
+            if len(self._tasks) >= self.max_open:
+                del self._tasks[next(iter(self._tasks))]
+            self._tasks[_task(record)] = call
         if site.func == TASK_RETURN and site.edge == "builtin":
             call.outcome, call.closed = Outcome.RETURNED, _handed_over(record)
             return call
@@ -233,6 +246,10 @@ class Tracker:
         return self._leaving.setdefault(target, {})
 
     def _parent(self, call: LiveCall) -> LiveCall | None:
+        record = call.opened
+        task = None if record is None or "task" not in record else self._tasks.get(_task(record))
+        if task is not None:
+            return task  # what begins a task is the first that is heard of it
         frames = self._frames.get(call.instance)
         if frames and call.site.edge != "export":
             return frames[-1]
@@ -307,6 +324,10 @@ class Tracker:
         for call in self._open.pop(key):
             self._leave(call)
             self.given_up.append(call)
+
+
+def _task(record: Record) -> tuple[str, int, int]:
+    return record.get("run", ""), record["instance"], record.get("task", 0)
 
 
 def _handed_over(record: Record) -> Record:

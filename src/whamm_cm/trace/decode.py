@@ -15,12 +15,15 @@ from typing import Any, TypeAlias
 
 from whamm_cm.agent.counted import CountedCells, unpacked
 from whamm_cm.agent.layout import (
+    BEFORE_STARTED,
     BLOCK_HEADER,
     BLOCK_MAGIC,
     CHUNK,
     ENCODINGS,
     FINAL,
+    FRAMED,
     GOES_ON,
+    LASTED,
     NONE,
     RECORD_HEADER,
     Phase,
@@ -47,10 +50,9 @@ _U64 = struct.Struct("<Q")
 _U32 = struct.Struct("<I")
 _KNOWN_FLAGS = int(RecordFlag.TIMED | RecordFlag.BAD | RecordFlag.BIG)
 _NO_IMAGE = int(RecordFlag.BAD | RecordFlag.BIG)
-_PHASES = ("call", "return", "report", "lost", "return", "print", "start")
-_TIMED = int(RecordFlag.TIMED)
+_PHASES = (*("call", "return", "report", "lost", "return", "print", "start", "return", "exit"),)
+_TIMED, _TASK = int(RecordFlag.TIMED), int(RecordFlag.TASK)
 _QUICK = {int(Phase.CALL): quick_call, int(Phase.RETURN): quick_return}
-_FRAMED = (Phase.CALL, Phase.RETURN, Phase.PENDING)
 _INNER = ("interface", "version", "func")
 #: Sites of a script: their phase, which of a site's names go under which key, the key of the value.
 _SCRIPTS = {
@@ -160,7 +162,7 @@ class Decoder:
     def _quickly(self, word: int) -> Quick | None:
         """How such records are read quickly, None for those that are rare or odd."""
         phase, flags, number = word & 15, word >> 4 & 15, word >> 8
-        if phase not in _QUICK or flags & ~_TIMED or number >= len(self._sites):
+        if phase not in _QUICK or flags & ~(_TIMED | _TASK) or number >= len(self._sites):
             return None
         site, spec = self._site(number), self._table.sites[number]
         if site.phase is not None:
@@ -175,7 +177,11 @@ class Decoder:
                 self._leaves[word] = leaf
         body = bodies[0 if phase == Phase.CALL else 1]
         return _QUICK[phase](
-            site.names, None if body is _nothing else body, bool(flags & _TIMED), VERSION
+            site.names,
+            None if body is _nothing else body,
+            bool(flags & _TIMED),
+            VERSION,
+            bool(flags & _TASK),
         )
 
     def _next(self, data: bytes, at: int, head: Head, into: list[Record]) -> int:
@@ -204,22 +210,26 @@ class Decoder:
     ) -> list[Record] | None:
         """Fills the record; where cells have one each, returns those instead."""
         phase, flags = word & 15, word >> 4 & 15
-        known = _KNOWN_FLAGS | RecordFlag.RAW * (phase == Phase.PRINT)
-        if phase > Phase.START or flags & ~known:
+        framed = phase in FRAMED
+        known = _KNOWN_FLAGS | RecordFlag.RAW * (phase == Phase.PRINT) | _TASK * framed
+        if phase > Phase.EXIT or flags & ~known:
             raise ValueFault(f"unknown phase {phase} or flags {flags}")
         duration = None
         if flags & RecordFlag.TIMED:
             record["t_ns"] = _u64(tail)
-            if phase in (Phase.RETURN, Phase.PENDING):
+            if phase in LASTED:
                 duration = _u64(tail)
+        task = _u32(tail) if framed and flags & _TASK else 0
         if phase == Phase.START:
             if wall := _u64(tail):
                 record["wall_ns"] = wall
             record["phase"] = _PHASES[phase]
             return None
         record["instance"] = instance
-        if phase in _FRAMED:
+        if framed:
             record["call"] = call
+        if task:
+            record["task"] = task
         record["phase"] = _PHASES[phase]
         if phase == Phase.LOST:
             record["lost"] = _u64(tail)
@@ -279,10 +289,13 @@ class Decoder:
             record["count"] = _u64(tail)
         elif phase == Phase.PENDING:
             record["pending"] = True
-            record["status"] = _U32.unpack_from(tail.data, tail.take(4))[0]
-        elif not flags & _NO_IMAGE:
+            record["status"] = _u32(tail)
+        elif phase == Phase.CANCELLED:
+            early = _u32(tail) == BEFORE_STARTED
+            record["cancelled"] = "before-started" if early else "before-returned"
+        elif phase != Phase.EXIT and not flags & _NO_IMAGE:
             (site.call if phase == Phase.CALL else site.result)(record, tail)
-        if flags & RecordFlag.RAW:
+        if flags & RecordFlag.RAW and phase == Phase.PRINT:
             record["raw"] = True
         if flags & RecordFlag.BAD:
             record["bad"] = True
@@ -352,6 +365,11 @@ def _placed(record: Record, where: Record) -> Record:
 
 def _u64(tail: Tail) -> int:
     value: int = _U64.unpack_from(tail.data, tail.take(8))[0]
+    return value
+
+
+def _u32(tail: Tail) -> int:
+    value: int = _U32.unpack_from(tail.data, tail.take(4))[0]
     return value
 
 

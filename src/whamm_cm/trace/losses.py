@@ -87,10 +87,12 @@ class Losses:
 @dataclass(slots=True)
 class _Run:
     """``open``: calls that are not over, and ``tasks`` of async exports; ``whole``: nothing is
-    missing behind its last record so far; ``empty``: it has only said that it started."""
+    missing behind its last record so far; ``pending``: calls that will return later;
+    ``empty``: it has only said that it started."""
 
     open: int = 0
     tasks: int = 0
+    pending: set[tuple[int, int]] = field(default_factory=set)
     whole: bool = False
     empty: bool = True
 
@@ -102,9 +104,14 @@ class _Run:
             else:
                 self.open += 1
         elif phase == "return" and not ends_task(record):
+            key = record["instance"], record.get("call", 0)
+            if "pending" in record:
+                self.pending.add(key)
+                self.tasks += record.get("edge") == "export"
+            elif key in self.pending:
+                self.pending.discard(key)
+                return
             self.open -= 1
-            if "pending" in record and record.get("edge") == "export":
-                self.tasks += 1
 
 
 def ends_task(record: Record) -> bool:

@@ -31,20 +31,25 @@ Record: TypeAlias = dict[str, Any]
 Quick: TypeAlias = Callable[[bytes, int, int, int, Head], Record]
 Body: TypeAlias = Callable[[Record, Tail], None]
 
+_TASK = struct.Struct("<I").unpack_from
 _ONE, _TWO = struct.Struct("<Q").unpack_from, struct.Struct("<QQ").unpack_from
 
 
-def quick_call(names: Record, read: Body | None, timed: bool, version: int) -> Quick:
-    first = RECORD_HEADER + 8 * timed
+def quick_call(
+    names: Record, read: Body | None, timed: bool, version: int, tasked: bool = False
+) -> Quick:
+    first = RECORD_HEADER + 8 * timed + 4 * tasked
 
     def call(data: bytes, at: int, end: int, number: int, head: Head) -> Record:
         if at + first > end:
-            raise ValueFault(": its time is cut short")
+            raise ValueFault(": its header is cut short")
         record = {"v": version, "run": head.run, "seq": head.seq}
         if timed:
             record["t_ns"] = _ONE(data, at + RECORD_HEADER)[0]
         record["instance"] = head.instance
         record["call"] = number
+        if tasked and (task := _TASK(data, at + first - 4)[0]):
+            record["task"] = task
         record["phase"] = "call"
         record |= names
         if read is not None:
@@ -54,17 +59,21 @@ def quick_call(names: Record, read: Body | None, timed: bool, version: int) -> Q
     return call
 
 
-def quick_return(names: Record, read: Body | None, timed: bool, version: int) -> Quick:
-    first = RECORD_HEADER + 16 * timed
+def quick_return(
+    names: Record, read: Body | None, timed: bool, version: int, tasked: bool = False
+) -> Quick:
+    first = RECORD_HEADER + 16 * timed + 4 * tasked
 
     def returned(data: bytes, at: int, end: int, number: int, head: Head) -> Record:
         if at + first > end:
-            raise ValueFault(": its times are cut short")
+            raise ValueFault(": its header is cut short")
         record = {"v": version, "run": head.run, "seq": head.seq}
         if timed:
             record["t_ns"], duration = _TWO(data, at + RECORD_HEADER)
         record["instance"] = head.instance
         record["call"] = number
+        if tasked and (task := _TASK(data, at + first - 4)[0]):
+            record["task"] = task
         record["phase"] = "return"
         record |= names
         if read is not None:

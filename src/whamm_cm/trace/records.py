@@ -12,18 +12,22 @@ Record: TypeAlias = dict[str, Any]
 #: Record formats this reader knows (``"v"``).
 VERSIONS = (1, 2)
 
-PHASES = ("call", "return", "report", "dropped", "print", "start", "end", "lost")
+PHASES = ("call", "return", "exit", "report", "dropped", "print", "start", "end", "lost")
 #: Levels of values in values: more than a sink writes (agent/layout.py, MAX_DEPTH).
 MAX_NESTING = 200
-_INTS = (*("seq", "instance", "call", "self", "status", "count", "dur_ns", "fid", "pc", "wall_ns"),)
+_INTS = (
+    *("seq", "instance", "call", "task", "self", "status", "count", "dur_ns", "fid", "pc"),
+    "wall_ns",
+)
 _TEXTS = (
     *("edge", "component", "interface", "version", "func", "run", "source", "why"),
-    *("script", "var", "probe", "module", "fname", "type"),
+    *("script", "var", "probe", "module", "fname", "type", "cancelled"),
 )
 _FLAGS = ("pending", "bad", "big", "raw")
 _NEEDED = {
     "call": ("func", "call", "instance"),
     "return": ("func", "call", "instance"),
+    "exit": ("func", "call", "instance"),
     "report": ("count", "instance"),
     "dropped": ("count", "instance"),
     "print": ("text", "instance"),

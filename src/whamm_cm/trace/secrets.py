@@ -367,7 +367,8 @@ class _Walk:
         if node is None:
             return
         timed = 8 * bool(flags & RecordFlag.TIMED) * (2 if phase == Phase.RETURN else 1)
-        image = at + RECORD_HEADER + timed
+        tasked = 4 * (bool(flags & RecordFlag.TASK) and phase in (Phase.CALL, Phase.RETURN))
+        image = at + RECORD_HEADER + timed + tasked
         self.pos, self.end = image + node.size, end
         if self.pos > end:
             return

@@ -17,7 +17,9 @@ class Totals:
     """What is known about one function (an item, as shown, at an edge), over all instances.
 
     ``calls`` holds recorded calls and counted ones (report records), ``errors`` those that
-    returned an error, ``timed`` those with times; ``self_ns`` leaves out the calls made inside.
+    returned an error, ``unfinished`` those that never returned, ``pending`` those that said
+    "later" and were not heard of again, ``timed`` those with times; ``self_ns`` leaves out the
+    calls made inside.
     ``instance`` is 0 for the sum of all.
     """
 
@@ -27,6 +29,7 @@ class Totals:
     calls: int = 0
     errors: int = 0
     unfinished: int = 0
+    pending: int = 0
     timed: int = 0
     total_ns: int = 0
     self_ns: int = 0
@@ -126,6 +129,7 @@ class Summary:
         row.calls += 1
         row.errors += call.failed
         row.unfinished += call.outcome is Outcome.UNFINISHED
+        row.pending += call.outcome is Outcome.PENDING
         if duration is not None:
             row.timed += 1
             row.total_ns += duration

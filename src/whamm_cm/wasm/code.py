@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from itertools import groupby, islice
 from typing import TypeAlias
 
 from whamm_cm.dataclass import dataclass
@@ -131,24 +132,13 @@ class Instructions:
         return len(self.starts)
 
     def __iter__(self) -> Iterator[Found]:
-        rows = OPCODES
-        return zip(self.starts, [rows[n] for n in self.rows], self.ends, strict=True)
+        return zip(self.starts, map(OPCODES.__getitem__, self.rows), self.ends, strict=True)
 
     def by_span(self) -> Iterator[tuple[int, list[Found]]]:
         """The instructions of each span that has some."""
-        spans, first, rows = self.spans, 0, OPCODES
-        while first < len(spans):
-            span, last = spans[first], first + 1
-            # Spans are long, and sorted: look ahead in strides that double.
-            stride = 1
-            while last < len(spans) and spans[min(last + stride, len(spans)) - 1] == span:
-                last, stride = min(last + stride, len(spans)), stride * 2
-            while last < len(spans) and spans[last] == span:
-                last += 1
-            part = slice(first, last)
-            kinds = [rows[number] for number in self.rows[part]]
-            yield span, list(zip(self.starts[part], kinds, self.ends[part], strict=True))
-            first = last
+        found = iter(self)
+        for span, same in groupby(self.spans):
+            yield span, list(islice(found, len(list(same))))
 
 
 def find(

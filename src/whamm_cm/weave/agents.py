@@ -37,18 +37,24 @@ _LEAST_MARK, _MAX_PAGES = 1024, 65536
 @dataclass(frozen=True, slots=True)
 class Slots:
     """The table: ``first`` is the number of ``ways[0]``; ``last`` whether there is a place for last
-    words, at ``last_at``."""
+    words, at ``last_at``.  Behind the ways are ``late`` functions that write returns."""
 
     last: bool = False
     last_at: int = 0
     first: int = 0
     ways: tuple[CoreSig, ...] = ()
+    late: int = 0
+
+    @property
+    def due(self) -> int:
+        """The number of the first function that writes a late return; never 0."""
+        return self.first + len(self.ways) or 1
 
     @property
     def size(self) -> int:
         """Of the table; 0 where none is needed."""
-        if self.ways:
-            return self.first + len(self.ways)
+        if self.ways or self.late:
+            return self.due + self.late
         return self.last_at + 1 if self.last else 0
 
 

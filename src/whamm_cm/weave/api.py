@@ -367,6 +367,8 @@ class _Tree:
             beats=self.plan.interval_ns > 0 and self.plan.sink != "none",
             last=bool(self.last_words.instances),
             last_at=self.last_words.slot,
+            context=next((c.context for c in chosen), ""),
+            due=any(c.is_late for c in chosen),
         )
 
 

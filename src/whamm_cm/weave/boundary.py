@@ -101,6 +101,8 @@ class Weaver:
     agent: Item | None = None
     emit: Item | None = None
     now: Item | None = None
+    #: ``context.get`` and ``context.set`` of slot 0, where the probes know tasks.
+    context: tuple[Item, Item] | None = None
     unit: Item | None = None
     guard: Guard | None = None
     bound: bool = False
@@ -236,9 +238,13 @@ class Weaver:
         shim = 0 if self.shim is None else self.shim.size
         first = max(shim, options.last_at + 1 if options.last else 0)
         ways = tuple(choice.site.signature for choice in self.late.chosen)
-        self.slots = Slots(options.last, options.last_at, first, ways)
+        self.slots = Slots(options.last, options.last_at, first, ways, len(self._due()))
         if self.slots.size and self.shim is not None and self.shim.fixups is None:
             self.shim = None
+
+    def _due(self) -> list[Definition]:
+        """The definitions whose calls may return late."""
+        return [choice.site.definition for choice in self.chosen if choice.is_late]
 
     def _import(self) -> None:
         """Have the imports of ours, as far as they can be had already."""
@@ -334,7 +340,8 @@ class Weaver:
         callees: list[Item] = []
         outputs: list[tuple[Chosen, Item]] = []
         for choice in members:
-            for wrapper, callee in _wrappers(choice, indices):
+            due = self._due_at(choice)
+            for wrapper, callee in _wrappers(choice, indices, due):
                 wrappers.append(wrapper)
                 callees.append(callee)
                 outputs.append((choice, callee))
@@ -343,7 +350,11 @@ class Weaver:
             (f"f{k}", self.mapping.get(item, item) if _is_lift(choice) else item)
             for k, (choice, item) in enumerate(outputs)
         ]
-        ways = (("emit", self.emit), ("now", self.now))
+        get, put = self.context or (None, None)
+        ways = (
+            *(("emit", self.emit), ("now", self.now)),
+            *(("context.get", get), ("context.set", put)),
+        )
         bag += [(name, item) for name, item in ways if item is not None]
         for k, wrapper in enumerate(wrappers):
             realloc = outputs[k][0].site.realloc
@@ -364,6 +375,12 @@ class Weaver:
             self._wrapped(choice, callee, alias.item)
         self.added.wrappers += len(wrappers)
         self.added.probe_modules += 1
+
+    def _due_at(self, choice: Chosen) -> int:
+        """Where in the table the function belongs that writes its late returns, 0 for none."""
+        if not choice.is_late:
+            return 0
+        return self.slots.due + self._due().index(choice.site.definition)
 
     def _late_slots(self, members: Iterable[Chosen]) -> dict[int, int]:
         """Where in the table the late wrappers of a module belong, by their number in it."""
@@ -432,6 +449,10 @@ class Weaver:
             lower = build.canon_lower(self.supply.now)
             self.out.append(lower)
             self.now = lower.item
+        if self.options.context:
+            get, put = build.context(self.options.context)
+            self.out += (get, put)
+            self.context = get.item, put.item
         if self.supply.near is not None:
             self._place_sink(self.supply.near)
         if self.script is not None:
@@ -515,7 +536,7 @@ def _lift_needs(choice: Chosen) -> tuple[Item | None, ...]:
     return node.func, node.options.callback, choice.site.memory, realloc
 
 
-def _wrappers(choice: Chosen, memories: dict[Item, int]) -> list[tuple[Wrapper, Item]]:
+def _wrappers(choice: Chosen, memories: dict[Item, int], due_at: int) -> list[tuple[Wrapper, Item]]:
     """The wrappers of one site with the core functions they wrap."""
     site = choice.site
     node = site.definition.node
@@ -541,6 +562,8 @@ def _wrappers(choice: Chosen, memories: dict[Item, int]) -> list[tuple[Wrapper, 
         probes=choice.probes,
         realloc=site.realloc is not None,
         resources=site.resources,
+        role=choice.role,
+        due_at=due_at,
     )
     if site.kind != "lift":
         return [(wrapper, site.definition.item)]
@@ -552,12 +575,13 @@ def _wrappers(choice: Chosen, memories: dict[Item, int]) -> list[tuple[Wrapper, 
 
 
 def _callback(choice: Chosen) -> Wrapper:
-    """A callback only needs the flush rules: what it does shows at the built-ins it calls."""
+    """A callback records what it is told is over, and the end of its task."""
     return Wrapper(
-        site=0,
+        site=choice.number,
         kind="callback",
         action="none",
         signature=CoreSig(("i32", "i32", "i32"), ("i32",), False, False),
         relayed=choice.relayed,
         probes=choice.entering,
+        role="callback" if choice.role else "",
     )

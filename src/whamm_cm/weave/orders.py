@@ -23,6 +23,7 @@ from whamm_cm.errors import WeaveError
 from whamm_cm.weave.plan import Added, Chosen, Plan
 from whamm_cm.weave.redact import rule_at
 from whamm_cm.weave.scripting import Scripting
+from whamm_cm.weave.tasks import roles
 from whamm_cm.wit.glob import compile_glob
 
 #: Functions that wait for something outside: a live log shows the call while it waits.
@@ -161,13 +162,14 @@ class Orders:
         probed = {} if self.scripting is None else self.scripting.probes
         self.added.sites += sum(site in wanted or site in probed for site in own)
         inner, ends = crossings
+        parts, context = roles(own, wanted)
         orders = []
         for site in own:
-            crossing = site in inner
+            crossing, role = site in inner, parts.get(site, "")
             action: Action = "none"
             number = slot = 0
             probes = self.scripting.probes_of(site) if self.scripting is not None else ()
-            if wanted.get(site):
+            if wanted.get(site) and role != "return":
                 action, number = "record", self.builder.add_site(site_spec(site))
             elif site in slots:
                 slot = slots[site]
@@ -175,7 +177,7 @@ class Orders:
             elif probes:
                 if any(map(has_trace, probes)):
                     number = self.builder.add_site(site_spec(site))
-            elif site.reason or not (self._always(site) or (crossing and ends)):
+            elif site.reason or not (role or self._always(site) or (crossing and ends)):
                 continue
             passing = crossing and (ends or action == "record")
             before = self._before(site, action, passing)
@@ -183,7 +185,8 @@ class Orders:
             order = self._order(site, action, number, slot, before, inner_lift)
             entering = self.scripting.entering_at(site) if self.scripting is not None else ()
             redact = None if self.plan.show_secrets else rule_at(site, own)
-            orders.append(replace(order, probes=probes, entering=entering, redact=redact))
+            order = replace(order, probes=probes, entering=entering, redact=redact)
+            orders.append(replace(order, role=role, context=context))
         return orders
 
     def _always(self, site: Site) -> bool:

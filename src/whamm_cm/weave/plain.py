@@ -99,7 +99,6 @@ class _Weave:
     scripts: ScriptPlan
     added: Added = field(default_factory=Added)
     builder: SiteTableBuilder = field(default_factory=SiteTableBuilder)
-    main: int | None = None
 
     def run(self, origin: str) -> WovenModule:
         scripts, plan = self.scripts.scripts, self.plan
@@ -110,11 +109,10 @@ class _Weave:
         unit = UnitBuilder(self.scripts, self.builder, beat=beats)
         unit.unit.memories = unit.numbering(self.module)
         matcher = Matcher(scripts.probes, self.scripts.evaluate, as_whamm=plan.compat)
-        self.main = _main(self.module) if plan.compat and sends else None
         rows = Rows(self.builder, scripts.names, self.module.names.module or "")
         weaver = GuestWeaver(
             self.module, matcher, unit, rows, pure_counters(everything(scripts)),
-            exits=EXIT if sends else None, main=self.main,
+            exits=EXIT if sends else None,
             validate=self.scripts.validate,
             beats=beats is not None and plan.interval_ns > 0,
             each=plan.flush_each,
@@ -147,7 +145,10 @@ class _Weave:
     def _parts(
         self, guest: CoreModule, unit: bytes, sends: bool, binder: bytes | None
     ) -> list[Part]:
-        gated = _gated(guest) if sends and self.main is None else {}
+        gated = _gated(guest) if sends else {}
+        entry = _entry(self.module) if self.plan.compat else None
+        if entry is not None:
+            gated = {name: kind for name, kind in gated.items() if name == entry}
         ours = (PUSH, PUSH + "?")
         names = [e.name for e in guest.exports if e.name not in ours]
         names = [name for name in names if not name.startswith(LENT)]
@@ -169,6 +170,8 @@ class _Weave:
             parts.append(Part("exit", _exit(unit), EXIT, {"flush": FLUSH}))
             if gated:
                 parts.append(Part("gates", _gates(guest, gated), None, "all"))
+            elif entry is not None:
+                parts.append(Part("started", _started()))
         return parts
 
     def _sink_options(self) -> SinkOptions:
@@ -199,15 +202,14 @@ def _gated(guest: CoreModule) -> dict[str, int]:
     return found
 
 
-def _main(module: CoreModule) -> int | None:
-    """The defined function whose end is that of the program, as whamm sees it."""
-    index = module.start
-    for name in ("_start", "main"):
-        export = module.export(name)
-        if export is not None and export.kind == "func":
-            index = export.index
-    imported = len(module.imported("func"))
-    return None if index is None or index < imported else index - imported
+def _entry(module: CoreModule) -> str | None:
+    """The export that is the program to whamm; "": the start function is; None: each of them."""
+    names = [export.name for export in module.exports if export.kind == "func"]
+    if "_start" in names:
+        return "_start"
+    if module.start is not None:
+        return ""
+    return "main" if "main" in names else None
 
 
 def _exit(unit: bytes) -> bytes:
@@ -231,6 +233,16 @@ def _exit(unit: bytes) -> bytes:
     leave.i32(1)
     leave.global_set(left)
     module.export_func("leave", leave.index)
+    return module.encode()
+
+
+def _started() -> bytes:
+    """The program ends when the start functions before this one have returned."""
+    module = Module()
+    flush = module.import_func(EXIT, "flush")
+    f = module.func()
+    f.call(flush)
+    module.start(f.index)
     return module.encode()
 
 

@@ -14,7 +14,7 @@ from whamm_cm.agent.layout import NONCE_LETTERS, NONCE_SIZE, Flush
 from whamm_cm.analysis.site import Selector, Site
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.dataclass import dataclass
-from whamm_cm.emit.model import Action, EventProbe, Redact
+from whamm_cm.emit.model import Action, EventProbe, Redact, Role
 from whamm_cm.lang.fold import EvaluateStatic
 from whamm_cm.lang.tree import Declare, Scripts
 from whamm_cm.lang.walk import walk
@@ -117,7 +117,7 @@ class Plan:
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
     """A site with its orders.  ``number`` is its row in the site table (0 when not recorded);
-    ``entering``: probes of the callback, too."""
+    ``entering``: probes of the callback, too.  ``role`` and ``context`` as in ``weave.tasks``."""
 
     site: Site
     action: Action
@@ -129,6 +129,13 @@ class Chosen:
     relayed: bool = False
     probes: tuple[EventProbe, ...] = ()
     entering: tuple[EventProbe, ...] = ()
+    role: Role = ""
+    context: str = ""
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the return of a call may be due when something else is called."""
+        return self.action == "record" and self.role in ("start", "copy")
 
 
 @dataclass(slots=True)

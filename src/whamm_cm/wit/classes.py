@@ -2,7 +2,7 @@
 
 A set is a comma-separated list of items: a class, a pattern (:class:`ItemPattern`) or one of
 ``all`` and ``none``; a leading ``!`` takes the item out again.  The last item that matches a
-function decides, and a list that starts with ``!`` starts from everything.
+function decides, and a list that starts with ``!`` starts from everything but ``%async``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from whamm_cm.errors import nearest
 from whamm_cm.wit.glob import split_top
 from whamm_cm.wit.names import FuncName, ItemPattern, PatternError
 
-#: class → (what it covers, patterns). One row per class; ``%inner`` goes by the edge instead.
+#: class → (what it covers, patterns). One row per class; ``%inner`` goes by the edge instead,
+#: ``%async`` by both.
 CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
     "http": ("HTTP requests and responses", ("wasi:http/*",)),
     "fs": ("files and directories", ("wasi:filesystem/*",)),
@@ -32,12 +33,23 @@ CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
     "sql": ("SQL databases", ("wasi:sql/*", "wasi:sql-*/*", "wasmcloud:postgres/*")),
     "log": ("logging", ("wasi:logging/*", "wasmcloud:bus/logging")),
     "inner": ("calls between the components inside a composed one", ()),
+    "async": (
+        "the raw built-ins of asynchronous calls; not logged unless they are asked for",
+        (
+            "#{context,task,subtask,waitable-set,waitable,backpressure,thread,error-context}.*",
+            "#{stream,future}.{new,drop-*,cancel-*}",
+        ),
+    ),
 }
+#: Classes of functions at one edge only.
+_EDGES = {"inner": "inner", "async": "builtin"}
+#: What is logged where nobody says what.
+DEFAULT = "all,!%async"
 
 
 @dataclass(frozen=True, slots=True)
 class SiteItem:
-    """One item of a set. No ``patterns`` and no ``edge``: everything."""
+    """One item of a set: at that ``edge``, by those ``patterns``. Neither: everything."""
 
     include: bool
     patterns: tuple[ItemPattern, ...] = ()
@@ -45,8 +57,8 @@ class SiteItem:
 
     def matches(self, edge: str, *names: FuncName) -> bool:
         """Whether any of the names is meant."""
-        if self.edge:
-            return edge == self.edge
+        if self.edge and edge != self.edge:
+            return False
         if not self.patterns:
             return True
         return any(p.matches(*name) for p in self.patterns for name in names)
@@ -73,6 +85,8 @@ class SiteSet:
             stripped = part.strip()
             at = start + position + part.find(stripped)
             items.append(_item(text, stripped, at))
+        if not items[0].include:
+            items.insert(0, _class(text, "async", 0, include=False))
         return SiteSet(text, not items[0].include, tuple(items))
 
     def __call__(self, edge: str, interface: str, version: str | None, func: str) -> bool:
@@ -132,11 +146,10 @@ def _item(whole: str, text: str, at: int) -> SiteItem:
 
 
 def _class(whole: str, name: str, at: int, include: bool) -> SiteItem:
-    if name == "inner":
-        return SiteItem(include, edge="inner")
     if name not in CLASSES:
         raise PatternError(f'unknown class "%{name}"{_suggestion(name)}', whole, at)
-    return SiteItem(include, tuple(ItemPattern.parse(text) for text in CLASSES[name][1]))
+    patterns = tuple(ItemPattern.parse(text) for text in CLASSES[name][1])
+    return SiteItem(include, patterns, _EDGES.get(name, ""))
 
 
 def _bare_word(word: str) -> str:

@@ -54,7 +54,7 @@ class _State(dict[str, "_State"]):
 class Glob:
     """``follow``: by position, the positions that may come next; ``first`` and ``last`` those that
     begin and end a text; ``empty``: whether the empty text fits.  ``places``: where in what was
-    written each position stands."""
+    written each position stands.  ``head``: how all that fits begins."""
 
     text: str
     first: int
@@ -64,11 +64,14 @@ class Glob:
     literals: dict[str, int]
     tests: list[tuple[int, _Test]]
     places: list[int]
+    head: str
     _states: dict[tuple[int, bool], _State] = field(default_factory=dict)
     _start: _State | None = None
 
     def fullmatch(self, text: str) -> bool:
         """Whether all of ``text`` fits."""
+        if not text.startswith(self.head):
+            return False
         state = self.begin()
         for ch in text:
             state = state[ch]
@@ -311,8 +314,13 @@ class _Builder:
         found = self.all
         return Glob(
             self.text, found.first, found.last, found.empty, self.follow, self.literals,
-            self.tests, self.places,
+            self.tests, self.places, self.head(),
         )  # fmt: skip
+
+    def head(self) -> str:
+        """What all that fits begins with, as far as that is plain to see."""
+        ends = (at for at, ch in enumerate(self.text) if ch in "*?[{")
+        return "" if "|" in self.text else self.text[: min(ends, default=len(self.text))]
 
     def step(self, ch: str) -> None:
         if ch == "*":
@@ -406,6 +414,10 @@ class _Builder:
 
 
 class _PathBuilder(_Builder):
+    def head(self) -> str:
+        """Nothing: ``/d/**`` has ``/d``."""
+        return ""
+
     def step(self, ch: str) -> None:
         text, at = self.text, self.at
         if text.startswith("/**", at) and text[at + 3 : at + 4] in ("", "/"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 
 from whamm_cm.dataclass import dataclass
@@ -66,11 +66,10 @@ class GuestWeaver(Work):
     """Weaves one module.
 
     ``exits``: the import whose ``leave`` is called right before calls that end the program (plain
-    modules), behind all probes, and its ``flush`` where the defined function ``main`` ends.
+    modules), behind all probes.
     """
 
     exits: str | None = None
-    main: int | None = None
     validate: Validate | None = None
     #: Whether it may have a memory beside its own.
     multi_memory: bool = True
@@ -100,7 +99,9 @@ class GuestWeaver(Work):
         sites = 0 if bulk is None else bulk.sites
         if not (functions or sites or leaving):
             return None
-        leave, flush = self._ways_out(leaving)
+        leave = None
+        if leaving and self.exits is not None:
+            leave = self.edit.import_func(self.exits, "leave", _NOTHING, _NOTHING)
         self._import(functions, bulk)
         self._make_beat()
         self.open_ended = open_ended(self.module, functions.values(), self.validate)
@@ -127,8 +128,6 @@ class GuestWeaver(Work):
                 self._function(function, editor)
             self._add_beat(function, editor)
             shadows.keep(editor)
-            if flush is not None and index == self.main:
-                editor.add(0, "func_exit", snippets.call(flush))
             self.put(info, editor.pieces(), editor.extra_locals)
         pushes = self.counted.pushes
         push = pushes.write(self.edit, PUSH, self._table)
@@ -158,15 +157,6 @@ class GuestWeaver(Work):
         """Whether the module would get a second table, which hosts with pooled instances refuse."""
         wants = cells or self.beats or self.last_words
         return bool(wants and self.module.tables and not self.imports.used)
-
-    def _ways_out(self, leaving: Collection[int]) -> tuple[int | None, int | None]:
-        """The imports ``leave`` and ``flush``, where they are called."""
-        if not leaving or self.exits is None:
-            return None, None
-        flush = None
-        if self.main is not None:
-            flush = self.edit.import_func(self.exits, "flush", _NOTHING, _NOTHING)
-        return self.edit.import_func(self.exits, "leave", _NOTHING, _NOTHING), flush
 
     def _info(
         self, index: int, function: Function | None, leaving: Mapping[int, FunctionInfo]
@@ -217,11 +207,7 @@ class GuestWeaver(Work):
         """Functions with calls that end the program, where those matter."""
         ends = [unsigned(index) for index in program_exits(self.module)]
         found: dict[int, FunctionInfo] = {}
-        if self.exits is None:
-            return found
-        if self.main is not None:
-            found[self.main] = FunctionInfo(self.module, self.main)
-        if not ends:
+        if self.exits is None or not ends:
             return found
         for index, body in enumerate(self.module.bodies):
             code = bytes(self.module.data[body.code : body.end])

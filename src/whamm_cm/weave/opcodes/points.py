@@ -150,7 +150,8 @@ def _func_points(info: FunctionInfo, events: Sequence[str]) -> Iterator[Point]:
         yield Point(0, "func", event, event)
     if "exit" in events:
         for opidx in exit_calls(info):
-            yield Point(opidx, "func", "exit", "before")
+            if info.mnemonic(opidx) == "call":  # what calls in its place is a way out anyway
+                yield Point(opidx, "func", "exit", "before")
 
 
 def points(info: FunctionInfo, events: Iterable[Event], as_whamm: bool = False) -> list[Point]:

@@ -1,0 +1,83 @@
+/* Tasks of exports, and what is due later: subtasks, reads and writes that wait (emit/tasks.py).
+ *
+ * Entries come out of what is left behind the out area; when that is used up, the record buffer moves
+ * up by a page.  A free entry keeps what is in it until the next one is taken.
+ */
+#ifndef WHAMM_TASKS_H
+#define WHAMM_TASKS_H
+
+/* Mirrored in layout.py.  `value`: of a task what its guest keeps in slot 0 of its context; else
+ * where the result will be.  `word`: of a task its site as in a record; else the place in the table of
+ * the function that writes the record.  `task`: a task's own number; else of the task that waits. */
+typedef struct {
+    uint64_t call, began, value;
+    uint32_t word, task, key, next;
+} Entry;
+_Static_assert(sizeof(Entry) == 40, "as layout.py has it");
+
+enum { ENTRIES = OUT + HEADER_SIZE + MAX_PAYLOAD, BUCKETS = 64 };
+
+static uint32_t buckets[BUCKETS], free_entry, next_entry, entries_end, tasks;
+
+static int more_entries(void) {
+    if (!next_entry) {
+        next_entry = (ENTRIES + 7) & ~7u;
+        entries_end = START;
+        return 1;
+    }
+    if (S.in_emit || __builtin_wasm_memory_grow(0, 1) == (uint32_t)-1) return 0;
+    __builtin_memmove((void *)(S.start + PAGE), (void *)S.start, S.pos - S.start);
+    next_entry = S.start;
+    entries_end = S.start += PAGE;
+    S.pos += PAGE;
+    S.limit += PAGE;
+    S.high += PAGE;
+    return 1;
+}
+
+static uint32_t new_entry(uint64_t call, uint64_t began, uint64_t value, uint32_t word, uint32_t task) {
+    uint32_t at = free_entry;
+    if (at) {
+        free_entry = ((Entry *)at)->next;
+    } else {
+        if (next_entry + sizeof(Entry) > entries_end && !more_entries()) return 0;
+        at = next_entry;
+        next_entry += sizeof(Entry);
+    }
+    *(Entry *)at = (Entry){call, began, value, word, task, 0, 0};
+    return at;
+}
+
+static void give_back(uint32_t at) {
+    ((Entry *)at)->next = free_entry;
+    free_entry = at;
+}
+
+/* A task begins: its entry, 0 where there is no room for it. */
+EXPORT(task_new) int32_t task_new(int64_t call, int64_t began, int32_t word) {
+    return (int32_t)new_entry((uint64_t)call, (uint64_t)began, 0, (uint32_t)word, ++tasks);
+}
+
+EXPORT(task_end) void task_end(int32_t task) { give_back((uint32_t)task); }
+
+/* What becomes of the handle `key` will be told by the function at `word`. */
+EXPORT(due) void due(int32_t key, int64_t call, int64_t began, int64_t value, int32_t word, int32_t task) {
+    uint32_t at = new_entry((uint64_t)call, (uint64_t)began, (uint64_t)value, (uint32_t)word, (uint32_t)task);
+    if (!at) return; /* its call stays pending */
+    ((Entry *)at)->key = (uint32_t)key;
+    ((Entry *)at)->next = buckets[(uint32_t)key % BUCKETS];
+    buckets[(uint32_t)key % BUCKETS] = at;
+}
+
+/* The entry of the handle `key`, which nothing more is due for; 0 if nothing was. */
+EXPORT(done) int32_t done(int32_t key) {
+    uint32_t *link = &buckets[(uint32_t)key % BUCKETS];
+    while (*link && ((Entry *)*link)->key != (uint32_t)key) link = &((Entry *)*link)->next;
+    uint32_t at = *link;
+    if (!at) return 0;
+    *link = ((Entry *)at)->next;
+    give_back(at);
+    return (int32_t)at;
+}
+
+#endif

@@ -1,0 +1,407 @@
+"""What wrappers do where exports are asynchronous: whose task it is, and what comes later.
+
+An export may be called again while an earlier call of it waits, and its wrapper's frame is gone by
+then.  Slot 0 of the context, which every thread has for itself, leads to an entry of the agent
+(``agent/tasks.h``); the guest's own ``context.get`` and ``context.set`` find their value in there.
+What is due later, a subtask or a copy that was blocked, has an entry under its handle.  Whoever is
+told that it is over (a callback, a wait, a cancellation) calls the function that writes its return:
+it stands in the agent's table, for it needs the memory of the canon that was called.
+
+Concurrency.md; CanonicalABI.md: ``canon_lower``, ``canon_task_return``, ``unpack_event``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+from whamm_cm.agent.layout import BEFORE_RETURNED, DEPTH, STATE, Entry, Phase
+from whamm_cm.emit.flats import Slot
+from whamm_cm.emit.memory import Agent, Guest
+from whamm_cm.emit.model import Mode, ProbeOptions, Role, Wrapper
+from whamm_cm.wasm.asm import Func, FuncType, Module
+from whamm_cm.wit.types import ValType
+
+#: Functions of the agent.
+AGENT_FUNCS: Final[dict[str, FuncType]] = {
+    "task_new": (("i64", "i64", "i32"), ("i32",)),
+    "task_end": (("i32",), ()),
+    "due": (("i32", "i64", "i64", "i64", "i32", "i32"), ()),
+    "done": (("i32",), ("i32",)),
+}
+#: Wrappers that write records of calls which others began.
+LATE: Final[tuple[Role, ...]] = ("callback", "return", "cancel")
+#: A read, write or cancellation that will be over later.
+BLOCKED: Final = 0xFFFFFFFF
+_SUBTASK, _FUTURE_WRITE = 1, 5
+_STATE_BITS, _RETURNED = 4, 2
+_EXIT_MASK = 0xF
+
+
+class Context:
+    """What wrappers of one module share that know tasks.  ``kind``: the core type of the slot;
+    ``table``: has the agent's table imported."""
+
+    def __init__(
+        self,
+        module: Module,
+        agent: Agent,
+        imports: Mapping[str, int],
+        table: Callable[[int], int],
+        kind: str,
+    ) -> None:
+        self.module, self.agent, self.imports = module, agent, imports
+        self.table, self.kind = table, kind
+        self.getter = module.import_func("probe", "context.get", (), (kind,))
+        self.setter = module.import_func("probe", "context.set", (kind,), ())
+        self._event: int | None = None
+
+    def get(self, f: Func) -> None:
+        """Push the entry of the task that runs, 0 for none."""
+        f.call(self.getter)
+        if self.kind == "i64":
+            f.op("i32.wrap_i64")
+
+    def set(self, f: Func, entry: int) -> None:
+        f.get(entry)
+        if self.kind == "i64":
+            f.op("i64.extend_i32_u")
+        f.call(self.setter)
+
+    def call(self, f: Func, name: str) -> None:
+        f.call(self.imports[name])
+
+    @property
+    def event(self) -> int:
+        """A function of an event: its code, the handle it is about, and what became of that."""
+        if self._event is None:
+            f = self.module.func(("i32", "i32", "i32"))
+            self._event = f.index
+            with f.block() as nothing:
+                f.get(0)
+                f.i32(_SUBTASK)
+                f.op("i32.lt_u")
+                f.br_if(nothing)
+                f.get(0)
+                f.i32(_FUTURE_WRITE)
+                f.op("i32.gt_u")
+                f.br_if(nothing)
+                f.get(0)
+                f.i32(_SUBTASK)
+                f.op("i32.eq")
+                f.get(2)
+                f.i32(_RETURNED)
+                f.op("i32.lt_u", "i32.and")
+                f.br_if(nothing)
+                self.over(f, 1, 2)
+        return self._event
+
+    def over(self, f: Func, handle: int, outcome: int) -> None:
+        """What was due for the handle in a local is over, and how that is in another."""
+        entry = f.local("i32")
+        f.get(handle)
+        self.call(f, "done")
+        f.tee(entry)
+        with f.if_():
+            f.get(entry)
+            f.get(outcome)
+            self.agent.load(f, "i32.load", entry, Entry.WORD)
+            kind = self.module.type_index(("i32", "i32"), ())
+            f.call_indirect(kind, self.table(1))
+
+
+class Recorder(Protocol):
+    """The body of a wrapper (``wrapper.Body``), as far as it matters here."""
+
+    f: Func
+    w: Wrapper
+    agent: Agent
+    options: ProbeOptions
+    guest: Guest | None
+    recording: bool
+    timed: bool
+    secret: int | None
+    site: int
+    call: int
+    began: int
+    start: int
+
+    def image(
+        self, types: tuple[ValType, ...], source: int | tuple[Slot, ...], mode: Mode, params: bool
+    ) -> Any: ...
+
+    def write_image(self, image: Any) -> None: ...
+
+    def bare_record(self, phase: Phase, word: int | None = None) -> None: ...
+
+    def returned(self, source: int | tuple[Slot, ...]) -> None: ...
+
+    def pending(self, status: int | None) -> None: ...
+
+    def slot(self, local: int) -> Slot: ...
+
+
+class Tasks:
+    """The part of a wrapper, or of the function that writes its late return, that knows tasks."""
+
+    def __init__(self, body: Recorder, context: Context) -> None:
+        self.body, self.context, self.f, self.w = body, context, body.f, body.w
+        self.agent = body.agent
+        self.entry, self.number = self.f.local("i32"), self.f.local("i32")
+
+    # --- around the call -------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Before anything is recorded."""
+        role = self.w.role
+        if role in ("get", "set"):
+            return
+        if role != "enter":
+            if self.body.recording:
+                self._find()
+        elif self.w.action != "record":
+            self.enter()
+        if role == "callback" and self.body.options.due:
+            for local in range(3):
+                self.f.get(local)
+            self.f.call(self.context.event)
+        elif role in ("return", "cancel"):
+            self._answer()
+
+    def _find(self) -> None:
+        """Set ``entry`` and ``number``: where no export runs there is no task, and no context."""
+        f = self.f
+        self.agent.load_at(f, "i32.load", STATE + DEPTH)
+        with f.if_():
+            self.context.get(f)
+            f.tee(self.entry)
+            with f.if_():
+                self._load(Entry.TASK)
+                f.set(self.number)
+
+    def enter(self) -> None:
+        """A task begins with this call; its number is known if it is recorded."""
+        f, body = self.f, self.body
+        if self.w.action == "record":
+            f.get(body.call)
+            self._began()
+        else:
+            f.i64(0)
+            f.i64(0)
+        f.i32(self.w.site << 8)
+        self.context.call(f, "task_new")
+        f.tee(self.entry)
+        with f.if_():
+            self._load(Entry.TASK)
+            f.set(self.number)
+        self.context.set(f, self.entry)
+
+    def _began(self) -> None:
+        if self.body.timed:
+            self.f.get(self.body.began)
+        else:
+            self.f.i64(0)
+
+    def end(self) -> None:
+        """After the call; its result, if any, is on the stack and stays there."""
+        f, w = self.f, self.w
+        hears = w.role in ("wait", "ask") and self.body.options.due
+        if w.role not in ("enter", "callback") and not hears:
+            return
+        value = None
+        if w.signature.results:
+            value = f.local(w.signature.results[0])
+            f.set(value)
+        if w.role == "wait":
+            assert value is not None, "it returns the code of an event"
+            self._waited(value)
+        elif w.role == "ask":
+            assert value is not None, "it says what became of it"
+            self._asked(value)
+        elif value is not None and (w.role == "callback" or w.callback):
+            f.get(value)
+            f.i32(_EXIT_MASK)
+            f.op("i32.and", "i32.eqz")
+            with f.if_():
+                self._exit()
+        else:
+            self._exit()
+        if value is not None:
+            f.get(value)
+
+    def _exit(self) -> None:
+        """The task is over."""
+        f, body = self.f, self.body
+        f.get(self.entry)
+        with f.if_():
+            if self.w.role == "callback" or (self.w.action == "record" and self.w.is_async):
+                self._load(Entry.CALL, "i64.load")
+                f.op("i64.eqz", "i32.eqz")
+                with f.if_():
+                    self._late(self.entry)
+                    body.bare_record(Phase.EXIT)
+            f.get(self.entry)
+            self.context.call(f, "task_end")
+
+    def _waited(self, code: int) -> None:
+        """The event lies where the second parameter says: the host has written it there."""
+        f, guest = self.f, self.body.guest
+        assert guest is not None, "a wait has a memory"
+        f.get(code)
+        for offset in (0, 4):
+            f.get(1)
+            f.memory_op("i32.load", offset, guest.memory)
+        f.call(self.context.event)
+
+    def _asked(self, value: int) -> None:
+        f = self.f
+        f.get(value)
+        f.i32(BLOCKED)
+        f.op("i32.ne")
+        with f.if_():
+            self.context.over(f, 0, value)
+
+    # --- records of other calls ------------------------------------------------------------------
+
+    def _load(self, offset: Entry, how: str = "i32.load") -> None:
+        self.agent.load(self.f, how, self.entry, offset)
+
+    def _late(self, entry: int) -> None:
+        """Get ready for a record of the call that the entry is of."""
+        f, body = self.f, self.body
+        self.agent.load(f, "i64.load", entry, Entry.CALL)
+        f.set(body.call)
+        if body.timed:
+            self.agent.load(f, "i64.load", entry, Entry.BEGAN)
+            f.set(body.began)
+        if body.secret is not None:  # nothing is known of the name it was called with
+            f.i32(1)
+            f.set(body.secret)
+
+    def _answer(self) -> None:
+        """``task.return`` and ``task.cancel``: the record belongs to the call of the export."""
+        f, body, w = self.f, self.body, self.w
+        f.get(self.entry)
+        with f.if_():
+            self._load(Entry.CALL, "i64.load")
+            f.op("i64.eqz", "i32.eqz")
+            with f.if_():
+                self._late(self.entry)
+                body.site = 0
+                if w.role == "return":
+                    self._hand_over()
+                else:
+                    state = f.local("i32")
+                    f.i32(BEFORE_RETURNED)
+                    f.set(state)
+                    body.bare_record(Phase.CANCELLED, state)
+                body.site = w.site
+                self.agent.at(f, body.start, 4)
+                self.agent.load(f, "i32.load", body.start, 4)
+                self._load(Entry.WORD)
+                f.op("i32.or")
+                self.agent.store(f, "i32.store", 4)
+
+    def _hand_over(self) -> None:
+        """The record of the values that a ``task.return`` is given."""
+        body, w = self.body, self.w
+        slots = 0 if w.signature.params_spilled else tuple(enumerate(w.signature.params))
+        mode = "none" if w.redact is None else w.redact.params
+        body.write_image(body.image(tuple(t for _, t in w.params), slots, mode, False))
+
+    # --- later -----------------------------------------------------------------------------------
+
+    def copied(self, value: int | None) -> None:
+        """Write the record of what a read or write has returned."""
+        f = self.f
+        assert value is not None, "it says how much was copied"
+        f.get(value)
+        if self.w.signature.results[0] == "i64":
+            f.op("i32.wrap_i64")
+        f.i32(BLOCKED)
+        f.op("i32.ne")
+        with f.if_():
+            self.body.returned((self.body.slot(value),))
+            f.else_()
+            self.body.pending(value)
+
+    def due(self, value: int) -> None:
+        """The call has returned ``value``, which says that its result comes later."""
+        f, w = self.f, self.w
+        if w.role == "start":
+            f.get(value)
+            f.i32(_STATE_BITS)
+            f.op("i32.shr_u")
+        else:
+            f.get(0)
+        f.get(self.body.call)
+        self._began()
+        if w.role == "start" and w.result is not None:
+            f.get(len(w.signature.params) - 1)
+            if w.ptr == 4:
+                f.op("i64.extend_i32_u")
+        else:
+            f.i64(0)
+        f.i32(w.due_at)
+        f.get(self.number)
+        self.context.call(f, "due")
+
+    def write_late(self) -> None:
+        """All of the function of an entry and of what became of it: the return of what was due."""
+        f, body, w = self.f, self.body, self.w
+        self._late(0)
+        self.agent.load(f, "i32.load", 0, Entry.TASK)
+        f.set(self.number)
+        if w.role == "copy":
+            value = 1
+            if w.signature.results[0] == "i64":
+                value = f.local("i64")
+                f.get(1)
+                f.op("i64.extend_i32_u")
+                f.set(value)
+            body.returned((body.slot(value),))
+            return
+        f.get(1)
+        f.i32(_RETURNED)
+        f.op("i32.eq")
+        with f.if_():
+            out = None
+            if w.result is not None:
+                out = f.local("i64" if w.ptr == 8 else "i32")
+                self.agent.load(f, "i64.load" if w.ptr == 8 else "i32.load", 0, Entry.VALUE)
+                f.set(out)
+            body.returned(() if out is None else out)
+            f.else_()
+            body.bare_record(Phase.CANCELLED, 1)
+
+    # --- the guest's own slot --------------------------------------------------------------------
+
+    def virtual(self) -> None:
+        """What the guest's ``context.get`` or ``context.set`` of slot 0 does."""
+        f, wide = self.f, self.context.kind == "i64"
+        self.context.get(f)
+        f.tee(self.entry)
+        if self.w.role == "get":
+            with f.if_("i64"):
+                self._load(Entry.VALUE, "i64.load")
+                f.else_()
+                f.i64(0)
+            if not wide:
+                f.op("i32.wrap_i64")
+            return
+        f.op("i32.eqz")
+        with f.if_():
+            f.i64(0)
+            f.i64(0)
+            f.i32(0)
+            self.context.call(f, "task_new")
+            f.tee(self.entry)
+            f.op("i32.eqz")
+            with f.if_():  # no memory is left, and a guest must not lose what it has put there
+                f.op("unreachable")
+            self.context.set(f, self.entry)
+        self.agent.at(f, self.entry, Entry.VALUE)
+        f.get(0)
+        if not wide:
+            f.op("i64.extend_i32_u")
+        self.agent.store(f, "i64.store", Entry.VALUE)

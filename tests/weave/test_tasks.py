@@ -1,0 +1,147 @@
+"""Asynchronous calls to their end: results, cancellations, and whose task a record is of.
+
+What is expected follows from the programs in ``tests/wast`` and the specification (Concurrency.md),
+not from anything in here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.wast_driver import Hook, Sink, run_script
+from tests.wast_driver.runner import PASSED
+from whamm_cm.agent.table import SiteTable
+from whamm_cm.render import strace
+from whamm_cm.render.options import RenderOptions
+from whamm_cm.trace.decode import Receiver
+from whamm_cm.trace.session import Session
+from whamm_cm.trace.summary import Summary
+from whamm_cm.weave.api import weave
+from whamm_cm.weave.plan import Plan
+from whamm_cm.wit.classes import DEFAULT, SiteSet
+
+WAST = Path(__file__).parents[1] / "wast"
+Records = list[dict[str, Any]]
+
+
+@dataclass
+class Weaver:
+    """Weaves the one component of a script, with records to the host."""
+
+    wishes: dict[str, Any]
+    table: bytes = field(default=b"", init=False)
+
+    def __call__(self, wasm: bytes) -> bytes:
+        plan = Plan(**{"trace": SiteSet.parse(DEFAULT), "sink": "host", **self.wishes})
+        woven = weave(wasm, plan)
+        self.table = woven.table
+        return woven.wasm
+
+
+def records_of(name: str, **wishes: Any) -> Records:
+    weaver, sink = Weaver(wishes), Sink()
+    outcomes = run_script(WAST / name, Hook(weaver), sink)
+    assert [one.status for one in outcomes] == [PASSED] * len(outcomes), outcomes
+    receiver = Receiver(SiteTable.parse(weaver.table))
+    return [record for block in sink.blocks for record in receiver.receive(block).records]
+
+
+def ended(records: Iterable[dict[str, Any]], func: str, edge: str) -> Records:
+    """The last records about calls of a function: returns that are not preliminary."""
+    return [
+        one
+        for one in records
+        if one["phase"] == "return"
+        and not one.get("pending")
+        and (one["func"], one["edge"]) == (func, edge)
+    ]
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["multi-memory", "one-memory"])
+def records(request: pytest.FixtureRequest) -> Records:
+    return records_of("tasks.wast", timed=True, multi_memory=request.param)
+
+
+def callers(records: Records, func: str) -> Records:
+    """Calls between the components as their caller, the second instance, sees them."""
+    mine = {r["instance"] for r in records if r.get("func") == "run"}
+    return [r for r in ended(records, func, "inner") if r["instance"] in mine]
+
+
+def test_results_come_when_they_are_there(records: Records) -> None:
+    found = callers(records, "slow")
+    assert [one["result"] for one in found] == [[1, 10], [2, 20]] * 2
+    assert all(one["dur_ns"] > 0 for one in found)
+
+
+def test_a_cancelled_call_has_no_result(records: Records) -> None:
+    found = ended(records, "never", "inner")
+    assert [one["cancelled"] for one in found] == ["before-returned"] * 4  # on both sides
+    assert all("result" not in one and "dur_ns" in one for one in found)
+
+
+def test_reads_that_waited_are_told_when_they_are_over(records: Records) -> None:
+    assert [one["result"] for one in ended(records, "stream.read", "builtin")] == [0x40, 2] * 2
+    assert [one["result"] for one in ended(records, "stream.write", "builtin")] == [0x40] * 2
+    waiting = [r for r in records if r.get("func") == "stream.read" and r.get("pending")]
+    assert [one["status"] for one in waiting] == [0xFFFFFFFF] * 4
+
+
+def test_what_is_called_is_one_call_with_one_end(records: Records) -> None:
+    calls = [(r["instance"], r["call"]) for r in records if r["phase"] == "call"]
+    over = [
+        (r["instance"], r["call"])
+        for r in records
+        if r["phase"] == "return" and not r.get("pending")
+    ]
+    assert len(set(calls)) == len(calls) and sorted(calls) == sorted(over)
+    assert not [r for r in records if r.get("func") in ("task.return", "task.cancel")]
+
+
+def test_tasks_are_told_apart(records: Records) -> None:
+    """The two calls of ``slow`` run at the same time in one instance."""
+    mine = {r["instance"] for r in records if r.get("func") == "run"}
+    inside = [r for r in records if r.get("func") == "slow" and r["instance"] not in mine]
+    tasks = {r["call"]: r["task"] for r in inside if r["phase"] == "call"}
+    assert sorted(tasks.values()) == [1, 2, 4, 5]  # the third is that of ``never``
+    for one in inside:
+        assert one["task"] == tasks[one["call"]], one
+    assert [r["phase"] for r in inside if r["call"] == min(tasks)] == ["call", "return", "exit"]
+
+
+def test_records_of_a_task_say_so(records: Records) -> None:
+    run = next(r for r in records if r.get("func") == "run" and r["phase"] == "call")
+    own = [r for r in records if r.get("instance") == run["instance"] and "func" in r]
+    assert {r["task"] for r in own} == {1, 2}
+    session = Session.build(records)
+    for call in session.calls:
+        if call.site.func in ("stream.read", "stream.write"):
+            assert call.parent is not None and session.calls[call.parent].site.func == "run"
+
+
+def test_nothing_is_said_not_to_have_returned(records: Records) -> None:
+    text = "".join(strace.render(records, RenderOptions()))
+    assert "= ?" not in text and "4294967295" not in text
+    assert "stream.read(4, 0x20, 8) = blocked\n" in text or "blocked" in text
+    assert "= cancelled before it returned" in text and "[task 2]" in text
+    summary = Summary()
+    for record in records:
+        summary.feed(record)
+    summary.finish()
+    assert not any(row.unfinished or row.pending for row in summary.rows.values())
+
+
+def test_what_the_sink_writes_is_the_same() -> None:
+    """Exports with callbacks, one without, and results that come later."""
+    found = records_of("async.wast", timed=True)
+    returns = [(one["func"], one["result"]) for one in ended(found, "now", "export")]
+    assert returns == [("now", 42)]
+    assert [one["result"] for one in ended(found, "later", "export")] == [40]
+    assert [one["result"] for one in ended(found, "plain", "export")] == [42]
+    exits = [(r["func"], r["task"]) for r in found if r["phase"] == "exit"]
+    assert exits == [("now", 1), ("later", 2), ("plain", 3)]
