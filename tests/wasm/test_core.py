@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import wasmtime
+from hypothesis import given
+from hypothesis import strategies as st
 from pytest import fixture, mark, raises
 
 from tests.wasm.core_samples import NOT_IN_WASMTIME, SAMPLES, engine, sample
 from whamm_cm.errors import DecodeError
+from whamm_cm.wasm.cursor import Cursor
 from whamm_cm.wasm.leb import unsigned
 from whamm_cm.wasm.module import CoreModule, FuncType, GlobalType, Import, MemoryType, SectionId
 from whamm_cm.wasm.module import TableType as Table
@@ -323,3 +326,17 @@ def test_two_exports_of_one_name_are_refused() -> None:
     module = CoreModule(PREAMBLE + section(7, b"\x02\x01a\x00\x00\x01a\x00\x01"))
     with raises(DecodeError, match="two exports are named 'a'"):
         module.export("a")
+
+
+@given(st.lists(st.integers(0, (1 << 32) - 1)), st.integers(0, 8))
+def test_many_integers_are_read_like_one(numbers: list[int], cut: int) -> None:
+    data = unsigned(len(numbers)) + b"".join(map(unsigned, numbers))
+    data = data[: len(data) - cut] if cut < len(data) else data
+    results = []
+    for read in (lambda c: c.u32s("item", "a u32"), lambda c: c.vector("item", Cursor.u32)):
+        cur = Cursor(data + b"\x80", 0, len(data), 7, "here")
+        try:
+            results.append((read(cur), cur.pos))
+        except DecodeError as fault:
+            results.append((str(fault), fault.offset, fault.path))
+    assert results[0] == results[1]

@@ -66,6 +66,9 @@ class Counted:
         for fid, name, size in functions:
             self._enter(fid, name)
             self.sizes[-1] = size
+        if not self.counts:  # most often, and they are large
+            self.counts, self.rows, self.steps = counts, rows, steps
+            return
         self.counts += counts
         self.rows += rows
         self.steps += steps

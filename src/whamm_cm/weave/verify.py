@@ -7,6 +7,7 @@ the guest's toolchain's business.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from whamm_cm.component.encode import encode
@@ -24,14 +25,16 @@ def skeleton(component: Component) -> bytes:
     return encode(_reduce(component))
 
 
-def own_modules(component: Component) -> list[bytes]:
-    """The core modules in ``component`` that are not the input's."""
-    return [
-        bytes(definition.node.data)
-        for part in walk(component)
-        for definition in part.definitions
-        if isinstance(definition.node, CoreModule) and definition.group is None
-    ]
+def own_modules(component: Component) -> Iterator[bytes]:
+    """The core modules in ``component`` that are not the input's, one at a time: they are large."""
+    for part in walk(component):
+        for definition in part.definitions:
+            if isinstance(definition.node, CoreModule) and definition.group is None:
+                data: memoryview = definition.node.data
+                if isinstance(data.obj, bytes) and len(data.obj) == len(data):
+                    yield data.obj
+                else:
+                    yield bytes(data)
 
 
 def _reduce(component: Component) -> Component:
