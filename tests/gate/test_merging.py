@@ -209,6 +209,7 @@ def test_whom_a_policy_is_for_is_merged_field_by_field(tmp_path: Path) -> None:
     [
         ("{default: deny}", "{deny: ['wasi:nn/*']}", "deny", "base.yaml"),
         ("{default: deny}", "{allow: ['wasi:io/*']}", "deny", "base.yaml"),
+        ("{default: deny, deny: ['wasi:nn/*']}", "{allow: ['wasi:io/*']}", "deny", "base.yaml"),
         ("{default: deny}", "{default: allow}", "allow", "p.yaml"),
         ("{deny: ['wasi:nn/*']}", "{default: deny}", "deny", "p.yaml"),
         ("{deny: ['wasi:nn/*']}", "{allow: ['wasi:io/*']}", "deny", "p.yaml"),
