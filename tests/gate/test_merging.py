@@ -225,6 +225,13 @@ def test_the_place_of_the_default_is_where_it_comes_from(
     assert Path(found.location.file).name == file
 
 
+@pytest.mark.parametrize("key", ["allow", "warn", "deny"])
+def test_lists_grow(tmp_path: Path, key: str) -> None:
+    base, own = f"imports: {{{key}: ['wasi:io/*']}}", f"imports: {{{key}: ['wasi:nn/*']}}"
+    found = both(tmp_path, base, own).imports
+    assert [line.text for line in getattr(found, key)] == ["wasi:io/*", "wasi:nn/*"]
+
+
 def test_permissions_grow(tmp_path: Path) -> None:
     base = "permissions: {network: {allow: [{host: a.example}]}}"
     found = both(tmp_path, base, "permissions: {network: {deny: [{host: b.example}]}}").permissions
