@@ -67,7 +67,7 @@ def gather(
         if record["phase"] == "report":
             _report(found, budgets, record)
             continue
-        if record["phase"] not in ("call", "return"):
+        if record["phase"] not in ("call", "return", "exit"):
             continue
         call = tracker.feed(record)
         if call is not None:
