@@ -63,6 +63,36 @@ def test_a_waiver_about_to_expire_is_spoken_of(expires: str, said_: bool) -> Non
         assert one.severity == "note" and f"expires on {expires} (because); ask sre" in one.message
 
 
+def test_who_can_renew_a_waiver_that_expired_is_said() -> None:
+    for owner, end in (({}, "(because)"), ({"owner": "sre"}, "(because); ask sre")):
+        report = judge(DATA, DENY + waiver("2026-01-01", **owner), today=date(2026, 11, 21))
+        (one,) = report.findings
+        assert one.message == f"expired on 2026-01-01 {end}"
+
+
+def test_what_is_said_of_waivers_can_be_turned_off() -> None:
+    two = waiver(item="a:b/c") + waiver("2026-01-01", item="a:b/d").partition("\n")[2]
+    judged = judge(DATA, f"{DENY}{two}", today=date(2026, 11, 21))
+    assert {one.rule for one in judged.findings} == {"WCM090", "WCM091"}
+    judged = judge(DATA, f"{DENY}{two}rules: {{WCM091: off}}", today=date(2026, 11, 21))
+    assert {one.rule for one in judged.findings} == {"WCM090"}
+
+
+def test_the_first_waiver_that_fits_is_the_one_that_is_shown() -> None:
+    first = waiver(owner="first") + waiver(owner="second").partition("\n")[2]
+    report = judge(DATA, DENY + first)
+    (one,) = [one for one in report.components[0].findings if one.rule == "WCM010"]
+    assert one.waived is not None and one.waived.owner == "first"
+    assert report.findings == ()  # both are of use
+
+
+def test_what_no_line_is_about_is_the_policy_as_a_whole() -> None:
+    for text, place in ((DENY, "p.yaml:1:1"), ("", "None")):
+        report = judge(component({"wasi:brand-new/thing@1.0.0": ("f",)}), text)
+        (one,) = [one for one in report.all() if one.rule == "WCM016"]
+        assert str(one.location) == place
+
+
 def test_items_of_waivers_for_functions() -> None:
     allow = "imports: {allow: ['*#bind']}\n"
     item = f"{TCP}#listen"
@@ -116,6 +146,8 @@ def test_names_are_as_long_as_it_takes() -> None:
     assert names(["/p/a/x.wasm", "/p/b/x.wasm", "x.wasm"]) == ["a/x.wasm", "b/x.wasm", "x.wasm"]
     assert names(["x.wasm"]) == ["x.wasm"] and names([]) == []
     assert names(["a/b/x", "b/x", "x"]) == ["a/b/x", "b/x", "x"]
+    assert names(["a/x", "a/x", "b/x"]) == ["a/x", "a/x", "b/x"]
+    assert names(["x", "x"]) == ["x", "x"]
 
 
 def test_the_report_is_a_documented_document() -> None:

@@ -1,0 +1,135 @@
+"""What counts towards a budget, and what lists of permissions say about what was seen."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.gate.making import call, judge, record, rules, said
+from tests.gate.test_values import APP, KV, TCP, invocation, lookup, net, v4
+from whamm_cm.gate.evidence import gather
+from whamm_cm.gate.model import Finding
+
+BUDGET = "budgets: {'%s': {max_calls_per_invocation: %d}}"
+
+
+def over(records: tuple[dict, ...], most: int, item: str = "wasi:keyvalue/*#bucket.get") -> bool:
+    return "WCM050" in rules(judge(APP, BUDGET % (item, most), records))
+
+
+# budgets
+
+
+def test_no_call_is_within_any_budget() -> None:
+    other = call(1, "acme:other/x#f")
+    assert not over(other, 0) and over((*other, *call(2, KV)), 0)
+
+
+def test_calls_of_other_functions_and_versions_are_not_counted() -> None:
+    got = (
+        *call(1, "acme:other/x#f"),
+        *call(2, KV, version="0.2.0"),
+        *call(3, KV, version="0.3.0"),
+        *call(4, "wasi:keyvalue/store#bucket.set", version="0.2.0"),
+    )
+    for item, most in (
+        ("wasi:keyvalue/store@0.2.0#bucket.get", 1),
+        ("wasi:keyvalue/store@0.3.0#bucket.get", 1),
+        ("wasi:keyvalue/store#bucket.*", 3),
+        ("*", 4),
+    ):
+        assert over(got, most - 1, item) and not over(got, most, item), item
+
+
+def test_calls_by_whose_return_alone_is_known_they_were() -> None:
+    returns = [call(number, KV, {"ok": None})[1] for number in range(1, 5)]
+    assert over(tuple(returns), 3) and not over(tuple(returns), 4)
+
+
+def test_an_invocation_is_all_that_the_outermost_call_makes() -> None:
+    """A composed component: what is in front calls what is behind it, twice."""
+
+    def behind(start: int) -> tuple[dict, ...]:
+        hop = record("acme:back/x#go", edge="inner", call=start)
+        entered = record("acme:back/x#go", edge="export", call=start + 1, instance=2)
+        calls = [call(start + number, KV, {"ok": None}, instance=2) for number in (2, 3)]
+        ends = ({**entered, "phase": "return"}, {**hop, "phase": "return"})
+        return (hop, entered, *calls[0], *calls[1], *ends)
+
+    front = record("wasi:http/incoming-handler#handle", edge="export", call=1)
+    made = (front, *behind(10), *behind(20), {**front, "phase": "return"}, *invocation(30, 3))
+    assert over(made, 3) and not over(made, 4)
+
+
+def test_calls_without_times_have_no_percentile() -> None:
+    text = "budgets: {'wasi:keyvalue/*#bucket.get': {p99_ms: 0.001}}"
+    untimed, timed = call(1, KV, {"ok": None}), call(3, KV, {"ok": None})
+    assert "WCM051" not in rules(judge(APP, text, untimed))
+    slow = (*untimed, timed[0], {**timed[1], "dur_ns": 5000})
+    report = judge(APP, text, slow)
+    (one,) = [one for one in report.all() if one.rule == "WCM051"]
+    assert one.message.startswith("99 % of 1 calls took up to 0.005 ms")
+
+
+def test_counts_in_reports_are_by_budget() -> None:
+    from tests.gate.making import policy
+
+    budgets = policy(
+        "budgets: {'wasi:keyvalue/store@0.2.0': {p99_ms: 1}, 'a:b/c': {p99_ms: 1},"
+        " '*': {p99_ms: 1}}"
+    ).budgets
+    reports = [
+        record(KV, phase="report", count=9, version="0.2.0"),
+        record(KV, phase="report", count=5, version="0.3.0"),
+        record("a:b/c#f", phase="report", count=2),
+    ]
+    assert [one.counted for one in gather(reports, budgets).spending] == [9, 2, 16]
+
+
+# permissions
+
+
+def connect(*address: int) -> tuple[dict, ...]:
+    return (record(TCP, call=90, args=v4(*address)),)
+
+
+def test_a_list_of_denials_alone_lets_everything_else_through() -> None:
+    deny = "permissions: {network: {deny: [{cidr: 10.0.0.0/8}]}}"
+    assert "WCM060" in rules(judge(APP, deny, connect(10, 1, 1, 1)))
+    assert "WCM060" not in rules(judge(APP, deny, connect(9, 9, 9, 9)))
+    deny = "permissions: {environment: {deny: [{key: SECRET}]}}"
+    got = call(1, "wasi:config/store#get", {"ok": "x"}, args={"key": "LANG"})
+    assert "WCM062" not in rules(judge(APP, deny, got))
+    got = call(1, "wasi:config/store#get", {"ok": "x"}, args={"key": "SECRET"})
+    assert ("WCM062", "SECRET") in said(judge(APP, deny, got))
+
+
+@pytest.mark.parametrize(
+    ("hosts", "good"),
+    [
+        (("{host: a.example}", "{host: b.example}"), True),
+        (("{host: b.example}", "{host: a.example}"), True),
+        (("{host: b.example}",), False),
+        (("{host: 'a.example:1'}",), False),
+    ],
+)
+def test_an_address_by_the_name_that_gave_it(hosts: tuple[str, ...], good: bool) -> None:
+    seen = (*lookup("a.example", 9, 9, 9, 9), *connect(9, 9, 9, 9))
+    assert (("WCM060", "9.9.9.9:443") not in net(seen, *hosts)) is good
+
+
+def test_by_which_call_an_address_was_reached_is_said() -> None:
+    seen = (*lookup("a.example", 9, 9, 9, 9), *connect(9, 9, 9, 9))
+    report = judge(APP, "permissions: {network: {allow: [{host: b.example}]}}", seen)
+    messages = {
+        one.item: one.message
+        for one in report.all()
+        if isinstance(one, Finding) and one.rule == "WCM060"
+    }
+    assert messages["9.9.9.9:443"] == (
+        f"9.9.9.9:443 (a.example), by {TCP}, is not on the list of allowed hosts"
+    )
+
+
+@pytest.mark.parametrize("section", ["network", "storage", "environment"])
+def test_without_logs_nothing_is_held_against_anybody(section: str) -> None:
+    assert rules(judge(APP, f"permissions: {{{section}: {{allow: []}}}}")) == {"WCM064"}
