@@ -9,6 +9,7 @@ import pytest
 
 from tests.gate.making import component, judge, said
 from whamm_cm.cli.main import main
+from whamm_cm.errors import UsageError
 from whamm_cm.gate.baseline import OLD_SCHEMA, SCHEMA, Baseline, baseline, read_baseline
 from whamm_cm.gate.outputs import json as json_output
 
@@ -77,3 +78,37 @@ def test_rows_name_their_function() -> None:
     assert denied == ["read", "stat"]
     others = [row for row in rows if row["rule"] == "WCM003"]
     assert all(row["function"] is None for row in others)
+
+
+def test_what_is_waived_is_not_in_a_baseline() -> None:
+    waived = f"{DENY}\nwaivers: [{{rule: WCM010, reason: x, expires: 2027-01-01}}]"
+    rows = json.loads(baseline(judge(FEW, waived)))["findings"]
+    assert "WCM010" not in {row["rule"] for row in rows}
+    assert "WCM010" in {row["rule"] for row in json.loads(baseline(judge(FEW, DENY)))["findings"]}
+
+
+def test_an_interface_that_is_all_new_lists_none_of_its_functions() -> None:
+    known = read_baseline(baseline(judge(component({}), DENY)).encode(), "b")
+    (finding,) = [one for one in judge(FEW, DENY, known=known).all() if one.counts]
+    assert "new since" not in finding.message
+    known = read_baseline(old(DENY), "b")
+    (finding,) = [one for one in judge(FEW, DENY, known=known).all() if one.rule == "WCM010"]
+    assert "new since" not in finding.message
+
+
+@pytest.mark.parametrize("row", [3, {}, {"fingerprint": 3}, {"fingerprints": []},
+                                 {"fingerprints": ["x"]}, {"fingerprint": "0" * 17}])  # fmt: skip
+def test_rows_without_a_fingerprint_are_refused(row: object) -> None:
+    data = json.dumps({"schema": SCHEMA, "findings": [{"fingerprint": "0" * 16}, row]}).encode()
+    with pytest.raises(UsageError, match="b: finding 1 of the baseline has no fingerprint"):
+        read_baseline(data, "b")
+
+
+def test_a_report_of_an_older_version_is_old_if_any_of_its_rows_is() -> None:
+    for rows, is_old in (
+        ([{"fingerprints": ["0" * 16]}, {"fingerprint": "1" * 16}], True),
+        ([{"fingerprints": ["0" * 16]}], False),
+        ([], False),
+    ):
+        document = {"schema": "whamm-cm/report/v1", "components": [{"findings": rows}]}
+        assert read_baseline(json.dumps(document).encode(), "b").old is is_old

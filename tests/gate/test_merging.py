@@ -284,6 +284,17 @@ def test_permissions_grow(tmp_path: Path) -> None:
     found = both(tmp_path, base, "permissions: {network: {deny: [{host: b.example}]}}").permissions
     assert found.network is not None and found.network.allow is not None
     assert len(found.network.allow) == 1 and len(found.network.deny) == 1
+    for one, other in (("deny", "deny"), ("deny", "allow"), ("allow", "allow")):
+        section = "permissions: {environment: {%s: [{key: %s}]}}"
+        merged = both(tmp_path, section % (one, "A"), section % (other, "B")).permissions
+        environment = merged.environment
+        assert environment is not None
+        denied = ("A",) * (one == "deny") + ("B",) * (other == "deny")
+        allowed = ("A",) * (one == "allow") + ("B",) * (other == "allow")
+        assert tuple(line.key for line in environment.deny) == denied
+        # Only what has a list allows nothing else.
+        assert (environment.allow is None) is (not allowed)
+        assert tuple(line.key for line in environment.allow or ()) == allowed
 
 
 @pytest.mark.parametrize(

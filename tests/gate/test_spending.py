@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.gate.making import call, judge, record, rules, said
+from tests.gate.making import call, judge, policy, record, rules, said
 from tests.gate.test_values import APP, KV, TCP, invocation, lookup, net, v4
+from whamm_cm.errors import UsageError
 from whamm_cm.gate.evidence import gather
 from whamm_cm.gate.model import Finding
 
@@ -71,8 +72,6 @@ def test_calls_without_times_have_no_percentile() -> None:
 
 
 def test_counts_in_reports_are_by_budget() -> None:
-    from tests.gate.making import policy
-
     budgets = policy(
         "budgets: {'wasi:keyvalue/store@0.2.0': {p99_ms: 1}, 'a:b/c': {p99_ms: 1},"
         " '*': {p99_ms: 1}}"
@@ -133,3 +132,75 @@ def test_by_which_call_an_address_was_reached_is_said() -> None:
 @pytest.mark.parametrize("section", ["network", "storage", "environment"])
 def test_without_logs_nothing_is_held_against_anybody(section: str) -> None:
     assert rules(judge(APP, f"permissions: {{{section}: {{allow: []}}}}")) == {"WCM064"}
+
+
+# lines of permissions
+
+
+def test_ports_of_a_line() -> None:
+    for ports, port in (("[443]", 443), ("[80, 443]", 443), ("[443, 80]", 80)):
+        seen = (record(TCP, call=90, args=v4(9, 9, 9, 9, port=port)),)
+        other = (record(TCP, call=90, args=v4(9, 9, 9, 9, port=8080)),)
+        line = f"{{cidr: 9.0.0.0/8, ports: {ports}}}"
+        assert net(seen, line) == set() and net(other, line) == {("WCM060", "9.9.9.9:8080")}
+        deny = f"permissions: {{network: {{deny: [{line}]}}}}"
+        assert "WCM060" in rules(judge(APP, deny, seen))
+        assert "WCM060" not in rules(judge(APP, deny, other))
+
+
+@pytest.mark.parametrize(
+    ("line", "good"),
+    [
+        ("{host: a.example, ports: [1, 65535]}", True),
+        ("{host: a.example, ports: [65536, 1]}", False),
+        ("{host: a.example, ports: [1, 65536]}", False),
+        ("{host: a.example, ports: [0]}", False),
+        ("{host: a.example, ports: []}", False),
+        ("{host: '*.a.example'}", True),
+        ("{host: 'a.*.example'}", False),
+        ("{host: '*.10.0.0.1'}", False),
+        ("{host: 'user@a.example'}", False),
+        ("{host: 10.0.0.1}", True),
+    ],
+)
+def test_what_a_line_of_the_network_may_be(line: str, good: bool) -> None:
+    text = f"permissions: {{network: {{allow: [{line}]}}}}"
+    if good:
+        policy(text)
+        return
+    with pytest.raises(UsageError, match="p.yaml:2:"):
+        policy(text)
+
+
+@pytest.mark.parametrize(
+    ("cidr", "reached"),
+    [
+        ("::ffff:0:0/96", True),
+        ("::ffff:9.0.0.0/104", True),
+        ("::ffff:9.9.9.9/128", True),
+        ("::ffff:8.0.0.0/104", False),
+    ],
+)
+def test_networks_of_mapped_addresses_are_those_of_version_4(cidr: str, reached: bool) -> None:
+    assert (net(connect(9, 9, 9, 9), f"{{cidr: '{cidr}'}}") == set()) is reached
+
+
+def test_a_host_that_is_an_address() -> None:
+    assert net(connect(9, 9, 9, 9), "{host: 9.9.9.9}") == set()
+    assert net(connect(9, 9, 9, 8), "{host: 9.9.9.9}") != set()
+
+
+@pytest.mark.parametrize("key", ["A=B", "A,B", "!A", "%A", "A$", 'A"', " A", "A\\u0007", "A*"])
+def test_keys_that_nothing_can_be_called(key: str) -> None:
+    quoted = '"' + key.replace('"', '\\"') + '"'
+    with pytest.raises(UsageError, match="p.yaml:2:"):
+        policy(f"permissions: {{environment: {{deny: [{{key: {quoted}}}]}}}}")
+
+
+def test_what_may_be_read_may_not_be_written() -> None:
+    line = "{uri: 'fs:///data/**', access: [read]}"
+    storage = policy(f"permissions: {{storage: {{deny: [{line}]}}}}").permissions.storage
+    assert storage is not None
+    (allow,) = storage.deny
+    assert allow.covers("/data/x", "read") and not allow.covers("/data/x", "write")
+    assert allow.denies("/DATA/x", "read") and not allow.denies("/data/x", "write")
