@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
@@ -176,6 +177,53 @@ def test_whose_name_it_is_is_said() -> None:
     for what, why in (("import", "is odd, too"), ("export", "is odd")):
         assert ("WCM017", f"{what} {name} has U+0430 in it") in messages
         assert ("WCM019", f"{what} {name} {why}") in messages
+
+
+# what no list is about
+
+
+@pytest.mark.parametrize(
+    ("names", "count"), [(("get",), "1 function"), (("get", "put"), "2 functions")]
+)
+def test_what_no_export_can_reach(names: tuple[str, ...], count: str) -> None:
+    (one,) = found("judge: declared", instance(STORE, *names))
+    assert (one.rule, one.item, one.parts) == ("WCM020", STORE, names)
+    assert one.message == f"{STORE}: no export can reach its {count}"
+
+
+def test_calls_of_what_cannot_be_reached_name_it() -> None:
+    seen = (FunctionRow("run", "run", False, 2),)
+    for row, item in (
+        (ImportRow("run", "func", "", None, seen), "run"),
+        (ImportRow(STORE, "instance", STORE, None, seen), f"{STORE}#run"),
+    ):
+        (one,) = [one for one in found("judge: declared", row) if one.rule == "WCM021"]
+        assert one.item == item and one.message.startswith(f"{item} was called 2 times")
+
+
+@pytest.mark.parametrize("kind", ["component", "module"])
+def test_code_from_outside_cannot_be_followed(kind: str) -> None:
+    (one,) = [
+        one
+        for one in found("judge: declared", ImportRow("x", kind, "", None))
+        if one.rule == "WCM001"
+    ]
+    assert one.message == f"x is a {kind} that is linked in from outside"
+
+
+def test_code_that_is_handed_over_cannot_be_followed() -> None:
+    exports = (ExportRow("out", "instance", "", None, hands=("c",)),)
+    rows = found("judge: declared", instance("in", interface="", hands=("d",)), exports=exports)
+    assert {one.item for one in rows if one.rule == "WCM001"} == {"in:d", "out:c"}
+
+
+def test_a_policy_for_this_very_file() -> None:
+    data = component({})
+    digest = hashlib.sha256(data).hexdigest()
+    for sums, others in ((f"'{digest}'", False), (f"['{'0' * 64}', '{digest}']", False),
+                         (f"'{'0' * 64}'", True)):  # fmt: skip
+        report = judge(data, f"match: {{sha256: {sums}}}")
+        assert bool(of(report, "WCM003")) is others
 
 
 # components inside
