@@ -49,6 +49,14 @@ def test_a_denial_means_every_case_of_letters(line: str, name: str, denied: bool
     assert ("WCM010" in rules(judge(component({name: ("get",)}), text))) is denied
 
 
+@pytest.mark.parametrize("line", ["acme:db/store#get", "acme:db/store#GET"])
+def test_a_denial_means_functions_in_every_case(line: str) -> None:
+    for name in ("get", "GET", "Get"):
+        assert parsed(line, HERE).denies("acme:db/store", None, name)
+        assert parsed(line, HERE).denies("acme:db/Store", None, name)
+        assert not parsed(line, HERE).denies("acme:db/store", None, f"{name}s")
+
+
 def test_what_a_line_allows_it_denies_where_it_denies() -> None:
     for line in ("acme:db/[!a-z]*#[!a-z]*", "acme:db/[!A-Z]*#[!A-Z]*", "acme:db/STORE#GET"):
         one = parsed(line, HERE)
@@ -77,6 +85,9 @@ def test_a_class_allows_what_any_of_its_patterns_means() -> None:
         ("a:b/c#[constructor]{r.m,r}", "from column 21 on"),
         ("%nett#bind", 'did you mean "%net"?'),
         ("wasi:io/@0.2", "write 'wasi:io/*@0.2'"),
+        ("wasi:sockets/TCP", "can match 'wasi:sockets/TCP' from column 1 on"),
+        ("a:b/c|wasi:sockets/TCP", "from column 7 on"),
+        ("9" * 500 + ":b/c", "; a pattern is interface[@version][#function]"),
     ],
 )
 def test_where_a_line_is_wrong(pattern: str, sentence: str) -> None:

@@ -204,3 +204,62 @@ def test_what_may_be_read_may_not_be_written() -> None:
     (allow,) = storage.deny
     assert allow.covers("/data/x", "read") and not allow.covers("/data/x", "write")
     assert allow.denies("/DATA/x", "read") and not allow.denies("/data/x", "write")
+
+
+# what records say of values
+
+
+def test_addresses_that_a_lookup_gives_all_at_once() -> None:
+    """As WASI 0.3 has it."""
+    found = call(
+        1, "wasi:sockets/ip-name-lookup#resolve-addresses",
+        {"ok": [{"ipv4": [8, 8, 8, 8]}, {"ipv4": [9, 9, 9, 9]}]}, args={"name": "a.example"},
+    )  # fmt: skip
+    assert net((*found, *connect(9, 9, 9, 9)), "{host: a.example}") == set()
+    assert net((*found, *connect(7, 7, 7, 7)), "{host: a.example}") == {("WCM060", "7.7.7.7:443")}
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [({"~redacted": 1}, "redacted"), ({"~cut": 1}, "cut off"), ({"~bad": 1}, "unreadable")],
+)
+def test_why_a_value_cannot_be_judged_is_said(value: object, why: str) -> None:
+    asked = record("wasi:sockets/ip-name-lookup#resolve-addresses", args={"name": value})
+    report = judge(APP, "permissions: {network: {allow: []}}", (asked,))
+    (one,) = [one for one in report.all() if one.rule == "WCM063"]
+    assert why in one.message
+
+
+@pytest.mark.parametrize(
+    ("phase", "key", "message"),
+    [
+        ("dropped", "count", "3 records were lost"),
+        ("dropped", "lost", "an unknown number of records was lost"),
+        ("lost", "lost", "3 records were lost"),
+        ("lost", "count", "an unknown number of records was lost"),
+    ],
+)
+def test_how_many_records_are_missing(phase: str, key: str, message: str) -> None:
+    gone = {"v": 2, "phase": phase, "instance": 1, key: 3}
+    (one,) = [one for one in judge(APP, "judge: declared", (gone,)).all() if one.rule == "WCM065"]
+    assert one.message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("flags", "access"),
+    [
+        ({"flags": ["read"]}, {"read"}),
+        ({"flags": []}, {"read"}),
+        ({"flags": ["write"]}, {"write"}),
+        ({"flags": ["read", "write"]}, {"read", "write"}),
+        ({"flags": ["mutate-directory"]}, {"write"}),
+        ({"open-flags": ["create"]}, {"write"}),
+        ({"open-flags": ["truncate"]}, {"write"}),
+        ({"open-flags": ["directory"]}, {"read"}),
+    ],
+)
+def test_what_a_file_is_opened_for(flags: dict[str, list[str]], access: set[str]) -> None:
+    types = "wasi:filesystem/types#descriptor."
+    root = call(1, "wasi:filesystem/preopens#get-directories", [[3, "/"]])
+    opened = call(2, types + "open-at", {"ok": 4}, self=3, args={"path": "x", **flags})
+    assert {one.access for one in gather((*root, *opened)).uses.files} == access
