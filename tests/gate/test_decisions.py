@@ -87,6 +87,8 @@ def test_a_class_allows_what_any_of_its_patterns_means() -> None:
         ("wasi:io/@0.2", "write 'wasi:io/*@0.2'"),
         ("wasi:sockets/TCP", "can match 'wasi:sockets/TCP' from column 1 on"),
         ("a:b/c|wasi:sockets/TCP", "from column 7 on"),
+        ("wasi:io", "a package has interfaces: write 'wasi:io/*'"),
+        ("a:b/c|wasi:io", "; a pattern is interface[@version][#function]"),
         ("9" * 500 + ":b/c", "; a pattern is interface[@version][#function]"),
     ],
 )
@@ -192,6 +194,8 @@ def test_which_functions_are_judged(
         ("%net", "wasi:tls/types@0.2.0#connect", True),
         ("%net", "wasi:http/types@0.2.0", False),
         ("FOO=*", "FOO=bar", True),
+        ("a@b*", "a@bc", True),  # no pattern of imports, and still a glob
+        ("a@b*", "acme:db/store", False),
     ],
 )
 def test_what_a_waiver_is_about(pattern: str, item: str, matches: bool) -> None:
