@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.gate.making import TODAY, component, inside, judge, policy
 from whamm_cm.gate.engine import Engine
 from whamm_cm.gate.model import ExportRow, Finding, FunctionRow, ImportRow, Report, Subject
+from whamm_cm.gate.subject import analyse
 
 STORE = "acme:db/store"
 
@@ -251,7 +253,29 @@ def test_the_same_interface_or_a_label_inside_is_no_disguise(inner: str) -> None
     assert of(judge(data, "imports: {allow: ['wasi:io/*']}"), "WCM015") == []
 
 
+def inner(name: str, *rows: ImportRow) -> list[Finding]:
+    """Of a component inside that takes import ``name`` of the root for sockets; ``rows`` are what
+    the root imports."""
+    subject = analyse(inside(name, "wasi:sockets/tcp@0.2.3", "instance"), "app").subject
+    engine = Engine(policy("judge: declared"), TODAY)
+    context = engine.context("a", "a", subject=replace(subject, imports=rows))
+    return [one for one in engine.judge(context).findings if one.rule == "WCM015"]
+
+
 def test_an_import_is_found_by_its_whole_name_first() -> None:
     """The names of the root's imports may begin alike."""
-    data = component({"acme:a/b-c": ("f",), "acme:a/b": ("f",)})
-    assert of(judge(data, "imports: {allow: []}"), "WCM015") == []
+    (one,) = inner("acme:a/b", instance("acme:a/b-c", "bind"), instance("acme:a/b", "bind"))
+    assert "uses acme:a/b of the host as" in one.message
+    (one,) = inner("acme:a/b", instance("acme:a/b@1.0.0", "bind"))
+    assert "uses acme:a/b@1.0.0 of the host as" in one.message
+    assert inner("acme:a/b", instance("x:y/z", "bind")) == []
+
+
+def test_names_inside_are_looked_at_too() -> None:
+    subject = analyse(inside("acme:a/b", "wasi:sockets/tcp@0.2.3", "instance"), "app").subject
+    (nested,) = subject.nested
+    bad = replace(nested, imports=(ImportRow("B\u0430d", "func", "", None),))
+    engine = Engine(policy("judge: declared"), TODAY)
+    context = engine.context("a", "a", subject=replace(subject, nested=(bad,)))
+    (one,) = [one for one in engine.judge(context).findings if one.rule == "WCM017"]
+    assert one.message == rf"import 'B\u0430d' of {nested.path} has U+0430 in it"

@@ -197,6 +197,12 @@ def test_keys_that_nothing_can_be_called(key: str) -> None:
         policy(f"permissions: {{environment: {{deny: [{{key: {quoted}}}]}}}}")
 
 
+@pytest.mark.parametrize("key", ["XDG_DATA_HOME", "a.b-c", "PATH", "ключ"])
+def test_keys_that_something_may_be_called(key: str) -> None:
+    section = policy(f"permissions: {{environment: {{deny: [{{key: {key}}}]}}}}").permissions
+    assert section.environment is not None and section.environment.deny[0].key == key
+
+
 def test_what_may_be_read_may_not_be_written() -> None:
     line = "{uri: 'fs:///data/**', access: [read]}"
     storage = policy(f"permissions: {{storage: {{deny: [{line}]}}}}").permissions.storage

@@ -254,7 +254,7 @@ def _disguise(
     context: Context, nested: NestedRow, row: ImportRow, outer: ImportRow
 ) -> Iterator[Hit]:
     verdicts = {one.verdict for one in context.decide(row)}
-    if context.policy.imports is not None and verdicts and verdicts <= {"allow"}:
+    if verdicts and verdicts <= {"allow"}:  # none where the policy says nothing of imports
         return
     where = cut(nested.path) + (f' "{nested.name}"' if nested.name else "")
     text = f"{where} uses {outer.label} of the host as {row.label}"
