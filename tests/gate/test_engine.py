@@ -13,6 +13,7 @@ from whamm_cm.gate.baseline import baseline, read_baseline
 from whamm_cm.gate.engine import names
 from whamm_cm.gate.model import Finding
 from whamm_cm.gate.outputs import json as json_output
+from whamm_cm.gate.rules import RULES
 
 TCP = "wasi:sockets/tcp@0.2.3"
 DATA = component({TCP: ("bind", "listen")})
@@ -103,6 +104,11 @@ def test_items_of_waivers_for_functions() -> None:
     assert rules(other) == {"WCM014", "WCM091"}
 
 
+def test_what_to_do_is_what_the_rule_says() -> None:
+    (one,) = [one for one in judge(DATA, DENY).all() if one.rule == "WCM010"]
+    assert one.fix == RULES["WCM010"].fix
+
+
 def test_severities_can_be_set_and_rules_turned_off() -> None:
     assert judge(DATA, DENY + "rules: {WCM010: note}").verdict == "pass"
     assert said(judge(DATA, DENY + "rules: {WCM010: off}")) == []
@@ -123,7 +129,8 @@ def test_only_what_is_new_fails() -> None:
     ["", "[]", "{}", '{"schema": "x"}', '{"schema": "whamm-cm/baseline/v1"}', "[" * 100_000,
      '{"schema": "whamm-cm/baseline/v1", "findings": [{"fingerprint": "x"}]}',
      '{"schema": "whamm-cm/report/v1", "components": [{}]}',
-     '{"schema": "whamm-cm/report/v1", "components": [3]}', "\xff"],
+     '{"schema": "whamm-cm/report/v1", "components": [3]}', "\xff",
+     '{"schema": "whamm-cm/report/v1", "components": [{"findings": [3]}]}'],
 )  # fmt: skip
 def test_what_is_no_baseline(text: str) -> None:
     with pytest.raises(UsageError, match=r"^b\.json:"):

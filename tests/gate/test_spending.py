@@ -41,6 +41,33 @@ def test_calls_of_other_functions_and_versions_are_not_counted() -> None:
         assert over(got, most - 1, item) and not over(got, most, item), item
 
 
+def test_a_version_that_nobody_wrote_down_may_be_any() -> None:
+    assert over(call(1, KV), 0, "wasi:keyvalue/store@0.2.0#bucket.get")
+    (budget,) = policy("budgets: {'wasi:keyvalue/store@0.2.0': {p99_ms: 1}}").budgets
+    (spent,) = gather((record(KV, phase="report", count=9),), (budget,)).spending
+    assert spent.counted == 9
+
+
+def test_every_budget_is_counted_for_itself() -> None:
+    text = (
+        "budgets:\n  'a:b/c': {max_calls_per_invocation: 0}\n"
+        "  '*#bucket.get': {max_calls_per_invocation: 0}\n  '*': {max_calls_per_invocation: 1}"
+    )
+    items = {one.item for one in judge(APP, text, call(1, KV)).all() if one.rule == "WCM050"}
+    assert items == {"*#bucket.get"}
+
+
+def test_a_task_that_is_over_is_an_invocation_of_its_own() -> None:
+    """Numbers of tasks are used again."""
+
+    def task(start: int) -> tuple[dict, ...]:
+        entered = record("wasi:http/handler#handle", edge="export", call=start, task=1)
+        calls = [call(start + number, KV, {"ok": None}, task=1) for number in (1, 2)]
+        return (entered, *calls[0], *calls[1], {**entered, "phase": "exit"})
+
+    assert over((*task(10), *task(20)), 1) and not over((*task(10), *task(20)), 2)
+
+
 def test_calls_by_whose_return_alone_is_known_they_were() -> None:
     returns = [call(number, KV, {"ok": None})[1] for number in range(1, 5)]
     assert over(tuple(returns), 3) and not over(tuple(returns), 4)
@@ -114,6 +141,21 @@ def test_a_list_of_denials_alone_lets_everything_else_through() -> None:
 def test_an_address_by_the_name_that_gave_it(hosts: tuple[str, ...], good: bool) -> None:
     seen = (*lookup("a.example", 9, 9, 9, 9), *connect(9, 9, 9, 9))
     assert (("WCM060", "9.9.9.9:443") not in net(seen, *hosts)) is good
+
+
+def test_a_file_that_any_line_allows_is_allowed() -> None:
+    lines = "[{uri: 'fs:///a/**', access: [read]}, {uri: 'fs:///b/**', access: [read, write]}]"
+    text = f"permissions: {{storage: {{allow: {lines}}}}}"
+    types = "wasi:filesystem/types#descriptor.open-at"
+
+    def opened(path: str, *flags: str) -> bool:
+        root = call(1, "wasi:filesystem/preopens#get-directories", [[3, "/"]])
+        args = {"path": path, "flags": list(flags)}
+        made = call(2, types, {"ok": 4}, self=3, args=args)
+        return "WCM061" not in rules(judge(APP, text, (*root, *made)))
+
+    assert opened("a/x", "read") and opened("b/x", "read") and opened("b/x", "write")
+    assert not opened("a/x", "write") and not opened("c/x", "read")
 
 
 def test_by_which_call_an_address_was_reached_is_said() -> None:
