@@ -200,6 +200,7 @@ def test_an_empty_name_and_an_empty_directory(capsys: pytest.CaptureFixture[str]
 def test_an_instrumented_component_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["instrument", "--trace", "*", "cart.wasm", "-o", "woven.wasm"]) == 0
     cases = [("", "WCM120"), ("rules: {WCM120: 'off'}", "WCM041")]
+    cases += [("rules: {WCM120: warning}", "WCM120")]
     for more, rule in cases:
         Path("q.yaml").write_text(f"version: 1\n{more}\n")
         gate(

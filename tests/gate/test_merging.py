@@ -209,6 +209,7 @@ def test_whom_a_policy_is_for_is_merged_field_by_field(tmp_path: Path) -> None:
     [
         ("{default: deny}", "{deny: ['wasi:nn/*']}", "deny", "base.yaml"),
         ("{default: deny}", "{allow: ['wasi:io/*']}", "deny", "base.yaml"),
+        ("{default: deny, deny: ['wasi:nn/*']}", "{allow: ['wasi:io/*']}", "deny", "base.yaml"),
         ("{default: deny}", "{default: allow}", "allow", "p.yaml"),
         ("{deny: ['wasi:nn/*']}", "{default: deny}", "deny", "p.yaml"),
         ("{deny: ['wasi:nn/*']}", "{allow: ['wasi:io/*']}", "deny", "p.yaml"),
@@ -222,6 +223,13 @@ def test_the_place_of_the_default_is_where_it_comes_from(
     found = both(tmp_path, f"imports: {base}", f"imports: {own}").imports
     assert found is not None and found.default == default
     assert Path(found.location.file).name == file
+
+
+@pytest.mark.parametrize("key", ["allow", "warn", "deny"])
+def test_lists_grow(tmp_path: Path, key: str) -> None:
+    base, own = f"imports: {{{key}: ['wasi:io/*']}}", f"imports: {{{key}: ['wasi:nn/*']}}"
+    found = both(tmp_path, base, own).imports
+    assert [line.text for line in getattr(found, key)] == ["wasi:io/*", "wasi:nn/*"]
 
 
 def test_permissions_grow(tmp_path: Path) -> None:
