@@ -192,6 +192,6 @@ def test_a_summary_beside_a_script_has_calls_and_reports(
     )
     assert main(["trace", option, "-m", "icount", "--invoke", "one()", str(path)]) == 0
     out, err = capfd.readouterr()
-    assert out == "1"
+    assert out == "1\n"
     assert re.search(r"^100\.00 .* 1 +total$", err, re.M)
     assert re.search(r"^instructions +2$", err, re.M)
