@@ -202,6 +202,9 @@ def test_whom_a_policy_is_for_is_merged_field_by_field(tmp_path: Path) -> None:
     assert found.match.location.file.endswith("p.yaml")
     found = both(tmp_path, "match: {image: 'oci://*'}", "judge: reachable")
     assert found.match.image == "oci://*" and found.match.location.file.endswith("base.yaml")
+    found = both(tmp_path, "match: {name: a.wasm}", f"match: {{sha256: {sha}}}")
+    assert (found.match.sha256, found.match.name) == ((sha,), "a.wasm")
+    assert found.match.location.file.endswith("p.yaml")
 
 
 @pytest.mark.parametrize(
@@ -230,6 +233,50 @@ def test_lists_grow(tmp_path: Path, key: str) -> None:
     base, own = f"imports: {{{key}: ['wasi:io/*']}}", f"imports: {{{key}: ['wasi:nn/*']}}"
     found = both(tmp_path, base, own).imports
     assert [line.text for line in getattr(found, key)] == ["wasi:io/*", "wasi:nn/*"]
+
+
+def test_lists_outside_of_imports_grow(tmp_path: Path) -> None:
+    host = "{name: %s, links: ['wasi:io/*']}"
+    waiver = "{rule: WCM010, item: '%s', reason: x, expires: 2027-01-01}"
+    found = both(
+        tmp_path,
+        "exports: {require: ['#run'], forbid: ['#a']}\nbudgets: {'#a': {p99_ms: 1}}\n"
+        f"host: {host % 'one'}\nwaivers: [{waiver % '#a'}]\ndescription: base",
+        "exports: {require: ['#go'], forbid: ['#b']}\nbudgets: {'#b': {p99_ms: 1}}\n"
+        f"host: {host % 'two'}\nwaivers: [{waiver % '#b'}]",
+    )
+    assert [line.text for line in found.exports.require] == ["#run", "#go"]
+    assert [line.text for line in found.exports.forbid] == ["#a", "#b"]
+    assert [budget.line.text for budget in found.budgets] == ["#a", "#b"]
+    assert [host.name for host in found.hosts] == ["one", "two"]
+    assert [waiver.item for waiver in found.waivers] == ["#a", "#b"]
+    assert found.description == "base"
+    assert both(tmp_path, "description: base", "description: own").description == "own"
+
+
+@pytest.mark.parametrize(("files", "good"), [(32, True), (33, False)])
+def test_how_long_a_chain_may_be(tmp_path: Path, files: int, good: bool) -> None:
+    """32 policies, each of which extends the next one."""
+    for number in range(files):
+        more = f"extends: [p{number + 1}.yaml]" if number < files - 1 else "description: last"
+        (tmp_path / f"p{number}.yaml").write_text(f"version: 1\n{more}\n")
+    if good:
+        assert read_policy(str(tmp_path / "p0.yaml"), PARAMETERS).description == "last"
+        return
+    with pytest.raises(UsageError, match=r"p31.yaml:2:11: more than 32 policies that extend"):
+        read_policy(str(tmp_path / "p0.yaml"), PARAMETERS)
+
+
+@pytest.mark.parametrize(("files", "good"), [(100, True), (101, False)])
+def test_how_many_may_be_extended(tmp_path: Path, files: int, good: bool) -> None:
+    (tmp_path / "one.yaml").write_text("version: 1\n")
+    names = ", ".join(["one.yaml"] * files)
+    (tmp_path / "p.yaml").write_text(f"version: 1\nextends: [{names}]\n")
+    if good:
+        assert len(read_policy(str(tmp_path / "p.yaml"), PARAMETERS).sources) == 101
+        return
+    with pytest.raises(UsageError, match="more than 100 policies are extended"):
+        read_policy(str(tmp_path / "p.yaml"), PARAMETERS)
 
 
 def test_permissions_grow(tmp_path: Path) -> None:

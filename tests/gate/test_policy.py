@@ -111,6 +111,49 @@ def test_profiles_are_listed_once() -> None:
         assert f"./{name}" in message
 
 
+def test_every_profile_that_is_shipped_is_listed() -> None:
+    shipped = (files("whamm_cm.gate") / "profiles").iterdir()
+    assert {one.name for one in shipped} == {f"{name}.yaml" for name in PROFILES}
+
+
+@pytest.mark.parametrize("name", ["p.yaml", "p.yml", "p.json", "./p", "sub/p"])
+def test_what_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("sub").mkdir()
+    Path(name).write_text('{"version": 1, "description": "mine"}')
+    assert read_policy(name, PARAMETERS).description == "mine"
+
+
+@pytest.mark.parametrize("version", ["1", "'1'", "'1.0'", "1.0"])
+def test_version_one_in_every_spelling(tmp_path: Path, version: str) -> None:
+    (tmp_path / "p.yaml").write_text(f"version: {version}\ndescription: x\n")
+    assert read_policy(str(tmp_path / "p.yaml"), PARAMETERS).description == "x"
+
+
+def test_what_a_host_links_under_labels() -> None:
+    (host,) = policy(
+        "host: {name: x, links: ['wasi:io/*', 'wasi:http/*'], labels: ['wasi:io/*']}"
+    ).hosts
+    assert [line.text for line in host.links] == ["wasi:io/*", "wasi:http/*"]
+    assert [line.text for line in host.labels] == ["wasi:io/*"]
+
+
+@pytest.mark.parametrize(
+    "rule", ["WCM010", "WCM011", "WCM012", "WCM013", "WCM014", "WCM015", "WCM018", "WCM020"]
+)
+def test_waivers_about_imports_name_imports(rule: str) -> None:
+    waiver = "waivers: [{rule: %s, item: '9:b/c', reason: x, expires: 2027-01-01}]"
+    with pytest.raises(UsageError, match="p.yaml:2:.*no import or export can match"):
+        policy(waiver % rule)
+    policy(waiver % "WCM060")  # about values, which may be anything
+
+
+@pytest.mark.parametrize("where", ["match: {image: '%s'}", "match: {name: '%s'}"])
+def test_globs_that_are_none(where: str) -> None:
+    with pytest.raises(UsageError, match="p.yaml:2:.*is never closed"):
+        policy(where % "a[b")
+
+
 def test_a_policy_says_its_version(tmp_path: Path) -> None:
     for text in ("imports: {}\n", "version: 2\n", "[]\n"):
         (tmp_path / "p.yaml").write_text(text)

@@ -42,10 +42,12 @@ class Line:
         )
 
     def denies(self, interface: str, version: str | None, func: str | None) -> bool:
-        """All that is allowed is denied: ``[!A-Z]`` means less in lower case than as it stands."""
-        lower = None if func is None else func.lower()
-        return _denies(self.wide, interface.lower(), version, lower) or (
-            self.wide is not self.patterns and _denies(self.patterns, interface, version, func)
+        """All that is allowed is denied: of ``[!A-Z]`` and ``[!a-z]`` one means less in lower case
+        than as it stands."""
+        lower = interface.lower(), None if func is None else func.lower()
+        same = self.wide is self.patterns and lower == (interface, func)
+        return _denies(self.wide, lower[0], version, lower[1]) or (
+            not same and _denies(self.patterns, interface, version, func)
         )
 
     def names(self, interface: str) -> bool:
