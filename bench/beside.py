@@ -10,6 +10,8 @@ from pathlib import Path
 
 def run(checkout: Path, *arguments: str) -> str:
     """What ``python ARGUMENTS`` prints with the packages of that folder."""
+    if not (checkout / "src" / "whamm_cm").is_dir():
+        raise SystemExit(f"--beside {checkout}: there is no checkout of this project")
     path = os.pathsep.join((str(checkout / "src"), str(checkout)))
     done = subprocess.run(
         [sys.executable, *arguments],

@@ -175,3 +175,23 @@ def test_a_reactor_is_initialised_first(tmp_path: Path, capfd: pytest.CaptureFix
     assert (out, err) == ("41\n", "instructions  7\n")
     assert main(["trace", "-m", "icount", "--invoke", "_initialize()", str(path)]) == 0
     assert "instructions  5\n" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["-c", "-C"])
+def test_a_summary_beside_a_script_has_calls_and_reports(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], option: str
+) -> None:
+    """A summary that counted nothing would say that nothing was called."""
+    path = tmp_path / "one.wasm"
+    path.write_bytes(
+        wat2wasm(
+            '(component (core module $m (func (export "one") (result i32) i32.const 1))'
+            " (core instance $i (instantiate $m))"
+            ' (func (export "one") (result u32) (canon lift (core func $i "one"))))'
+        )
+    )
+    assert main(["trace", option, "-m", "icount", "--invoke", "one()", str(path)]) == 0
+    out, err = capfd.readouterr()
+    assert out == "1\n"
+    assert re.search(r"^100\.00 .* 1 +total$", err, re.M)
+    assert re.search(r"^instructions +2$", err, re.M)

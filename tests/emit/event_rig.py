@@ -12,8 +12,7 @@ import wasmtime as wt
 
 from tests.emit.rig import PAGES, Callee, Rig, engine
 from whamm_cm.agent import layout
-from whamm_cm.emit import ProbeOptions, Wrapper
-from whamm_cm.emit.model import ExportedGlobal, ScriptLink
+from whamm_cm.emit.model import ExportedGlobal, ProbeOptions, ScriptLink, Wrapper
 from whamm_cm.lang import tree
 from whamm_cm.wasm.asm import Module
 from whamm_cm.wasm.types import MemoryType

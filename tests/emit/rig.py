@@ -13,7 +13,8 @@ import wasmtime as wt
 
 from tests.emit.records import Block, Record, parse, parse_block
 from whamm_cm.agent import layout
-from whamm_cm.emit import ProbeOptions, Wrapper, build_probe
+from whamm_cm.emit.model import ProbeOptions, Wrapper
+from whamm_cm.emit.modules import build_probe
 from whamm_cm.wasm.asm import Module
 from whamm_cm.wasm.types import MemoryType
 

@@ -11,8 +11,7 @@ from tests.emit.event_rig import EventRig, variable
 from tests.emit.records import Body
 from whamm_cm.abi.flatten import core_signature, task_return_signature
 from whamm_cm.agent import layout
-from whamm_cm.emit import ProbeOptions, Redact, Wrapper
-from whamm_cm.emit.model import EventProbe
+from whamm_cm.emit.model import EventProbe, ProbeOptions, Redact, Wrapper
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree
 from whamm_cm.lang.tree import BOOL, I32, STR, U16, U32, U64

@@ -35,9 +35,8 @@ from tests.emit.test_events import (
 from tests.strategies import same, values_of, wit_types
 from whamm_cm.abi.flatten import core_signature
 from whamm_cm.abi.values import Options, lift_flat, load
-from whamm_cm.emit import ProbeOptions, Wrapper
 from whamm_cm.emit.constants import has_handles
-from whamm_cm.emit.model import EventProbe
+from whamm_cm.emit.model import EventProbe, ProbeOptions, Wrapper
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree
 from whamm_cm.lang.tree import BOOL, STR, U16, U32

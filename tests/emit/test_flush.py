@@ -11,7 +11,7 @@ from tests.emit.rig import Rig
 from whamm_cm.abi.flatten import core_signature
 from whamm_cm.agent import layout
 from whamm_cm.agent.layout import Flush
-from whamm_cm.emit import ProbeOptions, Wrapper
+from whamm_cm.emit.model import ProbeOptions, Wrapper
 from whamm_cm.wit.types import FuncT, Prim
 
 VOID = FuncT((), None)

@@ -17,7 +17,7 @@ from tests.strategies import wit_funcs
 from whamm_cm.abi.flatten import core_signature
 from whamm_cm.agent import layout
 from whamm_cm.agent.layout import MAX_RECORD, RecordFlag
-from whamm_cm.emit import ProbeOptions, Wrapper
+from whamm_cm.emit.model import ProbeOptions, Wrapper
 from whamm_cm.wasm.types import MemoryType
 from whamm_cm.wit.types import (
     EnumT,
@@ -272,7 +272,7 @@ def test_bounds_of_a_memory_with_byte_sized_pages(multi_memory: bool) -> None:
 
 
 def test_custom_page_size_and_shared_memories_are_declared() -> None:
-    from whamm_cm.emit import build_probe
+    from whamm_cm.emit.modules import build_probe
 
     for memory, limits in (
         (MemoryType(page_size_log2=0), b"\x08\x00\x00"),

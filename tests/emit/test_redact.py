@@ -14,7 +14,7 @@ from tests.emit.rig import Rig
 from tests.strategies import texts, values_of, wit_types
 from whamm_cm.abi.flatten import core_signature
 from whamm_cm.agent.layout import RecordFlag
-from whamm_cm.emit import ProbeOptions, Redact, Wrapper
+from whamm_cm.emit.model import ProbeOptions, Redact, Wrapper
 from whamm_cm.wit.types import FuncT, ListT, MapT, Named, Prim, ResultT, TupleT, ValType
 
 STRING = Prim("string")

@@ -13,7 +13,7 @@ from tests.emit.records import Body, Expected, Record
 from tests.emit.rig import Rig
 from tests.strategies import values_of, wit_funcs, wit_types
 from whamm_cm.abi.flatten import CoreSig, core_signature, task_return_signature
-from whamm_cm.emit import ProbeOptions, Wrapper
+from whamm_cm.emit.model import ProbeOptions, Wrapper
 from whamm_cm.wasm.types import MemoryType
 from whamm_cm.wit.types import (
     FuncT,

@@ -16,7 +16,8 @@ from tests.steps import growth
 from tests.strategies import wit_funcs
 from whamm_cm.abi.flatten import core_signature, task_return_signature
 from whamm_cm.agent.layout import MAX_DEPTH, Flush, RecordFlag
-from whamm_cm.emit import ProbeOptions, Redact, Wrapper, build_probe
+from whamm_cm.emit.model import ProbeOptions, Redact, Wrapper
+from whamm_cm.emit.modules import build_probe
 from whamm_cm.errors import WeaveError
 from whamm_cm.wasm.types import MemoryType
 from whamm_cm.wit.types import (

@@ -20,9 +20,9 @@ from tests.strategies import values_of, wit_funcs
 from whamm_cm.abi.flatten import core_signature
 from whamm_cm.abi.layout import layouts
 from whamm_cm.agent.layout import STATIC
-from whamm_cm.emit import Wrapper
 from whamm_cm.emit.memory import Agent
 from whamm_cm.emit.memory import Guest as GuestPlace
+from whamm_cm.emit.model import Wrapper
 from whamm_cm.emit.script.env import RUNTIME
 from whamm_cm.emit.texts import State, Texts
 from whamm_cm.emit.wit_values import Values, parameters

@@ -21,8 +21,6 @@ from whamm_cm.weave.libraries import (
     Library,
     beside,
     definitions,
-    import_names,
-    imported,
     load_library,
 )
 
@@ -95,8 +93,8 @@ def component_with(
     args = [] if state else [("agent", agent_instance.item), ("way", way_instance.item)]
     runtime = build.core_instantiate(runtime_module.item, args)
     out = [agent, agent_instance, way, way_instance, runtime_module, runtime]
-    names = import_names(library)
-    threaded = imported(library, names) if library.kind == "component" else None
+    names = library.import_names()
+    threaded = library.imported(names) if library.kind == "component" else None
     embedded = definitions(library, runtime.item, 3, threaded and threaded[1])
     module = build.core_module(text(f"(module {unit})"))
     imports: list[tuple[str, Item]] = [(library.name, embedded.instance)]

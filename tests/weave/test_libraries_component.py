@@ -34,7 +34,7 @@ from whamm_cm.lang.load import load
 from whamm_cm.lang.tree import LibFunction
 from whamm_cm.run.embedded import run_component
 from whamm_cm.wasm.link import Part, link
-from whamm_cm.weave.libraries import core_type, import_names, load_library
+from whamm_cm.weave.libraries import core_type, load_library
 
 MAX = 16384
 
@@ -340,10 +340,10 @@ def test_names_of_imports_are_free_and_right_for_old_hosts() -> None:
         (func (export "g") (canon lift (core func $m "f")))""",
         "My_2nd_",
     )
-    names = import_names(library)
+    names = library.import_names()
     assert names == {"f": "whamm-cm-my-l2nd-f0", "g": "whamm-cm-my-l2nd-f1"}
-    assert import_names(library, set(names.values()))["g"] == "whamm-cm-my-l2nd-n2-f1"
-    assert list(import_names(library.only({"g"})).values()) == ["whamm-cm-my-l2nd-f0"]
+    assert library.import_names(set(names.values()))["g"] == "whamm-cm-my-l2nd-n2-f1"
+    assert list(library.only({"g"}).import_names().values()) == ["whamm-cm-my-l2nd-f0"]
 
 
 def test_a_component_nobody_can_call_is_one_sentence() -> None:

@@ -282,7 +282,7 @@ def formats(args: argparse.Namespace, reports: bool) -> list[tuple[str | None, s
                 f"-c shows the summary instead of the log, -f {args.format} something else; take"
                 " one of them, or -C for both"
             )
-        return [(args.output, "summary")]
+        return [(args.output, "summary"), *([(None, "table")] if reports else [])]
     name = args.format or (format_for_path(args.output) if args.output else "strace")
     result: list[tuple[str | None, str]] = [(args.output, name)]
     if reports and name == "strace":

@@ -128,10 +128,11 @@ def _is_component(path: str) -> bool:
 
 def _trace_set(args: argparse.Namespace, scripted: bool) -> str | None:
     """The SET of the last ``-e trace=``; else the default, or nothing beside ``--count`` and
-    scripts."""
+    scripts, unless a summary of calls is asked for."""
     from whamm_cm.wit.classes import DEFAULT
 
-    chosen = None if args.count is not None or scripted else DEFAULT
+    calls = args.summary or args.both or not scripted
+    chosen = DEFAULT if calls and args.count is None else None
     for text in args.expr:
         if text.startswith("trace="):
             chosen = text.partition("=")[2]

@@ -123,7 +123,9 @@ class Events:
 
     def _fire(self, probe: EventProbe) -> None:
         try:
-            env = ProbeEnv(self.body.probe.script, self, probe)
+            script = self.body.probe.script
+            assert script is not None, "there is a probe"
+            env = ProbeEnv(script, self, probe)
             self._compiler = Compiler(self.f, env, self._pool)
             if probe.predicate is None:
                 self._prepare(probe.body)

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from whamm_cm.agent.layout import Flush
-from whamm_cm.emit.events import Events
 from whamm_cm.emit.model import ProbeOptions, Wrapper
 from whamm_cm.emit.probe import PROBE, Probe
 from whamm_cm.emit.wrapper import Body
@@ -70,4 +69,6 @@ def build_flush(options: ProbeOptions) -> bytes:
 
 
 def _run_events(body: Body, target: int) -> None:
+    from whamm_cm.emit.events import Events  # with all that compiles scripts, which few have
+
     Events(body, target).write()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from whamm_cm.abi.layout import layouts
 from whamm_cm.agent.layout import CHUNK, DEPTH, LIMIT, OUT_PTR, POS, SCRATCH, STATE, Flush
@@ -12,13 +13,15 @@ from whamm_cm.emit.intervene import may_allocate, uses_clock
 from whamm_cm.emit.memory import PUT_GET, Agent, Guest
 from whamm_cm.emit.model import ProbeOptions, Wrapper
 from whamm_cm.emit.paths import traces
-from whamm_cm.emit.script_env import ScriptImports
 from whamm_cm.emit.spans import Spans
 from whamm_cm.emit.tails import Tails
 from whamm_cm.emit.tasks import AGENT_FUNCS, LATE, Context
 from whamm_cm.emit.texts import Texts
 from whamm_cm.wasm.asm import Func, Module
 from whamm_cm.wasm.types import MemoryType
+
+if TYPE_CHECKING:
+    from whamm_cm.emit.script_env import ScriptImports
 
 #: The module of what each component gives its probes.
 PROBE = "probe"
@@ -63,7 +66,11 @@ class Probe:
         self.reallocs = {
             k: self._import_realloc(k, w) for k, w in enumerate(wrappers) if may_allocate(w)
         }
-        self.script = ScriptImports(self.module, wrappers, options)
+        self.script: ScriptImports | None = None
+        if options.script is not None or any(w.probes for w in wrappers):
+            from whamm_cm.emit.script_env import ScriptImports
+
+            self.script = ScriptImports(self.module, wrappers, options)
         self.agent = Agent(self.module, self._agent_memory, imports)
         self.context: Context | None = None
         if kind := options.context:
@@ -76,6 +83,11 @@ class Probe:
         self._begin: dict[bool, int] = {}
         self._fuel: int | None = None
         self._table: int | None = None
+
+    @property
+    def report(self) -> int | None:
+        """The function of the script unit that reports, where it does."""
+        return None if self.script is None else self.script.report
 
     def table(self, size: int) -> int:
         """The agent's table, which has that size at least."""
@@ -108,7 +120,8 @@ class Probe:
 
     def beat(self, f: Func) -> None:
         """Count an event of a script; now and then that is when it reports."""
-        if self.script.tick is None:
+        tick = None if self.script is None else self.script.tick
+        if tick is None:
             return
         if self._fuel is None:
             self._fuel = self.module.global_("i32", 1)
@@ -119,7 +132,7 @@ class Probe:
         f.global_get(self._fuel)
         f.op("i32.eqz")
         with f.if_():
-            f.call(self.script.tick)
+            f.call(tick)
             f.global_set(self._fuel)
 
     def bind_last(self) -> None:
@@ -162,6 +175,7 @@ class Probe:
     def texts(self, guest: Guest, encoding: Encoding) -> Texts:
         key = (guest, encoding)
         if key not in self._texts:
+            assert self.script is not None, "only scripts take texts"
             self._texts[key] = Texts(self.module, guest, encoding, self.script.state())
         return self._texts[key]
 
@@ -174,7 +188,7 @@ class Probe:
     def _write_flush(self, emit: int) -> int:
         f = self.module.func(("i32",))
         size = f.local("i32")
-        if self.options.count_n or self.script.report is not None:
+        if self.options.count_n or self.report is not None:
             f.get(0)
             f.i32(int(Flush.REPORT))
             f.op("i32.and")
@@ -208,8 +222,8 @@ class Probe:
             f.i32(self.options.count_base)
             f.i32(self.options.count_n)
             f.call(self.imports["report"])
-        if self.script.report is not None:
-            f.call(self.script.report)
+        if self.report is not None:
+            f.call(self.report)
 
     def begin(self, may_flush: bool) -> int:
         """A function () -> address for a record that finds no room: after a flush, in a grown

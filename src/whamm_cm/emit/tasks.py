@@ -156,11 +156,10 @@ class Tasks:
         role = self.w.role
         if role in ("get", "set"):
             return
-        if role != "enter":
-            if self.body.recording:
-                self._find()
-        elif self.w.action != "record":
-            self.enter()
+        if role == "enter":
+            self._enter()
+        elif self.body.recording:
+            self._find()
         if role == "callback" and self.body.options.due:
             for local in range(3):
                 self.f.get(local)
@@ -179,15 +178,11 @@ class Tasks:
                 self._load(Entry.TASK)
                 f.set(self.number)
 
-    def enter(self) -> None:
-        """A task begins with this call; its number is known if it is recorded."""
-        f, body = self.f, self.body
-        if self.w.action == "record":
-            f.get(body.call)
-            self._began()
-        else:
-            f.i64(0)
-            f.i64(0)
+    def _enter(self) -> None:
+        """A task begins with this call.  No record may have been begun: the buffer may move."""
+        f = self.f
+        f.i64(0)
+        f.i64(0)
         f.i32(self.w.site << 8)
         self.context.call(f, "task_new")
         f.tee(self.entry)
@@ -195,6 +190,19 @@ class Tasks:
             self._load(Entry.TASK)
             f.set(self.number)
         self.context.set(f, self.entry)
+
+    def numbered(self) -> None:
+        """The call that the task began with has a number, and a time."""
+        f = self.f
+        f.get(self.entry)
+        with f.if_():
+            facts = [(Entry.CALL, self.body.call)]
+            if self.body.timed:
+                facts.append((Entry.BEGAN, self.body.began))
+            for offset, local in facts:
+                self.agent.at(f, self.entry, offset)
+                f.get(local)
+                self.agent.store(f, "i64.store", offset)
 
     def _began(self) -> None:
         if self.body.timed:

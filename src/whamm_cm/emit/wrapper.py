@@ -239,8 +239,8 @@ class Body:
             self._next_call()
         else:
             self.number_call()
-        if self.tasks is not None and w.role == "enter":
-            self.tasks.enter()
+        if self.tasks is not None and w.role == "enter" and w.action == "record":
+            self.tasks.numbered()
         self._header(Phase.CALL)
         self._body(Phase.CALL, image)
         if self.options.flush_each and w.may_flush:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 from whamm_cm.errors import InputError, UsageError, nearest
 from whamm_cm.files import read
 from whamm_cm.front.settings import LibrarySource, Script, Settings
 from whamm_cm.monitors import monitors
-from whamm_cm.weave.libraries import Library, load_library
 from whamm_cm.weave.plan import ScriptPlan
+
+if TYPE_CHECKING:
+    from whamm_cm.weave.libraries import Library
 
 #: Longest script taken.
 _MAX_SCRIPT = 16 << 20
@@ -86,6 +89,8 @@ def monitor(name: str) -> tuple[str, str]:
 
 
 def _library(name: str, given: LibrarySource) -> Library:
+    from whamm_cm.weave.libraries import load_library
+
     if isinstance(given, bytes):
         return load_library(name, given, name)
     if isinstance(given, str | os.PathLike):

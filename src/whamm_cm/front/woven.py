@@ -16,12 +16,12 @@ from whamm_cm.front.scripts import script_plan, script_warnings
 from whamm_cm.front.settings import Settings
 from whamm_cm.render.words import counted, were
 from whamm_cm.wasm.module import CoreModule, SectionId
-from whamm_cm.weave import api, plain
-from whamm_cm.weave.plain_sinks import uses_wasi
+from whamm_cm.weave import api
 from whamm_cm.weave.plan import Added, Plan, SinkName
 
 if TYPE_CHECKING:
     from whamm_cm.agent.table import SiteTable
+    from whamm_cm.weave.plain import WovenModule
 
 #: What fits the 1 MiB that a core instance may have on such hosts.
 POOLED_COUNTERS = 40_000
@@ -40,7 +40,7 @@ class Woven:
     name: str
     before: int
     plan: Plan
-    inner: api.Woven | plain.WovenModule
+    inner: api.Woven | WovenModule
 
     @property
     def bytes(self) -> bytes:
@@ -128,8 +128,11 @@ def runs_once(data: bytes) -> bool:
 
 def sink_for(settings: Settings, data: bytes) -> SinkName:
     """A core module gets no WASI that it has not got already."""
-    plain_one = is_module(data) and not uses_wasi(data)
-    return settings.sink or ("none" if plain_one else "stderr")
+    if settings.sink or not is_module(data):
+        return settings.sink or "stderr"
+    from whamm_cm.weave.plain_sinks import uses_wasi
+
+    return "stderr" if uses_wasi(data) else "none"
 
 
 def weave(data: bytes, settings: Settings, name: str) -> Woven:
@@ -147,10 +150,11 @@ def woven(data: bytes, plan: Plan, name: str) -> Woven:
     return Woven(name, len(data), plan, make(data, plan, name))
 
 
-def _module(data: bytes, plan: Plan, name: str) -> plain.WovenModule:
+def _module(data: bytes, plan: Plan, name: str) -> WovenModule:
     from whamm_cm.run.engine import validate_module
+    from whamm_cm.weave.plain import weave_module
 
-    found = plain.weave_module(data, plan, name)
+    found = weave_module(data, plan, name)
     fault = validate_module(found.wasm)
     if fault is not None:
         _blame(found.added, name, fault, validate_module(data))

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from whamm_cm.agent.table import packed_table
 from whamm_cm.analysis.instances import core_instances
@@ -27,13 +28,11 @@ from whamm_cm.weave.agents import free_mark
 from whamm_cm.weave.boundary import Weaver, forward
 from whamm_cm.weave.enclose import Outer, enclose
 from whamm_cm.weave.last_words import LastWords
-from whamm_cm.weave.libraries import beside
 from whamm_cm.weave.near import NearSink
 from whamm_cm.weave.orders import Orders
 from whamm_cm.weave.outlet import Block, Supply
 from whamm_cm.weave.plan import Added, Chosen, Plan
 from whamm_cm.weave.report_export import INTERFACE, Flushes, is_exported, report_export
-from whamm_cm.weave.scripting import Scripting
 from whamm_cm.weave.sinks import logging_wiring, relay_wiring, sink_component, stderr_wiring
 from whamm_cm.weave.supply import (
     SINK_INTERFACE,
@@ -44,8 +43,10 @@ from whamm_cm.weave.supply import (
     pass_on,
     threaded,
 )
-from whamm_cm.weave.unit import Beats
 from whamm_cm.weave.wiring import SinkOptions, SinkWiring
+
+if TYPE_CHECKING:  # the language is slow to import, and most weaves have no script
+    from whamm_cm.weave.scripting import Scripting
 
 #: How long a live log may hold a record back.
 LIVE_NS = 4_000_000
@@ -111,15 +112,9 @@ class _Weave:
         sites = find_sites(program)
         orders = Orders(self.plan, self.added)
         if self.plan.scripts is not None:
-            plan = self.plan
-            beats = None
-            if plan.sink != "none" and (plan.interval_ns or plan.last_words):
-                beats = Beats(plan.interval_ns, plan.flush_each)
-            self.scripting = Scripting(
-                program, self.plan.scripts, orders.builder, self.added,
-                beats=beats, last_words=plan.last_words and plan.sink != "none",
-                multi_memory=plan.multi_memory,
-            )  # fmt: skip
+            from whamm_cm.weave.scripting import Scripting
+
+            self.scripting = Scripting.of(self.plan, program, orders.builder, self.added)
             self.scripting.match(sites)
             orders.scripting = self.scripting
         chosen = orders.choose(program, sites)
@@ -233,6 +228,8 @@ class _Weave:
         emit = self._way_out(outer, wiring, now)
         if emit is not None:
             extra.append((tree.names.emit, emit))
+        if tree.names.libraries:
+            from whamm_cm.weave.libraries import beside
         for library, names in tree.names.libraries:
             placed = beside(library, self.root, names)
             outer.add(*placed.definitions)

@@ -24,8 +24,6 @@ from whamm_cm.wasm.link import Part
 from whamm_cm.weave.libs.component import (
     beside,
     embed_component,
-    import_names,
-    imported,
     read_component,
 )
 from whamm_cm.weave.libs.model import Beside, Embedded, Library, core_type
@@ -39,8 +37,6 @@ __all__ = [
     "beside",
     "core_type",
     "definitions",
-    "import_names",
-    "imported",
     "load_library",
     "parse_lib_option",
     "parts",

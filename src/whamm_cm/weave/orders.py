@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import field, replace
+from typing import TYPE_CHECKING
 
 from whamm_cm.agent.layout import N_COUNTERS, Flush
 from whamm_cm.agent.sites import SiteTableBuilder
@@ -22,9 +23,11 @@ from whamm_cm.emit.paths import has_trace
 from whamm_cm.errors import WeaveError
 from whamm_cm.weave.plan import Added, Chosen, Plan
 from whamm_cm.weave.redact import rule_at
-from whamm_cm.weave.scripting import Scripting
 from whamm_cm.weave.tasks import roles
 from whamm_cm.wit.glob import compile_glob
+
+if TYPE_CHECKING:  # the language is slow to import, and most weaves have no script
+    from whamm_cm.weave.scripting import Scripting
 
 #: Functions that wait for something outside: a live log shows the call while it waits.
 WAITS: tuple[tuple[str, str], ...] = (

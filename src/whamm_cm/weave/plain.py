@@ -103,9 +103,7 @@ class _Weave:
     def run(self, origin: str) -> WovenModule:
         scripts, plan = self.scripts.scripts, self.plan
         sends = _sends(scripts) and plan.sink != "none"
-        beats = None
-        if sends and (plan.interval_ns or plan.last_words):
-            beats = Beats(plan.interval_ns, plan.flush_each)
+        beats = Beats.of(plan) if sends else None
         unit = UnitBuilder(self.scripts, self.builder, beat=beats)
         unit.unit.memories = unit.numbering(self.module)
         matcher = Matcher(scripts.probes, self.scripts.evaluate, as_whamm=plan.compat)

@@ -7,7 +7,7 @@ import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from whamm_cm._version import __version__
 from whamm_cm.agent.layout import NONCE_LETTERS, NONCE_SIZE, Flush
@@ -15,11 +15,13 @@ from whamm_cm.analysis.site import Selector, Site
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.model import Action, EventProbe, Redact, Role
-from whamm_cm.lang.fold import EvaluateStatic
 from whamm_cm.lang.tree import Declare, Scripts
 from whamm_cm.lang.walk import walk
 from whamm_cm.wasm.module import CoreModule
-from whamm_cm.weave.libraries import Library
+
+if TYPE_CHECKING:  # slow to import, and most weaves have no script
+    from whamm_cm.lang.fold import EvaluateStatic
+    from whamm_cm.weave.libraries import Library
 
 SinkName: TypeAlias = Literal["host", "stderr", "logging", "none"]
 #: How a sink writes lines: blocks in base64, or a JSON object each.

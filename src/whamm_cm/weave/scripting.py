@@ -35,7 +35,7 @@ from whamm_cm.weave.opcodes.imports import UNIT
 from whamm_cm.weave.opcodes.leftover import pure_counters
 from whamm_cm.weave.opcodes.match import Matcher
 from whamm_cm.weave.opcodes.rows import Rows, variable_spec
-from whamm_cm.weave.plan import Added, ScriptPlan
+from whamm_cm.weave.plan import Added, Plan, ScriptPlan
 from whamm_cm.weave.task_returns import TaskReturns
 from whamm_cm.weave.unit import Beats, UnitBuilder, binder_module
 from whamm_cm.wit.types import FuncT
@@ -73,6 +73,15 @@ class Scripting:
     last_words: bool = False
     #: Whether core modules may get a memory beside their own.
     multi_memory: bool = True
+
+    @classmethod
+    def of(cls, plan: Plan, program: Program, builder: SiteTableBuilder, added: Added) -> Scripting:
+        """Those of a plan that has scripts."""
+        assert plan.scripts is not None
+        return cls(
+            program, plan.scripts, builder, added, beats=Beats.of(plan),
+            last_words=plan.last_words and plan.sink != "none", multi_memory=plan.multi_memory,
+        )  # fmt: skip
 
     def __post_init__(self) -> None:
         self.unit = UnitBuilder(self.plan, self.builder, beat=self.beats)

@@ -15,8 +15,7 @@ from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import WeaveError
 from whamm_cm.weave.instance_types import STRING, U64, InstanceTypeEditor
 from whamm_cm.weave.interface import Interface
-from whamm_cm.weave.libraries import Library, imported
-from whamm_cm.weave.libraries import import_names as library_names
+from whamm_cm.weave.libs.model import Library
 from whamm_cm.weave.outlet import Block, Supply
 from whamm_cm.wit.names import InterfaceName
 
@@ -251,7 +250,7 @@ class Names:
         taken = {name.lower() for component in walk(root) for name in import_names(component)}
         first, named = cls(), list[tuple[Library, Mapping[str, str]]]()
         for library in libraries:
-            names = library_names(library, taken)
+            names = library.import_names(taken)
             named.append((library, names))
             taken.update(names.values())
         return cls(_free(first.emit, taken), _free(first.now, taken), tuple(named))
@@ -287,7 +286,7 @@ def threaded(emit: Block | None, timed: bool, names: Names) -> Supply:
         supply.front += (func, now)
         supply.now = now.item
     for library, named in names.libraries:
-        definitions, functions = imported(library, named)
+        definitions, functions = library.imported(named)
         supply.front += definitions
         supply.libraries[library.name] = functions
     return supply

@@ -39,7 +39,7 @@ from whamm_cm.weave.opcodes.beat import LAST, TICK
 from whamm_cm.weave.opcodes.memories import numbering
 from whamm_cm.weave.opcodes.rows import variable_spec
 from whamm_cm.weave.opcodes.unit import Function, Global
-from whamm_cm.weave.plan import ScriptPlan
+from whamm_cm.weave.plan import Plan, ScriptPlan
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -86,6 +86,12 @@ class Beats:
     each: bool = False
     clock: bool = False
     guard: bool = False
+
+    @classmethod
+    def of(cls, plan: Plan) -> Beats | None:
+        """None where nothing is reported before an export returns."""
+        wanted = plan.sink != "none" and (plan.interval_ns or plan.last_words)
+        return cls(plan.interval_ns, plan.flush_each) if wanted else None
 
 
 @dataclass(slots=True)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+# What compiles each class of node; ``body`` knows none of them.
+from whamm_cm.emit.script import expressions as expressions
+from whamm_cm.emit.script import statements as statements
 from whamm_cm.emit.script.body import WIT_PATHS, Body
 from whamm_cm.emit.script.env import Env, Needs, Pool, Recorder
 from whamm_cm.emit.script.strings import BUILTINS

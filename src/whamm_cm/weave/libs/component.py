@@ -8,7 +8,7 @@ become imports of every component with a script unit.  There they are lowered on
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from whamm_cm.abi.flatten import MAX_FLAT_PARAMS
 from whamm_cm.component import build
@@ -113,19 +113,6 @@ def _script(found: Source) -> LibFunction:
 # --- in the new root, and in the components below it ----------------------------------------------
 
 
-def import_names(library: Library, taken: Collection[str] = ()) -> dict[str, str]:
-    """What components import the functions as: ``whamm-cm-cache-f0`` and so on, by script name.
-
-    ``taken``: names of imports, in lower case, that are in use already.
-    """
-    words = [w if w[0].isalpha() else f"l{w}" for w in library.name.lower().split("_") if w]
-    prefix, number = "-".join(("whamm-cm", *words)), 1
-    while any(name.startswith(f"{prefix}-f") for name in taken):
-        number += 1
-        prefix = "-".join(("whamm-cm", *words, f"n{number}"))
-    return {key: f"{prefix}-f{k}" for k, key in enumerate(library.functions)}
-
-
 def beside(library: Library, around: Component, names: Mapping[str, str]) -> Beside:
     """The library's instance.  ``around``: the component whose imports the new root has; what the
     library imports comes from there.
@@ -150,20 +137,6 @@ def beside(library: Library, around: Component, names: Mapping[str, str]) -> Bes
         definitions.append(alias)
         functions[names[key]] = alias.item
     return Beside(tuple(definitions), functions)
-
-
-def imported(
-    library: Library, names: Mapping[str, str]
-) -> tuple[tuple[Definition, ...], dict[str, Item]]:
-    """Imports of the functions, for a component below, and what they are there by script name."""
-    definitions, functions = list[Definition](), dict[str, Item]()
-    for key, source in library.functions.items():
-        params = tuple(zip(source.labels, source.params, strict=True))
-        type_ = build.func_type(params, source.result)
-        import_ = build.import_(names[key], "func", type_.item)
-        definitions += (type_, import_)
-        functions[key] = import_.item
-    return tuple(definitions), functions
 
 
 def embed_component(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import field, replace
 from typing import Literal, TypeAlias
 
+from whamm_cm.component import build
 from whamm_cm.component.ir import Definition
 from whamm_cm.component.items import Item
 from whamm_cm.dataclass import dataclass
@@ -60,6 +61,29 @@ class Library:
         wanted = set(functions)
         kept = {key: found for key, found in self.functions.items() if key in wanted}
         return replace(self, functions=kept)
+
+    def import_names(self, taken: Collection[str] = ()) -> dict[str, str]:
+        """What components import the functions as: ``whamm-cm-cache-f0`` and so on, by script name.
+
+        ``taken``: names of imports, in lower case, that are in use already.
+        """
+        words = [w if w[0].isalpha() else f"l{w}" for w in self.name.lower().split("_") if w]
+        prefix, number = "-".join(("whamm-cm", *words)), 1
+        while any(name.startswith(f"{prefix}-f") for name in taken):
+            number += 1
+            prefix = "-".join(("whamm-cm", *words, f"n{number}"))
+        return {key: f"{prefix}-f{k}" for k, key in enumerate(self.functions)}
+
+    def imported(self, names: Mapping[str, str]) -> tuple[tuple[Definition, ...], dict[str, Item]]:
+        """Imports of the functions, for a component below; what they are there by script name."""
+        definitions, functions = list[Definition](), dict[str, Item]()
+        for key, source in self.functions.items():
+            params = tuple(zip(source.labels, source.params, strict=True))
+            type_ = build.func_type(params, source.result)
+            import_ = build.import_(names[key], "func", type_.item)
+            definitions += (type_, import_)
+            functions[key] = import_.item
+        return tuple(definitions), functions
 
 
 def core_type(function: LibFunction) -> FuncType:
