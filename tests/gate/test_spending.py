@@ -275,7 +275,7 @@ def test_why_a_value_cannot_be_judged_is_said(value: object, why: str) -> None:
     asked = record("wasi:sockets/ip-name-lookup#resolve-addresses", args={"name": value})
     report = judge(APP, "permissions: {network: {allow: []}}", (asked,))
     (one,) = [one for one in report.all() if one.rule == "WCM063"]
-    assert why in one.message
+    assert one.message.endswith(f"its name is {why}")
 
 
 @pytest.mark.parametrize(
@@ -311,3 +311,52 @@ def test_what_a_file_is_opened_for(flags: dict[str, list[str]], access: set[str]
     root = call(1, "wasi:filesystem/preopens#get-directories", [[3, "/"]])
     opened = call(2, types + "open-at", {"ok": 4}, self=3, args={"path": "x", **flags})
     assert {one.access for one in gather((*root, *opened)).uses.files} == access
+
+
+TYPES = "wasi:filesystem/types#descriptor."
+
+
+@pytest.mark.parametrize(
+    ("func", "args", "uses"),
+    [
+        ("readlink-at", {"path": "x"}, {("/d/x", "read")}),
+        ("stat-at", {"path": "x"}, {("/d/x", "read")}),
+        ("create-directory-at", {"path": "x"}, {("/d/x", "write")}),
+        ("remove-directory-at", {"path": "x"}, {("/d/x", "write")}),
+        ("unlink-file-at", {"path": "x"}, {("/d/x", "write")}),
+    ],
+)
+def test_what_is_done_at_a_path(func: str, args: dict, uses: set[tuple[str, str]]) -> None:
+    root = call(1, "wasi:filesystem/preopens#get-directories", [[3, "/d"]])
+    done = call(2, TYPES + func, {"ok": None}, self=3, args=args)
+    found = gather((*root, *done)).uses.files
+    assert {(one.paths[0], one.access) for one in found} == uses
+
+
+def test_a_connection_that_was_made_was_not_refused() -> None:
+    socket = "wasi:sockets/tcp#tcp-socket."
+    begun = call(1, socket + "start-connect", {"ok": None}, self=5, args=v4(9, 9, 9, 9))
+    for result, refused in (
+        ({"ok": [1, 2]}, False),
+        ({"error": "would-block"}, False),
+        ({"error": "connection-refused"}, True),
+    ):
+        ended = call(2, socket + "finish-connect", result, self=5)
+        uses = gather((*begun, *ended)).uses
+        assert [uses.refused(one) for one in uses.endpoints] == [refused], result
+
+
+def test_a_lookup_that_is_answered_later() -> None:
+    asked, answer = call(
+        1, "wasi:sockets/ip-name-lookup#resolve-addresses",
+        {"ok": [{"ipv4": [9, 9, 9, 9]}]}, args={"name": "a.example"},
+    )  # fmt: skip
+    later = {**answer, "result": None, "pending": True}
+    seen = (asked, later, answer, *connect(9, 9, 9, 9))
+    assert net(seen, "{host: a.example}") == set()
+
+
+def test_the_server_of_a_tls_connection_is_an_endpoint() -> None:
+    hello = call(1, "wasi:tls/types#client-handshake.new", 3, args={"server-name": "a.example"})
+    assert {str(one.host) for one in gather(hello).uses.endpoints} == {"a.example"}
+    assert gather(hello[1:]).uses.endpoints == {}
