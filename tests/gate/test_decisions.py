@@ -89,6 +89,7 @@ def test_a_class_allows_what_any_of_its_patterns_means() -> None:
         ("a:b/c|wasi:sockets/TCP", "from column 7 on"),
         ("wasi:io", "a package has interfaces: write 'wasi:io/*'"),
         ("a:b/c|wasi:io", "; a pattern is interface[@version][#function]"),
+        ("wasi:io|wasi:http", "; a pattern is interface[@version][#function]"),
         ("9" * 500 + ":b/c", "; a pattern is interface[@version][#function]"),
     ],
 )
