@@ -166,3 +166,22 @@ def test_nothing_in_braces_is_a_mistake() -> None:
         with pytest.raises(PatternError, match="nothing between"):
             compile_glob(text)
     assert isinstance(compile_glob("a{,b}"), Glob) and compile_glob("a{,b}").fullmatch("a")
+
+
+@pytest.mark.parametrize(
+    ("glob", "fits", "others"),
+    [
+        ("ab|cd", ("ab", "cd"), ("ab|cd", "abcd", "a", "")),
+        ("x{a|b}", ("xa", "xb"), ("x", "xab")),
+        ("[!a-c]x", ("dx", "!x"), ("ax", "bx", "x")),
+        ("[a-cx]", ("a", "b", "c", "x"), ("-", "d")),
+        ("[]a]", ("]", "a"), ("b",)),
+        ("[!]a]", ("b",), ("]", "a")),
+        ("[a-]", ("a", "-"), ("b",)),
+    ],
+)
+def test_alternatives_and_classes(
+    glob: str, fits: tuple[str, ...], others: tuple[str, ...]
+) -> None:
+    compiled = compile_glob(glob)
+    assert [text for text in (*fits, *others) if compiled.fullmatch(text)] == list(fits)
