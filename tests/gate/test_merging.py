@@ -317,3 +317,10 @@ def test_what_denies_anything(tmp_path: Path, text: str, denies: bool) -> None:
     """Then names that can be taken for several interfaces are errors."""
     (tmp_path / "p.yaml").write_text(f"version: 1\n{text}\n")
     assert read_policy(str(tmp_path / "p.yaml"), PARAMETERS).denies is denies
+
+
+def test_permissions_that_only_one_of_two_has_stay(tmp_path: Path) -> None:
+    some = "permissions: {network: {allow: [{host: a.example}]}}"
+    for base, own in ((some, "description: x"), ("description: x", some)):
+        network = both(tmp_path, base, own).permissions.network
+        assert network is not None and [line.text for line in network.allow or ()] == ["a.example"]
