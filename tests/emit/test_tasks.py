@@ -11,7 +11,7 @@ import wasmtime as wt
 from tests.emit.rig import Rig
 from whamm_cm.abi.flatten import CoreSig
 from whamm_cm.agent import layout
-from whamm_cm.emit import ProbeOptions, Wrapper
+from whamm_cm.emit.model import ProbeOptions, Wrapper
 from whamm_cm.wit.types import Prim
 
 WAIT = 2

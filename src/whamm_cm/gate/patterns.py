@@ -42,31 +42,22 @@ class Line:
         )
 
     def denies(self, interface: str, version: str | None, func: str | None) -> bool:
-        """All that is allowed is denied: of ``[!A-Z]`` and ``[!a-z]`` one means less in lower case
-        than as it stands."""
-        lower = interface.lower(), None if func is None else func.lower()
-        same = self.wide is self.patterns and lower == (interface, func)
-        return _denies(self.wide, lower[0], version, lower[1]) or (
-            not same and _denies(self.patterns, interface, version, func)
+        """In lower case or as it stands, the interface and the function each for itself: of
+        ``[!A-Z]`` and ``[!a-z]`` one means less in lower case."""
+        low, low_func = interface.lower(), None if func is None else func.lower()
+        return any(
+            (func is None or one.matches_function(func) or wide.matches_function(low_func or ""))
+            and any(
+                any(v is None or v.touches(version) for v in (a.version, b.version))
+                and (a.interface.fullmatch(interface) or b.interface.fullmatch(low))
+                for a, b in zip(one.alternatives, wide.alternatives, strict=True)
+            )
+            for one, wide in zip(self.patterns, self.wide, strict=True)
         )
 
     def names(self, interface: str) -> bool:
         """Whether it is about ``interface``, at whatever version."""
         return any(a.interface.fullmatch(interface) for p in self.patterns for a in p.alternatives)
-
-
-def _denies(
-    patterns: tuple[ItemPattern, ...], interface: str, version: str | None, func: str | None
-) -> bool:
-    return any(
-        (func is None or one.matches_function(func))
-        and any(
-            (alternative.version is None or alternative.version.touches(version))
-            and alternative.interface.fullmatch(interface)
-            for alternative in one.alternatives
-        )
-        for one in patterns
-    )
 
 
 def line(node: Node, what: str) -> Line:
