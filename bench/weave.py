@@ -33,8 +33,8 @@ _CALLBACK = """
 report var accesses: map<u64, u64>;
 wasm:opcode:*load*|*store*:before { accesses[effective_addr as u64]++; }
 """
-#: What both languages say alike.
-_BRANCHES = "wasm:opcode:br_if:before { report var taken: i32; if (arg0 != 0) { taken++; } }\n"
+#: What both languages say alike; whamm reports only of programs that have a main function.
+_BRANCHES = "var taken: i32;\nwasm:opcode:br_if:before { if (arg0 != 0) { taken++; } }\n"
 _MONITORS = ("branches", "calls", "hotness", "icount", "coverage")
 _PATIENCE = 300
 SMALL_AIM, TRACE_AIM, SIZE_AIM = 0.3, 0.35, 2.2
