@@ -53,6 +53,12 @@ TABLE = SiteTable.parse(
 CHECKED = (2, 4)
 
 
+def head(flags: int, *times: int) -> bytes:
+    """What the flags announce: times, and the number of a task."""
+    found = struct.pack(f"<{len(times)}Q", *times) if flags & RecordFlag.TIMED else b""
+    return found + (struct.pack("<I", 1) if flags & RecordFlag.TASK else b"")
+
+
 @st.composite
 def streams(draw: st.DrawFn) -> list[bytes]:
     """Records as guests make them, and as nobody does."""
@@ -61,12 +67,12 @@ def streams(draw: st.DrawFn) -> list[bytes]:
     now = 1000
     # Few kinds, so that each comes often.
     kinds = draw(st.lists(st.integers(0, len(BODIES) - 1), min_size=1, max_size=3))
-    flags_of = st.sampled_from(draw(st.sampled_from(((0,), (1,), (0, 1)))))
+    flags_of = st.sampled_from(draw(st.sampled_from(((0,), (1,), (0, 1), (8,), (8, 9)))))
     for call in range(1, draw(st.integers(1, 30))):
         number, flags = draw(st.sampled_from(kinds)), draw(flags_of)
         argument, results = BODIES[number]
         now += 10
-        times = struct.pack("<Q", now) if flags else b""
+        times = head(flags, now)
         records.append(
             encode.record(number, Phase.CALL, argument, call=call, flags=flags, times=times)
         )
@@ -77,7 +83,7 @@ def streams(draw: st.DrawFn) -> list[bytes]:
             at = draw(st.sampled_from((-1, -1, -1, 0)))
             number, flags, returning, began = open_.pop(at)
             now += draw(st.integers(0, 50))
-            times = struct.pack("<QQ", now, now - began) if flags else b""
+            times = head(flags, now, now - began)
             body = draw(st.sampled_from(BODIES[number][1]))
             more = {"call": returning, "flags": flags, "times": times}
             if number in CHECKED and draw(st.integers(0, 20)) == 0:
@@ -111,6 +117,19 @@ def one(call: int, result: bytes = bytes(4), number: int = 1) -> list[bytes]:
     ]
 
 
+def tasked(call: int, task: int, number: int = 2) -> list[bytes]:
+    """A call of a task, whose number stands where a record without has its values."""
+    more: dict[str, Any] = {
+        "call": call,
+        "flags": RecordFlag.TASK,
+        "times": struct.pack("<I", task),
+    }
+    return [
+        encode.record(number, Phase.CALL, b"", **more),
+        encode.record(number, Phase.RETURN, bytes(8), **more),
+    ]
+
+
 def timed(number: int, call: int, length: int) -> list[bytes]:
     began, more = 1000 * call, {"call": call, "flags": RecordFlag.TIMED}
     times = struct.pack("<QQ", began + length, length)
@@ -125,6 +144,7 @@ def timed(number: int, call: int, length: int) -> list[bytes]:
 @example(
     [*timed(6, 1, 100)[:1], *timed(0, 2, 10), *timed(0, 3, 10), *timed(6, 1, 100)[1:]], 60, False
 )
+@example([record for call in range(1, 9) for record in tasked(call, 1)], 60, False)
 @example([*one(1, bytes(8), 2), *one(2, bytes(8), 2), *one(3, bytes(7), 2)], 60, False)
 def test_lean_counts_are_those_of_whole_records(
     records: list[bytes], at: int, instances: bool

@@ -88,8 +88,9 @@ class Leaf:
 def leaf_of(
     readers: Readers, word: int, names: Record, item: str, result: int | None
 ) -> Leaf | None:
-    """None where calls say more than that they were made, or others may be made from them."""
-    if word & 15 != Phase.CALL or names["edge"] != "import":
+    """None where calls say more than that they were made, or others may be made from them.  One
+    that says its task has its time taken from that task's export, whichever was entered last."""
+    if word & 15 != Phase.CALL or names["edge"] != "import" or word >> 4 & RecordFlag.TASK:
         return None
     if answers(item) or item in STATUS_RETURNED:
         return None
