@@ -110,6 +110,8 @@ class Weaver:
     #: A module of the component that the agent becomes one with.
     shim: Shim | None = None
     slots: Slots = field(default_factory=Slots)
+    #: Where in the table the functions belong that write late returns.
+    due_at: dict[Definition, int] = field(default_factory=dict)
     late: Late = field(default_factory=Late)
     #: What the sink's module is given, until it has been instantiated.
     sink_env: list[tuple[str, Item]] = field(default_factory=list)
@@ -238,13 +240,11 @@ class Weaver:
         shim = 0 if self.shim is None else self.shim.size
         first = max(shim, options.last_at + 1 if options.last else 0)
         ways = tuple(choice.site.signature for choice in self.late.chosen)
-        self.slots = Slots(options.last, options.last_at, first, ways, len(self._due()))
+        due = [choice.site.definition for choice in self.chosen if choice.is_late]
+        self.slots = Slots(options.last, options.last_at, first, ways, len(due))
+        self.due_at = {definition: self.slots.due + k for k, definition in enumerate(due)}
         if self.slots.size and self.shim is not None and self.shim.fixups is None:
             self.shim = None
-
-    def _due(self) -> list[Definition]:
-        """The definitions whose calls may return late."""
-        return [choice.site.definition for choice in self.chosen if choice.is_late]
 
     def _import(self) -> None:
         """Have the imports of ours, as far as they can be had already."""
@@ -340,7 +340,7 @@ class Weaver:
         callees: list[Item] = []
         outputs: list[tuple[Chosen, Item]] = []
         for choice in members:
-            due = self._due_at(choice)
+            due = self.due_at.get(choice.site.definition, 0)
             for wrapper, callee in _wrappers(choice, indices, due):
                 wrappers.append(wrapper)
                 callees.append(callee)
@@ -375,12 +375,6 @@ class Weaver:
             self._wrapped(choice, callee, alias.item)
         self.added.wrappers += len(wrappers)
         self.added.probe_modules += 1
-
-    def _due_at(self, choice: Chosen) -> int:
-        """Where in the table the function belongs that writes its late returns, 0 for none."""
-        if not choice.is_late:
-            return 0
-        return self.slots.due + self._due().index(choice.site.definition)
 
     def _late_slots(self, members: Iterable[Chosen]) -> dict[int, int]:
         """Where in the table the late wrappers of a module belong, by their number in it."""
