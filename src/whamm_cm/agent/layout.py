@@ -70,8 +70,15 @@ class Entry(IntEnum):
     VALUE = 16
     WORD = 24
     TASK = 28
+    EXPORT = 32
+    """Of a task: the number of its export among those of the component."""
+    VARS = 40
+    LOGGED = 44
+    KEPT = 48
 
 
+KEPT_WORDS: Final = 4
+"""How many words of the parameters of a call its entry has room for."""
 BEFORE_STARTED: Final = 3
 """State of a subtask that was cancelled before it started."""
 BEFORE_RETURNED: Final = 4

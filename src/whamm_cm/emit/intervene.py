@@ -356,7 +356,8 @@ class Interventions:
 def uses_clock(wrapper: Wrapper) -> bool:
     """Whether the probes of a wrapper read the clock, timed records or not."""
     return any(
-        mentions((p.predicate, p.body), "elapsed") or acts(p.body, "delay") for p in wrapper.probes
+        mentions((p.predicate, p.body), "elapsed") or acts(p.body, "delay")
+        for p in (*wrapper.probes, *wrapper.later)
     )
 
 

@@ -22,7 +22,7 @@ Mode = Literal["none", "values", "headers"]
 Role = Literal[
     "", "enter", "callback", "return", "cancel", "get", "set", "start", "copy", "wait", "ask"
 ]
-EventMode = Literal["before", "after", "alt"]
+EventMode = Literal["before", "after", "alt", "cancel", "end"]
 #: An exported global of the script unit: its name and core type.
 ExportedGlobal = tuple[str, str]
 Cell = tuple[ExportedGlobal, ...] | int
@@ -52,14 +52,27 @@ class Redact:
 
 
 @dataclass(frozen=True, slots=True)
+class Called:
+    """The call that a probe is about which stands elsewhere: where the tasks of an export return,
+    are cancelled or end.  ``number`` is that of the export in its component, and in the entry of
+    such a task (``layout.Entry.EXPORT``)."""
+
+    number: int
+    signature: CoreSig
+    params: tuple[tuple[str, ValType], ...] = ()
+    ptr: int = 4
+
+
+@dataclass(frozen=True, slots=True)
 class EventProbe:
     """A probe of a script on this boundary, checked for its function and folded.
 
     Bound variables: the parameters by WIT name with ``_`` for ``-`` and as ``arg0``…, ``self``;
     ``result`` and ``is_err`` in ``after`` and, once ``proceed()`` has run, in ``alt``; ``call_id``;
-    in ``after`` ``elapsed``.  ``cells``: where its ``unshared`` and ``report`` variables lie:
-    in globals of the script unit, or at an address of its memory.  ``title`` begins what is said
-    when the probe cannot stand here.  Probes run in the order they are given in.
+    ``task``; in ``after``, ``cancel`` and ``end`` ``elapsed``.  ``cells``: where its ``unshared``
+    and ``report`` variables lie: in globals of the script unit, or at an address of its memory.
+    ``title`` begins what is said when the probe cannot stand here.  Probes run in the order they
+    are given in.  ``called``: the export it is about, where the wrapper is not that export's.
     """
 
     mode: EventMode
@@ -67,6 +80,7 @@ class EventProbe:
     predicate: tree.Expr | None = None
     cells: Mapping[tree.Variable, Cell] = field(default_factory=dict)
     title: str = ""
+    called: Called | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +115,14 @@ class Wrapper:
     start function or a destructor.  ``relayed``: the return of this export need not push, for that
     of another component's export does.
 
-    ``probes`` are a script's; those of an async lift that run ``after`` belong to the wrapper of
-    its ``task.return``, where ``result`` is the parameter.  ``realloc``: the canon names one, and
+    ``probes`` are a script's; those of an async lift that run ``after`` stand at wrappers of
+    ``task.return``, where ``result`` is the parameter, and are among the ``later`` ones of the
+    lift, which is number ``export`` of its component.  ``realloc``: the canon names one, and
     the module gets it as ``probe.r<k>``.  ``resources``: the types this component defines itself:
     its functions get them borrowed as representations, which nobody has to drop.
 
     ``role``: where the module knows tasks; ``due_at``: where in the agent's table the function is
-    that writes the late return of this wrapper's calls.
+    for when a call of this wrapper is over later.
     """
 
     site: int
@@ -132,6 +147,8 @@ class Wrapper:
     resources: frozenset[Resource] = frozenset()
     role: Role = ""
     due_at: int = 0
+    export: int = 0
+    later: tuple[EventProbe, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +165,8 @@ class ProbeOptions:
     ``beats`` also while the program runs.  ``mark`` as in ``weave.plan.Plan``.  ``last``: the agent
     has a table for a function that sends all before the end (``weave.last_words``).
     ``last_at``: where in that table.  ``context``: the core type of slot 0 of the context, where
-    wrappers know tasks; ``due``: whether returns of calls may be due later.
+    wrappers know tasks; ``due``: whether calls may be over later; ``logged``: whether records are
+    made of calls of tasks.
     """
 
     timed: bool = False
@@ -169,3 +187,4 @@ class ProbeOptions:
     last_at: int = 0
     context: str = ""
     due: bool = False
+    logged: bool = True

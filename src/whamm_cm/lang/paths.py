@@ -52,6 +52,7 @@ def site_of(site: WitSite, mode: str) -> Site:
     for name in ("interface", "version", "func", "resource", "direction", "component"):
         names[name] = _maker(Static, STR, name)
     names["is_async"] = _maker(Static, BOOL, "is_async")
+    names["task"] = _maker(Bound, U32, "task")
     for number, (label, type_) in enumerate(site.type.params):
         made = _maker(Bound, WitT(type_), script_name(label))
         names[script_name(label)] = names[f"arg{number}"] = made

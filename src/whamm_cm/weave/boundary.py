@@ -558,6 +558,8 @@ def _wrappers(choice: Chosen, memories: dict[Item, int], due_at: int) -> list[tu
         resources=site.resources,
         role=choice.role,
         due_at=due_at,
+        export=choice.export,
+        later=choice.later,
     )
     if site.kind != "lift":
         return [(wrapper, site.definition.item)]
@@ -576,6 +578,6 @@ def _callback(choice: Chosen) -> Wrapper:
         action="none",
         signature=CoreSig(("i32", "i32", "i32"), ("i32",), False, False),
         relayed=choice.relayed,
-        probes=choice.entering,
+        probes=choice.ending,
         role="callback" if choice.role else "",
     )

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from whamm_cm.analysis.site import Site
 from whamm_cm.emit.model import Mode, Redact
-from whamm_cm.weave.task_returns import may_return
+from whamm_cm.weave.tasks import may_return
 from whamm_cm.wit.glob import compile_glob
 from whamm_cm.wit.names import FuncName, InterfaceName
 

@@ -21,7 +21,8 @@ from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.component.items import Item
 from whamm_cm.dataclass import dataclass
-from whamm_cm.emit.model import EventProbe
+from whamm_cm.emit.model import Called, EventProbe
+from whamm_cm.emit.past import OVER, not_kept
 from whamm_cm.emit.paths import acts, mentions
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree as t
@@ -36,7 +37,7 @@ from whamm_cm.weave.opcodes.leftover import pure_counters
 from whamm_cm.weave.opcodes.match import Matcher
 from whamm_cm.weave.opcodes.rows import Rows, variable_spec
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
-from whamm_cm.weave.task_returns import TaskReturns
+from whamm_cm.weave.tasks import exports, may_return, no_tasks
 from whamm_cm.weave.unit import Beats, UnitBuilder, binder_module
 from whamm_cm.wit.types import FuncT
 
@@ -62,7 +63,10 @@ class Scripting:
     #: The modules of further instances, by their ``core instantiate``.
     copies: dict[Definition, Definition] = field(default_factory=dict)
     probes: dict[Site, tuple[EventProbe, ...]] = field(default_factory=dict)
-    entering: dict[Site, EventProbe] = field(default_factory=dict)
+    #: For when the tasks of an export are over: they stand elsewhere.
+    later: dict[Site, tuple[EventProbe, ...]] = field(default_factory=dict)
+    #: Components where probes ask for tasks.
+    tasked: set[Component] = field(default_factory=set)
     #: Components that need the unit.
     components: set[Component] = field(default_factory=set)
     #: What the core functions of lifts return.
@@ -118,14 +122,6 @@ class Scripting:
             for stmt in scripts.globals
         )
 
-    def probes_of(self, site: Site) -> tuple[EventProbe, ...]:
-        return (*self.entering_at(site), *self.probes.get(site, ()))
-
-    def entering_at(self, site: Site) -> tuple[EventProbe, ...]:
-        """What also runs at the callback of an async export."""
-        found = self.entering.get(site)
-        return () if found is None else (found,)
-
     @property
     def clock(self) -> bool:
         """Whether a probe reads the clock."""
@@ -150,7 +146,7 @@ class Scripting:
         for probe in scripts.probes:
             yield from () if probe.predicate is None else (probe.predicate,)
             yield from probe.body
-        for event in (*chain(*self.probes.values()), *self.entering.values()):
+        for event in chain(*self.probes.values()):
             yield from () if event.predicate is None else (event.predicate,)
             yield from event.body
 
@@ -227,7 +223,6 @@ class Scripting:
     def _boundaries(self, sites: Sequence[Site]) -> None:
         scripts = self.plan.scripts
         matched: set[int] = set()
-        returns = TaskReturns(sites)
         for site in sites:
             if site.edge == "builtin":
                 continue
@@ -240,11 +235,8 @@ class Scripting:
                     self.added.skipped.append((site.title, site.reason))
                     continue
                 probe = self._event(rule, site, seen)
-                if probe is not None and probe.mode == "after" and _returns_elsewhere(site):
-                    self._move(returns, site, probe)
-                elif probe is not None:
-                    self._stand(site, probe)
-        self.entering = returns.entering
+                if probe is not None:
+                    self._place(site, probe, sites)
         for rule in scripts.wit_rules:
             if id(rule) not in matched:
                 self.added.unmatched.append((rule.rule, "no function of the component", 0))
@@ -253,13 +245,43 @@ class Scripting:
         self.probes[site] = (*self.probes.get(site, ()), probe)
         self.components.add(site.component)
 
-    def _move(self, returns: TaskReturns, lift: Site, probe: EventProbe) -> None:
-        """Put an ``after`` probe of an async export where that returns."""
-        places, reason = returns.moved(lift, probe)
-        if reason:
-            self.added.skipped.append((lift.title, reason))
-        for site, moved in places:
-            self._stand(site, moved)
+    def _place(self, site: Site, probe: EventProbe, sites: Sequence[Site]) -> None:
+        """Put a probe where it fires."""
+        over = site.is_async and probe.mode in OVER
+        if over or mentions((probe.predicate, probe.body), "task"):
+            own = [each for each in sites if each.component is site.component]
+            reason = no_tasks(own)
+            if over:
+                reason = reason or self._over(site, probe, own)
+            if reason and over:
+                self.added.skipped.append((site.title, reason))
+                return
+            if not reason:
+                self.tasked.add(site.component)
+            if over and site.kind == "lift":
+                return
+        self._stand(site, probe)
+
+    def _over(self, site: Site, probe: EventProbe, own: Sequence[Site]) -> str:
+        """Put a probe of an export where its tasks are over; or why none of that site can be."""
+        called = Called(exports(own).get(site, 0), site.signature, site.params, site.ptr)
+        name = not_kept(probe, called)
+        if name:
+            return (
+                f"when an asynchronous call is over, {name} is not there any more; keep it in a map"
+                " by call_id, in a before probe"
+            )
+        if site.kind != "lift":
+            return ""
+        moved = replace(probe, called=called)
+        places = [each for each in own if _is_over(site, probe.mode, each) and not each.reason]
+        if not places and probe.mode != "end":
+            return "its component has no task.return for it"
+        for place in places:
+            self._stand(place, moved)
+        self.later[site] = (*self.later.get(site, ()), moved)
+        self.components.add(site.component)
+        return ""
 
     def _event(self, rule: t.WitRule, site: Site, seen: t.WitSite) -> EventProbe | None:
         probe = rule.at(seen)
@@ -391,8 +413,11 @@ def _function_name(site: Site) -> str:
     return f"{site.interface}{version}#{site.func}" if site.interface else site.func
 
 
-def _returns_elsewhere(site: Site) -> bool:
-    return site.kind == "lift" and site.is_async
+def _is_over(lift: Site, mode: str, site: Site) -> bool:
+    """Whether tasks of ``lift`` may return or, by the mode, be cancelled at ``site``."""
+    if mode == "after":
+        return site.kind == "task.return" and may_return(lift, site)
+    return mode == "cancel" and site.edge == "builtin" and site.func == "task.cancel"
 
 
 def refuse_boundaries(scripts: t.Scripts) -> None:
