@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 from whamm_cm.agent.layout import BEFORE_RETURNED, DEPTH, STATE, Entry, Phase
+from whamm_cm.emit.copies import BLOCKED, POINTER, write_copy
 from whamm_cm.emit.flats import Slot
 from whamm_cm.emit.memory import Agent, Guest
 from whamm_cm.emit.model import Mode, ProbeOptions, Role, Wrapper
@@ -31,8 +32,6 @@ AGENT_FUNCS: Final[dict[str, FuncType]] = {
 }
 #: Wrappers that write records of calls which others began.
 LATE: Final[tuple[Role, ...]] = ("callback", "return", "cancel")
-#: A read, write or cancellation that will be over later.
-BLOCKED: Final = 0xFFFFFFFF
 _SUBTASK, _FUTURE_WRITE = 1, 5
 _STATE_BITS, _RETURNED = 4, 2
 _EXIT_MASK = 0xF
@@ -319,20 +318,6 @@ class Tasks:
 
     # --- later -----------------------------------------------------------------------------------
 
-    def copied(self, value: int | None) -> None:
-        """Write the record of what a read or write has returned."""
-        f = self.f
-        assert value is not None, "it says how much was copied"
-        f.get(value)
-        if self.w.signature.results[0] == "i64":
-            f.op("i32.wrap_i64")
-        f.i32(BLOCKED)
-        f.op("i32.ne")
-        with f.if_():
-            self.body.returned((self.body.slot(value),))
-            f.else_()
-            self.body.pending(value)
-
     def due(self, value: int) -> None:
         """The call has returned ``value``, which says that its result comes later."""
         f, w = self.f, self.w
@@ -344,8 +329,9 @@ class Tasks:
             f.get(0)
         f.get(self.body.call)
         self._began()
-        if w.role == "start" and w.result is not None:
-            f.get(len(w.signature.params) - 1)
+        kept = len(w.signature.params) - 1 if w.role == "start" else POINTER
+        if w.elements is not None or (w.role == "start" and w.result is not None):
+            f.get(kept)
             if w.ptr == 4:
                 f.op("i64.extend_i32_u")
         else:
@@ -367,20 +353,23 @@ class Tasks:
                 f.get(1)
                 f.op("i64.extend_i32_u")
                 f.set(value)
-            body.returned((body.slot(value),))
+            write_copy(body, value, self._kept_address())
             return
         f.get(1)
         f.i32(_RETURNED)
         f.op("i32.eq")
         with f.if_():
-            out = None
-            if w.result is not None:
-                out = f.local("i64" if w.ptr == 8 else "i32")
-                self.agent.load(f, "i64.load" if w.ptr == 8 else "i32.load", 0, Entry.VALUE)
-                f.set(out)
-            body.returned(() if out is None else out)
+            body.returned(() if w.result is None else self._kept_address())
             f.else_()
             body.bare_record(Phase.CANCELLED, 1)
+
+    def _kept_address(self) -> int:
+        """A local with where the entry in local 0 says that values are."""
+        kind = "i64" if self.w.ptr == 8 else "i32"
+        address = self.f.local(kind)
+        self.agent.load(self.f, f"{kind}.load", 0, Entry.VALUE)
+        self.f.set(address)
+        return address
 
     # --- the guest's own slot --------------------------------------------------------------------
 
