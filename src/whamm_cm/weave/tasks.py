@@ -16,7 +16,7 @@ _BUILTINS: dict[str, Role] = {
     "future.read": "copy",
     "future.write": "copy",
     "waitable-set.wait": "wait",
-    "waitable-set.poll": "wait",
+    "waitable-set.poll": "poll",
     "subtask.cancel": "ask",
     "stream.cancel-read": "ask",
     "stream.cancel-write": "ask",
