@@ -28,8 +28,8 @@ def due(agent: Agent, key: int, call: int, task: int) -> int:
     return int(agent.exports["due"](agent.store, key, call, call + 1, call + 2, call + 3, task))
 
 
-def done(agent: Agent, key: int) -> int:
-    return int(agent.exports["done"](agent.store, key))
+def done(agent: Agent, key: int, over: bool = True) -> int:
+    return int(agent.exports["done"](agent.store, key, int(over)))
 
 
 def test_tasks_are_numbered_and_their_entries_used_again() -> None:
@@ -51,6 +51,8 @@ def test_what_is_due_is_found_by_its_handle(seed: int) -> None:
     agent, rng, model = Agent(), random.Random(seed), dict[int, int]()
     for call in range(1, 4000):
         key = rng.choice([rng.randrange(1, 40), rng.randrange(1, 2000), 1 << 28])
+        looked = done(agent, key, over=False)
+        assert (entry(agent, looked)[0] if looked else None) == model.get(key)
         if key in model:
             found = done(agent, key)
             known = model.pop(key)
@@ -73,7 +75,7 @@ def test_more_entries_than_there_is_room_for_move_the_buffer_up() -> None:
             records.append(encode.record(call, 0, rng.randbytes(200), call=call))
             assert agent.append(records[-1])
     assert agent.get(layout.BUFFER_PTR) > layout.BUFFER
-    assert agent.get(layout.POS) >= agent.get(layout.BUFFER_PTR) == layout.BUFFER + 7 * layout.PAGE
+    assert agent.get(layout.POS) >= agent.get(layout.BUFFER_PTR) == layout.BUFFER + 8 * layout.PAGE
     assert [entry(agent, at)[3] >> 8 for at in tasks] == list(range(1, 6000))
     assert len(set(tasks)) == len(tasks)
     assert max(tasks) + SIZE <= agent.get(layout.BUFFER_PTR)

@@ -70,11 +70,12 @@ class Entry(IntEnum):
     VALUE = 16
     WORD = 24
     TASK = 28
-    EXPORT = 32
+    LEFT = 32
+    EXPORT = 40
     """Of a task: the number of its export among those of the component."""
-    VARS = 40
-    LOGGED = 44
-    KEPT = 48
+    VARS = 44
+    LOGGED = 48
+    KEPT = 56
 
 
 KEPT_WORDS: Final = 4
@@ -155,9 +156,16 @@ class Phase(IntEnum):
     """An async function will not return: the body is the state of the subtask, 3 or 4."""
     EXIT = 8
     """The task of an export is over."""
+    STARTED = 9
+    """An async function had to wait until now, and starts."""
+    RESUMED = 10
+    """The task of an export has waited, and goes on: the duration is that of the wait."""
 
 
-FRAMED: Final = (Phase.CALL, Phase.RETURN, Phase.PENDING, Phase.CANCELLED, Phase.EXIT)
+FRAMED: Final = (
+    *(Phase.CALL, Phase.RETURN, Phase.PENDING, Phase.CANCELLED, Phase.EXIT, Phase.STARTED),
+    Phase.RESUMED,
+)
 """Phases of records about one call: they may say of which task it is."""
 LASTED: Final = FRAMED[1:]
 """Those that may say how long that took."""
@@ -215,6 +223,8 @@ class SiteFlag(IntFlag):
     SELF = 1
     ASYNC = 2
     MEMORY64 = 4
+    COPIES = 8
+    """Its result is a record: what it returned, and ``data``, what it copied."""
 
 
 ENCODING_SHIFT: Final = 4

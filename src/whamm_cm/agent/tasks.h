@@ -8,15 +8,23 @@
 
 /* Mirrored in layout.py.  `value`: of a task what its guest keeps in slot 0 of its context; else
  * where the result will be.  `word`: of a task its site as in a record; else the place in the table of
- * the function for when it is over.  `task`: a task's own number; else of the task that waits.  `key`:
- * of a task which of the exports it is of.  The rest is for probes: `vars` where the variables of a
- * task lie, `logged` whether a record was made of the call, `kept` parameters of it. */
+ * the function for when it is over.  `task`: a task's own number; else of the task that waits.
+ * `left`: when a task last began to wait.  `export`: which of the component's exports a task is of.
+ * The rest is for probes: `vars` where the variables of a task lie, `logged` whether a record was made
+ * of the call, `kept` parameters of it. */
 typedef struct {
     uint64_t call, began, value;
-    uint32_t word, task, key, next, vars, logged;
+    uint32_t word, task;
+    union {
+        struct {
+            uint32_t key, next;
+        };
+        uint64_t left;
+    };
+    uint32_t export, vars, logged;
     uint64_t kept[4];
 } Entry;
-_Static_assert(sizeof(Entry) == 80, "as layout.py has it");
+_Static_assert(sizeof(Entry) == 88, "as layout.py has it");
 
 enum { ENTRIES = OUT + HEADER_SIZE + MAX_PAYLOAD, BUCKETS = 64 };
 
@@ -59,7 +67,7 @@ static void give_back(uint32_t at) {
 /* A task of that export begins: its entry, 0 where there is no room for it. */
 EXPORT(task_new) int32_t task_new(int32_t word, int32_t export) {
     uint32_t at = new_entry(0, 0, 0, (uint32_t)word, ++tasks);
-    if (at) ((Entry *)at)->key = (uint32_t)export;
+    if (at) ((Entry *)at)->export = (uint32_t)export;
     return (int32_t)at;
 }
 
@@ -75,12 +83,12 @@ EXPORT(due) int32_t due(int32_t key, int64_t call, int64_t began, int64_t value,
     return (int32_t)at;
 }
 
-/* The entry of the handle `key`, which nothing more is due for; 0 if nothing was. */
-EXPORT(done) int32_t done(int32_t key) {
+/* The entry of the handle `key`, 0 if nothing is due for it; nothing more is if it is `over`. */
+EXPORT(done) int32_t done(int32_t key, int32_t over) {
     uint32_t *link = &buckets[(uint32_t)key % BUCKETS];
     while (*link && ((Entry *)*link)->key != (uint32_t)key) link = &((Entry *)*link)->next;
     uint32_t at = *link;
-    if (!at) return 0;
+    if (!at || !over) return (int32_t)at;
     *link = ((Entry *)at)->next;
     give_back(at);
     return (int32_t)at;

@@ -12,7 +12,7 @@ from whamm_cm.analysis.site import Encoding, Kind
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import tree
 from whamm_cm.wasm.asm import FuncType
-from whamm_cm.wit.types import Resource, ValType
+from whamm_cm.wit.types import ListT, Resource, ValType
 
 Action = Literal["record", "count", "none"]
 Mode = Literal["none", "values", "headers"]
@@ -20,7 +20,18 @@ Mode = Literal["none", "values", "headers"]
 #: ``return`` and ``cancel`` answer for it, ``get`` and ``set`` stand for the guest's context; what
 #: ``start`` and ``copy`` called may be over later, which ``wait`` and ``ask`` are told.
 Role = Literal[
-    "", "enter", "callback", "return", "cancel", "get", "set", "start", "copy", "wait", "ask"
+    "",
+    "enter",
+    "callback",
+    "return",
+    "cancel",
+    "get",
+    "set",
+    "start",
+    "copy",
+    "wait",
+    "poll",
+    "ask",
 ]
 EventMode = Literal["before", "after", "alt", "cancel", "end"]
 #: An exported global of the script unit: its name and core type.
@@ -122,7 +133,8 @@ class Wrapper:
     its functions get them borrowed as representations, which nobody has to drop.
 
     ``role``: where the module knows tasks; ``due_at``: where in the agent's table the function is
-    for when a call of this wrapper is over later.
+    for when a call of this wrapper is over later.  ``elements``: of a read or write of a stream or
+    future, what is copied as a list.
     """
 
     site: int
@@ -149,6 +161,7 @@ class Wrapper:
     due_at: int = 0
     export: int = 0
     later: tuple[EventProbe, ...] = ()
+    elements: ListT | None = None
 
 
 @dataclass(frozen=True, slots=True)

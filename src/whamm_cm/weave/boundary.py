@@ -560,6 +560,7 @@ def _wrappers(choice: Chosen, memories: dict[Item, int], due_at: int) -> list[tu
         due_at=due_at,
         export=choice.export,
         later=choice.later,
+        elements=site.elements,
     )
     if site.kind != "lift":
         return [(wrapper, site.definition.item)]
