@@ -8,7 +8,7 @@ import struct
 import pytest
 
 from tests.agent import encode
-from tests.agent.harness import Agent
+from tests.agent.harness import Agent, State
 from whamm_cm.agent import layout
 from whamm_cm.agent.layout import Entry
 
@@ -80,3 +80,39 @@ def test_more_entries_than_there_is_room_for_move_the_buffer_up() -> None:
     assert len(set(tasks)) == len(tasks)
     assert max(tasks) + SIZE <= agent.get(layout.BUFFER_PTR)
     assert agent.take(final=True) == encode.block(*records, final=True)
+
+
+def test_variables_of_a_task_are_its_own_and_freed_with_it() -> None:
+    state = State()
+    first, size = layout.STATIC, 24
+    state.write(first, b"\5" * size + b"\6" * size)
+    state.state_init(first + 2 * size)
+    state.task_init(first, size)
+    outside = first + size
+    assert (state.task_vars(), state.task_number()) == (outside, 0)
+    entries = [begin(state.agent) for _ in range(2)]
+    state.context = entries[0]
+    assert state.task_vars() == outside, "no export is being called: there is no context to ask"
+    state.agent.set(layout.DEPTH, 1)
+    found = []
+    for number, entry_ in enumerate(entries, 1):
+        state.context = entry_
+        found.append(state.task_vars())
+        assert state.read(found[-1], size) == b"\5" * size
+        state.write(found[-1], bytes([number]) * size)
+        assert (state.task_vars(), state.task_number()) == (found[-1], number)
+    state.context = entries[0]
+    assert state.read(state.task_vars(), size) == b"\1" * size
+    state.task_over(entries[0])
+    state.agent.task_end(entries[0])
+    state.context = begin(state.agent)
+    assert (state.task_vars(), state.task_number()) == (found[0], 3)
+    assert state.read(found[0], size) == b"\5" * size
+    state.context = 0
+    assert state.read(state.task_vars(), size) == b"\6" * size
+
+
+def test_a_task_that_has_asked_for_no_variables_has_none_to_free() -> None:
+    state = State()
+    state.task_init(layout.STATIC, 8)
+    state.task_over(begin(state.agent))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.weave.async_parts import KINDS, WAYS, both
 from tests.weave.host import everything, text
-from tests.weave.scripted import Scripted, scripted
+from tests.weave.scripted import Scripted, script_plan, scripted
+from tests.weave.test_tasks import records_of
+from whamm_cm import load
+from whamm_cm.component.printer import print_component
+from whamm_cm.errors import WeaveError
+from whamm_cm.weave.plan import nothing
 
-WAST = Path(__file__).parents[1] / "wast"
 plans = pytest.mark.parametrize(
     "plan", [{}, {"multi_memory": False}, {"trace": everything}], ids=["alone", "one", "traced"]
 )
@@ -91,3 +94,96 @@ def test_what_lies_in_memory_is_not_there_any_more() -> None:
     assert run.printed == []
     why = "when an asynchronous call is over, name is not there any more; keep it in a map"
     assert run.woven.added.skipped == [("export #f", f"{why} by call_id, in a before probe")]
+
+
+# --- events and variables of tasks
+
+EVENTS = """
+    task var seen: u32 = 100;
+    task var name: str = "nobody";
+    task var pair: (u64, bool);
+    fn twice() -> u32 { return seen * 2; }
+    wasm:task:start {
+        seen += task; name = func; pair.0 = call_id;
+        print("{} {} starts {} {}", component, task, func, seen);
+    }
+    wasm:func:entry { seen++; pair.1 = pair.0 > 0 && task != 0; }
+    wasm:task:return / elapsed > 0 / {
+        print("{} {} returns {} {}", component, task, func, pair.1 && pair.0 == call_id);
+    }
+    wasm:task:cancel { print("{} {} is cancelled {}", component, task, name); }
+    wasm:task:end / elapsed > 0 / { print("{} {} ends {} {}", component, task, name, twice()); }
+    wit:inner:#never:cancel / component == "D" && elapsed > 0 / {
+        print("D {} hears of {} {}", task, func, seen);
+    }
+    wasm:end / current() == 0 / { print("out {} {} {}", seen, name, task); }
+    fn current() -> u32 { return task; }
+"""
+IN_C = [
+    "C 1 starts slow 101", "C 2 starts slow 102", "C 1 returns slow true",
+    "C 2 returns slow true", "C 3 starts never 103", "C 3 is cancelled never",
+    "C 3 ends never 210", "C 4 starts hold 104", "C 4 returns hold true", "C 4 ends hold 210",
+    "C 5 starts let 105", "C 5 returns let true", "C 5 ends let 212",
+]  # fmt: skip
+IN_D = [
+    "D 1 starts run 101", "D 1 hears of never 106", "D 1 hears of never 106",
+    "D 1 returns run true", "D 1 ends run 214",
+]  # fmt: skip
+NEXT = ["C 6 starts slow 106", "C 7 starts slow 107", "C 1 ends slow 208", "C 2 ends slow 210"]
+
+
+@pytest.mark.parametrize(
+    "plan", [{}, {"multi_memory": False}, {"timed": True, "trace": everything}]
+)
+def test_tasks_under_way_at_once_have_variables_of_their_own(plan: dict[str, Any]) -> None:
+    """Tasks 1 and 2 of C are there at the same time, and end when C runs again."""
+    asked = {"trace": nothing, **plan, "scripts": script_plan(EVENTS)}
+    found = [r["text"] for r in records_of("tasks.wast", **asked) if r["phase"] == "print"]
+    in_c = [line for line in found if line.startswith("C ")]
+    in_d = [line for line in found if line.startswith("D ")]
+    assert in_c[: len(IN_C)] == IN_C and in_d[: len(IN_D)] == IN_D
+    assert in_c[len(IN_C) : len(IN_C) + 4] == NEXT
+    assert {line for line in found if line not in in_c + in_d} == {"out 100 nobody 0"}
+
+
+def test_where_nothing_is_asynchronous_there_are_no_tasks() -> None:
+    script = """
+        task var n: u32;
+        wasm:task:start { n = 100; }
+        wit:export:*#*:before { n++; print("{} {}", n, task); }"""
+    run = scripted(text(PLAIN), script)
+    assert [run.call("f"), run.call("f")] == [7, 7]
+    assert run.printed == ["1 0", "2 0"]
+    why = ("wasm:task:start", "no asynchronous component", 0)
+    assert why in run.woven.added.unmatched and "context" not in printed(run)
+
+
+PLAIN = """(component (core module $m (func (export "f") (result i32) (i32.const 7)))
+  (core instance $m (instantiate $m))
+  (func (export "f") (result u32) (canon lift (core func $m "f"))))"""
+
+
+def printed(run: Scripted) -> str:
+    return "\n".join(print_component(run.woven.component))
+
+
+def test_a_cancelled_call_has_not_returned() -> None:
+    script = """
+        report var after: u32; report var cancelled: u32;
+        wit:inner:#never:after { after++; }
+        wit:inner:#never:cancel / call_id > 0 / { cancelled++; }
+        wit:inner:#never:before|after { print("{}", func); }"""
+    found = records_of("tasks.wast", trace=nothing, scripts=script_plan(script))
+    last = {(r["instance"], r["var"]): r["value"] for r in found if r["phase"] == "report"}
+    assert sorted(last.values()) == [2, 4] and {var for _, var in last} == {"cancelled"}
+    assert (
+        len([r for r in found if r["phase"] == "print"]) == 6
+    )  # before, three times a round twice
+
+
+def test_what_is_no_task_has_no_events_of_them() -> None:
+    with pytest.raises(WeaveError, match="wasm:task:end: a plain core module has no WIT boundary"):
+        load(text(MODULE)).weave(scripts="wasm:task:end { }")
+
+
+MODULE = '(module (func (export "_start")))'

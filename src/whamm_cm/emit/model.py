@@ -101,7 +101,8 @@ class ScriptLink:
     Of what is listed here only what the probes use gets imported, and runtime functions by their
     names, which ``use`` is told.  ``users`` and ``libraries``: export name and core type of
     functions.  ``initials``: by the identity of an ``@init`` call.  ``string`` puts text into the
-    unit: (address, bytes); ``print_site`` is the site number of a print statement.
+    unit: (address, bytes); ``print_site`` is the site number of a print statement.  ``task_vars``:
+    there are variables of tasks, which are to be freed.
     """
 
     users: Mapping[tree.Function, tuple[str, FuncType]] = field(default_factory=dict)
@@ -111,6 +112,7 @@ class ScriptLink:
     use: Callable[[str], object] = len
     string: Callable[[str], tuple[int, int]] | None = None
     print_site: Callable[[tree.Print | tree.LibCall], int] | None = None
+    task_vars: bool = False
 
 
 @dataclass(frozen=True, slots=True)

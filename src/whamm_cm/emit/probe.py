@@ -89,6 +89,11 @@ class Probe:
         """The function of the script unit that reports, where it does."""
         return None if self.script is None else self.script.report
 
+    @property
+    def task_over(self) -> int | None:
+        """The function of the script unit for the end of a task, where that has something to do."""
+        return None if self.script is None else self.script.functions.get("task_over")
+
     def table(self, size: int) -> int:
         """The agent's table, which has that size at least."""
         if self._table is None:

@@ -128,6 +128,8 @@ class Clocked(Protocol):
 
     @property
     def now(self) -> int | None: ...
+    @property
+    def task_over(self) -> int | None: ...
 
 
 class Recorder(Protocol):
@@ -344,6 +346,9 @@ class Tasks:
                     self.late(self.entry)
                     body.bare_record(Phase.EXIT)
             self._fire("end", self.entry)
+            if (over := body.probe.task_over) is not None:
+                f.get(self.entry)
+                f.call(over)
             f.get(self.entry)
             self.context.call(f, "task_end")
 

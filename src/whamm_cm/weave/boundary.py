@@ -57,6 +57,7 @@ class ScriptParts(Protocol):
         libraries: Functions,
         guard: Item | None,
         now: Item | None,
+        context: Item | None,
     ) -> tuple[list[Definition], Item]:
         """The definitions that make the script unit, and its instance."""
 
@@ -452,8 +453,9 @@ class Weaver:
         if self.script is not None:
             chunked = self.supply.block == "chunks"
             guard = None if self.guard is None else self.agent
+            getter = None if self.context is None else self.context[0]
             front, self.unit = self.script.front(
-                self.agent, self.emit, chunked, self.supply.libraries, guard, self.now
+                self.agent, self.emit, chunked, self.supply.libraries, guard, self.now, getter
             )
             self.out += front
         self.added.agents += 1

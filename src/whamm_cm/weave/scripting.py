@@ -37,7 +37,7 @@ from whamm_cm.weave.opcodes.leftover import pure_counters
 from whamm_cm.weave.opcodes.match import Matcher
 from whamm_cm.weave.opcodes.rows import Rows, variable_spec
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
-from whamm_cm.weave.tasks import exports, may_return, no_tasks
+from whamm_cm.weave.tasks import exports, may_return, no_tasks, roles
 from whamm_cm.weave.unit import Beats, UnitBuilder, binder_module
 from whamm_cm.wit.types import FuncT
 
@@ -112,6 +112,23 @@ class Scripting:
                 for site in sites
                 if (site.kind, site.edge) == ("lift", "export") and not site.reason
             }
+        self._find_tasks(sites)
+
+    def _find_tasks(self, sites: Sequence[Site]) -> None:
+        """Where code may ask for the task that runs, in core modules and functions, too."""
+        if not any(map(_asks_for_task, walk(*self._code()))):
+            return
+        for component in self.components:
+            own = [site for site in sites if site.component is component]
+            if not no_tasks(own):
+                self.tasked.add(component)
+        kinds = {roles([s for s in sites if s.component is each])[1] for each in self.tasked}
+        if len(kinds) > 1:
+            raise WeaveError(
+                "a script asks for tasks in components whose contexts are of different types, i32"
+                " and i64; weave it into one of them at a time"
+            )
+        self.unit.context = next(iter(kinds), "")
 
     def _runs_alone(self) -> bool:
         """Whether the scripts do something even where no probe matches."""
@@ -228,7 +245,7 @@ class Scripting:
                 continue
             seen = as_seen(site)
             for rule in scripts.wit_rules:
-                if not rule.matches(seen):
+                if not rule.matches(seen) or not self._has_mode(rule, site, sites):
                     continue
                 matched.add(id(rule))
                 if site.reason:
@@ -239,7 +256,14 @@ class Scripting:
                     self._place(site, probe, sites)
         for rule in scripts.wit_rules:
             if id(rule) not in matched:
-                self.added.unmatched.append((rule.rule, "no function of the component", 0))
+                what = "asynchronous component" if rule.task else "function of the component"
+                self.added.unmatched.append((rule.rule, f"no {what}", 0))
+
+    def _has_mode(self, rule: t.WitRule, site: Site, sites: Sequence[Site]) -> bool:
+        """Whether what the rule waits for ever comes to pass at a function that it matches."""
+        if rule.task and no_tasks(each for each in sites if each.component is site.component):
+            return False
+        return site.is_async or rule.mode != "cancel"
 
     def _stand(self, site: Site, probe: EventProbe) -> None:
         self.probes[site] = (*self.probes.get(site, ()), probe)
@@ -247,7 +271,7 @@ class Scripting:
 
     def _place(self, site: Site, probe: EventProbe, sites: Sequence[Site]) -> None:
         """Put a probe where it fires."""
-        over = site.is_async and probe.mode in OVER
+        over = probe.mode == "end" or (site.is_async and probe.mode in OVER)
         if over or mentions((probe.predicate, probe.body), "task"):
             own = [each for each in sites if each.component is site.component]
             reason = no_tasks(own)
@@ -276,8 +300,9 @@ class Scripting:
         moved = replace(probe, called=called)
         places = [each for each in own if _is_over(site, probe.mode, each) and not each.reason]
         if not places and probe.mode != "end":
-            return "its component has no task.return for it"
-        for place in places:
+            wanted = "task.return" if probe.mode == "after" else "task.cancel"
+            return f"its component has no {wanted} for it"
+        for place in [site] if probe.mode == "end" else places:
             self._stand(place, moved)
         self.later[site] = (*self.later.get(site, ()), moved)
         self.components.add(site.component)
@@ -334,9 +359,10 @@ class Scripting:
         libraries: Functions,
         guard: Item | None,
         now: Item | None,
+        context: Item | None,
     ) -> tuple[list[Definition], Item]:
         """The script unit of one component, which comes behind the agent."""
-        definitions, unit = self.unit.front(agent, emit, chunked, libraries, guard, now)
+        definitions, unit = self.unit.front(agent, emit, chunked, libraries, guard, now, context)
         self.added.count(definitions)
         return definitions, unit
 
@@ -400,6 +426,7 @@ def as_seen(site: Site) -> t.WitSite:
         is_async=site.is_async,
         type=FuncT(site.params, site.result, site.is_async),
         names=site.names,
+        enters=site.kind == "lift",
     )
 
 
@@ -411,6 +438,12 @@ def _facts(seen: t.WitSite) -> dict[str, Any]:
 def _function_name(site: Site) -> str:
     version = f"@{site.version}" if site.version else ""
     return f"{site.interface}{version}#{site.func}" if site.interface else site.func
+
+
+def _asks_for_task(node: t.Stmt | t.Expr) -> bool:
+    if isinstance(node, t.Builtin):
+        return node.name == "task"
+    return isinstance(node, t.Var) and node.variable.kind is t.Kind.TASK
 
 
 def _is_over(lift: Site, mode: str, site: Site) -> bool:
