@@ -17,7 +17,7 @@ from whamm_cm.wit.types import ListT
 
 if TYPE_CHECKING:
     from whamm_cm.emit.model import Wrapper
-    from whamm_cm.emit.tasks import Recorder
+    from whamm_cm.emit.recorder import Recorder
     from whamm_cm.wasm.asm import Func
 
 #: What a read, write or cancellation returns that will be over later.

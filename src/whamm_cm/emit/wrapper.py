@@ -29,9 +29,10 @@ from whamm_cm.emit.memory import Guest
 from whamm_cm.emit.model import Mode, Wrapper
 from whamm_cm.emit.paths import traces
 from whamm_cm.emit.probe import Probe
+from whamm_cm.emit.recorder import Over
 from whamm_cm.emit.spans import out_of_bounds
 from whamm_cm.emit.tails import Step, Tails, is_string
-from whamm_cm.emit.tasks import LATE, Over, Tasks
+from whamm_cm.emit.tasks import LATE, Tasks
 from whamm_cm.errors import WeaveError
 from whamm_cm.wasm.asm import Func
 from whamm_cm.wit.types import ValType
