@@ -41,7 +41,11 @@ _LIFT = {
 def callee(kind: str) -> str:
     return f"""(component $C
     (type $pair (tuple u32 string))
-    (core module $Memory (memory (export "mem") 1) (data (i32.const 100) "abc"))
+    (core module $Memory (memory (export "mem") 1) (data (i32.const 100) "abc")
+      (global $next (mut i32) (i32.const 1024))
+      (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+        (global.set $next (i32.add (global.get $next) (i32.const 64)))
+        (global.get $next)))
     (core instance $memory (instantiate $Memory))
     (core func $get (canon context.get i32 0))
     (core func $set (canon context.set i32 0))
@@ -60,7 +64,8 @@ def callee(kind: str) -> str:
       (export "yield" (func $yield)) (export "return" (func $return))))))
     (func (export "mark") (canon lift (core func $m "mark")))
     (func (export "f") async (param "n" u32) (result $pair)
-      (canon lift (core func $m "f") {_LIFT[kind]} (memory $memory "mem"))))"""
+      (canon lift (core func $m "f") {_LIFT[kind]} (memory $memory "mem")
+        (realloc (func $memory "realloc")))))"""
 
 
 _FINISH = """(func $finish (result i32)

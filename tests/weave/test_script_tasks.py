@@ -158,7 +158,8 @@ def test_where_nothing_is_asynchronous_there_are_no_tasks() -> None:
     assert why in run.woven.added.unmatched and "context" not in printed(run)
 
 
-PLAIN = """(component (core module $m (func (export "f") (result i32) (i32.const 7)))
+PLAIN = """(component (core module $m (func (export "f") (result i32) (i32.const 7))
+  (func (export "g") (param i32 i32 i32) (result i32) unreachable))
   (core instance $m (instantiate $m))
   (func (export "f") (result u32) (canon lift (core func $m "f"))))"""
 
@@ -187,3 +188,111 @@ def test_what_is_no_task_has_no_events_of_them() -> None:
 
 
 MODULE = '(module (func (export "_start")))'
+
+
+# --- answers
+
+
+ANSWERED = """
+    wit:inner:*#f:alt / component == "%s" / { return (5, "xyc"); }
+    wit:inner:*#f:after { print("{} gets {} {}", component, result.0, result.1); }
+    wit:inner:*#f:cancel { print("{} is cancelled", component); }
+    wasm:task:end / func == "f" / { print("C ends"); }
+"""
+
+
+@plans
+@pytest.mark.parametrize("way", WAYS)
+def test_an_import_is_answered_at_once(way: str, plan: dict[str, Any]) -> None:
+    """The caller checks what it gets, and that there is no subtask."""
+    run = scripted(text(both("later", way)), ANSWERED % "D", able=True, **plan)
+    for _ in range(2):
+        run.sink.records.clear()
+        assert run.call("run") == 5
+        assert run.printed == ["D gets 5 xyc"]
+        returned = [r["result"] for r in run.sink.records if r.get("func") == "f" and "result" in r]
+        assert returned == ([[5, "xyc"]] if "trace" in plan else [])
+
+
+@plans
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_export_is_answered_by_its_task_return(kind: str, plan: dict[str, Any]) -> None:
+    run = scripted(text(both(kind, "callback")), ANSWERED % "C", able=True, **plan)
+    for _ in range(2):
+        run.sink.records.clear()
+        assert run.call("run") == 5
+        assert lines(run, "D") == ["D gets 5 xyc"]
+        assert lines(run, "C") == ["C gets 5 xyc", "C ends"]
+        of_f = [r for r in run.sink.records if r.get("func") == "f"]
+        returned = [r["result"] for r in of_f if "result" in r]
+        assert returned == ([[5, "xyc"]] * 2 if "trace" in plan else [])
+        ended = "trace" in plan and kind != "sync"
+        assert len([r for r in of_f if r["phase"] == "exit"]) == ended
+
+
+OUTCOMES = """(component
+  (type $bad (enum "refused" "too-late"))
+  (export $bad' "bad" (type $bad))
+  (type $many (tuple u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64))
+  (core module $libc (memory (export "memory") 1)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 64)))
+  (core instance $libc (instantiate $libc))
+  (core func $number (canon task.return (result u16)))
+  (core func $outcome (canon task.return (result (result u8 (error $bad')))))
+  (core func $spilled (canon task.return (result $many) (memory $libc "memory")))
+  (core func $nothing (canon task.return))
+  (core module $m
+    (import "" "number" (func $number (param i32)))
+    (import "" "outcome" (func $outcome (param i32 i32)))
+    (import "" "spilled" (func $spilled (param i32)))
+    (import "" "nothing" (func $nothing))
+    (func (export "number") (param i32) (result i32) (call $number (local.get 0)) (i32.const 0))
+    (func (export "outcome") (param i32) (result i32)
+      (call $outcome (i32.const 0) (local.get 0)) (i32.const 0))
+    (func (export "spilled") (result i32) (call $spilled (i32.const 0)) (i32.const 0))
+    (func (export "nothing") (result i32) (call $nothing) (i32.const 0))
+    (func (export "callback") (param i32 i32 i32) (result i32) unreachable))
+  (core instance $m (instantiate $m (with "" (instance
+    (export "number" (func $number)) (export "outcome" (func $outcome))
+    (export "spilled" (func $spilled)) (export "nothing" (func $nothing))))))
+  (func (export "number") async (param "n" u16) (result u16)
+    (canon lift (core func $m "number") async (callback (func $m "callback"))))
+  (func (export "outcome") async (param "n" u8) (result (result u8 (error $bad')))
+    (canon lift (core func $m "outcome") async (callback (func $m "callback"))))
+  (func (export "spilled") async (result $many)
+    (canon lift (core func $m "spilled") async (callback (func $m "callback"))
+      (memory $libc "memory") (realloc (func $libc "realloc"))))
+  (func (export "nothing") async
+    (canon lift (core func $m "nothing") async (callback (func $m "callback")))))"""
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "script", "expected"),
+    [
+        ("number", (7,), "return n + 65000;", 65007),
+        ("number", (7,), "if (n == 7) { n = 9; } proceed();", 9),
+        ("outcome", (7,), "return ok(3);", {"ok": 3}),
+        ("outcome", (7,), 'fail("too-late");', {"error": "too-late"}),
+        ("outcome", (7,), 'if (n > 7) { fail("refused"); } proceed();', {"ok": 7}),
+        ("spilled", (), f"return ({', '.join(map(str, range(17)))});", list(range(17))),
+        ("nothing", (), "return;", None),
+        ("nothing", (), "delay(1); proceed();", None),
+    ],
+)
+def test_answers_of_all_kinds(name: str, args: Any, script: str, expected: Any) -> None:
+    for plan in ({}, {"trace": everything}):
+        wasi = "delay" in script
+        run = scripted(text(OUTCOMES), f"wit:export:#{name}:alt {{ {script} }}", timed=wasi, **plan)
+        assert [run.call(name, *args) for _ in range(2)] == [expected] * 2
+        ends = [r for r in run.sink.records if r["phase"] == "exit"]
+        assert len(ends) == (2 if plan else 0)
+
+
+def test_an_export_without_a_task_return_before_it_is_not_answered() -> None:
+    wasm = text(PLAIN.replace("(result u32) " + SYNC_LIFT, "async (result u32) " + ASYNC_LIFT))
+    with pytest.raises(WeaveError, match="its component has no task.return with its result"):
+        scripted(wasm, "wit:export:#f:alt { return 8; }")
+
+
+SYNC_LIFT = '(canon lift (core func $m "f"))'
+ASYNC_LIFT = '(canon lift (core func $m "f") async (callback (func $m "g")))'

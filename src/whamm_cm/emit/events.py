@@ -96,6 +96,11 @@ class Events:
     def realloc(self) -> int | None:
         return self.body.realloc
 
+    @property
+    def task_return(self) -> int:
+        assert self.body.answer is not None, "imported where a probe uses it"
+        return self.body.answer
+
     # --- the order of things ---------------------------------------------------------------------
 
     def write(self) -> None:
@@ -195,7 +200,8 @@ class Events:
         except WeaveError as e:
             raise _refusal(probe, str(e)) from e
         self._called = self.f.local("i32")
-        self._bind_result(self._called)
+        if not self.w.is_async:
+            self._bind_result(self._called)
         with self.f.block() as answered:
             self._answered = answered
             self._run("alt")

@@ -130,9 +130,10 @@ class Wrapper:
 
     ``probes`` are a script's; those of an async lift that run ``after`` stand at wrappers of
     ``task.return``, where ``result`` is the parameter, and are among the ``later`` ones of the
-    lift, which is number ``export`` of its component.  ``realloc``: the canon names one, and
-    the module gets it as ``probe.r<k>``.  ``resources``: the types this component defines itself:
-    its functions get them borrowed as representations, which nobody has to drop.
+    lift, which is number ``export`` of its component.  ``answer``: the type of the ``task.return``
+    by which a probe can answer for an async lift, ``probe.t<k>``.  ``realloc``: the canon names
+    one, and the module gets it as ``probe.r<k>``.  ``resources``: the types this component defines
+    itself: its functions get them borrowed as representations, which nobody has to drop.
 
     ``role``: where the module knows tasks; ``due_at``: where in the agent's table the function is
     for when a call of this wrapper is over later.  ``elements``: of a read or write of a stream or
@@ -162,6 +163,7 @@ class Wrapper:
     role: Role = ""
     due_at: int = 0
     export: int = 0
+    answer: CoreSig | None = None
     later: tuple[EventProbe, ...] = ()
     elements: ListT | None = None
 

@@ -9,7 +9,7 @@ from whamm_cm.abi.layout import layouts
 from whamm_cm.agent.layout import CHUNK, DEPTH, LIMIT, OUT_PTR, POS, SCRATCH, STATE, Flush
 from whamm_cm.analysis.site import Encoding
 from whamm_cm.emit.flats import Flats
-from whamm_cm.emit.intervene import may_allocate, uses_clock
+from whamm_cm.emit.intervene import hands_over, may_allocate, uses_clock
 from whamm_cm.emit.memory import PUT_GET, Agent, Guest
 from whamm_cm.emit.model import ProbeOptions, Wrapper
 from whamm_cm.emit.paths import traces
@@ -65,6 +65,11 @@ class Probe:
         ]
         self.reallocs = {
             k: self._import_realloc(k, w) for k, w in enumerate(wrappers) if may_allocate(w)
+        }
+        self.answers = {
+            k: self.module.import_func("probe", f"t{k}", w.answer.params)
+            for k, w in enumerate(wrappers)
+            if w.answer is not None and hands_over(w)
         }
         self.script: ScriptImports | None = None
         if options.script is not None or any(w.probes for w in wrappers):

@@ -73,10 +73,19 @@ class _Image:
 
 
 class Body:
-    """One wrapper under construction.  ``realloc`` is the guest's, where a probe may need it."""
+    """One wrapper under construction.  ``realloc`` is the guest's, and ``answer`` the export's
+    ``task.return``, where a probe may need them."""
 
-    def __init__(self, probe: Probe, f: Func, wrapper: Wrapper, realloc: int | None) -> None:
-        self.probe, self.f, self.w, self.realloc = probe, f, wrapper, realloc
+    def __init__(
+        self,
+        probe: Probe,
+        f: Func,
+        wrapper: Wrapper,
+        realloc: int | None,
+        answer: int | None = None,
+    ) -> None:
+        self.probe, self.f, self.w = probe, f, wrapper
+        self.realloc, self.answer = realloc, answer
         self.agent, self.options = probe.agent, probe.options
         # The clock is a call out of the instance, too.
         self.timed = probe.now is not None and wrapper.may_flush

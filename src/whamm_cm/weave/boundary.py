@@ -20,7 +20,7 @@ from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.component.items import Item, Sort
 from whamm_cm.dataclass import dataclass
-from whamm_cm.emit.intervene import may_allocate
+from whamm_cm.emit.intervene import hands_over, may_allocate
 from whamm_cm.emit.model import ProbeOptions, Wrapper
 from whamm_cm.emit.modules import build_probe
 from whamm_cm.emit.probe import PROBE
@@ -361,6 +361,9 @@ class Weaver:
             realloc = outputs[k][0].site.realloc
             if may_allocate(wrapper) and realloc is not None:
                 bag.append((f"r{k}", self.mapping.get(realloc, realloc)))
+            answer = _answer(outputs[k][0])
+            if hands_over(wrapper) and answer is not None:
+                bag.append((f"t{k}", self.mapping.get(answer, answer)))
         bind = self.options.last and not self.bound
         self.bound |= bind
         near = self.supply.near if self.sink_env else None
@@ -529,7 +532,11 @@ def _lift_needs(choice: Chosen) -> tuple[Item | None, ...]:
     node = choice.site.definition.node
     assert isinstance(node, n.Canon)
     realloc = node.options.realloc if choice.probes else None
-    return node.func, node.options.callback, choice.site.memory, realloc
+    return node.func, node.options.callback, choice.site.memory, realloc, _answer(choice)
+
+
+def _answer(choice: Chosen) -> Item | None:
+    return None if choice.answer is None else choice.answer.definition.item
 
 
 def _wrappers(choice: Chosen, memories: dict[Item, int], due_at: int) -> list[tuple[Wrapper, Item]]:
@@ -561,6 +568,7 @@ def _wrappers(choice: Chosen, memories: dict[Item, int], due_at: int) -> list[tu
         role=choice.role,
         due_at=due_at,
         export=choice.export,
+        answer=None if choice.answer is None else choice.answer.signature,
         later=choice.later,
         elements=site.elements,
     )

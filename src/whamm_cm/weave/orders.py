@@ -23,7 +23,7 @@ from whamm_cm.emit.paths import has_trace
 from whamm_cm.errors import WeaveError
 from whamm_cm.weave.plan import Added, Chosen, Plan
 from whamm_cm.weave.redact import rule_at
-from whamm_cm.weave.tasks import exports, roles
+from whamm_cm.weave.tasks import answering, exports, roles
 from whamm_cm.wit.glob import compile_glob
 
 if TYPE_CHECKING:  # the language is slow to import, and most weaves have no script
@@ -103,7 +103,9 @@ class Orders:
             if component in wanted:
                 own = [site for site in sites if site.component is component]
                 crossings = self._crossings(component, own, len(wanted) > 1, exits)
-                result[component] = self._orders(own, wanted[component], crossings, relayed)
+                result[component] = self._orders(
+                    program, own, wanted[component], crossings, relayed
+                )
         return result
 
     def _wanted(self, sites: Sequence[Site]) -> dict[Component, dict[Site, bool]]:
@@ -148,6 +150,7 @@ class Orders:
 
     def _orders(
         self,
+        program: Program,
         own: Sequence[Site],
         wanted: dict[Site, bool],
         crossings: tuple[set[Site], bool],
@@ -191,7 +194,9 @@ class Orders:
             ending = tuple(p for p in later if p.mode == "end")
             order = replace(order, probes=probes, later=later, ending=ending, redact=redact)
             export = numbers.get(site, 0) if context else 0
-            orders.append(replace(order, role=role, context=context, export=export))
+            alt = any(p.mode == "alt" for p in probes)
+            answer = answering(program, site, own) if alt else None
+            orders.append(replace(order, role=role, context=context, export=export, answer=answer))
         return orders
 
     def _probes(self, site: Site) -> tuple[tuple[EventProbe, ...], tuple[EventProbe, ...]]:

@@ -126,7 +126,8 @@ class Plan:
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
     """A site with its orders.  ``number`` is its row in the site table (0 when not recorded);
-    ``later``: probes for when tasks of this export are over, ``ending`` those of its callback.
+    ``later``: probes for when tasks of this export are over, ``ending`` those of its callback;
+    ``answer``: the ``task.return`` by which an ``alt`` probe answers.
     ``role``, ``context`` and ``export`` as in ``weave.tasks``."""
 
     site: Site
@@ -138,6 +139,7 @@ class Chosen:
     flush_outside: bool = False
     relayed: bool = False
     probes: tuple[EventProbe, ...] = ()
+    answer: Site | None = None
     later: tuple[EventProbe, ...] = ()
     ending: tuple[EventProbe, ...] = ()
     role: Role = ""

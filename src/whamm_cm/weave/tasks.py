@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 
+from whamm_cm.analysis.program import Program
 from whamm_cm.analysis.site import Site
 from whamm_cm.component import nodes as n
 from whamm_cm.component.canons import COPIES
+from whamm_cm.component.items import Item
 from whamm_cm.emit.model import Role
 from whamm_cm.wit.types import ValType, strip
 
@@ -72,6 +74,25 @@ def may_return(lift: Site, site: Site) -> bool:
         return False
     results = () if lift.result is None else (lift.result,)
     return [_shape(r) for r in results] == [_shape(r) for _, r in site.params]
+
+
+def answering(program: Program, lift: Site, own: Iterable[Site]) -> Site | None:
+    """The ``task.return`` by which a probe can answer for an async export: it is there before."""
+    for site in own:
+        if site is lift:
+            break
+        if site.kind == "task.return" and may_return(lift, site) and not site.reason:
+            same = (site.encoding, site.ptr) == (lift.encoding, lift.ptr)
+            if same and _same_memory(program, lift.memory, site.memory):
+                return site
+    return None
+
+
+def _same_memory(program: Program, one: Item | None, other: Item | None) -> bool:
+    """Whether what lies in the ``other`` memory, if anything does, can be put there."""
+    if other is None:
+        return True
+    return one is not None and program.memory_of(one) == program.memory_of(other)
 
 
 def _shape(value: object) -> object:
