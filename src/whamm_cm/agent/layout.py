@@ -148,11 +148,20 @@ class Phase(IntEnum):
     """An async function will not return: the body is the state of the subtask, 3 or 4."""
     EXIT = 8
     """The task of an export is over."""
+    HANDLE = 10
+    """An end of a stream or future was made or dropped; ``call`` is 0."""
 
 
-FRAMED: Final = (Phase.CALL, Phase.RETURN, Phase.PENDING, Phase.CANCELLED, Phase.EXIT)
-"""Phases of records about one call: they may say of which task it is."""
-LASTED: Final = FRAMED[1:]
+FRAMED: Final = (
+    Phase.CALL,
+    Phase.RETURN,
+    Phase.PENDING,
+    Phase.CANCELLED,
+    Phase.EXIT,
+    Phase.HANDLE,
+)
+"""Phases of records that may say of which task they are."""
+LASTED: Final = (Phase.RETURN, Phase.PENDING, Phase.CANCELLED, Phase.EXIT)
 """Those that may say how long that took."""
 
 

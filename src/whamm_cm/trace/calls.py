@@ -191,6 +191,15 @@ class Tracker:
         """The call of an export whose task is over by this record, which was not fed yet."""
         return self._tasks.get(_task(record))
 
+    def beside(self, record: Record) -> LiveCall:
+        """Where something happened that is no call, as a call that is not remembered."""
+        call = LiveCall(-1, Site.of(record), record["instance"], 0)
+        call.opened = record
+        parent = self._parent(call)
+        if parent is not None:
+            call.parent, call.depth = parent, parent.depth + 1
+        return call
+
     def spent(self, instance: int, ns: int) -> None:
         """Calls of an import took that long which have no records of their own."""
         frames = self._frames.get(instance)

@@ -50,7 +50,18 @@ _U64 = struct.Struct("<Q")
 _U32 = struct.Struct("<I")
 _KNOWN_FLAGS = int(RecordFlag.TIMED | RecordFlag.BAD | RecordFlag.BIG)
 _NO_IMAGE = int(RecordFlag.BAD | RecordFlag.BIG)
-_PHASES = (*("call", "return", "report", "lost", "return", "print", "start", "return", "exit"),)
+_PHASES: dict[int, str] = {
+    Phase.CALL: "call",
+    Phase.RETURN: "return",
+    Phase.REPORT: "report",
+    Phase.LOST: "lost",
+    Phase.PENDING: "return",
+    Phase.PRINT: "print",
+    Phase.START: "start",
+    Phase.CANCELLED: "return",
+    Phase.EXIT: "exit",
+    Phase.HANDLE: "handle",
+}
 _TIMED, _TASK = int(RecordFlag.TIMED), int(RecordFlag.TASK)
 _QUICK = {int(Phase.CALL): quick_call, int(Phase.RETURN): quick_return}
 _INNER = ("interface", "version", "func")
@@ -87,7 +98,8 @@ class Block:
 @dataclass(frozen=True, slots=True)
 class _SiteReader:
     """``names`` are the constant keys of each record of a site, ``call`` and ``result`` add to a
-    record what its body holds.  ``phase`` is the only one that sites of a script have."""
+    record what its body holds.  ``phase`` is the only one that sites of a script have.  ``drops``:
+    records of handles hold what it was called with."""
 
     names: Record
     call: Callable[[Record, Tail], None]
@@ -95,6 +107,7 @@ class _SiteReader:
     phase: Phase | None = None
     variable: Variable | None = None
     counted: CountedCells | None = None
+    drops: bool = False
 
     def fits(self, phase: int) -> bool:
         return phase == self.phase if self.phase is not None else phase != Phase.PRINT
@@ -212,7 +225,7 @@ class Decoder:
         phase, flags = word & 15, word >> 4 & 15
         framed = phase in FRAMED
         known = _KNOWN_FLAGS | RecordFlag.RAW * (phase == Phase.PRINT) | _TASK * framed
-        if phase > Phase.EXIT or flags & ~known:
+        if phase not in _PHASES or flags & ~known:
             raise ValueFault(f"unknown phase {phase} or flags {flags}")
         duration = None
         if flags & RecordFlag.TIMED:
@@ -226,7 +239,7 @@ class Decoder:
             record["phase"] = _PHASES[phase]
             return None
         record["instance"] = instance
-        if framed:
+        if framed and phase != Phase.HANDLE:
             record["call"] = call
         if task:
             record["task"] = task
@@ -294,7 +307,8 @@ class Decoder:
             early = _u32(tail) == BEFORE_STARTED
             record["cancelled"] = "before-started" if early else "before-returned"
         elif phase != Phase.EXIT and not flags & _NO_IMAGE:
-            (site.call if phase == Phase.CALL else site.result)(record, tail)
+            given = phase == Phase.CALL or (phase == Phase.HANDLE and site.drops)
+            (site.call if given else site.result)(record, tail)
         if flags & RecordFlag.RAW and phase == Phase.PRINT:
             record["raw"] = True
         if flags & RecordFlag.BAD:
@@ -325,6 +339,7 @@ class Decoder:
             names,
             _with_handles(_args(readers, site), site.call_handles),
             _with_handles(_returned(readers, site), site.return_handles),
+            drops=site.params is not None,
         )
 
 
