@@ -56,7 +56,7 @@ def odd() -> list[dict[str, Any]]:
         encode.record(0, 7, struct.pack("<II", 3, 4), flags=RecordFlag.TASK),
         encode.record(0, 7, struct.pack("<I", 3)),
         encode.record(0, 8, struct.pack("<I", 3), flags=RecordFlag.TASK),
-        encode.record(2, 10, struct.pack("<II", 3, 7), flags=RecordFlag.TASK, call=0),
+        encode.record(2, 11, struct.pack("<II", 3, 7), flags=RecordFlag.TASK, call=0),
         encode.record(2, 1, struct.pack("<IIII", 1 << 4, 1, 1, 1) + b"x"),
         encode.record(0, 2, struct.pack("<Q", 7)),
         encode.record(0, 3, struct.pack("<Q", 7)),

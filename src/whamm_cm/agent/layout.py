@@ -70,6 +70,7 @@ class Entry(IntEnum):
     VALUE = 16
     WORD = 24
     TASK = 28
+    LEFT = 32
 
 
 BEFORE_STARTED: Final = 3
@@ -148,20 +149,20 @@ class Phase(IntEnum):
     """An async function will not return: the body is the state of the subtask, 3 or 4."""
     EXIT = 8
     """The task of an export is over."""
-    HANDLE = 10
+    STARTED = 9
+    """An async function had to wait until now, and starts."""
+    RESUMED = 10
+    """The task of an export has waited, and goes on: the duration is that of the wait."""
+    HANDLE = 11
     """An end of a stream or future was made or dropped; ``call`` is 0."""
 
 
 FRAMED: Final = (
-    Phase.CALL,
-    Phase.RETURN,
-    Phase.PENDING,
-    Phase.CANCELLED,
-    Phase.EXIT,
-    Phase.HANDLE,
+    *(Phase.CALL, Phase.RETURN, Phase.PENDING, Phase.CANCELLED, Phase.EXIT, Phase.STARTED),
+    *(Phase.RESUMED, Phase.HANDLE),
 )
 """Phases of records that may say of which task they are."""
-LASTED: Final = (Phase.RETURN, Phase.PENDING, Phase.CANCELLED, Phase.EXIT)
+LASTED: Final = FRAMED[1:-1]
 """Those that may say how long that took."""
 
 

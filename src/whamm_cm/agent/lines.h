@@ -167,7 +167,7 @@ static char run_name[16];
 
 /* Whether it is about one call. */
 static int of_call(uint32_t phase) {
-    return phase <= RETURN || phase == PENDING || phase == CANCELLED || phase == EXIT;
+    return phase <= RETURN || phase == PENDING || (phase >= CANCELLED && phase <= RESUMED);
 }
 
 /* Whether it may say which task it is of. */
@@ -177,9 +177,9 @@ static int framed(uint32_t phase) { return of_call(phase) || phase == HANDLE; }
 static int lasted(uint32_t phase) { return of_call(phase) && phase != CALL; }
 
 static void put_json(const Record *record, uint32_t instance, int with_values) {
-    static const char *const phases[] = {"call", "return", "report",
-                                         "lost", "return", "print", "start",
-                                         "return", "exit", "", "handle", "end"};
+    static const char *const phases[] = {"call",  "return", "report",  "lost",    "return", "print",
+                                         "start", "return", "exit", "started", "resumed",
+                                         "handle", "end"};
     int timed = record->flags & TIMED, phase = (int)record->phase;
     uint32_t flags = record->flags | (with_values ? 0 : BIG);
     put_text("{\"v\":2,\"run\":\"");
@@ -211,7 +211,7 @@ static void put_json(const Record *record, uint32_t instance, int with_values) {
 
 /* Reads the fixed part of a record of `size` bytes; 0 if it makes no sense. */
 static int parse_record(Record *record, const uint8_t *p, uint32_t size) {
-    static const uint8_t body_sizes[] = {0, 0, 8, 8, 4, 0, 8, 4, 0, 0, 0};
+    static const uint8_t body_sizes[] = {0, 0, 8, 8, 4, 0, 8, 4, 0, 0, 0, 0};
     uint32_t word = load32(p + 4);
     record->phase = word & 15;
     record->flags = word >> 4 & 15;
@@ -221,7 +221,7 @@ static int parse_record(Record *record, const uint8_t *p, uint32_t size) {
     record->end = p + size;
     uint32_t known = TIMED | BAD | BIG | (record->phase == PRINT ? RAW : 0), script = 0;
     if (framed(record->phase)) known |= TASK;
-    if ((record->phase > EXIT && record->phase != HANDLE) || record->flags & ~known) return 0;
+    if (record->phase > HANDLE || record->flags & ~known) return 0;
     if (record->phase != LOST && record->phase != START) {
         if (record->site_number >= table()->n_sites) return 0;
         const Site *site = site_of(record);

@@ -21,7 +21,18 @@ Mode = Literal["none", "values", "headers"]
 #: ``return`` and ``cancel`` answer for it, ``get`` and ``set`` stand for the guest's context; what
 #: ``start`` and ``copy`` called may be over later, which ``wait`` and ``ask`` are told.
 Role = Literal[
-    "", "enter", "callback", "return", "cancel", "get", "set", "start", "copy", "wait", "ask"
+    "",
+    "enter",
+    "callback",
+    "return",
+    "cancel",
+    "get",
+    "set",
+    "start",
+    "copy",
+    "wait",
+    "poll",
+    "ask",
 ]
 EventMode = Literal["before", "after", "alt"]
 #: An exported global of the script unit: its name and core type.

@@ -1,4 +1,4 @@
-"""The body of a wrapper (``wrapper.Body``), as far as what writes parts of it has to know."""
+"""The body of a wrapper (``wrapper.Body``), as those see it who write records with it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,15 @@ from whamm_cm.wasm.asm import Func
 from whamm_cm.wit.types import ValType
 
 
+class Clocked(Protocol):
+    """The module that a wrapper is in (``probe.Probe``)."""
+
+    @property
+    def now(self) -> int | None: ...
+
+
 class Recorder(Protocol):
-    """What it offers."""
+    """The body of a wrapper (``wrapper.Body``), as far as it matters here."""
 
     f: Func
     w: Wrapper
@@ -26,7 +33,11 @@ class Recorder(Protocol):
     site: int
     call: int
     began: int
+    ended: int
     start: int
+
+    @property
+    def probe(self) -> Clocked: ...
 
     def image(
         self, types: tuple[ValType, ...], source: int | tuple[Slot, ...], mode: Mode, params: bool

@@ -27,12 +27,12 @@ AGENT_FUNCS: Final[dict[str, FuncType]] = {
     "task_new": (("i64", "i64", "i32"), ("i32",)),
     "task_end": (("i32",), ()),
     "due": (("i32", "i64", "i64", "i64", "i32", "i32"), ()),
-    "done": (("i32",), ("i32",)),
+    "done": (("i32", "i32"), ("i32",)),
 }
 #: Wrappers that write records of calls which others began.
-LATE: Final[tuple[Role, ...]] = ("callback", "return", "cancel")
+LATE: Final[tuple[Role, ...]] = ("callback", "return", "cancel", "wait")
 _SUBTASK, _FUTURE_WRITE = 1, 5
-_STATE_BITS, _RETURNED = 4, 2
+_STATE_BITS, _STARTED, _RETURNED = 4, 1, 2
 _EXIT_MASK = 0xF
 
 
@@ -84,20 +84,23 @@ class Context:
                 f.i32(_FUTURE_WRITE)
                 f.op("i32.gt_u")
                 f.br_if(nothing)
-                f.get(0)
-                f.i32(_SUBTASK)
-                f.op("i32.eq")
-                f.get(2)
-                f.i32(_RETURNED)
-                f.op("i32.lt_u", "i32.and")
-                f.br_if(nothing)
-                self.over(f, 1, 2)
+                self.over(f, 1, 2, 0)
         return self._event
 
-    def over(self, f: Func, handle: int, outcome: int) -> None:
-        """What was due for the handle in a local is over, and how that is in another."""
+    def over(self, f: Func, handle: int, outcome: int, code: int | None = None) -> None:
+        """What was due for the handle in a local is over, and how that is in another; where a
+        third has the code of an event, it may also be that a subtask starts."""
         entry = f.local("i32")
         f.get(handle)
+        if code is None:
+            f.i32(1)
+        else:
+            f.get(code)
+            f.i32(_SUBTASK)
+            f.op("i32.ne")
+            f.get(outcome)
+            f.i32(_STARTED)
+            f.op("i32.gt_u", "i32.or")
         self.call(f, "done")
         f.tee(entry)
         with f.if_():
@@ -127,6 +130,10 @@ class Tasks:
             self._enter()
         elif self.body.recording:
             self._find()
+        if role == "callback":
+            self._resumed()
+        elif role == "wait" and self.body.timed and self.w.action != "record":
+            self._now(self.body.began)
         if role == "callback" and self.body.options.due:
             for local in range(3):
                 self.f.get(local)
@@ -180,14 +187,16 @@ class Tasks:
     def end(self) -> None:
         """After the call; its result, if any, is on the stack and stays there."""
         f, w = self.f, self.w
-        hears = w.role in ("wait", "ask") and self.body.options.due
+        if w.role == "wait":
+            self._resumed()
+        hears = w.role in ("wait", "ask", "poll") and self.body.options.due
         if w.role not in ("enter", "callback") and not hears:
             return
         value = None
         if w.signature.results:
             value = f.local(w.signature.results[0])
             f.set(value)
-        if w.role == "wait":
+        if w.role in ("wait", "poll"):
             assert value is not None, "it returns the code of an event"
             self._waited(value)
         elif w.role == "ask":
@@ -199,10 +208,47 @@ class Tasks:
             f.op("i32.and", "i32.eqz")
             with f.if_():
                 self._exit()
+                f.else_()
+                self._leave()
         else:
             self._exit()
         if value is not None:
             f.get(value)
+
+    def _now(self, local: int) -> None:
+        now = self.body.probe.now
+        assert now is not None, "the module is timed"
+        self.f.call(now)
+        self.f.set(local)
+
+    def _leave(self) -> None:
+        """The task waits from now on."""
+        f, body = self.f, self.body
+        if not body.recording or not body.timed:
+            return
+        f.get(self.entry)
+        with f.if_():
+            self._now(body.ended)
+            self.agent.at(f, self.entry, Entry.LEFT)
+            f.get(body.ended)
+            self.agent.store(f, "i64.store", Entry.LEFT)
+
+    def _resumed(self) -> None:
+        """The task has waited: in its callback since it was left, else since ``began``."""
+        f, body, w = self.f, self.body, self.w
+        if not body.timed:
+            return
+        f.get(self.entry)
+        with f.if_():
+            self._load(Entry.CALL, "i64.load")
+            f.op("i64.eqz", "i32.eqz")
+            with f.if_():
+                self._load(Entry.CALL, "i64.load")
+                f.set(body.call)
+                if w.role == "callback":
+                    self._load(Entry.LEFT, "i64.load")
+                    f.set(body.began)
+                self._of_task(Phase.RESUMED)
 
     def _exit(self) -> None:
         """The task is over."""
@@ -255,27 +301,37 @@ class Tasks:
 
     def _answer(self) -> None:
         """``task.return`` and ``task.cancel``: the record belongs to the call of the export."""
-        f, body, w = self.f, self.body, self.w
+        f, w = self.f, self.w
         f.get(self.entry)
         with f.if_():
             self._load(Entry.CALL, "i64.load")
             f.op("i64.eqz", "i32.eqz")
             with f.if_():
                 self._late(self.entry)
-                body.site = 0
                 if w.role == "return":
-                    self._hand_over()
+                    self._of_task(Phase.RETURN)
                 else:
-                    state = f.local("i32")
-                    f.i32(BEFORE_RETURNED)
-                    f.set(state)
-                    body.bare_record(Phase.CANCELLED, state)
-                body.site = w.site
-                self.agent.at(f, body.start, 4)
-                self.agent.load(f, "i32.load", body.start, 4)
-                self._load(Entry.WORD)
-                f.op("i32.or")
-                self.agent.store(f, "i32.store", 4)
+                    self._of_task(Phase.CANCELLED)
+
+    def _of_task(self, phase: Phase) -> None:
+        """A record about the call that the task began with, at whose site this is not."""
+        f, body = self.f, self.body
+        body.site = 0
+        state = None
+        if phase == Phase.CANCELLED:
+            state = f.local("i32")
+            f.i32(BEFORE_RETURNED)
+            f.set(state)
+        if phase == Phase.RETURN:
+            self._hand_over()
+        else:
+            body.bare_record(phase, state)
+        body.site = self.w.site
+        self.agent.at(f, body.start, 4)
+        self.agent.load(f, "i32.load", body.start, 4)
+        self._load(Entry.WORD)
+        f.op("i32.or")
+        self.agent.store(f, "i32.store", 4)
 
     def _hand_over(self) -> None:
         """The record of the values that a ``task.return`` is given."""
@@ -329,7 +385,13 @@ class Tasks:
         with f.if_():
             body.returned(() if w.result is None else self._kept_address())
             f.else_()
-            body.bare_record(Phase.CANCELLED, 1)
+            f.get(1)
+            f.i32(_STARTED)
+            f.op("i32.gt_u")
+            with f.if_():
+                body.bare_record(Phase.CANCELLED, 1)
+                f.else_()
+                body.bare_record(Phase.STARTED)
 
     def _kept_address(self) -> int:
         """A local with where the entry in local 0 says that values are."""

@@ -50,18 +50,12 @@ _U64 = struct.Struct("<Q")
 _U32 = struct.Struct("<I")
 _KNOWN_FLAGS = int(RecordFlag.TIMED | RecordFlag.BAD | RecordFlag.BIG)
 _NO_IMAGE = int(RecordFlag.BAD | RecordFlag.BIG)
-_PHASES: dict[int, str] = {
-    Phase.CALL: "call",
-    Phase.RETURN: "return",
-    Phase.REPORT: "report",
-    Phase.LOST: "lost",
-    Phase.PENDING: "return",
-    Phase.PRINT: "print",
-    Phase.START: "start",
-    Phase.CANCELLED: "return",
-    Phase.EXIT: "exit",
-    Phase.HANDLE: "handle",
-}
+_PHASES = (
+    *("call", "return", "report", "lost", "return", "print", "start", "return", "exit", "started"),
+    *("resumed", "handle"),
+)
+#: Phases of records that say all in their heads.
+_BARE = (Phase.EXIT, Phase.STARTED, Phase.RESUMED)
 _TIMED, _TASK = int(RecordFlag.TIMED), int(RecordFlag.TASK)
 _QUICK = {int(Phase.CALL): quick_call, int(Phase.RETURN): quick_return}
 _INNER = ("interface", "version", "func")
@@ -225,7 +219,7 @@ class Decoder:
         phase, flags = word & 15, word >> 4 & 15
         framed = phase in FRAMED
         known = _KNOWN_FLAGS | RecordFlag.RAW * (phase == Phase.PRINT) | _TASK * framed
-        if phase not in _PHASES or flags & ~known:
+        if phase > Phase.HANDLE or flags & ~known:
             raise ValueFault(f"unknown phase {phase} or flags {flags}")
         duration = None
         if flags & RecordFlag.TIMED:
@@ -306,7 +300,7 @@ class Decoder:
         elif phase == Phase.CANCELLED:
             early = _u32(tail) == BEFORE_STARTED
             record["cancelled"] = "before-started" if early else "before-returned"
-        elif phase != Phase.EXIT and not flags & _NO_IMAGE:
+        elif phase not in _BARE and not flags & _NO_IMAGE:
             given = phase == Phase.CALL or (phase == Phase.HANDLE and site.drops)
             (site.call if given else site.result)(record, tail)
         if flags & RecordFlag.RAW and phase == Phase.PRINT:

@@ -13,7 +13,8 @@ Record: TypeAlias = dict[str, Any]
 VERSIONS = (1, 2)
 
 PHASES = (
-    *("call", "return", "exit", "handle", "report", "dropped", "print", "start", "end", "lost"),
+    *("call", "return", "exit", "started", "resumed", "report", "dropped", "print", "start", "end"),
+    *("lost", "handle"),
 )
 #: Levels of values in values: more than a sink writes (agent/layout.py, MAX_DEPTH).
 MAX_NESTING = 200
@@ -30,6 +31,8 @@ _NEEDED = {
     "call": ("func", "call", "instance"),
     "return": ("func", "call", "instance"),
     "exit": ("func", "call", "instance"),
+    "started": ("func", "call", "instance"),
+    "resumed": ("func", "call", "instance"),
     "handle": ("func", "instance"),
     "report": ("count", "instance"),
     "dropped": ("count", "instance"),

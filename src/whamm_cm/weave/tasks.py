@@ -14,7 +14,7 @@ _BUILTINS: dict[str, Role] = {
     "task.cancel": "cancel",
     **dict.fromkeys(COPIES, "copy"),
     "waitable-set.wait": "wait",
-    "waitable-set.poll": "wait",
+    "waitable-set.poll": "poll",
     "subtask.cancel": "ask",
     "stream.cancel-read": "ask",
     "stream.cancel-write": "ask",
