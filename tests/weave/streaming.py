@@ -305,7 +305,7 @@ def _both(count: int) -> str:
     return f"(local.set $r {_read(count)}) (drop (call $over)) (local.get $r)"
 
 
-_DROP = "(call $drop (global.get $end))"
+DROP = "(call $drop (global.get $end))"
 WAYS = (
     Way("at once", _blocked(_push(5)) + _both(8), 5 << 4, ((5, DONE),), ((5, DONE),)),
     Way("half", _blocked(_push(8)) + _both(3), 3 << 4, ((3, DONE),), ((3, DONE),)),
@@ -340,10 +340,10 @@ WAYS = (
         _blocked(_push(5)) + f"(drop {_read(2)}) (call $stop)",
         2 << 4 | 2, ((2, DONE),), ((2, CANCELLED),),
     ),
-    Way("write dropped", _blocked(_push(5)) + _DROP + "(call $over)", 1, (), ((0, DROPPED),)),
+    Way("write dropped", _blocked(_push(5)) + DROP + "(call $over)", 1, (), ((0, DROPPED),)),
     Way(
         "write dropped after some",
-        _blocked(_push(5)) + f"(drop {_read(2)}) {_DROP} (call $over)",
+        _blocked(_push(5)) + f"(drop {_read(2)}) {DROP} (call $over)",
         2 << 4 | 1, ((2, DONE),), ((2, DROPPED),),
     ),
 )  # fmt: skip
@@ -360,5 +360,31 @@ FUTURE_WAYS = (
     Way("called back", "(i32.const 0)", 0, ((1, DONE),), ((1, DONE),), "later"),
     Way("cancelled", _blocked(_read(0)) + "(call $cancel (global.get $end))", 2, ((0, CANCELLED),)),
     Way("write cancelled", _blocked(_push(0)) + "(call $stop)", 2, (), ((0, CANCELLED),)),
-    Way("write dropped", _blocked(_push(0)) + _DROP + "(call $over)", 1, (), ((0, DROPPED),)),
+    Way("write dropped", _blocked(_push(0)) + DROP + "(call $over)", 1, (), ((0, DROPPED),)),
 )
+
+
+#: Handles of a resource of the writer's, which it makes before the stream: 1 to ``MANY``.
+OWN = Kind(
+    "own",
+    "(own $t)",
+    struct.pack("<8I", *range(1, 9)),
+    list(range(1, 9)),
+    before="(type $named (resource (rep i32)))",
+)
+
+
+def with_resource(text: str) -> str:
+    """The script of ``OWN``, whose reader imports what the writer defines."""
+    writer, _, reader = text.partition("(component $R")
+    makes = "".join(f"(drop (call $made (i32.const {100 + n})))" for n in range(MANY))
+    mem, new = '(import "" "mem" (memory 1))', '(export "new" (func $new))'
+    for old, more in (
+        ("(canon stream.new $s))", " (core func $made (canon resource.new $named))"),
+        (mem, ' (import "" "made" (func $made (param i32) (result i32)))'),
+        ("(local i64)", f" {makes}"),
+        (new, ' (export "made" (func $made))'),
+    ):
+        writer = writer.replace(old, old + more)
+    reader = reader.replace(OWN.imports, '(import "t" (type $t (sub resource)))')
+    return f"{writer}(component $R{reader}"

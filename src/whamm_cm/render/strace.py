@@ -133,7 +133,7 @@ class Strace:
             return False
         key = (call.instance, call.site.func, end.handle)
         self._copies[call.index] = key
-        if not self._bursts.joins(key, record):
+        if self._held is not None or not self._bursts.joins(key, record):
             return False
         self._named[call.index] = named
         self._quiet[call.index] = self._lead(call, record) + self._head(call, named, record)

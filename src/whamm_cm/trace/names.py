@@ -131,16 +131,18 @@ class Namer:
         path: tuple[str, ...],
         told: str,
         passed: list[tuple[str, End]],
+        name: str | None = "",
     ) -> Any:
-        """Ends at ``path`` come or leave, as the record tells."""
+        """Ends at ``path`` come or leave, as the record tells; ``name``: of those that come, if
+        they are not called by the function."""
         if is_hidden(values, path):
             self._ends.lose(record)
         way, _, kind = told.rpartition(":")
 
         def one(number: int, near: Any) -> HandleRef:
             if f"{way}:" == NEW:
-                where = ".".join(step for step in path if step != "*")
-                self._ends.begin(record, kind, number, f"{_short(record)}({where})")
+                origin = _origin(record, path) if name == "" else name
+                self._ends.begin(record, kind, number, origin)
             end = self._ends.find(record, number)
             if f"{way}:" == GONE:
                 if end is not None and end.peer is not None:
@@ -199,7 +201,7 @@ class Namer:
                 passed: list[tuple[str, End]] = []
                 result = self._moved(record, result, path, resource, passed)
                 for _, end in passed:
-                    end.name = f"{_short(record)}()"
+                    end.name = _origin(record, path)
         if call.passed:
             self._name_passed(call, record, result)
         if call.end is not None and not record.get("pending"):
@@ -228,7 +230,7 @@ class Namer:
             return _replace(result, path, _each(_unknown, call.instance, kind))
 
         def one(number: int, near: Any) -> HandleRef:
-            name = _expand(template, call, near=near) or f"{_short(record)}()"
+            name = _expand(template, call, near=near) or _origin(record, path)
             self._ends.begin(record, kind, number, name)
             return HandleRef(kind, number, 0, name)
 
@@ -238,13 +240,12 @@ class Namer:
         """The elements that a read or write has copied, with their handles named."""
         value = record.get("data")
         reads = record["func"].endswith(".read")
+        name = None if call.end is None or not call.end.name else f"from {call.end.name}"
         for path, resource in _told(record, "data"):
             if resource.rpartition(":")[2] in KINDS:
-                value = self._moved(record, value, path, resource, [])
+                value = self._moved(record, value, path, resource, [], name)
             else:
-                how = self._begin if reads else self._end
-                if reads and call.end is not None and call.end.name is not None:
-                    how = partial(self._begin, name=f"from {call.end.name}")
+                how = partial(self._begin, name=name) if reads else self._end
                 value = _replace(value, path, self._typed(call.instance, resource, how))
         return value
 
@@ -327,6 +328,14 @@ def _unknown(instance: int, resource: str, number: int) -> HandleRef:
 def _short(record: Record) -> str:
     """The name of a function, without its interface."""
     return str(record["func"]).rpartition(".")[2]
+
+
+def _origin(record: Record, path: tuple[str, ...]) -> str:
+    """Where an end comes from: ``f(x)`` was given to ``f``, ``f().0`` was returned by it."""
+    where = ".".join(step for step in path if step != "*")
+    if record["phase"] == "call":
+        return f"{_short(record)}({where})"
+    return f"{_short(record)}(){'.' if where else ''}{where}"
 
 
 def _rule(record: Record) -> Rule | None:
