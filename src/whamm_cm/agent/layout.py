@@ -216,6 +216,8 @@ class SiteFlag(IntFlag):
     SELF = 1
     ASYNC = 2
     MEMORY64 = 4
+    COPIES = 8
+    """Its result is a record: what it returned, and ``data``, what it copied."""
 
 
 ENCODING_SHIFT: Final = 4

@@ -51,8 +51,18 @@ static void put_result(const Record *record, const Site *site, const char *key) 
     const Node *node = node_of(site->result);
     const uint8_t *image = open_image(record, node, site);
     if (!image) return;
-    put_key(key);
-    put_value(node, image, 1);
+    if (!(site->flags & COPIES)) {
+        put_key(key);
+        put_value(node, image, 1);
+        return;
+    }
+    const Entry *field = entries_of(node);
+    for (uint32_t i = 0; i < node->count; i++) {
+        put(',');
+        put_span(field[i].name, field[i].length);
+        put(':');
+        put_value(node_of(field[i].type), image + field[i].offset, 2);
+    }
 }
 
 static void put_part(int *some, const char *key, const uint32_t span[2]) {

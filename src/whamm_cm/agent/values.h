@@ -19,7 +19,7 @@ enum {
     RECORD_HEADER = 16,
     MAX_RECORD = 16384,
     TIMED = 1, BAD = 2, BIG = 4, RAW = 8, TASK = 8,
-    SELF = 1,
+    SELF = 1, COPIES = 8,
     SITE_VARIABLE = 7, SITE_PRINT = 8, SITE_COUNTED = 9,
 };
 #define NONE 0xFFFFFFFFu

@@ -13,14 +13,14 @@ Concurrency.md; CanonicalABI.md: ``canon_lower``, ``canon_task_return``, ``unpac
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Final
 
 from whamm_cm.agent.layout import BEFORE_RETURNED, DEPTH, STATE, Entry, Phase
-from whamm_cm.emit.flats import Slot
-from whamm_cm.emit.memory import Agent, Guest
-from whamm_cm.emit.model import Mode, ProbeOptions, Role, Wrapper
+from whamm_cm.emit.copies import BLOCKED, POINTER, write_copy
+from whamm_cm.emit.memory import Agent
+from whamm_cm.emit.model import Role
+from whamm_cm.emit.recorder import Recorder
 from whamm_cm.wasm.asm import Func, FuncType, Module
-from whamm_cm.wit.types import ValType
 
 #: Functions of the agent.
 AGENT_FUNCS: Final[dict[str, FuncType]] = {
@@ -31,8 +31,6 @@ AGENT_FUNCS: Final[dict[str, FuncType]] = {
 }
 #: Wrappers that write records of calls which others began.
 LATE: Final[tuple[Role, ...]] = ("callback", "return", "cancel", "wait")
-#: A read, write or cancellation that will be over later.
-BLOCKED: Final = 0xFFFFFFFF
 _SUBTASK, _FUTURE_WRITE = 1, 5
 _STATE_BITS, _STARTED, _RETURNED = 4, 1, 2
 _EXIT_MASK = 0xF
@@ -111,48 +109,6 @@ class Context:
             self.agent.load(f, "i32.load", entry, Entry.WORD)
             kind = self.module.type_index(("i32", "i32"), ())
             f.call_indirect(kind, self.table(1))
-
-
-class Clocked(Protocol):
-    """The module that a wrapper is in (``probe.Probe``)."""
-
-    @property
-    def now(self) -> int | None: ...
-
-
-class Recorder(Protocol):
-    """The body of a wrapper (``wrapper.Body``), as far as it matters here."""
-
-    f: Func
-    w: Wrapper
-    agent: Agent
-    options: ProbeOptions
-    guest: Guest | None
-    recording: bool
-    timed: bool
-    secret: int | None
-    site: int
-    call: int
-    began: int
-    ended: int
-    start: int
-
-    @property
-    def probe(self) -> Clocked: ...
-
-    def image(
-        self, types: tuple[ValType, ...], source: int | tuple[Slot, ...], mode: Mode, params: bool
-    ) -> Any: ...
-
-    def write_image(self, image: Any) -> None: ...
-
-    def bare_record(self, phase: Phase, word: int | None = None) -> None: ...
-
-    def returned(self, source: int | tuple[Slot, ...]) -> None: ...
-
-    def pending(self, status: int | None) -> None: ...
-
-    def slot(self, local: int) -> Slot: ...
 
 
 class Tasks:
@@ -386,20 +342,6 @@ class Tasks:
 
     # --- later -----------------------------------------------------------------------------------
 
-    def copied(self, value: int | None) -> None:
-        """Write the record of what a read or write has returned."""
-        f = self.f
-        assert value is not None, "it says how much was copied"
-        f.get(value)
-        if self.w.signature.results[0] == "i64":
-            f.op("i32.wrap_i64")
-        f.i32(BLOCKED)
-        f.op("i32.ne")
-        with f.if_():
-            self.body.returned((self.body.slot(value),))
-            f.else_()
-            self.body.pending(value)
-
     def due(self, value: int) -> None:
         """The call has returned ``value``, which says that its result comes later."""
         f, w = self.f, self.w
@@ -411,8 +353,9 @@ class Tasks:
             f.get(0)
         f.get(self.body.call)
         self._began()
-        if w.role == "start" and w.result is not None:
-            f.get(len(w.signature.params) - 1)
+        kept = len(w.signature.params) - 1 if w.role == "start" else POINTER
+        if w.elements is not None or (w.role == "start" and w.result is not None):
+            f.get(kept)
             if w.ptr == 4:
                 f.op("i64.extend_i32_u")
         else:
@@ -434,18 +377,13 @@ class Tasks:
                 f.get(1)
                 f.op("i64.extend_i32_u")
                 f.set(value)
-            body.returned((body.slot(value),))
+            write_copy(body, value, self._kept_address())
             return
         f.get(1)
         f.i32(_RETURNED)
         f.op("i32.eq")
         with f.if_():
-            out = None
-            if w.result is not None:
-                out = f.local("i64" if w.ptr == 8 else "i32")
-                self.agent.load(f, "i64.load" if w.ptr == 8 else "i32.load", 0, Entry.VALUE)
-                f.set(out)
-            body.returned(() if out is None else out)
+            body.returned(() if w.result is None else self._kept_address())
             f.else_()
             f.get(1)
             f.i32(_STARTED)
@@ -454,6 +392,14 @@ class Tasks:
                 body.bare_record(Phase.CANCELLED, 1)
                 f.else_()
                 body.bare_record(Phase.STARTED)
+
+    def _kept_address(self) -> int:
+        """A local with where the entry in local 0 says that values are."""
+        kind = "i64" if self.w.ptr == 8 else "i32"
+        address = self.f.local(kind)
+        self.agent.load(self.f, f"{kind}.load", 0, Entry.VALUE)
+        self.f.set(address)
+        return address
 
     # --- the guest's own slot --------------------------------------------------------------------
 

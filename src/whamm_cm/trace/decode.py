@@ -329,7 +329,7 @@ class Decoder:
         return _SiteReader(
             names,
             _with_handles(_args(readers, site), site.call_handles),
-            _with_handles(_result(readers, site.result, "result"), site.return_handles),
+            _with_handles(_returned(readers, site), site.return_handles),
         )
 
 
@@ -421,6 +421,21 @@ def _result(readers: Readers, number: int | None, key: str) -> Callable[[Record,
 
     def read(record: Record, tail: Tail) -> None:
         record[key] = item(tail, tail.take(size))
+
+    return read
+
+
+def _returned(readers: Readers, site: Site) -> Callable[[Record, Tail], None]:
+    """The result, and beside it what was copied."""
+    if not site.copies or site.result is None:
+        return _result(readers, site.result, "result")
+    node = readers.node(site.result)
+    size, parts = node.size, fields(readers, node, 1)
+
+    def read(record: Record, tail: Tail) -> None:
+        at = tail.take(size)
+        for name, item, offset in parts:
+            record[name] = item(tail, at + offset)
 
     return read
 
