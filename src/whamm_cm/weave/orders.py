@@ -21,8 +21,9 @@ from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.model import Action, EventProbe, Role
 from whamm_cm.emit.paths import has_trace
 from whamm_cm.errors import WeaveError
+from whamm_cm.weave.ends import are_known, noted
 from whamm_cm.weave.plan import Added, Chosen, Plan
-from whamm_cm.weave.redact import rule_at
+from whamm_cm.weave.redact import rule_at, secret_elements
 from whamm_cm.weave.tasks import answering, exports, roles
 from whamm_cm.wit.glob import compile_glob
 
@@ -90,10 +91,12 @@ class Orders:
     added: Added
     builder: SiteTableBuilder = field(default_factory=SiteTableBuilder)
     scripting: Scripting | None = None
+    secret: frozenset[object] = frozenset()
 
     def choose(self, program: Program, sites: Sequence[Site]) -> dict[Component, list[Chosen]]:
         """Orders by component, flush-only ones included."""
         wanted = self._wanted(sites)
+        self.secret = secret_elements(sites)
         for key in self.scripting.components if self.scripting is not None else ():
             wanted.setdefault(key, {})
         relayed = len(wanted) > 1 and self._exits_all_push(sites, wanted)
@@ -170,6 +173,8 @@ class Orders:
         inner, ends = crossings
         parts, context = self._parts(own, wanted)
         numbers = exports(own)
+        notes = noted(own, wanted)
+        known = are_known(own, wanted, notes)
         orders = []
         for site in own:
             crossing, role = site in inner, parts.get(site, "")
@@ -177,7 +182,9 @@ class Orders:
             number = slot = 0
             probes, later = self._probes(site)
             if wanted.get(site) and role != "return":
-                action, number = "record", self.builder.add_site(site_spec(site))
+                action, number = "record", self.builder.add_site(site_spec(site, known))
+            elif site in notes:
+                action, number = "note", self.builder.add_site(site_spec(site, known))
             elif site in slots:
                 slot = slots[site]
                 action, number = "count", base + slot
@@ -190,7 +197,7 @@ class Orders:
             before = self._before(site, action, passing)
             inner_lift = relayed and site.kind == "lift" and site.edge != "export"
             order = self._order(site, action, number, slot, before, inner_lift)
-            redact = None if self.plan.show_secrets else rule_at(site, own)
+            redact = None if self.plan.show_secrets else rule_at(site, own, self.secret)
             ending = tuple(p for p in later if p.mode == "end")
             order = replace(order, probes=probes, later=later, ending=ending, redact=redact)
             export = numbers.get(site, 0) if context else 0
