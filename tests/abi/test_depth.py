@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from whamm_cm.abi.faults import AbiError
-from whamm_cm.abi.flatten import flat_count, flatten, flatten_types
+from whamm_cm.abi.flatten import flatten, flatten_types
 from whamm_cm.abi.heap import ByteHeap
-from whamm_cm.abi.layout import MAX_TYPE_DEPTH, Layouts, align, has_pointers, layouts, size
+from whamm_cm.abi.layout import MAX_TYPE_DEPTH, Layouts, align, layouts, size
 from whamm_cm.abi.values import lift_flat, load, lower_flat, store
 from whamm_cm.wit.types import (
     ListT,
@@ -37,9 +37,9 @@ def chain(wrap: Wrap, levels: int, leaf: ValType = U8) -> ValType:
 
 def test_doubling_records_are_measured_exactly() -> None:
     t = chain(lambda inner: TupleT((inner, inner)), 300)
-    assert size(t) == flat_count(t) == 1 << 300
+    assert size(t) == layouts().info(t).flat == 1 << 300
     assert align(t) == 1
-    assert not has_pointers(t)
+    assert not layouts().info(t).pointers
     assert flatten_types([t]) is None
 
 
@@ -85,7 +85,7 @@ WRAPS: list[Wrap] = [OptionT, list_of, map_of, result_of]
 @pytest.mark.parametrize("levels", [MAX_TYPE_DEPTH, 100_000])
 @pytest.mark.parametrize(
     "ask",
-    [size, flatten, has_pointers, lambda t: load(t, b"", 0)],
+    [size, flatten, lambda t: layouts().info(t).pointers, lambda t: load(t, b"", 0)],
     ids=["size", "flatten", "has_pointers", "load"],
 )
 def test_too_deep_types_are_refused(wrap: Wrap, levels: int, ask: Callable[..., object]) -> None:

@@ -15,14 +15,13 @@ from whamm_cm.abi.flatten import (
     CoreSig,
     case_flat,
     core_signature,
-    flat_count,
     flatten,
     flatten_types,
     flatten_variant_joined,
     join,
     task_return_signature,
 )
-from whamm_cm.abi.layout import has_pointers, variant_cases
+from whamm_cm.abi.layout import layouts, variant_cases
 from whamm_cm.wit.types import (
     EnumT,
     FlagsT,
@@ -83,7 +82,7 @@ def test_flatten(t: ValType, expected: str) -> None:
     for ptr, name in ((4, "i32"), (8, "i64")):
         cores = tuple(expected.replace("ptr", name).split())
         assert flatten(t, ptr) == cores
-        assert flat_count(t, ptr) == len(cores)
+        assert layouts(ptr).info(t).flat == len(cores)
 
 
 def test_pointers_join_by_their_width() -> None:
@@ -100,23 +99,6 @@ def test_join_is_the_tightest_common_type() -> None:
     assert join("i32", "f32") == join("f32", "i32") == "i32"
     for a, b in (("i32", "i64"), ("f64", "f32"), ("f64", "i64"), ("i32", "f64")):
         assert join(a, b) == join(b, a) == "i64"
-
-
-@pytest.mark.parametrize(
-    ("ok", "err", "lift", "lower"),
-    [
-        (U32, F32, ["f32.reinterpret_i32"], ["i32.reinterpret_f32"]),
-        (U64, U32, ["i32.wrap_i64"], ["i64.extend_i32_u"]),
-        (U64, F32, ["i32.wrap_i64", "f32.reinterpret_i32"],
-         ["i32.reinterpret_f32", "i64.extend_i32_u"]),
-        (F32, F64, ["f64.reinterpret_i64"], ["i64.reinterpret_f64"]),
-        (F64, F64, [], []),
-    ],
-)  # fmt: skip
-def test_case_conversions(ok: ValType, err: ValType, lift: list[str], lower: list[str]) -> None:
-    (slot,) = case_flat(ResultT(ok, err), 1)
-    assert list(slot.lift_ops) == lift
-    assert list(slot.lower_ops) == lower
 
 
 def test_a_case_uses_only_its_first_slots() -> None:
@@ -196,10 +178,10 @@ def test_task_return_takes_the_result_as_parameter() -> None:
 
 @given(wit_types(4), st.sampled_from((4, 8)))
 def test_every_case_fits_its_joined_slots(t: ValType, ptr: int) -> None:
-    if flat_count(t, ptr) > MAX_FLAT:
+    if layouts(ptr).info(t).flat > MAX_FLAT:
         return
     cores = flatten(t, ptr)
-    assert len(cores) == flat_count(t, ptr)
+    assert len(cores) == layouts(ptr).info(t).flat
     assert set(cores) <= {"i32", "i64", "f32", "f64"}
     try:
         cases = variant_cases(t)
@@ -209,13 +191,11 @@ def test_every_case_fits_its_joined_slots(t: ValType, ptr: int) -> None:
         slots = case_flat(t, number, ptr)
         assert tuple(slot.joined for slot in slots) == cores[1 : 1 + len(slots)]
         assert tuple(s.flat for s in slots) == (flatten(payload, ptr) if payload else ())
-        for slot in slots:
-            assert len(slot.lift_ops) == len(slot.lower_ops)
 
 
 @given(wit_types(3))
 def test_only_pointers_depend_on_the_width(t: ValType) -> None:
-    if not has_pointers(t) and flat_count(t) <= MAX_FLAT:
+    if not layouts().info(t).pointers and layouts().info(t).flat <= MAX_FLAT:
         assert flatten(t, 4) == flatten(t, 8)
 
 

@@ -11,12 +11,9 @@ from whamm_cm.abi.faults import AbiError
 from whamm_cm.abi.layout import (
     align,
     flags_size,
-    has_pointers,
-    map_entry,
-    record_offsets,
+    layouts,
     size,
     variant_cases,
-    variant_layout,
 )
 from whamm_cm.wit.types import (
     Borrow,
@@ -105,14 +102,14 @@ def test_size_and_alignment(t: ValType, narrow: tuple[int, int], wide: tuple[int
 
 def test_record_offsets() -> None:
     types = (U8, U64, U16, STRING, Prim("bool"))
-    assert record_offsets(types, 4) == ((0, 8, 16, 20, 28), 32, 8)
-    assert record_offsets(types, 8) == ((0, 8, 16, 24, 40), 48, 8)
-    assert record_offsets((), 4) == ((), 0, 1)
+    assert layouts(4).record(types) == ((0, 8, 16, 20, 28), 32, 8)
+    assert layouts(8).record(types) == ((0, 8, 16, 24, 40), 48, 8)
+    assert layouts().record(()) == ((), 0, 1)
 
 
 def test_map_entries_are_tuples() -> None:
-    assert map_entry(MapT(U8, STRING)) == ((0, 4), 12, 4)
-    assert map_entry(MapT(U8, STRING), 8) == ((0, 8), 24, 8)
+    assert layouts().record((U8, STRING)) == ((0, 4), 12, 4)
+    assert layouts(8).record((U8, STRING)) == ((0, 8), 24, 8)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +123,7 @@ def test_map_entries_are_tuples() -> None:
     ],
 )
 def test_variant_layout(t: ValType, disc: int, payload: int, total: int, alignment: int) -> None:
-    found = variant_layout(t)
+    found = layouts().variant(t)
     assert (found.disc_size, found.payload_offset) == (disc, payload)
     assert (found.size, found.align) == (total, alignment) == (size(t), align(t))
     assert found.payloads == tuple(payload for _, payload in variant_cases(t))
@@ -137,7 +134,7 @@ def test_variant_cases_of_specialised_types() -> None:
     assert variant_cases(ResultT(None, F32)) == (("ok", None), ("error", F32))
     assert variant_cases(EnumT(("x", "y"))) == (("x", None), ("y", None))
     with pytest.raises(AbiError, match="RecordT is not a variant"):
-        variant_layout(RecordT((("a", U8),)))
+        layouts().variant(RecordT((("a", U8),)))
 
 
 @pytest.mark.parametrize(
@@ -163,7 +160,7 @@ def test_flags_size(count: int, bytes_: int) -> None:
     ],
 )
 def test_has_pointers(t: ValType, expected: bool) -> None:
-    assert has_pointers(t) is expected
+    assert layouts().info(t).pointers is expected
 
 
 @pytest.mark.parametrize("t", [VariantT(()), EnumT(()), ListT(VariantT(()))])

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from tests.strategies import same, typed_values
 from whamm_cm.abi.codecs import Core
 from whamm_cm.abi.faults import AbiError
-from whamm_cm.abi.flatten import MAX_FLAT, flat_count, flatten
+from whamm_cm.abi.flatten import MAX_FLAT, flatten
 from whamm_cm.abi.heap import ByteHeap
-from whamm_cm.abi.layout import align, size
+from whamm_cm.abi.layout import align, layouts, size
 from whamm_cm.abi.values import Options, lift_flat, load, lower_flat, store
 from whamm_cm.wit.types import (
     EnumT,
@@ -65,11 +65,11 @@ def test_memory_round_trip(typed: tuple[ValType, Any], opts: Options) -> None:
 @given(typed_values(), options)
 def test_flat_round_trip(typed: tuple[ValType, Any], opts: Options) -> None:
     t, value = typed
-    if flat_count(t, opts.ptr) > MAX_FLAT:
+    if layouts(opts.ptr).info(t).flat > MAX_FLAT:
         return
     heap = ByteHeap()
     flat = lower_flat(t, value, heap, opts)
-    assert len(flat) == flat_count(t, opts.ptr)
+    assert len(flat) == layouts(opts.ptr).info(t).flat
     for core, kind in zip(flat, flatten(t, opts.ptr), strict=True):
         if kind[0] == "f":
             assert isinstance(core, float)
@@ -83,7 +83,7 @@ def test_flat_round_trip(typed: tuple[ValType, Any], opts: Options) -> None:
 def test_flat_and_memory_agree(typed: tuple[ValType, Any], opts: Options) -> None:
     """Through core values and back to memory: the same bytes, down to addresses and padding."""
     t, value = typed
-    if flat_count(t, opts.ptr) > MAX_FLAT:
+    if layouts(opts.ptr).info(t).flat > MAX_FLAT:
         return
     heap, off = stored(t, value, opts)
     flat = lower_flat(t, load(t, heap.memory, off, opts), heap, opts)

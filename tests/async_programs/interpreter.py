@@ -83,8 +83,9 @@ INTERPRETER = r"""
     (call $do-return (i32.load offset=32 (local.get $t)) (local.get $value)))))
 
 (func $event (param $t i32) (param $code i32) (param $handle i32) (param $payload i32)
+    (param $said i32)
   (call $back (local.get $t))
-  (call $say (i32.const 3) (local.get $t)
+  (call $say (local.get $said) (local.get $t)
     (local.get $code) (local.get $handle) (local.get $payload))
   (if (i32.and (i32.eq (local.get $code) (i32.const 1))
         (i32.ge_u (local.get $payload) (i32.const 2)))
@@ -174,9 +175,9 @@ INTERPRETER = r"""
     (then (call $put-in (local.get $handle) (local.get $set)))
     (else (call $over (local.get $handle)))))
 
-(func $waited (param $t i32) (param $code i32)
+(func $waited (param $t i32) (param $code i32) (param $said i32)
   (call $event (local.get $t) (local.get $code)
-    (i32.load (i32.const 1024)) (i32.load (i32.const 1028))))
+    (i32.load (i32.const 1024)) (i32.load (i32.const 1028)) (local.get $said)))
 
 (func $step (param $t i32) (result i32)
   (local $at i32) (local $op i32) (local $a i32) (local $b i32) (local $kind i32) (local $h i32)
@@ -211,7 +212,8 @@ INTERPRETER = r"""
         (local.set $a (call $set-of (local.get $t) (local.get $a)))
         (if (i32.eqz (local.get $kind))
           (then (return (i32.or (i32.const 2) (i32.shl (local.get $a) (i32.const 4))))))
-        (call $waited (local.get $t) (call $wait (local.get $a) (i32.const 1024)))
+        (call $waited (local.get $t) (call $wait (local.get $a) (i32.const 1024))
+          (i32.const 3))
         (br $next)))
     (if (i32.eq (local.get $op) (i32.const 4)) (then
       (if (i32.eqz (local.get $kind)) (then (return (i32.const 1))))
@@ -221,7 +223,7 @@ INTERPRETER = r"""
       (br $next)))
     (if (i32.eq (local.get $op) (i32.const 5)) (then
       (call $waited (local.get $t)
-        (call $poll (call $set-of (local.get $t) (local.get $a)) (i32.const 1024)))
+        (call $poll (call $set-of (local.get $t) (local.get $a)) (i32.const 1024)) (i32.const 9))
       (br $next)))
     (if (i32.eq (local.get $op) (i32.const 6)) (then
       (call $cancel-slot (local.get $t) (local.get $a) (local.get $b))
@@ -268,6 +270,7 @@ INTERPRETER = r"""
   (local $t i32)
   (local.set $t (call $get))
   (if (i32.eqz (local.get $t)) (then unreachable))
-  (call $event (local.get $t) (local.get $code) (local.get $handle) (local.get $payload))
+  (call $event (local.get $t) (local.get $code) (local.get $handle) (local.get $payload)
+    (i32.const 3))
   (call $step (local.get $t)))
 """

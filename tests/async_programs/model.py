@@ -18,7 +18,7 @@ Entry = tuple[int, int, int, int, int]
 Expected = dict[str, Any]
 
 BLOCKED = 0xFFFFFFFF
-RETURNED, BEFORE_STARTED, BEFORE_RETURNED = 2, 3, 4
+STARTED, RETURNED, BEFORE_STARTED, BEFORE_RETURNED = 1, 2, 3, 4
 SUBTASK = 1
 _CANCELLED = {BEFORE_STARTED: "before-started", BEFORE_RETURNED: "before-returned"}
 
@@ -54,9 +54,10 @@ class _Component:
 
 
 class Model:
-    """``seen`` counts what happened, for a test to say that it did."""
+    """``timed``: the log has times.  ``seen`` counts what happened, so that a test can ask."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, timed: bool = False) -> None:
+        self.timed = timed
         parts = program.parts
         self.show = Show()
         self.components = [
@@ -79,6 +80,7 @@ class Model:
             Said.ENTER: self._enter, Said.CALL: self._call, Said.STATUS: self._status,
             Said.EVENT: self._event, Said.CANCELLED: self._cancelled, Said.RETURN: self._return,
             Said.RESULT: self._return, Said.CANCEL: self._cancel, Said.EXIT: self._exit,
+            Said.POLLED: self._polled,
         }[Said(said & 255)]  # fmt: skip
         handle(component, tag, a, b, c)
 
@@ -131,6 +133,14 @@ class Model:
         return self.show.value(func.result, func.results[chosen])
 
     def _event(self, of: _Component, tag: int, code: int, handle: int, payload: int) -> None:
+        if self.timed:
+            of.record("resumed", of.tasks[tag])
+        self._polled(of, tag, code, handle, payload)
+
+    def _polled(self, of: _Component, tag: int, code: int, handle: int, payload: int) -> None:
+        if code == SUBTASK and payload == STARTED:
+            self.seen["starts"] += 1
+            of.record("started", of.due[handle])
         if code == SUBTASK and payload >= RETURNED:
             self.seen[f"event {payload}"] += 1
             call = of.due.pop(handle)

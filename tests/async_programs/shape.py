@@ -143,7 +143,7 @@ Step = tuple[int, int, int, int]
 #: Slots counted from the last one.
 LAST = 128
 _SLOTS = st.sampled_from((0, 1, 2, LAST, LAST, LAST + 1))
-_SETS = st.sampled_from((0, 0, 0, 0, 1))
+_SETS = st.sampled_from((0, 0, 1))
 _RESULTS = st.integers(0, POOL - 1)
 
 
@@ -152,7 +152,7 @@ def call(func: int, args: int, script: int, *, sync: bool = False, into: int = 0
 
 
 def _calls(callees: int, script: st.SearchStrategy[int], sync: bool) -> st.SearchStrategy[Step]:
-    into = st.sampled_from((0,) if sync else (0, 0, 0, 1, 2))
+    into = st.sampled_from((0,) if sync else (0, 0, 1, 1, 2))
     drawn = st.tuples(st.integers(1, callees), _RESULTS, script, into)
     return drawn.map(lambda d: call(d[0], d[1], d[2], sync=sync, into=d[3]))
 
@@ -183,6 +183,9 @@ def _with_others(callees: int, scripts: int) -> st.SearchStrategy[list[Step]]:
         st.tuples(calls, last, between).map(lambda d: [hold, d[0], d[1], *d[2], let]),
         st.tuples(hanging, between, last).map(lambda d: [d[0], *d[1], d[2]]),
         st.tuples(hanging, last).map(list),
+        st.tuples(hanging, _SETS, last).map(
+            lambda d: [hold, d[0], (Op.JOIN, LAST, d[1], 0), let, (Op.WAIT, d[1], 0, 0), d[2]]
+        ),
         st.tuples(calls, last).map(list),
         cancel.map(lambda one: [one]),
         _SLOTS.map(lambda slot: [(Op.DROP, slot, 0, 0)]),

@@ -12,7 +12,6 @@ from whamm_cm.lang.events import (
     PACKAGES,
     BoundVariable,
     Event,
-    category_of,
     event_name,
     opcodes_of,
 )
@@ -38,7 +37,7 @@ def test_whamm_has_310_of_them_and_they_come_first() -> None:
      ("i8x16.relaxed_swizzle", "simd", 0xF100), ("try", "exn", 6)],
 )  # fmt: skip
 def test_constants_of_an_event(name: str, category: str, bytecode: int) -> None:
-    assert category_of(name) == category
+    assert OPCODE_EVENTS[name].category == category
     constants = OPCODE_EVENTS[name].constants
     assert (constants["opname"], constants["bytecode"]) == (name, bytecode)
 

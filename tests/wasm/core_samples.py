@@ -6,6 +6,11 @@ from functools import cache
 
 import wasmtime
 
+from whamm_cm.wasm.cursor import Cursor
+from whamm_cm.wasm.instructions import expr_steps
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.wasm.types import FuncType
+
 #: Module text by name.
 SAMPLES = {
     "empty": "(module)",
@@ -111,3 +116,17 @@ def engine() -> wasmtime.Engine:
         setattr(config, f"wasm_{feature}", True)
     config.shared_memory = True
     return wasmtime.Engine(config)
+
+
+def end_of(data: bytes | memoryview, start: int, end: int) -> int:
+    """The position behind the expression at ``start``."""
+    cur = Cursor(data, start, end)
+    for _ in expr_steps(cur):
+        pass
+    return cur.pos
+
+
+def exported_func_type(module: CoreModule, name: str) -> FuncType:
+    export = module.export(name)
+    assert export is not None and export.kind == "func"
+    return module.func_type(export.index)

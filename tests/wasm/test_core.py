@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest import fixture, mark, raises
 
-from tests.wasm.core_samples import NOT_IN_WASMTIME, SAMPLES, engine, sample
+from tests.wasm.core_samples import NOT_IN_WASMTIME, SAMPLES, engine, exported_func_type, sample
 from whamm_cm.errors import DecodeError
 from whamm_cm.wasm.cursor import Cursor
 from whamm_cm.wasm.leb import unsigned
@@ -61,7 +61,7 @@ def test_types_imports_and_functions(plain: CoreModule) -> None:
         MemoryType(1, 2), Table("funcref", 3), GlobalType("i32")
     ]  # fmt: skip
     assert plain.func_type(0) == FuncType(("i32",), ())
-    assert plain.func_type(1) == plain.exported_func_type("run") == plain.types[0].func
+    assert plain.func_type(1) == plain.types[0].func
     assert len(plain.functions) == len(plain.bodies) == 2
     assert plain.bodies[0].locals == ((2, "i32"), (1, "f64"))
     assert plain.start == 2
@@ -125,7 +125,7 @@ def test_gc_types_are_counted_and_named() -> None:
         ("struct", 0, False, ()), ("struct", 0, True, (0,)), ("array", 1, True, ()),
         ("func", 2, True, ()),
     ]  # fmt: skip
-    assert module.exported_func_type("f") == FuncType(
+    assert exported_func_type(module, "f") == FuncType(
         ("(ref 0)", "i31ref"), ("(ref null 2)", "(ref extern)")
     )
     assert module.tables[0].type.element == "(ref 2)" and module.tables[0].init is not None

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest import mark
 
-from tests.wasm.core_samples import SAMPLES, sample
+from tests.wasm.core_samples import SAMPLES, end_of, sample
 from whamm_cm.errors import DecodeError
-from whamm_cm.wasm.instructions import scan, skip_expr
+from whamm_cm.wasm.instructions import scan
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.sections import PREAMBLE
 from whamm_cm.wasm.stub import stub_module
@@ -75,4 +75,4 @@ def test_any_code(code: bytes) -> None:
             assert start == at < end <= len(code)
             at = end
     with contextlib.suppress(DecodeError):
-        assert 0 < skip_expr(code, 0, len(code)) <= len(code)
+        assert 0 < end_of(code, 0, len(code)) <= len(code)

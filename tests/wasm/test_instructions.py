@@ -9,10 +9,11 @@ import subprocess
 import wasmtime
 from pytest import mark, raises, skip
 
+from tests.wasm.core_samples import end_of
 from whamm_cm.errors import DecodeError
 from whamm_cm.wasm.cursor import Cursor
 from whamm_cm.wasm.immediates import read_immediates
-from whamm_cm.wasm.instructions import scan, skip_expr
+from whamm_cm.wasm.instructions import scan
 from whamm_cm.wasm.leb import unsigned
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.opcodes import OPCODES, PLAIN, PREFIXED, Imm, Opcode, by_mnemonic
@@ -87,7 +88,7 @@ def test_each_opcode_is_scanned(row: Opcode) -> None:
     assert [op.mnemonic for op in opcodes] == ["i32.const", *expected, "i32.const", "end"]
     ends = [body.code, *(end for _, _, end in found)]
     assert [at for at, _, _ in found] == ends[:-1] and ends[-1] == body.end
-    assert skip_expr(module.data, body.code, body.end) == body.end
+    assert end_of(module.data, body.code, body.end) == body.end
 
 
 # Each index space has one thing named $x, at an index of its own: the index that is assembled for
@@ -152,19 +153,19 @@ def test_by_mnemonic_gives_every_encoding() -> None:
     assert by_mnemonic("i32.nonsense") == ()
 
 
-def test_skip_expr_stops_after_the_matching_end() -> None:
+def test_an_expression_ends_after_the_matching_end() -> None:
     block = bytes.fromhex("02 40 03 40 0b 04 7f 05 0b 0b 41 0b 0b ff".replace(" ", ""))
-    assert skip_expr(block, 0, len(block)) == len(block) - 1
+    assert end_of(block, 0, len(block)) == len(block) - 1
 
 
 def test_delegate_closes_a_try() -> None:
     code = bytes.fromhex("0640 18000b")  # try, delegate 0, end
-    assert skip_expr(code, 0, len(code)) == len(code)
+    assert end_of(code, 0, len(code)) == len(code)
 
 
 def test_deep_nesting_is_no_problem() -> None:
     code = b"\x02\x40" * 100_000 + b"\x0b" * 100_001
-    assert skip_expr(code, 0, len(code)) == len(code)
+    assert end_of(code, 0, len(code)) == len(code)
 
 
 BAD = [
@@ -286,4 +287,4 @@ def test_renumbering_memories_keeps_orderings() -> None:
 
 def test_a_missing_end_is_refused() -> None:
     with raises(DecodeError, match="expected an instruction"):
-        skip_expr(b"\x02\x40\x0b\x01", 0, 4)
+        end_of(b"\x02\x40\x0b\x01", 0, 4)

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import wasmtime
@@ -17,12 +17,50 @@ from tests.wasm.core_samples import SAMPLES, engine, sample
 from whamm_cm.errors import InternalError
 from whamm_cm.wasm import snippets
 from whamm_cm.wasm.edit import ModuleEdit
-from whamm_cm.wasm.function import FunctionInfo
+from whamm_cm.wasm.function import GOING, FunctionInfo
 from whamm_cm.wasm.module import CoreModule
+from whamm_cm.wasm.stack import Known
+from whamm_cm.wasm.valtypes import nullable
 from whamm_cm.weave.opcodes.inject import FunctionEditor
 
 EXAMPLES = max(1, int(20 * float(os.environ.get("WHAMM_EXAMPLES", "1"))))
-NOP = b"\x01"
+NOP, AS_NON_NULL = b"\x01", b"\xd4"
+
+
+class Saved(NamedTuple):
+    """Values taken off the stack into locals, top first, and put back as they are then."""
+
+    save: bytes
+    locals: tuple[int, ...]
+    types: tuple[str, ...]
+    restore: bytes
+
+
+def save_args(editor: FunctionEditor, opidx: int, count: int | None = None) -> Saved | None:
+    """The top operands of an instruction (all of them), before it; None in code that cannot run."""
+    typing = editor.info.typing(opidx)
+    return save(editor, opidx, typing.operands[:count]) if typing.reachable else None
+
+
+def save_results(editor: FunctionEditor, opidx: int, count: int | None = None) -> Saved | None:
+    """The top results of an instruction (all of them), after it."""
+    typing = editor.info.typing(opidx)
+    ends = editor.info.opcode(opidx).nesting < 0  # runs on when it is branched to
+    if editor.info.mnemonic(opidx) in GOING or not (typing.reachable or ends):
+        return None
+    return save(editor, opidx, typing.results[:count])
+
+
+def save(editor: FunctionEditor, opidx: int, types: tuple[Known, ...]) -> Saved | None:
+    kinds = tuple(kind for kind in types if kind is not None)
+    if len(kinds) != len(types):
+        return None
+    places = tuple(editor.local(nullable(kind), opidx) for kind in kinds)
+    restore = b"".join(
+        snippets.local_get(place) + (b"" if nullable(kind) == kind else AS_NON_NULL)
+        for kind, place in zip(reversed(kinds), reversed(places), strict=True)
+    )
+    return Saved(b"".join(map(snippets.local_set, places)), places, kinds, restore)
 
 
 def everywhere(data: bytes) -> bytes:
@@ -43,10 +81,10 @@ def everywhere(data: bytes) -> bytes:
 def around(editor: FunctionEditor, opidx: int) -> None:
     info = editor.info
     opens = info.opcode(opidx).nesting > 0 or info.mnemonic(opidx) in ("else", "catch_all")
-    saved = editor.save_args(opidx)
+    saved = save_args(editor, opidx)
     if saved:
         editor.add(opidx, "before", saved.save + saved.restore)
-    saved = editor.save_results(opidx)
+    saved = save_results(editor, opidx)
     if saved:
         editor.add(opidx, "entry" if opens else "after", saved.save + saved.restore)
     if opens:
@@ -179,11 +217,11 @@ def test_operands_and_results_that_a_probe_assigns() -> None:
     text = '(func (export "run") (result i32) i32.const 20 i32.const 5 i32.sub)'
 
     def probe(editor: FunctionEditor, cell: Callable[[], bytes]) -> None:
-        saved = editor.save_args(2)
+        saved = save_args(editor, 2)
         assert saved is not None and saved.types == ("i32", "i32")
         top = snippets.i32_const(3) + snippets.local_set(saved.locals[0])
         editor.add(2, "before", saved.save + top + saved.restore)
-        left = editor.save_results(2, 1)
+        left = save_results(editor, 2, 1)
         assert left is not None
         double = snippets.local_get(left.locals[0]) * 2 + b"\x6a"
         changed = double + snippets.local_set(left.locals[0])
@@ -196,7 +234,7 @@ def test_the_top_operands_alone() -> None:
     text = '(func (export "run") (result i32) i32.const 20 i32.const 5 i32.sub)'
 
     def probe(editor: FunctionEditor, cell: Callable[[], bytes]) -> None:
-        saved = editor.save_args(2, 1)
+        saved = save_args(editor, 2, 1)
         assert saved is not None and len(saved.locals) == 1
         editor.add(2, "before", saved.save + saved.restore)
         assert len(editor.extra_locals) == 1
@@ -207,10 +245,14 @@ def test_the_top_operands_alone() -> None:
 def test_sites_share_their_locals_but_for_those_that_keep_them() -> None:
     module = CoreModule(wasmtime.wat2wasm("(module (func i32.const 1 drop i32.const 2 drop))"))
     editor = FunctionEditor(FunctionInfo(module, 0))
-    places = [editor.save_args(1), editor.save_args(3), editor.save_args(3), editor.save_args(1)]
+    places = [
+        save_args(editor, 1),
+        save_args(editor, 3),
+        save_args(editor, 3),
+        save_args(editor, 1),
+    ]
     assert [saved and saved.locals for saved in places] == [(0,), (0,), (1,), (1,)]
-    kept = editor.save_args(3, keep=True)
-    assert kept and kept.locals == (2,)
+    assert editor.local("i32") == 2
 
 
 def test_references_that_cannot_be_null() -> None:
@@ -219,7 +261,7 @@ def test_references_that_cannot_be_null() -> None:
         (func (export "run") (result i32) ref.func $five call_ref $f)"""
 
     def probe(editor: FunctionEditor, cell: Callable[[], bytes]) -> None:
-        saved = editor.save_args(1)
+        saved = save_args(editor, 1)
         assert saved is not None and saved.types == ("(ref 0)",)
         editor.add(1, "before", saved.save + cell() + saved.restore)
 
@@ -276,7 +318,7 @@ def test_code_that_cannot_run_is_left_alone() -> None:
     text = '(func (export "run") (result i32) i32.const 1 return drop i32.add)'
 
     def probe(editor: FunctionEditor, cell: Callable[[], bytes]) -> None:
-        assert editor.save_args(2) is None and editor.save_args(3) is None
+        assert save_args(editor, 2) is None and save_args(editor, 3) is None
         editor.add(3, "before", cell())
         editor.add(3, "alt", cell())
         editor.add(1, "after", cell())

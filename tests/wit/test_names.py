@@ -68,7 +68,7 @@ def test_extern_name(
     parts = ExternNameParts.try_parse(text)
     assert parts is not None
     assert (parts.kind, parts.label, parts.resource) == (kind, label, resource)
-    assert parts.item_label == item_label
+    assert func_label(parts.text) == item_label
     assert parts.is_async is text.startswith("[async")
 
 

@@ -59,42 +59,12 @@ class SlotCast:
     joined: str
     flat: str
 
-    @property
-    def lift_ops(self) -> tuple[str, ...]:
-        """Core instructions, in order, that turn the joined value into the case's."""
-        return _LIFT_OPS[self.joined, self.flat]
-
-    @property
-    def lower_ops(self) -> tuple[str, ...]:
-        """Core instructions, in order, that turn the case's value into the joined one."""
-        return _LOWER_OPS[self.joined, self.flat]
-
-
-_SAME: dict[tuple[str, str], tuple[str, ...]] = {(t, t): () for t in ("i32", "i64", "f32", "f64")}
-_LIFT_OPS = _SAME | {
-    ("i32", "f32"): ("f32.reinterpret_i32",),
-    ("i64", "i32"): ("i32.wrap_i64",),
-    ("i64", "f32"): ("i32.wrap_i64", "f32.reinterpret_i32"),
-    ("i64", "f64"): ("f64.reinterpret_i64",),
-}
-_LOWER_OPS = _SAME | {
-    ("i32", "f32"): ("i32.reinterpret_f32",),
-    ("i64", "i32"): ("i64.extend_i32_u",),
-    ("i64", "f32"): ("i32.reinterpret_f32", "i64.extend_i32_u"),
-    ("i64", "f64"): ("i64.reinterpret_f64",),
-}
-
 
 def join(a: str, b: str) -> str:
     """The tightest core type that carries the bits of both."""
     if a == b:
         return a
     return "i32" if {a, b} == {"i32", "f32"} else "i64"
-
-
-def flat_count(t: ValType, ptr: int = 4) -> int:
-    """``len(flatten(t, ptr))``, without building it and for any size."""
-    return layouts(ptr).info(t).flat
 
 
 def flatten(t: ValType, ptr: int = 4) -> tuple[str, ...]:

@@ -278,24 +278,3 @@ def size(t: ValType, ptr: int = 4) -> int:
 
 def align(t: ValType, ptr: int = 4) -> int:
     return layouts(ptr).info(t).align
-
-
-def record_offsets(types: Iterable[ValType], ptr: int = 4) -> RecordLayout:
-    """``(offsets, size, align)`` of a record with fields of these types; of none: ((), 0, 1)."""
-    return layouts(ptr).record(types)
-
-
-def map_entry(t: MapT, ptr: int = 4) -> RecordLayout:
-    """Layout of one ``tuple<key, value>`` entry of a map (a map is a list of these)."""
-    return layouts(ptr).record((t.key, t.value))
-
-
-def variant_layout(t: ValType, ptr: int = 4) -> VariantLayout:
-    """Layout of a variant, enum, option or result.  Raises AbiError for any other type."""
-    return layouts(ptr).variant(t)
-
-
-def has_pointers(t: ValType) -> bool:
-    """Whether values hold addresses of other memory: a string, list or map anywhere inside.
-    Handles, streams and futures are table indices, not addresses."""
-    return layouts().info(t).pointers

@@ -74,7 +74,8 @@ class SiteSpec:
     ``has_self`` the first is a handle and shown as ``self``.  ``ptr`` is the pointer width and
     ``encoding`` the string encoding of that canonical definition's options.  ``inner``: interface,
     version and function as the component itself calls them, where that is not what the site stands
-    for.  ``reps``: resources whose borrows reach it as representations.
+    for.  ``reps``: resources whose borrows reach it as representations.  ``elements``: what it
+    copies, beside what it returns.
     """
 
     kind: SiteKind
@@ -91,6 +92,7 @@ class SiteSpec:
     encoding: str = "utf8"
     inner: tuple[str, str, str] = ("", "", "")
     reps: frozenset[Resource] = frozenset()
+    elements: ListT | None = None
 
 
 _PRIMS = {
@@ -222,7 +224,10 @@ class SiteTableBuilder:
         if site.params:
             params = self.add_type(RecordT(site.params), site.ptr)
         if site.result is not None:
-            result = self.add_type(site.result, site.ptr)
+            returned = site.result
+            if site.elements is not None:
+                returned = RecordT((("result", site.result), ("data", site.elements)))
+            result = self.add_type(returned, site.ptr)
         self._sites.append(site)
         self._site_nodes.append((params, result))
         return len(self._sites) - 1
@@ -388,6 +393,7 @@ def _pack_site(
     site: SiteSpec, nodes: tuple[int, int], info: int, strings: _Strings, base: int
 ) -> bytes:
     flags = SiteFlag.SELF * site.has_self | SiteFlag.ASYNC * site.is_async
+    flags |= SiteFlag.COPIES * (site.elements is not None)
     flags |= SiteFlag.MEMORY64 * (site.ptr == 8) | ENCODINGS.index(site.encoding) << ENCODING_SHIFT
     words: list[int] = [site.kind, site.edge]
     handles = handles_of(site.kind, site.params, site.result, site.has_self, site.reps)

@@ -91,6 +91,7 @@ class Site:
     inner: tuple[str, str, str] = ("", "", "")
     call_handles: str = ""
     return_handles: str = ""
+    copies: bool = False
 
 
 _FIXED_SIZES = {
@@ -189,7 +190,15 @@ class _Reader:
             inner=(inner_interface, inner_version, inner_func),
             call_handles=self._handles(handles[0]),
             return_handles=self._handles(handles[1]),
+            copies=bool(flags & SiteFlag.COPIES) and self._copies(result),
         )
+
+    def _copies(self, result: int) -> bool:
+        """Checks the result of a read or write that says what it copied."""
+        known = self._optional(result)
+        if known is None or self.nodes[known].kind is not NodeKind.RECORD:
+            raise SiteTableError("what a site copies is not part of a record")
+        return True
 
     def _texts(self, spans: Sequence[int]) -> list[str]:
         return [self._text(spans[i], spans[i + 1]) for i in range(0, len(spans), 2)]

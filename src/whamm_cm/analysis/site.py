@@ -12,7 +12,7 @@ from whamm_cm.component.items import Item
 from whamm_cm.dataclass import dataclass
 from whamm_cm.wit.classes import SiteSet
 from whamm_cm.wit.names import FuncName, both_names
-from whamm_cm.wit.types import Resource, ValType
+from whamm_cm.wit.types import ListT, Resource, ValType
 
 Kind = Literal[
     "lower",
@@ -40,7 +40,8 @@ class Site:
     its other names.
     ``reason`` is non-empty when no wrapper can be put here, and says why.  ``resources``: those
     that the component defines itself.  ``is_async``: by its canonical options; ``may_wait``: by the
-    type of the function.
+    type of the function.  ``elements``: of a read or write of a stream or future,
+    what it copies as a list, if that has values.
     """
 
     component: Component
@@ -65,6 +66,7 @@ class Site:
     leave: bool = True
     reason: str = ""
     resources: frozenset[Resource] = frozenset()
+    elements: ListT | None = None
     standing: Standing = Standing("builtin", ())
 
     @property

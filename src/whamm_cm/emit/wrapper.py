@@ -23,6 +23,7 @@ from whamm_cm.agent.layout import (
     RecordFlag,
 )
 from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.copies import write_returned
 from whamm_cm.emit.flats import Slot
 from whamm_cm.emit.memory import Guest
 from whamm_cm.emit.model import Mode, Wrapper
@@ -154,7 +155,8 @@ class Body:
         if not self.entered:
             if self.w.probes and self.w.may_flush:
                 self.probe.beat(self.f)
-            self._flush_if_due()
+            if self.options.flush_each or self.w.role not in ("return", "cancel"):
+                self._flush_if_due()  # else what comes next does, mostly the end of the callback
             if self.w.action == "record" and self.w.kind != "task.return":
                 self._flush_if_late(self.ended if self.timed else None)
         else:
@@ -333,8 +335,9 @@ class Body:
                 self.returned(len(w.signature.params) - 1)
                 f.else_()
                 self.pending(value)
-        elif w.role == "copy" and self.tasks is not None:
-            self.tasks.copied(value)
+        elif w.role == "copy" or w.elements is not None:
+            assert value is not None, "it says how much was copied"
+            write_returned(self, value)
         else:
             source: int | tuple[Slot, ...] = ()
             if value is not None:

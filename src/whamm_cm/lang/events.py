@@ -336,8 +336,3 @@ PACKAGE_DOCS: dict[str, str] = {
 
 #: Events of ``wasm:opcode`` by name.
 OPCODE_EVENTS: dict[str, Event] = {event.name: event for event in PACKAGES["opcode"]}
-
-
-def category_of(mnemonic: str) -> str:
-    """The category of an opcode event; KeyError when there is no such event."""
-    return OPCODE_EVENTS[mnemonic].category

@@ -466,10 +466,3 @@ def fold_expr(
 ) -> t.Expr:
     """One expression, such as the initialiser of a cell."""
     return _Fold(statics, evaluate_static, frozenset()).expr(expr)
-
-
-def fold_stmts(
-    stmts: Stmts, statics: Values, evaluate_static: EvaluateStatic | None = None
-) -> Stmts:
-    """Statements outside of probes: globals' initialisers and what stands beside them."""
-    return _Fold(statics, evaluate_static, frozenset()).stmts(stmts)

@@ -47,7 +47,6 @@ INTS: dict[str, Int] = {
     "bool": Int(1, False),
 }  # fmt: skip
 FLOATS = frozenset({"f32", "f64"})
-COMPARISONS = frozenset({"==", "!=", "<", ">", "<=", ">="})
 
 
 def name_of(type: Type) -> str:

@@ -149,15 +149,8 @@ class Func:
     def table_get(self, table: int = 0) -> None:
         self.code += b"\x25" + unsigned(table)
 
-    def table_set(self, table: int = 0) -> None:
-        self.code += b"\x26" + unsigned(table)
-
     def ref_is_null(self) -> None:
         self.code += b"\xd1"
-
-    def ref_func(self, index: int) -> None:
-        """Legal for functions that an element segment or an export names."""
-        self.code += b"\xd2" + unsigned(index)
 
     def global_get(self, index: int) -> None:
         self.code += b"\x23" + unsigned(index)

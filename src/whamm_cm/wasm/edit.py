@@ -56,9 +56,6 @@ class ModuleEdit:
         self._memories: tuple[list[MemoryType], list[MemoryType]] = ([], [])  # imported, defined
         self._data: list[bytes] = []
         self._exports: dict[str, tuple[str, int]] = {}
-        self._replaced: dict[str, tuple[str, int]] = {}
-        self._start: int | None = None
-        self._declared: dict[int, None] = {}
         self._bodies: dict[int, Draft] = {}
         self.templates = Templates()
         self._code: CodeEdit | None = None
@@ -118,13 +115,6 @@ class ModuleEdit:
         """The final index of a new table import; ``described`` is an encoded table type."""
         return self._import(module, name, "table", described)
 
-    def import_tag(
-        self, module: str, name: str, params: Iterable[ValType], results: Iterable[ValType] = ()
-    ) -> int:
-        """The final index of a new tag import."""
-        described = b"\0" + unsigned(self.type_index(params, results))
-        return self._import(module, name, "tag", described)
-
     # Final indices.
 
     def _shift(self, kind: str) -> Shift:
@@ -149,9 +139,6 @@ class ModuleEdit:
 
     def final_global(self, index: int) -> int:
         return self.final("global", index)
-
-    def final_tag(self, index: int) -> int:
-        return self.final("tag", index)
 
     # Definitions.
 
@@ -214,20 +201,6 @@ class ModuleEdit:
         if self.module.export(name) is not None or name in self._exports:
             raise InternalError(f"there is an export {name!r} already")
         self._exports[name] = kind, index
-
-    def replace_export(self, name: str, kind: str, index: int) -> None:
-        """Let an export of the input be what has that final index; its place stays."""
-        if self.module.export(name) is None:
-            raise InternalError(f"there is no export {name!r}")
-        self._replaced[name] = kind, index
-
-    def set_start(self, index: int) -> None:
-        """Let the function with that final index be the start function."""
-        self._start = index
-
-    def declare_ref(self, index: int) -> None:
-        """Allow ``ref.func`` of the function with that final index."""
-        self._declared[index] = None
 
     def name_func(self, index: int, name: str) -> None:
         """Name the function with that final index in the name section."""
@@ -309,7 +282,7 @@ class ModuleEdit:
             SectionId.TYPE: self._new_types,
             SectionId.IMPORT: self._imports,
             SectionId.DATA: self._data,
-            SectionId.ELEMENT: [encoding.declared_funcs(self._declared)] if self._declared else [],
+            SectionId.ELEMENT: [],
             **{number: self._defined[kind] for kind, number in _DEFINING.items()},
         }
         found = {
@@ -345,12 +318,11 @@ class ModuleEdit:
 
     def _export_section(self, renumbering: Renumbering) -> bytes | None:
         moved = any(renumbering.index(Imm(e.kind), e.index) != e.index for e in self.module.exports)
-        if not (moved or self._exports or self._replaced):
+        if not (moved or self._exports):
             return None
         final = {
             e.name: (e.kind, renumbering.index(Imm(e.kind), e.index)) for e in self.module.exports
         }
-        final |= self._replaced
         final |= self._exports
         items = [encoding.export(name, kind, index) for name, (kind, index) in final.items()]
         return unsigned(len(items)) + b"".join(items)
@@ -358,8 +330,7 @@ class ModuleEdit:
     def _start_section(self, renumbering: Renumbering) -> bytes | None:
         old = self.module.start
         moved = None if old is None else renumbering.index(Imm.FUNC, old)
-        new = moved if self._start is None else self._start
-        return unsigned(new) if new is not None and new != old else None
+        return unsigned(moved) if moved is not None and moved != old else None
 
     # Code.
 

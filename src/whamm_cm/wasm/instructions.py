@@ -174,16 +174,6 @@ def scan(
         yield at, row, cur.pos
 
 
-def skip_expr(data: Buffer, pos: int, end: int, *, offset: int = 0, path: str = "") -> int:
-    """The position after the ``end`` that closes the expression at ``pos``.
-
-    Raises DecodeError like :func:`scan`, also when ``data[pos:end]`` holds no such ``end``.
-    """
-    cur = Cursor(data, pos, end, offset, path)
-    skip_expr_at(cur)
-    return cur.pos
-
-
 def skip_expr_at(cur: Cursor) -> None:
     """Move the cursor past the ``end`` that closes the expression it is at."""
     for _ in expr_steps(cur):

@@ -311,10 +311,6 @@ class CoreModule:
         """DecodeError when there is no memory exported under that name."""
         return self.memory_type(self._exported(name, "memory"))
 
-    def exported_func_type(self, name: str) -> FuncType:
-        """DecodeError when there is no function exported under that name."""
-        return self.func_type(self._exported(name, "func"))
-
     def encode(
         self,
         replacements: Mapping[int, bytes | None] | None = None,

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
-
 from whamm_cm.wasm.leb import signed, unsigned
-from whamm_cm.wasm.valtypes import nullable
 
 END, UNREACHABLE, DROP, RETURN = b"\x0b", b"\x00", b"\x1a", b"\x0f"
-_BLOCK, _IF, _ELSE, _EMPTY, _AS_NON_NULL = b"\x02", b"\x04", b"\x05", b"\x40", b"\xd4"
+_BLOCK, _IF, _ELSE, _EMPTY = b"\x02", b"\x04", b"\x05", b"\x40"
 _ADDING = {"i32": (b"\x41", b"\x6a"), "i64": (b"\x42", b"\x7c")}
 
 
@@ -61,26 +57,3 @@ def when(condition: bytes, body: bytes, otherwise: bytes = b"") -> bytes:
 def block(kind: bytes = _EMPTY) -> bytes:
     """The opening of a block of that encoded block type."""
     return _BLOCK + kind
-
-
-class Saved(NamedTuple):
-    """Values taken off the stack into locals, top first, and put back as they are then.
-
-    ``save`` and ``restore`` are code; between them the locals may be read and set.  A local's type
-    is ``types``' but for references, which locals hold as nullable ones.
-    """
-
-    save: bytes
-    locals: tuple[int, ...]
-    types: tuple[str, ...]
-    restore: bytes
-
-
-def saved(types: Iterable[str], locals_: Iterable[int]) -> Saved:
-    """Save values of those types, top first, in those locals."""
-    kinds, places = tuple(types), tuple(locals_)
-    restore = b"".join(
-        local_get(place) + (b"" if nullable(kind) == kind else _AS_NON_NULL)
-        for kind, place in zip(reversed(kinds), reversed(places), strict=True)
-    )
-    return Saved(b"".join(map(local_set, places)), places, kinds, restore)

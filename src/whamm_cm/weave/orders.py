@@ -56,8 +56,10 @@ def waits(site: Site) -> bool:
 
 def _blocks(node: Canon) -> bool:
     name = node.op.partition(".")[2]
-    return name in ("read", "write") and not node.options.is_async or (
-        name.startswith("cancel") and not node.flag
+    return (
+        name in ("read", "write")
+        and not node.options.is_async
+        or (name.startswith("cancel") and not node.flag)
     )
 
 

@@ -148,11 +148,6 @@ class ExternNameParts:
             raise PatternError("not a name the component model knows", text, 0)
         return parts
 
-    @property
-    def item_label(self) -> str:
-        """How scripts and records call a function of this name."""
-        return func_label(self.text)
-
 
 def _annotated(text: str, annotation: str, rest: str) -> ExternNameParts | None:
     is_async = annotation.startswith("async")

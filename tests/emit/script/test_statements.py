@@ -14,7 +14,7 @@ from tests.emit.script.programs import BOUND, PAIR, STATIC, expressions, facts
 from tests.emit.script.rig import Machine, State
 from tests.emit.script.tiny import Tiny, same
 from whamm_cm.lang import tree as t
-from whamm_cm.lang.fold import fold_stmts
+from whamm_cm.lang.fold import Folder
 from whamm_cm.lang.numbers import INTS
 
 KEY = t.TupleT((t.U32, t.STR, t.I8))
@@ -149,7 +149,9 @@ def test_statements(
     stmts = (t.Declare(VARIABLES[-1].variable), *stmts)
     result = _reads()
     tiny = Tiny(statics | bound)
-    folded = fold_stmts(stmts, statics)
+    residual = Folder(None, stmts).fold(statics)
+    assert residual is not None
+    folded = residual.body
     machines = [
         Machine(body, result, direct=direct, bound=BOUND, statics=statics)
         for body in (stmts, folded)

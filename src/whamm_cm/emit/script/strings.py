@@ -17,7 +17,6 @@ from whamm_cm.lang import tree as t
 from whamm_cm.lang.numbers import name_of
 
 MAX_READ = 16384
-_STR = ("i32", "i32")
 
 
 def _length(body: Body, node: t.Builtin) -> None:

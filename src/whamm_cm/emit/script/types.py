@@ -19,7 +19,6 @@ _CORE: dict[str, tuple[str, ...]] = {
     "f32": ("f32",), "f64": ("f64",), "str": ("i32", "i32"), "funcref": ("funcref",),
 }  # fmt: skip
 LEAF_SIZE = 8
-SIGNED = frozenset({"i8", "i16", "i32"})
 
 #: A leaf's kind in records and map descriptions.
 NODE_KINDS: dict[str, NodeKind] = {

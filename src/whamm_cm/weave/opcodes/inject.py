@@ -16,8 +16,6 @@ from whamm_cm.wasm import snippets as code
 from whamm_cm.wasm.function import ARMS, FUNCTION, GOING, RETURNS, THROWS, FunctionInfo
 from whamm_cm.wasm.leb import signed
 from whamm_cm.wasm.rewrite import Piece
-from whamm_cm.wasm.snippets import Saved, saved
-from whamm_cm.wasm.stack import Known
 from whamm_cm.wasm.valtypes import encode, nullable
 from whamm_cm.weave.opcodes.points import Point
 
@@ -93,33 +91,7 @@ class FunctionEditor:
         self.extra_locals.append(encode(kind))
         return self._first_local + len(self.extra_locals) - 1
 
-    # Operands and results.
-
-    def save_args(self, opidx: int, count: int | None = None, keep: bool = False) -> Saved | None:
-        """Save the top ``count`` operands of an instruction (all of them), before it.
-
-        With ``keep`` they stay readable until the instruction is reached again, where its mode
-        puts code elsewhere (at_target, after a block).  None in code that cannot run, which needs
-        no probe.
-        """
-        typing = self.info.typing(opidx)
-        return self._save(opidx, typing.reachable, typing.operands[:count], keep)
-
-    def save_results(self, opidx: int, count: int | None = None) -> Saved | None:
-        """Save the top ``count`` results of an instruction (all of them), after it."""
-        typing = self.info.typing(opidx)
-        goes_on = self.info.mnemonic(opidx) not in GOING
-        ends = self.info.opcode(opidx).nesting < 0  # runs on when it is branched to
-        return self._save(opidx, goes_on and (typing.reachable or ends), typing.results[:count])
-
-    def _save(
-        self, opidx: int, reachable: bool, types: tuple[Known, ...], keep: bool = False
-    ) -> Saved | None:
-        known = tuple(kind for kind in types if kind is not None)
-        if not reachable or len(known) != len(types):
-            return None
-        site = None if keep else opidx
-        return saved(known, [self.local(nullable(kind), site) for kind in known])
+    # Operands.
 
     def drop_args(self, opidx: int, kept: int = 0) -> bytes:
         """Code that drops an instruction's operands but for the ``kept`` ones saved already."""
