@@ -43,9 +43,9 @@ class Said(IntEnum):
     STATUS = 2  # a: tag of the new task, b: function | 256 if sync, c: what the lower returned
     EVENT = 3  # a, b, c: code, handle, payload; to a callback, or of a wait
     CANCELLED = 4  # a: handle, b: what subtask.cancel returned
-    RETURN = 5  # a: result; task.return comes next
+    RETURN = 5  # a: result; task.return has been called
     RESULT = 6  # a: result; a function that is lifted without async returns next
-    CANCEL = 7  # task.cancel comes next
+    CANCEL = 7  # task.cancel has been called
     EXIT = 8  # the task is over
     POLLED = 9  # a, b, c: the event that waitable-set.poll has returned
 

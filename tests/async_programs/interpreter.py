@@ -79,8 +79,8 @@ INTERPRETER = r"""
   (i32.store offset=16 (local.get $t) (i32.const 1))
   (i32.store offset=20 (local.get $t) (local.get $value))
   (if (i32.lt_u (i32.load offset=28 (local.get $t)) (i32.const 2)) (then
-    (call $say (i32.const 5) (local.get $t) (local.get $value) (i32.const 0) (i32.const 0))
-    (call $do-return (i32.load offset=32 (local.get $t)) (local.get $value)))))
+    (call $do-return (i32.load offset=32 (local.get $t)) (local.get $value))
+    (call $say (i32.const 5) (local.get $t) (local.get $value) (i32.const 0) (i32.const 0)))))
 
 (func $event (param $t i32) (param $code i32) (param $handle i32) (param $payload i32)
     (param $said i32)
@@ -101,8 +101,8 @@ INTERPRETER = r"""
     (then (call $answer (local.get $t) (i32.shr_u (local.get $how) (i32.const 16))))
     (else
       (i32.store offset=16 (local.get $t) (i32.const 1))
-      (call $say (i32.const 7) (local.get $t) (i32.const 0) (i32.const 0) (i32.const 0))
-      (call $task-cancel)))
+      (call $task-cancel)
+      (call $say (i32.const 7) (local.get $t) (i32.const 0) (i32.const 0) (i32.const 0))))
   (i32.store offset=4 (local.get $t) (i32.const 64)))  ;; operations of zeros: the end
 
 (func $call-next (param $t i32) (param $a i32) (param $args i32) (param $script i32)
@@ -263,7 +263,19 @@ INTERPRETER = r"""
     (if (i32.eq (local.get $op) (i32.const 14)) (then
       (local.set $h (call $slot (local.get $t) (local.get $a) (i32.const 1)))
       (if (local.get $h) (then (call $put-in (local.get $h) (local.get $b))))
-      (br $next))))
+      (br $next)))
+    ;; what the host will not have
+    (if (i32.eq (local.get $op) (i32.const 15)) (then
+      (if (i32.eqz (i32.load offset=16 (local.get $t)))
+        (then (call $answer (local.get $t) (local.get $b))))
+      (call $do-return (i32.load offset=32 (local.get $t)) (local.get $a))
+      (br $next)))
+    (if (i32.eq (local.get $op) (i32.const 16)) (then (call $task-cancel) (br $next)))
+    (if (i32.eq (local.get $op) (i32.const 17)) (then
+      (if (local.get $kind) (then (br $next)))
+      (if (i32.eqz (local.get $a)) (then (call $say (i32.const 8) (local.get $t)
+        (i32.const 0) (i32.const 0) (i32.const 0))))
+      (return (local.get $a)))))
   unreachable)
 
 (func (export "callback") (param $code i32) (param $handle i32) (param $payload i32) (result i32)

@@ -36,6 +36,9 @@ class Op(IntEnum):
     ON_CANCEL = 12  # a: 0 task.cancel, 1 return b, 2 go on
     TRAP = 13
     JOIN = 14  # a: slot, b: set
+    RETURN_AGAIN = 15  # a: result; where the task has not returned, it does so before
+    CANCEL_ITSELF = 16  # though nobody asked for it
+    LEAVE = 17  # a: the code that an async function with a callback returns
 
 
 Script = tuple[tuple[int, int, int, int], ...]
@@ -196,6 +199,13 @@ def _with_others(callees: int, scripts: int) -> st.SearchStrategy[list[Step]]:
     )
 
 
+#: Mistakes, at which a host traps.
+MISTAKES: tuple[Step, ...] = (
+    (Op.TRAP, 0, 0, 0), (Op.RETURN_AGAIN, 1, 0, 0), (Op.CANCEL_ITSELF, 0, 0, 0),
+    (Op.LEAVE, 0, 0, 0), (Op.LEAVE, 7, 0, 0), (Op.LEAVE, 0x12342, 0, 0),
+)  # fmt: skip
+
+
 @st.composite
 def _scripts(draw: st.DrawFn, at: int, callees: int, scripts: int) -> Script:
     """The first part does most, and in the end it mostly waits."""
@@ -205,6 +215,8 @@ def _scripts(draw: st.DrawFn, at: int, callees: int, scripts: int) -> Script:
     steps = [step for phrase in drawn for step in phrase]
     if at == 0 and draw(st.booleans()):
         steps.append((Op.WAIT_ALL, 0, 0, 0))
+    if draw(st.sampled_from((False,) * 30 + (True,))):
+        steps.append(draw(st.sampled_from(MISTAKES)))
     return tuple(steps)
 
 

@@ -22,11 +22,13 @@ from tests.async_programs.shape import (
     HANGING,
     HOLD,
     LET,
+    MISTAKES,
     Function,
     Op,
     Part,
     Program,
     Script,
+    Step,
     call,
     programs,
 )
@@ -105,8 +107,12 @@ def check(program: Program, wishes: dict[str, Any]) -> Counter[str]:
     model.seen["trapped"] += trapped
     for component in model.components:
         got, expected = log.get(component.part.name, []), component.records
-        if not trapped and (wishes.get("live") or wishes.get("flush_each")):
-            assert len(got) == len(expected), (component.part.name, expected[len(got) :])
+        if wishes.get("flush_each") or (wishes.get("live") and not trapped):
+            assert len(got) == len(expected), (
+                component.part.name,
+                expected[len(got) :],
+                got[len(expected) :],
+            )
         for mine, theirs in zip(expected, got, strict=False):
             want = {k: mine[k] for k in _KEYS if k in mine}
             assert agree(want, theirs), (component.part.name, want, theirs)
@@ -177,3 +183,19 @@ def test_nothing_is_kept_back_by_who_waits_for_ever(kind: str, timed: bool) -> N
     program = Program((Part("D", (run_,), scripts), callee), ((3,) * 60 + (2, 1, 2, 1, 0)))
     wishes = {"trace": DEFAULT, "timed": timed, "live": True}
     assert not check(program, wishes)["trapped"]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("kind", ["callback", "stackful"])
+def test_what_the_host_refuses_is_not_said_to_have_happened(kind: str, mistake: Step) -> None:
+    """Such as a second return, or a return of what is not async."""
+    if kind == "stackful" and mistake[0] == Op.LEAVE:
+        return  # its function has no result
+    run_ = Function("run", "sync", (), Prim("u32"), results=(7, 8))
+    callee = Function("c1", kind, (), Prim("u32"), results=(3, 4))
+    scripts = (HOLD, LET, (), ((Op.YIELD, 0, 0, 0), mistake))
+    part = Part("C", (Function("c0", "plain"), callee), scripts)
+    program = Program((Part("D", (run_,), ((call(1, 0, 3, sync=True),),)), part), (0,))
+    for everything in (DEFAULT, EVERYTHING):
+        wishes = {"trace": everything, "timed": False, "flush_each": True}
+        assert check(program, wishes)["trapped"]

@@ -138,8 +138,6 @@ class Tasks:
             for local in range(3):
                 self.f.get(local)
             self.f.call(self.context.event)
-        elif role in ("return", "cancel"):
-            self._answer()
 
     def _find(self) -> None:
         """Set ``entry`` and ``number``: where no export runs there is no task, and no context."""
@@ -189,6 +187,8 @@ class Tasks:
         f, w = self.f, self.w
         if w.role == "wait":
             self._resumed()
+        elif w.role in ("return", "cancel"):
+            self._answer()  # the host has taken it: it traps where that is not the task's to do
         hears = w.role in ("wait", "ask", "poll") and self.body.options.due
         if w.role not in ("enter", "callback") and not hears:
             return
