@@ -171,23 +171,30 @@ class Body:
         if not self.entered:
             if self.w.probes and self.w.may_flush:
                 self.probe.beat(self.f)
-            self._flush_if_due()
+            if self.options.flush_each or self.w.role not in ("return", "cancel"):
+                self._flush_if_due()  # else what comes next does, mostly the end of the callback
             if self.w.action == "record" and self.w.kind != "task.return":
                 self._flush_if_late(self.ended if self.timed else None)
         else:
             self._add_depth(-1)
             if self.probe.flush() is None:
                 return
+            if self.tasks is not None:  # what else runs in here waits, maybe for ever
+                self._flush_all()
+                return
             self.agent.load_at(self.f, "i32.load", STATE + DEPTH)
             with self.f.if_():
                 self._flush_if_due()
                 self.f.else_()
-                flags = Flush.REPORT
-                if not self.w.relayed:
-                    flags |= Flush.PUSH
-                if self.options.push_empty and not self.w.relayed:
-                    flags |= Flush.EMPTY
-                self._flush(flags)
+                self._flush_all()
+
+    def _flush_all(self) -> None:
+        flags = Flush.REPORT
+        if not self.w.relayed:
+            flags |= Flush.PUSH
+        if self.options.push_empty and not self.w.relayed:
+            flags |= Flush.EMPTY
+        self._flush(flags)
 
     def _flush_if_due(self) -> None:
         flush = self.probe.flush()
