@@ -14,7 +14,8 @@ from whamm_cm.lang import tree
 from whamm_cm.wasm.asm import FuncType
 from whamm_cm.wit.types import ListT, Resource, ValType
 
-Action = Literal["record", "count", "none"]
+#: ``note``: a record of the end of a stream or future that was made or dropped.
+Action = Literal["record", "count", "note", "none"]
 Mode = Literal["none", "values", "headers"]
 #: What a wrapper does for tasks (``tasks.py``): ``enter`` begins one, ``callback`` goes on with it,
 #: ``return`` and ``cancel`` answer for it, ``get`` and ``set`` stand for the guest's context; what

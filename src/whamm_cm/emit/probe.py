@@ -256,10 +256,15 @@ def _memory_type(memory: MemoryType) -> MemoryType:
     return MemoryType(0, maximum, memory.is64, memory.shared, memory.page_size_log2)
 
 
+def records(w: Wrapper) -> bool:
+    """Whether the wrapper writes records."""
+    return w.action in ("record", "note") or w.role in LATE or traces(w)
+
+
 def _needed(wrappers: Sequence[Wrapper], options: ProbeOptions, put_get: bool) -> list[str]:
     """The agent functions a module imports."""
     names = []
-    if any(w.action == "record" or w.role in LATE or traces(w) for w in wrappers):
+    if any(map(records, wrappers)):
         names.append("room")
     if options.emit:
         names += ["take", "sent"]

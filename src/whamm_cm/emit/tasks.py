@@ -13,15 +13,14 @@ Concurrency.md; CanonicalABI.md: ``canon_lower``, ``canon_task_return``, ``unpac
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Final
 
 from whamm_cm.agent.layout import BEFORE_RETURNED, DEPTH, STATE, Entry, Phase
 from whamm_cm.emit.copies import BLOCKED, POINTER, write_copy
-from whamm_cm.emit.flats import Slot
-from whamm_cm.emit.memory import Agent, Guest
-from whamm_cm.emit.model import Mode, ProbeOptions, Role, Wrapper
+from whamm_cm.emit.memory import Agent
+from whamm_cm.emit.model import Role
+from whamm_cm.emit.recorder import Recorder
 from whamm_cm.wasm.asm import Func, FuncType, Module
-from whamm_cm.wit.types import ValType
 
 #: Functions of the agent.
 AGENT_FUNCS: Final[dict[str, FuncType]] = {
@@ -110,48 +109,6 @@ class Context:
             self.agent.load(f, "i32.load", entry, Entry.WORD)
             kind = self.module.type_index(("i32", "i32"), ())
             f.call_indirect(kind, self.table(1))
-
-
-class Clocked(Protocol):
-    """The module that a wrapper is in (``probe.Probe``)."""
-
-    @property
-    def now(self) -> int | None: ...
-
-
-class Recorder(Protocol):
-    """The body of a wrapper (``wrapper.Body``), as far as it matters here."""
-
-    f: Func
-    w: Wrapper
-    agent: Agent
-    options: ProbeOptions
-    guest: Guest | None
-    recording: bool
-    timed: bool
-    secret: int | None
-    site: int
-    call: int
-    began: int
-    ended: int
-    start: int
-
-    @property
-    def probe(self) -> Clocked: ...
-
-    def image(
-        self, types: tuple[ValType, ...], source: int | tuple[Slot, ...], mode: Mode, params: bool
-    ) -> Any: ...
-
-    def write_image(self, image: Any) -> None: ...
-
-    def bare_record(self, phase: Phase, word: int | None = None) -> None: ...
-
-    def returned(self, source: int | tuple[Slot, ...]) -> None: ...
-
-    def pending(self, status: int | None) -> None: ...
-
-    def slot(self, local: int) -> Slot: ...
 
 
 class Tasks:
