@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from whamm_cm.agent.layout import BEFORE_RETURNED, DEPTH, STATE, Entry, Phase
+from whamm_cm.agent.layout import BEFORE_RETURNED, BUFFER_PTR, DEPTH, HIGH, STATE, Entry, Phase
 from whamm_cm.emit import past
 from whamm_cm.emit.copies import BLOCKED, POINTER, write_copy
 from whamm_cm.emit.memory import Agent
@@ -143,8 +143,6 @@ class Tasks:
             for local in range(3):
                 self.f.get(local)
             self.f.call(self.context.event)
-        elif role in ("return", "cancel") and self.body.options.logged:
-            self._answer()
 
     def _find(self) -> None:
         """Set ``entry`` and ``number``: where no export runs there is no task, and no context."""
@@ -215,6 +213,8 @@ class Tasks:
         f, w = self.f, self.w
         if w.role == "wait":
             self._resumed()
+        elif w.role in ("return", "cancel") and self.body.options.logged:
+            self._answer()  # the host has taken it: it traps where that is not the task's to do
         hears = w.role in ("wait", "ask", "poll") and self.body.options.due
         if w.role not in ("enter", "callback") and not hears:
             return
@@ -345,6 +345,10 @@ class Tasks:
         """The record of what became of the task at ``entry``, here and now."""
         self.late(self.entry)
         self._of_task(Phase.RETURN if self.w.role == "return" else Phase.CANCELLED)
+        # A host may stop where it has its result: what comes next sends this first.
+        self.f.i32(STATE + HIGH)
+        self.agent.load_at(self.f, "i32.load", STATE + BUFFER_PTR)
+        self.agent.store(self.f, "i32.store")
 
     def _of_task(self, phase: Phase) -> None:
         """A record about the call that the task began with, at whose site this is not."""
