@@ -13,7 +13,7 @@ from typing import Literal
 from whamm_cm.abi.layout import Layouts, children
 from whamm_cm.analysis.site import Encoding
 from whamm_cm.dataclass import dataclass
-from whamm_cm.emit.flats import in_cases
+from whamm_cm.emit.flats import Slot, in_cases
 from whamm_cm.emit.memory import Agent, Guest
 from whamm_cm.emit.model import Mode
 from whamm_cm.emit.spans import Spans
@@ -45,6 +45,26 @@ class Step:
 def is_string(t: ValType) -> bool:
     node = strip(t)
     return isinstance(node, Prim) and node.name == "string"
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Values recorded together.  ``source`` is the local with their address, or their slots.
+    ``plain`` tails are always written; ``gated`` ones when the call's name is secret, ``open``
+    ones when it is not; ``gate`` is the offset of that name if it is in this image."""
+
+    types: tuple[ValType, ...]
+    offsets: tuple[int, ...]
+    size: int
+    source: int | tuple[Slot, ...]
+    plain: tuple[Step, ...] = ()
+    gated: tuple[Step, ...] = ()
+    open: tuple[Step, ...] = ()
+    gate: int | None = None
+
+    @property
+    def has_tail(self) -> bool:
+        return bool(self.plain or self.gated or self.open)
 
 
 class Tails:
