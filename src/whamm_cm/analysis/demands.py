@@ -17,7 +17,10 @@ _TRANSFERS = frozenset(("stream.read", "stream.write", "future.read", "future.wr
 
 
 #: The packages of WASI 0.3.
-_WASI = tuple(f"wasi:{one}/" for one in "cli clocks filesystem http random sockets".split())
+_WASI = (
+    *("wasi:cli/", "wasi:clocks/", "wasi:filesystem/"),
+    *("wasi:http/", "wasi:random/", "wasi:sockets/"),
+)
 
 
 @dataclass(frozen=True, slots=True)
