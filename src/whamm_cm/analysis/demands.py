@@ -17,9 +17,8 @@ _TRANSFERS = frozenset(("stream.read", "stream.write", "future.read", "future.wr
 
 
 #: The packages of WASI 0.3.
-_WASI = (
-    *("wasi:cli/", "wasi:clocks/", "wasi:filesystem/"),
-    *("wasi:http/", "wasi:random/", "wasi:sockets/"),
+_WASI = tuple(
+    f"wasi:{one}/" for one in ["cli", "clocks", "filesystem", "http", "random", "sockets"]
 )
 
 
