@@ -64,7 +64,7 @@ def component_id(form: Form) -> str:
 
 
 def assemble(form: Form, text: str) -> bytes:
-    """The binary of a ``(component …)`` or ``(module …)``: plain text, ``binary`` or ``quote``.
+    """The binary of a ``(component …)`` or ``(module …)`` form: text, ``binary`` or ``quote``.
 
     ``text`` is the source the form's offsets refer to.  Raises ``wasmtime.WasmtimeError`` where
     the text cannot be assembled.

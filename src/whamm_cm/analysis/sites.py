@@ -128,6 +128,7 @@ def _function(site: Site, info: CanonInfo) -> Site:
         params=params,
         result=info.func.result,
         is_async=options.is_async,
+        may_wait=info.func.is_async,
         callback=options.callback,
         realloc=options.realloc,
         self_first=isinstance(first, Borrow) and params[0][0] == "self",

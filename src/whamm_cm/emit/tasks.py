@@ -16,14 +16,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from whamm_cm.agent.layout import BEFORE_RETURNED, DEPTH, STATE, Entry, Phase
+from whamm_cm.agent.layout import BEFORE_RETURNED, BUFFER_PTR, DEPTH, HIGH, STATE, Entry, Phase
 from whamm_cm.emit import past
 from whamm_cm.emit.copies import BLOCKED, POINTER, write_copy
 from whamm_cm.emit.memory import Agent
 from whamm_cm.emit.model import EventMode, Role
 from whamm_cm.emit.paths import has_trace, mentions
 from whamm_cm.emit.recorder import Recorder
-from whamm_cm.wasm.asm import Func, FuncType, Module
+from whamm_cm.wasm.asm import Func, FuncType, Label, Module
 
 #: Functions of the agent.
 AGENT_FUNCS: Final[dict[str, FuncType]] = {
@@ -143,8 +143,6 @@ class Tasks:
             for local in range(3):
                 self.f.get(local)
             self.f.call(self.context.event)
-        elif role in ("return", "cancel") and self.body.options.logged:
-            self._answer()
 
     def _find(self) -> None:
         """Set ``entry`` and ``number``: where no export runs there is no task, and no context."""
@@ -215,6 +213,8 @@ class Tasks:
         f, w = self.f, self.w
         if w.role == "wait":
             self._resumed()
+        elif w.role in ("return", "cancel") and self.body.options.logged:
+            self._answer()  # the host has taken it: it traps where that is not the task's to do
         hears = w.role in ("wait", "ask", "poll") and self.body.options.due
         if w.role not in ("enter", "callback") and not hears:
             return
@@ -345,6 +345,10 @@ class Tasks:
         """The record of what became of the task at ``entry``, here and now."""
         self.late(self.entry)
         self._of_task(Phase.RETURN if self.w.role == "return" else Phase.CANCELLED)
+        # A host may stop where it has its result: what comes next sends this first.
+        self.f.i32(STATE + HIGH)
+        self.agent.load_at(self.f, "i32.load", STATE + BUFFER_PTR)
+        self.agent.store(self.f, "i32.store")
 
     def _of_task(self, phase: Phase) -> None:
         """A record about the call that the task began with, at whose site this is not."""
@@ -417,6 +421,11 @@ class Tasks:
     def await_(self, status: int, logged: int | None) -> None:
         """After a call that no record is made of: something is due unless it has returned."""
         f = self.f
+        if self.w.role == "copy":
+            with self.is_over(status):
+                f.else_()
+                self.due(status, logged)
+            return
         f.get(status)
         f.i32(_STATE)
         f.op("i32.and")
@@ -425,20 +434,34 @@ class Tasks:
         with f.if_():
             self.due(status, logged)
 
+    def is_over(self, value: int) -> Label:
+        """Whether a copy that has returned local ``value`` is over."""
+        f = self.f
+        f.get(value)
+        if self.w.signature.results[0] == "i64":
+            f.op("i32.wrap_i64")
+        f.i32(BLOCKED)
+        f.op("i32.ne")
+        return f.if_()
+
     def write_late(self) -> None:
         """All of the function of an entry and of what became of it: the return of what was due."""
         f, body, w = self.f, self.body, self.w
         self.agent.load(f, "i32.load", 0, Entry.TASK)
         f.set(self.number)
         if w.role == "copy":
-            self.late(0)
             value = 1
             if w.signature.results[0] == "i64":
                 value = f.local("i64")
                 f.get(1)
                 f.op("i64.extend_i32_u")
                 f.set(value)
-            write_copy(body, value, self._kept_address())
+            ptr = self._kept_address()
+            if w.action == "record":
+                self.late(0)
+                write_copy(body, value, ptr)
+            if body.over is not None:
+                body.over(body, "after", 0, value, ptr)
             return
         f.get(1)
         f.i32(_RETURNED)

@@ -17,6 +17,7 @@ from whamm_cm.analysis.site import Site, selected
 from whamm_cm.analysis.sites import site_spec
 from whamm_cm.component.ir import Component, walk
 from whamm_cm.component.items import Item
+from whamm_cm.component.nodes import Canon
 from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.model import Action, EventProbe, Role
 from whamm_cm.emit.paths import has_trace
@@ -34,14 +35,32 @@ if TYPE_CHECKING:  # the language is slow to import, and most weaves have no scr
 WAITS: tuple[tuple[str, str], ...] = (
     ("wasi:io/poll", "{poll,pollable.block}"),
     ("wasi:io/streams", "input-stream.blocking-*"),
-    ("", "{waitable-set.wait,thread.suspend*}"),
+    ("", "{waitable-set.wait,thread.{suspend,yield}*}"),
 )
 _WAITS = tuple((compile_glob(i), compile_glob(f)) for i, f in WAITS)
 
 
+#: Built-ins that wait unless they are async.
+_COPIES = ("stream.", "future.", "subtask.cancel")
+
+
 def waits(site: Site) -> bool:
+    node = site.definition.node
+    if site.kind == "lower" and site.may_wait and not site.is_async:
+        return True
+    if isinstance(node, Canon) and node.op.startswith(_COPIES) and _blocks(node):
+        return True
     return any(
         i.fullmatch(n.interface) and f.fullmatch(n.func) for n in site.names for i, f in _WAITS
+    )
+
+
+def _blocks(node: Canon) -> bool:
+    name = node.op.partition(".")[2]
+    return (
+        name in ("read", "write")
+        and not node.options.is_async
+        or (name.startswith("cancel") and not node.flag)
     )
 
 
@@ -159,15 +178,8 @@ class Orders:
         crossings: tuple[set[Site], bool],
         relayed: bool,
     ) -> list[Chosen]:
-        counted = [site for site in own if wanted.get(site) is False]
-        if len(counted) > N_COUNTERS:
-            raise WeaveError(
-                f"{len(counted)} functions to count in one component, at most {N_COUNTERS} fit"
-            )
-        slots = {site: slot for slot, site in enumerate(counted)}
         base = len(self.builder)
-        for site in counted:
-            self.builder.add_site(site_spec(site))
+        slots = self._slots(own, wanted)
         probed = {} if self.scripting is None else self.scripting.probes
         self.added.sites += sum(site in wanted or site in probed for site in own)
         inner, ends = crossings
@@ -196,6 +208,7 @@ class Orders:
             passing = crossing and (ends or action == "record")
             before = self._before(site, action, passing)
             inner_lift = relayed and site.kind == "lift" and site.edge != "export"
+            inner_lift = inner_lift and not site.may_wait  # or it may outlast who called it
             order = self._order(site, action, number, slot, before, inner_lift)
             redact = None if self.plan.show_secrets else rule_at(site, own, self.secret)
             ending = tuple(p for p in later if p.mode == "end")
@@ -206,12 +219,23 @@ class Orders:
             orders.append(replace(order, role=role, context=context, export=export, answer=answer))
         return orders
 
+    def _slots(self, own: Sequence[Site], wanted: dict[Site, bool]) -> dict[Site, int]:
+        """The counters of the sites to count, whose rows come in this order."""
+        counted = [site for site in own if wanted.get(site) is False]
+        if len(counted) > N_COUNTERS:
+            raise WeaveError(
+                f"{len(counted)} functions to count in one component, at most {N_COUNTERS} fit"
+            )
+        for site in counted:
+            self.builder.add_site(site_spec(site))
+        return {site: slot for slot, site in enumerate(counted)}
+
     def _probes(self, site: Site) -> tuple[tuple[EventProbe, ...], tuple[EventProbe, ...]]:
         """Those that stand at a site, and those for when its calls are over."""
         found = self.scripting
-        return (
-            ((), ()) if found is None else (found.probes.get(site, ()), found.later.get(site, ()))
-        )
+        if found is None:
+            return (), ()
+        return found.probes.get(site, ()), found.later.get(site, ())
 
     def _parts(self, own: Sequence[Site], wanted: dict[Site, bool]) -> tuple[dict[Site, Role], str]:
         """What has a part in tasks, where records or probes say something about them."""
