@@ -195,8 +195,10 @@ class Tails:
         offset = self._layouts.record(types).offsets[1]
         name = Step(0, self._string())
         redacted = self.steps(types[1:], (offset,), "values")
-        if mode == "values" or not redacted:
-            return self._sequence((name, *redacted))
+        if not redacted:
+            return self._sequence((name,))
+        if mode == "values":
+            return self._named(name, redacted, offset)
         plain = self.steps(types[1:], (offset,), "headers")
         shape = ("pair", redacted, plain)
         if (f := self._node(shape)) is not None:
@@ -208,6 +210,25 @@ class Tails:
                 f.else_()
                 for step in plain:
                     self.emit(f, step, 0, 1, 2)
+            f.get(1)
+        return self._shapes[shape]
+
+    def _named(self, name: Step, redacted: tuple[Step, ...], offset: int) -> Tail:
+        """A name and a secret.  A guest that only wants to know sizes lets all strings lie in one
+        place, where the secret is what is left: then the name is one, too."""
+        if redacted[0].offset != offset or redacted[0].tail.style != "span":
+            return self._sequence((name, *redacted))
+        shape = ("named", name, redacted)
+        if (f := self._node(shape)) is not None:
+            for field in (0, offset):
+                self._agent.load(f, self._guest.load_address(), 0, field)
+            f.op(f"{self._guest.address}.eq")
+            with f.if_():
+                self.emit(f, Step(0, self._secret()), 0, 1, 2)
+                f.else_()
+                self.emit(f, name, 0, 1, 2)
+            for step in redacted:
+                self.emit(f, step, 0, 1, 2)
             f.get(1)
         return self._shapes[shape]
 
