@@ -73,3 +73,26 @@ def test_more_entries_than_there_is_room_for_move_the_buffer_up() -> None:
     assert len(set(tasks)) == len(tasks)
     assert max(tasks) + 40 <= agent.get(layout.BUFFER_PTR)
     assert agent.take(final=True) == encode.block(*records, final=True)
+
+
+def test_threads_have_what_their_task_has() -> None:
+    agent = Agent()
+    exports, store = agent.exports, agent.store
+    assert not exports["spawned"](store)
+    task = begin(agent, 7, 0x500)
+    due(agent, 3, 70, 0)
+    exports["thread_new"](store, 3, task)
+    exports["thread_new"](store, 0, 0)
+    assert exports["spawned"](store)
+    first, unknown = exports["thread"](store, 3), exports["thread"](store, 0)
+    assert entry(agent, first) == (7, 14, 0, 0x500, 1) and first != task
+    assert entry(agent, unknown) == (0, 0, 0, 0, 0)
+    assert exports["thread"](store, 9) == 0
+    exports["task_end"](store, task)  # a task may go on without its first thread
+    other = begin(agent, 8)
+    assert entry(agent, first) == (7, 14, 0, 0x500, 1)
+    exports["thread_new"](store, 3, other)  # the index is used again
+    assert exports["thread"](store, 3) == first and entry(agent, first) == (8, 16, 0, 0, 2)
+    assert entry(agent, done(agent, 3))[0] == 70  # a handle of the same number is another thing
+    assert entry(agent, exports["slot_new"](store)) == (0, 0, 0, 0, 0)
+    assert entry(agent, begin(agent, 9))[4] == 3

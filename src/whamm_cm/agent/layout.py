@@ -153,14 +153,16 @@ class Phase(IntEnum):
     """An async function had to wait until now, and starts."""
     RESUMED = 10
     """The task of an export has waited, and goes on: the duration is that of the wait."""
+    HANDLE = 11
+    """An end of a stream or future was made or dropped; ``call`` is 0."""
 
 
 FRAMED: Final = (
     *(Phase.CALL, Phase.RETURN, Phase.PENDING, Phase.CANCELLED, Phase.EXIT, Phase.STARTED),
-    Phase.RESUMED,
+    *(Phase.RESUMED, Phase.HANDLE),
 )
-"""Phases of records about one call: they may say of which task it is."""
-LASTED: Final = FRAMED[1:]
+"""Phases of records that may say of which task they are."""
+LASTED: Final = FRAMED[1:-1]
 """Those that may say how long that took."""
 
 

@@ -124,6 +124,43 @@ EXPORT(map_at) uint32_t map_at(uint32_t id) {
     return value_of(map, entry);
 }
 
+/* The same for a key of one field that is an integer.  It is called at every event of some scripts,
+   so what is there is found without another call. */
+static __attribute__((noinline)) uint32_t map_at_slowly(uint32_t id, uint64_t key) {
+    *(uint64_t *)KEY = key;
+    return map_at(id);
+}
+
+static inline Entry *entry_with(uint32_t id, uint64_t key) {
+    const Index *index = &((const Map *)id)->index;
+    for (uint32_t i = (uint32_t)mixed(0, key);; i++) {
+        Entry *entry = (Entry *)index->slots[i & index->mask].at;
+        if (!entry || entry->key[0] == key) return entry;
+    }
+}
+
+EXPORT(map_at_one) uint32_t map_at_one(uint32_t id, uint64_t key) {
+    Entry *entry = id ? entry_with(id, key) : 0;
+    if (!entry) return map_at_slowly(id, key);
+    entry->dirty = 1;
+    return (uint32_t)(entry->key + 1);
+}
+
+static __attribute__((noinline)) void map_add_slowly(uint32_t id, uint64_t key, uint64_t amount) {
+    *(uint64_t *)map_at_slowly(id, key) += amount;
+}
+
+/* Adds to a value that is a 64-bit integer. */
+EXPORT(map_add_one) void map_add_one(uint32_t id, uint64_t key, uint64_t amount) {
+    Entry *entry = id ? entry_with(id, key) : 0;
+    if (!entry) {
+        map_add_slowly(id, key, amount);
+        return;
+    }
+    entry->dirty = 1;
+    entry->key[1] += amount;
+}
+
 EXPORT(map_get) uint32_t map_get(uint32_t id) {
     const Map *map = (const Map *)id;
     const uint64_t *key = (const uint64_t *)KEY;

@@ -6,7 +6,6 @@ import json
 import struct
 import zlib
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
 from whamm_cm.agent.counted import CountedCells, cells_of, fault_of, pcs_of, wide
 from whamm_cm.agent.layout import (
@@ -362,10 +361,14 @@ _CHECKS: dict[NodeKind, Callable[[_Reader, Node], bool]] = {
 _MAX_TABLE = 1 << 30
 
 
-@lru_cache(maxsize=1)  # the same one goes into the woven file and among those that are kept
 def packed_table(table: bytes) -> bytes:
     """The content of the section ``whamm-cm.sites``: the table, by zlib."""
     return zlib.compress(table, 9 if len(table) < 1 << 20 else 1)
+
+
+def known_table(packed: bytes) -> bytes:
+    """What :func:`packed_table` has made that of."""
+    return zlib.decompress(packed)
 
 
 def unpacked_table(data: bytes) -> bytes | None:

@@ -145,6 +145,7 @@ def _builtin(site: Site, info: CanonInfo, program: Program) -> Site:
         "p": "i64" if site.ptr == 8 else "i32",
         "v": info.canon.core_type,
         "r": _representation(info, program),
+        "s": _taken(info, program),
     }
     params = tuple(letters[c] for c in row.params)
     results = tuple(letters[c] for c in row.results)
@@ -159,7 +160,7 @@ def _builtin(site: Site, info: CanonInfo, program: Program) -> Site:
         result = Own(resource)
     if site.kind in ("resource.drop", "resource.rep"):
         # The argument is an index of the handle table, shown as `self`.
-        named = (("self", StreamT(None) if resource is None else Own(resource)),)
+        named = (("self", Prim("u32") if resource is None else Own(resource)),)
     elements = _elements(info, site.ptr)
     # Other built-ins read nothing themselves, but for where the host puts an event.
     reads = info.op in ("waitable-set.wait", "waitable-set.poll") or elements is not None
@@ -185,6 +186,18 @@ def _elements(info: CanonInfo, ptr: int) -> ListT | None:
     return ListT(element)
 
 
+def _taken(info: CanonInfo, program: Program) -> str:
+    """The core type of what a new thread's function takes, "" if it is unknown."""
+    if info.op != "thread.new-indirect" or info.canon.type is None:
+        return ""
+    item = program.follow(info.canon.type)
+    definition = program.definition(item)
+    if not isinstance(definition.node, n.CoreTypeDef):
+        return ""
+    member = definition.node.members[definition.items.index(item)]
+    return member.params[0] if member is not None and len(member.params) == 1 else ""
+
+
 def _representation(info: CanonInfo, program: Program) -> str:
     """The core type of a resource's representation; only its definer has ``new`` and ``rep``."""
     item = info.canon.type
@@ -199,8 +212,8 @@ def _representation(info: CanonInfo, program: Program) -> str:
     return "i32"
 
 
-def site_spec(site: Site) -> SiteSpec:
-    """The row of the site table."""
+def site_spec(site: Site, ends: bool = False) -> SiteSpec:
+    """The row of the site table; ``ends`` as in :class:`SiteSpec`."""
     return SiteSpec(
         kind=_SITE_KINDS[site.kind],
         edge=_EDGES[site.edge],
@@ -217,6 +230,7 @@ def site_spec(site: Site) -> SiteSpec:
         inner=_inner(site),
         reps=site.resources if site.kind == "lift" else frozenset(),
         elements=site.elements,
+        ends=ends,
     )
 
 

@@ -263,6 +263,7 @@ def render_options(args: argparse.Namespace, lines: LineFinder | None) -> Render
         sort=args.sort,
         lines=lines,
         per_instance=args.per_instance,
+        each=args.verbose > 0,
     )
 
 

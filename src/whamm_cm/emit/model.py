@@ -14,11 +14,13 @@ from whamm_cm.lang import tree
 from whamm_cm.wasm.asm import FuncType
 from whamm_cm.wit.types import ListT, Resource, ValType
 
-Action = Literal["record", "count", "none"]
+#: ``note``: a record of the end of a stream or future that was made or dropped.
+Action = Literal["record", "count", "note", "none"]
 Mode = Literal["none", "values", "headers"]
 #: What a wrapper does for tasks (``tasks.py``): ``enter`` begins one, ``callback`` goes on with it,
-#: ``return`` and ``cancel`` answer for it, ``get`` and ``set`` stand for the guest's context; what
-#: ``start`` and ``copy`` called may be over later, which ``wait`` and ``ask`` are told.
+#: ``return`` and ``cancel`` answer for it, ``spawn`` makes a thread of it, ``get`` and ``set`` are
+#: its guest's context; what ``start`` and ``copy`` called may be over later, which ``wait`` and
+#: ``ask`` are told.
 Role = Literal[
     "",
     "enter",
@@ -31,6 +33,7 @@ Role = Literal[
     "copy",
     "wait",
     "poll",
+    "spawn",
     "ask",
 ]
 EventMode = Literal["before", "after", "alt"]
@@ -161,7 +164,8 @@ class ProbeOptions:
     ``beats`` also while the program runs.  ``mark`` as in ``weave.plan.Plan``.  ``last``: the agent
     has a table for a function that sends all before the end (``weave.last_words``).
     ``last_at``: where in that table.  ``context``: the core type of slot 0 of the context, where
-    wrappers know tasks; ``due``: whether returns of calls may be due later.
+    wrappers know tasks; ``due``: whether returns of calls may be due later; ``threads``: whether
+    tasks may have several; ``lasting``: whether they may go on after their answer without the host.
     """
 
     timed: bool = False
@@ -182,3 +186,5 @@ class ProbeOptions:
     last_at: int = 0
     context: str = ""
     due: bool = False
+    threads: bool = False
+    lasting: bool = False

@@ -15,7 +15,7 @@ from whamm_cm.emit.model import ProbeOptions, Wrapper
 from whamm_cm.emit.paths import traces
 from whamm_cm.emit.spans import Spans
 from whamm_cm.emit.tails import Tails
-from whamm_cm.emit.tasks import AGENT_FUNCS, LATE, Context
+from whamm_cm.emit.tasks import AGENT_FUNCS, LATE, THREAD_FUNCS, Context
 from whamm_cm.emit.texts import Texts
 from whamm_cm.wasm.asm import Func, Module
 from whamm_cm.wasm.types import MemoryType
@@ -32,6 +32,7 @@ _AGENT_FUNCS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "report": (("i32", "i32"), ()),
     "secret": (("i32",), ("i32",)),
     **AGENT_FUNCS,
+    **THREAD_FUNCS,
     **PUT_GET,
 }
 
@@ -74,7 +75,9 @@ class Probe:
         self.agent = Agent(self.module, self._agent_memory, imports)
         self.context: Context | None = None
         if kind := options.context:
-            self.context = Context(self.module, self.agent, imports, self.table, kind)
+            self.context = Context(
+                self.module, self.agent, imports, self.table, kind, options.threads
+            )
         self._flats: dict[int, Flats] = {}
         self._spans: dict[Guest, Spans] = {}
         self._tails: dict[tuple[Guest, Encoding], Tails] = {}
@@ -256,10 +259,15 @@ def _memory_type(memory: MemoryType) -> MemoryType:
     return MemoryType(0, maximum, memory.is64, memory.shared, memory.page_size_log2)
 
 
+def records(w: Wrapper) -> bool:
+    """Whether the wrapper writes records."""
+    return w.action in ("record", "note") or w.role in LATE or traces(w)
+
+
 def _needed(wrappers: Sequence[Wrapper], options: ProbeOptions, put_get: bool) -> list[str]:
     """The agent functions a module imports."""
     names = []
-    if any(w.action == "record" or w.role in LATE or traces(w) for w in wrappers):
+    if any(map(records, wrappers)):
         names.append("room")
     if options.emit:
         names += ["take", "sent"]
@@ -269,4 +277,6 @@ def _needed(wrappers: Sequence[Wrapper], options: ProbeOptions, put_get: bool) -
         names.append("secret")
     if options.context:
         names += AGENT_FUNCS
+    if options.threads:
+        names += THREAD_FUNCS
     return names + list(PUT_GET) if put_get else names

@@ -28,7 +28,15 @@ AGENT_FUNCS: Final[dict[str, FuncType]] = {
     "task_end": (("i32",), ()),
     "due": (("i32", "i64", "i64", "i64", "i32", "i32"), ()),
     "done": (("i32", "i32"), ("i32",)),
+    "slot_new": ((), ("i32",)),
 }
+THREAD_FUNCS: Final[dict[str, FuncType]] = {
+    "thread_new": (("i32", "i32"), ()),
+    "thread": (("i32",), ("i32",)),
+    "spawned": ((), ("i32",)),
+}
+#: What modules that know tasks import besides, the last where a component makes threads.
+CONTEXT: Final = ("context.get", "context.set", "thread.index")
 #: Wrappers that write records of calls which others began.
 LATE: Final[tuple[Role, ...]] = ("callback", "return", "cancel", "wait")
 _SUBTASK, _FUTURE_WRITE = 1, 5
@@ -47,18 +55,49 @@ class Context:
         imports: Mapping[str, int],
         table: Callable[[int], int],
         kind: str,
+        threads: bool,
     ) -> None:
         self.module, self.agent, self.imports = module, agent, imports
         self.table, self.kind = table, kind
-        self.getter = module.import_func("probe", "context.get", (), (kind,))
-        self.setter = module.import_func("probe", "context.set", (kind,), ())
+        getter, setter, index = CONTEXT
+        self.getter = module.import_func("probe", getter, (), (kind,))
+        self.setter = module.import_func("probe", setter, (kind,), ())
+        self.index = module.import_func("probe", index, (), ("i32",)) if threads else None
         self._event: int | None = None
+        self._current: int | None = None
 
     def get(self, f: Func) -> None:
         """Push the entry of the task that runs, 0 for none."""
+        if self.index is not None:
+            f.call(self.current)
+            return
         f.call(self.getter)
         if self.kind == "i64":
             f.op("i32.wrap_i64")
+
+    @property
+    def current(self) -> int:
+        """A function that returns the entry: a new thread's slot is empty, and its index leads to
+        what it got from the thread that made it."""
+        if self._current is None:
+            assert self.index is not None, "it makes threads"
+            f = self.module.func((), ("i32",))
+            self._current = f.index
+            entry = f.local("i32")
+            f.call(self.getter)
+            if self.kind == "i64":
+                f.op("i32.wrap_i64")
+            f.tee(entry)
+            f.op("i32.eqz")
+            self.call(f, "spawned")
+            f.op("i32.and")
+            with f.if_():
+                f.call(self.index)
+                self.call(f, "thread")
+                f.set(entry)
+                self.set(f, entry)
+            f.get(entry)
+        return self._current
 
     def set(self, f: Func, entry: int) -> None:
         f.get(entry)
@@ -125,9 +164,13 @@ class Tasks:
         """Before anything is recorded."""
         role = self.w.role
         if role in ("get", "set"):
+            if self.body.recording:
+                self._known()
             return
         if role == "enter":
             self._enter()
+        elif role in ("return", "cancel", "spawn"):  # which nothing but a task may call
+            self._known()
         elif self.body.recording:
             self._find()
         if role == "callback":
@@ -143,12 +186,19 @@ class Tasks:
         """Set ``entry`` and ``number``: where no export runs there is no task, and no context."""
         f = self.f
         self.agent.load_at(f, "i32.load", STATE + DEPTH)
+        if self.context.index is not None:  # a thread may run while the first one waits
+            self.context.call(f, "spawned")
+            f.op("i32.or")
         with f.if_():
-            self.context.get(f)
-            f.tee(self.entry)
-            with f.if_():
-                self._load(Entry.TASK)
-                f.set(self.number)
+            self._known()
+
+    def _known(self) -> None:
+        f = self.f
+        self.context.get(f)
+        f.tee(self.entry)
+        with f.if_():
+            self._load(Entry.TASK)
+            f.set(self.number)
 
     def _enter(self) -> None:
         """A task begins with this call.  No record may have been begun: the buffer may move."""
@@ -190,7 +240,7 @@ class Tasks:
         elif w.role in ("return", "cancel"):
             self._answer()  # the host has taken it: it traps where that is not the task's to do
         hears = w.role in ("wait", "ask", "poll") and self.body.options.due
-        if w.role not in ("enter", "callback") and not hears:
+        if w.role not in ("enter", "callback", "spawn") and not hears:
             return
         value = None
         if w.signature.results:
@@ -199,6 +249,11 @@ class Tasks:
         if w.role in ("wait", "poll"):
             assert value is not None, "it returns the code of an event"
             self._waited(value)
+        elif w.role == "spawn":
+            assert value is not None, "it returns the index"
+            f.get(value)
+            f.get(self.entry)
+            self.context.call(f, "thread_new")
         elif w.role == "ask":
             assert value is not None, "it says what became of it"
             self._asked(value)
@@ -312,10 +367,11 @@ class Tasks:
                     self._of_task(Phase.RETURN)
                 else:
                     self._of_task(Phase.CANCELLED)
-                # A host may stop where it has its result: what comes next sends this first.
-                f.i32(STATE + HIGH)
-                self.agent.load_at(f, "i32.load", STATE + BUFFER_PTR)
-                self.agent.store(f, "i32.store")
+    def hasten(self) -> None:
+        """Whatever is recorded next leaves at once."""
+        self.f.i32(STATE + HIGH)
+        self.agent.load_at(self.f, "i32.load", STATE + BUFFER_PTR)
+        self.agent.store(self.f, "i32.store")
 
     def _of_task(self, phase: Phase) -> None:
         """A record about the call that the task began with, at whose site this is not."""
@@ -422,10 +478,7 @@ class Tasks:
             return
         f.op("i32.eqz")
         with f.if_():
-            f.i64(0)
-            f.i64(0)
-            f.i32(0)
-            self.context.call(f, "task_new")
+            self.context.call(f, "slot_new")
             f.tee(self.entry)
             f.op("i32.eqz")
             with f.if_():  # no memory is left, and a guest must not lose what it has put there

@@ -10,6 +10,7 @@ from whamm_cm.agent.layout import (
     DEPTH,
     HIGH,
     LAST_FLUSH,
+    LASTED,
     LIMIT,
     MAX_DEPTH,
     MAX_RECORD,
@@ -23,15 +24,14 @@ from whamm_cm.agent.layout import (
     RecordFlag,
 )
 from whamm_cm.dataclass import dataclass
-from whamm_cm.emit.copies import write_returned
+from whamm_cm.emit.copies import write_note, write_returned
 from whamm_cm.emit.flats import Slot
 from whamm_cm.emit.memory import Guest
 from whamm_cm.emit.model import Mode, Wrapper
-from whamm_cm.emit.paths import traces
-from whamm_cm.emit.probe import Probe
+from whamm_cm.emit.probe import Probe, records
 from whamm_cm.emit.spans import out_of_bounds
 from whamm_cm.emit.tails import Step, Tails, is_string
-from whamm_cm.emit.tasks import LATE, Tasks
+from whamm_cm.emit.tasks import Tasks
 from whamm_cm.errors import WeaveError
 from whamm_cm.wasm.asm import Func
 from whamm_cm.wit.types import ValType
@@ -82,7 +82,7 @@ class Body:
         self.guest = None if wrapper.memory is None else probe.guests[wrapper.memory]
         self.entered = wrapper.kind in ("lift", "callback")
         gate = wrapper.redact is not None and wrapper.redact.gate is not None
-        self.recording = wrapper.action == "record" or wrapper.role in LATE or traces(wrapper)
+        self.recording = records(wrapper)
         self.site = wrapper.site
         self.tasks = None if probe.context is None else Tasks(self, probe.context)
         self.secret = f.local("i32") if gate and self.recording else None
@@ -114,6 +114,8 @@ class Body:
             self.call_on(target)
             if w.action == "record" and w.kind != "task.return":
                 self._record_return()
+        if w.action == "note":
+            write_note(self)
         if self.tasks is not None:
             self.tasks.end()
         self._leave()
@@ -156,7 +158,9 @@ class Body:
             if self.w.probes and self.w.may_flush:
                 self.probe.beat(self.f)
             if self.options.flush_each or self.w.role not in ("return", "cancel"):
-                self._flush_if_due()  # else what comes next does, mostly the end of the callback
+                self._flush_if_due()
+            elif self.tasks is not None:
+                self._flush_answer(self.tasks)
             if self.w.action == "record" and self.w.kind != "task.return":
                 self._flush_if_late(self.ended if self.timed else None)
         else:
@@ -171,6 +175,15 @@ class Body:
                 self._flush_if_due()
                 self.f.else_()
                 self._flush_all()
+
+    def _flush_answer(self, tasks: Tasks) -> None:
+        """A host may stop where it has its result: what comes next sends this first, mostly the
+        end of the callback; where nothing may come, it is sent now."""
+        if self.probe.flush() is None or not self.w.may_flush:
+            return
+        if self.options.lasting:
+            self._flush(Flush.PUSH)
+        tasks.hasten()
 
     def _flush_all(self) -> None:
         flags = Flush.REPORT
@@ -366,10 +379,10 @@ class Body:
         mode = "none" if redact is None else redact.result
         self.write_image(self.image(types, source, mode, False))
 
-    def write_image(self, image: _Image | None) -> None:
-        self._begin_record(Phase.RETURN)
-        self._header(Phase.RETURN)
-        self._body(Phase.RETURN, image)
+    def write_image(self, image: _Image | None, phase: Phase = Phase.RETURN) -> None:
+        self._begin_record(phase)
+        self._header(phase)
+        self._body(phase, image)
 
     def pending(self, status: int | None) -> None:
         """A record of what an async function returned before its result is there."""
@@ -433,7 +446,7 @@ class Body:
                 f.call(self.probe.now)
             else:
                 f.get(entered)
-            f.set(self.began if phase == Phase.CALL else self.ended)
+            f.set(self.began if phase not in LASTED else self.ended)
         self.agent.load_at(f, "i32.load", STATE + POS)
         f.tee(self.start)
         self.agent.load_at(f, "i32.load", STATE + LIMIT)
@@ -444,7 +457,7 @@ class Body:
         return self._header_size(phase)
 
     def _header_size(self, phase: Phase) -> int:
-        times = 0 if not self.timed else 8 if phase == Phase.CALL else 16
+        times = 0 if not self.timed else 16 if phase in LASTED else 8
         return RECORD_HEADER + times + (0 if self.tasks is None else 4)
 
     def _header(self, phase: Phase) -> None:
@@ -461,9 +474,9 @@ class Body:
         if not self.timed:
             return
         self.agent.at(f, self.start, 16)
-        f.get(self.began if phase == Phase.CALL else self.ended)
+        f.get(self.began if phase not in LASTED else self.ended)
         self.agent.store(f, "i64.store", 16)
-        if phase != Phase.CALL:
+        if phase in LASTED:
             self.agent.at(f, self.start, 24)
             f.get(self.ended)
             f.get(self.began)

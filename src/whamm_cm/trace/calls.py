@@ -221,6 +221,15 @@ class Tracker:
         """The calls of exports whose tasks are not known to be over."""
         return self._tasks.values()
 
+    def beside(self, record: Record) -> LiveCall:
+        """Where something happened that is no call, as a call that is not remembered."""
+        call = LiveCall(-1, Site.of(record), record["instance"], 0)
+        call.opened = record
+        parent = self._parent(call)
+        if parent is not None:
+            call.parent, call.depth = parent, parent.depth + 1
+        return call
+
     def spent(self, instance: int, ns: int) -> None:
         """Calls of an import took that long which have no records of their own."""
         frames = self._frames.get(instance)

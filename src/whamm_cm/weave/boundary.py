@@ -24,6 +24,7 @@ from whamm_cm.emit.intervene import may_allocate
 from whamm_cm.emit.model import ProbeOptions, Wrapper
 from whamm_cm.emit.modules import build_probe
 from whamm_cm.emit.probe import PROBE
+from whamm_cm.emit.tasks import CONTEXT
 from whamm_cm.wasm.types import MemoryType
 from whamm_cm.weave.agents import WAY, Slots, agent_module
 from whamm_cm.weave.fuse import SINK, Fixup, Shim, find_shim, fixup_at, linked, relaxed
@@ -101,8 +102,8 @@ class Weaver:
     agent: Item | None = None
     emit: Item | None = None
     now: Item | None = None
-    #: ``context.get`` and ``context.set`` of slot 0, where the probes know tasks.
-    context: tuple[Item, Item] | None = None
+    #: What ``build.context`` makes, where the probes know tasks.
+    context: tuple[Item, ...] = ()
     unit: Item | None = None
     guard: Guard | None = None
     bound: bool = False
@@ -350,11 +351,7 @@ class Weaver:
             (f"f{k}", self.mapping.get(item, item) if _is_lift(choice) else item)
             for k, (choice, item) in enumerate(outputs)
         ]
-        get, put = self.context or (None, None)
-        ways = (
-            *(("emit", self.emit), ("now", self.now)),
-            *(("context.get", get), ("context.set", put)),
-        )
+        ways = (("emit", self.emit), ("now", self.now), *zip(CONTEXT, self.context, strict=False))
         bag += [(name, item) for name, item in ways if item is not None]
         for k, wrapper in enumerate(wrappers):
             realloc = outputs[k][0].site.realloc
@@ -444,9 +441,9 @@ class Weaver:
             self.out.append(lower)
             self.now = lower.item
         if self.options.context:
-            get, put = build.context(self.options.context)
-            self.out += (get, put)
-            self.context = get.item, put.item
+            found = build.context(self.options.context, self.options.threads)
+            self.out += found
+            self.context = tuple(each.item for each in found)
         if self.supply.near is not None:
             self._place_sink(self.supply.near)
         if self.script is not None:

@@ -22,8 +22,9 @@ from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.model import Action
 from whamm_cm.emit.paths import has_trace
 from whamm_cm.errors import WeaveError
+from whamm_cm.weave.ends import are_known, noted
 from whamm_cm.weave.plan import Added, Chosen, Plan
-from whamm_cm.weave.redact import rule_at
+from whamm_cm.weave.redact import rule_at, secret_elements
 from whamm_cm.weave.tasks import roles
 from whamm_cm.wit.glob import compile_glob
 
@@ -109,10 +110,12 @@ class Orders:
     added: Added
     builder: SiteTableBuilder = field(default_factory=SiteTableBuilder)
     scripting: Scripting | None = None
+    secret: frozenset[object] = frozenset()
 
     def choose(self, program: Program, sites: Sequence[Site]) -> dict[Component, list[Chosen]]:
         """Orders by component, flush-only ones included."""
         wanted = self._wanted(sites)
+        self.secret = secret_elements(sites)
         for key in self.scripting.components if self.scripting is not None else ():
             wanted.setdefault(key, {})
         relayed = len(wanted) > 1 and self._exits_all_push(sites, wanted)
@@ -185,6 +188,8 @@ class Orders:
         self.added.sites += sum(site in wanted or site in probed for site in own)
         inner, ends = crossings
         parts, context = roles(own, wanted)
+        notes = noted(own, wanted)
+        known = are_known(own, wanted, notes)
         orders = []
         for site in own:
             crossing, role = site in inner, parts.get(site, "")
@@ -192,7 +197,9 @@ class Orders:
             number = slot = 0
             probes = self.scripting.probes_of(site) if self.scripting is not None else ()
             if wanted.get(site) and role != "return":
-                action, number = "record", self.builder.add_site(site_spec(site))
+                action, number = "record", self.builder.add_site(site_spec(site, known))
+            elif site in notes:
+                action, number = "note", self.builder.add_site(site_spec(site, known))
             elif site in slots:
                 slot = slots[site]
                 action, number = "count", base + slot
@@ -207,7 +214,7 @@ class Orders:
             inner_lift = inner_lift and not site.may_wait  # or it may outlast who called it
             order = self._order(site, action, number, slot, before, inner_lift)
             entering = self.scripting.entering_at(site) if self.scripting is not None else ()
-            redact = None if self.plan.show_secrets else rule_at(site, own)
+            redact = None if self.plan.show_secrets else rule_at(site, own, self.secret)
             order = replace(order, probes=probes, entering=entering, redact=redact)
             orders.append(replace(order, role=role, context=context))
         return orders

@@ -70,16 +70,16 @@ def may_return(lift: Site, site: Site) -> bool:
     if not _is_async(lift) or lift.component is not site.component:
         return False
     results = () if lift.result is None else (lift.result,)
-    return [_shape(r) for r in results] == [_shape(r) for _, r in site.params]
+    return [shape(r) for r in results] == [shape(r) for _, r in site.params]
 
 
-def _shape(value: object) -> object:
-    """A type without the names it goes by."""
+def shape(value: object) -> object:
+    """A type without the names it goes by, to compare."""
     if isinstance(value, tuple):
-        return tuple(map(_shape, value))
+        return tuple(map(shape, value))
     if isinstance(value, ValType):
         node = strip(value)
-        return type(node), *(_shape(getattr(node, f.name)) for f in fields(node))
+        return type(node), *(shape(getattr(node, f.name)) for f in fields(node))
     return value
 
 
