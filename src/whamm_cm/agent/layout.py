@@ -71,8 +71,17 @@ class Entry(IntEnum):
     WORD = 24
     TASK = 28
     LEFT = 32
+    KEY = 32
+    """Of what is due: the handle."""
+    EXPORT = 40
+    """Of a task: the number of its export among those of the component."""
+    VARS = 44
+    LOGGED = 48
+    KEPT = 56
 
 
+KEPT_WORDS: Final = 4
+"""How many words of the parameters of a call its entry has room for."""
 BEFORE_STARTED: Final = 3
 """State of a subtask that was cancelled before it started."""
 BEFORE_RETURNED: Final = 4

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 from whamm_cm.abi.layout import layouts
 from whamm_cm.agent.layout import CHUNK, DEPTH, LIMIT, OUT_PTR, POS, SCRATCH, STATE, Flush
 from whamm_cm.analysis.site import Encoding
+from whamm_cm.emit.context import AGENT_FUNCS, THREAD_FUNCS, Context
 from whamm_cm.emit.flats import Flats
-from whamm_cm.emit.intervene import may_allocate, uses_clock
+from whamm_cm.emit.intervene import hands_over, may_allocate, uses_clock
 from whamm_cm.emit.memory import PUT_GET, Agent, Guest
 from whamm_cm.emit.model import ProbeOptions, Wrapper
 from whamm_cm.emit.paths import traces
 from whamm_cm.emit.spans import Spans
 from whamm_cm.emit.tails import Tails
-from whamm_cm.emit.tasks import AGENT_FUNCS, LATE, THREAD_FUNCS, Context
+from whamm_cm.emit.tasks import LATE
 from whamm_cm.emit.texts import Texts
 from whamm_cm.wasm.asm import Func, Module
 from whamm_cm.wasm.types import MemoryType
@@ -67,6 +68,11 @@ class Probe:
         self.reallocs = {
             k: self._import_realloc(k, w) for k, w in enumerate(wrappers) if may_allocate(w)
         }
+        self.answers = {
+            k: self.module.import_func("probe", f"t{k}", w.answer.params)
+            for k, w in enumerate(wrappers)
+            if w.answer is not None and hands_over(w)
+        }
         self.script: ScriptImports | None = None
         if options.script is not None or any(w.probes for w in wrappers):
             from whamm_cm.emit.script_env import ScriptImports
@@ -74,10 +80,8 @@ class Probe:
             self.script = ScriptImports(self.module, wrappers, options)
         self.agent = Agent(self.module, self._agent_memory, imports)
         self.context: Context | None = None
-        if kind := options.context:
-            self.context = Context(
-                self.module, self.agent, imports, self.table, kind, options.threads
-            )
+        if options.context:
+            self.context = Context(self.module, self.agent, imports, self.table, options)
         self._flats: dict[int, Flats] = {}
         self._spans: dict[Guest, Spans] = {}
         self._tails: dict[tuple[Guest, Encoding], Tails] = {}
@@ -91,6 +95,11 @@ class Probe:
     def report(self) -> int | None:
         """The function of the script unit that reports, where it does."""
         return None if self.script is None else self.script.report
+
+    @property
+    def task_over(self) -> int | None:
+        """The function of the script unit for the end of a task, where that has something to do."""
+        return None if self.script is None else self.script.functions.get("task_over")
 
     def table(self, size: int) -> int:
         """The agent's table, which has that size at least."""

@@ -23,14 +23,14 @@ from whamm_cm.agent.layout import (
     Phase,
     RecordFlag,
 )
-from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.copies import write_note, write_returned
 from whamm_cm.emit.flats import Slot
 from whamm_cm.emit.memory import Guest
 from whamm_cm.emit.model import Mode, Wrapper
 from whamm_cm.emit.probe import Probe, records
+from whamm_cm.emit.recorder import Over
 from whamm_cm.emit.spans import out_of_bounds
-from whamm_cm.emit.tails import Step, Tails, is_string
+from whamm_cm.emit.tails import Step, Tails, Values, is_string
 from whamm_cm.emit.tasks import Tasks
 from whamm_cm.errors import WeaveError
 from whamm_cm.wasm.asm import Func
@@ -51,31 +51,20 @@ def _check(w: Wrapper) -> None:
         raise WeaveError(f"site {w.site}: parameter {gate}, the gate, is not a string")
 
 
-@dataclass(frozen=True, slots=True)
-class _Image:
-    """Values recorded together.  ``source`` is the local with their address, or their slots.
-    ``plain`` tails are always written; ``gated`` ones when the call's name is secret, ``open``
-    ones when it is not; ``gate`` is the offset of that name if it is in this image."""
-
-    types: tuple[ValType, ...]
-    offsets: tuple[int, ...]
-    size: int
-    source: int | tuple[Slot, ...]
-    plain: tuple[Step, ...] = ()
-    gated: tuple[Step, ...] = ()
-    open: tuple[Step, ...] = ()
-    gate: int | None = None
-
-    @property
-    def has_tail(self) -> bool:
-        return bool(self.plain or self.gated or self.open)
-
-
 class Body:
-    """One wrapper under construction.  ``realloc`` is the guest's, where a probe may need it."""
+    """One wrapper under construction.  ``realloc`` is the guest's, and ``answer`` the export's
+    ``task.return``, where a probe may need them."""
 
-    def __init__(self, probe: Probe, f: Func, wrapper: Wrapper, realloc: int | None) -> None:
-        self.probe, self.f, self.w, self.realloc = probe, f, wrapper, realloc
+    def __init__(
+        self,
+        probe: Probe,
+        f: Func,
+        wrapper: Wrapper,
+        realloc: int | None,
+        answer: int | None = None,
+    ) -> None:
+        self.probe, self.f, self.w = probe, f, wrapper
+        self.realloc, self.answer = realloc, answer
         self.agent, self.options = probe.agent, probe.options
         # The clock is a call out of the instance, too.
         self.timed = probe.now is not None and wrapper.may_flush
@@ -83,7 +72,9 @@ class Body:
         self.entered = wrapper.kind in ("lift", "callback")
         gate = wrapper.redact is not None and wrapper.redact.gate is not None
         self.recording = records(wrapper)
-        self.site = wrapper.site
+        self.site, self.clock = wrapper.site, probe.clock
+        self.over: Over | None = None
+        self.entered_at: int | None = None
         self.tasks = None if probe.context is None else Tasks(self, probe.context)
         self.secret = f.local("i32") if gate and self.recording else None
         if self.recording:
@@ -91,12 +82,14 @@ class Body:
             self.call, self.head = f.local("i64"), f.local("i64")
             if self.timed:
                 self.began, self.ended = f.local("i64"), f.local("i64")
-        elif wrapper.probes:
+        elif wrapper.probes or wrapper.later:
             self.call = f.local("i64")
 
-    def write(self, target: int, events: Callable[[Body, int], None]) -> None:
-        """The whole of it around the function ``target``; ``events`` runs a script's probes."""
+    def write(self, target: int, events: Callable[[Body, int], None], over: Over) -> None:
+        """The whole of it around the function ``target``; ``events`` runs a script's probes, and
+        ``over`` those that fire when a call is over."""
         w = self.w
+        self.over = over
         _check(w)
         if self.entered:
             self._add_depth(1)
@@ -177,13 +170,11 @@ class Body:
                 self._flush_all()
 
     def _flush_answer(self, tasks: Tasks) -> None:
-        """A host may stop where it has its result: what comes next sends this first, mostly the
-        end of the callback; where nothing may come, it is sent now."""
-        if self.probe.flush() is None or not self.w.may_flush:
-            return
-        if self.options.lasting:
+        """What comes next sends it, mostly the end of the callback; where nothing may come, it is
+        sent now."""
+        if self.options.lasting and self.w.may_flush:
             self._flush(Flush.PUSH)
-        tasks.hasten()
+            tasks.hasten()
 
     def _flush_all(self) -> None:
         flags = Flush.REPORT
@@ -260,7 +251,7 @@ class Body:
             self._next_call()
         else:
             self.number_call()
-        if self.tasks is not None and w.role == "enter" and w.action == "record":
+        if self.tasks is not None and w.role == "enter":
             self.tasks.numbered()
         self._header(Phase.CALL)
         self._body(Phase.CALL, image)
@@ -379,7 +370,7 @@ class Body:
         mode = "none" if redact is None else redact.result
         self.write_image(self.image(types, source, mode, False))
 
-    def write_image(self, image: _Image | None, phase: Phase = Phase.RETURN) -> None:
+    def write_image(self, image: Values | None, phase: Phase = Phase.RETURN) -> None:
         self._begin_record(phase)
         self._header(phase)
         self._body(phase, image)
@@ -393,12 +384,12 @@ class Body:
                 self.f.op("i32.wrap_i64")
             self.f.set(word)
         self.bare_record(Phase.PENDING, word)
-        if self.tasks is not None and status is not None and self.w.due_at:
+        if self.tasks is not None and self.w.due_at and self.w.action == "record":
             self.tasks.due(word)
 
     def image(
         self, types: tuple[ValType, ...], source: int | tuple[Slot, ...], mode: Mode, params: bool
-    ) -> _Image | None:
+    ) -> Values | None:
         """None for values that are too large to record."""
         table = layouts(self.w.ptr)
         layout = table.record(types)
@@ -409,7 +400,7 @@ class Body:
         pointers = any(info.pointers for info in infos)
         if (spilled or pointers) and self.guest is None:
             raise WeaveError(f"site {self.w.site}: values in memory, but its canon names no memory")
-        image = _Image(types, layout.offsets, layout.size, source)
+        image = Values(types, layout.offsets, layout.size, source)
         if not pointers or self.guest is None:
             return image
         return self._with_tails(image, self._tails(self.guest), mode, params)
@@ -417,14 +408,14 @@ class Body:
     def _tails(self, guest: Guest) -> Tails:
         return self.probe.tails(guest, self.w.encoding)
 
-    def _with_tails(self, image: _Image, tails: Tails, mode: Mode, params: bool) -> _Image:
+    def _with_tails(self, image: Values, tails: Tails, mode: Mode, params: bool) -> Values:
         types, offsets = image.types, image.offsets
         gate = None if self.w.redact is None else self.w.redact.gate
         if gate is None:
             plain = tails.steps(types, offsets, mode)
-            return _Image(types, offsets, image.size, image.source, plain)
+            return Values(types, offsets, image.size, image.source, plain)
         cut = gate + 1 if params else 0
-        return _Image(
+        return Values(
             types,
             offsets,
             image.size,
@@ -483,7 +474,7 @@ class Body:
             f.op("i64.sub")
             self.agent.store(f, "i64.store", 24)
 
-    def _body(self, phase: Phase, image: _Image | None) -> None:
+    def _body(self, phase: Phase, image: Values | None) -> None:
         offset = self._header_size(phase)
         if image is None:
             self._finish_constant(phase, RecordFlag.BIG, offset)
@@ -501,7 +492,7 @@ class Body:
             self._set_head(phase, RecordFlag(0))
             self._finish()
 
-    def _body_from_memory(self, phase: Phase, image: _Image, ptr: int, offset: int) -> None:
+    def _body_from_memory(self, phase: Phase, image: Values, ptr: int, offset: int) -> None:
         f, guest = self.f, self.guest
         assert guest is not None, "checked when the image was made"
         out_of_bounds(f, guest, ptr, None, image.size)
@@ -525,7 +516,7 @@ class Body:
         self.f.op("i32.add")
         self.f.set(self.p)
 
-    def _write_tails(self, image: _Image, offset: int) -> None:
+    def _write_tails(self, image: Values, offset: int) -> None:
         """Set ``p`` behind the image at ``offset`` and append its tails."""
         f = self.f
         self._set_p(offset + image.size)

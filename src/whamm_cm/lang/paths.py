@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from whamm_cm.lang import copies
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body, Site
 from whamm_cm.lang.source import listed, suggest
@@ -48,16 +49,20 @@ AFTER_ONLY = ("result", "is_err", "elapsed")
 
 def site_of(site: WitSite, mode: str) -> Site:
     """What names mean at a boundary function in a probe of that mode."""
+    if site.copies:
+        return Site(site, copies.names(site))
     names: dict[str, Callable[[Span], Expr]] = {}
     for name in ("interface", "version", "func", "resource", "direction", "component"):
         names[name] = _maker(Static, STR, name)
     names["is_async"] = _maker(Static, BOOL, "is_async")
+    names["task"] = _maker(Bound, U32, "task")
     for number, (label, type_) in enumerate(site.type.params):
         made = _maker(Bound, WitT(type_), script_name(label))
         names[script_name(label)] = names[f"arg{number}"] = made
     names["call_id"] = _maker(Bound, U64, "call_id")
-    if mode == "after":
+    if mode in ("after", "cancel", "end"):
         names["elapsed"] = _maker(Bound, U64, "elapsed")
+    if mode == "after":
         if site.type.result is not None:
             names["result"] = _maker(Bound, WitT(site.type.result), "result")
         names["is_err"] = _is_err(site)
@@ -168,7 +173,7 @@ def assign_parameter(body: Body, node: s.Set, target: Expr) -> Stmt:
     if not isinstance(target, Bound) or target.name == "result":
         raise body.error(node.target, f'"{name}" cannot be assigned',
                          "only whole parameters can be")  # fmt: skip
-    if body.mode == "after":
+    if body.mode not in ("before", "alt"):
         raise body.error(node.target, f'"{name}" cannot be assigned when the call is over',
                          "assign it in a before or alt probe")  # fmt: skip
     stripped = w.strip(target.type.type)

@@ -10,7 +10,7 @@ from whamm_cm.dataclass import dataclass
 Stamps: TypeAlias = Literal["none", "start", "delta"]
 
 #: What ``-c`` can be sorted by (``-S``).
-SORTS = ("time", "calls", "errors", "avg-time", "max-time", "name")
+SORTS = (*("time", "calls", "errors", "avg-time", "max-time", "wall-time", "wait-time", "name"),)
 
 
 @dataclass(frozen=True, slots=True)

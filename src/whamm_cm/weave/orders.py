@@ -19,13 +19,13 @@ from whamm_cm.component.ir import Component, walk
 from whamm_cm.component.items import Item
 from whamm_cm.component.nodes import Canon
 from whamm_cm.dataclass import dataclass
-from whamm_cm.emit.model import Action
+from whamm_cm.emit.model import Action, EventProbe, Role
 from whamm_cm.emit.paths import has_trace
 from whamm_cm.errors import WeaveError
 from whamm_cm.weave.ends import are_known, noted
 from whamm_cm.weave.plan import Added, Chosen, Plan
 from whamm_cm.weave.redact import rule_at, secret_elements
-from whamm_cm.weave.tasks import roles
+from whamm_cm.weave.tasks import answering, exports, roles
 from whamm_cm.wit.glob import compile_glob
 
 if TYPE_CHECKING:  # the language is slow to import, and most weaves have no script
@@ -125,7 +125,9 @@ class Orders:
             if component in wanted:
                 own = [site for site in sites if site.component is component]
                 crossings = self._crossings(component, own, len(wanted) > 1, exits)
-                result[component] = self._orders(own, wanted[component], crossings, relayed)
+                result[component] = self._orders(
+                    program, own, wanted[component], crossings, relayed
+                )
         return result
 
     def _wanted(self, sites: Sequence[Site]) -> dict[Component, dict[Site, bool]]:
@@ -170,24 +172,19 @@ class Orders:
 
     def _orders(
         self,
+        program: Program,
         own: Sequence[Site],
         wanted: dict[Site, bool],
         crossings: tuple[set[Site], bool],
         relayed: bool,
     ) -> list[Chosen]:
-        counted = [site for site in own if wanted.get(site) is False]
-        if len(counted) > N_COUNTERS:
-            raise WeaveError(
-                f"{len(counted)} functions to count in one component, at most {N_COUNTERS} fit"
-            )
-        slots = {site: slot for slot, site in enumerate(counted)}
         base = len(self.builder)
-        for site in counted:
-            self.builder.add_site(site_spec(site))
+        slots = self._slots(own, wanted)
         probed = {} if self.scripting is None else self.scripting.probes
         self.added.sites += sum(site in wanted or site in probed for site in own)
         inner, ends = crossings
-        parts, context = roles(own, wanted)
+        parts, context = self._parts(own, wanted)
+        numbers = exports(own)
         notes = noted(own, wanted)
         known = are_known(own, wanted, notes)
         orders = []
@@ -195,7 +192,7 @@ class Orders:
             crossing, role = site in inner, parts.get(site, "")
             action: Action = "none"
             number = slot = 0
-            probes = self.scripting.probes_of(site) if self.scripting is not None else ()
+            probes, later = self._probes(site)
             if wanted.get(site) and role != "return":
                 action, number = "record", self.builder.add_site(site_spec(site, known))
             elif site in notes:
@@ -203,8 +200,8 @@ class Orders:
             elif site in slots:
                 slot = slots[site]
                 action, number = "count", base + slot
-            elif probes:
-                if any(map(has_trace, probes)):
+            elif probes or later:
+                if any(map(has_trace, (*probes, *later))):
                     number = self.builder.add_site(site_spec(site))
             elif site.reason or not (role or self._always(site) or (crossing and ends)):
                 continue
@@ -213,11 +210,38 @@ class Orders:
             inner_lift = relayed and site.kind == "lift" and site.edge != "export"
             inner_lift = inner_lift and not site.may_wait  # or it may outlast who called it
             order = self._order(site, action, number, slot, before, inner_lift)
-            entering = self.scripting.entering_at(site) if self.scripting is not None else ()
             redact = None if self.plan.show_secrets else rule_at(site, own, self.secret)
-            order = replace(order, probes=probes, entering=entering, redact=redact)
-            orders.append(replace(order, role=role, context=context))
+            ending = tuple(p for p in later if p.mode == "end")
+            order = replace(order, probes=probes, later=later, ending=ending, redact=redact)
+            export = numbers.get(site, 0) if context else 0
+            alt = any(p.mode == "alt" for p in probes)
+            answer = answering(program, site, own) if alt else None
+            orders.append(replace(order, role=role, context=context, export=export, answer=answer))
         return orders
+
+    def _slots(self, own: Sequence[Site], wanted: dict[Site, bool]) -> dict[Site, int]:
+        """The counters of the sites to count, whose rows come in this order."""
+        counted = [site for site in own if wanted.get(site) is False]
+        if len(counted) > N_COUNTERS:
+            raise WeaveError(
+                f"{len(counted)} functions to count in one component, at most {N_COUNTERS} fit"
+            )
+        for site in counted:
+            self.builder.add_site(site_spec(site))
+        return {site: slot for slot, site in enumerate(counted)}
+
+    def _probes(self, site: Site) -> tuple[tuple[EventProbe, ...], tuple[EventProbe, ...]]:
+        """Those that stand at a site, and those for when its calls are over."""
+        found = self.scripting
+        if found is None:
+            return (), ()
+        return found.probes.get(site, ()), found.later.get(site, ())
+
+    def _parts(self, own: Sequence[Site], wanted: dict[Site, bool]) -> tuple[dict[Site, Role], str]:
+        """What has a part in tasks, where records or probes say something about them."""
+        scripting = self.scripting
+        asked = scripting is not None and own[0].component in scripting.tasked if own else False
+        return roles(own) if asked or any(wanted.values()) else ({}, "")
 
     def _always(self, site: Site) -> bool:
         """Whether the site gets a wrapper that only flushes."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Set
 from whamm_cm.abi.layout import postorder
 from whamm_cm.analysis.site import Site
 from whamm_cm.emit.model import Mode, Redact
-from whamm_cm.weave.task_returns import may_return, shape
+from whamm_cm.weave.tasks import may_return, shape
 from whamm_cm.wit.glob import compile_glob
 from whamm_cm.wit.names import FuncName, InterfaceName
 from whamm_cm.wit.types import FutureT, StreamT, ValType

@@ -19,6 +19,7 @@ FuncType = tuple[tuple[str, ...], tuple[str, ...]]
 RUNTIME: dict[str, FuncType] = {
     "state_init": (_I, ()),
     "alloc": (_I, _I), "free": (_I, ()), "tmp": (_I, _I), "str_keep": (_II, _I),
+    "task_init": (_II, ()), "task_number": ((), _I), "task_vars": ((), _I), "task_over": (_I, ()),
     "str_eq": (_IIII, _I), "str_starts": (_IIII, _I), "str_ends": (_IIII, _I),
     "str_contains": (_IIII, _I),
     "map_new": (_III, _I), "map_at": (_I, _I), "map_get": (_I, _I), "map_size": (_I, _I),

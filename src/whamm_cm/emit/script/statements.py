@@ -19,8 +19,8 @@ MAX_ROUNDS = 1_000_000
 
 def _declare(body: Body, node: t.Declare) -> None:
     variable = node.variable
-    if variable.kind is t.Kind.CELL:
-        return  # initialised once per site, not here
+    if variable.kind in (t.Kind.CELL, t.Kind.TASK):
+        return  # initialised once per site, or once per task, not here
     if node.init is not None:
         assign(body, t.Var(variable.type, variable), node.init)
         return
