@@ -53,7 +53,7 @@ def test_areas_do_not_overlap() -> None:
 def test_exports_and_no_imports() -> None:
     agent = Agent()
     names = "memory room take sent asked said report secret put8 put16 put32 put64 get32 get64"
-    names += " task_new task_end due done"
+    names += " task_new task_end due done slot_new thread_new thread spawned"
     assert {name for name in names.split() if name in agent.exports} == set(names.split())
     assert len(list(agent.exports)) == len(names.split())
 

@@ -82,6 +82,29 @@ def test_more_entries_than_there_is_room_for_move_the_buffer_up() -> None:
     assert agent.take(final=True) == encode.block(*records, final=True)
 
 
+def test_threads_have_what_their_task_has() -> None:
+    agent = Agent()
+    exports, store = agent.exports, agent.store
+    assert not exports["spawned"](store)
+    task = begin(agent, 0x500, 7)
+    due(agent, 3, 70, 0)
+    exports["thread_new"](store, 3, task)
+    exports["thread_new"](store, 0, 0)
+    assert exports["spawned"](store)
+    first, unknown = exports["thread"](store, 3), exports["thread"](store, 0)
+    assert entry(agent, first) == (0, 0, 0, 0x500, 1) and first != task
+    assert entry(agent, unknown) == (0, 0, 0, 0, 0)
+    assert exports["thread"](store, 9) == 0
+    exports["task_end"](store, task)  # a task may go on without its first thread
+    other = begin(agent, 0x600)
+    assert entry(agent, first) == (0, 0, 0, 0x500, 1)
+    exports["thread_new"](store, 3, other)  # the index is used again
+    assert exports["thread"](store, 3) == first and entry(agent, first) == (0, 0, 0, 0x600, 2)
+    assert entry(agent, done(agent, 3))[0] == 70  # a handle of the same number is another thing
+    assert entry(agent, exports["slot_new"](store)) == (0, 0, 0, 0, 0)
+    assert entry(agent, begin(agent))[4] == 3
+
+
 def test_variables_of_a_task_are_its_own_and_freed_with_it() -> None:
     state = State()
     first, size = layout.STATIC, 24

@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from tests.async_programs.interpreter import INTERPRETER
-from tests.async_programs.shape import KINDS, POOL, Function, Part, Program
+from tests.async_programs.shape import KINDS, POOL, Function, Program
 from tests.emit.canon import Core, Guest, flat_types, size_align
 from whamm_cm.wit.types import ListT, OptionT, Prim, ResultT, TupleT, ValType, strip
 
@@ -34,6 +34,20 @@ _BUILTINS = {
     "task-cancel": ("task.cancel", ""),
 }
 
+_COPY = f"async {_OPTIONS}"
+_STREAMS = {
+    "stream-new": ("stream.new $stream", "(result i64)"),
+    "stream-read": (
+        f"stream.read $stream {_COPY} {_REALLOC}",
+        "(param i32 i32 i32) (result i32)",
+    ),
+    "stream-write": (f"stream.write $stream {_COPY}", "(param i32 i32 i32) (result i32)"),
+    "stop-read": ("stream.cancel-read $stream", "(param i32) (result i32)"),
+    "stop-write": ("stream.cancel-write $stream", "(param i32) (result i32)"),
+    "drop-read": ("stream.drop-readable $stream", "(param i32)"),
+    "drop-write": ("stream.drop-writable $stream", "(param i32)"),
+}
+
 
 class Said(IntEnum):
     """What a guest tells: ``(said, tag of the task, a, b, c)``."""
@@ -48,6 +62,9 @@ class Said(IntEnum):
     CANCEL = 7  # task.cancel has been called
     EXIT = 8  # the task is over
     POLLED = 9  # a, b, c: the event that waitable-set.poll has returned
+    COPY = 10  # a: end, b: elements at most, c: address
+    COPIED = 11  # a: end, b: what that returned
+    STREAM = 12  # a, b: readable and writable end of a new one
 
 
 def type_text(t: ValType) -> str:
@@ -68,9 +85,12 @@ def type_text(t: ValType) -> str:
     raise TypeError(f"no text for {t}")
 
 
-def _signature(f: Function) -> str:
-    names = ["tag", "script", *(f"p{k}" for k in range(len(f.extra)))]
-    parts = [f'(param "{n}" {type_text(t)})' for n, t in zip(names, f.params, strict=True)]
+def _signature(f: Function, element: ValType) -> str:
+    names = ["tag", "script", *["s"] * f.takes, *(f"p{k}" for k in range(len(f.extra)))]
+    texts = [*map(type_text, f.params)]
+    if f.takes:
+        texts[2] = f"(stream {type_text(element)})"
+    parts = [f'(param "{n}" {text})' for n, text in zip(names, texts, strict=True)]
     parts += [] if f.result is None else [f"(result {type_text(f.result)})"]
     return " ".join(["" if f.kind == "plain" else "async", *parts])
 
@@ -93,8 +113,10 @@ def _core_type(params: list[str], results: list[str]) -> str:
 class _Text:
     """The core module and definitions of one part."""
 
-    def __init__(self, part: Part, callees: tuple[Function, ...], number: int) -> None:
-        self.part, self.callees, self.number = part, callees, number
+    def __init__(self, program: Program, number: int) -> None:
+        parts = program.parts
+        self.program, self.part, self.number = program, parts[number], number
+        self.callees = parts[number + 1].functions if number + 1 < len(parts) else ()
         self.heap = Guest(base=DATA)
         self.imports: list[str] = []
         self.funcs: list[str] = []
@@ -150,7 +172,7 @@ class _Text:
     def _arguments(self, f: Function, args: tuple[object, ...], spilled: bool) -> str:
         if not spilled:
             return ""
-        image = self.heap.store_all(list(f.params), [0, 0, *args])
+        image = self.heap.store_all(list(f.params), [0] * (len(f.params) - len(args)) + [*args])
         size, align = size_align(TupleT(f.params), 4)
         return (
             f"(local.set $in (call $realloc (i32.const 0) (i32.const 0) (i32.const {align})"
@@ -158,23 +180,29 @@ class _Text:
             f"(memory.copy (local.get $in) (i32.const {image}) (i32.const {size}))"
             "(i32.store (local.get $in) (local.get $tag))"
             "(i32.store offset=4 (local.get $in) (local.get $script))"
+            f"{'(i32.store offset=8 (local.get $in) (global.get $passed))' * f.takes}"
         )
 
     def _passed(self, f: Function, args: tuple[object, ...], spilled: bool) -> str:
         if spilled:
             return "(local.get $in)"
         flat = [c for t, v in zip(f.extra, args, strict=True) for c in self.heap.lower(t, v)]
-        return " ".join(["(local.get $tag) (local.get $script)", *map(_const, flat)])
+        first = "(local.get $tag) (local.get $script)" + " (global.get $passed)" * f.takes
+        return " ".join([first, *map(_const, flat)])
 
     def export(self, k: int, f: Function) -> None:
         kinds = _flat(f.params)
-        tag, script = "(local.get 0)", "(local.get 1)"
+        tag, script, end = "(local.get 0)", "(local.get 1)", "(local.get 2)"
         if len(kinds) > _MAX_PARAMS:
             kinds = ["i32"]
             tag, script = "(i32.load (local.get 0))", "(i32.load offset=4 (local.get 0))"
+            end = "(i32.load offset=8 (local.get 0))"
+        end = end if f.takes else "(i32.const 0)"
         results = _flat(() if f.result is None else (f.result,))
         kind = KINDS.index(f.kind)
-        body = f"(local.set $t (call $enter {tag} {script} (i32.const {k}) (i32.const {kind})))"
+        body = (
+            f"(local.set $t (call $enter {tag} {script} (i32.const {k}) (i32.const {kind}) {end}))"
+        )
         direct = {"callback": ["i32"], "stackful": []}.get(
             f.kind, results if len(results) <= 1 else ["i32"]
         )
@@ -191,7 +219,8 @@ class _Text:
         )
         how = {"callback": 'async (callback (func $m "callback"))', "stackful": "async"}
         self.exports.append(
-            f'(func (export "{f.name}") {_signature(f)} (canon lift (core func $m "{f.name}")'
+            f'(func (export "{f.name}") {_signature(f, self.program.element)}'
+            f' (canon lift (core func $m "{f.name}")'
             f" {_OPTIONS} {_REALLOC} {how.get(f.kind, '')}))"
         )
 
@@ -242,9 +271,17 @@ class _Text:
         self.heap.poke(at, b"".join(start.to_bytes(4, "little") for start in starts))
         return at
 
+    def elements(self) -> int:
+        """Where what is written into streams stands, one behind the other."""
+        size, align = size_align(self.program.element, 4)
+        at = self.heap.alloc(size * len(self.program.elements), align)
+        for k, value in enumerate(self.program.elements):
+            self.heap.store(self.program.element, value, at + k * size)
+        return at
+
     def component(self) -> str:
         part = self.part
-        for name, (canon, kind) in _BUILTINS.items():
+        for name, (canon, kind) in (_BUILTINS | _STREAMS).items():
             self._import(name, kind, canon)
         self._import("j", _core_type(["i32"] * 5, []), "lower (func $journal)")
         calls = [self.call(k, f) for k, f in enumerate(self.callees)]
@@ -255,16 +292,18 @@ class _Text:
         self._dispatch("return", returns, "(param $value i32)", "(local.get $value)")
         for k, f in enumerate(part.functions):
             self.export(k, f)
-        scripts = self.scripts()
+        scripts, elements = self.scripts(), self.elements()
         heap = bytes(self.heap.heap)
         data = "".join(f"\\{byte:02x}" for byte in heap)
         nl = "\n"
+        element = self.program.element
         taken = "".join(
-            f'(import "{f.name}" (func ${f.name} {_signature(f)}))' for f in self.callees
+            f'(import "{f.name}" (func ${f.name} {_signature(f, element)}))' for f in self.callees
         )
         return f"""(component ${part.name}
   (import "journal" (func $journal {JOURNAL}))
   {taken}
+  (type $stream (stream {type_text(element)}))
   (core module $Libc (memory (export "memory") 32)
     (global $free (mut i32) (i32.const {DATA + len(heap)}))
     (func (export "realloc") (param $old i32) (param $had i32) (param $align i32) (param $size i32)
@@ -283,6 +322,8 @@ class _Text:
     {nl.join(self.imports)}
     (global $part i32 (i32.const {self.number}))
     (global $scripts i32 (i32.const {scripts}))
+    (global $elements i32 (i32.const {elements}))
+    (global $size i32 (i32.const {size_align(element, 4)[0]}))
     {INTERPRETER}
     {nl.join(self.funcs)})
   (core instance $m (instantiate $M (with "libc" (instance $libc)) (with "" (instance
@@ -298,8 +339,7 @@ def program_text(program: Program) -> str:
     parts = program.parts
     lines = ["(component", f'(import "journal" (func $journal {JOURNAL}))']
     for at in reversed(range(len(parts))):
-        callees = parts[at + 1].functions if at + 1 < len(parts) else ()
-        lines.append(_Text(parts[at], callees, at).component())
+        lines.append(_Text(program, at).component())
     for at in reversed(range(len(parts))):
         given = ['(with "journal" (func $journal))']
         if at + 1 < len(parts):

@@ -8,6 +8,10 @@ INTERPRETER = r"""
 (global $shared (mut i32) (i32.const 0))
 (global $shared-open (mut i32) (i32.const 0))
 (global $held (mut i32) (i32.const 0))
+;; the readable end that is passed on; how many elements have been written, of all in memory
+(global $passed (mut i32) (i32.const 0))
+(global $written (mut i32) (i32.const 0))
+(global $writing (mut i32) (i32.const 0))
 
 (func $say (param $said i32) (param $t i32) (param $a i32) (param $b i32) (param $c i32)
   (call $j (i32.or (local.get $said) (i32.shl (global.get $part) (i32.const 8)))
@@ -17,7 +21,8 @@ INTERPRETER = r"""
   (if (i32.gt_u (local.get $handle) (i32.const 1000)) (then unreachable))
   (i32.add (global.get $subtasks) (i32.shl (local.get $handle) (i32.const 4))))
 
-(func $enter (param $tag i32) (param $script i32) (param $func i32) (param $kind i32) (result i32)
+(func $enter (param $tag i32) (param $script i32) (param $func i32) (param $kind i32)
+    (param $end i32) (result i32)
   (local $t i32)
   (local.set $t (call $realloc (i32.const 0) (i32.const 0) (i32.const 4) (i32.const 96)))
   (i32.store (local.get $t) (local.get $tag))
@@ -28,7 +33,8 @@ INTERPRETER = r"""
   ;; a task begins with nothing in its context
   (if (call $get) (then unreachable))
   (call $set (local.get $t))
-  (call $say (i32.const 0) (local.get $t) (local.get $func) (i32.const 0) (i32.const 0))
+  (call $say (i32.const 0) (local.get $t) (local.get $func) (local.get $end) (i32.const 0))
+  (if (local.get $end) (then (call $take-end (local.get $t) (local.get $end))))
   (local.get $t))
 
 ;; whoever was away finds its context as it was
@@ -69,6 +75,83 @@ INTERPRETER = r"""
     (else (call $join (local.get $handle)
       (call $set-of (i32.load offset=4 (local.get $s)) (local.get $which))))))
 
+;; an end of a stream, that a task has: 4 it is, 5 all is over with it; 1 while it copies
+(func $take-end (param $t i32) (param $handle i32)
+  (local $s i32)
+  (local.set $s (call $sub (local.get $handle)))
+  (i32.store (local.get $s) (i32.const 4))
+  (i32.store offset=4 (local.get $s) (local.get $t))
+  (i32.store offset=8 (local.get $s) (i32.const 2))
+  (i32.store offset=12 (local.get $s) (i32.const 0))
+  (i32.store offset=92 (local.get $t) (local.get $handle)))
+
+(func $copied (param $handle i32) (param $result i32)
+  (call $over (local.get $handle))
+  (call $join (local.get $handle) (i32.const 0))
+  (i32.store (call $sub (local.get $handle))
+    (select (i32.const 5) (i32.const 4)
+      (i32.eq (i32.and (local.get $result) (i32.const 15)) (i32.const 1))))
+  (if (call $writes (local.get $handle)) (then
+    (global.set $written (i32.add (global.get $written)
+      (i32.shr_u (local.get $result) (i32.const 4)))))))
+
+(func $writes (param $handle i32) (result i32)
+  (i32.load offset=12 (call $sub (local.get $handle))))
+
+;; reads or writes at most n elements
+(func $copy (param $t i32) (param $n i32)
+  (local $handle i32) (local $status i32) (local $ptr i32)
+  (local.set $handle (i32.load offset=92 (local.get $t)))
+  (if (i32.eqz (local.get $handle)) (then (return)))
+  (if (i32.ne (i32.load (call $sub (local.get $handle))) (i32.const 4)) (then (return)))
+  (if (call $writes (local.get $handle))
+    (then
+      (if (i32.gt_u (i32.add (local.get $n) (global.get $written)) (i32.const 12))
+        (then (local.set $n (i32.sub (i32.const 12) (global.get $written)))))
+      (local.set $ptr (i32.add (global.get $elements)
+        (i32.mul (global.get $written) (global.get $size)))))
+    (else (local.set $ptr (call $realloc (i32.const 0) (i32.const 0) (i32.const 8)
+      (i32.mul (local.get $n) (global.get $size))))))
+  (call $say (i32.const 10) (local.get $t) (local.get $handle) (local.get $n) (local.get $ptr))
+  (if (call $writes (local.get $handle))
+    (then (local.set $status
+      (call $stream-write (local.get $handle) (local.get $ptr) (local.get $n))))
+    (else (local.set $status
+      (call $stream-read (local.get $handle) (local.get $ptr) (local.get $n)))))
+  (call $back (local.get $t))
+  (call $say (i32.const 11) (local.get $t) (local.get $handle) (local.get $status) (i32.const 0))
+  (if (i32.eq (local.get $status) (i32.const -1))
+    (then
+      (i32.store (call $sub (local.get $handle)) (i32.const 1))
+      (call $put-in (local.get $handle) (i32.const 0)))
+    (else (call $copied (local.get $handle) (local.get $status)))))
+
+(func $stop (param $t i32)
+  (local $handle i32) (local $status i32)
+  (local.set $handle (i32.load offset=92 (local.get $t)))
+  (if (i32.eqz (local.get $handle)) (then (return)))
+  (if (i32.ne (i32.load (call $sub (local.get $handle))) (i32.const 1)) (then (return)))
+  (call $put-in (local.get $handle) (i32.const 2))
+  (if (call $writes (local.get $handle))
+    (then (local.set $status (call $stop-write (local.get $handle))))
+    (else (local.set $status (call $stop-read (local.get $handle)))))
+  (call $back (local.get $t))
+  (call $say (i32.const 4) (local.get $t) (local.get $handle) (local.get $status) (i32.const 0))
+  (call $copied (local.get $handle) (local.get $status)))
+
+(func $close (param $t i32)
+  (local $handle i32)
+  (local.set $handle (i32.load offset=92 (local.get $t)))
+  (if (i32.eqz (local.get $handle)) (then (return)))
+  (if (i32.eq (i32.load (call $sub (local.get $handle))) (i32.const 1)) (then (return)))
+  (i32.store offset=92 (local.get $t) (i32.const 0))
+  (if (call $writes (local.get $handle))
+    (then
+      (global.set $writing (i32.const 0))
+      (global.set $written (i32.const 0))
+      (call $drop-write (local.get $handle)))
+    (else (call $drop-read (local.get $handle)))))
+
 (func $over (param $handle i32)
   (local $s i32)
   (local.set $s (call $sub (local.get $handle)))
@@ -90,6 +173,8 @@ INTERPRETER = r"""
   (if (i32.and (i32.eq (local.get $code) (i32.const 1))
         (i32.ge_u (local.get $payload) (i32.const 2)))
     (then (call $over (local.get $handle))))
+  (if (i32.or (i32.eq (local.get $code) (i32.const 2)) (i32.eq (local.get $code) (i32.const 3)))
+    (then (call $copied (local.get $handle) (local.get $payload))))
   (if (i32.eq (local.get $code) (i32.const 6)) (then (call $cancelled (local.get $t)))))
 
 (func $cancelled (param $t i32)
@@ -181,6 +266,7 @@ INTERPRETER = r"""
 
 (func $step (param $t i32) (result i32)
   (local $at i32) (local $op i32) (local $a i32) (local $b i32) (local $kind i32) (local $h i32)
+  (local $both i64)
   (local.set $kind (i32.load offset=28 (local.get $t)))
   (loop $next
     (local.set $at (i32.load offset=4 (local.get $t)))
@@ -191,6 +277,7 @@ INTERPRETER = r"""
     (if (i32.eqz (local.get $op)) (then
       (if (i32.eqz (i32.load offset=16 (local.get $t)))
         (then (call $answer (local.get $t) (i32.const 0))))
+      (call $close (local.get $t))
       (if (i32.lt_u (local.get $kind) (i32.const 2))
         (then (call $say (i32.const 8) (local.get $t)
           (i32.const 0) (i32.const 0) (i32.const 0)))
@@ -264,6 +351,23 @@ INTERPRETER = r"""
       (local.set $h (call $slot (local.get $t) (local.get $a) (i32.const 1)))
       (if (local.get $h) (then (call $put-in (local.get $h) (local.get $b))))
       (br $next)))
+    ;; streams: make one and hand its readable end on, copy, cancel, drop
+    (if (i32.eq (local.get $op) (i32.const 20)) (then
+      (if (i32.or (i32.load offset=92 (local.get $t)) (global.get $writing)) (then (br $next)))
+      (global.set $writing (i32.const 1))
+      (local.set $both (call $stream-new))
+      (global.set $passed (i32.wrap_i64 (local.get $both)))
+      (local.set $h (i32.wrap_i64 (i64.shr_u (local.get $both) (i64.const 32))))
+      (call $say (i32.const 12) (local.get $t) (global.get $passed) (local.get $h) (i32.const 0))
+      (call $take-end (local.get $t) (local.get $h))
+      (i32.store offset=12 (call $sub (local.get $h)) (i32.const 1))
+      (call $call-next (local.get $t) (local.get $a) (local.get $b)
+        (i32.load offset=12 (local.get $at)))
+      (br $next)))
+    (if (i32.eq (local.get $op) (i32.const 21))
+      (then (call $copy (local.get $t) (local.get $a)) (br $next)))
+    (if (i32.eq (local.get $op) (i32.const 22)) (then (call $stop (local.get $t)) (br $next)))
+    (if (i32.eq (local.get $op) (i32.const 23)) (then (call $close (local.get $t)) (br $next)))
     ;; what the host will not have
     (if (i32.eq (local.get $op) (i32.const 15)) (then
       (if (i32.eqz (i32.load offset=16 (local.get $t)))

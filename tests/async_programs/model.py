@@ -13,13 +13,14 @@ from typing import Any
 from tests.async_programs.guest import Said
 from tests.async_programs.shape import Function, Part, Program
 from tests.weave.expect import Show
+from whamm_cm.wit.types import ListT, Prim
 
 Entry = tuple[int, int, int, int, int]
 Expected = dict[str, Any]
 
 BLOCKED = 0xFFFFFFFF
 STARTED, RETURNED, BEFORE_STARTED, BEFORE_RETURNED = 1, 2, 3, 4
-SUBTASK = 1
+SUBTASK, STREAM_READ, STREAM_WRITE = 1, 2, 3
 _CANCELLED = {BEFORE_STARTED: "before-started", BEFORE_RETURNED: "before-returned"}
 
 
@@ -32,6 +33,15 @@ class _Call:
     func: Function
     tag: int
     edge: str
+    end: _End | None = None
+
+
+@dataclass
+class _End:
+    """``passed``: how many elements have, which arrive in the order in which they are written."""
+
+    func: str
+    passed: int = 0
 
 
 @dataclass
@@ -43,6 +53,9 @@ class _Component:
     tasks: dict[int, _Call] = field(default_factory=dict)
     calls: dict[int, _Call] = field(default_factory=dict)
     due: dict[int, _Call] = field(default_factory=dict)
+    #: Ends of streams by their handles; ``made``: the readable one of the stream made last.
+    ends: dict[int, _End] = field(default_factory=dict)
+    made: int = 0
     count: int = 0
 
     def record(self, phase: str, call: _Call, **more: Any) -> None:
@@ -67,6 +80,7 @@ class Model:
         ]  # fmt: skip
         self.arguments: dict[int, tuple[int, tuple[Any, ...]]] = {}  # by tag: script and values
         self.results: dict[int, Any] = {}  # by tag
+        self.element, self.elements = program.element, program.elements
         self.seen = Counter[str]()
 
     def called(self, tag: int, script: int) -> None:
@@ -80,23 +94,28 @@ class Model:
             Said.ENTER: self._enter, Said.CALL: self._call, Said.STATUS: self._status,
             Said.EVENT: self._event, Said.CANCELLED: self._cancelled, Said.RETURN: self._return,
             Said.RESULT: self._return, Said.CANCEL: self._cancel, Said.EXIT: self._exit,
-            Said.POLLED: self._polled,
+            Said.POLLED: self._polled, Said.COPY: self._copy, Said.COPIED: self._copied,
+            Said.STREAM: self._stream,
         }[Said(said & 255)]  # fmt: skip
         handle(component, tag, a, b, c)
 
-    def _args(self, func: Function, tag: int) -> Expected:
+    def _args(self, func: Function, tag: int, end: int) -> Expected:
         script, extra = self.arguments[tag]
         shown = {"tag": tag, "script": script}
+        if func.takes:
+            shown["s"] = end
         for k, (t, v) in enumerate(zip(func.extra, extra, strict=True)):
             shown[f"p{k}"] = self.show.value(t, v)
         return shown
 
-    def _enter(self, of: _Component, tag: int, number: int, _b: int, _c: int) -> None:
+    def _enter(self, of: _Component, tag: int, number: int, end: int, _c: int) -> None:
         func = of.part.functions[number]
+        if func.takes:
+            of.ends[end] = _End("stream.read")
         of.count += 1
         call = _Call(of.count, len(of.tasks) + 1, func, tag, of.edge)
         of.tasks[tag] = call
-        of.record("call", call, args=self._args(func, tag))
+        of.record("call", call, args=self._args(func, tag, end))
         self.seen[f"{func.kind} task"] += 1
 
     def _call(self, of: _Component, tag: int, new: int, packed: int, script: int) -> None:
@@ -105,7 +124,7 @@ class Model:
         of.count += 1
         call = _Call(of.count, of.tasks[tag].task, func, new, "inner")
         of.calls[new] = call
-        of.record("call", call, args=self._args(func, new))
+        of.record("call", call, args=self._args(func, new, of.made))
 
     def _status(self, of: _Component, tag: int, new: int, packed: int, status: int) -> None:
         call = of.calls.pop(new)
@@ -119,14 +138,44 @@ class Model:
             of.record("return", call, pending=True, status=status)
             of.due[status >> 4] = call
 
+    def _stream(self, of: _Component, tag: int, readable: int, writable: int, _c: int) -> None:
+        of.made = readable
+        of.ends[writable] = _End("stream.write")
+
+    def _copy(self, of: _Component, tag: int, handle: int, count: int, ptr: int) -> None:
+        of.count += 1
+        end = of.ends[handle]
+        func = Function(end.func, "copy")
+        call = _Call(of.count, of.tasks[tag].task, func, 0, "builtin", end)
+        of.due[handle] = call
+        of.record("call", call, args={"stream": handle, "ptr": ptr, "count": count})
+
+    def _copied(self, of: _Component, tag: int, handle: int, status: int, _c: int) -> None:
+        if status == BLOCKED:
+            self.seen[of.ends[handle].func + " blocked"] += 1
+            of.record("return", of.due[handle], pending=True, status=status)
+        else:
+            self._over(of, of.due.pop(handle), status)
+
     def _over(self, of: _Component, call: _Call, state: int) -> None:
         """The call has its result, or will never have one."""
-        if state in _CANCELLED:
+        if call.end is not None:
+            count, first = state >> 4, call.end.passed
+            call.end.passed += count
+            self.seen[f"{call.func.name} {('completed', 'dropped', 'cancelled')[state & 15]}"] += 1
+            self.seen["elements"] += count
+            elements = self.elements[first : first + count]
+            data = self.show.value(ListT(self.element), self._listed(elements))
+            of.record("return", call, result=state, data=data)
+        elif state in _CANCELLED:
             of.record("return", call, cancelled=_CANCELLED[state])
         elif call.func.result is None:
             of.record("return", call)
         else:
             of.record("return", call, result=self._value(call.func, self.results[call.tag]))
+
+    def _listed(self, elements: tuple[Any, ...]) -> Any:
+        return bytes(elements) if self.element == Prim("u8") else list(elements)
 
     def _value(self, func: Function, chosen: int) -> Any:
         assert func.result is not None
@@ -141,6 +190,8 @@ class Model:
         if code == SUBTASK and payload == STARTED:
             self.seen["starts"] += 1
             of.record("started", of.due[handle])
+        if code in (STREAM_READ, STREAM_WRITE):
+            self._over(of, of.due.pop(handle), payload)
         if code == SUBTASK and payload >= RETURNED:
             self.seen[f"event {payload}"] += 1
             call = of.due.pop(handle)

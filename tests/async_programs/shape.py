@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
 
@@ -15,6 +15,8 @@ from whamm_cm.wit.types import ListT, OptionT, Prim, ResultT, TupleT, ValType, s
 KINDS = ("callback", "stackful", "sync", "plain")
 #: How many sets of arguments, and results, a function knows.
 POOL = 2
+#: How many elements there are to write into a stream.
+ELEMENTS = 12
 
 
 class Op(IntEnum):
@@ -39,18 +41,24 @@ class Op(IntEnum):
     RETURN_AGAIN = 15  # a: result; where the task has not returned, it does so before
     CANCEL_ITSELF = 16  # though nobody asked for it
     LEAVE = 17  # a: the code that an async function with a callback returns
+    STREAM = 20  # a, b, c: as CALL, of a function that takes the readable end of a new stream
+    COPY = 21  # a: elements, to read or to write, of the end that the task has
+    STOP = 22  # cancel that
+    CLOSE = 23  # drop the end
 
 
 Script = tuple[tuple[int, int, int, int], ...]
-#: The first scripts of each component that is called: these two, and one that hangs.
-HANGING = 2
+#: The first scripts of each component that is called: these two, one that hangs, and some for
+#: functions that take a stream.
+HANGING, STREAMING, FIRST = 2, (3, 4), 5
 HOLD: Script = ((Op.INC, 0, 0, 0),)
 LET: Script = ((Op.DEC, 0, 0, 0),)
 
 
 @dataclass(frozen=True)
 class Function:
-    """``arguments`` and ``results``: values to choose from."""
+    """``arguments`` and ``results``: values to choose from.  ``takes``: its third parameter is a
+    stream of the program's elements."""
 
     name: str
     kind: str
@@ -58,10 +66,12 @@ class Function:
     result: ValType | None = None
     arguments: tuple[tuple[Any, ...], ...] = ((),) * POOL
     results: tuple[Any, ...] = (None,) * POOL
+    takes: bool = False
 
     @property
     def params(self) -> tuple[ValType, ...]:
-        return (Prim("u32"), Prim("u32"), *self.extra)
+        stream = (Prim("u32"),) * self.takes  # which is what its handle is
+        return (Prim("u32"), Prim("u32"), *stream, *self.extra)
 
 
 @dataclass(frozen=True)
@@ -75,10 +85,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Program:
-    """``runs``: the scripts of the first part that the host calls its one export with."""
+    """``runs``: the scripts of the first part that the host calls its one export with.
+    ``element``: what streams are of, and the elements that are written."""
 
     parts: tuple[Part, ...]
     runs: tuple[int, ...]
+    element: ValType = Prim("u8")
+    elements: tuple[Any, ...] = tuple(range(ELEMENTS))
 
 
 def types() -> st.SearchStrategy[ValType]:
@@ -170,9 +183,29 @@ def _own(results: st.SearchStrategy[int] = _RESULTS) -> st.SearchStrategy[list[S
     )
 
 
+def _copies(most: int) -> st.SearchStrategy[list[Step]]:
+    """What a task does with the end of a stream that it has."""
+    copy = st.sampled_from((0, 1, 2, 2, 3, 3, 4, 5)).map(lambda n: (Op.COPY, n, 0, 0))
+    wait, stop = (Op.WAIT, 0, 0, 0), (Op.STOP, 0, 0, 0)
+    step = st.one_of(
+        *[copy.map(lambda one: [one, wait])] * 4, copy.map(lambda one: [one]),
+        copy.map(lambda one: [one, stop]), st.just([wait]), st.just([(Op.CLOSE, 0, 0, 0)]),
+        copy.map(lambda one: [one, (Op.YIELD, 0, 0, 0)]),
+    )  # fmt: skip
+    return st.lists(step, min_size=2, max_size=most).map(lambda steps: sum(steps, []))
+
+
+def _streaming(func: int) -> st.SearchStrategy[list[Step]]:
+    """A stream is made, its readable end goes with a call of ``func``, and then it is written."""
+    made = st.tuples(_RESULTS, st.sampled_from(STREAMING), st.sampled_from((0, 0, 2))).map(
+        lambda d: (Op.STREAM, *call(func, d[0], d[1], into=d[2])[1:])
+    )
+    return st.tuples(made, _copies(4)).map(lambda d: [d[0], *d[1], (Op.CLOSE, 0, 0, 0)])
+
+
 def _with_others(callees: int, scripts: int) -> st.SearchStrategy[list[Step]]:
     """What it does with tasks of the next part."""
-    some = st.integers(HANGING + 1, scripts + HANGING)
+    some = st.integers(FIRST, scripts + FIRST - 1)
     calls = _calls(callees, some, False)
     hanging = _calls(callees, st.just(HANGING), False)
     cancel = st.tuples(_SLOTS, st.integers(0, 1)).map(lambda d: (Op.CANCEL, *d, 0))
@@ -193,6 +226,8 @@ def _with_others(callees: int, scripts: int) -> st.SearchStrategy[list[Step]]:
         cancel.map(lambda one: [one]),
         _SLOTS.map(lambda slot: [(Op.DROP, slot, 0, 0)]),
         st.tuples(_SLOTS, st.integers(0, 2)).map(lambda d: [(Op.JOIN, *d, 0)]),
+        _streaming(callees + 1),
+        _streaming(callees + 1),
         _SETS.map(lambda where: [(Op.WAIT, where, 0, 0)]),
         _SETS.map(lambda where: [(Op.WAIT_ALL, where, 0, 0)]),
         _SETS.map(lambda where: [(Op.POLL, where, 0, 0)]),
@@ -242,6 +277,13 @@ def programs(draw: st.DrawFn) -> Program:
             continue
         control = Function(f"{name.lower()}0", "plain")
         others = [draw(functions(f"{name.lower()}{k}")) for k in range(1, counts[at] + 1)]
-        parts.append(Part(name, (control, *others), (HOLD, LET, draw(_hanging()), *scripts)))
+        taker = draw(functions(f"{name.lower()}{len(others) + 1}"))
+        others.append(replace(taker, takes=True))
+        reading = [tuple(draw(_copies(5))) for _ in STREAMING]
+        parts.append(
+            Part(name, (control, *others), (HOLD, LET, draw(_hanging()), *reading, *scripts))
+        )
     runs = draw(st.lists(st.integers(0, written[0] - 1), min_size=2, max_size=4))
-    return Program(tuple(parts), tuple(runs))
+    element = draw(types())
+    elements = tuple(draw(st.lists(values(element), min_size=ELEMENTS, max_size=ELEMENTS)))
+    return Program(tuple(parts), tuple(runs), element, elements)

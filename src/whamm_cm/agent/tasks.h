@@ -71,27 +71,65 @@ EXPORT(task_new) int32_t task_new(int32_t word, int32_t export) {
     return (int32_t)at;
 }
 
+/* No task is known, and the guest keeps something in its context: an entry without a number. */
+EXPORT(slot_new) int32_t slot_new(void) { return (int32_t)new_entry(0, 0, 0, 0, 0); }
+
 EXPORT(task_end) void task_end(int32_t task) { give_back((uint32_t)task); }
+
+static uint32_t *bucket(uint32_t key) { return &buckets[key % BUCKETS]; }
+
+static uint32_t *find(uint32_t key) {
+    uint32_t *link = bucket(key);
+    while (*link && ((Entry *)*link)->key != key) link = &((Entry *)*link)->next;
+    return link;
+}
+
+static void put(uint32_t at, uint32_t key) {
+    ((Entry *)at)->key = key;
+    ((Entry *)at)->next = *bucket(key);
+    *bucket(key) = at;
+}
 
 /* What becomes of the handle `key` will be told by the function at `word`: the entry, 0 for no room. */
 EXPORT(due) int32_t due(int32_t key, int64_t call, int64_t began, int64_t value, int32_t word, int32_t task) {
     uint32_t at = new_entry((uint64_t)call, (uint64_t)began, (uint64_t)value, (uint32_t)word, (uint32_t)task);
-    if (!at) return 0; /* its call stays pending */
-    ((Entry *)at)->key = (uint32_t)key;
-    ((Entry *)at)->next = buckets[(uint32_t)key % BUCKETS];
-    buckets[(uint32_t)key % BUCKETS] = at;
+    if (at) put(at, (uint32_t)key); /* else its call stays pending */
     return (int32_t)at;
 }
 
 /* The entry of the handle `key`, 0 if nothing is due for it; nothing more is if it is `over`. */
 EXPORT(done) int32_t done(int32_t key, int32_t over) {
-    uint32_t *link = &buckets[(uint32_t)key % BUCKETS];
-    while (*link && ((Entry *)*link)->key != (uint32_t)key) link = &((Entry *)*link)->next;
-    uint32_t at = *link;
+    uint32_t *link = find((uint32_t)key), at = *link;
     if (!at || !over) return (int32_t)at;
     *link = ((Entry *)at)->next;
     give_back(at);
     return (int32_t)at;
 }
+
+/* Threads have entries under their indices, which are no handles.  Nobody tells when one is over: its
+ * entry is there for the next thread with that index. */
+enum { THREADS = 1u << 31 };
+
+static uint32_t threads;
+
+/* The thread `index` has been made, and is another of a task, which 0 does not know. */
+EXPORT(thread_new) void thread_new(int32_t index, int32_t task) {
+    uint32_t key = THREADS | (uint32_t)index, at = *find(key);
+    if (!at) {
+        if (!(at = new_entry(0, 0, 0, 0, 0))) return;
+        put(at, key);
+        threads = 1;
+    }
+    Entry *mine = (Entry *)at;
+    uint32_t next = mine->next;
+    *mine = task ? *(Entry *)task : (Entry){0};
+    mine->value = mine->vars = 0; /* which are its own */
+    mine->key = key, mine->next = next;
+}
+
+EXPORT(thread) int32_t thread(int32_t index) { return (int32_t)*find(THREADS | (uint32_t)index); }
+
+/* Whether there has been any. */
+EXPORT(spawned) int32_t spawned(void) { return (int32_t)threads; }
 
 #endif

@@ -145,6 +145,7 @@ def _builtin(site: Site, info: CanonInfo, program: Program) -> Site:
         "p": "i64" if site.ptr == 8 else "i32",
         "v": info.canon.core_type,
         "r": _representation(info, program),
+        "s": _taken(info, program),
     }
     params = tuple(letters[c] for c in row.params)
     results = tuple(letters[c] for c in row.results)
@@ -183,6 +184,18 @@ def _elements(info: CanonInfo, ptr: int) -> ListT | None:
     if element is None or not layouts(ptr).info(element).size:
         return None
     return ListT(element)
+
+
+def _taken(info: CanonInfo, program: Program) -> str:
+    """The core type of what a new thread's function takes, "" if it is unknown."""
+    if info.op != "thread.new-indirect" or info.canon.type is None:
+        return ""
+    item = program.follow(info.canon.type)
+    definition = program.definition(item)
+    if not isinstance(definition.node, n.CoreTypeDef):
+        return ""
+    member = definition.node.members[definition.items.index(item)]
+    return member.params[0] if member is not None and len(member.params) == 1 else ""
 
 
 def _representation(info: CanonInfo, program: Program) -> str:

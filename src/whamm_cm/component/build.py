@@ -118,10 +118,11 @@ def canon_lift(
     return Definition(SectionId.CANON, node, (Item(Sort.FUNC),), tokens)
 
 
-def context(core_type: str) -> tuple[Definition, Definition]:
-    """``context.get`` and ``context.set`` of slot 0; ``core_type``: i32 or i64."""
+def context(core_type: str, threads: bool) -> tuple[Definition, ...]:
+    """``context.get`` and ``context.set`` of slot 0; ``core_type``: i32 or i64.  ``thread.index``
+    where there are ``threads``."""
     kind = {"i32": b"\x7f", "i64": b"\x7e"}[core_type]
-    get, put = (
+    slot = (
         Definition(
             SectionId.CANON,
             n.Canon(op, core_type=core_type),
@@ -130,7 +131,10 @@ def context(core_type: str) -> tuple[Definition, Definition]:
         )
         for op, code in (("context.get", b"\x0a"), ("context.set", b"\x0b"))
     )
-    return get, put
+    index = Definition(
+        SectionId.CANON, n.Canon("thread.index"), (Item(Sort.CORE_FUNC),), (b"\x26",)
+    )
+    return (*slot, index) if threads else tuple(slot)
 
 
 def resource_drop(resource: Item) -> Definition:

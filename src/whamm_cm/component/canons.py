@@ -6,8 +6,9 @@ byte), ``type`` (component type), ``resultlist``, ``opts``, ``flag`` (async or c
 
 ``params`` / ``results`` give the core type of the built-in (CanonicalABI.md, "Canonical
 Definitions"): ``i`` i32, ``I`` i64, ``p`` a pointer or length of the memory's width, ``v`` the
-``core valtype`` immediate, ``r`` the resource's representation.  None: depends on more than that
-(lift, lower, task.return have their own rules; the thread spawners take reference types).
+``core valtype`` immediate, ``s`` what the ``core type`` takes, ``r`` the resource's representation.
+None: depends on more than that (lift, lower, task.return have their own rules; some thread spawners
+take reference types).
 
 ``leave`` is False where calling out of the instance may not be allowed around the built-in: an
 allocator or a ``post-return`` that the canonical ABI calls may use it.
@@ -68,7 +69,7 @@ ROWS: tuple[CanonRow, ...] = (
     CanonRow(0x22, "waitable-set.drop", (), "i", "", ("set",)),
     CanonRow(0x23, "waitable.join", (), "ii", "", ("waitable", "set")),
     CanonRow(0x26, "thread.index", (), "", "i", leave=False),
-    CanonRow(0x27, "thread.new-indirect", ("core type", "table"), None),
+    CanonRow(0x27, "thread.new-indirect", ("core type", "table"), "is", "i", ("func", "value")),
     CanonRow(0x28, "thread.resume-later", (), "i", "", ("thread",)),
     CanonRow(0x29, "thread.suspend", (_FLAG,), "", "i"),
     CanonRow(0x0C, "thread.yield", (_FLAG,), "", "i"),

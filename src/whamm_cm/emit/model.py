@@ -18,8 +18,9 @@ from whamm_cm.wit.types import ListT, Resource, ValType
 Action = Literal["record", "count", "note", "none"]
 Mode = Literal["none", "values", "headers"]
 #: What a wrapper does for tasks (``tasks.py``): ``enter`` begins one, ``callback`` goes on with it,
-#: ``return`` and ``cancel`` answer for it, ``get`` and ``set`` stand for the guest's context; what
-#: ``start`` and ``copy`` called may be over later, which ``wait`` and ``ask`` are told.
+#: ``return`` and ``cancel`` answer for it, ``spawn`` makes a thread of it, ``get`` and ``set`` are
+#: its guest's context; what ``start`` and ``copy`` called may be over later, which ``wait`` and
+#: ``ask`` are told.
 Role = Literal[
     "",
     "enter",
@@ -32,6 +33,7 @@ Role = Literal[
     "copy",
     "wait",
     "poll",
+    "spawn",
     "ask",
 ]
 EventMode = Literal["before", "after", "alt", "cancel", "end"]
@@ -184,7 +186,8 @@ class ProbeOptions:
     has a table for a function that sends all before the end (``weave.last_words``).
     ``last_at``: where in that table.  ``context``: the core type of slot 0 of the context, where
     wrappers know tasks; ``due``: whether calls may be over later; ``logged``: whether records are
-    made of calls of tasks.
+    made of calls of tasks; ``threads``: whether tasks may have several; ``lasting``: whether they
+    may go on after their answer without the host.
     """
 
     timed: bool = False
@@ -206,3 +209,5 @@ class ProbeOptions:
     context: str = ""
     due: bool = False
     logged: bool = True
+    threads: bool = False
+    lasting: bool = False

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from whamm_cm.abi.layout import layouts
 from whamm_cm.agent.layout import CHUNK, DEPTH, LIMIT, OUT_PTR, POS, SCRATCH, STATE, Flush
 from whamm_cm.analysis.site import Encoding
+from whamm_cm.emit.context import AGENT_FUNCS, THREAD_FUNCS, Context
 from whamm_cm.emit.flats import Flats
 from whamm_cm.emit.intervene import hands_over, may_allocate, uses_clock
 from whamm_cm.emit.memory import PUT_GET, Agent, Guest
@@ -15,7 +16,7 @@ from whamm_cm.emit.model import ProbeOptions, Wrapper
 from whamm_cm.emit.paths import has_trace, traces
 from whamm_cm.emit.spans import Spans
 from whamm_cm.emit.tails import Tails
-from whamm_cm.emit.tasks import AGENT_FUNCS, LATE, Context
+from whamm_cm.emit.tasks import LATE
 from whamm_cm.emit.texts import Texts
 from whamm_cm.wasm.asm import Func, Module
 from whamm_cm.wasm.types import MemoryType
@@ -32,6 +33,7 @@ _AGENT_FUNCS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "report": (("i32", "i32"), ()),
     "secret": (("i32",), ("i32",)),
     **AGENT_FUNCS,
+    **THREAD_FUNCS,
     **PUT_GET,
 }
 
@@ -78,8 +80,8 @@ class Probe:
             self.script = ScriptImports(self.module, wrappers, options)
         self.agent = Agent(self.module, self._agent_memory, imports)
         self.context: Context | None = None
-        if kind := options.context:
-            self.context = Context(self.module, self.agent, imports, self.table, kind)
+        if options.context:
+            self.context = Context(self.module, self.agent, imports, self.table, options)
         self._flats: dict[int, Flats] = {}
         self._spans: dict[Guest, Spans] = {}
         self._tails: dict[tuple[Guest, Encoding], Tails] = {}
@@ -285,4 +287,6 @@ def _needed(wrappers: Sequence[Wrapper], options: ProbeOptions, put_get: bool) -
         names.append("secret")
     if options.context:
         names += AGENT_FUNCS
+    if options.threads:
+        names += THREAD_FUNCS
     return names + list(PUT_GET) if put_get else names

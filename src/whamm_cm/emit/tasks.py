@@ -13,105 +13,22 @@ Concurrency.md; CanonicalABI.md: ``canon_lower``, ``canon_task_return``, ``unpac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 from whamm_cm.agent.layout import BEFORE_RETURNED, BUFFER_PTR, DEPTH, HIGH, STATE, Entry, Phase
 from whamm_cm.emit import past
+from whamm_cm.emit.context import STARTED, Context
 from whamm_cm.emit.copies import BLOCKED, POINTER, write_copy
-from whamm_cm.emit.memory import Agent
 from whamm_cm.emit.model import EventMode, Role
 from whamm_cm.emit.paths import has_trace, mentions
 from whamm_cm.emit.recorder import Recorder
-from whamm_cm.wasm.asm import Func, FuncType, Label, Module
+from whamm_cm.wasm.asm import Label
 
-#: Functions of the agent.
-AGENT_FUNCS: Final[dict[str, FuncType]] = {
-    "task_new": (("i32", "i32"), ("i32",)),
-    "task_end": (("i32",), ()),
-    "due": (("i32", "i64", "i64", "i64", "i32", "i32"), ("i32",)),
-    "done": (("i32", "i32"), ("i32",)),
-}
 #: Wrappers where something is said of calls which others began.
 LATE: Final[tuple[Role, ...]] = ("callback", "return", "cancel", "wait")
-_SUBTASK, _FUTURE_WRITE = 1, 5
-_STATE_BITS, _STATE, _STARTED, _RETURNED = 4, 0xF, 1, 2
+_STATE_BITS, _STATE, _RETURNED = 4, 0xF, 2
 _EXIT_MASK = 0xF
-
-
-class Context:
-    """What wrappers of one module share that know tasks.  ``kind``: the core type of the slot;
-    ``table``: has the agent's table imported."""
-
-    def __init__(
-        self,
-        module: Module,
-        agent: Agent,
-        imports: Mapping[str, int],
-        table: Callable[[int], int],
-        kind: str,
-    ) -> None:
-        self.module, self.agent, self.imports = module, agent, imports
-        self.table, self.kind = table, kind
-        self.getter = module.import_func("probe", "context.get", (), (kind,))
-        self.setter = module.import_func("probe", "context.set", (kind,), ())
-        self._event: int | None = None
-
-    def get(self, f: Func) -> None:
-        """Push the entry of the task that runs, 0 for none."""
-        f.call(self.getter)
-        if self.kind == "i64":
-            f.op("i32.wrap_i64")
-
-    def set(self, f: Func, entry: int) -> None:
-        f.get(entry)
-        if self.kind == "i64":
-            f.op("i64.extend_i32_u")
-        f.call(self.setter)
-
-    def call(self, f: Func, name: str) -> None:
-        f.call(self.imports[name])
-
-    @property
-    def event(self) -> int:
-        """A function of an event: its code, the handle it is about, and what became of that."""
-        if self._event is None:
-            f = self.module.func(("i32", "i32", "i32"))
-            self._event = f.index
-            with f.block() as nothing:
-                f.get(0)
-                f.i32(_SUBTASK)
-                f.op("i32.lt_u")
-                f.br_if(nothing)
-                f.get(0)
-                f.i32(_FUTURE_WRITE)
-                f.op("i32.gt_u")
-                f.br_if(nothing)
-                self.over(f, 1, 2, 0)
-        return self._event
-
-    def over(self, f: Func, handle: int, outcome: int, code: int | None = None) -> None:
-        """What was due for the handle in a local is over, and how that is in another; where a
-        third has the code of an event, it may also be that a subtask starts."""
-        entry = f.local("i32")
-        f.get(handle)
-        if code is None:
-            f.i32(1)
-        else:
-            f.get(code)
-            f.i32(_SUBTASK)
-            f.op("i32.ne")
-            f.get(outcome)
-            f.i32(_STARTED)
-            f.op("i32.gt_u", "i32.or")
-        self.call(f, "done")
-        f.tee(entry)
-        with f.if_():
-            f.get(entry)
-            f.get(outcome)
-            self.agent.load(f, "i32.load", entry, Entry.WORD)
-            kind = self.module.type_index(("i32", "i32"), ())
-            f.call_indirect(kind, self.table(1))
 
 
 class Tasks:
@@ -128,9 +45,13 @@ class Tasks:
         """Before anything is recorded."""
         role = self.w.role
         if role in ("get", "set"):
+            if self.body.recording:
+                self._known()
             return
         if role == "enter":
             self._enter()
+        elif role in ("return", "cancel", "spawn"):  # which nothing but a task may call
+            self._known()
         elif self.body.recording or any(
             mentions((p.predicate, p.body), "task") for p in self.w.probes
         ):
@@ -148,12 +69,19 @@ class Tasks:
         """Set ``entry`` and ``number``: where no export runs there is no task, and no context."""
         f = self.f
         self.agent.load_at(f, "i32.load", STATE + DEPTH)
+        if self.context.index is not None:  # a thread may run while the first one waits
+            self.context.call(f, "spawned")
+            f.op("i32.or")
         with f.if_():
-            self.context.get(f)
-            f.tee(self.entry)
-            with f.if_():
-                self._load(Entry.TASK)
-                f.set(self.number)
+            self._known()
+
+    def _known(self) -> None:
+        f = self.f
+        self.context.get(f)
+        f.tee(self.entry)
+        with f.if_():
+            self._load(Entry.TASK)
+            f.set(self.number)
 
     def _enter(self) -> None:
         """A task begins with this call.  No record may have been begun: the buffer may move."""
@@ -216,7 +144,7 @@ class Tasks:
         elif w.role in ("return", "cancel") and self.body.options.logged:
             self._answer()  # the host has taken it: it traps where that is not the task's to do
         hears = w.role in ("wait", "ask", "poll") and self.body.options.due
-        if w.role not in ("enter", "callback") and not hears:
+        if w.role not in ("enter", "callback", "spawn") and not hears:
             return
         value = None
         if w.signature.results:
@@ -225,6 +153,11 @@ class Tasks:
         if w.role in ("wait", "poll"):
             assert value is not None, "it returns the code of an event"
             self._waited(value)
+        elif w.role == "spawn":
+            assert value is not None, "it returns the index"
+            f.get(value)
+            f.get(self.entry)
+            self.context.call(f, "thread_new")
         elif w.role == "ask":
             assert value is not None, "it says what became of it"
             self._asked(value)
@@ -341,10 +274,13 @@ class Tasks:
             with f.if_():
                 self.late(self.entry)
                 self._of_task(Phase.RETURN if self.w.role == "return" else Phase.CANCELLED)
-                # A host may stop where it has its result: what comes next sends this first.
-                f.i32(STATE + HIGH)
-                self.agent.load_at(f, "i32.load", STATE + BUFFER_PTR)
-                self.agent.store(f, "i32.store")
+                self.hasten()
+
+    def hasten(self) -> None:
+        """Whatever is recorded next leaves at once: a host may stop where it has its result."""
+        self.f.i32(STATE + HIGH)
+        self.agent.load_at(self.f, "i32.load", STATE + BUFFER_PTR)
+        self.agent.store(self.f, "i32.store")
 
     def _of_task(self, phase: Phase) -> None:
         """A record about the call that the task began with, at whose site this is not."""
@@ -468,7 +404,7 @@ class Tasks:
             self._fire("after", 0, out)
             f.else_()
             f.get(1)
-            f.i32(_STARTED)
+            f.i32(STARTED)
             f.op("i32.gt_u")
             with f.if_():
                 self._logged(lambda: body.bare_record(Phase.CANCELLED, 1))
@@ -513,9 +449,7 @@ class Tasks:
             return
         f.op("i32.eqz")
         with f.if_():
-            f.i32(0)
-            f.i32(0)
-            self.context.call(f, "task_new")
+            self.context.call(f, "slot_new")
             f.tee(self.entry)
             f.op("i32.eqz")
             with f.if_():  # no memory is left, and a guest must not lose what it has put there

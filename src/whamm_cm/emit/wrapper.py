@@ -151,7 +151,9 @@ class Body:
             if self.w.probes and self.w.may_flush:
                 self.probe.beat(self.f)
             if self.options.flush_each or self.w.role not in ("return", "cancel"):
-                self._flush_if_due()  # else what comes next does, mostly the end of the callback
+                self._flush_if_due()
+            elif self.tasks is not None:
+                self._flush_answer(self.tasks)
             if self.w.action == "record" and self.w.kind != "task.return":
                 self._flush_if_late(self.ended if self.timed else None)
         else:
@@ -166,6 +168,13 @@ class Body:
                 self._flush_if_due()
                 self.f.else_()
                 self._flush_all()
+
+    def _flush_answer(self, tasks: Tasks) -> None:
+        """What comes next sends it, mostly the end of the callback; where nothing may come, it is
+        sent now."""
+        if self.options.lasting and self.w.may_flush:
+            self._flush(Flush.PUSH)
+            tasks.hasten()
 
     def _flush_all(self) -> None:
         flags = Flush.REPORT

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from whamm_cm.agent.table import known_table, packed_table
 from whamm_cm.analysis.instances import core_instances
 from whamm_cm.analysis.program import Program
+from whamm_cm.analysis.site import Site
 from whamm_cm.analysis.sites import find_sites
 from whamm_cm.analysis.stamp import SITES, STAMP, stamp_of, table_of
 from whamm_cm.component import build
@@ -374,11 +375,17 @@ class _Tree:
             context=next((c.context for c in chosen), ""),
             due=any(c.is_late for c in chosen),
             logged=any(c.logs for c in chosen),
+            threads=any(c.role == "spawn" for c in chosen),
+            lasting=any(c.role == "spawn" or _is_stackful(c.site) for c in chosen),
         )
 
 
 def _appended(component: Component, definitions: Iterable[Definition]) -> Component:
     return component.with_definitions((*component.definitions, *definitions))
+
+
+def _is_stackful(site: Site) -> bool:
+    return site.kind == "lift" and site.is_async and site.callback is None
 
 
 def _pushes(choice: Chosen) -> bool:

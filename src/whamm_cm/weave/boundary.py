@@ -20,6 +20,7 @@ from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.component.items import Item, Sort
 from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.context import CONTEXT
 from whamm_cm.emit.intervene import hands_over, may_allocate
 from whamm_cm.emit.model import ProbeOptions, Wrapper
 from whamm_cm.emit.modules import build_probe
@@ -102,8 +103,8 @@ class Weaver:
     agent: Item | None = None
     emit: Item | None = None
     now: Item | None = None
-    #: ``context.get`` and ``context.set`` of slot 0, where the probes know tasks.
-    context: tuple[Item, Item] | None = None
+    #: What ``build.context`` makes, where the probes know tasks.
+    context: tuple[Item, ...] = ()
     unit: Item | None = None
     guard: Guard | None = None
     bound: bool = False
@@ -351,11 +352,7 @@ class Weaver:
             (f"f{k}", self.mapping.get(item, item) if _is_lift(choice) else item)
             for k, (choice, item) in enumerate(outputs)
         ]
-        get, put = self.context or (None, None)
-        ways = (
-            *(("emit", self.emit), ("now", self.now)),
-            *(("context.get", get), ("context.set", put)),
-        )
+        ways = (("emit", self.emit), ("now", self.now), *zip(CONTEXT, self.context, strict=False))
         bag += [(name, item) for name, item in ways if item is not None]
         for k, wrapper in enumerate(wrappers):
             realloc = outputs[k][0].site.realloc
@@ -448,9 +445,9 @@ class Weaver:
             self.out.append(lower)
             self.now = lower.item
         if self.options.context:
-            get, put = build.context(self.options.context)
-            self.out += (get, put)
-            self.context = get.item, put.item
+            found = build.context(self.options.context, self.options.threads)
+            self.out += found
+            self.context = tuple(each.item for each in found)
         if self.supply.near is not None:
             self._place_sink(self.supply.near)
         if self.script is not None:

@@ -20,6 +20,7 @@ _BUILTINS: dict[str, Role] = {
     "waitable-set.wait": "wait",
     "waitable-set.poll": "poll",
     "subtask.cancel": "ask",
+    "thread.new-indirect": "spawn",
     "stream.cancel-read": "ask",
     "stream.cancel-write": "ask",
     "future.cancel-read": "ask",

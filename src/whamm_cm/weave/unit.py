@@ -359,7 +359,7 @@ class UnitBuilder:
         self.placed.append(module)
         own: list[Definition] = []
         if self.context and context is None:
-            own = [build.context(self.context)[0]]
+            own = [build.context(self.context, False)[0]]
             context = own[0].item
         way = (
             *(("emit", emit), ("now", now)),
