@@ -22,6 +22,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -95,9 +96,9 @@ class Tally:
         if validate_module(data) is not None:
             return "not valid here"
         module = CoreModule(data)
-        for index in range(len(module.bodies)):
-            if list(module.find(None, [index])) != list(module.instructions(index)):
-                self.mismatches.append(f"{place}: instructions of function {index}")
+        plain = [step for n in range(len(module.bodies)) for step in module.instructions(n)]
+        if list(module.find()) != plain:
+            self.mismatches.append(f"{place}: the kernel finds other instructions")
         copies = {"written anew": _written(module), "hotness": _hotness(data)}
         copies["with other indices"] = _renumbered(module)
         for name, copy in copies.items():
@@ -129,11 +130,16 @@ def _renumbered(module: CoreModule) -> bytes:
     return edit.encode()
 
 
+@cache
+def _plan() -> Plan:
+    scripts = load([("hotness.mm", monitors()["hotness"])], {})
+    return Plan(sink="none", scripts=ScriptPlan(scripts, {}))
+
+
 def _hotness(data: bytes) -> bytes | None:
     """None: it is refused for a reason that is said."""
-    scripts = load([("hotness.mm", monitors()["hotness"])], {})
     try:
-        return weave_module(data, Plan(sink="none", scripts=ScriptPlan(scripts, {}))).wasm
+        return weave_module(data, _plan()).wasm
     except WeaveError:
         return None
 
