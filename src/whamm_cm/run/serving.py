@@ -1,0 +1,222 @@
+"""An HTTP handler under the embedded engine: an instance for each request, or for a few."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+from collections.abc import Callable, Sequence
+from ctypes import byref
+from typing import Any
+
+from wasmtime import Store, WasmtimeError
+from wasmtime import _bindings as bindings
+from wasmtime import _ffi as ffi
+from wasmtime.component import ComponentInstanceType, Func, Linker
+
+from whamm_cm.dataclass import dataclass
+from whamm_cm.errors import RunError
+from whamm_cm.run.engine import compile_component, reason, run_engine
+from whamm_cm.run.guest import Gate
+from whamm_cm.run.host.bridge import Exit, Handles, provide, running
+from whamm_cm.run.host.http import IncomingRequest, ResponseOutparam
+from whamm_cm.run.host.offers import HOST
+from whamm_cm.run.host.world import Settings, World
+from whamm_cm.run.linking import add_sink, imports_of, missing_import, stub
+from whamm_cm.run.outcome import Trap, parse_trap
+from whamm_cm.run.values import free_all, lower_all
+from whamm_cm.wit.types import Own, Resource
+
+INTERFACE = "wasi:http/incoming-handler@0.2."
+_CONTINUE = 0  # WASMTIME_UPDATE_DEADLINE_CONTINUE
+_PARAMS = (Own(Resource()), Own(Resource()))
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What to serve and how.  ``reuse``: how many requests an instance is for."""
+
+    wasm: bytes
+    settings: Settings
+    emit: Callable[[str], int] | None = None
+    stub_imports: bool = False
+    cache: bool = True
+    reuse: int = 1
+
+
+class Taken:
+    """An instance of the guest, for up to ``reuse`` requests one after the other."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.world = World(handler.service.settings)
+        self.store = Store(handler.engine)
+        self.store.set_epoch_deadline(1)
+        _worlds[id(self.world)] = self.world
+        bindings.wasmtime_store_epoch_deadline_callback(
+            self.store.ptr(), _GO_ON, id(self.world), _NOTHING
+        )
+        self.uses = 0
+        self.began = time.monotonic()
+        self._func: Func | None = None
+
+    def call(self, handler: Handler, request: IncomingRequest, out: ResponseOutparam) -> None:
+        """Raises WasmtimeError when the guest traps, is stopped, or what it calls fails."""
+        self.uses += 1
+        self.began = time.monotonic()
+        with running(self.world):
+            if self._func is None:
+                self._func = self._started(handler)
+            handles = Handles(self.world.table, self.store._context())
+            array = lower_all((request, out), _PARAMS, handles)
+            try:
+                error = ffi.wasmtime_component_func_call(
+                    byref(self._func._func), self.store._context(), array, len(array), None, 0
+                )
+            finally:
+                free_all(array)
+            if error:
+                raise WasmtimeError._from_ptr(error)
+
+    def _started(self, handler: Handler) -> Func:
+        instance = handler.linker.instantiate(self.store, handler.component)
+        parent = instance.get_export_index(self.store, handler.export)
+        index = instance.get_export_index(self.store, "handle", parent)
+        found = None if index is None else instance.get_func(self.store, index)
+        if found is None:
+            raise RunError(f"the embedded engine does not find its own export {handler.export}")
+        return found
+
+    def close(self) -> None:
+        self.store.close()
+        del _worlds[id(self.world)]
+        self.world.close()
+
+
+# Of the instances there are, by what their stores call us back with.
+_worlds: dict[int, World] = {}
+
+
+def _go_on(context: Any, number: int, delta: Any, kind: Any) -> int:
+    """At a new epoch: whether this is one of those that are to stop."""
+    if _worlds[number].stopped.is_set():
+        error = WasmtimeError("wasm trap: interrupt")._consume()
+        return ctypes.cast(error, ctypes.c_void_p).value or 0
+    delta[0], kind[0] = 1, _CONTINUE
+    return 0
+
+
+def _nothing(_: Any) -> None:
+    """Nothing of ours is owned by a store."""
+
+
+_GO_ON = ctypes.CFUNCTYPE(
+    ctypes.c_size_t,
+    ctypes.POINTER(bindings.wasmtime_context_t),
+    ctypes.c_void_p,
+    ctypes.POINTER(ctypes.c_uint64),
+    ctypes.POINTER(bindings.wasmtime_update_deadline_kind_t),
+)(_go_on)
+_NOTHING = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(_nothing)
+
+
+class Handler:
+    """Made once; requests may come on many threads at a time."""
+
+    def __init__(self, service: Service) -> None:
+        """Raises RunError for what is no handler, or imports what this host does not have."""
+        self.service = service
+        self.gate = None if service.emit is None else Gate(service.emit)
+        self.engine = run_engine(cache=service.cache)
+        self.component = compile_component(self.engine, service.wasm)
+        self.imports = imports_of(self.engine, self.component)
+        self.export = self._export()
+        self.linker = self._new_linker()
+        stub(self.linker, self.engine, self.component, self._new_linker, service.stub_imports)
+        self._idle: list[Taken] = []
+        self._busy: set[Taken] = set()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def _export(self) -> str:
+        exports = self.component.type.exports(self.engine)
+        for name, export in exports.items():
+            if name.startswith(INTERFACE) and isinstance(export.ty, ComponentInstanceType):
+                return name
+        known = ", ".join(exports) or "nothing"
+        raise RunError(f"the component is no HTTP handler: it exports {known}, not {INTERFACE}x")
+
+    def _new_linker(self) -> Linker:
+        linker = Linker(self.engine)
+        provide(linker, self.engine, self.imports, HOST)
+        add_sink(linker, self.imports, self.gate)
+        return linker
+
+    def handle(
+        self, instance: Taken, request: IncomingRequest, out: ResponseOutparam
+    ) -> Trap | None:
+        """Run the guest in an instance that was taken, on this thread; why it trapped, if it did.
+
+        Raises RunError for stubs that do not fit, what a host function raised, and what ``emit``
+        did.
+        """
+        try:
+            instance.call(self, request, out)
+        except WasmtimeError as error:
+            return self._trap(error, instance.world)
+        else:
+            self._keep(instance)
+        finally:
+            with self._lock:
+                self._busy.discard(instance)
+            if instance not in self._idle:
+                instance.close()
+        return None
+
+    def taken(self) -> Taken:
+        """An instance for one request."""
+        with self._lock:
+            instance = self._idle.pop() if self._idle else Taken(self)
+            if self._closed:
+                instance.world.stopped.set()
+            self._busy.add(instance)
+        return instance
+
+    def _keep(self, instance: Taken) -> None:
+        if instance.uses < self.service.reuse:
+            with self._lock:
+                self._idle.append(instance)
+
+    def _trap(self, error: WasmtimeError, world: World) -> Trap:
+        if self.gate is not None and self.gate.error is not None:
+            raise self.gate.error
+        if isinstance(world.error, Exit):
+            return Trap(f"the guest exited with status {world.error.status}")
+        if world.error is not None:
+            raise world.error
+        if missing_import(error) is not None:
+            raise RunError(f"the stubs do not fit: {reason(error)}") from None
+        return parse_trap(str(error))
+
+    def stop_late(self, seconds: float) -> None:
+        """Stop the guests that have not answered for so long."""
+        now = time.monotonic()
+        with self._lock:
+            late = [one for one in self._busy if now - one.began > seconds]
+        self._stop(late)
+
+    def close(self) -> None:
+        """Stop all guests, and let no more begin."""
+        with self._lock:
+            self._closed = True
+            busy, idle = list(self._busy), list(self._idle)
+            self._idle.clear()
+        self._stop(busy)
+        for one in idle:
+            one.close()
+
+    def _stop(self, some: Sequence[Taken]) -> None:
+        for one in some:
+            one.world.stopped.set()
+            one.world.ring()
+        if some:
+            self.engine.increment_epoch()
