@@ -174,3 +174,28 @@ def test_more_than_a_record_holds() -> None:
     assert found == {k: value for k, value in enumerate(values) if value}
     state.report_counts(1, 0, layout.STATIC, layout.STATIC + 160_000, 20_000)
     assert sent(state, 1) == {}
+
+
+@given(FUNCTIONS, FUNCTIONS)
+def test_many_at_once_and_one_by_one_go_together(
+    first: list[tuple[int, str, list[object]]], second: list[tuple[int, str, list[object]]]
+) -> None:
+    """Columns that come in bulk have fewer bytes for each number."""
+    one, both = Counted(), Counted()
+    for more, functions in ((0, first), (1 << 21, second)):
+        part = Counted()
+        for fid, name, counters in functions:
+            for counted in (one, part):
+                counted.enter(fid + more, name)
+                for cells in counters:
+                    counted.add([row for row, _ in cells], [pc for _, pc in cells])  # type: ignore[attr-defined]
+        names = [part.names[number] for number in part.numbers]
+        narrowed = map(narrow, (part.counts, part.rows, part.steps))
+        columns = [wide(bytes(data), width) for width, data in narrowed]
+        both.extend(zip(part.fids, names, part.sizes, strict=True), *columns)
+    both.enter(1 << 22, "late")
+    one.enter(1 << 22, "late")
+    for counted in (one, both):
+        counted.add([1 << 20], [1 << 30])
+    numbers = range(len(one.names))
+    assert [c.tolist() for c in both.columns(numbers)] == [c.tolist() for c in one.columns(numbers)]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.agent.encode import Encoder
 from tests.agent.sample import site, table
 from tests.strategies import wit_types
-from whamm_cm.agent.layout import SITE_SIZE, TABLE_HEADER, Edge, NodeKind, SiteKind
+from whamm_cm.agent.layout import SITE_SIZE, TABLE_HEADER, Edge, NodeKind, SiteFlag, SiteKind
 from whamm_cm.agent.sites import SiteSpec, SiteTableBuilder
 from whamm_cm.agent.table import Field, Node, SiteTable, SiteTableError
 from whamm_cm.errors import WhammError
@@ -50,7 +50,7 @@ def test_a_site_comes_back() -> None:
     first, second = parsed.sites
     assert (first.params, first.result, first.encoding, first.ptr) == (None, None, "utf8", 4)
     for key in SiteSpec.__slots__:
-        if key not in ("params", "result", "reps"):
+        if key not in ("params", "result", "reps", "elements"):
             assert getattr(second, key) == getattr(spec, key)
     assert second.params is not None and second.result is not None
     params = parsed.nodes[second.params]
@@ -154,3 +154,24 @@ NODES = TABLE_HEADER + SITE_SIZE
 def test_what_is_refused(offset: int, value: int, message: str) -> None:
     with pytest.raises(SiteTableError, match=message):
         SiteTable.parse(patched(offset, value))
+
+
+def test_what_is_copied_stands_beside_what_is_returned() -> None:
+    copies = SiteSpec(
+        SiteKind.BUILTIN, Edge.BUILTIN, "", "", "", "stream.read",
+        result=Prim("u32"), elements=ListT(STRING),
+    )  # fmt: skip
+    plain, read = SiteTable.parse(table(site(), copies)).sites
+    assert (plain.copies, read.copies) == (False, True)
+    parsed = SiteTable.parse(table(copies))
+    assert parsed.sites[0].result is not None
+    names = [field.name for field in parsed.nodes[parsed.sites[0].result].fields]
+    assert names == ["result", "data"]
+
+
+def test_a_copy_without_a_record_is_refused() -> None:
+    data = bytearray(table(SiteSpec(SiteKind.BUILTIN, Edge.BUILTIN, "", "", "", "x", result=U8)))
+    at = TABLE_HEADER + 4 * 12
+    data[at] |= SiteFlag.COPIES
+    with pytest.raises(SiteTableError, match="copies"):
+        SiteTable.parse(bytes(data))

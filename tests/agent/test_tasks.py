@@ -26,8 +26,8 @@ def due(agent: Agent, key: int, call: int, task: int) -> None:
     agent.exports["due"](agent.store, key, call, call + 1, call + 2, call + 3, task)
 
 
-def done(agent: Agent, key: int) -> int:
-    return int(agent.exports["done"](agent.store, key))
+def done(agent: Agent, key: int, over: bool = True) -> int:
+    return int(agent.exports["done"](agent.store, key, int(over)))
 
 
 def test_tasks_are_numbered_and_their_entries_used_again() -> None:
@@ -45,6 +45,8 @@ def test_what_is_due_is_found_by_its_handle(seed: int) -> None:
     agent, rng, model = Agent(), random.Random(seed), dict[int, int]()
     for call in range(1, 4000):
         key = rng.choice([rng.randrange(1, 40), rng.randrange(1, 2000), 1 << 28])
+        looked = done(agent, key, over=False)
+        assert (entry(agent, looked)[0] if looked else None) == model.get(key)
         if key in model:
             found = done(agent, key)
             known = model.pop(key)

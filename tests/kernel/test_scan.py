@@ -246,3 +246,13 @@ def test_branch_tables_of_any_length(count: int, label: int) -> None:
     for end in (len(code), len(code) - 1, len(code) - 2):
         for wanted in (WANTED["labels"], WANTED["none"], WANTED["all"]):
             assert found(code, 0, end, wanted) == expected(code, 0, end, wanted)
+
+
+def test_any_number_of_groups() -> None:
+    """More than there is room for at first, each found again."""
+    values = [*range(5000), *range(0, 5000, 7)]
+    code = b"".join(b"\x41" + signed(value) + b"\x1a" for value in values) + b"\x0b"
+    row = next(row for row in OPCODES if row.mnemonic == "i32.const")
+    found = find(code, [(0, len(code))], [row], by_immediates=[row])
+    assert len(found) == len(values) and len(found.groups) == 5000
+    assert [found.alike[n] for n in range(5000, len(values))] == list(range(0, 5000, 7))

@@ -105,6 +105,48 @@ def composed() -> Log:
     return log
 
 
+def tasks() -> Log:
+    """Two requests interleave as tasks of one instance, with all that a call may come to: it starts
+    late, returns late, is cancelled, goes on after its return, is pending at the end."""
+    log = Log()
+    front = {"component": "front", "edge": "inner"}
+    back = {"component": "back", "edge": "inner", "instance": 2}
+    web, price = "wasi:http/handler#handle", "shop:back/prices#get"
+    one = log.enter(web, edge="export", component="front", task=1, args={"request": 1})
+    held = log.enter(price, **front, task=1, args={"sku": "a"})
+    log.later("return", held, pending=True, status=0x20)
+    sent = log.enter("wasi:http/client#send", component="front", task=1, args={"request": 2})
+    log.later("return", sent, pending=True, status=0x31)
+    two = log.enter(web, edge="export", component="front", task=2, args={"request": 3})
+    quick = log.enter(price, **front, task=2, args={"sku": "b"})
+    answer = log.enter(price, **back, task=1, args={"sku": "b"})
+    log.later("return", answer, result=2)
+    log.later("exit", answer)
+    log.later("return", quick, result=2)
+    never = log.enter(
+        "wasi:clocks/monotonic-clock#wait-for", component="front", task=2, args={"how-long": 9}
+    )
+    log.later("return", never, pending=True, status=0x21)
+    served = log.enter(price, **back, task=2, args={"sku": "a"})
+    log.later("resumed", one, dur_ns=7000)
+    log.later("started", held)
+    log.later("resumed", served, dur_ns=1500)
+    log.later("return", served, result=1)
+    log.later("resumed", one, dur_ns=2500)
+    log.later("return", held, result=1)
+    log.later("return", one, result={"ok": 4})
+    log.later("exit", served)
+    log.later("resumed", two, dur_ns=6000)
+    log.later("return", never, cancelled="before-returned")
+    log.later("return", two, cancelled="before-returned")
+    log.later("exit", two)
+    log.later("resumed", one, dur_ns=4000)
+    drawn = log.enter("wasi:random/random#get-random-u64", component="front", task=1)
+    log.later("return", drawn, result=7)
+    log.later("exit", one)
+    return log
+
+
 def untimed() -> Log:
     log = http()
     for record in log:
@@ -114,7 +156,7 @@ def untimed() -> Log:
 
 
 SCENARIOS: dict[str, Callable[[], Log]] = {
-    scenario.__name__: scenario for scenario in (http, values, concurrent, composed, untimed)
+    scenario.__name__: scenario for scenario in (http, values, concurrent, composed, tasks, untimed)
 }
 
 

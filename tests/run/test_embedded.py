@@ -120,7 +120,7 @@ def test_not_a_command() -> None:
         (func $f (result (result)) (canon lift (core func $i "f")))
         (instance $run (export "run" (func $f))) (export "wasi:cli/run@0.3.0" (instance $run)))"""
     )
-    with pytest.raises(RunError, match="it is a WASI 0.3 command: whamm-cm trace -- wasmtime run"):
+    with pytest.raises(RunError, match="it is a WASI 0.3 command: whamm-cm trace APP.wasm runs it"):
         _run(bytes(later))
 
 

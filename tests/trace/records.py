@@ -58,6 +58,20 @@ class Log:
         number = self.enter(item, **more)
         self.leave(item, number, **({} if result is ... else {"result": result}))
 
+    def later(self, phase: str, call: int, /, **more: Any) -> dict[str, Any]:
+        """A record of phase ``exit``, ``started`` or ``resumed`` about a call, or a late return."""
+        opened = next(
+            r for r in reversed(self.records) if r["phase"] == "call" and r["call"] == call
+        )
+        names = {key: opened[key] for key in ("interface", "func") if key in opened}
+        item = "#".join(names.values())
+        for key in ("edge", "instance", "component", "task"):
+            if key in opened:
+                more.setdefault(key, opened[key])
+        if phase != "resumed":
+            more["dur_ns"] = self.now - opened["t_ns"]
+        return self.add(phase, item, call, **more)
+
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return iter(self.records)
 

@@ -59,9 +59,12 @@ RAW = [
 @pytest.mark.parametrize("func", RAW)
 def test_raw_builtins_are_logged_only_where_they_are_asked_for(func):
     site = ("builtin", "", "", func)
-    assert SiteSet.parse("%async")(*site) and SiteSet.parse("all")(*site)
-    assert not SiteSet.parse(DEFAULT)(*site) and not SiteSet.parse("!%net")(*site)
-    assert SiteSet.parse("!%net,%async")(*site)
+    part = f"#{func.partition('.')[0]}.*"
+    for text in ("%async", "all,%async", "*,%async", "!%net,%async", part, f"wasi:io/*,{part}"):
+        assert SiteSet.parse(text)(*site), text
+    for text in (DEFAULT, "all", "*", "#*", "*#*", "!%net", "%async,!*", "%async,!%async"):
+        assert not SiteSet.parse(text)(*site), text
+    assert SiteSet.parse("%async,*")(*site)  # the item that names it stands
     assert not SiteSet.parse("%async")("import", "", "", func)  # a resource of the world
 
 

@@ -93,6 +93,24 @@ def test_every_other_phase() -> None:
     ]
 
 
+def test_phases_of_tasks_say_whose_it_is_and_how_long_it_took() -> None:
+    data = table(GET)
+    times = struct.pack("<QQI", 9000, 400, 3)
+    phases = {7: "return", 8: "exit", 9: "started", 10: "resumed"}
+    said = [
+        encode.record(0, phase, struct.pack("<I", 3)[: 4 * (phase == 7)], flags=9, times=times)
+        for phase in phases
+    ]
+    records = both(data, encode.block(*said))
+    for seq, (record, phase) in enumerate(zip(records, phases.values(), strict=True)):
+        cancelled = {"cancelled": "before-started"} if phase == "return" else {}
+        head = {"v": 2, "seq": seq, "t_ns": 9000, "instance": 1, "call": 1, "task": 3}
+        assert record == {**head, "phase": phase, **HEAD, **cancelled, "dur_ns": 400}
+    bare = [encode.record(0, phase, b"", flags=8, times=struct.pack("<I", 0)) for phase in (9, 10)]
+    found = both(data, encode.block(*bare))
+    assert [set(one) - {"seq", *HEAD} for one in found] == [{"v", "instance", "call", "phase"}] * 2
+
+
 def test_names_that_say_nothing_are_left_out() -> None:
     data = table(site(component="", interface="", version=""))
     (record,) = both(data, encode.block(encode.record(0, 0, b"")))
@@ -266,7 +284,7 @@ def test_a_contradiction_is_named_and_dropped_by_the_sink(body: bytes, message: 
         (encode.block(struct.pack("<IIQ", 15, 0, 0)), "says it has 15 bytes"),
         (encode.block(struct.pack("<IIQ", 17, 0, 0)), "says it has 17 bytes"),
         (encode.block(encode.record(7, 0, b"")), "no site 7"),
-        (encode.block(encode.record(0, 9, b"")), "unknown phase 9"),
+        (encode.block(encode.record(0, 11, b"")), "unknown phase 11"),
         (encode.block(encode.record(0, 5, b"")), "no such records"),
         (encode.block(encode.record(0, 2, b"", flags=8)), "flags 8"),
         ("é", "at least 32 bytes, not 1"),

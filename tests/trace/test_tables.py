@@ -29,14 +29,14 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_table_is_found_by_its_nonce(tmp_path: Path) -> None:
     assert tables.table_for(NONCE) is None
-    tables.keep_table(NONCE, TABLE)
+    tables.keep_table(NONCE, packed_table(TABLE))
     assert tables.table_for(NONCE) == SiteTable.parse(TABLE)
     assert [path.name for path in (tmp_path / "whamm-cm" / "tables").iterdir()] == [NONCE]
 
 
 @pytest.mark.parametrize("data", [b"", b"x", zlib.compress(b"x"), packed_table(TABLE)[:-3]])
 def test_a_damaged_table_is_as_good_as_none(tmp_path: Path, data: bytes) -> None:
-    tables.keep_table(NONCE, TABLE)
+    tables.keep_table(NONCE, packed_table(TABLE))
     (tmp_path / "whamm-cm" / "tables" / NONCE).write_bytes(data)
     assert tables.table_for(NONCE) is None
 
@@ -51,7 +51,7 @@ def test_a_folder_that_cannot_be_is_no_error(
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    tables.keep_table(NONCE, TABLE)
+    tables.keep_table(NONCE, packed_table(TABLE))
     assert tables.table_for(NONCE) is None
 
 
@@ -59,9 +59,9 @@ def test_old_tables_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(tables, "MAX_KEPT", 3)
     nonces = [fresh_nonce() for _ in range(5)]
     for age, nonce in enumerate(nonces):
-        tables.keep_table(nonce, TABLE)
+        tables.keep_table(nonce, packed_table(TABLE))
         os.utime(tmp_path / "whamm-cm" / "tables" / nonce, (age, age))
-    tables.keep_table(NONCE, TABLE)
+    tables.keep_table(NONCE, packed_table(TABLE))
     kept = [tables.table_for(nonce) is not None for nonce in (*nonces, NONCE)]
     assert kept == [False, False, False, True, True, True]
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import wasmtime
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest import mark, raises
+from pytest import MonkeyPatch, mark, raises
 
+from bench import kernels
 from tests.wasm.core_samples import SAMPLES, sample
 from tests.wasm.test_instructions import text_of
 from whamm_cm.errors import DecodeError
+from whamm_cm.wasm import code_edit
 from whamm_cm.wasm.code_edit import CodeEdit
 from whamm_cm.wasm.instructions import scan
 from whamm_cm.wasm.module import CoreModule
@@ -101,8 +103,8 @@ def test_locals() -> None:
     written = CodeEdit(module.bodies).write({}, Templates(), renumbering.maps)
     locals_ = b"\x02\x01\x7f\x01\x63\xc8\x01"
     code = b"\xd0\xc8\x01\x21\x01\x0b"
-    assert written.wasm == bytes((len(locals_ + code),)) + locals_ + code
-    assert written.changed == 1 and list(written.places) == [0, len(written.wasm)]
+    assert b"".join(written.pieces) == bytes((len(locals_ + code),)) + locals_ + code
+    assert written.changed == 1 and list(written.places) == [0, sum(map(len, written.pieces))]
 
 
 @given(st.binary(max_size=60), st.data())
@@ -115,3 +117,14 @@ def test_splice(old: bytes, data: st.DataObject) -> None:
         new[start + shift : end + shift] = piece
         shift += len(piece) - (end - start)
     assert bytes(splice(old, 0, len(old), edits)) == bytes(new)
+
+
+def test_code_is_the_same_in_pieces_of_any_size(monkeypatch: MonkeyPatch) -> None:
+    module = CoreModule(kernels.build("collatz").read_bytes())
+    maps = Renumbering({Imm.FUNC: Shift(0, 200)}).maps
+    whole = CodeEdit(module.bodies).write({}, Templates(), maps)
+    monkeypatch.setattr(code_edit, "_PIECE", 100)
+    parts = CodeEdit(module.bodies).write({}, Templates(), maps)
+    assert len(whole.pieces) == 1 < len(parts.pieces) <= len(module.bodies)
+    assert b"".join(parts.pieces) == whole.pieces[0]
+    assert (parts.changed, parts.places) == (whole.changed, whole.places)

@@ -15,6 +15,7 @@ import pytest
 
 from tests.wast_driver import Hook, Sink, run_script
 from tests.wast_driver.runner import PASSED
+from whamm_cm.agent.layout import AGENT_PAGES
 from whamm_cm.agent.table import SiteTable
 from whamm_cm.render import strace
 from whamm_cm.render.options import RenderOptions
@@ -116,7 +117,8 @@ def test_tasks_are_told_apart(records: Records) -> None:
     assert sorted(tasks.values()) == [1, 2, 6, 7]  # three to five are other calls
     for one in inside:
         assert one["task"] == tasks[one["call"]], one
-    assert [r["phase"] for r in inside if r["call"] == min(tasks)] == ["call", "return", "exit"]
+    phases = [r["phase"] for r in inside if r["call"] == min(tasks)]
+    assert phases == ["call", "resumed", "return", "resumed", "exit"]
 
 
 def test_records_of_a_task_say_so(records: Records) -> None:
@@ -150,3 +152,58 @@ def test_what_the_sink_writes_is_the_same() -> None:
     assert [one["result"] for one in ended(found, "plain", "export")] == [42]
     exits = [(r["func"], r["task"]) for r in found if r["phase"] == "exit"]
     assert exits == [("now", 1), ("later", 2), ("plain", 3)]
+
+
+def test_a_call_that_had_to_wait_says_when_it_starts() -> None:
+    """The guest says how often it was told so."""
+    found = records_of("starting.wast", timed=True)
+    [told] = [one["result"] for one in ended(found, "run", "export")]
+    started = [one for one in found if one["phase"] == "started"]
+    assert told == len(started) == 3
+    first = {one["call"]: one for one in found if one["phase"] == "call" and one["instance"] == 1}
+    for one in started:
+        call = first[one["call"]]
+        assert (one["func"], one["task"]) == (call["func"], call["task"])
+        assert one["dur_ns"] == one["t_ns"] - call["t_ns"]
+        [status] = [
+            other["status"]
+            for other in found
+            if other["instance"] == 1 and other.get("call") == one["call"] and "pending" in other
+        ]
+        assert status & 15 == 0
+
+
+def test_how_long_a_task_waits_is_told_where_it_goes_on() -> None:
+    """It waits in a callback's absence, or in ``waitable-set.wait``; not without a clock."""
+    found = records_of("starting.wast", timed=True)
+    begun = {
+        (one["instance"], one["task"]): one
+        for one in reversed(found)
+        if one["phase"] == "call" and one["func"] in ("run", "later", "never")
+        if (one["func"] == "run") == (one["instance"] == 1)
+    }
+    resumed = [one for one in found if one["phase"] == "resumed"]
+    assert {one["func"] for one in resumed} == {"run", "later", "never"}
+    for one in resumed:
+        call = begun[one["instance"], one["task"]]
+        assert (one["func"], one["call"]) == (call["func"], call["call"])
+        assert call["t_ns"] <= one["t_ns"] - one["dur_ns"] <= one["t_ns"]
+    untimed = records_of("starting.wast", timed=False)
+    assert not [one for one in untimed if one["phase"] == "resumed"]
+    assert len([one for one in untimed if one["phase"] == "started"]) == 3
+
+
+def test_without_room_for_more_calls_under_way_they_stay_pending() -> None:
+    """The memory of the agent cannot grow: what it has room for is told, and the guest, which
+    checks for itself, notices nothing."""
+    found = records_of("starting.wast", timed=True, mark=AGENT_PAGES)
+    mine = [r for r in found if r.get("func") == "never" and r["instance"] == 1]
+    begun = [r for r in mine if r["phase"] == "call"]
+    over = ended(mine, "never", "inner")
+    assert len(begun) == 701 and 500 < len(over) < 701
+    assert all(one["cancelled"] == "before-returned" for one in over)
+    summary = Summary()
+    for record in found:
+        summary.feed(record)
+    summary.finish()
+    assert summary.rows["inner", "never", 0].pending == 701 - len(over)

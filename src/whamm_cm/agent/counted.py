@@ -23,6 +23,7 @@ from whamm_cm.dataclass import dataclass
 Numbers: TypeAlias = "array[int]"
 #: Typecodes of columns by the bytes of a number.
 _CODES = {1: "B", 2: "H", 4: "I"}
+_WORD = 4
 
 
 class Counted:
@@ -50,6 +51,7 @@ class Counted:
 
     def enter(self, fid: int, name: str) -> None:
         """What is added from here on is in that function."""
+        self._widen()
         if self.fids and self.fids[-1] == fid:
             return
         self._enter(fid, name)
@@ -62,16 +64,24 @@ class Counted:
         steps: Numbers,
     ) -> None:
         """Appends the counters of many functions, which are given as index, name, number of
-        counters; by counter how many cells, by cell its row and step."""
+        counters; by counter how many cells, by cell its row and step,
+        in as many bytes as those take."""
         for fid, name, size in functions:
             self._enter(fid, name)
             self.sizes[-1] = size
         if not self.counts:  # most often, and they are large
             self.counts, self.rows, self.steps = counts, rows, steps
             return
-        self.counts += counts
-        self.rows += rows
-        self.steps += steps
+        self._widen()
+        self.counts.extend(counts.tolist())
+        self.rows.extend(rows.tolist())
+        self.steps.extend(steps.tolist())
+
+    def _widen(self) -> None:
+        """Let any number be appended."""
+        columns = (self.counts, self.rows, self.steps)
+        if any(column.itemsize < _WORD for column in columns):
+            self.counts, self.rows, self.steps = (array("I", column) for column in columns)
 
     def _enter(self, fid: int, name: str) -> None:
         number = self._numbers.setdefault(name, len(self.names))
@@ -109,18 +119,21 @@ class Counted:
         return [self.fids, known, self.sizes, self.counts, self.rows, self.steps]
 
 
-def narrow(column: Numbers) -> tuple[int, bytes]:
-    """Bytes of a number, and the column of words in those, little-endian."""
-    words = column.tobytes()
-    order = range(4) if sys.byteorder == "little" else range(3, -1, -1)
-    width, parts = 1, [words[place::4] for place in order]
+def narrow(column: Numbers) -> tuple[int, memoryview | bytearray]:
+    """Bytes of a number, and the column in those, little-endian."""
+    size = column.itemsize
+    words = memoryview(column).cast("B")
+    if size == 1:
+        return 1, words
+    order = range(size) if sys.byteorder == "little" else range(size - 1, -1, -1)
+    width, parts = 1, [bytes(words[place::size]) for place in order]
     for place, part in enumerate(parts):
-        if part.strip(b"\0"):
+        if part.count(0) < len(part):
             width = max(width, (1, 2, 4, 4)[place])
     found = bytearray(width * len(column))
     for place in range(width):
         found[place::width] = parts[place]
-    return width, bytes(found)
+    return width, found
 
 
 def wide(data: bytes, width: int) -> Numbers:

@@ -70,6 +70,7 @@ class Entry(IntEnum):
     VALUE = 16
     WORD = 24
     TASK = 28
+    LEFT = 32
 
 
 BEFORE_STARTED: Final = 3
@@ -148,9 +149,16 @@ class Phase(IntEnum):
     """An async function will not return: the body is the state of the subtask, 3 or 4."""
     EXIT = 8
     """The task of an export is over."""
+    STARTED = 9
+    """An async function had to wait until now, and starts."""
+    RESUMED = 10
+    """The task of an export has waited, and goes on: the duration is that of the wait."""
 
 
-FRAMED: Final = (Phase.CALL, Phase.RETURN, Phase.PENDING, Phase.CANCELLED, Phase.EXIT)
+FRAMED: Final = (
+    *(Phase.CALL, Phase.RETURN, Phase.PENDING, Phase.CANCELLED, Phase.EXIT, Phase.STARTED),
+    Phase.RESUMED,
+)
 """Phases of records about one call: they may say of which task it is."""
 LASTED: Final = FRAMED[1:]
 """Those that may say how long that took."""
@@ -208,6 +216,8 @@ class SiteFlag(IntFlag):
     SELF = 1
     ASYNC = 2
     MEMORY64 = 4
+    COPIES = 8
+    """Its result is a record: what it returned, and ``data``, what it copied."""
 
 
 ENCODING_SHIFT: Final = 4

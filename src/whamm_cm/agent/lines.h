@@ -51,8 +51,18 @@ static void put_result(const Record *record, const Site *site, const char *key) 
     const Node *node = node_of(site->result);
     const uint8_t *image = open_image(record, node, site);
     if (!image) return;
-    put_key(key);
-    put_value(node, image, 1);
+    if (!(site->flags & COPIES)) {
+        put_key(key);
+        put_value(node, image, 1);
+        return;
+    }
+    const Entry *field = entries_of(node);
+    for (uint32_t i = 0; i < node->count; i++) {
+        put(',');
+        put_span(field[i].name, field[i].length);
+        put(':');
+        put_value(node_of(field[i].type), image + field[i].offset, 2);
+    }
 }
 
 static void put_part(int *some, const char *key, const uint32_t span[2]) {
@@ -154,16 +164,15 @@ static char run_name[16];
 
 /* Whether it is about one call, and so may say which task that is of. */
 static int framed(uint32_t phase) {
-    return phase <= RETURN || phase == PENDING || phase == CANCELLED || phase == EXIT;
+    return phase <= RETURN || phase == PENDING || (phase >= CANCELLED && phase <= RESUMED);
 }
 
 /* Whether it has a duration. */
 static int lasted(uint32_t phase) { return framed(phase) && phase != CALL; }
 
 static void put_json(const Record *record, uint32_t instance, int with_values) {
-    static const char *const phases[] = {"call", "return", "report",
-                                         "lost", "return", "print", "start",
-                                         "return", "exit", "end"};
+    static const char *const phases[] = {"call",  "return", "report",  "lost",    "return", "print",
+                                         "start", "return", "exit", "started", "resumed", "end"};
     int timed = record->flags & TIMED, phase = (int)record->phase;
     uint32_t flags = record->flags | (with_values ? 0 : BIG);
     put_text("{\"v\":2,\"run\":\"");
@@ -195,7 +204,7 @@ static void put_json(const Record *record, uint32_t instance, int with_values) {
 
 /* Reads the fixed part of a record of `size` bytes; 0 if it makes no sense. */
 static int parse_record(Record *record, const uint8_t *p, uint32_t size) {
-    static const uint8_t body_sizes[] = {0, 0, 8, 8, 4, 0, 8, 4, 0};
+    static const uint8_t body_sizes[] = {0, 0, 8, 8, 4, 0, 8, 4, 0, 0, 0};
     uint32_t word = load32(p + 4);
     record->phase = word & 15;
     record->flags = word >> 4 & 15;
@@ -205,7 +214,7 @@ static int parse_record(Record *record, const uint8_t *p, uint32_t size) {
     record->end = p + size;
     uint32_t known = TIMED | BAD | BIG | (record->phase == PRINT ? RAW : 0), script = 0;
     if (framed(record->phase)) known |= TASK;
-    if (record->phase > EXIT || record->flags & ~known) return 0;
+    if (record->phase > RESUMED || record->flags & ~known) return 0;
     if (record->phase != LOST && record->phase != START) {
         if (record->site_number >= table()->n_sites) return 0;
         const Site *site = site_of(record);

@@ -10,6 +10,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
+from typing import TypeAlias
 
 from whamm_cm.abi.layout import layouts, postorder, variant_cases
 from whamm_cm.agent.counted import Counted, narrow
@@ -65,6 +66,8 @@ from whamm_cm.wit.types import (
     strip,
 )
 
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
 
 @dataclass(frozen=True, slots=True)
 class SiteSpec:
@@ -74,7 +77,8 @@ class SiteSpec:
     ``has_self`` the first is a handle and shown as ``self``.  ``ptr`` is the pointer width and
     ``encoding`` the string encoding of that canonical definition's options.  ``inner``: interface,
     version and function as the component itself calls them, where that is not what the site stands
-    for.  ``reps``: resources whose borrows reach it as representations.
+    for.  ``reps``: resources whose borrows reach it as representations.  ``elements``: what it
+    copies, beside what it returns.
     """
 
     kind: SiteKind
@@ -91,6 +95,7 @@ class SiteSpec:
     encoding: str = "utf8"
     inner: tuple[str, str, str] = ("", "", "")
     reps: frozenset[Resource] = frozenset()
+    elements: ListT | None = None
 
 
 _PRIMS = {
@@ -135,7 +140,7 @@ class _Columns:
         self._rows = tuple(rows)
         self.names: dict[str, int] = {}
         self._found: dict[int, int] = {}  # by identity: where the columns are
-        self._columns: list[bytes] = []
+        self._columns: list[Buffer] = []
         variables = [row for row in self._rows if isinstance(row, _Row)]
         cells = {id(row.cells): row.cells for row in variables if row.cells}
         numbers = {key: self._renumbered(each) for key, each in cells.items()}
@@ -157,10 +162,11 @@ class _Columns:
         known = [self.names.setdefault(name, len(self.names)) for name in cells.names]
         return array("I", map(known.__getitem__, cells.numbers))
 
-    def _add(self, key: int, data: bytes) -> None:
+    def _add(self, key: int, data: Buffer) -> None:
         self._found[key] = self.end
-        self._columns.append(data)
-        self.end += len(data)
+        padding = -len(data) % 4
+        self._columns += (data, bytes(padding))
+        self.end += len(data) + padding
 
     def _narrow(self, columns: Sequence[Words]) -> bytes:
         """The row of a module's counters; its columns are added."""
@@ -168,10 +174,10 @@ class _Columns:
         for column in columns:
             width, data = narrow(column)
             words += (self.end, width)
-            self._add(id(column), data.ljust(-(-len(data) // 4) * 4, b"\0"))
+            self._add(id(column), data)
         return COUNTED.pack(*words)
 
-    def pack(self, strings: _Strings) -> bytes:
+    def pack(self, strings: _Strings) -> list[Buffer]:
         packed, counted = bytearray(), iter(self._counted)
         for row in self._rows:
             if isinstance(row, Counted):
@@ -185,7 +191,7 @@ class _Columns:
         for name in self.names:
             at, size = strings.span(name)
             packed += SPAN.pack(self.end + at, size)
-        return bytes(packed) + b"".join(self._columns)
+        return [packed, *self._columns]
 
 
 def _row_size(row: _Row | Counted) -> int:
@@ -222,7 +228,10 @@ class SiteTableBuilder:
         if site.params:
             params = self.add_type(RecordT(site.params), site.ptr)
         if site.result is not None:
-            result = self.add_type(site.result, site.ptr)
+            returned = site.result
+            if site.elements is not None:
+                returned = RecordT((("result", site.result), ("data", site.elements)))
+            result = self.add_type(returned, site.ptr)
         self._sites.append(site)
         self._site_nodes.append((params, result))
         return len(self._sites) - 1
@@ -287,7 +296,8 @@ class SiteTableBuilder:
             TABLE_MAGIC, TABLE_VERSION, len(self._sites), sites_at, len(self._nodes), types_at,
             strings_at, total, len(columns.names), columns.names_at,
         )  # fmt: skip
-        return (header + sites + types + entries + variables + strings.data).ljust(total, b"\0")
+        padding = bytes(total - strings_at - len(strings.data))
+        return b"".join((header, sites, types, entries, *variables, strings.data, padding))
 
     def _intern(self, node: Node) -> int:
         number = self._numbers.setdefault(node, len(self._nodes))
@@ -388,6 +398,7 @@ def _pack_site(
     site: SiteSpec, nodes: tuple[int, int], info: int, strings: _Strings, base: int
 ) -> bytes:
     flags = SiteFlag.SELF * site.has_self | SiteFlag.ASYNC * site.is_async
+    flags |= SiteFlag.COPIES * (site.elements is not None)
     flags |= SiteFlag.MEMORY64 * (site.ptr == 8) | ENCODINGS.index(site.encoding) << ENCODING_SHIFT
     words: list[int] = [site.kind, site.edge]
     handles = handles_of(site.kind, site.params, site.result, site.has_self, site.reps)

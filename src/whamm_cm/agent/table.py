@@ -6,7 +6,6 @@ import json
 import struct
 import zlib
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
 from whamm_cm.agent.counted import CountedCells, cells_of, fault_of, pcs_of, wide
 from whamm_cm.agent.layout import (
@@ -91,6 +90,7 @@ class Site:
     inner: tuple[str, str, str] = ("", "", "")
     call_handles: str = ""
     return_handles: str = ""
+    copies: bool = False
 
 
 _FIXED_SIZES = {
@@ -189,7 +189,15 @@ class _Reader:
             inner=(inner_interface, inner_version, inner_func),
             call_handles=self._handles(handles[0]),
             return_handles=self._handles(handles[1]),
+            copies=bool(flags & SiteFlag.COPIES) and self._copies(result),
         )
+
+    def _copies(self, result: int) -> bool:
+        """Checks the result of a read or write that says what it copied."""
+        known = self._optional(result)
+        if known is None or self.nodes[known].kind is not NodeKind.RECORD:
+            raise SiteTableError("what a site copies is not part of a record")
+        return True
 
     def _texts(self, spans: Sequence[int]) -> list[str]:
         return [self._text(spans[i], spans[i + 1]) for i in range(0, len(spans), 2)]
@@ -353,10 +361,14 @@ _CHECKS: dict[NodeKind, Callable[[_Reader, Node], bool]] = {
 _MAX_TABLE = 1 << 30
 
 
-@lru_cache(maxsize=1)  # the same one goes into the woven file and among those that are kept
 def packed_table(table: bytes) -> bytes:
     """The content of the section ``whamm-cm.sites``: the table, by zlib."""
     return zlib.compress(table, 9 if len(table) < 1 << 20 else 1)
+
+
+def known_table(packed: bytes) -> bytes:
+    """What :func:`packed_table` has made that of."""
+    return zlib.decompress(packed)
 
 
 def unpacked_table(data: bytes) -> bytes | None:

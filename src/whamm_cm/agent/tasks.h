@@ -8,10 +8,17 @@
 
 /* Mirrored in layout.py.  `value`: of a task what its guest keeps in slot 0 of its context; else
  * where the result will be.  `word`: of a task its site as in a record; else the place in the table of
- * the function that writes the record.  `task`: a task's own number; else of the task that waits. */
+ * the function that writes the record.  `task`: a task's own number; else of the task that waits.
+ * `left`: when a task last began to wait. */
 typedef struct {
     uint64_t call, began, value;
-    uint32_t word, task, key, next;
+    uint32_t word, task;
+    union {
+        struct {
+            uint32_t key, next;
+        };
+        uint64_t left;
+    };
 } Entry;
 _Static_assert(sizeof(Entry) == 40, "as layout.py has it");
 
@@ -44,7 +51,7 @@ static uint32_t new_entry(uint64_t call, uint64_t began, uint64_t value, uint32_
         at = next_entry;
         next_entry += sizeof(Entry);
     }
-    *(Entry *)at = (Entry){call, began, value, word, task, 0, 0};
+    *(Entry *)at = (Entry){call, began, value, word, task, {{0, 0}}};
     return at;
 }
 
@@ -69,12 +76,12 @@ EXPORT(due) void due(int32_t key, int64_t call, int64_t began, int64_t value, in
     buckets[(uint32_t)key % BUCKETS] = at;
 }
 
-/* The entry of the handle `key`, which nothing more is due for; 0 if nothing was. */
-EXPORT(done) int32_t done(int32_t key) {
+/* The entry of the handle `key`, 0 if nothing is due for it; nothing more is if it is `over`. */
+EXPORT(done) int32_t done(int32_t key, int32_t over) {
     uint32_t *link = &buckets[(uint32_t)key % BUCKETS];
     while (*link && ((Entry *)*link)->key != (uint32_t)key) link = &((Entry *)*link)->next;
     uint32_t at = *link;
-    if (!at) return 0;
+    if (!at || !over) return (int32_t)at;
     *link = ((Entry *)at)->next;
     give_back(at);
     return (int32_t)at;

@@ -12,7 +12,7 @@ from whamm_cm.component.items import Item
 from whamm_cm.dataclass import dataclass
 from whamm_cm.wit.classes import SiteSet
 from whamm_cm.wit.names import FuncName, both_names
-from whamm_cm.wit.types import Resource, ValType
+from whamm_cm.wit.types import ListT, Resource, ValType
 
 Kind = Literal[
     "lower",
@@ -39,7 +39,8 @@ class Site:
     label (``bucket.get``), ``interface`` without its version, "" for the world.  ``standing`` has
     its other names.
     ``reason`` is non-empty when no wrapper can be put here, and says why.  ``resources``: those
-    that the component defines itself.
+    that the component defines itself.  ``elements``: of a read or write of a stream or future,
+    what it copies as a list, if that has values.
     """
 
     component: Component
@@ -63,6 +64,7 @@ class Site:
     leave: bool = True
     reason: str = ""
     resources: frozenset[Resource] = frozenset()
+    elements: ListT | None = None
     standing: Standing = Standing("builtin", ())
 
     @property

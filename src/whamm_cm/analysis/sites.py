@@ -6,18 +6,29 @@ from dataclasses import replace
 from typing import Literal, cast
 
 from whamm_cm.abi.flatten import CoreSig, core_signature, task_return_signature
+from whamm_cm.abi.layout import layouts
 from whamm_cm.agent.layout import Edge, SiteKind
 from whamm_cm.agent.sites import SiteSpec
 from whamm_cm.analysis.program import Program
 from whamm_cm.analysis.reach.standing import standings
 from whamm_cm.analysis.site import Encoding, Kind, Site
 from whamm_cm.component import nodes as n
-from whamm_cm.component.canons import BY_OP
+from whamm_cm.component.canons import BY_OP, COPIES
 from whamm_cm.component.ir import Component
 from whamm_cm.wasm.types import MemoryType
 from whamm_cm.wit.canons import CanonInfo
 from whamm_cm.wit.resolve import Resolved, resolve
-from whamm_cm.wit.types import Borrow, Own, Prim, Resource, StreamT, ValType, strip
+from whamm_cm.wit.types import (
+    Borrow,
+    FutureT,
+    ListT,
+    Own,
+    Prim,
+    Resource,
+    StreamT,
+    ValType,
+    strip,
+)
 
 _SITE_KINDS: dict[Kind, SiteKind] = {
     "lower": SiteKind.LOWER,
@@ -148,15 +159,29 @@ def _builtin(site: Site, info: CanonInfo, program: Program) -> Site:
     if site.kind in ("resource.drop", "resource.rep"):
         # The argument is an index of the handle table, shown as `self`.
         named = (("self", StreamT(None) if resource is None else Own(resource)),)
-    # Built-ins read nothing themselves, but for where the host puts an event.
+    elements = _elements(info, site.ptr)
+    # Other built-ins read nothing themselves, but for where the host puts an event.
+    reads = info.op in ("waitable-set.wait", "waitable-set.poll") or elements is not None
     return replace(
         site,
         signature=CoreSig(params, results, False, False),
         params=named,
         result=result,
         self_first=site.kind in ("resource.drop", "resource.rep"),
-        memory=site.memory if info.op in ("waitable-set.wait", "waitable-set.poll") else None,
+        memory=site.memory if reads else None,
+        elements=elements,
     )
+
+
+def _elements(info: CanonInfo, ptr: int) -> ListT | None:
+    """What a read or write of a stream or future copies."""
+    holder = None if info.type is None else strip(info.type)
+    if info.op not in COPIES or not isinstance(holder, StreamT | FutureT):
+        return None
+    element = holder.element
+    if element is None or not layouts(ptr).info(element).size:
+        return None
+    return ListT(element)
 
 
 def _representation(info: CanonInfo, program: Program) -> str:
@@ -190,6 +215,7 @@ def site_spec(site: Site) -> SiteSpec:
         encoding=site.encoding,
         inner=_inner(site),
         reps=site.resources if site.kind == "lift" else frozenset(),
+        elements=site.elements,
     )
 
 

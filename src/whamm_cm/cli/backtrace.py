@@ -93,7 +93,8 @@ def _finder(woven: Woven | WovenModule) -> Callable[[Frame], Place | None]:
     module = CoreModule(woven.wasm)
 
     def find(frame: Frame) -> Place | None:
-        place = in_moved(woven.moved, module, frame.offset)
+        moved = woven.moved
+        place = None if moved is None else in_moved(moved, module, frame.offset)
         return place or Place("whamm-cm", frame.offset, True)
 
     return find

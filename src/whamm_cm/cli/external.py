@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -31,10 +31,21 @@ def trace_command(args: argparse.Namespace, words: list[str], settings: Settings
             name = option.replace("_", "-")
             raise UsageError(f"--{name} is for the embedded engine; give it to the command instead")
     path, index = _component(args, words)
-    data = read_input(path)
     if "jco" in (PurePath(word).name for word in words[:index]):
         # Its transpiler fails on modules with two memories, whatever Node would say to them.
         settings = replace(settings, multi_memory=False)
+    return trace_on(args, settings, path, read_input(path), lambda woven: (words, index))
+
+
+#: The command to run a woven copy with, and which of its words is to be the copy; None: it is
+#: woven where it lies.
+Command = Callable[["Woven"], "tuple[list[str], int | None]"]
+
+
+def trace_on(
+    args: argparse.Namespace, settings: Settings, path: str, data: bytes, command: Command
+) -> int:
+    """Weaves ``data``, which is the file ``path``, and runs it by that command."""
     finder = scripts.line_finder(args.lines, data, path)
     script = scripts.checked(args, settings)
     woven = weaving.weave(args, data, path, settings.plan("stderr", script))
@@ -43,6 +54,7 @@ def trace_command(args: argparse.Namespace, words: list[str], settings: Settings
     recorder = Recorder(formats, options, woven.table)
     lines = _Lines(recorder, woven, data)
     try:
+        words, index = command(woven)
         status = _run(args, words, path, index, woven.bytes, lines)
         lines.finish(status)
     except RunError:

@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
     woven = weaving.weave(args, data, args.app, settings.plan(sink, script))
     added, size = woven.report, woven.size
     write_output(args.output, woven.inner.pieces)
-    keep_table(woven.nonce, woven.inner.table)
+    keep_table(woven.nonce, woven.inner.packed)
     if args.json:
         _print_json(args.output, size, woven)
     elif added.sites or added.core_sites:

@@ -81,5 +81,8 @@ ROWS: tuple[CanonRow, ...] = (
     CanonRow(0x42, "thread.available-parallelism", ("shared",), None),
 )
 
+#: Those that read or write a buffer of the guest.
+COPIES = ("stream.read", "stream.write", "future.read", "future.write")
+
 BY_OPCODE: dict[int, CanonRow] = {row.opcode: row for row in ROWS}
 BY_OP: dict[str, CanonRow] = {row.op: row for row in ROWS}

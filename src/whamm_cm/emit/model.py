@@ -12,7 +12,7 @@ from whamm_cm.analysis.site import Encoding, Kind
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import tree
 from whamm_cm.wasm.asm import FuncType
-from whamm_cm.wit.types import Resource, ValType
+from whamm_cm.wit.types import ListT, Resource, ValType
 
 Action = Literal["record", "count", "none"]
 Mode = Literal["none", "values", "headers"]
@@ -20,7 +20,18 @@ Mode = Literal["none", "values", "headers"]
 #: ``return`` and ``cancel`` answer for it, ``get`` and ``set`` stand for the guest's context; what
 #: ``start`` and ``copy`` called may be over later, which ``wait`` and ``ask`` are told.
 Role = Literal[
-    "", "enter", "callback", "return", "cancel", "get", "set", "start", "copy", "wait", "ask"
+    "",
+    "enter",
+    "callback",
+    "return",
+    "cancel",
+    "get",
+    "set",
+    "start",
+    "copy",
+    "wait",
+    "poll",
+    "ask",
 ]
 EventMode = Literal["before", "after", "alt"]
 #: An exported global of the script unit: its name and core type.
@@ -107,7 +118,8 @@ class Wrapper:
     its functions get them borrowed as representations, which nobody has to drop.
 
     ``role``: where the module knows tasks; ``due_at``: where in the agent's table the function is
-    that writes the late return of this wrapper's calls.
+    that writes the late return of this wrapper's calls.  ``elements``: of a read or write of a
+    stream or future, what is copied as a list.
     """
 
     site: int
@@ -132,6 +144,7 @@ class Wrapper:
     resources: frozenset[Resource] = frozenset()
     role: Role = ""
     due_at: int = 0
+    elements: ListT | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,28 +13,26 @@ Concurrency.md; CanonicalABI.md: ``canon_lower``, ``canon_task_return``, ``unpac
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Final
 
 from whamm_cm.agent.layout import BEFORE_RETURNED, DEPTH, STATE, Entry, Phase
-from whamm_cm.emit.flats import Slot
-from whamm_cm.emit.memory import Agent, Guest
-from whamm_cm.emit.model import Mode, ProbeOptions, Role, Wrapper
+from whamm_cm.emit.copies import BLOCKED, POINTER, write_copy
+from whamm_cm.emit.memory import Agent
+from whamm_cm.emit.model import Role
+from whamm_cm.emit.recorder import Recorder
 from whamm_cm.wasm.asm import Func, FuncType, Module
-from whamm_cm.wit.types import ValType
 
 #: Functions of the agent.
 AGENT_FUNCS: Final[dict[str, FuncType]] = {
     "task_new": (("i64", "i64", "i32"), ("i32",)),
     "task_end": (("i32",), ()),
     "due": (("i32", "i64", "i64", "i64", "i32", "i32"), ()),
-    "done": (("i32",), ("i32",)),
+    "done": (("i32", "i32"), ("i32",)),
 }
 #: Wrappers that write records of calls which others began.
-LATE: Final[tuple[Role, ...]] = ("callback", "return", "cancel")
-#: A read, write or cancellation that will be over later.
-BLOCKED: Final = 0xFFFFFFFF
+LATE: Final[tuple[Role, ...]] = ("callback", "return", "cancel", "wait")
 _SUBTASK, _FUTURE_WRITE = 1, 5
-_STATE_BITS, _RETURNED = 4, 2
+_STATE_BITS, _STARTED, _RETURNED = 4, 1, 2
 _EXIT_MASK = 0xF
 
 
@@ -86,20 +84,23 @@ class Context:
                 f.i32(_FUTURE_WRITE)
                 f.op("i32.gt_u")
                 f.br_if(nothing)
-                f.get(0)
-                f.i32(_SUBTASK)
-                f.op("i32.eq")
-                f.get(2)
-                f.i32(_RETURNED)
-                f.op("i32.lt_u", "i32.and")
-                f.br_if(nothing)
-                self.over(f, 1, 2)
+                self.over(f, 1, 2, 0)
         return self._event
 
-    def over(self, f: Func, handle: int, outcome: int) -> None:
-        """What was due for the handle in a local is over, and how that is in another."""
+    def over(self, f: Func, handle: int, outcome: int, code: int | None = None) -> None:
+        """What was due for the handle in a local is over, and how that is in another; where a
+        third has the code of an event, it may also be that a subtask starts."""
         entry = f.local("i32")
         f.get(handle)
+        if code is None:
+            f.i32(1)
+        else:
+            f.get(code)
+            f.i32(_SUBTASK)
+            f.op("i32.ne")
+            f.get(outcome)
+            f.i32(_STARTED)
+            f.op("i32.gt_u", "i32.or")
         self.call(f, "done")
         f.tee(entry)
         with f.if_():
@@ -108,37 +109,6 @@ class Context:
             self.agent.load(f, "i32.load", entry, Entry.WORD)
             kind = self.module.type_index(("i32", "i32"), ())
             f.call_indirect(kind, self.table(1))
-
-
-class Recorder(Protocol):
-    """The body of a wrapper (``wrapper.Body``), as far as it matters here."""
-
-    f: Func
-    w: Wrapper
-    agent: Agent
-    options: ProbeOptions
-    guest: Guest | None
-    recording: bool
-    timed: bool
-    secret: int | None
-    site: int
-    call: int
-    began: int
-    start: int
-
-    def image(
-        self, types: tuple[ValType, ...], source: int | tuple[Slot, ...], mode: Mode, params: bool
-    ) -> Any: ...
-
-    def write_image(self, image: Any) -> None: ...
-
-    def bare_record(self, phase: Phase, word: int | None = None) -> None: ...
-
-    def returned(self, source: int | tuple[Slot, ...]) -> None: ...
-
-    def pending(self, status: int | None) -> None: ...
-
-    def slot(self, local: int) -> Slot: ...
 
 
 class Tasks:
@@ -160,6 +130,10 @@ class Tasks:
             self._enter()
         elif self.body.recording:
             self._find()
+        if role == "callback":
+            self._resumed()
+        elif role == "wait" and self.body.timed and self.w.action != "record":
+            self._now(self.body.began)
         if role == "callback" and self.body.options.due:
             for local in range(3):
                 self.f.get(local)
@@ -213,14 +187,16 @@ class Tasks:
     def end(self) -> None:
         """After the call; its result, if any, is on the stack and stays there."""
         f, w = self.f, self.w
-        hears = w.role in ("wait", "ask") and self.body.options.due
+        if w.role == "wait":
+            self._resumed()
+        hears = w.role in ("wait", "ask", "poll") and self.body.options.due
         if w.role not in ("enter", "callback") and not hears:
             return
         value = None
         if w.signature.results:
             value = f.local(w.signature.results[0])
             f.set(value)
-        if w.role == "wait":
+        if w.role in ("wait", "poll"):
             assert value is not None, "it returns the code of an event"
             self._waited(value)
         elif w.role == "ask":
@@ -232,10 +208,47 @@ class Tasks:
             f.op("i32.and", "i32.eqz")
             with f.if_():
                 self._exit()
+                f.else_()
+                self._leave()
         else:
             self._exit()
         if value is not None:
             f.get(value)
+
+    def _now(self, local: int) -> None:
+        now = self.body.probe.now
+        assert now is not None, "the module is timed"
+        self.f.call(now)
+        self.f.set(local)
+
+    def _leave(self) -> None:
+        """The task waits from now on."""
+        f, body = self.f, self.body
+        if not body.recording or not body.timed:
+            return
+        f.get(self.entry)
+        with f.if_():
+            self._now(body.ended)
+            self.agent.at(f, self.entry, Entry.LEFT)
+            f.get(body.ended)
+            self.agent.store(f, "i64.store", Entry.LEFT)
+
+    def _resumed(self) -> None:
+        """The task has waited: in its callback since it was left, else since ``began``."""
+        f, body, w = self.f, self.body, self.w
+        if not body.timed:
+            return
+        f.get(self.entry)
+        with f.if_():
+            self._load(Entry.CALL, "i64.load")
+            f.op("i64.eqz", "i32.eqz")
+            with f.if_():
+                self._load(Entry.CALL, "i64.load")
+                f.set(body.call)
+                if w.role == "callback":
+                    self._load(Entry.LEFT, "i64.load")
+                    f.set(body.began)
+                self._of_task(Phase.RESUMED)
 
     def _exit(self) -> None:
         """The task is over."""
@@ -288,27 +301,37 @@ class Tasks:
 
     def _answer(self) -> None:
         """``task.return`` and ``task.cancel``: the record belongs to the call of the export."""
-        f, body, w = self.f, self.body, self.w
+        f, w = self.f, self.w
         f.get(self.entry)
         with f.if_():
             self._load(Entry.CALL, "i64.load")
             f.op("i64.eqz", "i32.eqz")
             with f.if_():
                 self._late(self.entry)
-                body.site = 0
                 if w.role == "return":
-                    self._hand_over()
+                    self._of_task(Phase.RETURN)
                 else:
-                    state = f.local("i32")
-                    f.i32(BEFORE_RETURNED)
-                    f.set(state)
-                    body.bare_record(Phase.CANCELLED, state)
-                body.site = w.site
-                self.agent.at(f, body.start, 4)
-                self.agent.load(f, "i32.load", body.start, 4)
-                self._load(Entry.WORD)
-                f.op("i32.or")
-                self.agent.store(f, "i32.store", 4)
+                    self._of_task(Phase.CANCELLED)
+
+    def _of_task(self, phase: Phase) -> None:
+        """A record about the call that the task began with, at whose site this is not."""
+        f, body = self.f, self.body
+        body.site = 0
+        state = None
+        if phase == Phase.CANCELLED:
+            state = f.local("i32")
+            f.i32(BEFORE_RETURNED)
+            f.set(state)
+        if phase == Phase.RETURN:
+            self._hand_over()
+        else:
+            body.bare_record(phase, state)
+        body.site = self.w.site
+        self.agent.at(f, body.start, 4)
+        self.agent.load(f, "i32.load", body.start, 4)
+        self._load(Entry.WORD)
+        f.op("i32.or")
+        self.agent.store(f, "i32.store", 4)
 
     def _hand_over(self) -> None:
         """The record of the values that a ``task.return`` is given."""
@@ -318,20 +341,6 @@ class Tasks:
         body.write_image(body.image(tuple(t for _, t in w.params), slots, mode, False))
 
     # --- later -----------------------------------------------------------------------------------
-
-    def copied(self, value: int | None) -> None:
-        """Write the record of what a read or write has returned."""
-        f = self.f
-        assert value is not None, "it says how much was copied"
-        f.get(value)
-        if self.w.signature.results[0] == "i64":
-            f.op("i32.wrap_i64")
-        f.i32(BLOCKED)
-        f.op("i32.ne")
-        with f.if_():
-            self.body.returned((self.body.slot(value),))
-            f.else_()
-            self.body.pending(value)
 
     def due(self, value: int) -> None:
         """The call has returned ``value``, which says that its result comes later."""
@@ -344,8 +353,9 @@ class Tasks:
             f.get(0)
         f.get(self.body.call)
         self._began()
-        if w.role == "start" and w.result is not None:
-            f.get(len(w.signature.params) - 1)
+        kept = len(w.signature.params) - 1 if w.role == "start" else POINTER
+        if w.elements is not None or (w.role == "start" and w.result is not None):
+            f.get(kept)
             if w.ptr == 4:
                 f.op("i64.extend_i32_u")
         else:
@@ -367,20 +377,29 @@ class Tasks:
                 f.get(1)
                 f.op("i64.extend_i32_u")
                 f.set(value)
-            body.returned((body.slot(value),))
+            write_copy(body, value, self._kept_address())
             return
         f.get(1)
         f.i32(_RETURNED)
         f.op("i32.eq")
         with f.if_():
-            out = None
-            if w.result is not None:
-                out = f.local("i64" if w.ptr == 8 else "i32")
-                self.agent.load(f, "i64.load" if w.ptr == 8 else "i32.load", 0, Entry.VALUE)
-                f.set(out)
-            body.returned(() if out is None else out)
+            body.returned(() if w.result is None else self._kept_address())
             f.else_()
-            body.bare_record(Phase.CANCELLED, 1)
+            f.get(1)
+            f.i32(_STARTED)
+            f.op("i32.gt_u")
+            with f.if_():
+                body.bare_record(Phase.CANCELLED, 1)
+                f.else_()
+                body.bare_record(Phase.STARTED)
+
+    def _kept_address(self) -> int:
+        """A local with where the entry in local 0 says that values are."""
+        kind = "i64" if self.w.ptr == 8 else "i32"
+        address = self.f.local(kind)
+        self.agent.load(self.f, f"{kind}.load", 0, Entry.VALUE)
+        self.f.set(address)
+        return address
 
     # --- the guest's own slot --------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from whamm_cm.agent.layout import (
     RecordFlag,
 )
 from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.copies import write_returned
 from whamm_cm.emit.flats import Slot
 from whamm_cm.emit.memory import Guest
 from whamm_cm.emit.model import Mode, Wrapper
@@ -327,8 +328,9 @@ class Body:
                 self.returned(len(w.signature.params) - 1)
                 f.else_()
                 self.pending(value)
-        elif w.role == "copy" and self.tasks is not None:
-            self.tasks.copied(value)
+        elif w.role == "copy" or w.elements is not None:
+            assert value is not None, "it says how much was copied"
+            write_returned(self, value)
         else:
             source: int | tuple[Slot, ...] = ()
             if value is not None:

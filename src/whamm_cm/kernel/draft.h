@@ -368,3 +368,16 @@ __attribute__((export_name("draft"))) u32 draft(
         if (!draft_one(given, &targets[i], i, &functions[targets[i].function], by)) return 0;
     return 1;
 }
+
+/* A column of n words in as few bytes each as hold them all, of 1, 2 and 4: how many. */
+__attribute__((export_name("narrow"))) u32 narrow(u32 *column, u32 n) {
+    u32 all = 0;
+    for (u32 i = 0; i < n; i++) all |= column[i];
+    if (all >> 16) return 4;
+    if (all >> 8) {
+        for (u32 i = 0; i < n; i++) __builtin_memcpy((u8 *)column + 2 * i, &column[i], 2);
+        return 2;
+    }
+    for (u32 i = 0; i < n; i++) ((u8 *)column)[i] = (u8)column[i];
+    return 1;
+}

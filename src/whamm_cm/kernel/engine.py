@@ -130,9 +130,23 @@ class Kernel:
             found.byteswap()
         return found
 
+    def get_narrow(self, at: int, count: int) -> array[int]:
+        """Words that lie there, each in as few bytes (1, 2 or 4) as hold them all; what lay there
+        is gone."""
+        width = self._call("narrow", at, count)
+        found = array({1: "B", 2: "H", 4: "I"}[width])
+        found.frombytes(self._seen(at, width * count))
+        if sys.byteorder == "big":
+            found.byteswap()
+        return found
+
     def struct(self, name: str, count: int) -> array[int]:
         """The first ``count`` words of a struct that the function ``name`` has the address of."""
         return self.get_words(self._call(name), count)
+
+    def close(self) -> None:
+        """Give its memory back; nothing may be asked of it any more."""
+        self._store.close()
 
     def run(self, name: str, *arguments: int) -> bool:
         """Call an export; False when it says that the input is malformed (see ``failure``)."""

@@ -14,7 +14,9 @@ typedef struct {
 
 static Alike *alikes;
 static u32 alike_count;
-static u32 *buckets, bucket_mask;
+/* There is room for all that there can be, but only what is needed is touched: pages count. */
+static u32 *buckets, bucket_mask, in_buckets;
+enum { FIRST_BUCKETS = 1024 };
 static u32 row_alike[ROWS]; /* of rows whose immediates do not matter: the number + 1 */
 
 static u32 hash_of(u32 row, const u8 *at, const u8 *stop) {
@@ -28,6 +30,21 @@ static int same(const Alike *one, u32 row, const u8 *at, const u8 *stop) {
     for (const u8 *other = (const u8 *)one->pos; at < stop; at++, other++)
         if (*at != *other) return 0;
     return 1;
+}
+
+static void put_in_bucket(u32 number) {
+    const Alike *one = &alikes[number];
+    u32 place = hash_of(one->row, (const u8 *)one->pos, (const u8 *)one->end) & bucket_mask;
+    while (buckets[place]) place = (place + 1) & bucket_mask;
+    buckets[place] = number + 1;
+}
+
+static void more_buckets(void) {
+    if (2 * ++in_buckets <= bucket_mask) return;
+    for (u32 i = 0; i <= bucket_mask; i++) buckets[i] = 0;
+    bucket_mask = 2 * bucket_mask + 1;
+    for (u32 i = 0; i < alike_count; i++)
+        if (!row_alike[alikes[i].row]) put_in_bucket(i);
 }
 
 /* The number of those like the instruction at..stop. */
@@ -50,6 +67,7 @@ static u32 alike_of(u32 row, const u8 *at, const u8 *stop, u32 with) {
     }
     alikes[alike_count] = (Alike){row, (u32)at, (u32)stop, 1};
     buckets[place] = ++alike_count;
+    more_buckets();
     return alike_count - 1;
 }
 
@@ -60,11 +78,12 @@ static u32 total_size(const u32 *spans, u32 n) {
 }
 
 static void make_buckets(const u32 *spans, u32 n, const u8 *wanted) {
-    u32 distinct = ROWS, size = 1;
+    u32 distinct = ROWS, size = FIRST_BUCKETS;
     for (u32 row = 0; row < ROWS; row++)
         if (wanted[row] & BY_IMMEDIATES) distinct = ROWS + total_size(spans, n) / 2;
-    while (size < 2 * distinct) size *= 2;
-    bucket_mask = size - 1;
+    while (size < 4 * distinct) size *= 2;
+    bucket_mask = FIRST_BUCKETS - 1;
+    in_buckets = 0;
     buckets = (u32 *)take(4 * size);
     alikes = (Alike *)take((u32)sizeof(Alike) * distinct);
 }

@@ -261,8 +261,9 @@ static int written(const Function *function) {
     return 1;
 }
 
+/* "size" is that of what was written last; "upto": how many functions are written so far. */
 static struct {
-    u32 start, size, changed, places;
+    u32 start, size, changed, places, upto;
 } output;
 
 static void begin(const Map *given) {
@@ -275,26 +276,36 @@ static void begin(const Map *given) {
     }
 }
 
-/* Functions written anew, one after the other; 0 when one is malformed.  "places" gets where the
-   entry of each begins in the output, and where the last one ends. */
+static u32 written_before; /* how many bytes */
+
+/* Functions written anew, one after the other, in calls that each write over what the last one has
+   written: from "upto" on until there are "enough" bytes or no more functions.  0 when one is
+   malformed.  "places" gets where the entry of each begins in all that is written, and where the
+   last one ends. */
 __attribute__((export_name("rewrite"))) u32 rewrite(
-    const Map *given, const Function *functions, u32 n, Template *made, u32 by, u32 spots) {
+    const Map *given, const Function *functions, u32 n, Template *made, u32 by, u32 spots,
+    u32 enough) {
     begin(given);
     spot_base = spots;
     templates = made;
     moved_by = by;
-    u32 *places = (u32 *)take(4 * (n + 1));
-    o = take(0);
-    output.start = (u32)o;
-    output.places = (u32)places;
-    output.changed = 0;
-    for (u32 i = 0; i < n; i++) {
+    if (!output.places) {
+        output.places = (u32)take(4 * (n + 1));
+        output.start = (u32)take(0);
+    } else {
+        written_before += output.size;
+    }
+    u32 *places = (u32 *)output.places, i = output.upto;
+    o = (u8 *)output.start;
+    for (; i < n && (u32)o - output.start < enough; i++) {
         span_number = i;
-        places[i] = (u32)o - output.start;
+        places[i] = written_before + (u32)o - output.start;
         if (!written(&functions[i])) return 0;
         output.changed += (u32)changed;
     }
-    places[n] = output.size = (u32)o - output.start;
+    output.size = (u32)o - output.start;
+    output.upto = i;
+    places[i] = written_before + output.size;
     return 1;
 }
 

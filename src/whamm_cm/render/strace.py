@@ -76,8 +76,12 @@ class Strace:
     def _line(self, record: Record) -> str:
         if record["phase"] in ("start", "end"):
             return ""  # blocks begin and end where they may, also between a call and its return
+        if record["phase"] == "resumed":
+            return ""  # what it waited for follows
         if record["phase"] == "exit":
             return self._exited(record)
+        if record["phase"] == "started":
+            return self._started(record)
         if record["phase"] not in ("call", "return"):
             note = _note(record)
             return self.flush() + note if note else ""
@@ -100,11 +104,20 @@ class Strace:
 
     def _exited(self, record: Record) -> str:
         """A task is over: said where its export has not just returned."""
-        call = self._tracker.exiting(record)
+        call = self._tracker.about(record)
         self._tracker.feed(record)
         if call is None or call is self._last_returned:
             return ""
         text = f"{self._lead(call, record)}<… {printable(call.site.shown)} exited>"
+        return self.flush() + self._timed(text, record.get("dur_ns")) + "\n"
+
+    def _started(self, record: Record) -> str:
+        """A call starts that could not when it was made."""
+        call = self._tracker.about(record)
+        if call is None:
+            return ""
+        self._last_returned = None
+        text = f"{self._lead(call, record)}<… {printable(call.site.shown)} started>"
         return self.flush() + self._timed(text, record.get("dur_ns")) + "\n"
 
     def _timed(self, text: str, duration: int | None) -> str:

@@ -20,6 +20,9 @@ LEAVING = ("import", "inner")
 #: The built-in by which an async export hands over its result; no record says that it is back.
 TASK_RETURN = "task.return"
 
+#: Phases of records about calls that neither begin nor end one.
+_BETWEEN = ("exit", "started", "resumed")
+
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -102,7 +105,10 @@ class LiveCall:
     ``opened`` is the call record (None when it was lost), ``closed`` the last return record.
     ``parent`` is the call it was made from as far as the log tells; times are nanoseconds:
     ``dur_ns`` until the result, ``frame_ns`` until the core call returned, which for an async
-    function may be long before.  ``answered_badly``: it was answered by an error, as HTTP has it.
+    function may be long before; ``child_ns`` is what of its own time others ran that it called.
+    ``starting_ns``: until it could start, None for at once or unknown.  Where ``is_task`` it is the
+    call of an export that a task began with: of ``last_ns`` until it was seen last it has waited
+    ``waited_ns``.  ``answered_badly``: it was answered by an error, as HTTP has it.
     """
 
     opened: Record | None = None
@@ -114,6 +120,10 @@ class LiveCall:
     dur_ns: int | None = None
     frame_ns: int = 0
     child_ns: int = 0
+    starting_ns: int | None = None
+    is_task: bool = False
+    waited_ns: int = 0
+    last_ns: int = 0
     answered_badly: bool = False
 
     def __init__(self, index: int, site: Site, instance: int, call: int) -> None:
@@ -121,8 +131,20 @@ class LiveCall:
 
     @property
     def self_ns(self) -> int | None:
-        """Time of the call without the calls made from it, None without times."""
-        return None if self.dur_ns is None else max(0, self.dur_ns - self.child_ns)
+        """Time that it ran or kept its caller from running, without the calls made from it; None
+        without times."""
+        if self.dur_ns is None:
+            return None
+        whole = max(self.last_ns, self.dur_ns) if self.is_task else self.frame_ns
+        return max(0, whole - self.waited_ns - self.child_ns)
+
+    @property
+    def wait_ns(self) -> int:
+        """Time that others could run: of a task that it has waited, of a call that it went on when
+        its caller did."""
+        if self.is_task or self.dur_ns is None or self.outcome is not Outcome.RETURNED:
+            return self.waited_ns
+        return max(0, self.dur_ns - self.frame_ns)
 
     @property
     def result(self) -> Any:
@@ -183,13 +205,21 @@ class Tracker:
             return self._call(record)
         if phase == "return":
             return self._return(record)
-        if phase == "exit":
-            self._tasks.pop(_task(record), None)
+        if phase in _BETWEEN:
+            self._between(record)
         return None
 
-    def exiting(self, record: Record) -> LiveCall | None:
-        """The call of an export whose task is over by this record, which was not fed yet."""
-        return self._tasks.get(_task(record))
+    def about(self, record: Record) -> LiveCall | None:
+        """The call that a record is about which neither begins nor ends one, and was not fed yet:
+        of phases ``exit`` and ``resumed`` that of the export whose task it is."""
+        if record["phase"] == "started":
+            return self._match(record)
+        call = self._tasks.get(_task(record))
+        return call if call is not None and call.call == record["call"] else None
+
+    def tasks(self) -> Iterable[LiveCall]:
+        """The calls of exports whose tasks are not known to be over."""
+        return self._tasks.values()
 
     def spent(self, instance: int, ns: int) -> None:
         """Calls of an import took that long which have no records of their own."""
@@ -220,6 +250,7 @@ class Tracker:
             if len(self._tasks) >= self.max_open:
                 del self._tasks[next(iter(self._tasks))]
             self._tasks[_task(record)] = call
+            call.is_task = True
         if site.func == TASK_RETURN and site.edge == "builtin":
             call.outcome, call.closed = Outcome.RETURNED, _handed_over(record)
             return call
@@ -270,16 +301,37 @@ class Tracker:
         call.dur_ns = record["dur_ns"] if "dur_ns" in record else _duration(call, record)
         if call.start_ns is None and call.dur_ns is not None and "t_ns" in record:
             call.start_ns = max(0, record["t_ns"] - call.dur_ns)
+        if pending and self._tasks.get(_task(record)) is call:
+            # No task began with it: that of which this is the first that is heard has no record.
+            del self._tasks[_task(record)]
+            call.is_task = False
         if not was_pending:
             call.frame_ns = call.dur_ns or 0
-            if call.parent is not None:
-                call.parent.child_ns += call.frame_ns
+            if not call.is_task:
+                _spend(call, 0, call.frame_ns)
+        if call.is_task:
+            _ran(call, call.dur_ns)
         if call.site.answers and not pending:
             _answered(call)
         self._leave(call)
         if not pending:
             self._forget(call)
         return call
+
+    def _between(self, record: Record) -> None:
+        call, took = self.about(record), record.get("dur_ns")
+        if record["phase"] == "exit":
+            self._tasks.pop(_task(record), None)
+        if call is None or took is None:
+            return
+        if record["phase"] == "started":
+            call.starting_ns = took
+        elif record["phase"] == "exit":
+            _ran(call, took)
+        elif call.start_ns is not None and "t_ns" in record:
+            _ran(call, record["t_ns"] - took - call.start_ns)
+            call.waited_ns += took
+            call.last_ns += took
 
     def _match(self, record: Record) -> LiveCall | None:
         """The open call of a return. Logs of several runs may reuse the same numbers."""
@@ -324,6 +376,24 @@ class Tracker:
         for call in self._open.pop(key):
             self._leave(call)
             self.given_up.append(call)
+
+
+def _ran(call: LiveCall, until_ns: int | None) -> None:
+    """The task of an export ran from when it was seen last until so long after its call."""
+    if until_ns is not None and until_ns > call.last_ns:
+        _spend(call, call.last_ns, until_ns)
+        call.last_ns = until_ns
+
+
+def _spend(call: LiveCall, first_ns: int, last_ns: int) -> None:
+    """From so long after the call until so long, it was what ran; its caller may have gone on."""
+    caller, start = call.parent, call.start_ns
+    if caller is None:
+        return
+    over = not caller.is_task and caller.closed is not None
+    if over and start is not None and caller.start_ns is not None:
+        last_ns = min(last_ns, caller.start_ns + caller.frame_ns - start)
+    caller.child_ns += max(0, last_ns - first_ns)
 
 
 def _task(record: Record) -> tuple[str, int, int]:

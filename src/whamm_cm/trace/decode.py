@@ -50,7 +50,12 @@ _U64 = struct.Struct("<Q")
 _U32 = struct.Struct("<I")
 _KNOWN_FLAGS = int(RecordFlag.TIMED | RecordFlag.BAD | RecordFlag.BIG)
 _NO_IMAGE = int(RecordFlag.BAD | RecordFlag.BIG)
-_PHASES = (*("call", "return", "report", "lost", "return", "print", "start", "return", "exit"),)
+_PHASES = (
+    *("call", "return", "report", "lost", "return", "print", "start", "return", "exit", "started"),
+    "resumed",
+)
+#: Phases of records that say all in their heads.
+_BARE = (Phase.EXIT, Phase.STARTED, Phase.RESUMED)
 _TIMED, _TASK = int(RecordFlag.TIMED), int(RecordFlag.TASK)
 _QUICK = {int(Phase.CALL): quick_call, int(Phase.RETURN): quick_return}
 _INNER = ("interface", "version", "func")
@@ -212,7 +217,7 @@ class Decoder:
         phase, flags = word & 15, word >> 4 & 15
         framed = phase in FRAMED
         known = _KNOWN_FLAGS | RecordFlag.RAW * (phase == Phase.PRINT) | _TASK * framed
-        if phase > Phase.EXIT or flags & ~known:
+        if phase > Phase.RESUMED or flags & ~known:
             raise ValueFault(f"unknown phase {phase} or flags {flags}")
         duration = None
         if flags & RecordFlag.TIMED:
@@ -293,7 +298,7 @@ class Decoder:
         elif phase == Phase.CANCELLED:
             early = _u32(tail) == BEFORE_STARTED
             record["cancelled"] = "before-started" if early else "before-returned"
-        elif phase != Phase.EXIT and not flags & _NO_IMAGE:
+        elif phase not in _BARE and not flags & _NO_IMAGE:
             (site.call if phase == Phase.CALL else site.result)(record, tail)
         if flags & RecordFlag.RAW and phase == Phase.PRINT:
             record["raw"] = True
@@ -324,7 +329,7 @@ class Decoder:
         return _SiteReader(
             names,
             _with_handles(_args(readers, site), site.call_handles),
-            _with_handles(_result(readers, site.result, "result"), site.return_handles),
+            _with_handles(_returned(readers, site), site.return_handles),
         )
 
 
@@ -416,6 +421,21 @@ def _result(readers: Readers, number: int | None, key: str) -> Callable[[Record,
 
     def read(record: Record, tail: Tail) -> None:
         record[key] = item(tail, tail.take(size))
+
+    return read
+
+
+def _returned(readers: Readers, site: Site) -> Callable[[Record, Tail], None]:
+    """The result, and beside it what was copied."""
+    if not site.copies or site.result is None:
+        return _result(readers, site.result, "result")
+    node = readers.node(site.result)
+    size, parts = node.size, fields(readers, node, 1)
+
+    def read(record: Record, tail: Tail) -> None:
+        at = tail.take(size)
+        for name, item, offset in parts:
+            record[name] = item(tail, at + offset)
 
     return read
 

@@ -12,7 +12,10 @@ Record: TypeAlias = dict[str, Any]
 #: Record formats this reader knows (``"v"``).
 VERSIONS = (1, 2)
 
-PHASES = ("call", "return", "exit", "report", "dropped", "print", "start", "end", "lost")
+PHASES = (
+    *("call", "return", "exit", "started", "resumed", "report", "dropped", "print", "start", "end"),
+    "lost",
+)
 #: Levels of values in values: more than a sink writes (agent/layout.py, MAX_DEPTH).
 MAX_NESTING = 200
 _INTS = (
@@ -28,6 +31,8 @@ _NEEDED = {
     "call": ("func", "call", "instance"),
     "return": ("func", "call", "instance"),
     "exit": ("func", "call", "instance"),
+    "started": ("func", "call", "instance"),
+    "resumed": ("func", "call", "instance"),
     "report": ("count", "instance"),
     "dropped": ("count", "instance"),
     "print": ("text", "instance"),

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from whamm_cm.agent.layout import NONCE_LETTERS, NONCE_SIZE
-from whamm_cm.agent.table import SiteTable, SiteTableError, packed_table, unpacked_table
+from whamm_cm.agent.table import SiteTable, SiteTableError, unpacked_table
 
 #: Tables kept; older ones are removed.
 MAX_KEPT = 256
@@ -26,8 +26,8 @@ def user_cache(part: str) -> Path | None:
         return None
 
 
-def keep_table(nonce: str, table: bytes) -> None:
-    """Keeps the table of a weave."""
+def keep_table(nonce: str, packed: bytes) -> None:
+    """Keeps the table of a weave, as ``packed_table`` makes it."""
     import tempfile  # slow to import
 
     folder = user_cache("tables")
@@ -38,7 +38,7 @@ def keep_table(nonce: str, table: bytes) -> None:
         handle, name = tempfile.mkstemp(prefix=".new-", dir=folder)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(packed_table(table))
+                file.write(packed)
             os.replace(name, folder / nonce)
         except OSError:
             os.unlink(name)

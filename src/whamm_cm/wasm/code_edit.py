@@ -17,6 +17,8 @@ from whamm_cm.wasm.rewrite import Draft, Maps, Templates, Written, put_maps, put
 
 #: Where last words go.
 (UNREACHABLE,) = by_mnemonic("unreachable")
+#: New code is taken from the kernel in pieces of so many bytes and a function.
+_PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,9 @@ class CodeEdit:
     offset: int = 0
     path: str = ""
     loaded: Loaded = field(init=False)
-    drafted: dict[int, Draft] = field(default_factory=dict)
+    #: The functions with drafts made here, and those drafts that are kept.
+    drafted: set[int] = field(default_factory=set)
+    kept: dict[int, Draft] = field(default_factory=dict)
     _functions: int = field(init=False)
     _flags: int = 0
 
@@ -121,9 +125,10 @@ class CodeEdit:
         ]
         return Survey(groups, inside.get(seen, len(indices)))
 
-    def draft(self, plans: Plans, targets: Sequence[Target]) -> Drafted:
+    def draft(self, plans: Plans, targets: Sequence[Target], keep: bool = True) -> Drafted:
         """Make the drafts of some of the functions that were surveyed; DecodeError where the
-        control structure of one is malformed."""
+        control structure of one is malformed.  ``keep``: to be read when somebody asks where code
+        has come from."""
         inside = self.loaded.kernel
         given = self._put_plans(plans)
         words = array("I")
@@ -140,7 +145,7 @@ class CodeEdit:
             index, pos, message = inside.failure()
             path = f"{self.path}.code[{index}]".lstrip(".")
             raise inside.fault(message, pos + self._fault(), path)
-        self._keep(targets)
+        self._note(targets, keep)
         return self._drafted(plans, given, targets_at, len(targets))
 
     def _put_plans(self, plans: Plans) -> int:
@@ -181,49 +186,55 @@ class CodeEdit:
         flat = inside.get_words(outs, 3 * n_outs)
         return Drafted(
             inside.get_words(targets_at, count * layout.TARGET_WORDS)[4 :: layout.TARGET_WORDS],
-            inside.get_words(counts, counters), inside.get_words(kinds, counters),
-            inside.get_words(rows, cells), inside.get_words(steps, cells),
+            inside.get_narrow(counts, counters), inside.get_narrow(kinds, counters),
+            inside.get_narrow(rows, cells), inside.get_narrow(steps, cells),
             list(zip(flat[::3], flat[1::3], flat[2::3], strict=True)),
         )  # fmt: skip
 
-    def _keep(self, targets: Iterable[Target]) -> None:
-        """Note what was drafted, to be read when somebody asks where code has come from."""
+    def _note(self, targets: Iterable[Target], keep: bool) -> None:
+        """What was drafted."""
         inside = self.loaded.kernel
         raw = inside.get_words(self._functions, len(self.bodies) * layout.FUNCTION_WORDS)
         places = raw[layout.FUNCTION_DRAFT :: layout.FUNCTION_WORDS]
         drafts = {to.function: places[to.function] for to in targets if places[to.function]}
-        if not drafts:
+        self.drafted.update(drafts)
+        if not (drafts and keep):
             return
         start = min(drafts.values())
         view = memoryview(inside.get_words(start, (inside.take(0) - start) // 4))
-        self.drafted |= {n: Draft(view[(at - start) // 4 :]) for n, at in drafts.items()}
+        self.kept |= {n: Draft(view[(at - start) // 4 :]) for n, at in drafts.items()}
 
     def write(
         self, drafts: Mapping[int, Draft], templates: Templates, maps: Maps, spots: int = 0
     ) -> Written:
         """All bodies with new indices, and new code in those that have a draft, given here or made
         by :meth:`draft`.  What does not change is as it was, byte for byte.  ``spots``: the first.
+        To be called last.
 
         DecodeError where the code is malformed, and for an index that a map does not have.
         """
         loaded, inside = self.loaded, self.loaded.kernel
         todo = array("I")
-        places = dict[int, int]()
+        starts = dict[int, int]()
         for index, draft in drafts.items():
-            places[index] = 4 * len(todo)
+            starts[index] = 4 * len(todo)
             todo.extend(draft.words)
             todo.append(Do.END)
         base = inside.put_words(todo)
         for index, draft in drafts.items():
             own = draft.locals
             where = 0 if own is None else inside.put(own)
-            words = (base + places[index], where, 0 if own is None else len(own))
+            words = (base + starts[index], where, 0 if own is None else len(own))
             place = layout.FUNCTION_WORDS * index + layout.FUNCTION_DRAFT
             inside.poke(self._functions + 4 * place, words)
         made, maps_at = put_templates(loaded, templates), put_maps(loaded, maps)
-        count = len(self.bodies)
-        done = inside.run("rewrite", maps_at, self._functions, count, made, loaded.moved, spots)
-        if not done:
-            raise inside.error(self._fault(), self.path)
-        start, size, changed, at = inside.struct("output", 4)
-        return Written(inside.get(start, size), changed, inside.get_words(at, count + 1))
+        count, upto, pieces = len(self.bodies), -1, list[bytes]()
+        given = maps_at, self._functions, count, made, loaded.moved, spots, _PIECE
+        while upto != count:
+            if not inside.run("rewrite", *given):
+                raise inside.error(self._fault(), self.path)
+            start, size, changed, at, upto = inside.struct("output", 5)
+            pieces.append(inside.get(start, size))
+        places = inside.get_words(at, count + 1)
+        inside.close()
+        return Written(pieces, changed, places)

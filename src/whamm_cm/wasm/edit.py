@@ -12,7 +12,7 @@ from functools import partial
 from whamm_cm.errors import DecodeError, InternalError
 from whamm_cm.wasm import encoding
 from whamm_cm.wasm.code_edit import CodeEdit
-from whamm_cm.wasm.cursor import Cursor
+from whamm_cm.wasm.cursor import Buffer, Cursor
 from whamm_cm.wasm.customs import is_about_code
 from whamm_cm.wasm.encoding import ValType
 from whamm_cm.wasm.leb import unsigned
@@ -22,7 +22,7 @@ from whamm_cm.wasm.opcodes import Imm
 from whamm_cm.wasm.renumber import Edit, Renumbering, splice
 from whamm_cm.wasm.rewrite import Draft, Piece, Replaced, Shift, Templates, draft_words
 from whamm_cm.wasm.section_refs import read_entries
-from whamm_cm.wasm.sections import SectionId
+from whamm_cm.wasm.sections import Payload, SectionId
 from whamm_cm.wasm.types import MemoryType
 
 _KINDS = ("func", "table", "memory", "global", "tag")
@@ -241,8 +241,8 @@ class ModuleEdit:
     @property
     def replaced(self) -> Replaced:
         """The pieces of the bodies that were replaced, by defined function."""
-        drafted = {} if self._code is None else self._code.drafted
-        return Replaced(self.module.bodies, {**drafted, **self._bodies}, self.templates)
+        kept = {} if self._code is None else self._code.kept
+        return Replaced(self.module.bodies, {**kept, **self._bodies}, self.templates)
 
     @property
     def added_globals(self) -> int:
@@ -264,7 +264,7 @@ class ModuleEdit:
         shifts = {Imm(kind): self._shift(kind) for kind in _KINDS}
         renumbering = Renumbering(shifts, offset=self.module.offset, path=self.module.path)
         payloads = self._payloads(renumbering)
-        replacements: dict[int, bytes | None] = {}
+        replacements: dict[int, Payload | None] = {}
         for position, section in enumerate(self.module.sections):
             if section.id in payloads:
                 replacements[position] = payloads.pop(section.id)
@@ -276,7 +276,7 @@ class ModuleEdit:
             additions.append((SectionId.CUSTOM, names))
         return self.module.encode(replacements, additions)
 
-    def _payloads(self, renumbering: Renumbering) -> dict[int, bytes]:
+    def _payloads(self, renumbering: Renumbering) -> dict[int, Payload]:
         """Section id → payload, of the sections that change."""
         added = {
             SectionId.TYPE: self._new_types,
@@ -285,7 +285,7 @@ class ModuleEdit:
             SectionId.ELEMENT: [],
             **{number: self._defined[kind] for kind, number in _DEFINING.items()},
         }
-        found = {
+        found: dict[int, Payload | None] = {
             number: self._extended(number, items, renumbering) for number, items in added.items()
         }
         found[SectionId.EXPORT] = self._export_section(renumbering)
@@ -334,23 +334,22 @@ class ModuleEdit:
 
     # Code.
 
-    def _code_section(self, renumbering: Renumbering) -> bytes | None:
-        section, data = self.module.section(SectionId.CODE), self.module.data
+    def _code_section(self, renumbering: Renumbering) -> Payload | None:
+        section, added = self.module.section(SectionId.CODE), self._added_bodies
         if section is None:
-            added = self._added_bodies
-            return unsigned(len(added)) + b"".join(added) if added else None
+            return [unsigned(len(added)), *added] if added else None
         cur = self._cursor(section.start, section.end)
         count = cur.u32("a count")
-        kept = data[cur.pos : section.end]
+        kept: Sequence[Buffer] = (self.module.data[cur.pos : section.end],)
         changed = False
         if renumbering.spaces or self._bodies or (self._code and self._code.drafted):
             code, maps = self.code(), renumbering.maps
             written = code.write(self._bodies, self.templates, maps, self.first_spot)
             changed = bool(written.changed)
-            kept = memoryview(written.wasm)
-        if not changed and not self._added_bodies:
+            kept = written.pieces
+        if not changed and not added:
             return None
-        return b"".join((unsigned(count + len(self._added_bodies)), kept, *self._added_bodies))
+        return [unsigned(count + len(added)), *kept, *added]
 
     def _locals(self, body: Body, kinds: Sequence[ValType]) -> bytes | None:
         if not kinds:
@@ -364,7 +363,7 @@ class ModuleEdit:
     # Custom sections.
 
     def _drop(
-        self, replacements: dict[int, bytes | None], shifted: bool, changed: Iterable[int]
+        self, replacements: dict[int, Payload | None], shifted: bool, changed: Iterable[int]
     ) -> None:
         """Leave out sections about code when it moved, or when what they number did."""
         moved = shifted or SectionId.CODE in changed
@@ -378,7 +377,7 @@ class ModuleEdit:
                 self.dropped.append(section.name)
 
     def _name_section(
-        self, renumbering: Renumbering, replacements: dict[int, bytes | None]
+        self, renumbering: Renumbering, replacements: dict[int, Payload | None]
     ) -> bytes | None:
         """Put the new name section into ``replacements``, or return it when there was none."""
         needed = bool(renumbering.spaces or self._names)

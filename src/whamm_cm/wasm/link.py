@@ -399,7 +399,7 @@ class _Linker:
                 ends = enumerate(bodies.column(layout.END))
                 drafts = {n: Draft((Do.STOP, end)) for n, end in ends}
                 code = CodeEdit(bodies, module.offset, module.path)
-                found.append(code.write(drafts, Templates(), renumbering.maps).wasm)
+                found += code.write(drafts, Templates(), renumbering.maps).pieces
         return found
 
     def starts(self) -> list[int]:

@@ -30,6 +30,7 @@ from whamm_cm.wasm.opcodes import Opcode
 from whamm_cm.wasm.sections import (
     SECTION_NAMES,
     SECTION_ORDER,
+    Payload,
     Section,
     SectionId,
     check_preamble,
@@ -313,8 +314,8 @@ class CoreModule:
 
     def encode(
         self,
-        replacements: Mapping[int, bytes | None] | None = None,
-        additions: Iterable[tuple[int, bytes]] = (),
+        replacements: Mapping[int, Payload | None] | None = None,
+        additions: Iterable[tuple[int, Payload]] = (),
     ) -> bytes:
         """The module as bytes: byte for byte the input when nothing is changed.
 
@@ -323,7 +324,7 @@ class CoreModule:
         sections; each is put where the specification wants it, custom sections at the end.
         """
         changed = replacements or {}
-        out: list[tuple[int, bytes | memoryview, int]] = []
+        out: list[tuple[int, Payload, int]] = []
         for position, section in enumerate(self.sections):
             payload = changed.get(position, section.payload)
             if payload is not None:
@@ -334,7 +335,7 @@ class CoreModule:
         return join(out)
 
 
-def _place(sections: list[tuple[int, bytes | memoryview, int]], number: int) -> int:
+def _place(sections: list[tuple[int, Payload, int]], number: int) -> int:
     """Where a section of that id goes: right after the last one that must come before it."""
     if number == SectionId.CUSTOM:
         return len(sections)

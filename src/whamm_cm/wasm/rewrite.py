@@ -221,10 +221,10 @@ def renumbered(
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Entries of a code section one after the other; ``changed``: how many differ from the input's.
-    ``places``: where each begins in ``wasm``, and where the last one ends."""
+    """Entries of a code section one after the other, in ``pieces``; ``changed``: how many differ
+    from the input's.  ``places``: where each begins, and where the last one ends."""
 
-    wasm: bytes
+    pieces: Sequence[bytes]
     changed: int
     places: Sequence[int]
 

@@ -6,12 +6,15 @@ Core specification 5.5.2 ("Sections") and 5.5.18 ("Modules").
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeAlias
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.wasm.cursor import Buffer, Cursor
 from whamm_cm.wasm.leb import unsigned
 
 PREAMBLE = b"\0asm\1\0\0\0"
+#: What a section holds, or pieces of it.
+Payload: TypeAlias = Buffer | list[Buffer]
 
 
 class SectionId:
@@ -106,9 +109,11 @@ def _section(cur: Cursor, number: int) -> Section:
     return Section(number, payload, start, cur.pos, width, name, inner.pos)
 
 
-def join(sections: Iterable[tuple[int, Buffer, int]]) -> bytes:
+def join(sections: Iterable[tuple[int, Payload, int]]) -> bytes:
     """A module of (section id, payload, least LEB128 length of the size)."""
-    out = [PREAMBLE]
+    out: list[Buffer] = [PREAMBLE]
     for number, payload, width in sections:
-        out += (bytes((number,)), unsigned(len(payload), width), bytes(payload))
+        pieces = payload if isinstance(payload, list) else [payload]
+        size = sum(map(len, pieces))
+        out += (bytes((number,)), unsigned(size, width), *pieces)
     return b"".join(out)

@@ -8,7 +8,7 @@ from dataclasses import field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from whamm_cm.agent.table import packed_table
+from whamm_cm.agent.table import known_table, packed_table
 from whamm_cm.analysis.instances import core_instances
 from whamm_cm.analysis.program import Program
 from whamm_cm.analysis.sites import find_sites
@@ -56,15 +56,21 @@ _SINKS = {"stderr": stderr_wiring, "logging": logging_wiring, "relay": relay_wir
 
 @dataclass(frozen=True)
 class Woven:
-    """The outcome: the component, the site table its records are read with, and what was added."""
+    """The outcome: the component, the site table its records are read with (packed), and what was
+    added."""
 
     component: Component
-    table: bytes
+    packed: bytes
     added: Added
-    #: Where the code of core modules that were changed came from, by their bytes.
+    #: Where the code of core modules with probes came from, by their bytes (``Plan.embedded``).
     moved: Mapping[bytes, Moved] = field(default_factory=dict)
     #: The plan's ``mark``, or another where a memory of the input has that.
     mark: int | None = None
+
+    @property
+    def table(self) -> bytes:
+        """The site table, unpacked anew each time: it may be large."""
+        return known_table(self.packed)
 
     @property
     def wasm(self) -> bytes:
@@ -121,12 +127,14 @@ class _Weave:
         table = orders.builder.to_bytes()
         component = self.root
         if chosen or (self.scripting is not None and self.scripting.woven):
-            packed = self.plan.lines != "json"
-            within = orders.builder.to_bytes(named=False) if packed else table
+            whole = self.plan.lines == "json"
+            within = table if whole else orders.builder.to_bytes(named=False)
             component = self._transform(program, chosen, within)
         else:
             table = table_of(self.root) or table  # what an earlier weave sends is still its own
-        component = self._stamped(component, origin, table)
+        old, packed = table_of(self.root) == table, packed_table(table)
+        del table
+        component = self._stamped(component, origin, None if old else packed)
         self.added.instances_before = core_instances(self.root)
         self.added.instances_after = after = core_instances(component)
         limit = self.plan.max_core_instances
@@ -137,7 +145,7 @@ class _Weave:
             )
         if self.scripting is not None:
             self.moved.update(self.scripting.moved)
-        return Woven(component, table, self.added, self.moved, self.plan.mark)
+        return Woven(component, packed, self.added, self.moved, self.plan.mark)
 
     def _transform(
         self, program: Program, chosen: dict[Component, list[Chosen]], table: bytes
@@ -176,9 +184,7 @@ class _Weave:
         if not plan.last_words or plan.sink == "none" or plan.mark is not None:
             return LastWords()
         woven = () if self.scripting is None else self.scripting.woven
-        found = LastWords.find(program, chosen, woven, self.added)
-        self.moved.update(found.moved)
-        return found
+        return LastWords.find(program, chosen, woven, self.added)
 
     def _flushes(self) -> Flushes | None:
         """None where the root exports something else by that name."""
@@ -266,10 +272,11 @@ class _Weave:
         outer.add(*definitions)
         return item
 
-    def _stamped(self, component: Component, origin: str, table: bytes) -> Component:
+    def _stamped(self, component: Component, origin: str, table: bytes | None) -> Component:
+        """``table`` is packed, None where it is there already."""
         sections = [build.custom(STAMP, self.plan.stamp(origin))]
-        if table_of(self.root) != table:
-            sections.append(build.custom(SITES, packed_table(table)))
+        if table is not None:
+            sections.append(build.custom(SITES, table))
         return component.with_definitions((*component.definitions, *sections))
 
 

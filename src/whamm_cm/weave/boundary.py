@@ -558,6 +558,7 @@ def _wrappers(choice: Chosen, memories: dict[Item, int], due_at: int) -> list[tu
         resources=site.resources,
         role=choice.role,
         due_at=due_at,
+        elements=site.elements,
     )
     if site.kind != "lift":
         return [(wrapper, site.definition.item)]

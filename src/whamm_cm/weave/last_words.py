@@ -25,7 +25,6 @@ from whamm_cm.wasm.code_edit import UNREACHABLE, Plans, Target
 from whamm_cm.wasm.edit import ModuleEdit
 from whamm_cm.wasm.leb import unsigned
 from whamm_cm.wasm.module import CoreModule
-from whamm_cm.wasm.moved import Moved
 from whamm_cm.weave.agents import TABLE
 from whamm_cm.weave.fuse import find_shim
 from whamm_cm.weave.plan import Added
@@ -40,7 +39,6 @@ class LastWords:
 
     modules: dict[Definition, bytes] = field(default_factory=dict)
     instances: set[Definition] = field(default_factory=set)
-    moved: dict[bytes, Moved] = field(default_factory=dict)
     #: The module name of the import, which an earlier weave may have taken.
     name: str = IMPORT
     #: Where in the table: behind the functions of any shim that the agent may be one with.
@@ -96,13 +94,11 @@ class LastWords:
         plans = Plans([None], [()], last=edit.templates.number(last))
         targets = [Target(index, 0, 0, 0) for index, seen in enumerate(found.seen) if seen]
         try:
-            code.draft(plans, targets)
+            code.draft(plans, targets, keep=False)
         except DecodeError:
             return
-        wasm = edit.encode()
-        self.modules[guest.definition] = wasm
+        self.modules[guest.definition] = edit.encode()
         self.instances |= {instantiation for _, instantiation in guest.instances}
-        self.moved[wasm] = Moved(module, guest.place, edit.replaced)
         added.dropped += [(guest.place, name) for name in edit.dropped]
 
     def edited(self, definition: Definition) -> Definition:

@@ -11,7 +11,7 @@ from dataclasses import field
 
 from whamm_cm.agent.layout import Flush, load_wasm
 from whamm_cm.agent.sites import SiteTableBuilder
-from whamm_cm.agent.table import packed_table
+from whamm_cm.agent.table import known_table, packed_table
 from whamm_cm.analysis.stamp import SITES, STAMP
 from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.script.memories import LENT
@@ -48,12 +48,19 @@ _CUSTOM = 0
 
 @dataclass(frozen=True, slots=True)
 class WovenModule:
-    """The outcome: the module, the site table its records are read with, and what was added."""
+    """The outcome: the module, the site table its records are read with (packed), and what was
+    added."""
 
     wasm: bytes
-    table: bytes
+    packed: bytes
     added: Added
-    moved: Moved
+    #: None if it will not run on the embedded engine.
+    moved: Moved | None
+
+    @property
+    def table(self) -> bytes:
+        """The site table, unpacked anew each time: it may be large."""
+        return known_table(self.packed)
 
     @property
     def pieces(self) -> list[bytes]:
@@ -117,11 +124,12 @@ class _Weave:
             # Such a host calls the report's export when the module has trapped.
             last_words=beats is not None and plan.last_words and plan.sink != "host",
             multi_memory=plan.multi_memory,
+            origins=plan.embedded,
         )  # fmt: skip
         weaver.shadows.literal = plan.compat
         woven = weaver.weave()
         push = tabled = False
-        guest, moved = self.module, Moved(self.module)
+        guest, moved = self.module, Moved(self.module) if plan.embedded else None
         if woven is not None:
             guest, push, tabled = CoreModule(woven.wasm), woven.push, woven.tabled
             moved = woven.moved or moved
@@ -134,7 +142,7 @@ class _Weave:
         slot = unit.push_slot() if push else None
         wasm_unit = unit.module(False, sends)
         guest = lend_memories(self.module, guest, wasm_unit)
-        table = self.builder.to_bytes()
+        table = packed_table(self.builder.to_bytes())
         binder = None if slot is None else binder_module(slot, PUSH, UNIT, tabled)
         parts = self._parts(guest, wasm_unit, sends, binder)
         wasm = link(parts, start_order=["unit", "guest"])
@@ -183,7 +191,7 @@ class _Weave:
 
     def _stamped(self, wasm: bytes, origin: str, table: bytes) -> bytes:
         sections = [(_CUSTOM, name_bytes(STAMP) + self.plan.stamp(origin))]
-        sections.append((_CUSTOM, name_bytes(SITES) + packed_table(table)))
+        sections.append((_CUSTOM, name_bytes(SITES) + table))
         return CoreModule(wasm).encode(additions=sections)
 
 

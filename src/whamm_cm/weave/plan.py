@@ -102,6 +102,11 @@ class Plan:
     nonce: str = ""
     lines: LineForm = "packed"
 
+    @property
+    def embedded(self) -> bool:
+        """Whether it may run on the embedded engine, which asks where code that traps came from."""
+        return self.sink == "host"
+
     def stamp(self, origin: str) -> bytes:
         """The content of the section ``whamm-cm``; ``origin`` is the SHA-256 of the input."""
         facts = {

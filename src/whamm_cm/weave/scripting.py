@@ -73,6 +73,8 @@ class Scripting:
     last_words: bool = False
     #: Whether core modules may get a memory beside their own.
     multi_memory: bool = True
+    #: Whether it is kept where code came from.
+    origins: bool = True
 
     @classmethod
     def of(cls, plan: Plan, program: Program, builder: SiteTableBuilder, added: Added) -> Scripting:
@@ -81,6 +83,7 @@ class Scripting:
         return cls(
             program, plan.scripts, builder, added, beats=Beats.of(plan),
             last_words=plan.last_words and plan.sink != "none", multi_memory=plan.multi_memory,
+            origins=plan.embedded,
         )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -186,6 +189,7 @@ class Scripting:
             beats=self.beats is not None and self.beats.interval_ns > 0,
             each=self.beats is not None and self.beats.each,
             last_words=self.last_words, multi_memory=self.multi_memory, pooled=True,
+            origins=self.origins,
         )  # fmt: skip
         woven = weaver.weave()
         if woven is not None and woven.moved is not None:

@@ -6,17 +6,15 @@ from collections.abc import Mapping, Sequence
 
 from whamm_cm.analysis.site import Site
 from whamm_cm.component import nodes as n
+from whamm_cm.component.canons import COPIES
 from whamm_cm.emit.model import Role
 
 _BUILTINS: dict[str, Role] = {
     "task.return": "return",
     "task.cancel": "cancel",
-    "stream.read": "copy",
-    "stream.write": "copy",
-    "future.read": "copy",
-    "future.write": "copy",
+    **dict.fromkeys(COPIES, "copy"),
     "waitable-set.wait": "wait",
-    "waitable-set.poll": "wait",
+    "waitable-set.poll": "poll",
     "subtask.cancel": "ask",
     "stream.cancel-read": "ask",
     "stream.cancel-write": "ask",

@@ -44,7 +44,7 @@ CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
 #: Classes of functions at one edge only.
 _EDGES = {"inner": "inner", "async": "builtin"}
 #: What is logged where nobody says what.
-DEFAULT = "all,!%async"
+DEFAULT = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,13 @@ class SiteItem:
         if not self.patterns:
             return True
         return any(p.matches(*name) for p in self.patterns for name in names)
+
+    @property
+    def names_builtins(self) -> bool:
+        """Whether it was written for them: ``%async``, ``#context.*``, but not ``*`` or ``#*``."""
+        return self.edge == "builtin" or any(
+            p.text.startswith("#") and p.text.strip("#*|") for p in self.patterns
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +92,6 @@ class SiteSet:
             stripped = part.strip()
             at = start + position + part.find(stripped)
             items.append(_item(text, stripped, at))
-        if not items[0].include:
-            items.insert(0, _class(text, "async", 0, include=False))
         return SiteSet(text, not items[0].include, tuple(items))
 
     def __call__(self, edge: str, interface: str, version: str | None, func: str) -> bool:
@@ -104,13 +109,16 @@ class SiteSet:
         names at the root, and that whole: what a component inside calls something must not hide
         what it is.
         """
+        raw = edge == "builtin" and any(_ASYNC.matches(edge, *group) for group in (*roots, others))
         for item in reversed(self.items):
             if item.include:
+                if raw and not item.names_builtins:
+                    continue
                 if any(item.matches(edge, *group) for group in (*roots, others)):
                     return True
             elif roots and all(item.matches(edge, *group) for group in roots):
                 return False
-        return self.default
+        return self.default and not raw
 
 
 def patterns_of(text: str) -> tuple[ItemPattern, ...]:
@@ -150,6 +158,10 @@ def _class(whole: str, name: str, at: int, include: bool) -> SiteItem:
         raise PatternError(f'unknown class "%{name}"{_suggestion(name)}', whole, at)
     patterns = tuple(ItemPattern.parse(text) for text in CLASSES[name][1])
     return SiteItem(include, patterns, _EDGES.get(name, ""))
+
+
+#: What an item has to name to get it.
+_ASYNC = _class("%async", "async", 0, include=True)
 
 
 def _bare_word(word: str) -> str:

@@ -120,7 +120,7 @@ class Bulk:
         )  # fmt: skip
         targets = self._targets(bool(planner.types))
         self.work.check_locals(targets, sum(map(max, zip(*needs, strict=False))) if needs else 0)
-        drafted = self.code.draft(plans, targets)
+        drafted = self.code.draft(plans, targets, self.work.origins)
         self._count(planner, drafted, targets)
 
     def _targets(self, with_locals: bool) -> list[Target]:

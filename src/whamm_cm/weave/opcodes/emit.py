@@ -39,7 +39,8 @@ class WovenGuest:
     """``counters``, of which ``in_globals``; ``imports``: it takes the script unit as an import;
     ``push``: it exports the function that
     pushes its counters; ``dropped``: custom sections that would have been wrong; ``tabled``: what
-    it calls to report while it runs comes with its table; ``moved``: where its code was."""
+    it calls to report while it runs comes with its table; ``moved``: where its code was, if that is
+    kept."""
 
     wasm: bytes
     sites: int
@@ -135,7 +136,7 @@ class GuestWeaver(Work):
         return WovenGuest(
             wasm, sites, len(self.counted), len(pushes), self.imports.used or push, push,
             tuple(self.edit.dropped), self._table is not None,
-            Moved(self.module, self.rows.place, self.edit.replaced),
+            Moved(self.module, self.rows.place, self.edit.replaced) if self.origins else None,
         )  # fmt: skip
 
     def _import(self, functions: Mapping[int, Function], bulk: Bulk | None) -> None:

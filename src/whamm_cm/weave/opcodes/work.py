@@ -39,6 +39,8 @@ class Work:
     unit_name: str = UNIT
     #: Whether what is counted is also sent before ``unreachable``.
     last_words: bool = False
+    #: Whether it is kept where code came from.
+    origins: bool = True
     beat: Beat | None = None
     edit: ModuleEdit = field(init=False)
     imports: Imports = field(init=False)
