@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from email.utils import formatdate
+from http.client import responses
 from typing import Any
 
 import h11
@@ -26,8 +27,7 @@ from whamm_cm.run.host.http import (
 from whamm_cm.run.host.pipe import Cancelled, Pipe
 from whamm_cm.run.host.streams import CHUNK
 from whamm_cm.run.host.world import Pollable, World
-from whamm_cm.run.outcome import Trap
-from whamm_cm.run.serving import Handler
+from whamm_cm.run.serving import Ended, Handler
 
 #: Seconds a client may take for the next part of a request, or of taking a response.
 _PATIENCE = 60.0
@@ -49,7 +49,7 @@ class Answered:
     path: str
     status: int
     seconds: float
-    trap: Trap | None
+    ended: Ended | None
 
 
 class _Connection:
@@ -122,7 +122,8 @@ class _Connection:
         if b"date" not in names:
             headers = [*headers, (b"date", formatdate(usegmt=True).encode())]
         self.status = status
-        self._send(h11.Response(status_code=status, headers=headers, reason=b""))
+        reason = responses.get(status, "").encode()
+        self._send(h11.Response(status_code=status, headers=headers, reason=reason))
 
     def room(self) -> int:
         return CHUNK if self._writable() else 0
@@ -157,8 +158,8 @@ class _Connection:
             return False
         began = time.monotonic()
         method, path = event.method.decode("ascii"), event.target.decode("latin-1")
-        trap = self._answer(handler, event, method, path)
-        done(Answered(method, path, self.status, time.monotonic() - began, trap))
+        ended = self._answer(handler, event, method, path)
+        done(Answered(method, path, self.status, time.monotonic() - began, ended))
         return self._again()
 
     def _refuse(self, status: int) -> None:
@@ -167,24 +168,29 @@ class _Connection:
             self.head(status, [(b"content-length", b"0"), (b"connection", b"close")])
             self.end(None)
 
-    def _answer(self, handler: Handler, event: Any, method: str, path: str) -> Trap | None:
+    def _answer(self, handler: Handler, event: Any, method: str, path: str) -> Ended | None:
         self.status, self.bodiless = 0, method == "HEAD"
-        if not any(name in (b"content-length", b"transfer-encoding") for name, _ in event.headers):
+        framed = (b"content-length", b"transfer-encoding")
+        has_body = any(name in framed for name, _ in event.headers)
+        if not has_body:
             self.next()  # its end, which is known without a look at the socket
         instance = handler.taken()
-        body = IncomingBody(lambda: self._opened(instance.world))
+        body = IncomingBody(lambda: self._opened(instance.world, has_body))
         hosts = [value for name, value in event.headers if name == b"host"]
         request = IncomingRequest(
             method, self.scheme, hosts[0].decode("latin-1") if hosts else "", path,
             received(event.headers), body,
         )  # fmt: skip
-        trap = handler.handle(instance, request, ResponseOutparam(self._respond))
+        ended = handler.handle(instance, request, ResponseOutparam(self._respond))
         if not self.status and not self.gone:
             self._refuse(500)
-        return trap
+        return ended
 
-    def _opened(self, world: World) -> Pipe:
+    def _opened(self, world: World, has_body: bool) -> Pipe:
         pipe = Pipe(world)
+        if not has_body:
+            pipe.end()
+            return pipe
         threading.Thread(target=self.body, args=(pipe,), daemon=True).start()
         return pipe
 
@@ -248,10 +254,10 @@ class Server:
         self._open: set[_Connection] = set()
         self._lock = threading.Lock()
 
-    def run(self) -> None:
-        """Serve until :meth:`stop` is called; raises what went wrong on our side meanwhile."""
+    def run(self, ended: Callable[[], bool]) -> None:
+        """Serve until ``ended``; raises what went wrong on our side meanwhile."""
         self.socket.settimeout(_TICK)
-        while not self._stop.is_set():
+        while not ended() and not self._stop.is_set():
             if self.timeout is not None:
                 self.handler.stop_late(self.timeout)
             if not self._room.acquire(timeout=_TICK):
@@ -262,13 +268,10 @@ class Server:
                 self._room.release()
                 continue
             threading.Thread(target=self._serve, args=(made,), daemon=True).start()
+        self._stop.set()
         self._close()
         if self._failed is not None:
             raise self._failed
-
-    def stop(self) -> None:
-        """To be called from any thread, or a signal handler."""
-        self._stop.set()
 
     def _serve(self, made: socket.socket) -> None:
         connection = _Connection(made, "http")

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from ctypes import byref
+from dataclasses import replace
 from typing import Any
 
 from wasmtime import Store, WasmtimeError
@@ -22,7 +23,9 @@ from whamm_cm.run.host.bridge import Exit, Handles, provide, running
 from whamm_cm.run.host.http import IncomingRequest, ResponseOutparam
 from whamm_cm.run.host.offers import HOST
 from whamm_cm.run.host.world import Settings, World
+from whamm_cm.run.leftover import leftover
 from whamm_cm.run.linking import add_sink, imports_of, missing_import, stub
+from whamm_cm.run.memories import Kept, Memories, supported
 from whamm_cm.run.outcome import Trap, parse_trap
 from whamm_cm.run.values import free_all, lower_all
 from whamm_cm.wit.types import Own, Resource
@@ -34,7 +37,8 @@ _PARAMS = (Own(Resource()), Own(Resource()))
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What to serve and how.  ``reuse``: how many requests an instance is for."""
+    """What to serve and how.  ``reuse``: how many requests an instance is for.  ``emit`` and
+    ``mark`` as of :class:`whamm_cm.run.guest.Job`."""
 
     wasm: bytes
     settings: Settings
@@ -42,6 +46,15 @@ class Service:
     stub_imports: bool = False
     cache: bool = True
     reuse: int = 1
+    mark: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A guest that did not return.  ``salvaged``: all that it had recorded went to ``emit``."""
+
+    trap: Trap
+    salvaged: bool = False
 
 
 class Taken:
@@ -58,6 +71,7 @@ class Taken:
         self.uses = 0
         self.began = time.monotonic()
         self._func: Func | None = None
+        self._kept: Kept | None = None
 
     def call(self, handler: Handler, request: IncomingRequest, out: ResponseOutparam) -> None:
         """Raises WasmtimeError when the guest traps, is stopped, or what it calls fails."""
@@ -78,13 +92,25 @@ class Taken:
                 raise WasmtimeError._from_ptr(error)
 
     def _started(self, handler: Handler) -> Func:
-        instance = handler.linker.instantiate(self.store, handler.component)
+        try:
+            instance = handler.linker.instantiate(self.store, handler.component)
+        finally:
+            if handler.memories is not None:
+                self._kept = handler.memories.claim()
         parent = instance.get_export_index(self.store, handler.export)
         index = instance.get_export_index(self.store, "handle", parent)
         found = None if index is None else instance.get_func(self.store, index)
         if found is None:
             raise RunError(f"the embedded engine does not find its own export {handler.export}")
         return found
+
+    def salvage(self, gate: Gate) -> bool:
+        """Pass on what a guest that trapped had recorded and not sent; False if nobody can."""
+        if self._kept is None:
+            return False
+        for block in leftover(self._kept, gate.answer):
+            gate(block.decode("latin-1"))
+        return True
 
     def close(self) -> None:
         self.store.close()
@@ -126,7 +152,10 @@ class Handler:
         """Raises RunError for what is no handler, or imports what this host does not have."""
         self.service = service
         self.gate = None if service.emit is None else Gate(service.emit)
-        self.engine = run_engine(cache=service.cache)
+        self.memories: Memories | None = None
+        if service.mark is not None and self.gate is not None and supported():
+            self.memories = Memories(service.mark)
+        self.engine = run_engine(cache=service.cache, memories=self.memories)
         self.component = compile_component(self.engine, service.wasm)
         self.imports = imports_of(self.engine, self.component)
         self.export = self._export()
@@ -153,8 +182,8 @@ class Handler:
 
     def handle(
         self, instance: Taken, request: IncomingRequest, out: ResponseOutparam
-    ) -> Trap | None:
-        """Run the guest in an instance that was taken, on this thread; why it trapped, if it did.
+    ) -> Ended | None:
+        """Run the guest in an instance that was taken, on this thread; how it trapped, if it did.
 
         Raises RunError for stubs that do not fit, what a host function raised, and what ``emit``
         did.
@@ -162,7 +191,10 @@ class Handler:
         try:
             instance.call(self, request, out)
         except WasmtimeError as error:
-            return self._trap(error, instance.world)
+            trap = self._trap(error, instance.world)
+            if self.gate is not None:
+                trap = replace(trap, salvaged=instance.salvage(self.gate))
+            return trap
         else:
             self._keep(instance)
         finally:
@@ -186,16 +218,16 @@ class Handler:
             with self._lock:
                 self._idle.append(instance)
 
-    def _trap(self, error: WasmtimeError, world: World) -> Trap:
+    def _trap(self, error: WasmtimeError, world: World) -> Ended:
         if self.gate is not None and self.gate.error is not None:
             raise self.gate.error
         if isinstance(world.error, Exit):
-            return Trap(f"the guest exited with status {world.error.status}")
+            return Ended(Trap(f"the guest exited with status {world.error.status}"))
         if world.error is not None:
             raise world.error
         if missing_import(error) is not None:
             raise RunError(f"the stubs do not fit: {reason(error)}") from None
-        return parse_trap(str(error))
+        return Ended(parse_trap(str(error)))
 
     def stop_late(self, seconds: float) -> None:
         """Stop the guests that have not answered for so long."""
