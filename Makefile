@@ -71,6 +71,7 @@ format: $(VENV)/.test
 
 bench: $(VENV)/.test $(VENV)/.hosts
 	@$(PY) -m bench.boundary
+	@$(PY) -m bench.tasks
 	@$(PY) -m bench.reader
 	@$(PY) -m bench.weave
 	@$(PY) -m bench.opcodes

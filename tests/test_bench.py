@@ -8,12 +8,17 @@ from pathlib import Path
 import pytest
 import wasmtime
 
-from bench import boundary, gate, opcodes, reader, weave
+from bench import boundary, gate, opcodes, reader, tasks, weave
 from fixtures.build import path_of
+from whamm_cm.agent.table import SiteTable
 from whamm_cm.component.decode import decode
 from whamm_cm.component.ir import Component
 from whamm_cm.component.nodes import Export
 from whamm_cm.gate.subject import analyse
+from whamm_cm.trace.decode import Receiver
+from whamm_cm.weave.api import weave as weave_bytes
+from whamm_cm.weave.plan import Plan
+from whamm_cm.wit.classes import DEFAULT, SiteSet
 
 
 def test_boundary_prints_every_variant(capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,6 +59,33 @@ def test_probes_see_every_call_of_the_benchmark() -> None:
     bench.sample("texts", 100)
     text = "".join(blocks)
     assert text.count("0123456789abcdef" * 4) == 100
+
+
+def test_tasks_prints_every_variant(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tasks.main(["--quick"]) == 0
+    text = capsys.readouterr().out
+    for _, title in tasks.ROWS:
+        part = text.split(title)[1].split("\n\n")[0]
+        for variant in tasks.variants():
+            assert f"\n{variant.name} " in part
+
+
+@pytest.mark.parametrize(
+    ("name", "func", "ends"),
+    [("at-once", "quick", 40), ("by-event", "slow", 40), ("reads", "stream.read", 20)],
+)
+def test_probes_see_every_asynchronous_call_of_the_benchmark(
+    name: str, func: str, ends: int
+) -> None:
+    """Both sides of a call; otherwise it would time nothing."""
+    blocks: list[str] = []
+    woven = weave_bytes(tasks.original(), Plan(trace=SiteSet.parse(DEFAULT), sink="host"))
+    variant = tasks.Variant("probed", woven.wasm)
+    tasks.Bench(tasks.new_engine(), variant, blocks.append).sample(name, 20)
+    receiver = Receiver(SiteTable.parse(woven.table))
+    found = [record for block in blocks for record in receiver.receive(block).records]
+    over = [r for r in found if r["phase"] == "return" and not r.get("pending")]
+    assert len([r for r in over if r["func"] == func]) == ends
 
 
 def test_weave_prints_time_and_memory(capsys: pytest.CaptureFixture[str]) -> None:

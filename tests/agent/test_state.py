@@ -172,9 +172,12 @@ def test_without_memory_everything_goes_on_and_is_counted() -> None:
     script.st64(at, 99)
     assert script.map_at(id) == at and script.ld64(at) == 0 and script.map_size(id) == 0
     assert script.map_at(0) == at and script.map_get(0) == layout.ZEROS
+    for none in (id, 0):
+        script.map_add_one(none, 7, 99)
+        assert script.map_at_one(none, 7) == at and script.ld64(at) == 0
     p, size = script.text("lost")
     assert script.str_keep(p, size) == p
-    assert script.agent.get(layout.DROPPED) == before + 6
+    assert script.agent.get(layout.DROPPED) == before + 10
     script.agg_add(0, 5)
     script.map_report(0, id, tree.MapT(U32, U32))
     script.report_agg(0, 0, 0)
@@ -231,6 +234,47 @@ def test_a_large_map_keeps_addresses_and_the_order_of_arrival() -> None:
         reports.feed(record)
     (cell,) = reports.cells()
     assert cell.value == [[i * 7919 % 65537, i] for i in range(8000)]
+
+
+WORDS = st.integers(0, 40).map(lambda n: n << 12) | st.integers(0, 2**64 - 1)
+
+
+@given(st.lists(st.tuples(WORDS, WORDS, st.booleans()), max_size=60))
+def test_what_is_counted_by_an_integer(events: list[tuple[int, int, bool]]) -> None:
+    """In one call, or in several by the address of the value or the key's."""
+    t = tree.MapT(U64, U64)
+    script = Script(t)
+    id, expected = script.new(t), dict[int, int]()
+    for key, amount, at_once in events:
+        if at_once:
+            script.map_add_one(id, key, amount)
+        else:
+            at = script.map_at_one(id, key)
+            script.st64(at, script.ld64(at) + amount)
+        expected[key] = (expected.get(key, 0) + amount) % 2**64
+    assert script.map_size(id) == len(expected)
+    for key, value in expected.items():
+        script.st64(layout.KEY, key)
+        assert int.from_bytes(script.read(script.map_get(id), 8), "little") == value
+    reports = Reports()
+    script.map_report(0, id, t)
+    for record in script.records():
+        reports.feed(record)
+    assert [cell.value for cell in reports.cells()] == [[*map(list, expected.items())]] * bool(
+        expected
+    )
+
+
+def test_growing_loses_no_count() -> None:
+    t = tree.MapT(U64, U64)
+    script = Script(t)
+    id = script.new(t)
+    for turn in range(3):
+        for key in range(0, 5000 << 12, 1 << 12):
+            script.map_add_one(id, key, key + turn)
+    for key in range(0, 5000 << 12, 1 << 12):
+        assert script.ld64(script.map_at_one(id, key)) == 3 * key + 3
+    assert script.map_size(id) == 5000
 
 
 def test_only_entries_asked_for_since_are_reported_again() -> None:

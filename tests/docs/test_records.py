@@ -15,10 +15,10 @@ from tests.agent.agree import all_say
 from tests.agent.harness import NONCE
 from tests.agent.sample import site
 from tests.docs.test_facts import ROOT, code, rows
-from whamm_cm.agent.layout import RecordFlag
-from whamm_cm.agent.sites import SiteTableBuilder
+from whamm_cm.agent.layout import Edge, RecordFlag, SiteKind
+from whamm_cm.agent.sites import SiteSpec, SiteTableBuilder
 from whamm_cm.cli.main import main
-from whamm_cm.wit.types import Prim
+from whamm_cm.wit.types import ListT, Prim
 
 COMMAND = str(ROOT / "fixtures" / "c_command" / "command.wasm")
 SCRIPT = """
@@ -42,6 +42,11 @@ def odd() -> list[dict[str, Any]]:
     builder = SiteTableBuilder()
     builder.add_site(site((("x", u32),), u32, inner=("a:b/c", "1.0.0", "f")))
     builder.add_print("script0")
+    copy = SiteSpec(
+        SiteKind.BUILTIN, Edge.BUILTIN, "", "", "", "stream.read",
+        (("stream", u32),), u32, elements=ListT(Prim("u8")), ends=True,
+    )  # fmt: skip
+    builder.add_site(copy)
     records = [
         encode.record(0, 0, b"", flags=RecordFlag.BAD),
         encode.record(0, 1, b"", flags=RecordFlag.BIG),
@@ -51,6 +56,8 @@ def odd() -> list[dict[str, Any]]:
         encode.record(0, 7, struct.pack("<II", 3, 4), flags=RecordFlag.TASK),
         encode.record(0, 7, struct.pack("<I", 3)),
         encode.record(0, 8, struct.pack("<I", 3), flags=RecordFlag.TASK),
+        encode.record(2, 11, struct.pack("<II", 3, 7), flags=RecordFlag.TASK, call=0),
+        encode.record(2, 1, struct.pack("<IIII", 1 << 4, 1, 1, 1) + b"x"),
         encode.record(0, 2, struct.pack("<Q", 7)),
         encode.record(0, 3, struct.pack("<Q", 7)),
         encode.record(1, 5, struct.pack("<III", 1, 1, 1) + b"x", flags=RecordFlag.RAW),

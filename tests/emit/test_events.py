@@ -9,7 +9,7 @@ import pytest
 from tests.emit.canon import Guest, core_value
 from tests.emit.event_rig import EventRig, variable
 from tests.emit.records import Body
-from whamm_cm.abi.flatten import core_signature, task_return_signature
+from whamm_cm.abi.flatten import core_signature
 from whamm_cm.agent import layout
 from whamm_cm.emit.model import EventProbe, ProbeOptions, Redact, Wrapper
 from whamm_cm.errors import WeaveError
@@ -213,26 +213,6 @@ def test_results_of_every_kind(multi: bool) -> None:
         rig.poke(guest.base, bytes(guest.heap))
         assert rig.call(*([] if kind == "lift" else [at])) == (at if kind == "lift" else None)
         assert rig.read(LAST) == "grüße".encode()
-
-
-def test_an_async_export_returns_at_its_task_return() -> None:
-    result = ResultT(STRING, ERROR)
-    sig = task_return_signature(result)
-    okay = tree.Payload(tree.WitT(STRING), bound("result", result), 0)
-    probes = (
-        EventProbe("after", (put(LAST, tree.Scalar(STR, okay)), TRACE)),
-        EventProbe("after", (COUNT,), tree.Bound(BOOL, "is_err")),
-    )
-    w = Wrapper(5, "task.return", "none", sig, (("result", result),), memory=0, probes=probes)
-    rig = EventRig([w], [lambda *_: None], globals_=[LAST, N])
-    guest = Guest()
-    flat = [core_value(core) for core in guest.lower(result, {"ok": "done"})]
-    rig.poke(guest.base, bytes(guest.heap))
-    rig.call(*flat)
-    assert (rig.read(LAST), rig.read(N)) == (b"done", 0)
-    assert [(r.site, r.phase) for r in rig.buffered()] == [(5, 0)]
-    rig.call(1, 1, 0)
-    assert (rig.read(LAST), rig.read(N)) == (b"", 1)
 
 
 def test_an_async_import_has_returned_when_its_status_says_so() -> None:

@@ -331,7 +331,7 @@ def test_where_nothing_can_be_answered() -> None:
     refused(wrapper(own, alt(no)), "script0:1:1: an alt probe cannot answer .* own handles")
     refused(wrapper(stream, alt(no)), "own handles, streams")
     refused(wrapper(borrow, alt(no), kind="lift"), "borrows another component's resource")
-    refused(wrapper(CONNECT, alt(no), is_async=True), "async function")
+    refused(wrapper(CONNECT, alt(no), kind="lift", is_async=True), "no task.return with its result")
     refused(wrapper(FuncT((), u8), alt(no), alt(no)), "two alt probes")
     refused(wrapper(FuncT((), STRING), alt(give(STRING, "x"))), "names no realloc")
     refused(wrapper(FuncT((), ADDRESS), alt(give(ADDRESS, {})), kind="lift"), "is no constant")

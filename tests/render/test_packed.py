@@ -53,4 +53,4 @@ def test_in_the_log():
     call = log.enter("stream.read", edge="builtin", args={"stream": 2, "ptr": 16, "count": 1})
     log.leave("stream.read", call, result=1 << 4)
     text = "".join(strace.render(log, RenderOptions()))
-    assert text == "stream.read(2, 0x10, 1) = 1, completed\n"
+    assert text == "stream#2.read(1) = 1, completed\n"

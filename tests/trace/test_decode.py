@@ -284,7 +284,7 @@ def test_a_contradiction_is_named_and_dropped_by_the_sink(body: bytes, message: 
         (encode.block(struct.pack("<IIQ", 15, 0, 0)), "says it has 15 bytes"),
         (encode.block(struct.pack("<IIQ", 17, 0, 0)), "says it has 17 bytes"),
         (encode.block(encode.record(7, 0, b"")), "no site 7"),
-        (encode.block(encode.record(0, 11, b"")), "unknown phase 11"),
+        (encode.block(encode.record(0, 12, b"")), "unknown phase 12"),
         (encode.block(encode.record(0, 5, b"")), "no such records"),
         (encode.block(encode.record(0, 2, b"", flags=8)), "flags 8"),
         ("é", "at least 32 bytes, not 1"),

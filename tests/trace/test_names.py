@@ -160,8 +160,8 @@ def test_sockets_of_wasi_0_3():
     log.call(tcp + "receive", [3, 4], 2)
     seen = Seen(log)
     assert [shown(ref) for ref in seen.results[-1]] == [
-        "stream#3<10.0.0.1:443>",
-        "future#4<10.0.0.1:443>",
+        "stream#3",
+        "future#4",
     ]
 
 

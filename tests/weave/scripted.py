@@ -68,9 +68,11 @@ def scripted(
     *scripts: str,
     functions: Functions | None = None,
     libraries: Sequence[Library] = (),
+    able: bool = False,
     **plan: Any,
 ) -> Scripted:
-    """``wasm`` with the scripts woven in, running; records go to a host sink."""
+    """``wasm`` with the scripts woven in, running; records go to a host sink.  ``able``: the engine
+    has multi-memory, whatever the plan says."""
     woven = weave(
         wasm,
         Plan(**{"sink": "host", "scripts": script_plan(*scripts, libraries=libraries), **plan}),
@@ -82,6 +84,6 @@ def scripted(
         functions,
         sink,
         wasi=WasiConfig() if clock else None,
-        multi_memory=plan.get("multi_memory", True),
+        multi_memory=able or plan.get("multi_memory", True),
     )
     return Scripted(woven, guest, sink)

@@ -278,14 +278,6 @@ def test_async_exports_return_where_their_task_does() -> None:
     assert run.reported == {("r", "two"): 7}
 
 
-def test_what_an_async_export_does_not_know_when_it_returns() -> None:
-    run = scripted(text(ASYNC), 'wit:export:#one:after { print("{}", n); }')
-    assert run.call("one", 5) == 6 and run.printed == []
-    assert run.woven.added.skipped == [
-        ("export #one", "where an async export returns, n is not known")
-    ]
-
-
 # --- intervention
 
 

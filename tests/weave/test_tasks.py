@@ -134,7 +134,7 @@ def test_records_of_a_task_say_so(records: Records) -> None:
 def test_nothing_is_said_not_to_have_returned(records: Records) -> None:
     text = "".join(strace.render(records, RenderOptions()))
     assert "= ?" not in text and "4294967295" not in text
-    assert "stream.read(4, 0x20, 8) = blocked\n" in text or "blocked" in text
+    assert ".read(8) = blocked\n" in text
     assert "= cancelled before it returned" in text and "[task 2]" in text
     summary = Summary()
     for record in records:
@@ -200,7 +200,7 @@ def test_without_room_for_more_calls_under_way_they_stay_pending() -> None:
     mine = [r for r in found if r.get("func") == "never" and r["instance"] == 1]
     begun = [r for r in mine if r["phase"] == "call"]
     over = ended(mine, "never", "inner")
-    assert len(begun) == 701 and 500 < len(over) < 701
+    assert len(begun) == 701 and 200 < len(over) < 701
     assert all(one["cancelled"] == "before-returned" for one in over)
     summary = Summary()
     for record in found:

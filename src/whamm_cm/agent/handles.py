@@ -16,6 +16,7 @@ from whamm_cm.wit.types import (
     Borrow,
     EnumT,
     FlagsT,
+    FutureT,
     ListT,
     MapT,
     OptionT,
@@ -24,6 +25,7 @@ from whamm_cm.wit.types import (
     RecordT,
     Resource,
     ResultT,
+    StreamT,
     TupleT,
     ValType,
     VariantT,
@@ -41,21 +43,32 @@ def handles_of(
     result: ValType | None,
     has_self: bool,
     reps: frozenset[Resource],
+    elements: ValType | None = None,
+    end: str = "",
+    ends: bool = False,
 ) -> tuple[str, str]:
     """The JSON texts of ``handles`` for calls and for returns, "" where there are none.
 
-    ``reps``: resources a borrow of which reaches this site as its representation.
+    ``reps``: resources a borrow of which reaches this site as its representation.  ``elements``:
+    what a copy has for ``data``.  ``end``: of a built-in about an end of a stream or future, its
+    name, such as ``stream.read``.  ``ends``: tell of streams and futures, too.
     """
     named = list(params)
-    walk = _Walk(reps)
-    call: dict[str, str] = {}
+    inward = kind == SiteKind.LIFT
+    walk = _Walk(reps, ends, inward)
+    call: dict[str, str] = _of_end(end) if ends else {}
     for index, (name, t) in enumerate(named):
         path = "self" if has_self and index == 0 else f"args.{name}"
         walk.collect(path, t, call)
     returned: dict[str, str] = {}
+    walk = _Walk(reps, ends, not inward)
     if result is not None:
         walk.collect("result", result, returned)
+    if elements is not None:
+        _Walk(reps, ends, end.endswith(".read")).collect("data", elements, returned)
     made = strip(result) if result is not None else None
+    if ends and end.endswith(".new"):
+        returned["result"] = f"new:{end.partition('.')[0]}"
     if kind == SiteKind.RESOURCE_NEW and isinstance(made, Own):
         call = {f"args.{name}": _rep(made.resource) for name, _ in named}
     if kind == SiteKind.RESOURCE_REP and call:
@@ -71,12 +84,33 @@ def _rep(resource: Resource) -> str:
     return f"rep:{resource.name or ''}"
 
 
-class _Walk:
-    """Handles in types; ``_steps`` bounds what hostile types cost."""
+def are_whole(types: Iterable[ValType]) -> bool:
+    """Whether the handles in values of these types can all be told."""
+    found: dict[str, str] = {}
+    walk = _Walk(frozenset(), True, True)
+    for number, t in enumerate(types):
+        walk.collect(str(number), t, found)
+    return walk.whole
 
-    def __init__(self, reps: frozenset[Resource]) -> None:
-        self._reps = reps
+
+def _of_end(name: str) -> dict[str, str]:
+    """Which end a built-in is about."""
+    kind, _, what = name.partition(".")
+    if not what or what == "new":
+        return {}
+    return {f"args.{kind}": f"gone:{kind}" if what.startswith("drop") else kind}
+
+
+class _Walk:
+    """Handles in types; ``_steps`` bounds what hostile types cost.  ``ends``: also streams and
+    futures, which come into the component or, not ``inward``, leave it.  ``whole``: no bound has
+    been met yet."""
+
+    def __init__(self, reps: frozenset[Resource], ends: bool, inward: bool) -> None:
+        self._reps, self._ends = reps, ends
+        self._way = "new:" if inward else "gone:"
         self._steps = 0
+        self.whole = True
 
     def collect(self, path: str, t: ValType, into: dict[str, str]) -> None:
         self._steps = 0
@@ -85,6 +119,7 @@ class _Walk:
     def _visit(self, path: str, t: ValType, depth: int, into: dict[str, str]) -> None:
         self._steps += 1
         if depth > MAX_DEPTH or self._steps > _MAX_STEPS or len(into) >= MAX_PATHS:
+            self.whole = False
             return
         node = strip(t)
         if isinstance(node, Own):
@@ -92,6 +127,8 @@ class _Walk:
         elif isinstance(node, Borrow):
             rep = node.resource in self._reps
             into[path] = _rep(node.resource) if rep else node.resource.name or ""
+        elif self._ends and isinstance(node, StreamT | FutureT):
+            into[path] = self._way + ("stream" if isinstance(node, StreamT) else "future")
         for key, part in _parts(node):
             self._visit(f"{path}.{key}" if key else path, part, depth + 1, into)
 

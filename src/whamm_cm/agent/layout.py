@@ -71,8 +71,15 @@ class Entry(IntEnum):
     WORD = 24
     TASK = 28
     LEFT = 32
+    EXPORT = 40
+    """Of a task: the number of its export among those of the component."""
+    VARS = 44
+    LOGGED = 48
+    KEPT = 56
 
 
+KEPT_WORDS: Final = 4
+"""How many words of the parameters of a call its entry has room for."""
 BEFORE_STARTED: Final = 3
 """State of a subtask that was cancelled before it started."""
 BEFORE_RETURNED: Final = 4
@@ -153,14 +160,16 @@ class Phase(IntEnum):
     """An async function had to wait until now, and starts."""
     RESUMED = 10
     """The task of an export has waited, and goes on: the duration is that of the wait."""
+    HANDLE = 11
+    """An end of a stream or future was made or dropped; ``call`` is 0."""
 
 
 FRAMED: Final = (
     *(Phase.CALL, Phase.RETURN, Phase.PENDING, Phase.CANCELLED, Phase.EXIT, Phase.STARTED),
-    Phase.RESUMED,
+    *(Phase.RESUMED, Phase.HANDLE),
 )
-"""Phases of records about one call: they may say of which task it is."""
-LASTED: Final = FRAMED[1:]
+"""Phases of records that may say of which task they are."""
+LASTED: Final = FRAMED[1:-1]
 """Those that may say how long that took."""
 
 

@@ -113,10 +113,13 @@ static void put_site(const Record *record, int with_values) {
         put_text(load32(record->body) == BEFORE_STARTED ? ",\"cancelled\":\"before-started\""
                                                         : ",\"cancelled\":\"before-returned\"");
     if (record->flags & (BAD | BIG)) with_values = 0;
-    if (with_values && record->phase == CALL && site->params != NONE) put_args(record, site);
-    if (with_values && record->phase == RETURN && site->result != NONE)
+    int handle = record->phase == HANDLE, dropped = handle && site->params != NONE;
+    if (with_values && (record->phase == CALL || dropped) && site->params != NONE)
+        put_args(record, site);
+    if (with_values && (record->phase == RETURN || (handle && !dropped)) && site->result != NONE)
         put_result(record, site, "result");
-    if (with_values && record->phase <= RETURN) put_handles(site->handles[record->phase]);
+    if (with_values && (record->phase <= RETURN || handle))
+        put_handles(site->handles[record->phase == RETURN || (handle && !dropped)]);
 }
 
 static void put_place(const Record *record) {
@@ -162,17 +165,21 @@ static int of_script(const Site *site) { return site->kind >= SITE_VARIABLE; }
 static uint32_t next_seq;
 static char run_name[16];
 
-/* Whether it is about one call, and so may say which task that is of. */
-static int framed(uint32_t phase) {
+/* Whether it is about one call. */
+static int of_call(uint32_t phase) {
     return phase <= RETURN || phase == PENDING || (phase >= CANCELLED && phase <= RESUMED);
 }
 
+/* Whether it may say which task it is of. */
+static int framed(uint32_t phase) { return of_call(phase) || phase == HANDLE; }
+
 /* Whether it has a duration. */
-static int lasted(uint32_t phase) { return framed(phase) && phase != CALL; }
+static int lasted(uint32_t phase) { return of_call(phase) && phase != CALL; }
 
 static void put_json(const Record *record, uint32_t instance, int with_values) {
     static const char *const phases[] = {"call",  "return", "report",  "lost",    "return", "print",
-                                         "start", "return", "exit", "started", "resumed", "end"};
+                                         "start", "return", "exit", "started", "resumed",
+                                         "handle", "end"};
     int timed = record->flags & TIMED, phase = (int)record->phase;
     uint32_t flags = record->flags | (with_values ? 0 : BIG);
     put_text("{\"v\":2,\"run\":\"");
@@ -182,7 +189,7 @@ static void put_json(const Record *record, uint32_t instance, int with_values) {
     if (timed) put_number("t_ns", record->time);
     if (phase == START && load64(record->body)) put_number("wall_ns", load64(record->body));
     if (instance) put_number("instance", instance);
-    if (framed(record->phase)) put_number("call", record->call);
+    if (of_call(record->phase)) put_number("call", record->call);
     if (record->task) put_number("task", record->task);
     put_text(",\"phase\":\"");
     put_text(phases[record->phase]);
@@ -204,7 +211,7 @@ static void put_json(const Record *record, uint32_t instance, int with_values) {
 
 /* Reads the fixed part of a record of `size` bytes; 0 if it makes no sense. */
 static int parse_record(Record *record, const uint8_t *p, uint32_t size) {
-    static const uint8_t body_sizes[] = {0, 0, 8, 8, 4, 0, 8, 4, 0, 0, 0};
+    static const uint8_t body_sizes[] = {0, 0, 8, 8, 4, 0, 8, 4, 0, 0, 0, 0};
     uint32_t word = load32(p + 4);
     record->phase = word & 15;
     record->flags = word >> 4 & 15;
@@ -214,7 +221,7 @@ static int parse_record(Record *record, const uint8_t *p, uint32_t size) {
     record->end = p + size;
     uint32_t known = TIMED | BAD | BIG | (record->phase == PRINT ? RAW : 0), script = 0;
     if (framed(record->phase)) known |= TASK;
-    if (record->phase > RESUMED || record->flags & ~known) return 0;
+    if (record->phase > HANDLE || record->flags & ~known) return 0;
     if (record->phase != LOST && record->phase != START) {
         if (record->site_number >= table()->n_sites) return 0;
         const Site *site = site_of(record);

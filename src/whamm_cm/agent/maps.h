@@ -34,7 +34,9 @@ typedef struct {
     Slab *first, *last;
 } Map;
 
-static Index interned;
+/* What an index begins with: a slot that stays empty. */
+static Slot no_slots[1];
+static Index interned = {.slots = no_slots};
 static uint32_t text_at, text_end;
 static uint32_t static_end; /* strings below it are the script's own constants */
 
@@ -69,7 +71,7 @@ static int same_bytes(uint32_t p, uint32_t q, uint32_t size) {
 
 /* Doubles the slots when three quarters are taken; 0 when there must be room and is none. */
 static int index_has_room(Index *index) {
-    uint32_t old = index->slots ? index->mask + 1 : 0;
+    uint32_t old = index->slots != no_slots ? index->mask + 1 : 0;
     if (index->size < old - old / 4) return 1;
     uint32_t count = old ? 2 * old : FIRST_SLOTS, class = heap_class(count * sizeof(Slot));
     Slot *slots = (Slot *)obtain(class);
@@ -160,7 +162,6 @@ static int same_key(const Map *map, const uint64_t *a, const uint64_t *b) {
 
 static Entry *map_find(const Map *map, const uint64_t *key, uint32_t hash) {
     const Index *index = &map->index;
-    if (!index->size) return 0;
     for (uint32_t i = hash & index->mask; index->slots[i].at; i = (i + 1) & index->mask) {
         Entry *entry = (Entry *)index->slots[i].at;
         if (index->slots[i].hash == hash && same_key(map, entry->key, key)) return entry;
@@ -211,7 +212,8 @@ static Map *map_make(uint32_t fields, uint32_t strings, uint32_t value_size) {
     if (!map) return 0;
     uint32_t entry_size = (uint32_t)sizeof(Entry) + 8 * fields + ((value_size + 7) & ~7u);
     uint32_t class = heap_class(4 * entry_size);
-    *map = (Map){.fields = fields,
+    *map = (Map){.index = {.slots = no_slots},
+                 .fields = fields,
                  .strings = strings,
                  .value_size = value_size,
                  .entry_size = entry_size,

@@ -78,7 +78,8 @@ class SiteSpec:
     ``encoding`` the string encoding of that canonical definition's options.  ``inner``: interface,
     version and function as the component itself calls them, where that is not what the site stands
     for.  ``reps``: resources whose borrows reach it as representations.  ``elements``: what it
-    copies, beside what it returns.
+    copies, beside what it returns.  ``ends``: its records say which handles are streams and
+    futures.
     """
 
     kind: SiteKind
@@ -96,6 +97,7 @@ class SiteSpec:
     inner: tuple[str, str, str] = ("", "", "")
     reps: frozenset[Resource] = frozenset()
     elements: ListT | None = None
+    ends: bool = False
 
 
 _PRIMS = {
@@ -401,7 +403,10 @@ def _pack_site(
     flags |= SiteFlag.COPIES * (site.elements is not None)
     flags |= SiteFlag.MEMORY64 * (site.ptr == 8) | ENCODINGS.index(site.encoding) << ENCODING_SHIFT
     words: list[int] = [site.kind, site.edge]
-    handles = handles_of(site.kind, site.params, site.result, site.has_self, site.reps)
+    handles = handles_of(
+        site.kind, site.params, site.result, site.has_self, site.reps,
+        site.elements, site.func if site.kind == SiteKind.BUILTIN else "", site.ends,
+    )  # fmt: skip
     spans: list[int] = []
     for text in (
         *(site.component, site.interface, site.version, site.func),

@@ -25,7 +25,8 @@ enum {
     RECORD_HEADER = 16,
     MAX_BODY = 16384 - RECORD_HEADER,
     MAX_IMAGE = 1024,
-    STATE_POS = 9216, STATE_LIMIT = 9220, STATE_DROPPED = 9240,
+    STATE_POS = 9216, STATE_LIMIT = 9220, STATE_DEPTH = 9232, STATE_DROPPED = 9240,
+    ENTRY_TASK = 28, ENTRY_VARS = 44,
     REPORT = 2, PRINT = 5, RAW = 8 << 4,
 };
 
@@ -39,6 +40,7 @@ IMPORT("agent", "put32") void agent_put32(uint32_t p, uint32_t v);
 IMPORT("agent", "put64") void agent_put64(uint32_t p, uint64_t v);
 IMPORT("agent", "get32") uint32_t agent_get32(uint32_t p);
 IMPORT("way", "drain") void drain(void);
+IMPORT("way", "context") uint32_t context(void);
 
 EXPORT(state_init) void state_init(uint32_t heap_start) {
     static_end = heap_start < STATIC ? STATIC : heap_start;
@@ -97,6 +99,35 @@ EXPORT(str_contains) int32_t str_contains(uint32_t p, uint32_t n, uint32_t q, ui
     return 0;
 }
 
+/* --- tasks (tasks.h) -------------------------------------------------------------------------- */
+
+/* What a task's variables start with; behind it lie those that are used outside of tasks. */
+static uint32_t vars_first, vars_size;
+
+EXPORT(task_init) void task_init(uint32_t first, uint32_t size) {
+    vars_first = first;
+    vars_size = size;
+}
+
+/* The entry of the task that runs: where no export does, there is no context to ask. */
+static uint32_t task(void) { return agent_get32(STATE_DEPTH) ? context() : 0; }
+
+EXPORT(task_number) uint32_t task_number(void) {
+    uint32_t at = task();
+    return at ? agent_get32(at + ENTRY_TASK) : 0;
+}
+
+EXPORT(task_vars) uint32_t task_vars(void) {
+    uint32_t at = task(), p = at ? agent_get32(at + ENTRY_VARS) : 0;
+    if (p) return p;
+    if (!at || !(p = alloc(vars_size))) return vars_first + vars_size;
+    __builtin_memcpy((void *)p, (void *)vars_first, vars_size);
+    agent_put32(at + ENTRY_VARS, p);
+    return p;
+}
+
+EXPORT(task_over) void task_over(uint32_t at) { heap_free(agent_get32(at + ENTRY_VARS)); }
+
 /* --- maps and aggregations -------------------------------------------------------------------- */
 
 EXPORT(map_new) uint32_t map_new(uint32_t fields, uint32_t strings, uint32_t value_size) {
@@ -122,6 +153,43 @@ EXPORT(map_at) uint32_t map_at(uint32_t id) {
     if (!entry && !(entry = map_insert(map, key, hash))) return spare();
     entry->dirty = 1;
     return value_of(map, entry);
+}
+
+/* The same for a key of one field that is an integer.  It is called at every event of some scripts,
+   so what is there is found without another call. */
+static __attribute__((noinline)) uint32_t map_at_slowly(uint32_t id, uint64_t key) {
+    *(uint64_t *)KEY = key;
+    return map_at(id);
+}
+
+static inline Entry *entry_with(uint32_t id, uint64_t key) {
+    const Index *index = &((const Map *)id)->index;
+    for (uint32_t i = (uint32_t)mixed(0, key);; i++) {
+        Entry *entry = (Entry *)index->slots[i & index->mask].at;
+        if (!entry || entry->key[0] == key) return entry;
+    }
+}
+
+EXPORT(map_at_one) uint32_t map_at_one(uint32_t id, uint64_t key) {
+    Entry *entry = id ? entry_with(id, key) : 0;
+    if (!entry) return map_at_slowly(id, key);
+    entry->dirty = 1;
+    return (uint32_t)(entry->key + 1);
+}
+
+static __attribute__((noinline)) void map_add_slowly(uint32_t id, uint64_t key, uint64_t amount) {
+    *(uint64_t *)map_at_slowly(id, key) += amount;
+}
+
+/* Adds to a value that is a 64-bit integer. */
+EXPORT(map_add_one) void map_add_one(uint32_t id, uint64_t key, uint64_t amount) {
+    Entry *entry = id ? entry_with(id, key) : 0;
+    if (!entry) {
+        map_add_slowly(id, key, amount);
+        return;
+    }
+    entry->dirty = 1;
+    entry->key[1] += amount;
 }
 
 EXPORT(map_get) uint32_t map_get(uint32_t id) {

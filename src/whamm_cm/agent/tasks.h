@@ -8,8 +8,10 @@
 
 /* Mirrored in layout.py.  `value`: of a task what its guest keeps in slot 0 of its context; else
  * where the result will be.  `word`: of a task its site as in a record; else the place in the table of
- * the function that writes the record.  `task`: a task's own number; else of the task that waits.
- * `left`: when a task last began to wait. */
+ * the function for when it is over.  `task`: a task's own number; else of the task that waits.
+ * `left`: when a task last began to wait.  `export`: which of the component's exports a task is of.
+ * The rest is for probes: `vars` where the variables of a task lie, `logged` whether a record was made
+ * of the call, `kept` parameters of it. */
 typedef struct {
     uint64_t call, began, value;
     uint32_t word, task;
@@ -19,8 +21,10 @@ typedef struct {
         };
         uint64_t left;
     };
+    uint32_t export, vars, logged;
+    uint64_t kept[4];
 } Entry;
-_Static_assert(sizeof(Entry) == 40, "as layout.py has it");
+_Static_assert(sizeof(Entry) == 88, "as layout.py has it");
 
 enum { ENTRIES = OUT + HEADER_SIZE + MAX_PAYLOAD, BUCKETS = 64 };
 
@@ -51,7 +55,7 @@ static uint32_t new_entry(uint64_t call, uint64_t began, uint64_t value, uint32_
         at = next_entry;
         next_entry += sizeof(Entry);
     }
-    *(Entry *)at = (Entry){call, began, value, word, task, {{0, 0}}};
+    *(Entry *)at = (Entry){.call = call, .began = began, .value = value, .word = word, .task = task};
     return at;
 }
 
@@ -60,20 +64,23 @@ static void give_back(uint32_t at) {
     free_entry = at;
 }
 
-/* A task begins: its entry, 0 where there is no room for it. */
-EXPORT(task_new) int32_t task_new(int64_t call, int64_t began, int32_t word) {
-    return (int32_t)new_entry((uint64_t)call, (uint64_t)began, 0, (uint32_t)word, ++tasks);
+/* A task of that export begins: its entry, 0 where there is no room for it. */
+EXPORT(task_new) int32_t task_new(int32_t word, int32_t export) {
+    uint32_t at = new_entry(0, 0, 0, (uint32_t)word, ++tasks);
+    if (at) ((Entry *)at)->export = (uint32_t)export;
+    return (int32_t)at;
 }
 
 EXPORT(task_end) void task_end(int32_t task) { give_back((uint32_t)task); }
 
-/* What becomes of the handle `key` will be told by the function at `word`. */
-EXPORT(due) void due(int32_t key, int64_t call, int64_t began, int64_t value, int32_t word, int32_t task) {
+/* What becomes of the handle `key` will be told by the function at `word`: the entry, 0 for no room. */
+EXPORT(due) int32_t due(int32_t key, int64_t call, int64_t began, int64_t value, int32_t word, int32_t task) {
     uint32_t at = new_entry((uint64_t)call, (uint64_t)began, (uint64_t)value, (uint32_t)word, (uint32_t)task);
-    if (!at) return; /* its call stays pending */
+    if (!at) return 0; /* its call stays pending */
     ((Entry *)at)->key = (uint32_t)key;
     ((Entry *)at)->next = buckets[(uint32_t)key % BUCKETS];
     buckets[(uint32_t)key % BUCKETS] = at;
+    return (int32_t)at;
 }
 
 /* The entry of the handle `key`, 0 if nothing is due for it; nothing more is if it is `over`. */

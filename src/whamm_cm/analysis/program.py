@@ -52,6 +52,16 @@ class Program:
 
     def memory(self, item: Item) -> MemoryType | str:
         """The type of a core memory, or the reason why it cannot be known."""
+        found = self.memory_of(item)
+        if isinstance(found, str):
+            return found
+        instance = self.definition(found[0]).node
+        assert isinstance(instance, n.CoreInstantiate), "that is where memories are"
+        return self._exported_memory(instance.module, found[1])
+
+    def memory_of(self, item: Item) -> tuple[Item, str] | str:
+        """The core instance that a memory is of, and the name it exports it by; or the reason why
+        that cannot be known.  Several items may be one memory."""
         for _ in range(1000):
             node = self.definition(item).node
             if isinstance(node, n.AliasOuter):
@@ -64,7 +74,7 @@ class Program:
                 item = dict(instance.exports)[node.name]
                 continue
             if isinstance(instance, n.CoreInstantiate):
-                return self._exported_memory(instance.module, node.name)
+                return node.instance, node.name
             return "its memory comes from an instance of unknown shape"
         return "its memory is aliased too many times"
 

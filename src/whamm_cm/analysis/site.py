@@ -39,7 +39,8 @@ class Site:
     label (``bucket.get``), ``interface`` without its version, "" for the world.  ``standing`` has
     its other names.
     ``reason`` is non-empty when no wrapper can be put here, and says why.  ``resources``: those
-    that the component defines itself.  ``elements``: of a read or write of a stream or future,
+    that the component defines itself.  ``is_async``: by its canonical options; ``may_wait``: by the
+    type of the function.  ``elements``: of a read or write of a stream or future,
     what it copies as a list, if that has values.
     """
 
@@ -55,6 +56,7 @@ class Site:
     params: tuple[tuple[str, ValType], ...] = ()
     result: ValType | None = None
     is_async: bool = False
+    may_wait: bool = False
     callback: Item | None = None
     memory: Item | None = None
     realloc: Item | None = None

@@ -128,6 +128,7 @@ def _function(site: Site, info: CanonInfo) -> Site:
         params=params,
         result=info.func.result,
         is_async=options.is_async,
+        may_wait=info.func.is_async,
         callback=options.callback,
         realloc=options.realloc,
         self_first=isinstance(first, Borrow) and params[0][0] == "self",
@@ -158,7 +159,7 @@ def _builtin(site: Site, info: CanonInfo, program: Program) -> Site:
         result = Own(resource)
     if site.kind in ("resource.drop", "resource.rep"):
         # The argument is an index of the handle table, shown as `self`.
-        named = (("self", StreamT(None) if resource is None else Own(resource)),)
+        named = (("self", Prim("u32") if resource is None else Own(resource)),)
     elements = _elements(info, site.ptr)
     # Other built-ins read nothing themselves, but for where the host puts an event.
     reads = info.op in ("waitable-set.wait", "waitable-set.poll") or elements is not None
@@ -198,8 +199,8 @@ def _representation(info: CanonInfo, program: Program) -> str:
     return "i32"
 
 
-def site_spec(site: Site) -> SiteSpec:
-    """The row of the site table."""
+def site_spec(site: Site, ends: bool = False) -> SiteSpec:
+    """The row of the site table; ``ends`` as in :class:`SiteSpec`."""
     return SiteSpec(
         kind=_SITE_KINDS[site.kind],
         edge=_EDGES[site.edge],
@@ -216,6 +217,7 @@ def site_spec(site: Site) -> SiteSpec:
         inner=_inner(site),
         reps=site.resources if site.kind == "lift" else frozenset(),
         elements=site.elements,
+        ends=ends,
     )
 
 

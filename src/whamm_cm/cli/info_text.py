@@ -33,10 +33,11 @@ BOUNDARY: tuple[VariableRow, ...] = tuple(
         ("component", "str", "static", "name or place of the component with the function"),
         ("is_async", "bool", "static", "whether the function is async"),
         ("argN", "", "dynamic", "parameter N; self is 0 of a method"),
+        ("task", "u32", "dynamic", "number of the task that calls, or that an export is"),
         ("call_id", "u64", "dynamic", "number of the call"),
         ("result", "", "dynamic", "what the function returned (after)"),
         ("is_err", "bool", "dynamic", "whether that is the case error (after)"),
-        ("elapsed", "u64", "dynamic", "nanoseconds the call took (after)"),
+        ("elapsed", "u64", "dynamic", "nanoseconds the call took (after, cancel)"),
     )
 )
 

@@ -207,7 +207,7 @@ def add_options(
     group = parser.add_argument_group("display")
     group.add_argument(
         "-f", "--format", metavar="FMT",
-        help="strace, summary, jsonl, chrome, speedscope, folded, table, json, csv or whamm"
+        help="strace, summary, jsonl, chrome, speedscope, otlp, folded, table, json, csv or whamm"
         " (default: strace)",
     )  # fmt: skip
     group.add_argument(
@@ -220,7 +220,8 @@ def add_options(
     group.add_argument("-C", dest="both", action="store_true", help="the log and the summary")
     group.add_argument(
         "-S", dest="sort", default="time", metavar="COL",
-        help="sort the summary by time, calls, errors, avg-time, max-time or name (default: time)",
+        help="sort the summary by time, calls, errors, avg-time, max-time, wall-time, wait-time or"
+        " name (default: time)",
     )  # fmt: skip
     for letter, name, text in (
         ("-T", "durations", "show the time spent in each call"),
@@ -263,6 +264,7 @@ def render_options(args: argparse.Namespace, lines: LineFinder | None) -> Render
         sort=args.sort,
         lines=lines,
         per_instance=args.per_instance,
+        each=args.verbose > 0,
     )
 
 

@@ -83,6 +83,11 @@ ROWS: tuple[CanonRow, ...] = (
 
 #: Those that read or write a buffer of the guest.
 COPIES = ("stream.read", "stream.write", "future.read", "future.write")
+#: Those that make or drop ends of streams and futures.
+ENDS = (
+    *("stream.new", "stream.drop-readable", "stream.drop-writable"),
+    *("future.new", "future.drop-readable", "future.drop-writable"),
+)
 
 BY_OPCODE: dict[int, CanonRow] = {row.opcode: row for row in ROWS}
 BY_OP: dict[str, CanonRow] = {row.op: row for row in ROWS}

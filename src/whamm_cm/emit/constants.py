@@ -75,6 +75,10 @@ def blocks(t: ValType, value: object, options: Options) -> tuple[Block, ...]:
                          for base in _BASES)  # fmt: skip
     except AbiError as e:
         raise WeaveError(f"this answer is no constant of the function's result: {e}") from e
+    return _blocks(first, second, options)
+
+
+def _blocks(first: _Layout, second: _Layout, options: Options) -> tuple[Block, ...]:
     starts = {start: k for k, (start, _, _) in enumerate(first.blocks)}
     found = []
     for (_, align, data), (_, _, other) in zip(first.blocks, second.blocks, strict=True):
@@ -107,6 +111,29 @@ def flat(t: ValType, value: object, options: Options) -> int | float:
     except AbiError as e:
         raise WeaveError(f"this answer is no constant of the function's result: {e}") from e
     return core
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """The address of a block, by its number."""
+
+    block: int
+
+
+def flats(
+    t: ValType, value: object, options: Options
+) -> tuple[tuple[int | float | Address, ...], tuple[Block, ...]]:
+    """The core values of a constant, and what they point to.  Raises WeaveError when it is none of
+    ``t``."""
+    first, second = (_Layout(base) for base in _BASES)
+    try:
+        cores, others = (lower_flat(t, value, heap, options) for heap in (first, second))
+    except AbiError as e:
+        raise WeaveError(f"this answer is no constant of the function's result: {e}") from e
+    starts = {start: k for k, (start, _, _) in enumerate(first.blocks)}
+    found = tuple(a if a == b or a != a else Address(starts[int(a)])
+                  for a, b in zip(cores, others, strict=True))  # fmt: skip
+    return found, _blocks(first, second, options)
 
 
 def constant(t: ValType, expr: tree.Const | tree.WitConst) -> Any:

@@ -10,15 +10,14 @@ CanonicalABI.md: ``canon_stream_read`` ff., ``pack_copy_result``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from whamm_cm.agent.layout import Phase
 from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.model import Wrapper
+from whamm_cm.emit.recorder import Recorder
+from whamm_cm.wasm.asm import Func
 from whamm_cm.wit.types import ListT
-
-if TYPE_CHECKING:
-    from whamm_cm.emit.model import Wrapper
-    from whamm_cm.emit.recorder import Recorder
-    from whamm_cm.wasm.asm import Func
 
 #: What a read, write or cancellation returns that will be over later.
 BLOCKED: Final = 0xFFFFFFFF
@@ -91,3 +90,18 @@ def write_copy(body: Recorder, value: int, ptr: int) -> None:
     slots = (body.slot(value), (found.ptr, address), (found.count, address))
     mode = "none" if w.redact is None else w.redact.result
     body.write_image(body.image(types, slots, mode, False))
+
+
+def write_note(body: Recorder) -> None:
+    """Write the record of ends that a built-in has made, its result on the stack, or of one that it
+    has dropped."""
+    w, f = body.w, body.f
+    if w.result is None:
+        slots = tuple(enumerate(w.signature.params))
+        types = tuple(t for _, t in w.params)
+        body.write_image(body.image(types, slots, "none", False), Phase.HANDLE)
+        return
+    value = f.local(w.signature.results[0])
+    f.set(value)
+    body.write_image(body.image((w.result,), (body.slot(value),), "none", False), Phase.HANDLE)
+    f.get(value)

@@ -6,8 +6,8 @@ record of a traced call, and the ``after`` probes.  A probe whose predicate is f
 predicate costs: call numbers, clocks, strings and records are only had where they are asked for.
 
 Parameters that lie in guest memory are read when the script asks for them: in ``after`` probes of
-an export the callee may have reused that memory.  An async import's ``after`` runs when the call
-returns its result at once; one that comes later, by way of the subtask, is not seen here.
+an export the callee may have reused that memory.  What an async import returns at once is seen
+here; ``over.py`` has what comes later, and what exports hand over in the course of their tasks.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from whamm_cm.emit.paths import Part, has_trace, mentions, normal_probes, traces
 from whamm_cm.emit.script.body import Body as Compiler
 from whamm_cm.emit.script.env import Pool
 from whamm_cm.emit.script_env import ProbeEnv
+from whamm_cm.emit.tasks import LATE
 from whamm_cm.emit.texts import Texts
 from whamm_cm.emit.wit_values import Binding, Flat, Image, Place, Values, parameters
 from whamm_cm.emit.wrapper import Body
@@ -56,7 +57,7 @@ class Events:
         self._pool = Pool(self.f)
         self._compiler: Compiler | None = None
         self._elapsed: int | None = None
-        self._entered: int | None = None
+        self._zero: int | None = None
         self._called: int | None = None
         self._answered: Label | None = None
 
@@ -65,7 +66,7 @@ class Events:
     def _result(self) -> Binding | None:
         """Where the result is once the call has returned."""
         w, t = self.w, self.w.result
-        if t is None or w.kind == "task.return":
+        if t is None:
             return None
         sig = w.signature
         last = len(sig.params) - 1
@@ -95,6 +96,11 @@ class Events:
     def realloc(self) -> int | None:
         return self.body.realloc
 
+    @property
+    def task_return(self) -> int:
+        assert self.body.answer is not None, "imported where a probe uses it"
+        return self.body.answer
+
     # --- the order of things ---------------------------------------------------------------------
 
     def write(self) -> None:
@@ -103,17 +109,30 @@ class Events:
         self._start_clock()
         self._run("before")
         self._call()
-        always = w.action == "record"
-        if w.kind != "task.return":
-            if always:
-                self.body.write_return(self.value)
-            elif self.traced is not None:
+        if w.role in LATE:
+            self._others()
+        elif w.action == "record":
+            self.body.write_return(self.value)
+        else:
+            if self.traced is not None:
                 f.get(self.traced)
                 with f.if_():
                     self.body.write_return(self.value)
+            if self.body.tasks is not None and w.due_at:
+                self.body.tasks.await_(self._pushed(), self.traced)
         self._after()
         if self.value is not None:
             f.get(self.value)
+
+    def _others(self) -> None:
+        """Probes of the call that the task began with."""
+        tasks, over = self.body.tasks, self.body.over
+        assert tasks is not None and over is not None, "it has a part in tasks"
+        if self.w.role == "callback":
+            return  # it is over when that says so
+        self.f.get(tasks.entry)
+        with self.f.if_():
+            over(self.body, "after" if self.w.role == "return" else "cancel", tasks.entry)
 
     def _run(self, mode: EventMode) -> None:
         self.mode = mode
@@ -151,6 +170,8 @@ class Events:
             self.body.number_call()
         if mentions(part, "elapsed") and self.mode != "after":
             raise WeaveError("elapsed is known after the call only")
+        if mentions(part, "task") and self.body.tasks is None and self._zero is None:
+            self._zero = self.f.local("i32")
 
     def bound(self, name: str) -> tuple[int, ...]:
         """The locals of a computed variable."""
@@ -158,6 +179,10 @@ class Events:
             return (self.body.call,)
         if name == "elapsed" and self._elapsed is not None:
             return (self._elapsed,)
+        if name == "task" and self.body.tasks is not None:
+            return (self.body.tasks.number,)
+        if name == "task" and self._zero is not None:
+            return (self._zero,)
         raise InternalError(f"'{name}' is not bound here")
 
     # --- the call --------------------------------------------------------------------------------
@@ -175,7 +200,8 @@ class Events:
         except WeaveError as e:
             raise _refusal(probe, str(e)) from e
         self._called = self.f.local("i32")
-        self._bind_result(self._called)
+        if not self.w.is_async:
+            self._bind_result(self._called)
         with self.f.block() as answered:
             self._answered = answered
             self._run("alt")
@@ -205,21 +231,21 @@ class Events:
     # --- after -----------------------------------------------------------------------------------
 
     def _start_clock(self) -> None:
-        after = [p for p in self.probes if p.mode == "after"]
-        elapsed = any(mentions((p.predicate, p.body), "elapsed") for p in after)
-        if elapsed and self.w.kind == "task.return":
-            raise _refusal(after[0], "elapsed is not known where an async export returns")
+        if self.w.role in LATE:
+            return
+        over = [p for p in self.probes if p.mode in ("after", "cancel")]
+        elapsed = any(mentions((p.predicate, p.body), "elapsed") for p in over)
         if elapsed:
             self._elapsed = self.f.local("i64")
-        if elapsed or (self.body.timed and any(map(has_trace, after))):
-            self._entered = self.f.local("i64")
+        if elapsed or (self.body.timed and any(map(has_trace, over))):
+            self.body.entered_at = self.f.local("i64")
             self.f.call(self.clock)
-            self.f.set(self._entered)
+            self.f.set(self.body.entered_at)
 
     def _after(self) -> None:
         w, f = self.w, self.f
         after = [p for p in self.probes if p.mode == "after"]
-        if not after:
+        if not after or w.role in LATE:
             return
         if w.kind == "lift" and w.is_async:
             raise _refusal(after[0], "an async export returns at its task.return, not here")
@@ -237,9 +263,9 @@ class Events:
 
     def _run_after(self) -> None:
         f = self.f
-        if self._elapsed is not None and self._entered is not None:
+        if self._elapsed is not None and self.body.entered_at is not None:
             f.call(self.clock)
-            f.get(self._entered)
+            f.get(self.body.entered_at)
             f.op("i64.sub")
             f.set(self._elapsed)
         self._run("after")
@@ -284,14 +310,14 @@ class Events:
         with f.if_():
             f.i32(1)
             f.set(self.traced)
-            if self.mode != "after" or self.w.kind == "task.return":
+            if self.mode != "after":
                 body.record_call()
                 return
             if self._keeps_parameters():
-                body.record_call(self._entered)
+                body.record_call(body.entered_at)
             else:
                 body.number_call()
-                body.before_late_return(self._entered)
+                body.before_late_return(body.entered_at)
             body.write_return(self.value)
 
     def _keeps_parameters(self) -> bool:

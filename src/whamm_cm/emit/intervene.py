@@ -6,8 +6,10 @@ keeps stays changed for the caller.
 
 An answer given without a call to an import owns what the guest's ``realloc`` gave for it, as any
 result does.  An export's arguments in memory and the area its answer lies in stay allocated: only
-the callee would have known what becomes of them.  ``delay`` keeps the thread busy, for a blocking
-call may not be had everywhere; a clock is.
+the callee would have known what becomes of them.  An asynchronous import that is answered has
+returned at once, so there is no subtask; for an export that is, the probe calls its ``task.return``
+and its task is over.  ``delay`` keeps the thread busy, for a blocking call may not be had
+everywhere; a clock is.
 """
 
 from __future__ import annotations
@@ -44,19 +46,21 @@ from whamm_cm.wit.types import (
 #: Readings in a row that show no progress, after which ``delay`` gives up on a clock.
 _STANDSTILL: Final = 1_000_000
 _NS_PER_MS: Final = 1_000_000
+#: What a call returns that has its result, and a callback whose task is over.
+RETURNED, _EXIT = 2, 0
 
 
 def check_alt(w: Wrapper, body: Sequence[tree.Stmt]) -> None:
     """Raises WeaveError where an ``alt`` probe with that body cannot stand."""
     if w.kind not in ("lower", "lift"):
         raise WeaveError(f"an alt probe cannot stand at {w.kind}, only at a function")
-    if w.is_async:
-        raise WeaveError(
-            "an alt probe cannot stand at an async function: its answer is due later, by way of a "
-            "task; use before and after"
-        )
     if not answers(body):
         return
+    if w.kind == "lift" and w.is_async and w.answer is None:
+        raise WeaveError(
+            "an alt probe cannot answer for this async export: its component has no task.return"
+            " with its result, memory and string encoding; call proceed() first"
+        )
     types = [t for _, t in w.params]
     if _any(types, (Own, StreamT, FutureT)):
         raise WeaveError(
@@ -101,6 +105,8 @@ class Around(Protocol):
     def clock(self) -> int: ...
     @property
     def realloc(self) -> int | None: ...
+    @property
+    def task_return(self) -> int: ...
     def texts(self) -> Texts: ...
     def evaluate(self, f: Func, expr: tree.Expr) -> None: ...
 
@@ -212,6 +218,9 @@ class Interventions:
         if result is None or value is None:
             if (result is None) != (value is None):
                 raise WeaveError("return: a value exactly where the function has a result")
+            if self.is_late:
+                self._hand_over(f, ())
+            self._answered(f)
             return
         if isinstance(value, tree.Const | tree.WitConst):
             self.answer_with(f, constants.constant(result, value))
@@ -219,25 +228,44 @@ class Interventions:
         self._answer_scalar(f, result, value)
 
     def _answer_scalar(self, f: Func, result: ValType, value: tree.Expr) -> None:
-        into = self.events.value
+        into, w = self.events.value, self.w
         node = strip(result)
         simple = isinstance(node, (Prim, EnumT, FlagsT)) and not is_text(node)
-        if into is None or not simple or isinstance(value.type, tree.WitT):
+        direct = w.is_async or into is not None
+        if not direct or not simple or isinstance(value.type, tree.WitT):
             raise WeaveError("return: only a number can be computed, other answers are constants")
-        new = f.local(reading(node, self.events.layouts).core)
+        how = reading(node, self.events.layouts)
+        given, new = f.local(how.core), f.local(how.core)
         self.events.evaluate(f, value)
+        f.set(given)
+        f.const(how.core, 0)
         f.set(new)
-        f.const(self.w.signature.results[0], 0)
-        f.set(into)
         with f.block() as wrong:
-            self._leave_if_invalid(f, node, new, wrong)
+            self._leave_if_invalid(f, node, given, wrong)
+            f.get(given)
+            f.set(new)
+        if self.is_late:
+            self._hand_over(f, (new,))
+        elif w.is_async:
+            self._store(f, Image(len(w.signature.params) - 1, 0), how.store, new)
+        else:
+            assert into is not None, "checked above"
             f.get(new)
             f.set(into)
+        self._answered(f)
 
     def answer_with(self, f: Func, value: object) -> None:
         """Make a constant (in the shapes of ``abi.values``) what the call returns."""
         result = self.w.result
         assert result is not None, "answers are given to functions with a result"
+        if self.is_late:
+            self._answer_later(f, result, value)
+            self._answered(f)
+            return
+        if self.w.is_async:
+            self._answer_in_memory(f, result, value)
+            self._answered(f)
+            return
         if not self.w.signature.results_spilled:
             core = constants.flat(result, value, self.options)
             self._check_handles(result, value)
@@ -245,40 +273,90 @@ class Interventions:
                 f.const(self.w.signature.results[0], core)
                 f.set(self.events.value)
             return
+        self._answer_in_memory(f, result, value)
+
+    def _answer_in_memory(self, f: Func, result: ValType, value: object) -> None:
         found = constants.blocks(result, value, self.options)
         self._check_handles(result, value)
         lift = self.w.kind == "lift"
-        if (lift or len(found) > 1) and not self.w.realloc:
+        self._check_realloc(lift or len(found) > 1)
+        bases = self._blocks(f, found, None if lift else len(self.w.signature.params) - 1)
+        if lift:
+            assert self.events.value is not None, "a pointer is returned"
+            f.get(bases[0])
+            f.set(self.events.value)
+
+    def _check_realloc(self, needed: bool) -> None:
+        if needed and not self.w.realloc:
             raise WeaveError(
                 "an alt probe cannot answer with a value in memory: the function's canonical "
                 "definition names no realloc"
             )
-        self._blocks(f, found, lift)
+
+    # --- of asynchronous functions ---------------------------------------------------------------
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the answer goes to a ``task.return``."""
+        return self.w.kind == "lift" and self.w.is_async
+
+    def _answer_later(self, f: Func, result: ValType, value: object) -> None:
+        """Hand a constant to the ``task.return`` of an export."""
+        assert self.w.answer is not None, "checked before"
+        if self.w.answer.params_spilled:
+            found = constants.blocks(result, value, self.options)
+            cores: tuple[int | float | constants.Address, ...] = (constants.Address(0),)
+        else:
+            cores, found = constants.flats(result, value, self.options)
+        self._check_handles(result, value)
+        self._check_realloc(bool(found))
+        bases = self._blocks(f, found, None)
+        given = []
+        for core, kind in zip(cores, self.w.answer.params, strict=True):
+            given.append(f.local(kind))
+            if isinstance(core, constants.Address):
+                f.get(bases[core.block])
+            else:
+                f.const(kind, core)
+            f.set(given[-1])
+        self._hand_over(f, given)
+
+    def _hand_over(self, f: Func, given: Sequence[int]) -> None:
+        for local in given:
+            f.get(local)
+        f.call(self.events.task_return)
+
+    def _answered(self, f: Func) -> None:
+        """What the wrapper of an asynchronous function returns when it has been answered."""
+        if self.w.is_async and self.events.value is not None:
+            f.const(self.w.signature.results[0], _EXIT if self.is_late else RETURNED)
+            f.set(self.events.value)
 
     @staticmethod
     def _check_handles(result: ValType, value: object) -> None:
         if constants.has_handles(result, value):
             raise WeaveError("an alt probe cannot make up a handle, a stream or a future")
 
-    def _blocks(self, f: Func, found: Sequence[constants.Block], lift: bool) -> None:
+    def _blocks(
+        self, f: Func, found: Sequence[constants.Block], first: int | None
+    ) -> Sequence[int]:
+        """Put them into guest memory: locals with their addresses.  The first has its place, the
+        address in local ``first``, if that is one."""
+        bases: list[int] = []
+        if not found:
+            return bases
         guest = self.events.values.memory
-        bases = []
         with f.block() as out:
             for k, block in enumerate(found):
-                if k == 0 and not lift:
-                    base = len(self.w.signature.params) - 1
-                else:
-                    base = self._fresh(f, guest, block)
+                placed = k == 0 and first is not None
+                base = first if placed and first is not None else self._fresh(f, guest, block)
                 bases.append(base)
                 if block.data:
                     out_of_bounds(f, guest, base, None, len(block.data))
                     f.br_if(out)
             for base, block in zip(bases, found, strict=True):
                 self._write(f, guest, base, block, bases)
-        if lift:
-            assert self.events.value is not None, "a pointer is returned"
-            f.get(bases[0])
-            f.set(self.events.value)
+        return bases
 
     def _fresh(self, f: Func, guest: Guest, block: constants.Block) -> int:
         """A local with the address of fresh guest memory for ``block``."""
@@ -356,7 +434,15 @@ class Interventions:
 def uses_clock(wrapper: Wrapper) -> bool:
     """Whether the probes of a wrapper read the clock, timed records or not."""
     return any(
-        mentions((p.predicate, p.body), "elapsed") or acts(p.body, "delay") for p in wrapper.probes
+        mentions((p.predicate, p.body), "elapsed") or acts(p.body, "delay")
+        for p in (*wrapper.probes, *wrapper.later)
+    )
+
+
+def hands_over(wrapper: Wrapper) -> bool:
+    """Whether its probes may call the ``task.return`` of an export, which can be had."""
+    return wrapper.answer is not None and any(
+        p.mode == "alt" and answers(p.body) for p in wrapper.probes
     )
 
 

@@ -14,7 +14,8 @@ from whamm_cm.lang import tree
 from whamm_cm.wasm.asm import FuncType
 from whamm_cm.wit.types import ListT, Resource, ValType
 
-Action = Literal["record", "count", "none"]
+#: ``note``: a record of the end of a stream or future that was made or dropped.
+Action = Literal["record", "count", "note", "none"]
 Mode = Literal["none", "values", "headers"]
 #: What a wrapper does for tasks (``tasks.py``): ``enter`` begins one, ``callback`` goes on with it,
 #: ``return`` and ``cancel`` answer for it, ``get`` and ``set`` stand for the guest's context; what
@@ -33,7 +34,7 @@ Role = Literal[
     "poll",
     "ask",
 ]
-EventMode = Literal["before", "after", "alt"]
+EventMode = Literal["before", "after", "alt", "cancel", "end"]
 #: An exported global of the script unit: its name and core type.
 ExportedGlobal = tuple[str, str]
 Cell = tuple[ExportedGlobal, ...] | int
@@ -63,14 +64,27 @@ class Redact:
 
 
 @dataclass(frozen=True, slots=True)
+class Called:
+    """The call that a probe is about which stands elsewhere: where the tasks of an export return,
+    are cancelled or end.  ``number`` is that of the export in its component, and in the entry of
+    such a task (``layout.Entry.EXPORT``)."""
+
+    number: int
+    signature: CoreSig
+    params: tuple[tuple[str, ValType], ...] = ()
+    ptr: int = 4
+
+
+@dataclass(frozen=True, slots=True)
 class EventProbe:
     """A probe of a script on this boundary, checked for its function and folded.
 
     Bound variables: the parameters by WIT name with ``_`` for ``-`` and as ``arg0``…, ``self``;
     ``result`` and ``is_err`` in ``after`` and, once ``proceed()`` has run, in ``alt``; ``call_id``;
-    in ``after`` ``elapsed``.  ``cells``: where its ``unshared`` and ``report`` variables lie:
-    in globals of the script unit, or at an address of its memory.  ``title`` begins what is said
-    when the probe cannot stand here.  Probes run in the order they are given in.
+    ``task``; in ``after``, ``cancel`` and ``end`` ``elapsed``.  ``cells``: where its ``unshared``
+    and ``report`` variables lie: in globals of the script unit, or at an address of its memory.
+    ``title`` begins what is said when the probe cannot stand here.  Probes run in the order they
+    are given in.  ``called``: the export it is about, where the wrapper is not that export's.
     """
 
     mode: EventMode
@@ -78,6 +92,7 @@ class EventProbe:
     predicate: tree.Expr | None = None
     cells: Mapping[tree.Variable, Cell] = field(default_factory=dict)
     title: str = ""
+    called: Called | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +102,8 @@ class ScriptLink:
     Of what is listed here only what the probes use gets imported, and runtime functions by their
     names, which ``use`` is told.  ``users`` and ``libraries``: export name and core type of
     functions.  ``initials``: by the identity of an ``@init`` call.  ``string`` puts text into the
-    unit: (address, bytes); ``print_site`` is the site number of a print statement.
+    unit: (address, bytes); ``print_site`` is the site number of a print statement.  ``task_vars``:
+    there are variables of tasks, which are to be freed.
     """
 
     users: Mapping[tree.Function, tuple[str, FuncType]] = field(default_factory=dict)
@@ -97,6 +113,7 @@ class ScriptLink:
     use: Callable[[str], object] = len
     string: Callable[[str], tuple[int, int]] | None = None
     print_site: Callable[[tree.Print | tree.LibCall], int] | None = None
+    task_vars: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +129,16 @@ class Wrapper:
     start function or a destructor.  ``relayed``: the return of this export need not push, for that
     of another component's export does.
 
-    ``probes`` are a script's; those of an async lift that run ``after`` belong to the wrapper of
-    its ``task.return``, where ``result`` is the parameter.  ``realloc``: the canon names one, and
-    the module gets it as ``probe.r<k>``.  ``resources``: the types this component defines itself:
-    its functions get them borrowed as representations, which nobody has to drop.
+    ``probes`` are a script's; those of an async lift that run ``after`` stand at wrappers of
+    ``task.return``, where ``result`` is the parameter, and are among the ``later`` ones of the
+    lift, which is number ``export`` of its component.  ``answer``: the type of the ``task.return``
+    by which a probe can answer for an async lift, ``probe.t<k>``.  ``realloc``: the canon names
+    one, and the module gets it as ``probe.r<k>``.  ``resources``: the types this component defines
+    itself: its functions get them borrowed as representations, which nobody has to drop.
 
     ``role``: where the module knows tasks; ``due_at``: where in the agent's table the function is
-    that writes the late return of this wrapper's calls.  ``elements``: of a read or write of a
-    stream or future, what is copied as a list.
+    for when a call of this wrapper is over later.  ``elements``: of a read or write of a stream or
+    future, what is copied as a list.
     """
 
     site: int
@@ -144,6 +163,9 @@ class Wrapper:
     resources: frozenset[Resource] = frozenset()
     role: Role = ""
     due_at: int = 0
+    export: int = 0
+    answer: CoreSig | None = None
+    later: tuple[EventProbe, ...] = ()
     elements: ListT | None = None
 
 
@@ -161,7 +183,8 @@ class ProbeOptions:
     ``beats`` also while the program runs.  ``mark`` as in ``weave.plan.Plan``.  ``last``: the agent
     has a table for a function that sends all before the end (``weave.last_words``).
     ``last_at``: where in that table.  ``context``: the core type of slot 0 of the context, where
-    wrappers know tasks; ``due``: whether returns of calls may be due later.
+    wrappers know tasks; ``due``: whether calls may be over later; ``logged``: whether records are
+    made of calls of tasks.
     """
 
     timed: bool = False
@@ -182,3 +205,4 @@ class ProbeOptions:
     last_at: int = 0
     context: str = ""
     due: bool = False
+    logged: bool = True

@@ -2,8 +2,8 @@
 
 Imports: ``agent`` (its memory, functions and table), ``probe.m<i>`` the guest memories, ``emit`` of
 ``probe`` or of what the module is to be linked with, ``probe.now``, ``probe.f<k>`` the wrapped
-functions, ``probe.r<k>`` their guests' ``realloc`` where a script may need it, ``script`` the
-script unit.  Exports: ``w<k>``, with the type of ``f<k>``.
+functions, ``probe.r<k>`` their guests' ``realloc`` and ``probe.t<k>`` their ``task.return`` where a
+script may need it, ``script`` the script unit.  Exports: ``w<k>``, with the type of ``f<k>``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from whamm_cm.agent.layout import Flush
-from whamm_cm.emit.model import ProbeOptions, Wrapper
+from whamm_cm.emit.model import EventMode, ProbeOptions, Wrapper
 from whamm_cm.emit.probe import PROBE, Probe
 from whamm_cm.emit.wrapper import Body
 from whamm_cm.errors import WeaveError
@@ -40,14 +40,15 @@ def build_probe(
     probe = Probe(wrappers, memories, options, sink)
     funcs = [probe.module.func(w.signature.params, w.signature.results) for w in wrappers]
     for k, (wrapper, func) in enumerate(zip(wrappers, funcs, strict=True)):
-        body = Body(probe, func, wrapper, probe.reallocs.get(k))
-        body.write(probe.targets[k], _run_events)
+        body = Body(probe, func, wrapper, probe.reallocs.get(k), probe.answers.get(k))
+        body.write(probe.targets[k], _run_events, _run_over)
         probe.module.export_func(f"w{k}", func.index)
         if wrapper.due_at:
             later = probe.module.func(("i32", "i32"))
-            tasks = Body(probe, later, wrapper, None).tasks
-            assert tasks is not None, "only where tasks are known is something due"
-            tasks.write_late()
+            body = Body(probe, later, wrapper, None)
+            body.over = _run_over
+            assert body.tasks is not None, "only where tasks are known is something due"
+            body.tasks.write_late()
             probe.module.elements(wrapper.due_at, [later.index], probe.table(1))
     if bind:
         probe.bind_last()
@@ -72,3 +73,10 @@ def _run_events(body: Body, target: int) -> None:
     from whamm_cm.emit.events import Events  # with all that compiles scripts, which few have
 
     Events(body, target).write()
+
+
+def _run_over(body: Body, mode: EventMode, entry: int, result: int | None = None) -> None:
+    if any(probe.mode == mode for probe in body.w.probes):
+        from whamm_cm.emit.over import OverEvents
+
+        OverEvents(body, entry).fire(mode, result)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from whamm_cm.emit.model import EventMode, EventProbe, Wrapper
+from whamm_cm.emit.model import EventProbe, Wrapper
 from whamm_cm.lang import tree
 from whamm_cm.lang.walk import PARTS, Node
 from whamm_cm.lang.walk import walk as nodes
@@ -112,12 +112,15 @@ def _assignment(part: tree.Assign | tree.Update) -> tree.Stmt:
     return tree.Act("assign", (target, value), part.span)
 
 
-def variables(w: Wrapper, mode: EventMode) -> dict[str, ValType]:
-    """The WIT types of what a probe of that mode sees: parameters by position and by name, then
-    ``result``.  ``task.return`` is where an async export returns: its parameter is the result."""
-    found = {f"arg{i}": t for i, (_, t) in enumerate(w.params)}
-    found |= {name.replace("-", "_"): t for name, t in w.params}
-    if w.result is not None and mode != "before":
+def variables(w: Wrapper, probe: EventProbe) -> dict[str, ValType]:
+    """The WIT types of what a probe sees: parameters by position and by name, then ``result``.
+    ``task.return`` is where an async export returns: its parameter is the result."""
+    params = w.params if probe.called is None else probe.called.params
+    found = {f"arg{i}": t for i, (_, t) in enumerate(params)}
+    found |= {name.replace("-", "_"): t for name, t in params}
+    if probe.called is not None:
+        found |= dict(w.params) if probe.mode == "after" else {}
+    elif w.result is not None and probe.mode in ("after", "alt"):
         found["result"] = w.result
     return found
 
@@ -127,8 +130,8 @@ def normal_probes(w: Wrapper) -> list[EventProbe]:
     return [
         replace(
             probe,
-            predicate=normal(probe.predicate, variables(w, probe.mode)),
-            body=normal(probe.body, variables(w, probe.mode)),
+            predicate=normal(probe.predicate, variables(w, probe)),
+            body=normal(probe.body, variables(w, probe)),
         )
         for probe in w.probes
     ]

@@ -9,7 +9,7 @@ from whamm_cm.abi.layout import layouts
 from whamm_cm.agent.layout import CHUNK, DEPTH, LIMIT, OUT_PTR, POS, SCRATCH, STATE, Flush
 from whamm_cm.analysis.site import Encoding
 from whamm_cm.emit.flats import Flats
-from whamm_cm.emit.intervene import may_allocate, uses_clock
+from whamm_cm.emit.intervene import hands_over, may_allocate, uses_clock
 from whamm_cm.emit.memory import PUT_GET, Agent, Guest
 from whamm_cm.emit.model import ProbeOptions, Wrapper
 from whamm_cm.emit.paths import traces
@@ -66,6 +66,11 @@ class Probe:
         self.reallocs = {
             k: self._import_realloc(k, w) for k, w in enumerate(wrappers) if may_allocate(w)
         }
+        self.answers = {
+            k: self.module.import_func("probe", f"t{k}", w.answer.params)
+            for k, w in enumerate(wrappers)
+            if w.answer is not None and hands_over(w)
+        }
         self.script: ScriptImports | None = None
         if options.script is not None or any(w.probes for w in wrappers):
             from whamm_cm.emit.script_env import ScriptImports
@@ -88,6 +93,11 @@ class Probe:
     def report(self) -> int | None:
         """The function of the script unit that reports, where it does."""
         return None if self.script is None else self.script.report
+
+    @property
+    def task_over(self) -> int | None:
+        """The function of the script unit for the end of a task, where that has something to do."""
+        return None if self.script is None else self.script.functions.get("task_over")
 
     def table(self, size: int) -> int:
         """The agent's table, which has that size at least."""
@@ -256,10 +266,15 @@ def _memory_type(memory: MemoryType) -> MemoryType:
     return MemoryType(0, maximum, memory.is64, memory.shared, memory.page_size_log2)
 
 
+def records(w: Wrapper) -> bool:
+    """Whether the wrapper writes records."""
+    return w.action in ("record", "note") or w.role in LATE or traces(w)
+
+
 def _needed(wrappers: Sequence[Wrapper], options: ProbeOptions, put_get: bool) -> list[str]:
     """The agent functions a module imports."""
     names = []
-    if any(w.action == "record" or w.role in LATE or traces(w) for w in wrappers):
+    if any(map(records, wrappers)):
         names.append("room")
     if options.emit:
         names += ["take", "sent"]

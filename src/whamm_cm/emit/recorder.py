@@ -7,16 +7,26 @@ from typing import Any, Protocol
 from whamm_cm.agent.layout import Phase
 from whamm_cm.emit.flats import Slot
 from whamm_cm.emit.memory import Agent, Guest
-from whamm_cm.emit.model import Mode, ProbeOptions, Wrapper
+from whamm_cm.emit.model import EventMode, Mode, ProbeOptions, Wrapper
 from whamm_cm.wasm.asm import Func
 from whamm_cm.wit.types import ValType
 
 
-class Clocked(Protocol):
+class Over(Protocol):
+    """The probes that fire when a call is over: that of an entry, with its result in a local."""
+
+    def __call__(
+        self, body: Any, mode: EventMode, entry: int, result: int | None = None
+    ) -> None: ...
+
+
+class Shared(Protocol):
     """The module that a wrapper is in (``probe.Probe``)."""
 
     @property
     def now(self) -> int | None: ...
+    @property
+    def task_over(self) -> int | None: ...
 
 
 class Recorder(Protocol):
@@ -27,6 +37,7 @@ class Recorder(Protocol):
     agent: Agent
     options: ProbeOptions
     guest: Guest | None
+    clock: int | None
     recording: bool
     timed: bool
     secret: int | None
@@ -35,15 +46,20 @@ class Recorder(Protocol):
     began: int
     ended: int
     start: int
+    over: Over | None
+    #: When the call began, where a probe wants to know how long it took.
+    entered_at: int | None
+
+    def number_call(self) -> None: ...
 
     @property
-    def probe(self) -> Clocked: ...
+    def probe(self) -> Shared: ...
 
     def image(
         self, types: tuple[ValType, ...], source: int | tuple[Slot, ...], mode: Mode, params: bool
     ) -> Any: ...
 
-    def write_image(self, image: Any) -> None: ...
+    def write_image(self, image: Any, phase: Phase = Phase.RETURN) -> None: ...
 
     def bare_record(self, phase: Phase, word: int | None = None) -> None: ...
 

@@ -58,6 +58,8 @@ class ScriptImports:
         if texts:
             for name in ("tmp",) if options.multi_memory else ("tmp", "st8", "st64", "ld8u"):
                 self.needs.functions[name] = None
+        if self._link.task_vars and options.context:
+            self.needs.functions["task_over"] = None
         for name in self.needs.functions:
             self._link.use(name)
         self.memory: int | None = None

@@ -4,8 +4,9 @@ An export may be called again while an earlier call of it waits, and its wrapper
 then.  Slot 0 of the context, which every thread has for itself, leads to an entry of the agent
 (``agent/tasks.h``); the guest's own ``context.get`` and ``context.set`` find their value in there.
 What is due later, a subtask or a copy that was blocked, has an entry under its handle.  Whoever is
-told that it is over (a callback, a wait, a cancellation) calls the function that writes its return:
-it stands in the agent's table, for it needs the memory of the canon that was called.
+told that it is over (a callback, a wait, a cancellation) calls a function for that before the guest
+sees it: it stands in the agent's table, for it needs the memory of the canon that was called.  It
+writes the return, and runs the probes of scripts that wait for it (``over.py``).
 
 Concurrency.md; CanonicalABI.md: ``canon_lower``, ``canon_task_return``, ``unpack_event``.
 """
@@ -15,24 +16,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from whamm_cm.agent.layout import BEFORE_RETURNED, DEPTH, STATE, Entry, Phase
+from whamm_cm.agent.layout import BEFORE_RETURNED, BUFFER_PTR, DEPTH, HIGH, STATE, Entry, Phase
+from whamm_cm.emit import past
 from whamm_cm.emit.copies import BLOCKED, POINTER, write_copy
 from whamm_cm.emit.memory import Agent
-from whamm_cm.emit.model import Role
+from whamm_cm.emit.model import EventMode, Role
+from whamm_cm.emit.paths import has_trace, mentions
 from whamm_cm.emit.recorder import Recorder
 from whamm_cm.wasm.asm import Func, FuncType, Module
 
 #: Functions of the agent.
 AGENT_FUNCS: Final[dict[str, FuncType]] = {
-    "task_new": (("i64", "i64", "i32"), ("i32",)),
+    "task_new": (("i32", "i32"), ("i32",)),
     "task_end": (("i32",), ()),
-    "due": (("i32", "i64", "i64", "i64", "i32", "i32"), ()),
+    "due": (("i32", "i64", "i64", "i64", "i32", "i32"), ("i32",)),
     "done": (("i32", "i32"), ("i32",)),
 }
-#: Wrappers that write records of calls which others began.
+#: Wrappers where something is said of calls which others began.
 LATE: Final[tuple[Role, ...]] = ("callback", "return", "cancel", "wait")
 _SUBTASK, _FUTURE_WRITE = 1, 5
-_STATE_BITS, _STARTED, _RETURNED = 4, 1, 2
+_STATE_BITS, _STATE, _STARTED, _RETURNED = 4, 0xF, 1, 2
 _EXIT_MASK = 0xF
 
 
@@ -128,7 +131,9 @@ class Tasks:
             return
         if role == "enter":
             self._enter()
-        elif self.body.recording:
+        elif self.body.recording or any(
+            mentions((p.predicate, p.body), "task") for p in self.w.probes
+        ):
             self._find()
         if role == "callback":
             self._resumed()
@@ -138,8 +143,6 @@ class Tasks:
             for local in range(3):
                 self.f.get(local)
             self.f.call(self.context.event)
-        elif role in ("return", "cancel"):
-            self._answer()
 
     def _find(self) -> None:
         """Set ``entry`` and ``number``: where no export runs there is no task, and no context."""
@@ -154,32 +157,53 @@ class Tasks:
 
     def _enter(self) -> None:
         """A task begins with this call.  No record may have been begun: the buffer may move."""
-        f = self.f
-        f.i64(0)
-        f.i64(0)
+        f, body, later = self.f, self.body, self.w.later
         f.i32(self.w.site << 8)
+        f.i32(self.w.export)
         self.context.call(f, "task_new")
         f.tee(self.entry)
         with f.if_():
             self._load(Entry.TASK)
             f.set(self.number)
+            past.store(f, self.agent, self.entry, self.w, later)
+            if (
+                past.asked(later, "elapsed")
+                or any(map(has_trace, later))
+                and body.clock is not None
+            ):
+                assert body.clock is not None, "imported where a probe uses it"
+                self.agent.at(f, self.entry, Entry.BEGAN)
+                f.call(body.clock)
+                self.agent.store(f, "i64.store", Entry.BEGAN)
+            if past.asked(later, "call_id") and self.w.action != "record":
+                body.number_call()
+                self._note(Entry.CALL, body.call)
         self.context.set(f, self.entry)
 
+    def _note(self, offset: Entry, local: int) -> None:
+        self.agent.at(self.f, self.entry, offset)
+        self.f.get(local)
+        self.agent.store(self.f, "i64.store", offset)
+
+    def _is_logged(self) -> None:
+        self.agent.at(self.f, self.entry, Entry.LOGGED)
+        self.f.i32(1)
+        self.agent.store(self.f, "i32.store", Entry.LOGGED)
+
     def numbered(self) -> None:
-        """The call that the task began with has a number, and a time."""
+        """The call that the task began with is logged, with a number and a time."""
         f = self.f
         f.get(self.entry)
         with f.if_():
-            facts = [(Entry.CALL, self.body.call)]
+            self._note(Entry.CALL, self.body.call)
             if self.body.timed:
-                facts.append((Entry.BEGAN, self.body.began))
-            for offset, local in facts:
-                self.agent.at(f, self.entry, offset)
-                f.get(local)
-                self.agent.store(f, "i64.store", offset)
+                self._note(Entry.BEGAN, self.body.began)
+            self._is_logged()
 
     def _began(self) -> None:
-        if self.body.timed:
+        if self.body.entered_at is not None:
+            self.f.get(self.body.entered_at)
+        elif self.body.timed and self.body.recording:
             self.f.get(self.body.began)
         else:
             self.f.i64(0)
@@ -189,6 +213,8 @@ class Tasks:
         f, w = self.f, self.w
         if w.role == "wait":
             self._resumed()
+        elif w.role in ("return", "cancel") and self.body.options.logged:
+            self._answer()  # the host has taken it: it traps where that is not the task's to do
         hears = w.role in ("wait", "ask", "poll") and self.body.options.due
         if w.role not in ("enter", "callback") and not hears:
             return
@@ -236,12 +262,11 @@ class Tasks:
     def _resumed(self) -> None:
         """The task has waited: in its callback since it was left, else since ``began``."""
         f, body, w = self.f, self.body, self.w
-        if not body.timed:
+        if not body.timed or not body.options.logged:
             return
         f.get(self.entry)
         with f.if_():
-            self._load(Entry.CALL, "i64.load")
-            f.op("i64.eqz", "i32.eqz")
+            self._load(Entry.LOGGED)
             with f.if_():
                 self._load(Entry.CALL, "i64.load")
                 f.set(body.call)
@@ -255,14 +280,22 @@ class Tasks:
         f, body = self.f, self.body
         f.get(self.entry)
         with f.if_():
-            if self.w.role == "callback" or (self.w.action == "record" and self.w.is_async):
-                self._load(Entry.CALL, "i64.load")
-                f.op("i64.eqz", "i32.eqz")
+            enters = self.w.is_async and body.recording
+            if body.options.logged and (self.w.role == "callback" or enters):
+                self._load(Entry.LOGGED)
                 with f.if_():
-                    self._late(self.entry)
+                    self.late(self.entry)
                     body.bare_record(Phase.EXIT)
+            self._fire("end", self.entry)
+            if (over := body.probe.task_over) is not None:
+                f.get(self.entry)
+                f.call(over)
             f.get(self.entry)
             self.context.call(f, "task_end")
+
+    def _fire(self, mode: EventMode, entry: int, result: int | None = None) -> None:
+        if self.body.over is not None:
+            self.body.over(self.body, mode, entry, result)
 
     def _waited(self, code: int) -> None:
         """The event lies where the second parameter says: the host has written it there."""
@@ -287,7 +320,7 @@ class Tasks:
     def _load(self, offset: Entry, how: str = "i32.load") -> None:
         self.agent.load(self.f, how, self.entry, offset)
 
-    def _late(self, entry: int) -> None:
+    def late(self, entry: int) -> None:
         """Get ready for a record of the call that the entry is of."""
         f, body = self.f, self.body
         self.agent.load(f, "i64.load", entry, Entry.CALL)
@@ -301,17 +334,21 @@ class Tasks:
 
     def _answer(self) -> None:
         """``task.return`` and ``task.cancel``: the record belongs to the call of the export."""
-        f, w = self.f, self.w
+        f = self.f
         f.get(self.entry)
         with f.if_():
-            self._load(Entry.CALL, "i64.load")
-            f.op("i64.eqz", "i32.eqz")
+            self._load(Entry.LOGGED)
             with f.if_():
-                self._late(self.entry)
-                if w.role == "return":
-                    self._of_task(Phase.RETURN)
-                else:
-                    self._of_task(Phase.CANCELLED)
+                self.write_answer()
+
+    def write_answer(self) -> None:
+        """The record of what became of the task at ``entry``, here and now."""
+        self.late(self.entry)
+        self._of_task(Phase.RETURN if self.w.role == "return" else Phase.CANCELLED)
+        # A host may stop where it has its result: what comes next sends this first.
+        self.f.i32(STATE + HIGH)
+        self.agent.load_at(self.f, "i32.load", STATE + BUFFER_PTR)
+        self.agent.store(self.f, "i32.store")
 
     def _of_task(self, phase: Phase) -> None:
         """A record about the call that the task began with, at whose site this is not."""
@@ -342,16 +379,22 @@ class Tasks:
 
     # --- later -----------------------------------------------------------------------------------
 
-    def due(self, value: int) -> None:
-        """The call has returned ``value``, which says that its result comes later."""
+    def due(self, value: int, logged: int | None = None) -> None:
+        """The call has returned ``value``, which says that its result comes later; ``logged``: a
+        local that says whether it was recorded, if that depends."""
         f, w = self.f, self.w
+        if past.asked(w.probes, "call_id"):
+            self.body.number_call()
         if w.role == "start":
             f.get(value)
             f.i32(_STATE_BITS)
             f.op("i32.shr_u")
         else:
             f.get(0)
-        f.get(self.body.call)
+        if self.body.recording or past.asked(w.probes, "call_id"):
+            f.get(self.body.call)
+        else:
+            f.i64(0)
         self._began()
         kept = len(w.signature.params) - 1 if w.role == "start" else POINTER
         if w.elements is not None or (w.role == "start" and w.result is not None):
@@ -363,14 +406,36 @@ class Tasks:
         f.i32(w.due_at)
         f.get(self.number)
         self.context.call(f, "due")
+        if not w.probes:
+            f.op("drop")
+            return
+        entry = f.local("i32")
+        f.tee(entry)
+        with f.if_():
+            past.store(f, self.agent, entry, w, w.probes)
+            if logged is not None:
+                self.agent.at(f, entry, Entry.LOGGED)
+                f.get(logged)
+                self.agent.store(f, "i32.store", Entry.LOGGED)
+
+    def await_(self, status: int, logged: int | None) -> None:
+        """After a call that no record is made of: something is due unless it has returned."""
+        f = self.f
+        f.get(status)
+        f.i32(_STATE)
+        f.op("i32.and")
+        f.i32(_RETURNED)
+        f.op("i32.ne")
+        with f.if_():
+            self.due(status, logged)
 
     def write_late(self) -> None:
         """All of the function of an entry and of what became of it: the return of what was due."""
         f, body, w = self.f, self.body, self.w
-        self._late(0)
         self.agent.load(f, "i32.load", 0, Entry.TASK)
         f.set(self.number)
         if w.role == "copy":
+            self.late(0)
             value = 1
             if w.signature.results[0] == "i64":
                 value = f.local("i64")
@@ -383,15 +448,18 @@ class Tasks:
         f.i32(_RETURNED)
         f.op("i32.eq")
         with f.if_():
-            body.returned(() if w.result is None else self._kept_address())
+            out = None if w.result is None else self._kept_address()
+            self._logged(lambda: body.returned(() if out is None else out))
+            self._fire("after", 0, out)
             f.else_()
             f.get(1)
             f.i32(_STARTED)
             f.op("i32.gt_u")
             with f.if_():
-                body.bare_record(Phase.CANCELLED, 1)
+                self._logged(lambda: body.bare_record(Phase.CANCELLED, 1))
+                self._fire("cancel", 0)
                 f.else_()
-                body.bare_record(Phase.STARTED)
+                self._logged(lambda: body.bare_record(Phase.STARTED))
 
     def _kept_address(self) -> int:
         """A local with where the entry in local 0 says that values are."""
@@ -400,6 +468,18 @@ class Tasks:
         self.agent.load(self.f, f"{kind}.load", 0, Entry.VALUE)
         self.f.set(address)
         return address
+
+    def _logged(self, write: Callable[[], None]) -> None:
+        """Write a record of a call that is over, if it was recorded."""
+        f = self.f
+        if self.w.action == "record":
+            self.late(0)
+            write()
+        elif any(map(has_trace, self.w.probes)):
+            self.agent.load(f, "i32.load", 0, Entry.LOGGED)
+            with f.if_():
+                self.late(0)
+                write()
 
     # --- the guest's own slot --------------------------------------------------------------------
 
@@ -418,8 +498,7 @@ class Tasks:
             return
         f.op("i32.eqz")
         with f.if_():
-            f.i64(0)
-            f.i64(0)
+            f.i32(0)
             f.i32(0)
             self.context.call(f, "task_new")
             f.tee(self.entry)

@@ -10,6 +10,7 @@ from whamm_cm.agent.layout import (
     DEPTH,
     HIGH,
     LAST_FLUSH,
+    LASTED,
     LIMIT,
     MAX_DEPTH,
     MAX_RECORD,
@@ -23,15 +24,15 @@ from whamm_cm.agent.layout import (
     RecordFlag,
 )
 from whamm_cm.dataclass import dataclass
-from whamm_cm.emit.copies import write_returned
+from whamm_cm.emit.copies import write_note, write_returned
 from whamm_cm.emit.flats import Slot
 from whamm_cm.emit.memory import Guest
 from whamm_cm.emit.model import Mode, Wrapper
-from whamm_cm.emit.paths import traces
-from whamm_cm.emit.probe import Probe
+from whamm_cm.emit.probe import Probe, records
+from whamm_cm.emit.recorder import Over
 from whamm_cm.emit.spans import out_of_bounds
 from whamm_cm.emit.tails import Step, Tails, is_string
-from whamm_cm.emit.tasks import LATE, Tasks
+from whamm_cm.emit.tasks import Tasks
 from whamm_cm.errors import WeaveError
 from whamm_cm.wasm.asm import Func
 from whamm_cm.wit.types import ValType
@@ -72,18 +73,29 @@ class _Image:
 
 
 class Body:
-    """One wrapper under construction.  ``realloc`` is the guest's, where a probe may need it."""
+    """One wrapper under construction.  ``realloc`` is the guest's, and ``answer`` the export's
+    ``task.return``, where a probe may need them."""
 
-    def __init__(self, probe: Probe, f: Func, wrapper: Wrapper, realloc: int | None) -> None:
-        self.probe, self.f, self.w, self.realloc = probe, f, wrapper, realloc
+    def __init__(
+        self,
+        probe: Probe,
+        f: Func,
+        wrapper: Wrapper,
+        realloc: int | None,
+        answer: int | None = None,
+    ) -> None:
+        self.probe, self.f, self.w = probe, f, wrapper
+        self.realloc, self.answer = realloc, answer
         self.agent, self.options = probe.agent, probe.options
         # The clock is a call out of the instance, too.
         self.timed = probe.now is not None and wrapper.may_flush
         self.guest = None if wrapper.memory is None else probe.guests[wrapper.memory]
         self.entered = wrapper.kind in ("lift", "callback")
         gate = wrapper.redact is not None and wrapper.redact.gate is not None
-        self.recording = wrapper.action == "record" or wrapper.role in LATE or traces(wrapper)
-        self.site = wrapper.site
+        self.recording = records(wrapper)
+        self.site, self.clock = wrapper.site, probe.clock
+        self.over: Over | None = None
+        self.entered_at: int | None = None
         self.tasks = None if probe.context is None else Tasks(self, probe.context)
         self.secret = f.local("i32") if gate and self.recording else None
         if self.recording:
@@ -91,12 +103,14 @@ class Body:
             self.call, self.head = f.local("i64"), f.local("i64")
             if self.timed:
                 self.began, self.ended = f.local("i64"), f.local("i64")
-        elif wrapper.probes:
+        elif wrapper.probes or wrapper.later:
             self.call = f.local("i64")
 
-    def write(self, target: int, events: Callable[[Body, int], None]) -> None:
-        """The whole of it around the function ``target``; ``events`` runs a script's probes."""
+    def write(self, target: int, events: Callable[[Body, int], None], over: Over) -> None:
+        """The whole of it around the function ``target``; ``events`` runs a script's probes, and
+        ``over`` those that fire when a call is over."""
         w = self.w
+        self.over = over
         _check(w)
         if self.entered:
             self._add_depth(1)
@@ -114,6 +128,8 @@ class Body:
             self.call_on(target)
             if w.action == "record" and w.kind != "task.return":
                 self._record_return()
+        if w.action == "note":
+            write_note(self)
         if self.tasks is not None:
             self.tasks.end()
         self._leave()
@@ -155,23 +171,30 @@ class Body:
         if not self.entered:
             if self.w.probes and self.w.may_flush:
                 self.probe.beat(self.f)
-            self._flush_if_due()
+            if self.options.flush_each or self.w.role not in ("return", "cancel"):
+                self._flush_if_due()  # else what comes next does, mostly the end of the callback
             if self.w.action == "record" and self.w.kind != "task.return":
                 self._flush_if_late(self.ended if self.timed else None)
         else:
             self._add_depth(-1)
             if self.probe.flush() is None:
                 return
+            if self.tasks is not None:  # what else runs in here waits, maybe for ever
+                self._flush_all()
+                return
             self.agent.load_at(self.f, "i32.load", STATE + DEPTH)
             with self.f.if_():
                 self._flush_if_due()
                 self.f.else_()
-                flags = Flush.REPORT
-                if not self.w.relayed:
-                    flags |= Flush.PUSH
-                if self.options.push_empty and not self.w.relayed:
-                    flags |= Flush.EMPTY
-                self._flush(flags)
+                self._flush_all()
+
+    def _flush_all(self) -> None:
+        flags = Flush.REPORT
+        if not self.w.relayed:
+            flags |= Flush.PUSH
+        if self.options.push_empty and not self.w.relayed:
+            flags |= Flush.EMPTY
+        self._flush(flags)
 
     def _flush_if_due(self) -> None:
         flush = self.probe.flush()
@@ -240,7 +263,7 @@ class Body:
             self._next_call()
         else:
             self.number_call()
-        if self.tasks is not None and w.role == "enter" and w.action == "record":
+        if self.tasks is not None and w.role == "enter":
             self.tasks.numbered()
         self._header(Phase.CALL)
         self._body(Phase.CALL, image)
@@ -359,10 +382,10 @@ class Body:
         mode = "none" if redact is None else redact.result
         self.write_image(self.image(types, source, mode, False))
 
-    def write_image(self, image: _Image | None) -> None:
-        self._begin_record(Phase.RETURN)
-        self._header(Phase.RETURN)
-        self._body(Phase.RETURN, image)
+    def write_image(self, image: _Image | None, phase: Phase = Phase.RETURN) -> None:
+        self._begin_record(phase)
+        self._header(phase)
+        self._body(phase, image)
 
     def pending(self, status: int | None) -> None:
         """A record of what an async function returned before its result is there."""
@@ -373,7 +396,7 @@ class Body:
                 self.f.op("i32.wrap_i64")
             self.f.set(word)
         self.bare_record(Phase.PENDING, word)
-        if self.tasks is not None and status is not None and self.w.due_at:
+        if self.tasks is not None and self.w.due_at and self.w.action == "record":
             self.tasks.due(word)
 
     def image(
@@ -426,7 +449,7 @@ class Body:
                 f.call(self.probe.now)
             else:
                 f.get(entered)
-            f.set(self.began if phase == Phase.CALL else self.ended)
+            f.set(self.began if phase not in LASTED else self.ended)
         self.agent.load_at(f, "i32.load", STATE + POS)
         f.tee(self.start)
         self.agent.load_at(f, "i32.load", STATE + LIMIT)
@@ -437,7 +460,7 @@ class Body:
         return self._header_size(phase)
 
     def _header_size(self, phase: Phase) -> int:
-        times = 0 if not self.timed else 8 if phase == Phase.CALL else 16
+        times = 0 if not self.timed else 16 if phase in LASTED else 8
         return RECORD_HEADER + times + (0 if self.tasks is None else 4)
 
     def _header(self, phase: Phase) -> None:
@@ -454,9 +477,9 @@ class Body:
         if not self.timed:
             return
         self.agent.at(f, self.start, 16)
-        f.get(self.began if phase == Phase.CALL else self.ended)
+        f.get(self.began if phase not in LASTED else self.ended)
         self.agent.store(f, "i64.store", 16)
-        if phase != Phase.CALL:
+        if phase in LASTED:
             self.agent.at(f, self.start, 24)
             f.get(self.ended)
             f.get(self.began)

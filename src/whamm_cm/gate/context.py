@@ -94,7 +94,7 @@ def _about(imports: Imports, row: ImportRow) -> Imports:
     )
 
     def about(lines: tuple[Line, ...]) -> tuple[Line, ...]:
-        return tuple(line for line in lines if any(line.denies(*name, None) for name in names))
+        return tuple(line for line in lines if any(line.concerns(*name) for name in names))
 
     return replace(
         imports, allow=about(imports.allow), warn=about(imports.warn), deny=about(imports.deny)

@@ -7,10 +7,11 @@ from datetime import date
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.gate.context import Context
-from whamm_cm.gate.known import resembles
+from whamm_cm.gate.known import INTERFACES, resembles
 from whamm_cm.gate.model import ImportRow, Location
 from whamm_cm.gate.patterns import Line
 from whamm_cm.gate.policy import Imports, Policy
+from whamm_cm.gate.renamed import may_rename, other_interfaces
 from whamm_cm.gate.rules.shape import exports_match
 from whamm_cm.wit.names import Alternative, FunctionGlob, ItemPattern
 from whamm_cm.wit.semver import Version, VersionPattern
@@ -100,7 +101,7 @@ def _covered(lines: tuple[Line, ...], by: tuple[Line, ...], why: str) -> Iterato
 
 def _denied_anyway(lines: tuple[Line, ...], allowed: tuple[Line, ...]) -> Iterator[Fault]:
     for line in lines:
-        if not any(_meet(line, other) for other in allowed):
+        if not any(_meet(line, other) or _renamed(line, other) for other in allowed):
             text = f'"{line.text}" does nothing: nothing of it is allowed, and the default is deny'
             yield Fault("shadowed", line.location, text)
 
@@ -191,6 +192,21 @@ def _meet(line: Line, other: Line) -> bool:
         for a in one.alternatives
         for b in by.alternatives
         if _functions_meet(one.functions, by.functions)
+    )
+
+
+def _renamed(line: Line, other: Line) -> bool:
+    """Whether it may be about what ``other`` allows by a name of the other release of WASI; of the
+    functions in one interface that is hard to tell."""
+    parts = any(one.functions for one in line.patterns) and any(b.functions for b in other.patterns)
+    return any(
+        other.names(name)
+        for interface in INTERFACES
+        if line.names(interface)
+        for name in (
+            *other_interfaces(interface),
+            *((interface,) if parts and may_rename(interface) else ()),
+        )
     )
 
 

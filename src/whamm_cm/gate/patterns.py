@@ -1,7 +1,8 @@
 """Which imports and exports a line of a policy means.
 
 What allows is read narrowly, what denies as widely as a host could link it: in any case of
-letters, and with every version of the same track, older and newer ones, drafts, and none at all.
+letters, with every version of the same track, older and newer ones, drafts, and none at all, and by
+the name it has in the other release of WASI.
 A line that can mean nothing is refused.
 """
 
@@ -14,6 +15,7 @@ from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import SHOWN, UsageError, cut
 from whamm_cm.gate.known import INTERFACES
 from whamm_cm.gate.model import Location
+from whamm_cm.gate.renamed import other_interfaces, other_names
 from whamm_cm.gate.yamldoc import Node
 from whamm_cm.wit import shapes
 from whamm_cm.wit.classes import patterns_of
@@ -42,6 +44,23 @@ class Line:
         )
 
     def denies(self, interface: str, version: str | None, func: str | None) -> bool:
+        """Also by what the function is called in the other release of WASI."""
+        return self._means(interface, version, func) or (
+            func is not None
+            and any(
+                self._means(one, version, name)
+                for one, name in other_names(interface.lower(), version, func.lower())
+            )
+        )
+
+    def concerns(self, interface: str, version: str | None) -> bool:
+        """Whether it may deny anything of an interface."""
+        return any(
+            self._means(one, version, None)
+            for one in (interface, *other_interfaces(interface.lower()))
+        )
+
+    def _means(self, interface: str, version: str | None, func: str | None) -> bool:
         """In lower case or as it stands, the interface and the function each for itself: of
         ``[!A-Z]`` and ``[!a-z]`` one means less in lower case."""
         low, low_func = interface.lower(), None if func is None else func.lower()

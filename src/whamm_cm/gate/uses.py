@@ -84,6 +84,8 @@ class Uses:
             else:
                 self.unknown = True
             return
+        if phase == "call" and record.get("edge") == "export":
+            self._came_in(record)
         if phase not in ("call", "return") or record.get("edge") != "import":
             return
         for interface, func in names(record):
@@ -93,6 +95,12 @@ class Uses:
                 self._now = []
                 handler(self, event)
                 self._outcome(event)
+
+    def _came_in(self, record: Record) -> None:
+        """A request that a handler is given; in 0.3 it can be passed on as it is."""
+        handle = record.get("args", {}).get("request")
+        if record.get("interface") == "wasi:http/handler" and isinstance(handle, int):
+            self._requests[record["instance"], handle] = {"came in": True}
 
     @property
     def incomplete(self) -> bool:
@@ -139,8 +147,8 @@ class Uses:
     def finish(self) -> None:
         """Requests with an authority that nobody was seen to send count, too."""
         for parts in self._requests.values():
-            if "authority" in parts and not parts.get("sent"):
-                self.request(parts, "wasi:http/types#outgoing-request.set-authority")
+            if "said" in parts and not parts.get("sent"):
+                self.request(parts, parts["said"])
 
     # what was found
 
@@ -226,6 +234,10 @@ class _Event:
         return self.instance, self.handle
 
 
+#: Of a function that a later release may have.
+_STRANGE = "what it does is not known"
+
+
 def _error(value: object) -> object:
     """The innermost error of results and options in each other, None where there is none."""
     while isinstance(value, dict) and len(value) == 1:
@@ -261,6 +273,8 @@ _PARTS = {
     "request.set-authority": "authority",
     "request.set-scheme": "scheme",
 }
+#: What a request says that came in.
+_ASKED = {"request.get-authority": "authority", "request.get-scheme": "scheme"}
 
 
 def _http_types(uses: Uses, event: _Event) -> None:
@@ -269,6 +283,11 @@ def _http_types(uses: Uses, event: _Event) -> None:
         if not event.returned:
             parts = uses._requests.setdefault(event.key, {})
             parts[_PARTS[func]] = event.args.get(_PARTS[func])
+            if _PARTS[func] == "authority":
+                parts["said"] = event.how
+    elif func in _ASKED:
+        if event.returned and event.key in uses._requests:
+            uses._requests[event.key].setdefault(_ASKED[func], event.result)
     elif event.returned and func in ("outgoing-request.new", "request.new"):
         made = event.result[0] if isinstance(event.result, list) and event.result else event.result
         if isinstance(made, int):
@@ -276,11 +295,14 @@ def _http_types(uses: Uses, event: _Event) -> None:
 
 
 def _http_send(uses: Uses, event: _Event) -> None:
-    if event.returned or event.func not in ("handle", "send"):
+    """What came in and goes to the next handler, as middleware does, does not leave."""
+    if event.returned:
         return
     handle = event.args.get("request")
     parts = uses._requests.get((event.instance, handle), {}) if isinstance(handle, int) else {}
-    uses.request(parts, event.how)
+    passed_on = event.record.get("interface") == "wasi:http/handler" and "came in" in parts
+    if not passed_on:
+        uses.request(parts, event.how)
     parts["sent"] = True
 
 
@@ -293,7 +315,8 @@ def _sockets(uses: Uses, event: _Event) -> None:
 
 
 def _addresses(uses: Uses, event: _Event, value: Any, depth: int) -> None:
-    """Every ``remote-address`` among the arguments, in datagrams, too."""
+    """Every address with a port among the arguments, in datagrams, too, whatever it is called: a
+    later release may have functions that nobody knows.  A local one is bound or listened on."""
     if depth > 8:
         return
     if isinstance(value, list):
@@ -301,18 +324,31 @@ def _addresses(uses: Uses, event: _Event, value: Any, depth: int) -> None:
             _addresses(uses, event, one, depth + 1)
     if not isinstance(value, Mapping):
         return
+    if _is_address(value):
+        _remote(uses, event, value)
+        return
     for key, one in value.items():
-        if key == "~list" or key != "remote-address":
+        if key == "remote-address":
+            if one is not None:
+                _remote(uses, event, one)
+        elif key != "local-address":
             _addresses(uses, event, one, depth + 1)
-        elif one is not None:
-            text = address_text(one)
-            host = parse_authority(text) if text is not None else None
-            if host is None:
-                uses.odd("network", event.how, "its address is not in the log")
-            else:
-                uses.endpoint(host, event.how)
-    if "~cut" in value:
+    if "~list" in value and "~cut" in value:
         uses.odd("network", event.how, "the list of addresses is cut off")
+
+
+def _is_address(value: Mapping[str, Any]) -> bool:
+    payload = value.get("ipv4", value.get("ipv6")) if len(value) == 1 else None
+    return isinstance(payload, Mapping) and {"port", "address"} <= set(payload)
+
+
+def _remote(uses: Uses, event: _Event, value: Any) -> None:
+    text = address_text(value)
+    host = parse_authority(text) if text is not None else None
+    if host is None:
+        uses.odd("network", event.how, "its address is not in the log")
+    else:
+        uses.endpoint(host, event.how)
 
 
 def _lookup(uses: Uses, event: _Event) -> None:
@@ -332,10 +368,12 @@ def _lookup(uses: Uses, event: _Event) -> None:
         elif host is not None and isinstance(event.ok, list):
             for one in event.ok:
                 _resolved(uses, one, str(host))
-    elif event.returned and event.func.endswith("resolve-next-address"):
+    elif event.func.endswith("resolve-next-address"):
         looked_up = uses._lookups.get(event.key)
-        if looked_up is not None:
+        if event.returned and looked_up is not None:
             _resolved(uses, event.ok, looked_up)
+    elif not event.returned and not event.func.startswith("resolve-address-stream."):
+        uses.odd("network", event.how, _STRANGE)
 
 
 def _resolved(uses: Uses, value: Any, name: str) -> None:
@@ -379,6 +417,10 @@ _BELOW: Mapping[str, tuple[tuple[str, str, Access], ...]] = {
     "rename-at": (("old-path", "", _WRITE), ("new-path", "new-descriptor", _WRITE)),
 }
 
+#: Methods that say nothing of what a file holds or is called.
+_HARMLESS = frozenset((
+    "advise", "get-flags", "get-type", "is-same-object", "metadata-hash", "drop", "open-at",
+))  # fmt: skip
 _WRITING = frozenset(("write", "mutate-directory", "create", "truncate"))
 
 
@@ -407,6 +449,8 @@ def _files(uses: Uses, event: _Event) -> None:
             uses.odd("storage", event.how, "nobody saw its descriptor being opened")
         else:
             uses.file((base,), _ON_HANDLE[method], event.how)
+    elif method not in _BELOW and method not in _HARMLESS:
+        uses.odd("storage", event.how, _STRANGE)
     for name, descriptor, access in _BELOW.get(method, ()):
         handle = event.args.get(descriptor) if descriptor else event.handle
         paths = _paths(uses, event, handle, event.args.get(name))
@@ -450,6 +494,8 @@ def _paths(uses: Uses, event: _Event, handle: Any, path: Any) -> tuple[str, ...]
 
 # environment
 
+_NO_KEYS = ("get-arguments", "initial-cwd", "get-initial-cwd")
+
 
 def _environment(uses: Uses, event: _Event) -> None:
     if event.returned and event.func in ("get-environment", "get-all"):
@@ -461,8 +507,12 @@ def _environment(uses: Uses, event: _Event) -> None:
         for pair in pairs:
             key = pair[0] if isinstance(pair, list) and pair else None
             _key(uses, event, key)
-    elif not event.returned and event.func == "get":
+    elif event.returned:
+        return
+    elif event.func == "get":
         _key(uses, event, event.args.get("key"))
+    elif event.func not in ("get-environment", "get-all", *_NO_KEYS):
+        uses.odd("environment", event.how, _STRANGE)
 
 
 def _key(uses: Uses, event: _Event, key: object) -> None:

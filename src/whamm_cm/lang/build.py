@@ -94,7 +94,7 @@ class Builder(Transformer[Token, Any]):
         *words, name, type_, init = parts
         kinds = [word.type for word in words]
         return s.Decl(str(name), type_, init, "REPORT" in kinds, "UNSHARED" in kinds,
-                      _start(name), _end(name))  # fmt: skip
+                      "TASK" in kinds, _start(name), _end(name))  # fmt: skip
 
     def elif_(self, *parts: Any) -> tuple[s.ExprSyntax, s.Block]:
         return parts[-2], parts[-1]

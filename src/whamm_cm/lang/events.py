@@ -123,6 +123,7 @@ SCOPE = _by_name(
     _static("fname", STR, "name of the function, empty if it has none"),
     _static("probe_id", I32, "number of the probe"),
     _static("script", STR, "name of the script"),
+    _dynamic("task", U32, "number of the task that runs, 0 outside of tasks"),
     _dynamic("localN", None, "local number N of the function (parameters first)"),
 )
 
@@ -313,6 +314,26 @@ def _plain(package: str, name: str, *more: BoundVariable) -> Event:
     return Event(package, name, "", (_NO_MODE,), {**SCOPE, **_by_name(*more)})
 
 
+def _of_task(name: str, *more: BoundVariable) -> Event:
+    return Event("task", name, "", (_NO_MODE,), {**_TASK_SCOPE, **_by_name(*more)}, known=False)
+
+
+#: Bound where a task begins, returns, is cancelled or ends.
+_TASK_SCOPE = _by_name(
+    _static("interface", STR, "interface of the export, without its version"),
+    _static("version", STR, "version of the interface, empty if it has none"),
+    _static("func", STR, "name of the export"),
+    _static("resource", STR, "resource of a method, constructor or static function"),
+    _static("direction", STR, '"export", or "inner" between components'),
+    _static("component", STR, "name or place of the component with the export"),
+    _static("is_async", BOOL, "whether the export is asynchronous"),
+    _dynamic("task", U32, "number of the task"),
+    _dynamic("call_id", U64, "number of the call that the task began with"),
+    _dynamic("argN", None, "parameter N of the export; by their names, too"),
+)
+_ELAPSED = _dynamic("elapsed", U64, "nanoseconds since the task began")
+_RESULT = _dynamic("result", None, "what the export returned")
+_IS_ERR = _dynamic("is_err", BOOL, "whether that is the case error")
 _INSTR_COUNT = _static("instr_count", U32, "how many instructions the basic block has")
 
 #: Events by package, in the order probes are numbered in.
@@ -323,7 +344,17 @@ PACKAGES: dict[str, tuple[Event, ...]] = {
     "func": (_plain("func", "entry"), _plain("func", "exit")),
     "block": (_plain("block", "start"), _plain("block", "end", _INSTR_COUNT)),
     "opcode": _opcode_events(),
+    "task": (
+        _of_task("start"),
+        _of_task("return", _ELAPSED, _RESULT, _IS_ERR),
+        _of_task("cancel", _ELAPSED),
+        _of_task("end", _ELAPSED),
+    ),
 }
+#: Packages that ``*`` does not mean: their probes stand at exports, not in core modules.
+BY_NAME = ("task",)
+#: The modes that their events are at those exports.
+TASK_MODES = {"start": "before", "return": "after", "cancel": "cancel", "end": "end"}
 
 PACKAGE_DOCS: dict[str, str] = {
     "begin": "when the program starts",
@@ -332,6 +363,7 @@ PACKAGE_DOCS: dict[str, str] = {
     "func": "a function is entered or left",
     "block": "a basic block begins or ends",
     "opcode": "an instruction is executed",
+    "task": "a call of an export begins, returns, is cancelled or is over",
 }
 
 #: Events of ``wasm:opcode`` by name.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import field
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body, Env
 from whamm_cm.lang.calls import invoke
-from whamm_cm.lang.events import NUMBERED, Event, Mode
+from whamm_cm.lang.events import NUMBERED, TASK_MODES, Event, Mode
 from whamm_cm.lang.exprs import EXPR_RULES
 from whamm_cm.lang.paths import site_of
 from whamm_cm.lang.rules import CoreRule, events_of, parse_core_rule, parse_wit_rule
@@ -55,6 +55,9 @@ def expand(env: Env, probe: s.ProbeSyntax, numbering: Numbering) -> Iterator[Pro
     names = _names(probe)
     cache: _Cache = {}
     found = events_of(env.source, rule)
+    if found[0][0].package == "task":
+        yield from _task_rules(env, probe, rule, [event for event, _ in found])
+        return
     any_known = any(event.known for event, _ in found)
     for event, modes in found:
         for mode in modes:
@@ -82,8 +85,21 @@ def _probe(
 
 def _wit_rules(env: Env, probe: s.ProbeSyntax) -> Iterator[WitRule]:
     pattern = parse_wit_rule(env.source, probe)
-    span = Span(env.source.number, probe.at, probe.end)
     reports = _declares_report(probe)
+    for mode in pattern.modes:
+        yield _wit_rule(env, probe, probe.rule, mode, reports, pattern.match)
+
+
+def _wit_rule(
+    env: Env,
+    probe: s.ProbeSyntax,
+    text: str,
+    mode: str,
+    reports: bool,
+    matches: Callable[[WitSite], bool],
+    task: bool = False,
+) -> WitRule:
+    span = Span(env.source.number, probe.at, probe.end)
 
     def check(rule: WitRule, site: WitSite) -> Probe:
         body = body_of(env, "probe", mode=rule.mode, wit=site_of(site, rule.mode))
@@ -91,8 +107,23 @@ def _wit_rules(env: Env, probe: s.ProbeSyntax) -> Iterator[WitRule]:
         return Probe(rule.number, rule.rule, rule.script, "wit", site.func, rule.mode, {},
                      found.predicate, found.body, rule.span)  # fmt: skip
 
-    for mode in pattern.modes:
-        yield WitRule(-1, probe.rule, env.source.number, mode, span, reports, pattern.match, check)
+    return WitRule(-1, text, env.source.number, mode, span, reports, matches, check, task)
+
+
+def _task_rules(
+    env: Env, probe: s.ProbeSyntax, rule: CoreRule, events: list[Event]
+) -> Iterator[WitRule]:
+    if rule.bounds:
+        _, _, at, end = rule.bounds[0]
+        raise env.source.error("tasks have no operands to bound", at, end)
+    reports = _declares_report(probe)
+    for event in events:
+        text = f"wasm:task:{event.name}"
+        yield _wit_rule(env, probe, text, TASK_MODES[event.name], reports, _is_entered, True)
+
+
+def _is_entered(site: WitSite) -> bool:
+    return site.enters
 
 
 def _declares_report(node: object) -> bool:

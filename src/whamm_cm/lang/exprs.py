@@ -91,6 +91,11 @@ def name(body: Body, node: s.Name, want: Type | None) -> Expr:
         return Var(variable.type, variable, span)
     if body.wit is not None and node.name in body.wit.names:
         return body.wit.names[node.name](span)
+    if node.name == "task":
+        if body.initialising:
+            raise body.error(node, f"the task changes, but {body.initialising} is initialised once",
+                             "declare first and assign in a statement of its own")  # fmt: skip
+        return Builtin(U32, "task", (), span)
     if body.wit is not None and node.name in paths.AFTER_ONLY and body.mode != "after":
         raise body.error(node, f'"{node.name}" exists only when the call is over',
                          "use it in an after probe")  # fmt: skip

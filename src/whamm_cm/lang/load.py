@@ -27,6 +27,8 @@ from whamm_cm.lang.tree import (
     Span,
     Static,
     Stmt,
+    TupleT,
+    Type,
     Variable,
     WitRule,
 )
@@ -47,10 +49,12 @@ def load(
     functions: list[Function] = []
     probes: list[Probe] = []
     rules: list[WitRule] = []
+    leaves = 0
     for number, (name, text) in enumerate(sources):
         env = Env(Source(number, name, text), known_libraries=known)
         script = parse(env.source)
-        globals_ += _declare(env, script)
+        globals_ += _declare(env, script, leaves)
+        leaves += sum(_leaves(v.type) for v in env.globals.values() if v.kind is Kind.TASK)
         functions += env.functions.values()
         _check_functions(env, script)
         for found in _probes(env, script):
@@ -66,14 +70,15 @@ def load(
 # --- the top of a script -------------------------------------------------------------------------
 
 
-def _declare(env: Env, script: s.Script) -> tuple[Stmt, ...]:
+def _declare(env: Env, script: s.Script, leaves: int) -> tuple[Stmt, ...]:
     """Fills ``env``; the statements at the top, checked in order."""
     body = body_of(env, "global")
     for item in script.items:
         if isinstance(item, s.Use):
             _use(env, item)
         elif isinstance(item, s.Decl):
-            _global(env, item)
+            _global(env, item, leaves)
+            leaves += _leaves(env.globals[item.name].type) if item.task else 0
         elif isinstance(item, s.Fn):
             check_name(body, item)
             _signature(env, item)
@@ -89,14 +94,20 @@ def _use(env: Env, item: s.Use) -> None:
     env.libraries[item.name] = found
 
 
-def _global(env: Env, item: s.Decl) -> None:
+def _leaves(type_: Type) -> int:
+    return sum(map(_leaves, type_.items)) if isinstance(type_, TupleT) else 1
+
+
+def _global(env: Env, item: s.Decl, leaves: int) -> None:
+    """``leaves``: of variables of tasks that are declared before."""
     if item.name in env.globals:
         raise env.source.error(f'"{item.name}" is declared twice', item.at, item.end,
                                "rename one of the two")  # fmt: skip
     type_ = resolve_type(env.source, item.type)
     span = Span(env.source.number, item.at, item.end)
-    env.globals[item.name] = Variable(item.name, type_, Kind.GLOBAL, item.report,
-                                      env.source.number, span)  # fmt: skip
+    kind, leaf = (Kind.TASK, leaves) if item.task else (Kind.GLOBAL, 0)
+    env.globals[item.name] = Variable(item.name, type_, kind, item.report, env.source.number, span,
+                                      leaf)  # fmt: skip
 
 
 def _signature(env: Env, item: s.Fn) -> None:

@@ -153,6 +153,7 @@ _KEYWORDS = (
     "var",
     "report",
     "unshared",
+    "task",
     "if",
     "elif",
     "else",

@@ -52,12 +52,14 @@ def site_of(site: WitSite, mode: str) -> Site:
     for name in ("interface", "version", "func", "resource", "direction", "component"):
         names[name] = _maker(Static, STR, name)
     names["is_async"] = _maker(Static, BOOL, "is_async")
+    names["task"] = _maker(Bound, U32, "task")
     for number, (label, type_) in enumerate(site.type.params):
         made = _maker(Bound, WitT(type_), script_name(label))
         names[script_name(label)] = names[f"arg{number}"] = made
     names["call_id"] = _maker(Bound, U64, "call_id")
-    if mode == "after":
+    if mode in ("after", "cancel", "end"):
         names["elapsed"] = _maker(Bound, U64, "elapsed")
+    if mode == "after":
         if site.type.result is not None:
             names["result"] = _maker(Bound, WitT(site.type.result), "result")
         names["is_err"] = _is_err(site)
@@ -168,7 +170,7 @@ def assign_parameter(body: Body, node: s.Set, target: Expr) -> Stmt:
     if not isinstance(target, Bound) or target.name == "result":
         raise body.error(node.target, f'"{name}" cannot be assigned',
                          "only whole parameters can be")  # fmt: skip
-    if body.mode == "after":
+    if body.mode not in ("before", "alt"):
         raise body.error(node.target, f'"{name}" cannot be assigned when the call is over',
                          "assign it in a before or alt probe")  # fmt: skip
     stripped = w.strip(target.type.type)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import syntax as s
-from whamm_cm.lang.events import PACKAGES, Event, Mode
+from whamm_cm.lang.events import BY_NAME, PACKAGES, Event, Mode
 from whamm_cm.lang.source import ScriptError, Source, listed, suggest
 from whamm_cm.lang.tree import Type, WitSite
 from whamm_cm.lang.types import parse_type
@@ -20,7 +20,7 @@ from whamm_cm.wit.names import ItemPattern
 from whamm_cm.wit.semver import PatternError
 
 SIDES = ("import", "export", "inner")
-WIT_MODES = ("before", "after", "alt")
+WIT_MODES = ("before", "after", "alt", "cancel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,12 @@ def _bounds(source: Source, text: str, at: int) -> Iterator[tuple[str, Type, int
 
 def events_of(source: Source, rule: CoreRule) -> list[tuple[Event, tuple[Mode, ...]]]:
     """Events with their matching modes, in the order that numbers them; never empty."""
-    packages = [name for name in PACKAGES if rule.parts[1].matches(name)]
+    packages = [
+        name
+        for name in PACKAGES
+        if rule.parts[1].matches(name)
+        and (name not in BY_NAME or name in rule.parts[1].text.lower())
+    ]
     if not packages:
         raise _nothing(source, rule.parts[1], "package", PACKAGES)
     found: list[tuple[Event, tuple[Mode, ...]]] = []
@@ -216,9 +221,10 @@ def parse_wit_rule(source: Source, probe: s.ProbeSyntax) -> WitPattern:
     except PatternError as error:
         place = probe.at + shift + error.position
         raise source.error(f"in this match rule {error.message}", place) from None
-    matched = tuple(m for m in WIT_MODES if modes.fullmatch(m))
-    named = [s_ for s_ in SIDES if sides.fullmatch(s_)]
-    return WitPattern(probe.rule, sides, named[0] if len(named) == 1 else "*", pattern, matched)
+    named = "cancel" in mode  # what means all modes does not mean that one
+    matched = tuple(m for m in WIT_MODES if modes.fullmatch(m) and (named or m != "cancel"))
+    those = [s_ for s_ in SIDES if sides.fullmatch(s_)]
+    return WitPattern(probe.rule, sides, those[0] if len(those) == 1 else "*", pattern, matched)
 
 
 def _wit_part(source: Source, text: str, at: int, known: tuple[str, ...], what: str) -> Glob:

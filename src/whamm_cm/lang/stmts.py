@@ -8,6 +8,7 @@ from whamm_cm.lang.builtins import ACTS
 from whamm_cm.lang.calls import counted, is_static
 from whamm_cm.lang.constants import act_of_wit, wit_return
 from whamm_cm.lang.events import NUMBERED
+from whamm_cm.lang.fold import fold_expr
 from whamm_cm.lang.paths import assign_parameter
 from whamm_cm.lang.tree import (
     BOOL,
@@ -84,6 +85,8 @@ def check_name(body: Body, node: s.Decl | s.Count | s.Param | s.Fn) -> None:
 
 def declare(body: Body, node: s.Decl) -> tuple[Stmt, ...]:
     check_name(body, node)
+    if node.task:
+        return _declare_of_task(body, node)
     special = node.report or node.unshared
     if special and body.kind == "function":
         raise body.error(node, "functions have no report or unshared variables",
@@ -106,6 +109,28 @@ def declare(body: Body, node: s.Decl) -> tuple[Stmt, ...]:
     else:
         variable = body.declare(node, node.name, type_, kind, node.report)
     return (Declare(variable, init, body.span(node)),)
+
+
+def _declare_of_task(body: Body, node: s.Decl) -> tuple[Stmt, ...]:
+    """``task var x: u32 = 1;`` at the top: one for each task."""
+    known = body.env.globals.get(node.name)
+    if body.kind != "global" or known is None or known.span.start != node.at:
+        raise body.error(node, "variables of tasks are declared at the top of the script",
+                         "move it there: all probes of a task share it")  # fmt: skip
+    if node.report or node.unshared:
+        word = "report" if node.report else "unshared"
+        raise body.error(node, f"a variable of tasks cannot be {word}: it is gone with its task",
+                         "add it up in a report variable, in wasm:task:end")  # fmt: skip
+    if isinstance(known.type, MapT | AggT) or known.type == FUNCREF:
+        raise body.error(node, f"a variable of tasks cannot be {a(known.type)}",
+                         "use a map with task in its keys")  # fmt: skip
+    if node.init is None:
+        return (Declare(known, None, body.span(node)),)
+    init = fold_expr(body.typed(node.init, known.type, node.name), {})
+    if not isinstance(init, Const):
+        raise body.error(node.init, "a variable of tasks starts with a constant",
+                         "assign it in wasm:task:start")  # fmt: skip
+    return (Declare(known, init, body.span(node)),)
 
 
 def _is_targets(body: Body, node: s.Decl) -> bool:

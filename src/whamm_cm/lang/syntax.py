@@ -160,6 +160,7 @@ class Decl(NamedTuple):
     init: ExprSyntax | None
     report: bool
     unshared: bool
+    task: bool
     at: int
     end: int
 

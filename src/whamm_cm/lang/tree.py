@@ -96,6 +96,7 @@ class Kind(enum.Enum):
     GLOBAL = "global"  # one for all probes
     LOCAL = "local"  # fresh at each firing; also parameters of fn
     CELL = "cell"  # unshared: one per match site
+    TASK = "task"  # one for each task
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,6 +109,8 @@ class Variable:
     report: bool = False
     script: int = 0
     span: Span = NOWHERE
+    #: Of a variable of tasks: how many scalars and strings of others lie before it.
+    leaf: int = 0
 
 
 # --- expressions ---------------------------------------------------------------------------------
@@ -530,11 +533,12 @@ class WitRule:
     number: int
     rule: str
     script: int
-    mode: str  # "before", "after", "alt"
+    mode: str  # "before", "after", "alt", "cancel"; of tasks also "end"
     span: Span
     reports: bool
     matches: Callable[[WitSite], bool]
     check: Callable[[WitRule, WitSite], Probe]
+    task: bool = False  # an event of wasm:task
 
     def at(self, site: WitSite) -> Probe:
         """The probe at one boundary function, checked against its types.
@@ -563,6 +567,8 @@ class WitSite:
     is_async: bool
     type: FuncT
     names: tuple[tuple[str, str | None, str], ...] = ()
+    #: Whether calls of it are tasks of this component.
+    enters: bool = False
 
 
 @dataclass(frozen=True, slots=True)

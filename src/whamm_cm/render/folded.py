@@ -1,7 +1,8 @@
 """Folded stacks for flamegraph.pl, inferno and speedscope: ``a;b;c 123`` a line.
 
-The number is self time in nanoseconds; in a log without times it is calls.  Where a script has
-reported a call tree, that is shown, with its own numbers.
+The number is self time in nanoseconds; in a log without times it is calls.  What the task of an
+export has waited is a frame of its own.  Where a script has reported a call tree, that is shown,
+with its own numbers.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from whamm_cm.render.calltree import call_trees
+from whamm_cm.render.lanes import WAITING
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.render.safe import printable
 from whamm_cm.trace.records import Record
@@ -37,6 +39,9 @@ def _traced(session: Session) -> Iterator[tuple[str, int]]:
         weight = (call.self_ns or 0) if session.timed else 1
         if weight:
             yield _stack(call, session), weight
+        waited = sum(last - first for first, last in call.waits)
+        if session.timed and waited > 0:
+            yield f"{_stack(call, session)};{WAITING}", waited
 
 
 def _stack(call: Call, session: Session) -> str:

@@ -16,7 +16,7 @@ KEYS = (
     "why",
     *("script", "var", "probe", "module", "fid", "fname", "pc", "type", "value", "text", "raw"),
     *("edge", "component", "interface", "version"),
-    *("func", "inner", "self", "args", "result", "pending", "status", "cancelled", "count"),
+    *("func", "inner", "self", "args", "result", "data", "pending", "status", "cancelled", "count"),
     *("bad", "big", "handles", "dur_ns"),
 )
 

@@ -1,26 +1,40 @@
-"""Calls laid out in time: per instance, lanes in which calls nest properly.
+"""Calls laid out in time: per instance, lanes in which what runs nests properly.
 
-Concurrent calls of one instance overlap without nesting, which the viewers of Chrome traces and
-speedscope files do not accept on one track; each such call gets a lane further down.
+The calls of a task are on one lane from its beginning to its end; tasks that overlap, and other
+calls that do without nesting, get lanes further down.  An asynchronous call is on its task's lane
+as long as it keeps that from going on.  All of it, which may overlap with anything, is a *span*
+beside the lanes; what the task has waited is a piece of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import field
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.calls import Outcome
 from whamm_cm.trace.session import Call, Session
 
+#: How a wait of a task is called where calls have their names.
+WAITING = "(waiting)"
+#: Whose a call is: the run, the instance, and the task (0: none).
+Owner = tuple[str, int, int]
+
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """``start`` and ``end`` in nanoseconds, or 1000 per record in a log without times."""
+    """``start`` and ``end`` in nanoseconds, or 1000 per record in a log without times.  ``waits``:
+    it is not the call but a wait of the task that began with it."""
 
     call: Call
     start: int
     end: int
+    waits: bool = False
+
+    @property
+    def name(self) -> str:
+        kind = f"{self.call.site.edge} " if self.call.site.edge in ("export", "inner") else ""
+        return WAITING if self.waits else kind + self.call.site.shown
 
 
 @dataclass(slots=True)
@@ -32,12 +46,17 @@ class Lane:
     number: int
     slices: list[Slice] = field(default_factory=list)
     _ends: list[int] = field(default_factory=list)
+    _owner: Owner | None = None
 
-    def take(self, piece: Slice) -> bool:
-        """Add ``piece`` unless it would cut across one that is there."""
+    def take(self, piece: Slice, owner: Owner, until: int) -> bool:
+        """Add ``piece`` unless it would cut across one that is there, or another task has the lane
+        until its end.  ``until``: when the owner of the piece needs it no more."""
         while self._ends and self._ends[-1] <= piece.start:
             self._ends.pop()
-        if self._ends and self._ends[-1] < piece.end:
+        if not self._ends:
+            self._owner = owner
+            self._ends += [until] if until > piece.end else []
+        elif owner != self._owner or self._ends[-1] < piece.end:
             return False
         self._ends.append(piece.end)
         self.slices.append(piece)
@@ -48,48 +67,111 @@ class Lane:
         label = f"instance {self.instance}"
         return f"{label} ({self.number + 1})" if self.number else label
 
-    def steps(self) -> Iterator[tuple[bool, int, Call]]:
-        """(opens, time, call) in order, every close matching the last open one."""
+    def steps(self) -> Iterator[tuple[bool, int, Slice]]:
+        """(opens, time, slice) in order, every close matching the last open one."""
         open_slices: list[Slice] = []
         for piece in self.slices:
             while open_slices and open_slices[-1].end <= piece.start:
                 done = open_slices.pop()
-                yield False, done.end, done.call
+                yield False, done.end, done
             open_slices.append(piece)
-            yield True, piece.start, piece.call
+            yield True, piece.start, piece
         while open_slices:
             done = open_slices.pop()
-            yield False, done.end, done.call
+            yield False, done.end, done
 
 
 def lanes(session: Session) -> list[Lane]:
     """All lanes, by instance and number."""
+    pieces = sorted(_slices(session), key=lambda s: (s.start, -s.end, s.waits))
+    until: dict[Owner, int] = {}
+    for piece in pieces:
+        owner = _owner(piece.call)
+        until[owner] = max(until.get(owner, piece.end), piece.end)
     found: dict[int, list[Lane]] = {}
-    for piece in sorted(_slices(session), key=lambda s: (s.start, -s.end)):
-        call = piece.call
-        mine = found.setdefault(call.instance, [])
-        if not any(lane.take(piece) for lane in mine):
-            lane = Lane(call.instance, call.site.component, len(mine))
-            lane.take(piece)
+    last: dict[Owner, Lane] = {}
+    for piece in pieces:
+        owner = _owner(piece.call)
+        mine = found.setdefault(piece.call.instance, [])
+        first = last.get(owner)
+        tried: Iterable[Lane] = mine if first is None else (first, *mine)
+        for lane in tried:
+            if lane.take(piece, owner, until[owner] if owner[2] else piece.end):
+                break
+            if piece.waits:
+                break  # it is at odds with what the log says ran then
+        else:
+            lane = Lane(piece.call.instance, piece.call.site.component, len(mine))
+            lane.take(piece, owner, until[owner] if owner[2] else piece.end)
             mine.append(lane)
+        last.setdefault(owner, lane)
     return [lane for instance in sorted(found) for lane in found[instance]]
 
 
+def spans(session: Session) -> list[Slice]:
+    """The asynchronous calls that their callers did not wait for, each from its call to its result,
+    in order of start; what is pending lasts until the end of the log."""
+    found = [
+        Slice(call, start, end)
+        for call, start, _, end in _times(session)
+        if call.waited_later and call.opened is not None
+    ]
+    return sorted(found, key=lambda s: s.start)
+
+
+def timeline(session: Session) -> list[tuple[Call, int, int]]:
+    """Every call, with when it began and when it was over, tasks included."""
+    return [(call, start, end) for call, start, _, end in _times(session)]
+
+
+def _owner(call: Call) -> Owner:
+    return call.run, call.instance, call.task
+
+
 def _slices(session: Session) -> Iterator[Slice]:
+    """What is on lanes: of asynchronous calls the frames; of tasks also the waits."""
+    base = _base(session)
+    for call, start, frame, end in _times(session):
+        yield Slice(call, start, frame if call.waited_later else end)
+        before = start
+        for first, last in call.waits:
+            first, last = max(first - base, before), min(last - base, end)
+            if first <= last:
+                yield Slice(call, first, last, True)
+                before = last
+
+
+def _base(session: Session) -> int:
+    """A run that was seen late may have begun before the clock of the first."""
+    if not session.timed:
+        return 0
+    return min(0, min((call.start_ns or 0 for call in session.calls), default=0))
+
+
+def _times(session: Session) -> Iterator[tuple[Call, int, int, int]]:
+    """Of each call when it began, when its caller could go on, and when it was over."""
     if not session.timed:
         for call in session.calls:
-            yield Slice(call, call.start_seq * 1000, max(call.start_seq, call.end_seq) * 1000)
+            end = session.records if call.outcome is Outcome.PENDING else call.end_seq
+            marks = call.start_seq, call.frame_seq, max(end, call.exit_seq)
+            start, frame, end = (max(call.start_seq, mark) * 1000 for mark in marks)
+            yield call, start, min(frame, end), end
         return
-    last: dict[int, int] = {}
-    # A run that was seen late may have begun before the clock of the first.
-    base = min((call.start_ns or 0 for call in session.calls), default=0)
-    base = min(base, 0)
+    base, last = _base(session), dict[int, int]()
     for call in session.calls:
-        known = call.end_ns if call.end_ns is not None else call.start_ns
-        last[call.instance] = max(last.get(call.instance, base), known or 0)
+        latest = max(call.end_ns or 0, call.start_ns or 0, _exit(call), *(w[1] for w in call.waits))
+        last[call.instance] = max(last.get(call.instance, base), latest)
     for call in session.calls:
-        start, end = call.start_ns or 0, call.end_ns
-        if end is None:
-            # One that did return took no time that anybody knows of.
-            end = start if call.outcome is Outcome.RETURNED else last[call.instance]
-        yield Slice(call, start - base, end - base)
+        start = call.start_ns or 0
+        frame = start + (call.frame_ns or 0)
+        end = start if call.end_ns is None else call.end_ns
+        if call.outcome is Outcome.UNFINISHED and call.end_ns is None:
+            frame = end = last[call.instance]
+        elif call.outcome is Outcome.PENDING:
+            end = last[call.instance]
+        yield call, start - base, frame - base, max(end, _exit(call), frame) - base
+
+
+def _exit(call: Call) -> int:
+    """When its task was over, as far as that is known."""
+    return (call.start_ns or 0) + (call.exit_ns or 0)

@@ -10,7 +10,7 @@ from whamm_cm.dataclass import dataclass
 Stamps: TypeAlias = Literal["none", "start", "delta"]
 
 #: What ``-c`` can be sorted by (``-S``).
-SORTS = ("time", "calls", "errors", "avg-time", "max-time", "name")
+SORTS = (*("time", "calls", "errors", "avg-time", "max-time", "wall-time", "wait-time", "name"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,8 @@ class RenderOptions:
     ``base_ns`` is the clock reading that counts as 0; None: that of the first record.  ``tags``:
     name the instance of each line from the start, not only when a second one appears.  ``lines``:
     the source line, as text, of a place in a core module (its name, function index, pc).
-    ``per_instance``: results of each component instance by itself, not of all together.
+    ``per_instance``: results of each component instance by itself, not of all together.  ``each``
+    (``-v``): reads and writes of streams that follow each other closely are not put together.
     """
 
     stamps: Stamps = "none"
@@ -33,3 +34,4 @@ class RenderOptions:
     tags: bool = False
     lines: Callable[[str, int, int], str] | None = None
     per_instance: bool = False
+    each: bool = False

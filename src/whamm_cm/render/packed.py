@@ -7,6 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from whamm_cm.component.canons import COPIES
+from whamm_cm.render.words import counted
+from whamm_cm.trace.calls import Site
+from whamm_cm.trace.ends import End
+
 _BLOCKED = (0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
 _COPIED = {0: "completed", 1: "dropped", 2: "cancelled"}
 _STATES = {
@@ -55,8 +60,34 @@ def argument_text(name: str, value: Any) -> str | None:
 def _copied(kind: str, value: int) -> str:
     if value in _BLOCKED:
         return "blocked"
-    how = _COPIED.get(value & 15, str(value & 15))
-    return f"{value >> 4}, {how}" if kind == "stream" else how
+    return f"{value >> 4}, {outcome(value)}" if kind == "stream" else outcome(value)
+
+
+def is_copy(site: Site) -> bool:
+    """Whether this reads or writes a stream or future."""
+    return site.edge == "builtin" and site.func in COPIES
+
+
+def copied_text(func: str, value: int, data: str) -> str:
+    """What a read or write returned, with the elements it copied as text, "" for none."""
+    kind = func.partition(".")[0]
+    if value in _BLOCKED or not data:
+        return _copied(kind, value)
+    said = f"{data}, {outcome(value)}"
+    return f"{value >> 4} {said}" if kind == "stream" else said
+
+
+def outcome(value: int) -> str:
+    """What became of a copy that is over."""
+    return _COPIED.get(value & 15, str(value & 15))
+
+
+def total_text(end: End) -> str:
+    """What has gone through a stream by the time it is dropped."""
+    if not end.copies:
+        return "nothing was copied"
+    unit = "byte" if end.is_bytes else "element"
+    return f"{counted(end.count, unit)} in {counted(end.copies, 'call')}"
 
 
 def pending_text(edge: str, status: object) -> str:

@@ -11,6 +11,7 @@ from whamm_cm.render import (
     chrome,
     folded,
     jsonl,
+    otlp,
     report_csv,
     report_json,
     speedscope,
@@ -51,6 +52,7 @@ RENDERERS: dict[str, Renderer] = {
             False,
             speedscope.render,
         ),
+        Renderer("otlp", "spans for OpenTelemetry", (".otlp.json",), False, otlp.render),
         Renderer("folded", "for flame graphs", (".folded",), False, folded.render),
         Renderer("table", "a script's variables, as tables", (".table",), False, table.render),
         Renderer(

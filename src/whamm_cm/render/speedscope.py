@@ -13,7 +13,7 @@ from whamm_cm.render.calltree import CallTree, call_trees
 from whamm_cm.render.lanes import Lane, lanes
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.trace.records import Record
-from whamm_cm.trace.session import Call, Session
+from whamm_cm.trace.session import Session
 
 _SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 
@@ -40,8 +40,12 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
 
 def _profile(lane: Lane, frames: dict[str, int], unit: str) -> dict[str, Any]:
     events = [
-        {"type": "O" if opens else "C", "frame": _frame(call, frames), "at": at}
-        for opens, at, call in lane.steps()
+        {
+            "type": "O" if opens else "C",
+            "frame": frames.setdefault(piece.name, len(frames)),
+            "at": at,
+        }
+        for opens, at, piece in lane.steps()
     ]
     name = f"{lane.component} {lane.label}" if lane.component else lane.label
     return {
@@ -66,8 +70,3 @@ def _sampled(tree: CallTree, frames: dict[str, int]) -> dict[str, Any]:
         ],
         "weights": [weight for _, weight in tree.stacks],
     }
-
-
-def _frame(call: Call, frames: dict[str, int]) -> int:
-    kind = f"{call.site.edge} " if call.site.edge in ("export", "inner") else ""
-    return frames.setdefault(kind + call.site.shown, len(frames))

@@ -9,8 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from whamm_cm.render.bursts import Bursts
 from whamm_cm.render.options import RenderOptions
-from whamm_cm.render.packed import argument_text, pending_text, result_text
+from whamm_cm.render.packed import (
+    argument_text,
+    copied_text,
+    is_copy,
+    outcome,
+    pending_text,
+    result_text,
+    total_text,
+)
 from whamm_cm.render.safe import lines, printable
 from whamm_cm.render.wave import ValueStyle, handle_text, wave
 from whamm_cm.render.words import counted
@@ -54,12 +63,18 @@ class Strace:
         self._task = 0  # the first that was met
         self._tasks = False  # whether there are several
         self._unended = False  # the last print had no end of line
+        self._bursts = Bursts(self._timed)
+        self._copies: dict[int, tuple[int, str, int]] = {}  # whose they are, of open calls
+        self._quiet: dict[int, str] = {}  # how those begin that are not shown alone
 
     def feed(self, record: Record) -> str:
         """The lines that are complete now; a call is held until the next record."""
+        self._namer.see(record)
         if record["phase"] == "print":
             return self._printed(record)
         text = self._line(record)
+        if text:
+            text = self._bursts.flush() + text
         if text and self._unended:
             self._unended = False
             return "\n" + text
@@ -80,6 +95,8 @@ class Strace:
             return ""  # what it waited for follows
         if record["phase"] == "exit":
             return self._exited(record)
+        if record["phase"] == "handle":
+            return self._dropped(record)
         if record["phase"] == "started":
             return self._started(record)
         if record["phase"] not in ("call", "return"):
@@ -93,14 +110,63 @@ class Strace:
         if call is None:
             return ""
         if record["phase"] == "call":
-            out = self._release(call)
             named = self._namer.open(record)
+            if self._joins(call, named, record):
+                return ""
+            out = self._release(call)
             if call.outcome is Outcome.RETURNED:  # no other record comes
                 return f"{out}{self._lead(call, record)}{self._head(call, named, record)}\n"
             self._named[call.index] = named
             self._held = (call, self._lead(call, record) + self._head(call, named, record))
             return out
+        if call.index in self._quiet:
+            self._add(call, record)
+            return ""
         return self._returned(call, record)
+
+    # --- reads and writes of streams -------------------------------------------------------------
+
+    def _joins(self, call: LiveCall, named: NamedCall, record: Record) -> bool:
+        """Whether a copy is only told together with others."""
+        end = named.receiver
+        if self.options.each or end is None or not is_copy(call.site) or end.resource != "stream":
+            return False
+        key = (call.instance, call.site.func, end.handle)
+        self._copies[call.index] = key
+        if self._held is not None or not self._bursts.joins(key, record):
+            return False
+        self._named[call.index] = named
+        self._quiet[call.index] = self._lead(call, record) + self._head(call, named, record)
+        return True
+
+    def _add(self, call: LiveCall, record: Record) -> None:
+        """A copy that is not shown alone has returned."""
+        if call.outcome is Outcome.PENDING:
+            return
+        named, head = self._named.pop(call.index), self._quiet.pop(call.index)
+        burst = self._bursts.over(self._copies.pop(call.index), record)
+        packed, data = self._namer.close(named, record), self._namer.data(named, record)
+        if burst is None or type(packed) is not int:
+            return
+        if not burst.copies:
+            burst.head = head
+            burst.data = self._data(call, data)
+        burst.copies += 1
+        burst.count += packed >> 4
+        burst.spent += call.dur_ns or 0
+        burst.how = outcome(packed)
+
+    def _dropped(self, record: Record) -> str:
+        """An end of a stream is dropped: how much has gone through it."""
+        self._meet(record["instance"], record.get("task", 0))
+        named = self._namer.handle(record)
+        if not record["func"].startswith("stream.drop-"):
+            return ""
+        call = self._tracker.beside(record)
+        text = self._lead(call, record) + self._head(call, named, record)
+        if named.end is not None:
+            text += f" /* {total_text(named.end)} */"
+        return self._release(call) + text + "\n"
 
     def _exited(self, record: Record) -> str:
         """A task is over: said where its export has not just returned."""
@@ -126,20 +192,20 @@ class Strace:
         return f"{text:<{TIME_COLUMN - 1}} <{_seconds(duration)}>"
 
     @property
-    def holds(self) -> LiveCall | None:
-        """The call that waits for its return, if there is one."""
-        return None if self._held is None else self._held[0]
+    def holds(self) -> object:
+        """What waits for its return or for its like, None if there is nothing."""
+        return self._bursts.held if self._held is None else self._held[0]
 
     def flush(self) -> str:
-        """Show a held call now, for a terminal that should not wait for its return."""
-        return self._release(None)
+        """Show what is held now, for a terminal that should not wait for its return."""
+        return self._bursts.flush() + self._release(None)
 
     def finish(self) -> str:
         """The rest: calls that never returned end in ``= ?``."""
-        out = self.stop()
+        out = self._bursts.flush() + self.stop()
         for call in reversed(self._tracker.unfinished()):
             if call.index in self._named and call.outcome is Outcome.UNFINISHED:
-                out += f"{self._lead(call, None)}<… {printable(call.site.shown)} resumed> = ?\n"
+                out += f"{self._lead(call, None)}<… {self._shown(call)} resumed> = ?\n"
         self._named.clear()
         return out
 
@@ -167,14 +233,24 @@ class Strace:
             self._held = None
         else:
             out = self._release(None)
-            text = f"{self._lead(call, record)}<… {printable(call.site.shown)} resumed>"
+            text = f"{self._lead(call, record)}<… {self._shown(call)} resumed>"
         pending = call.outcome is Outcome.PENDING
+        if not pending and (key := self._copies.pop(call.index, None)) is not None:
+            self._bursts.over(key, record)
         named = self._named.get(call.index) if pending else self._named.pop(call.index, None)
         if named is None:  # its call record was lost, and with it what its handles were
             named = NamedCall(call.instance, None, None, {})
         text += " = " + self._result(call, named, record)
         self._last_returned = call
         return out + self._timed(text, call.dur_ns) + "\n"
+
+    def _shown(self, call: LiveCall) -> str:
+        """What a call is of, where it is spoken of again."""
+        named = self._named.get(call.index)
+        if named is None or named.receiver is None or not is_copy(call.site):
+            return printable(call.site.shown)
+        end = handle_text(named.receiver, self.options.names)
+        return f"{end}.{call.site.func.partition('.')[2]}"
 
     def _head(self, call: LiveCall, named: NamedCall, record: Record) -> str:
         site, style = call.site, self._style(call)
@@ -205,12 +281,23 @@ class Strace:
         result = self._namer.close(named, record)
         if "result" not in record:
             return "()"
+        if is_copy(call.site) and type(result) is int:
+            data = self._data(call, self._namer.data(named, record))
+            return copied_text(call.site.func, result, data)
         text = result_text(call.site.func, result) if call.site.edge == "builtin" else None
         if text is not None:
             return text
         style = self._style(call)
         # Right behind the arguments its name is made from, a new handle needs none.
         return wave(result, ValueStyle(style.max_string, False, style.option_in_ok))
+
+    def _data(self, call: LiveCall, value: Any) -> str:
+        """The elements of a copy, "" for none; of a future its value."""
+        if value is None or value == [] or value == {"~b64": ""}:
+            return ""
+        if call.site.func.startswith("future.") and isinstance(value, list) and len(value) == 1:
+            value = value[0]
+        return wave(value, self._style(call))
 
     def _style(self, call: LiveCall) -> ValueStyle:
         optional = call.site.item in OPTION_IN_OK

@@ -1,6 +1,7 @@
 """The ``-c`` table: time, calls and errors per function, as strace prints it.
 
-Times are self times: a call inside another counts once, so the column adds up to 100 %.
+Times are self times: a call inside another counts once, so the column adds up to 100 %.  What was
+waited while others could run is no time of anybody, and has columns of its own where there is any.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from whamm_cm.render.words import counted
 from whamm_cm.trace.records import Record
 from whamm_cm.trace.summary import Summary, Totals
 
-_HEAD = "% time     seconds  usecs/call     calls    errors  function"
-
 _KEYS: dict[str, Callable[[Totals], float]] = {
     "time": lambda row: -row.self_ns,
     "calls": lambda row: -row.calls,
     "errors": lambda row: -row.errors,
     "avg-time": lambda row: -row.average_ns,
     "max-time": lambda row: -row.max_ns,
+    "wall-time": lambda row: -row.total_ns,
+    "wait-time": lambda row: -row.wait_ns,
     "name": lambda row: 0,
 }
 
@@ -44,15 +45,16 @@ def table(summary: Summary, options: RenderOptions) -> str:
         summary.rows.values(), key=lambda row: (key(row), row.item, row.edge, row.instance)
     )
     labels = [_label(row) for row in rows]
-    rule = "------ ----------- ----------- --------- ---------  " + "-" * max(
-        len(label) for label in (*labels, "function")
-    )
     if not rows and summary.losses.unknown:
         return f"nothing is known of the calls; {printable(summary.losses.sentence())}\n"
     total = _total(rows)
-    lines = [_HEAD, rule]
-    lines += [_line(row, label, total.self_ns) for row, label in zip(rows, labels, strict=True)]
-    lines += [rule, _line(total, "total", total.self_ns)]
+    columns = _columns(total)
+    width = max(len(label) for label in (*labels, "function"))
+    rule = " ".join("-" * wide for _, wide, _ in columns) + "  " + "-" * width
+    lines = [" ".join(f"{name:>{wide}}" for name, wide, _ in columns) + "  function", rule]
+    for row, label in zip((*rows, total), (*labels, "total"), strict=True):
+        cells = [f"{text(row):>{wide}}" for _, wide, text in columns]
+        lines += [*([rule] if row is total else []), f"{' '.join(cells)}  {label}"]
     if total.unfinished:
         lines.append(f"{counted(total.unfinished, 'call')} never returned")
     if total.pending:
@@ -62,12 +64,32 @@ def table(summary: Summary, options: RenderOptions) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _line(row: Totals, label: str, all_ns: int) -> str:
-    share = 100 * row.self_ns / all_ns if all_ns else 0.0
-    average = f"{row.average_ns / 1000:.0f}" if row.timed and label != "total" else ""
-    errors = str(row.errors) if row.errors else ""
-    seconds = row.self_ns / 1e9
-    return f"{share:6.2f} {seconds:11.6f} {average:>11} {row.calls:9} {errors:>9}  {label}"
+def _columns(total: Totals) -> list[tuple[str, int, Callable[[Totals], str]]]:
+    """Name, width and text of each; those about waiting only where there is something to say."""
+    all_ns = total.self_ns
+
+    def seconds(ns: int) -> str:
+        return f"{ns / 1e9:.6f}"
+
+    columns: list[tuple[str, int, Callable[[Totals], str]]] = [
+        ("% time", 6, lambda row: f"{100 * row.self_ns / all_ns if all_ns else 0.0:.2f}"),
+        ("seconds", 11, lambda row: seconds(row.self_ns)),
+    ]
+    if total.wait_ns:
+        columns.append(("wall", 11, lambda row: "" if row is total else seconds(row.total_ns)))
+        columns.append(("waiting", 11, lambda row: seconds(row.wait_ns) if row.wait_ns else ""))
+    if total.late:
+        columns.append(("starting", 11, lambda row: seconds(row.starting_ns) if row.late else ""))
+
+    def average(row: Totals) -> str:
+        return f"{row.average_ns / 1000:.0f}" if row.timed and row is not total else ""
+
+    return [
+        *columns,
+        ("usecs/call", 11, average),
+        ("calls", 9, lambda row: str(row.calls)),
+        ("errors", 9, lambda row: str(row.errors) if row.errors else ""),
+    ]
 
 
 def _label(row: Totals) -> str:
@@ -85,4 +107,7 @@ def _total(rows: Iterable[Totals]) -> Totals:
         total.pending += row.pending
         total.timed += row.timed
         total.self_ns += row.self_ns
+        total.wait_ns += row.wait_ns
+        total.late += row.late
+        total.starting_ns += row.starting_ns
     return total

@@ -10,6 +10,7 @@ from typing import Any
 from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.failures import answers, has_failed
 from whamm_cm.trace.failures import is_error as is_error
+from whamm_cm.trace.held import Held
 from whamm_cm.trace.records import Record
 
 #: Edges over which control enters an instance, and those over which it leaves one. ``inner`` is
@@ -20,8 +21,10 @@ LEAVING = ("import", "inner")
 #: The built-in by which an async export hands over its result; no record says that it is back.
 TASK_RETURN = "task.return"
 
+#: Of the status of an async function that has not returned: bits, and two states.
+_STATE, _STARTING, _STARTED = 15, 0, 1
 #: Phases of records about calls that neither begin nor end one.
-_BETWEEN = ("exit", "started", "resumed")
+BETWEEN = ("exit", "started", "resumed")
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -106,9 +109,11 @@ class LiveCall:
     ``parent`` is the call it was made from as far as the log tells; times are nanoseconds:
     ``dur_ns`` until the result, ``frame_ns`` until the core call returned, which for an async
     function may be long before; ``child_ns`` is what of its own time others ran that it called.
-    ``starting_ns``: until it could start, None for at once or unknown.  Where ``is_task`` it is the
-    call of an export that a task began with: of ``last_ns`` until it was seen last it has waited
-    ``waited_ns``.  ``answered_badly``: it was answered by an error, as HTTP has it.
+    ``starting_ns``: until it could start, None for at once or unknown; ``starts_later``: it could
+    not at once.  Where ``is_task`` it is the call of an export that a task began with: of
+    ``last_ns`` until it was seen last it has waited ``waited_ns``; ``made_task``: it has made such
+    a call; ``was_held``: one of several calls has made it that could not start at once, nobody
+    knows which.  ``answered_badly``: it was answered by an error, as HTTP has it.
     """
 
     opened: Record | None = None
@@ -121,7 +126,10 @@ class LiveCall:
     frame_ns: int = 0
     child_ns: int = 0
     starting_ns: int | None = None
+    starts_later: bool = False
     is_task: bool = False
+    made_task: bool = False
+    was_held: bool = False
     waited_ns: int = 0
     last_ns: int = 0
     answered_badly: bool = False
@@ -170,7 +178,7 @@ class LiveCall:
     def is_callee(self) -> bool:
         """Whether it is the other side of a call between components that is recorded already."""
         caller = self.parent
-        return (
+        return self.was_held or (
             caller is not None
             and caller.site.edge == "inner"
             and self.site.enters
@@ -195,6 +203,7 @@ class Tracker:
         self._open: dict[tuple[int, int], list[LiveCall]] = {}
         self._frames: dict[int, list[LiveCall]] = {}
         self._leaving: dict[tuple[str, str], dict[int, LiveCall]] = {}
+        self._held: Held[LiveCall] = Held()
         #: The calls of exports whose tasks are not over, by run, instance and task.
         self._tasks: dict[tuple[str, int, int], LiveCall] = {}
 
@@ -205,7 +214,7 @@ class Tracker:
             return self._call(record)
         if phase == "return":
             return self._return(record)
-        if phase in _BETWEEN:
+        if phase in BETWEEN:
             self._between(record)
         return None
 
@@ -220,6 +229,15 @@ class Tracker:
     def tasks(self) -> Iterable[LiveCall]:
         """The calls of exports whose tasks are not known to be over."""
         return self._tasks.values()
+
+    def beside(self, record: Record) -> LiveCall:
+        """Where something happened that is no call, as a call that is not remembered."""
+        call = LiveCall(-1, Site.of(record), record["instance"], 0)
+        call.opened = record
+        parent = self._parent(call)
+        if parent is not None:
+            call.parent, call.depth = parent, parent.depth + 1
+        return call
 
     def spent(self, instance: int, ns: int) -> None:
         """Calls of an import took that long which have no records of their own."""
@@ -251,6 +269,8 @@ class Tracker:
                 del self._tasks[next(iter(self._tasks))]
             self._tasks[_task(record)] = call
             call.is_task = True
+            if parent is not None:
+                parent.made_task = True
         if site.func == TASK_RETURN and site.edge == "builtin":
             call.outcome, call.closed = Outcome.RETURNED, _handed_over(record)
             return call
@@ -278,17 +298,25 @@ class Tracker:
 
     def _parent(self, call: LiveCall) -> LiveCall | None:
         record = call.opened
-        task = None if record is None or "task" not in record else self._tasks.get(_task(record))
+        tasked = record is not None and "task" in record
+        task = self._tasks.get(_task(record)) if tasked and record is not None else None
         if task is not None:
             return task  # what begins a task is the first that is heard of it
         frames = self._frames.get(call.instance)
-        if frames and call.site.edge != "export":
+        if frames and call.site.edge != "export" and not tasked:
             return frames[-1]
         if call.site.enters:
             for caller in reversed(self._leaving.get(call.site.target, {}).values()):
                 if caller.instance != call.instance and caller.run == call.run:
                     return caller
-        return None
+        return self._held_caller(call) if tasked and call.site.edge == "inner" else None
+
+    def _held_caller(self, call: LiveCall) -> LiveCall | None:
+        """The call that could not start when it was made, and does by this; None where it may be
+        one of several."""
+        may = self._held.callers((call.run, *call.site.target))
+        call.was_held = len(may) > 1
+        return may[0] if len(may) == 1 else None
 
     def _return(self, record: Record) -> LiveCall:
         call = self._match(record)
@@ -305,10 +333,14 @@ class Tracker:
             # No task began with it: that of which this is the first that is heard has no record.
             del self._tasks[_task(record)]
             call.is_task = False
+        if pending and call.site.edge != "export":
+            call.starts_later = record.get("status", _STARTED) & _STATE == _STARTING
+            if call.starts_later and call.site.edge == "inner":
+                self._held.add((call.run, *call.site.target), call)
         if not was_pending:
             call.frame_ns = call.dur_ns or 0
             if not call.is_task:
-                _spend(call, 0, call.frame_ns)
+                spend(call, 0, call.frame_ns)
         if call.is_task:
             _ran(call, call.dur_ns)
         if call.site.answers and not pending:
@@ -316,16 +348,19 @@ class Tracker:
         self._leave(call)
         if not pending:
             self._forget(call)
+            if call.starts_later:
+                self._held.started((call.run, *call.site.target), call)
         return call
 
     def _between(self, record: Record) -> None:
         call, took = self.about(record), record.get("dur_ns")
         if record["phase"] == "exit":
             self._tasks.pop(_task(record), None)
-        if call is None or took is None:
-            return
-        if record["phase"] == "started":
+        if call is not None and record["phase"] == "started":
             call.starting_ns = took
+            self._held.started((call.run, *call.site.target), call)
+        elif call is None or took is None:
+            return
         elif record["phase"] == "exit":
             _ran(call, took)
         elif call.start_ns is not None and "t_ns" in record:
@@ -381,11 +416,11 @@ class Tracker:
 def _ran(call: LiveCall, until_ns: int | None) -> None:
     """The task of an export ran from when it was seen last until so long after its call."""
     if until_ns is not None and until_ns > call.last_ns:
-        _spend(call, call.last_ns, until_ns)
+        spend(call, call.last_ns, until_ns)
         call.last_ns = until_ns
 
 
-def _spend(call: LiveCall, first_ns: int, last_ns: int) -> None:
+def spend(call: LiveCall, first_ns: int, last_ns: int) -> None:
     """From so long after the call until so long, it was what ran; its caller may have gone on."""
     caller, start = call.parent, call.start_ns
     if caller is None:

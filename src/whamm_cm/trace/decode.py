@@ -52,7 +52,7 @@ _KNOWN_FLAGS = int(RecordFlag.TIMED | RecordFlag.BAD | RecordFlag.BIG)
 _NO_IMAGE = int(RecordFlag.BAD | RecordFlag.BIG)
 _PHASES = (
     *("call", "return", "report", "lost", "return", "print", "start", "return", "exit", "started"),
-    "resumed",
+    *("resumed", "handle"),
 )
 #: Phases of records that say all in their heads.
 _BARE = (Phase.EXIT, Phase.STARTED, Phase.RESUMED)
@@ -92,7 +92,8 @@ class Block:
 @dataclass(frozen=True, slots=True)
 class _SiteReader:
     """``names`` are the constant keys of each record of a site, ``call`` and ``result`` add to a
-    record what its body holds.  ``phase`` is the only one that sites of a script have."""
+    record what its body holds.  ``phase`` is the only one that sites of a script have.  ``drops``:
+    records of handles hold what it was called with."""
 
     names: Record
     call: Callable[[Record, Tail], None]
@@ -100,6 +101,7 @@ class _SiteReader:
     phase: Phase | None = None
     variable: Variable | None = None
     counted: CountedCells | None = None
+    drops: bool = False
 
     def fits(self, phase: int) -> bool:
         return phase == self.phase if self.phase is not None else phase != Phase.PRINT
@@ -217,7 +219,7 @@ class Decoder:
         phase, flags = word & 15, word >> 4 & 15
         framed = phase in FRAMED
         known = _KNOWN_FLAGS | RecordFlag.RAW * (phase == Phase.PRINT) | _TASK * framed
-        if phase > Phase.RESUMED or flags & ~known:
+        if phase > Phase.HANDLE or flags & ~known:
             raise ValueFault(f"unknown phase {phase} or flags {flags}")
         duration = None
         if flags & RecordFlag.TIMED:
@@ -231,7 +233,7 @@ class Decoder:
             record["phase"] = _PHASES[phase]
             return None
         record["instance"] = instance
-        if framed:
+        if framed and phase != Phase.HANDLE:
             record["call"] = call
         if task:
             record["task"] = task
@@ -299,7 +301,8 @@ class Decoder:
             early = _u32(tail) == BEFORE_STARTED
             record["cancelled"] = "before-started" if early else "before-returned"
         elif phase not in _BARE and not flags & _NO_IMAGE:
-            (site.call if phase == Phase.CALL else site.result)(record, tail)
+            given = phase == Phase.CALL or (phase == Phase.HANDLE and site.drops)
+            (site.call if given else site.result)(record, tail)
         if flags & RecordFlag.RAW and phase == Phase.PRINT:
             record["raw"] = True
         if flags & RecordFlag.BAD:
@@ -330,6 +333,7 @@ class Decoder:
             names,
             _with_handles(_args(readers, site), site.call_handles),
             _with_handles(_returned(readers, site), site.return_handles),
+            drops=site.params is not None,
         )
 
 

@@ -3,17 +3,19 @@
 Records hold handles as plain numbers, so this table says where they are.  A place is a path into
 the arguments or the result as JSON with the resource type behind a colon: ``ok.0:input-stream`` is
 the first item of the ok case, ``*`` every item of a list, ``@`` the value itself.  Places that a
-value does not have are passed over, so one row serves all versions of an interface.
+value does not have are passed over, so one row serves all versions of an interface.  A place may
+have a name of its own: ``0:stream=body of {this}``.
 
 ``makes``    places of the result that hold new handles, named by ``name``
-``takes``    places of the arguments whose handles are handed over (they end with the call)
+``takes``    places of the arguments whose handles are handed over (they end with the call); the end
+             of a stream or future that stays gets the name
 ``borrows``  places of the arguments that hold handles which stay
 ``renames``  a new name for ``self`` once the call has succeeded
 ``part``     a part of an HTTP request's name: ``method=@`` from the result, else an argument
 
 Names are templates: ``{self}`` is the name of the handle the method was called on, ``{x}`` the
 argument ``x``; a name with a part nobody knows is no name.  ``{near.1}`` is item 1 of the list the
-handle stands in.
+handle stands in, ``{result.0}`` item 0 of the result.
 """
 
 from __future__ import annotations
@@ -112,7 +114,12 @@ _REQUEST_PARTS = (
     Rule(_HTTP + "request.get-authority", part="authority=@"),
 )
 
-_CONTENT = "headers:fields, contents:stream, trailers:future, options:request-options"
+_CONTENT = (
+    "headers:fields, contents:stream=body of {result.0}, trailers:future=trailers of {result.0},"
+    " options:request-options"
+)
+_BODY = "0:stream=body of {this}, 1:future=trailers of {this}"
+_SENT = "1:future=sending of {near.0}"
 _OUTGOING = "ok:future-incoming-response"
 
 _WEB = (
@@ -146,15 +153,17 @@ _WEB = (
     Rule(_HTTP + "outgoing-response.body", "ok:outgoing-body", "{self}"),
     Rule(_HTTP + "outgoing-body.write", "ok:output-stream", "{self}"),
     Rule(_HTTP + "outgoing-body.finish", takes="this:outgoing-body, trailers:fields"),
-    Rule(_HTTP + "request.new", "0:request, 1:future", takes=_CONTENT),
+    Rule(_HTTP + "request.new", f"0:request, {_SENT}", takes=_CONTENT),
     Rule(_HTTP + "request.get-headers", "@:fields", "{self}"),
     Rule(_HTTP + "request.get-options", "@:request-options", "{self}"),
-    Rule(_HTTP + "request.consume-body", _READ, "{this}", "this:request, res:future"),
+    Rule(_HTTP + "request.consume-body", _BODY,
+         takes="this:request, res:future=reading of {this}"),
     Rule(_HTTP + "request-options.clone", "@:request-options"),
-    Rule(_HTTP + "response.new", "0:response, 1:future", takes=_CONTENT),
+    Rule(_HTTP + "response.new", f"0:response, {_SENT}", takes=_CONTENT),
     Rule(_HTTP + "response.set-status-code", renames="{status-code}"),
     Rule(_HTTP + "response.get-headers", "@:fields", "{self}"),
-    Rule(_HTTP + "response.consume-body", _READ, "{this}", "this:response, res:future"),
+    Rule(_HTTP + "response.consume-body", _BODY,
+         takes="this:response, res:future=reading of {this}"),
 )  # fmt: skip
 
 _IO = (

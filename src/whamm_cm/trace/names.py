@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import field
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.address import address_text
+from whamm_cm.trace.ends import GONE, KINDS, NEW, End, Ends, is_hidden
 from whamm_cm.trace.failures import is_error
 from whamm_cm.trace.handle_rules import METHOD_RULES, RULES, Rule
 from whamm_cm.trace.records import Record
@@ -41,12 +42,18 @@ class HandleRef:
 
 @dataclass(frozen=True, slots=True)
 class NamedCall:
-    """A call record with :class:`HandleRef` in place of the numbers that are known handles."""
+    """A call record with :class:`HandleRef` in place of the numbers that are known handles.
+
+    ``end``: which end of a stream or future a built-in is about, where that is known; ``passed``:
+    the other ends of those that the call hands over, by parameter.
+    """
 
     instance: int
     rule: Rule | None
     receiver: HandleRef | None
     args: Mapping[str, Any]
+    end: End | None = None
+    passed: tuple[tuple[str, End], ...] = ()
 
 
 @dataclass(slots=True)
@@ -67,22 +74,91 @@ class Namer:
 
     def __init__(self) -> None:
         self._entries: dict[_Key, _Entry] = {}
+        self._ends = Ends()
+
+    def see(self, record: Record) -> None:
+        """To be told of every record, in order, before anything else."""
+        self._ends.see(record)
 
     def open(self, record: Record) -> NamedCall:
         """Name the handles of a call record; handles it hands over are gone afterwards."""
         rule = _rule(record)
         instance, exported = record["instance"], record.get("edge") == "export"
         args: dict[str, Any] = dict(record.get("args", {}))
+        kind = record["func"].partition(".")[0]
+        if record.get("edge") == "builtin" and kind in KINDS and type(args.get(kind)) is int:
+            return self._of_end(record, kind, args)
         receiver = self._receiver(record, args, exported)
+        passed: list[tuple[str, End]] = []
+        for path, resource in _told(record, "args"):
+            if resource.rpartition(":")[2] in KINDS:
+                args = self._moved(record, args, path, resource, passed)
         if rule is not None:
-            for path, resource in _places(rule.borrows):
+            for path, resource, _ in _places(rule.borrows):
                 args = _replace(args, path, _each(self._ref, instance, resource))
             hand_over = self._begin if exported else self._end  # to us, or away from us
-            for path, resource in _places(rule.takes):
-                args = _replace(args, path, _each(hand_over, instance, resource))
+            for path, resource, _ in _places(rule.takes):
+                how = _unknown if resource in KINDS else hand_over
+                args = _replace(args, path, _each(how, instance, resource))
         for path, resource in _told(record, "args"):
             args = _replace(args, path, self._typed(instance, resource, self._ref))
-        return NamedCall(instance, rule, receiver, args)
+        named = NamedCall(instance, rule, receiver, args, None, tuple(passed))
+        self._name_passed(named, record)
+        return named
+
+    def _of_end(self, record: Record, kind: str, args: dict[str, Any]) -> NamedCall:
+        """A built-in about an end, which is its receiver; where its buffer is says nothing."""
+        number = args.pop(kind)
+        args.pop("ptr", None)
+        told, end = record.get("handles", {}).get(f"args.{kind}", ""), None
+        if told:
+            leaves = told.startswith(GONE)
+            end = self._ends.end(record, number) if leaves else self._ends.find(record, number)
+        ref = HandleRef(kind, number, 0, None if end is None else end.name)
+        return NamedCall(record["instance"], None, ref, args, end)
+
+    def handle(self, record: Record) -> NamedCall:
+        """The record of an end that was made or dropped."""
+        named = self.open(record)
+        if "result" in record:
+            self.close(named, record)
+        return named
+
+    def _moved(
+        self,
+        record: Record,
+        values: Any,
+        path: tuple[str, ...],
+        told: str,
+        passed: list[tuple[str, End]],
+        name: str | None = "",
+    ) -> Any:
+        """Ends at ``path`` come or leave, as the record tells; ``name``: of those that come, if
+        they are not called by the function."""
+        if is_hidden(values, path):
+            self._ends.lose(record)
+        way, _, kind = told.rpartition(":")
+
+        def one(number: int, near: Any) -> HandleRef:
+            if f"{way}:" == NEW:
+                origin = _origin(record, path) if name == "" else name
+                self._ends.begin(record, kind, number, origin)
+            end = self._ends.find(record, number)
+            if f"{way}:" == GONE:
+                if end is not None and end.peer is not None:
+                    passed.append((path[0] if path else "", end.peer))
+                self._ends.end(record, number)
+            return HandleRef(kind, number, 0, None if end is None else end.name)
+
+        return _replace(values, path, one)
+
+    def _name_passed(self, call: NamedCall, record: Record, result: Any = None) -> None:
+        """The end that stays is called by what the other one was handed to."""
+        takes = {} if call.rule is None else {p[0]: t for p, _, t in _places(call.rule.takes)}
+        for param, end in call.passed:
+            template = takes.get(param, "") or ("" if call.rule is None else call.rule.name)
+            name = _expand(template, call, result=result) if param in takes else None
+            end.name = name or f"{_short(record)}({param})"
 
     def _typed(
         self, instance: int, resource: str, how: Callable[[int, str, int], HandleRef]
@@ -97,19 +173,39 @@ class Namer:
         result = record.get("result")
         rule = call.rule
         exported = record.get("edge") == "export"
-        for path, resource in _places(rule.makes) if rule is not None else ():
+        told = _told(record, "result")
+        ends = {path: kind for path, kind in told if kind.rpartition(":")[2] in KINDS}
+        for path, resource, template in _places(rule.makes) if rule is not None else ():
             resource = resource.replace("{resource}", record["func"].rpartition(".")[0])
+            template = template or (rule.name if rule else "")
+            if resource in KINDS:
+                result = self._received(record, result, path, resource, call, template, ends)
+                continue
 
-            def made(number: int, near: Any, resource: str = resource) -> HandleRef:
+            def made(
+                number: int, near: Any, resource: str = resource, template: str = template
+            ) -> HandleRef:
                 if exported:
                     return self._end(call.instance, resource, number)
-                name = _expand(rule.name if rule else "", call, near=near)
+                name = _expand(template, call, near=near)
                 return self._begin(call.instance, resource, number, name)
 
             result = _replace(result, path, made)
-        for path, resource in _told(record, "result"):
-            how = self._end if exported else self._begin
-            result = _replace(result, path, self._typed(call.instance, resource, how))
+        for path, resource in told:
+            if path not in ends:
+                how = self._end if exported else self._begin
+                result = _replace(result, path, self._typed(call.instance, resource, how))
+            elif record.get("edge") == "builtin" and type(result) is int:
+                self._ends.pair(record, resource.rpartition(":")[2], result)
+            else:
+                passed: list[tuple[str, End]] = []
+                result = self._moved(record, result, path, resource, passed)
+                for _, end in passed:
+                    end.name = _origin(record, path)
+        if call.passed:
+            self._name_passed(call, record, result)
+        if call.end is not None and not record.get("pending"):
+            call.end.copied(record)
         if (
             rule is not None
             and call.receiver is not None
@@ -118,6 +214,40 @@ class Namer:
         ):
             self._rename(call, rule, result)
         return result
+
+    def _received(
+        self,
+        record: Record,
+        result: Any,
+        path: tuple[str, ...],
+        kind: str,
+        call: NamedCall,
+        template: str,
+        told: Mapping[tuple[str, ...], str],
+    ) -> Any:
+        """An end that a known function returns, named where the record tells that it comes."""
+        if told.get(path) != NEW + kind:
+            return _replace(result, path, _each(_unknown, call.instance, kind))
+
+        def one(number: int, near: Any) -> HandleRef:
+            name = _expand(template, call, near=near) or _origin(record, path)
+            self._ends.begin(record, kind, number, name)
+            return HandleRef(kind, number, 0, name)
+
+        return _replace(result, path, one)
+
+    def data(self, call: NamedCall, record: Record) -> Any:
+        """The elements that a read or write has copied, with their handles named."""
+        value = record.get("data")
+        reads = record["func"].endswith(".read")
+        name = None if call.end is None or not call.end.name else f"from {call.end.name}"
+        for path, resource in _told(record, "data"):
+            if resource.rpartition(":")[2] in KINDS:
+                value = self._moved(record, value, path, resource, [], name)
+            else:
+                how = partial(self._begin, name=name) if reads else self._end
+                value = _replace(value, path, self._typed(call.instance, resource, how))
+        return value
 
     def _receiver(self, record: Record, args: dict[str, Any], exported: bool) -> HandleRef | None:
         resource, _, method = record["func"].rpartition(".")
@@ -190,6 +320,24 @@ class Namer:
         entry.name = _request_name(entry.parts)
 
 
+def _unknown(instance: int, resource: str, number: int) -> HandleRef:
+    """A handle of which nothing else is known."""
+    return HandleRef(resource, number)
+
+
+def _short(record: Record) -> str:
+    """The name of a function, without its interface."""
+    return str(record["func"]).rpartition(".")[2]
+
+
+def _origin(record: Record, path: tuple[str, ...]) -> str:
+    """Where an end comes from: ``f(x)`` was given to ``f``, ``f().0`` was returned by it."""
+    where = ".".join(step for step in path if step != "*")
+    if record["phase"] == "call":
+        return f"{_short(record)}({where})"
+    return f"{_short(record)}(){'.' if where else ''}{where}"
+
+
 def _rule(record: Record) -> Rule | None:
     func = record["func"]
     rule = RULES.get(f"{record.get('interface', '')}#{func}")
@@ -220,11 +368,13 @@ def _told(record: Record, root: str) -> list[tuple[tuple[str, ...], str]]:
 
 
 @cache
-def _places(text: str) -> tuple[tuple[tuple[str, ...], str], ...]:
+def _places(text: str) -> tuple[tuple[tuple[str, ...], str, str], ...]:
+    """Path, resource, and the template for the name of this place, "" for none of its own."""
     found = []
     for place in filter(None, text.split(", ")):
-        path, _, resource = place.partition(":")
-        found.append(((() if path == "@" else tuple(path.split("."))), resource))
+        path, _, rest = place.partition(":")
+        resource, _, template = rest.partition("=")
+        found.append(((() if path == "@" else tuple(path.split("."))), resource, template))
     return tuple(found)
 
 
@@ -277,6 +427,9 @@ def _hole(name: str, call: NamedCall, near: Any, result: Any) -> str | None:
         return _text(call.receiver)
     if name == "result":
         return _text(result)
+    if name.startswith("result."):
+        at = int(name.removeprefix("result."))
+        return _text(result[at]) if isinstance(result, list) and at < len(result) else None
     if name.startswith("near."):
         at = int(name.removeprefix("near."))
         return _text(near[at]) if isinstance(near, list) and at < len(near) else None

@@ -14,7 +14,7 @@ VERSIONS = (1, 2)
 
 PHASES = (
     *("call", "return", "exit", "started", "resumed", "report", "dropped", "print", "start", "end"),
-    "lost",
+    *("lost", "handle"),
 )
 #: Levels of values in values: more than a sink writes (agent/layout.py, MAX_DEPTH).
 MAX_NESTING = 200
@@ -33,6 +33,7 @@ _NEEDED = {
     "exit": ("func", "call", "instance"),
     "started": ("func", "call", "instance"),
     "resumed": ("func", "call", "instance"),
+    "handle": ("func", "instance"),
     "report": ("count", "instance"),
     "dropped": ("count", "instance"),
     "print": ("text", "instance"),

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import field, replace
 from typing import Any
 
 from whamm_cm.dataclass import dataclass
-from whamm_cm.trace.calls import ENTERING, LEAVING, LiveCall, Outcome, Site, Tracker
+from whamm_cm.trace.calls import (
+    BETWEEN,
+    ENTERING,
+    LEAVING,
+    LiveCall,
+    Outcome,
+    Site,
+    Tracker,
+    spend,
+)
 from whamm_cm.trace.failures import has_failed
 from whamm_cm.trace.losses import Losses
 from whamm_cm.trace.records import Record
@@ -26,9 +35,15 @@ class Call:
     """One call. ``parent`` is an index into ``Session.calls``; ``depth`` the number of ancestors.
 
     ``opened`` and ``closed`` are its records (None: lost, or never returned).  Times are
-    nanoseconds, None in a log without times; ``self_ns`` leaves out the calls made from it.
-    ``start_seq`` and ``end_seq`` count records, ``end_seq`` being the log's end for a call that
-    never returned.
+    nanoseconds, None in a log without times; ``self_ns`` leaves out the calls made from it, and
+    what was waited.  ``start_seq`` and ``end_seq`` count records, ``end_seq`` being the log's end
+    for a call that never returned.
+
+    Of asynchronous calls: ``task`` is the task that it was made in (0: none is known), or, where
+    ``is_task``, that began with it; that was over ``exit_ns`` after the call, and has waited
+    ``waits``, pairs of times.  ``frame_ns`` is how long its caller was kept from going on, and
+    ``starting_ns`` how long the call had to wait until it could start, where it ``starts_later``.
+    ``frame_seq`` and ``exit_seq`` are counted as the others.
     """
 
     site: Site
@@ -45,6 +60,28 @@ class Call:
     parent: int | None = None
     depth: int = 0
     answered_badly: bool = False
+    task: int = 0
+    is_task: bool = False
+    frame_ns: int | None = None
+    frame_seq: int = 0
+    exit_ns: int | None = None
+    exit_seq: int = 0
+    starting_ns: int | None = None
+    starts_later: bool = False
+    waits: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def cancelled(self) -> str:
+        """``before-started`` or ``before-returned``; "" for what was not cancelled."""
+        found: str = "" if self.closed is None else self.closed.get("cancelled", "")
+        return found
+
+    @property
+    def waited_later(self) -> bool:
+        """Whether its caller went on before it had returned, be that the end of the log."""
+        if self.is_task or self.site.edge == "export":
+            return False
+        return self.outcome is Outcome.PENDING or self.frame_seq < self.end_seq
 
     @property
     def args(self) -> Mapping[str, Any]:
@@ -114,11 +151,24 @@ class Session:
         return found
 
 
+@dataclass(slots=True)
+class _Seen:
+    """Numbers of records: of a call, of its first and of its last return, of the end of its task;
+    and the waits of that."""
+
+    start: int
+    frame: int = -1
+    end: int = -1
+    exit: int = -1
+    exit_ns: int | None = None
+    waits: list[tuple[int, int]] = field(default_factory=list)
+
+
 class _Builder:
     def __init__(self) -> None:
         self.tracker = Tracker()
         self.live: list[LiveCall] = []
-        self.spans: list[tuple[int, int]] = []
+        self.seen: list[_Seen] = []
         self.counts: dict[Site, int] = {}
         self.losses = Losses()
         self.reports = Reports()
@@ -130,8 +180,7 @@ class _Builder:
             self.feed(record, at - 1)
         calls = self.calls(at)
         parents = [None if c.parent is None else c.parent.index for c in self.live]
-        frames = [c.frame_ns for c in self.live]
-        calls = _nested(calls, _linked(calls, parents), frames)
+        calls = _nested(calls, _linked(calls, parents), self.live)
         timed = all(call.start_ns is not None for call in calls)
         parts = tuple(self.reports.cells(self.losses.unknown, per_instance=True))
         cells = parts if per_instance else tuple(self.reports.cells(self.losses.unknown))
@@ -145,15 +194,30 @@ class _Builder:
             self.counts[site] = self.counts.get(site, 0) + record["count"]
         elif self.losses.feed(record):
             return
+        if record["phase"] in BETWEEN:
+            self._between(record, at)
+            return
         call = self.tracker.feed(record)
         if call is None:
             return
         self._place(call, record)
         if call.index == len(self.live):
             self.live.append(call)
-            self.spans.append((at, -1 if call.closed is None else at))
-        else:
-            self.spans[call.index] = (self.spans[call.index][0], at)
+            self.seen.append(_Seen(at))
+        if call.closed is not None:
+            seen = self.seen[call.index]
+            seen.frame, seen.end = at if seen.frame < 0 else seen.frame, at
+
+    def _between(self, record: Record, at: int) -> None:
+        call, took = self.tracker.about(record), record.get("dur_ns")
+        self.tracker.feed(record)
+        if call is None or call.index >= len(self.seen):
+            return
+        seen = self.seen[call.index]
+        if record["phase"] == "exit":
+            seen.exit, seen.exit_ns = at, took
+        elif record["phase"] == "resumed" and took is not None and "t_ns" in record:
+            seen.waits.append((record["t_ns"] - took, record["t_ns"]))
 
     def _place(self, call: LiveCall, record: Record) -> None:
         """A call that could not ask for the time, as where a component may not call out, happened
@@ -172,14 +236,29 @@ class _Builder:
                 live.outcome,
                 live.opened,
                 live.closed,
-                start,
-                records if live.outcome is Outcome.UNFINISHED else end,
+                seen.start,
+                records if live.outcome is Outcome.UNFINISHED else seen.end,
                 live.start_ns,
                 live.dur_ns,
                 answered_badly=live.answered_badly,
+                task=_task(live),
+                is_task=live.is_task,
+                frame_ns=None if live.dur_ns is None else live.frame_ns,
+                frame_seq=records if seen.frame < 0 else seen.frame,
+                exit_ns=seen.exit_ns,
+                exit_seq=seen.exit,
+                starting_ns=live.starting_ns,
+                starts_later=live.starts_later,
+                waits=tuple(seen.waits),
             )
-            for live, (start, end) in zip(self.live, self.spans, strict=True)
+            for live, seen in zip(self.live, self.seen, strict=True)
         ]
+
+
+def _task(live: LiveCall) -> int:
+    record = live.opened or live.closed or {}
+    task: int = record.get("task", 0)
+    return task
 
 
 def _linked(calls: list[Call], parents: list[int | None]) -> list[int | None]:
@@ -202,12 +281,14 @@ def _linked(calls: list[Call], parents: list[int | None]) -> list[int | None]:
             continue
         candidates = callers.get((call.run, call.site.interface, call.site.func), [])
         last = bisect_right(candidates, (call.start_ns, len(calls)))
-        for _, caller in reversed(candidates[max(0, last - _LOOK_BACK) : last]):
-            free = caller not in taken and linked[caller] != index
-            if free and _spans(calls[caller], call):
-                linked[index] = caller
-                taken.add(caller)
-                break
+        may = [
+            caller
+            for _, caller in reversed(candidates[max(0, last - _LOOK_BACK) : last])
+            if caller not in taken and linked[caller] != index and _spans(calls[caller], call)
+        ]
+        if len(may) == 1 or may and not call.task:  # of tasks any may be the one
+            linked[index] = may[0]
+            taken.add(may[0])
     return linked
 
 
@@ -219,27 +300,32 @@ def _spans(outer: Call, inner: Call) -> bool:
     return start is not None and end is not None and start <= inner.start_ns and inner_end <= end
 
 
-def _nested(calls: list[Call], parents: list[int | None], frames: list[int]) -> list[Call]:
-    """Depth and self time from the parents; a link that would close a circle is left out.
-
-    ``frames``: how long each call kept its caller from going on.
-    """
-    spent = [0] * len(calls)
+def _nested(calls: list[Call], parents: list[int | None], lives: Sequence[LiveCall]) -> list[Call]:
+    """Depth and self time from the parents; a link that would close a circle is left out."""
     depths: list[int | None] = [None] * len(calls)
     for index in range(len(calls)):
         _set_depth(index, parents, depths)
-    for frame, parent in zip(frames, parents, strict=True):
-        if parent is not None:
-            spent[parent] += frame
+    for call, live, parent in zip(calls, lives, parents, strict=True):
+        if parent is not None and live.parent is None:  # found later
+            live.parent = lives[parent]
+            for first, last in _runs(call):
+                spend(live, first, last)
     return [
-        replace(
-            call,
-            parent=parent,
-            depth=depth or 0,
-            self_ns=None if call.dur_ns is None else max(0, call.dur_ns - inside),
-        )
-        for call, parent, depth, inside in zip(calls, parents, depths, spent, strict=True)
+        replace(call, parent=parent, depth=depth or 0, self_ns=live.self_ns)
+        for call, parent, depth, live in zip(calls, parents, depths, lives, strict=True)
     ]
+
+
+def _runs(call: Call) -> Iterator[tuple[int, int]]:
+    """When it ran, or kept its caller from running, in nanoseconds since it was called."""
+    if call.start_ns is None or call.dur_ns is None:
+        return
+    at = 0
+    for first, last in call.waits:
+        yield at, first - call.start_ns
+        at = last - call.start_ns
+    whole = max(call.dur_ns, call.exit_ns or 0) if call.is_task else call.frame_ns or 0
+    yield at, whole
 
 
 def _set_depth(index: int, parents: list[int | None], depths: list[int | None]) -> None:

@@ -11,6 +11,10 @@ from whamm_cm.trace.leaves import Calls
 from whamm_cm.trace.losses import Losses
 from whamm_cm.trace.records import Record
 
+#: Calls that may have more to say when they are counted; the oldest is done with where there are
+#: more: of most tasks it is not said that they are over, since they end where they return.
+_MAX_GOING = 1024
+
 
 @dataclass(slots=True)
 class Totals:
@@ -18,8 +22,10 @@ class Totals:
 
     ``calls`` holds recorded calls and counted ones (report records), ``errors`` those that
     returned an error, ``unfinished`` those that never returned, ``pending`` those that said
-    "later" and were not heard of again, ``timed`` those with times; ``self_ns`` leaves out the
-    calls made inside.
+    "later" and were not heard of again, ``timed`` those with times.  ``total_ns`` and ``max_ns``
+    are of times from call to result; ``self_ns`` leaves out the calls made inside, and all that
+    was waited; ``wait_ns`` is what others could run meanwhile, ``starting_ns`` until ``late`` calls
+    could start that had to wait for that.
     ``instance`` is 0 for the sum of all.
     """
 
@@ -34,6 +40,9 @@ class Totals:
     total_ns: int = 0
     self_ns: int = 0
     max_ns: int = 0
+    wait_ns: int = 0
+    late: int = 0
+    starting_ns: int = 0
 
     @property
     def average_ns(self) -> float:
@@ -55,6 +64,9 @@ class Summary:
     _tracker: Tracker = field(default_factory=Tracker)
     #: Calls that were only counted between two components: by the function, then by instance.
     _inner: dict[str, dict[int, int]] = field(default_factory=dict)
+    #: Of calls that are counted whose tasks may not be over, and of the callers of such: self time
+    #: and waiting so far.
+    _going: dict[LiveCall, tuple[int, int]] = field(default_factory=dict)
 
     def feed(self, record: Record) -> None:
         self.records += 1
@@ -67,7 +79,12 @@ class Summary:
                 self._counted(record)
             return
         tracker = self._tracker
+        task = tracker.about(record) if phase in ("resumed", "exit") else None
         call = tracker.feed(record)
+        if task is not None:
+            self._goes_on(task, phase == "exit")
+            if task.parent is not None:
+                self._goes_on(task.parent, phase == "exit")
         while tracker.given_up:
             self._add(tracker.given_up.pop())
         if call is None:
@@ -79,6 +96,8 @@ class Summary:
         """Count the calls that never returned. Feed no more records after it."""
         for call in self._tracker.unfinished():
             self._add(call)
+        for call in [*self._going]:
+            self._goes_on(call, True)
         self._tracker = Tracker()
         for item, counts in self._inner.items():
             if self.per_instance:
@@ -119,13 +138,20 @@ class Summary:
         return row
 
     def _add(self, call: LiveCall) -> None:
-        site, callee, duration = call.site, call.parent is not None and call.is_callee, call.dur_ns
+        site, callee, duration = call.site, call.is_callee, call.dur_ns
         edge = call.parent.site.edge if callee and call.parent is not None else site.edge
         row = self._row(edge, site.shown, call.instance)
-        if duration is not None:
-            row.self_ns += max(0, duration - call.child_ns)
+        row.self_ns += call.self_ns or 0
+        if call.is_task or call.made_task:
+            if len(self._going) >= _MAX_GOING:
+                self._goes_on(next(iter(self._going)), True)
+            self._going[call] = call.self_ns or 0, call.wait_ns
         if callee:  # its time is time of the call that its caller's record counts
             return
+        row.wait_ns += call.wait_ns
+        if call.starting_ns is not None:
+            row.late += 1
+            row.starting_ns += call.starting_ns
         row.calls += 1
         row.errors += call.failed
         row.unfinished += call.outcome is Outcome.UNFINISHED
@@ -134,6 +160,19 @@ class Summary:
             row.timed += 1
             row.total_ns += duration
             row.max_ns = max(row.max_ns, duration)
+
+    def _goes_on(self, call: LiveCall, over: bool) -> None:
+        """What is known of a call, if it was counted before, and was not known then."""
+        if call not in self._going:
+            return
+        callee = call.is_callee
+        edge = call.parent.site.edge if callee and call.parent is not None else call.site.edge
+        row = self._row(edge, call.site.shown, call.instance)
+        own, waited = self._going.pop(call)
+        if not over:
+            self._going[call] = call.self_ns or 0, call.wait_ns
+        row.self_ns += (call.self_ns or 0) - own
+        row.wait_ns += 0 if callee else call.wait_ns - waited
 
 
 def once(counts: Iterable[int]) -> int:

@@ -373,6 +373,7 @@ class _Tree:
             last_at=self.last_words.slot,
             context=next((c.context for c in chosen), ""),
             due=any(c.is_late for c in chosen),
+            logged=any(c.logs for c in chosen),
         )
 
 

@@ -20,7 +20,7 @@ from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.component.items import Item, Sort
 from whamm_cm.dataclass import dataclass
-from whamm_cm.emit.intervene import may_allocate
+from whamm_cm.emit.intervene import hands_over, may_allocate
 from whamm_cm.emit.model import ProbeOptions, Wrapper
 from whamm_cm.emit.modules import build_probe
 from whamm_cm.emit.probe import PROBE
@@ -57,6 +57,7 @@ class ScriptParts(Protocol):
         libraries: Functions,
         guard: Item | None,
         now: Item | None,
+        context: Item | None,
     ) -> tuple[list[Definition], Item]:
         """The definitions that make the script unit, and its instance."""
 
@@ -360,6 +361,9 @@ class Weaver:
             realloc = outputs[k][0].site.realloc
             if may_allocate(wrapper) and realloc is not None:
                 bag.append((f"r{k}", self.mapping.get(realloc, realloc)))
+            answer = _answer(outputs[k][0])
+            if hands_over(wrapper) and answer is not None:
+                bag.append((f"t{k}", self.mapping.get(answer, answer)))
         bind = self.options.last and not self.bound
         self.bound |= bind
         near = self.supply.near if self.sink_env else None
@@ -452,8 +456,9 @@ class Weaver:
         if self.script is not None:
             chunked = self.supply.block == "chunks"
             guard = None if self.guard is None else self.agent
+            getter = None if self.context is None else self.context[0]
             front, self.unit = self.script.front(
-                self.agent, self.emit, chunked, self.supply.libraries, guard, self.now
+                self.agent, self.emit, chunked, self.supply.libraries, guard, self.now, getter
             )
             self.out += front
         self.added.agents += 1
@@ -527,7 +532,11 @@ def _lift_needs(choice: Chosen) -> tuple[Item | None, ...]:
     node = choice.site.definition.node
     assert isinstance(node, n.Canon)
     realloc = node.options.realloc if choice.probes else None
-    return node.func, node.options.callback, choice.site.memory, realloc
+    return node.func, node.options.callback, choice.site.memory, realloc, _answer(choice)
+
+
+def _answer(choice: Chosen) -> Item | None:
+    return None if choice.answer is None else choice.answer.definition.item
 
 
 def _wrappers(choice: Chosen, memories: dict[Item, int], due_at: int) -> list[tuple[Wrapper, Item]]:
@@ -558,6 +567,9 @@ def _wrappers(choice: Chosen, memories: dict[Item, int], due_at: int) -> list[tu
         resources=site.resources,
         role=choice.role,
         due_at=due_at,
+        export=choice.export,
+        answer=None if choice.answer is None else choice.answer.signature,
+        later=choice.later,
         elements=site.elements,
     )
     if site.kind != "lift":
@@ -577,6 +589,6 @@ def _callback(choice: Chosen) -> Wrapper:
         action="none",
         signature=CoreSig(("i32", "i32", "i32"), ("i32",), False, False),
         relayed=choice.relayed,
-        probes=choice.entering,
+        probes=choice.ending,
         role="callback" if choice.role else "",
     )

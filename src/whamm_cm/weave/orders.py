@@ -17,13 +17,15 @@ from whamm_cm.analysis.site import Site, selected
 from whamm_cm.analysis.sites import site_spec
 from whamm_cm.component.ir import Component, walk
 from whamm_cm.component.items import Item
+from whamm_cm.component.nodes import Canon
 from whamm_cm.dataclass import dataclass
-from whamm_cm.emit.model import Action
+from whamm_cm.emit.model import Action, EventProbe, Role
 from whamm_cm.emit.paths import has_trace
 from whamm_cm.errors import WeaveError
+from whamm_cm.weave.ends import are_known, noted
 from whamm_cm.weave.plan import Added, Chosen, Plan
-from whamm_cm.weave.redact import rule_at
-from whamm_cm.weave.tasks import roles
+from whamm_cm.weave.redact import rule_at, secret_elements
+from whamm_cm.weave.tasks import answering, exports, roles
 from whamm_cm.wit.glob import compile_glob
 
 if TYPE_CHECKING:  # the language is slow to import, and most weaves have no script
@@ -33,14 +35,32 @@ if TYPE_CHECKING:  # the language is slow to import, and most weaves have no scr
 WAITS: tuple[tuple[str, str], ...] = (
     ("wasi:io/poll", "{poll,pollable.block}"),
     ("wasi:io/streams", "input-stream.blocking-*"),
-    ("", "{waitable-set.wait,thread.suspend*}"),
+    ("", "{waitable-set.wait,thread.{suspend,yield}*}"),
 )
 _WAITS = tuple((compile_glob(i), compile_glob(f)) for i, f in WAITS)
 
 
+#: Built-ins that wait unless they are async.
+_COPIES = ("stream.", "future.", "subtask.cancel")
+
+
 def waits(site: Site) -> bool:
+    node = site.definition.node
+    if site.kind == "lower" and site.may_wait and not site.is_async:
+        return True
+    if isinstance(node, Canon) and node.op.startswith(_COPIES) and _blocks(node):
+        return True
     return any(
         i.fullmatch(n.interface) and f.fullmatch(n.func) for n in site.names for i, f in _WAITS
+    )
+
+
+def _blocks(node: Canon) -> bool:
+    name = node.op.partition(".")[2]
+    return (
+        name in ("read", "write")
+        and not node.options.is_async
+        or (name.startswith("cancel") and not node.flag)
     )
 
 
@@ -90,10 +110,12 @@ class Orders:
     added: Added
     builder: SiteTableBuilder = field(default_factory=SiteTableBuilder)
     scripting: Scripting | None = None
+    secret: frozenset[object] = frozenset()
 
     def choose(self, program: Program, sites: Sequence[Site]) -> dict[Component, list[Chosen]]:
         """Orders by component, flush-only ones included."""
         wanted = self._wanted(sites)
+        self.secret = secret_elements(sites)
         for key in self.scripting.components if self.scripting is not None else ():
             wanted.setdefault(key, {})
         relayed = len(wanted) > 1 and self._exits_all_push(sites, wanted)
@@ -103,7 +125,9 @@ class Orders:
             if component in wanted:
                 own = [site for site in sites if site.component is component]
                 crossings = self._crossings(component, own, len(wanted) > 1, exits)
-                result[component] = self._orders(own, wanted[component], crossings, relayed)
+                result[component] = self._orders(
+                    program, own, wanted[component], crossings, relayed
+                )
         return result
 
     def _wanted(self, sites: Sequence[Site]) -> dict[Component, dict[Site, bool]]:
@@ -148,6 +172,7 @@ class Orders:
 
     def _orders(
         self,
+        program: Program,
         own: Sequence[Site],
         wanted: dict[Site, bool],
         crossings: tuple[set[Site], bool],
@@ -165,32 +190,54 @@ class Orders:
         probed = {} if self.scripting is None else self.scripting.probes
         self.added.sites += sum(site in wanted or site in probed for site in own)
         inner, ends = crossings
-        parts, context = roles(own, wanted)
+        parts, context = self._parts(own, wanted)
+        numbers = exports(own)
+        notes = noted(own, wanted)
+        known = are_known(own, wanted, notes)
         orders = []
         for site in own:
             crossing, role = site in inner, parts.get(site, "")
             action: Action = "none"
             number = slot = 0
-            probes = self.scripting.probes_of(site) if self.scripting is not None else ()
+            probes, later = self._probes(site)
             if wanted.get(site) and role != "return":
-                action, number = "record", self.builder.add_site(site_spec(site))
+                action, number = "record", self.builder.add_site(site_spec(site, known))
+            elif site in notes:
+                action, number = "note", self.builder.add_site(site_spec(site, known))
             elif site in slots:
                 slot = slots[site]
                 action, number = "count", base + slot
-            elif probes:
-                if any(map(has_trace, probes)):
+            elif probes or later:
+                if any(map(has_trace, (*probes, *later))):
                     number = self.builder.add_site(site_spec(site))
             elif site.reason or not (role or self._always(site) or (crossing and ends)):
                 continue
             passing = crossing and (ends or action == "record")
             before = self._before(site, action, passing)
             inner_lift = relayed and site.kind == "lift" and site.edge != "export"
+            inner_lift = inner_lift and not site.may_wait  # or it may outlast who called it
             order = self._order(site, action, number, slot, before, inner_lift)
-            entering = self.scripting.entering_at(site) if self.scripting is not None else ()
-            redact = None if self.plan.show_secrets else rule_at(site, own)
-            order = replace(order, probes=probes, entering=entering, redact=redact)
-            orders.append(replace(order, role=role, context=context))
+            redact = None if self.plan.show_secrets else rule_at(site, own, self.secret)
+            ending = tuple(p for p in later if p.mode == "end")
+            order = replace(order, probes=probes, later=later, ending=ending, redact=redact)
+            export = numbers.get(site, 0) if context else 0
+            alt = any(p.mode == "alt" for p in probes)
+            answer = answering(program, site, own) if alt else None
+            orders.append(replace(order, role=role, context=context, export=export, answer=answer))
         return orders
+
+    def _probes(self, site: Site) -> tuple[tuple[EventProbe, ...], tuple[EventProbe, ...]]:
+        """Those that stand at a site, and those for when its calls are over."""
+        found = self.scripting
+        return (
+            ((), ()) if found is None else (found.probes.get(site, ()), found.later.get(site, ()))
+        )
+
+    def _parts(self, own: Sequence[Site], wanted: dict[Site, bool]) -> tuple[dict[Site, Role], str]:
+        """What has a part in tasks, where records or probes say something about them."""
+        scripting = self.scripting
+        asked = scripting is not None and own[0].component in scripting.tasked if own else False
+        return roles(own) if asked or any(wanted.values()) else ({}, "")
 
     def _always(self, site: Site) -> bool:
         """Whether the site gets a wrapper that only flushes."""

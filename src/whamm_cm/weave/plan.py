@@ -15,6 +15,8 @@ from whamm_cm.analysis.site import Selector, Site
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.model import Action, EventProbe, Redact, Role
+from whamm_cm.emit.past import OVER
+from whamm_cm.emit.paths import has_trace
 from whamm_cm.lang.tree import Declare, Scripts
 from whamm_cm.lang.walk import walk
 from whamm_cm.wasm.module import CoreModule
@@ -124,7 +126,9 @@ class Plan:
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
     """A site with its orders.  ``number`` is its row in the site table (0 when not recorded);
-    ``entering``: probes of the callback, too.  ``role`` and ``context`` as in ``weave.tasks``."""
+    ``later``: probes for when tasks of this export are over, ``ending`` those of its callback;
+    ``answer``: the ``task.return`` by which an ``alt`` probe answers.
+    ``role``, ``context`` and ``export`` as in ``weave.tasks``."""
 
     site: Site
     action: Action
@@ -135,14 +139,24 @@ class Chosen:
     flush_outside: bool = False
     relayed: bool = False
     probes: tuple[EventProbe, ...] = ()
-    entering: tuple[EventProbe, ...] = ()
+    answer: Site | None = None
+    later: tuple[EventProbe, ...] = ()
+    ending: tuple[EventProbe, ...] = ()
     role: Role = ""
     context: str = ""
+    export: int = 0
+
+    @property
+    def logs(self) -> bool:
+        """Whether records may be made of its calls."""
+        return self.action == "record" or any(map(has_trace, (*self.probes, *self.later)))
 
     @property
     def is_late(self) -> bool:
-        """Whether the return of a call may be due when something else is called."""
-        return self.action == "record" and self.role in ("start", "copy")
+        """Whether a call that is probed may be over when something else is called."""
+        if self.role not in ("start", "copy"):
+            return False
+        return self.action == "record" or any(p.mode in OVER or has_trace(p) for p in self.probes)
 
 
 @dataclass(slots=True)

@@ -5,13 +5,15 @@ Lengths are still recorded.  ``--show-secrets`` turns all of it off.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Set
 
+from whamm_cm.abi.layout import postorder
 from whamm_cm.analysis.site import Site
 from whamm_cm.emit.model import Mode, Redact
-from whamm_cm.weave.task_returns import may_return
+from whamm_cm.weave.tasks import may_return, shape
 from whamm_cm.wit.glob import compile_glob
 from whamm_cm.wit.names import FuncName, InterfaceName
+from whamm_cm.wit.types import FutureT, StreamT, ValType
 
 _RESULT = Redact(result="values")
 
@@ -42,9 +44,32 @@ def rule_for(names: Iterable[FuncName]) -> Redact | None:
     return found
 
 
-def rule_at(site: Site, sites: Iterable[Site]) -> Redact | None:
+def secret_elements(sites: Iterable[Site]) -> frozenset[object]:
+    """What streams and futures carry that functions with secrets take or return: no one can tell
+    which of that type a handle stands for by the time it is read."""
+    found: set[object] = set()
+    for site in sites:
+        if site.kind in ("lower", "lift") and rule_for(site.names) is not None:
+            for t in (*(t for _, t in site.params), site.result):
+                found.update(_carried(t))
+    return frozenset(found)
+
+
+def _carried(root: ValType | None) -> Iterator[object]:
+    seen: set[ValType] = set()
+    for node in () if root is None else postorder(root, seen):
+        seen.add(node)
+        if isinstance(node, StreamT | FutureT) and node.element is not None:
+            yield shape(node.element)
+            yield from _carried(node.element)
+
+
+def rule_at(site: Site, sites: Iterable[Site], secret: Set[object] = frozenset()) -> Redact | None:
     """What to redact at ``site``, one of a component's ``sites``: where a ``task.return`` may hand
-    over what an async export returns, that export's result."""
+    over what an async export returns, that export's result; what a read or write copies that is
+    among ``secret_elements``."""
+    if site.elements is not None:
+        return _RESULT if secret and shape(site.elements.element) in secret else None
     if site.kind != "task.return":
         return rule_for(site.names)
     names = [name for lift in sites if may_return(lift, site) for name in lift.names]

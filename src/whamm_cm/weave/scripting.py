@@ -21,7 +21,8 @@ from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.component.items import Item
 from whamm_cm.dataclass import dataclass
-from whamm_cm.emit.model import EventProbe
+from whamm_cm.emit.model import Called, EventProbe
+from whamm_cm.emit.past import OVER, not_kept
 from whamm_cm.emit.paths import acts, mentions
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree as t
@@ -36,7 +37,7 @@ from whamm_cm.weave.opcodes.leftover import pure_counters
 from whamm_cm.weave.opcodes.match import Matcher
 from whamm_cm.weave.opcodes.rows import Rows, variable_spec
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
-from whamm_cm.weave.task_returns import TaskReturns
+from whamm_cm.weave.tasks import exports, may_return, no_tasks, roles
 from whamm_cm.weave.unit import Beats, UnitBuilder, binder_module
 from whamm_cm.wit.types import FuncT
 
@@ -62,7 +63,10 @@ class Scripting:
     #: The modules of further instances, by their ``core instantiate``.
     copies: dict[Definition, Definition] = field(default_factory=dict)
     probes: dict[Site, tuple[EventProbe, ...]] = field(default_factory=dict)
-    entering: dict[Site, EventProbe] = field(default_factory=dict)
+    #: For when the tasks of an export are over: they stand elsewhere.
+    later: dict[Site, tuple[EventProbe, ...]] = field(default_factory=dict)
+    #: Components where probes ask for tasks.
+    tasked: set[Component] = field(default_factory=set)
     #: Components that need the unit.
     components: set[Component] = field(default_factory=set)
     #: What the core functions of lifts return.
@@ -111,6 +115,23 @@ class Scripting:
                 for site in sites
                 if (site.kind, site.edge) == ("lift", "export") and not site.reason
             }
+        self._find_tasks(sites)
+
+    def _find_tasks(self, sites: Sequence[Site]) -> None:
+        """Where code may ask for the task that runs, in core modules and functions, too."""
+        if not any(map(_asks_for_task, walk(*self._code()))):
+            return
+        for component in self.components:
+            own = [site for site in sites if site.component is component]
+            if not no_tasks(own):
+                self.tasked.add(component)
+        kinds = {roles([s for s in sites if s.component is each])[1] for each in self.tasked}
+        if len(kinds) > 1:
+            raise WeaveError(
+                "a script asks for tasks in components whose contexts are of different types, i32"
+                " and i64; weave it into one of them at a time"
+            )
+        self.unit.context = next(iter(kinds), "")
 
     def _runs_alone(self) -> bool:
         """Whether the scripts do something even where no probe matches."""
@@ -120,14 +141,6 @@ class Scripting:
             not isinstance(stmt, t.Declare) or (stmt.variable.report and stmt.init is not None)
             for stmt in scripts.globals
         )
-
-    def probes_of(self, site: Site) -> tuple[EventProbe, ...]:
-        return (*self.entering_at(site), *self.probes.get(site, ()))
-
-    def entering_at(self, site: Site) -> tuple[EventProbe, ...]:
-        """What also runs at the callback of an async export."""
-        found = self.entering.get(site)
-        return () if found is None else (found,)
 
     @property
     def clock(self) -> bool:
@@ -153,7 +166,7 @@ class Scripting:
         for probe in scripts.probes:
             yield from () if probe.predicate is None else (probe.predicate,)
             yield from probe.body
-        for event in (*chain(*self.probes.values()), *self.entering.values()):
+        for event in chain(*self.probes.values()):
             yield from () if event.predicate is None else (event.predicate,)
             yield from event.body
 
@@ -231,39 +244,73 @@ class Scripting:
     def _boundaries(self, sites: Sequence[Site]) -> None:
         scripts = self.plan.scripts
         matched: set[int] = set()
-        returns = TaskReturns(sites)
         for site in sites:
             if site.edge == "builtin":
                 continue
             seen = as_seen(site)
             for rule in scripts.wit_rules:
-                if not rule.matches(seen):
+                if not rule.matches(seen) or not self._has_mode(rule, site, sites):
                     continue
                 matched.add(id(rule))
                 if site.reason:
                     self.added.skipped.append((site.title, site.reason))
                     continue
                 probe = self._event(rule, site, seen)
-                if probe is not None and probe.mode == "after" and _returns_elsewhere(site):
-                    self._move(returns, site, probe)
-                elif probe is not None:
-                    self._stand(site, probe)
-        self.entering = returns.entering
+                if probe is not None:
+                    self._place(site, probe, sites)
         for rule in scripts.wit_rules:
             if id(rule) not in matched:
-                self.added.unmatched.append((rule.rule, "no function of the component", 0))
+                what = "asynchronous component" if rule.task else "function of the component"
+                self.added.unmatched.append((rule.rule, f"no {what}", 0))
+
+    def _has_mode(self, rule: t.WitRule, site: Site, sites: Sequence[Site]) -> bool:
+        """Whether what the rule waits for ever comes to pass at a function that it matches."""
+        if rule.task and no_tasks(each for each in sites if each.component is site.component):
+            return False
+        return site.is_async or rule.mode != "cancel"
 
     def _stand(self, site: Site, probe: EventProbe) -> None:
         self.probes[site] = (*self.probes.get(site, ()), probe)
         self.components.add(site.component)
 
-    def _move(self, returns: TaskReturns, lift: Site, probe: EventProbe) -> None:
-        """Put an ``after`` probe of an async export where that returns."""
-        places, reason = returns.moved(lift, probe)
-        if reason:
-            self.added.skipped.append((lift.title, reason))
-        for site, moved in places:
-            self._stand(site, moved)
+    def _place(self, site: Site, probe: EventProbe, sites: Sequence[Site]) -> None:
+        """Put a probe where it fires."""
+        over = probe.mode == "end" or (site.is_async and probe.mode in OVER)
+        if over or mentions((probe.predicate, probe.body), "task"):
+            own = [each for each in sites if each.component is site.component]
+            reason = no_tasks(own)
+            if over:
+                reason = reason or self._over(site, probe, own)
+            if reason and over:
+                self.added.skipped.append((site.title, reason))
+                return
+            if not reason:
+                self.tasked.add(site.component)
+            if over and site.kind == "lift":
+                return
+        self._stand(site, probe)
+
+    def _over(self, site: Site, probe: EventProbe, own: Sequence[Site]) -> str:
+        """Put a probe of an export where its tasks are over; or why none of that site can be."""
+        called = Called(exports(own).get(site, 0), site.signature, site.params, site.ptr)
+        name = not_kept(probe, called)
+        if name:
+            return (
+                f"when an asynchronous call is over, {name} is not there any more; keep it in a map"
+                " by call_id, in a before probe"
+            )
+        if site.kind != "lift":
+            return ""
+        moved = replace(probe, called=called)
+        places = [each for each in own if _is_over(site, probe.mode, each) and not each.reason]
+        if not places and probe.mode != "end":
+            wanted = "task.return" if probe.mode == "after" else "task.cancel"
+            return f"its component has no {wanted} for it"
+        for place in [site] if probe.mode == "end" else places:
+            self._stand(place, moved)
+        self.later[site] = (*self.later.get(site, ()), moved)
+        self.components.add(site.component)
+        return ""
 
     def _event(self, rule: t.WitRule, site: Site, seen: t.WitSite) -> EventProbe | None:
         probe = rule.at(seen)
@@ -316,9 +363,10 @@ class Scripting:
         libraries: Functions,
         guard: Item | None,
         now: Item | None,
+        context: Item | None,
     ) -> tuple[list[Definition], Item]:
         """The script unit of one component, which comes behind the agent."""
-        definitions, unit = self.unit.front(agent, emit, chunked, libraries, guard, now)
+        definitions, unit = self.unit.front(agent, emit, chunked, libraries, guard, now, context)
         self.added.count(definitions)
         return definitions, unit
 
@@ -382,6 +430,7 @@ def as_seen(site: Site) -> t.WitSite:
         is_async=site.is_async,
         type=FuncT(site.params, site.result, site.is_async),
         names=site.names,
+        enters=site.kind == "lift",
     )
 
 
@@ -395,8 +444,17 @@ def _function_name(site: Site) -> str:
     return f"{site.interface}{version}#{site.func}" if site.interface else site.func
 
 
-def _returns_elsewhere(site: Site) -> bool:
-    return site.kind == "lift" and site.is_async
+def _asks_for_task(node: t.Stmt | t.Expr) -> bool:
+    if isinstance(node, t.Builtin):
+        return node.name == "task"
+    return isinstance(node, t.Var) and node.variable.kind is t.Kind.TASK
+
+
+def _is_over(lift: Site, mode: str, site: Site) -> bool:
+    """Whether tasks of ``lift`` may return or, by the mode, be cancelled at ``site``."""
+    if mode == "after":
+        return site.kind == "task.return" and may_return(lift, site)
+    return mode == "cancel" and site.edge == "builtin" and site.func == "task.cancel"
 
 
 def refuse_boundaries(scripts: t.Scripts) -> None:

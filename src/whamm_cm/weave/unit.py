@@ -117,6 +117,8 @@ class UnitBuilder:
     replaced: bool | None = None
     #: How reports leave while the program runs; None: they do not.
     beat: Beats | None = None
+    #: The core type of slot 0 of the context, where code may ask for the task that runs.
+    context: str = ""
     #: Libraries whose memories guests import.
     lent: dict[str, None] = field(default_factory=dict)
 
@@ -288,6 +290,7 @@ class UnitBuilder:
             use=self.unit.use,
             string=self.string,
             print_site=self.print_site,
+            task_vars=self.unit.task_vars is not None,
         )
 
     # --- the module ---
@@ -301,7 +304,7 @@ class UnitBuilder:
     def module(self, chunked: bool, emit: bool) -> bytes:
         """The unit as one module: it imports ``agent`` and ``out``, and exports everything."""
         parts = self.encode()
-        return self._linked(parts, _runtime(parts.state, chunked, emit))
+        return self._linked(parts, self._runtime(parts.state, chunked, emit))
 
     def apart(self, chunked: bool, emit: bool) -> tuple[bytes, bytes]:
         """state.wasm with its way out, and the rest of the unit, which passes its exports on."""
@@ -309,7 +312,7 @@ class UnitBuilder:
         missing = {name for name, _ in parts.libraries} - self.plan.libraries.keys()
         if parts.state is None or missing:
             raise InternalError("a script unit without what its libraries need")
-        state = link(_runtime(parts.state, chunked, emit))
+        state = link(self._runtime(parts.state, chunked, emit))
         passed = Part(_STATE, passed_on(CoreModule(state), _APART), _STATE, "all")
         return state, self._linked(parts, [passed], _STATE)
 
@@ -344,16 +347,24 @@ class UnitBuilder:
         libraries: Functions,
         guard: Item | None = None,
         now: Item | None = None,
+        context: Item | None = None,
     ) -> tuple[list[Definition], Item]:
         """The definitions that make an instance of the unit in a component; the module itself is
         put in when the whole tree is woven (``finished``).  ``libraries`` have the same functions
-        in every component."""
+        in every component.  ``context``: the component's ``context.get``, if there is one."""
         if self.chunked not in (None, chunked):
             raise InternalError("two forms of blocks in one component")
         self.chunked = chunked
         module = build.core_module(_EMPTY)
         self.placed.append(module)
-        way = (("emit", emit), ("now", now))
+        own: list[Definition] = []
+        if self.context and context is None:
+            own = [build.context(self.context)[0]]
+            context = own[0].item
+        way = (
+            *(("emit", emit), ("now", now)),
+            ("context.get", context if self.context else None),
+        )
         out = build.core_inline_exports([(name, item) for name, item in way if item is not None])
         args = [("agent", agent), (_OUT, out.item)]
         if guard is not None:
@@ -362,9 +373,9 @@ class UnitBuilder:
             self.beat.clock, self.beat.guard = now is not None, guard is not None
         self.emits = emit is not None
         if libraries:
-            return self._front_apart([out], args, module, libraries, guard)
+            return self._front_apart([*own, out], args, module, libraries, guard)
         instance = build.core_instantiate(module.item, args)
-        return [module, out, instance], instance.item
+        return [module, *own, out, instance], instance.item
 
     def _front_apart(
         self,
@@ -393,6 +404,12 @@ class UnitBuilder:
 
     emits: bool = False
 
+    def _runtime(self, state: bytes | None, chunked: bool, emit: bool) -> list[Part]:
+        if state is None:
+            return []
+        way = build_way(chunked, emit, _OUT, self.context)
+        return [Part(_STATE, state, _STATE, "all"), Part(_WAY, way, _WAY, {"flush": "flush"})]
+
     def finished(self, component: Component) -> Component:
         """``component`` with the unit where its place was kept."""
         if not self.placed:
@@ -401,13 +418,6 @@ class UnitBuilder:
         state, unit = self.apart(*form) if self.beside else (_EMPTY, self.module(*form))
         modules = {id(d.node): unit for d in self.placed}
         return _replaced(component, modules | {id(d.node): state for d in self.states})
-
-
-def _runtime(state: bytes | None, chunked: bool, emit: bool) -> list[Part]:
-    if state is None:
-        return []
-    way = Part(_WAY, build_way(chunked, emit, _OUT), _WAY, {"flush": "flush"})
-    return [Part(_STATE, state, _STATE, "all"), way]
 
 
 def _tick(beat: Beats, way: str | None) -> bytes:

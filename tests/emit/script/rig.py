@@ -58,6 +58,7 @@ class State:
             kind = wt.FuncType([_KINDS[k] for k in params], [_KINDS[k] for k in results])
             linker.define_func("agent", name, kind, call)
         linker.define_func("way", "drain", wt.FuncType([], []), lambda: None)
+        linker.define_func("way", "context", wt.FuncType([], [wt.ValType.i32()]), lambda: 0)
         module = state_module() if self.raw is None else wt.Module(engine(), self.raw)
         self.instance = linker.instantiate(self.store, module)
         self.exports = self.instance.exports(self.store)

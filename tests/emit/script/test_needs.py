@@ -34,10 +34,22 @@ def test_maps_and_strings_are_not() -> None:
 
 
 def test_functions_stand_in_for_a_memory_that_is_not_there() -> None:
-    assert list(needs((HIT,), memory=True).functions) == ["map_at"]
-    assert set(needs((HIT,), memory=False).functions) == {"map_at", "st64", "ld32"}
+    assert list(needs((HIT,), memory=True).functions) == ["map_at_one"]
+    assert set(needs((HIT,), memory=False).functions) == {"map_at_one", "st64", "ld32"}
     assert list(needs((HIT,)).statics) == ["fid"]
     assert list(needs((HIT,)).globals) == [TABLE.variable]
+
+
+def test_counting_by_an_integer_is_one_call() -> None:
+    table = var("m", t.MapT(t.I16, t.I64), t.Kind.GLOBAL)
+    key = t.Bound(t.I16, "arg0")
+    for op, calls in (("+", {"map_add_one"}), ("-", {"map_add_one"}), ("*", {"map_at_one"})):
+        update = t.Update(t.MapGet(t.I64, table, key), op, t.Const(t.I64, 3))
+        assert set(needs((update,), memory=True).functions) == calls
+    pair = t.MapT(t.TupleT((t.I16, t.I16)), t.I64)
+    both = t.MapGet(t.I64, var("p", pair, t.Kind.GLOBAL), t.TupleMake(pair.key, (key, key)))
+    update = t.Update(both, "+", t.Const(t.I64, 3))
+    assert set(needs((update,), memory=True).functions) == {"map_at"}
 
 
 def test_arguments_of_what_only_the_place_can_do_are_counted() -> None:

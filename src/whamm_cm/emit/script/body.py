@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from whamm_cm.emit.script.env import Env, Globals, Locals, Place, Pool
-from whamm_cm.emit.script.types import flats
+from whamm_cm.emit.script.env import Env, Globals, Locals, Memory, Place, Pool
+from whamm_cm.emit.script.types import LEAF_SIZE, flats
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.walk import Node, walk
 from whamm_cm.wasm.asm import Func
@@ -44,6 +44,8 @@ class Body:
         self.pool = pool or Pool(f)
         self.params = params or {}
         self._locals: dict[t.Variable, tuple[int, ...]] = dict(self.params)
+        #: Where the variables of the task are, as they were asked for last.
+        self._task: int | None = None
 
     # --- what the parts are made with ---
 
@@ -79,9 +81,18 @@ class Body:
             return Globals(self.env.global_(variable))
         if variable.kind is t.Kind.CELL:
             return self.env.cell(variable)
+        if variable.kind is t.Kind.TASK:
+            return self._of_task(variable)
         if variable not in self._locals:
             self._locals[variable] = self.pool.take_all(flats(variable.type))
         return Locals(self._locals[variable])
+
+    def _of_task(self, variable: t.Variable) -> Place:
+        if self._task is None:
+            self._task = self.pool.take("i32")
+        self.run("task_vars")
+        self.f.set(self._task)
+        return Memory(self._task, LEAF_SIZE * variable.leaf)
 
     def close(self) -> None:
         """Give the locals of script variables back; nothing may be compiled any more."""
@@ -89,6 +100,9 @@ class Body:
             if variable not in self.params:
                 self.give(variable.type, held)
         self._locals = {}
+        if self._task is not None:
+            self.pool.give(("i32",), (self._task,))
+            self._task = None
 
     # --- expressions ---
 

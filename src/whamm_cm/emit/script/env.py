@@ -19,9 +19,11 @@ FuncType = tuple[tuple[str, ...], tuple[str, ...]]
 RUNTIME: dict[str, FuncType] = {
     "state_init": (_I, ()),
     "alloc": (_I, _I), "free": (_I, ()), "tmp": (_I, _I), "str_keep": (_II, _I),
+    "task_init": (_II, ()), "task_number": ((), _I), "task_vars": ((), _I), "task_over": (_I, ()),
     "str_eq": (_IIII, _I), "str_starts": (_IIII, _I), "str_ends": (_IIII, _I),
     "str_contains": (_IIII, _I),
     "map_new": (_III, _I), "map_at": (_I, _I), "map_get": (_I, _I), "map_size": (_I, _I),
+    "map_at_one": (("i32", "i64"), _I), "map_add_one": (("i32", "i64", "i64"), ()),
     "agg_new": (_I, _I), "agg_add": (("i32", "i64"), ()),
     "rec_begin": (("i32", "i64"), _I), "rec_put": (("i32", "i32", "i64"), ()),
     "rec_str": (_II, ()), "rec_end": (_I, ()),

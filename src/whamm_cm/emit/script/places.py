@@ -19,6 +19,7 @@ from whamm_cm.emit.script.types import (
     string_mask,
 )
 from whamm_cm.lang import tree as t
+from whamm_cm.lang.numbers import INTS, name_of
 
 Push = Callable[[], None]
 _LOADS = {
@@ -241,9 +242,25 @@ def is_place(node: t.Expr) -> bool:
 
 def entry(body: Body, node: t.MapGet, create: bool) -> None:
     """Push the address of a map's value."""
+    if create and by_integer(node):
+        one_key(body, node)
+        body.run("map_at_one")
+        return
     handle(body, node.map, create)
     fill_key(body, node.key)
     body.run("map_at" if create else "map_get")
+
+
+def by_integer(node: t.MapGet) -> bool:
+    """Whether the map's keys are integers, which need not go through the buffer."""
+    return isinstance(node.key.type, t.Prim) and name_of(node.key.type) in INTS
+
+
+def one_key(body: Body, node: t.MapGet) -> None:
+    """Push the map and a key that is an integer, for an entry that is made if need be."""
+    handle(body, node.map, create=True)
+    body.expr(node.key)
+    to_i64(body.f, node.key.type)
 
 
 def resolve(body: Body, target: t.Expr, create: bool = True) -> tuple[Place, tuple[int, ...]]:

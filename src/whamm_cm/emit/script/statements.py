@@ -19,8 +19,8 @@ MAX_ROUNDS = 1_000_000
 
 def _declare(body: Body, node: t.Declare) -> None:
     variable = node.variable
-    if variable.kind is t.Kind.CELL:
-        return  # initialised once per site, not here
+    if variable.kind in (t.Kind.CELL, t.Kind.TASK):
+        return  # initialised once per site, or once per task, not here
     if node.init is not None:
         assign(body, t.Var(variable.type, variable), node.init)
         return
@@ -71,6 +71,12 @@ def _assign(body: Body, node: t.Assign) -> None:
 def _update(body: Body, node: t.Update) -> None:
     kind = node.target.type
     direct = body.quiet(node.value) and not _calls(node.target)
+    if direct and _counts(node):
+        assert isinstance(node.target, t.MapGet)
+        places.one_key(body, node.target)
+        body.expr(node.value if node.op == "+" else t.Unary(kind, "-", node.value))
+        body.run("map_add_one")
+        return
     stash = () if direct else body.stash_value(node.value)
     place, held = resolve(body, node.target)
 
@@ -92,6 +98,14 @@ def _update(body: Body, node: t.Update) -> None:
     body.pool.give(("i32",) * len(held), held)
     if stash:
         body.give(node.value.type, stash)
+
+
+def _counts(node: t.Update) -> bool:
+    """Whether it adds to a 64-bit value of a map by an integer, which is one call."""
+    target = node.target
+    if not isinstance(target, t.MapGet) or node.op not in ("+", "-"):
+        return False
+    return target.type in (t.U64, t.I64) and places.by_integer(target)
 
 
 def _sample(body: Body, node: t.Sample) -> None:

@@ -242,12 +242,16 @@ def _map_len(body: Body, node: t.Builtin) -> None:
     body.run("map_size")
 
 
+def _task(body: Body, node: t.Builtin) -> None:
+    body.run("task_number")
+
+
 BUILTINS: dict[str, Callable[[Body, t.Builtin], None]] = {
     "str.len": _length, "str.addr": _address, "str.eq": _method("str_eq"),
     "str.starts_with": _method("str_starts"), "str.ends_with": _method("str_ends"),
     "str.contains": _method("str_contains"),
     "strcmp": _compare_memory("str_eq"), "strcontains": _compare_memory("str_contains"),
     "read_str": _read_str, "write_str": _write_str, "memcpy": _memcpy, "mem_size": _mem_size,
-    "map.id": _map_id, "map.len": _map_len,
+    "map.id": _map_id, "map.len": _map_len, "task": _task,
 }  # fmt: skip
 """The builtins compiled alike everywhere; the place compiles the others (``Env.builtin``)."""

@@ -9,7 +9,7 @@ functions), ``push_cell``, and ``init`` unless it is the start function.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 
 from whamm_cm.agent import layout
@@ -17,7 +17,7 @@ from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.script.data import StaticArea
 from whamm_cm.emit.script.memories import Numbering
 from whamm_cm.emit.script.report import CellRow, CountRow, GlobalRow, Row
-from whamm_cm.emit.script.types import flats, is_handle, size_of
+from whamm_cm.emit.script.types import LEAF_SIZE, flats, is_handle, size_of
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.numbers import zero
 
@@ -72,11 +72,26 @@ class ScriptUnit:
         self.slots = 0
         self._indices = 0
         self._flats = 0
-        for stmt in scripts.globals:
-            if isinstance(stmt, t.Declare):
+        declared = [stmt for stmt in scripts.globals if isinstance(stmt, t.Declare)]
+        for stmt in declared:
+            if stmt.variable.kind is not t.Kind.TASK:
                 self.global_(stmt.variable)
+        #: Address and size of what the variables of a task start with, if there are any.
+        self.task_vars = self._task_vars([s for s in declared if s.variable.kind is t.Kind.TASK])
         for function in scripts.functions:
             self.user_function(function)
+
+    def _task_vars(self, declared: Sequence[t.Declare]) -> tuple[int, int] | None:
+        if not declared:
+            return None
+        size = sum(size_of(stmt.variable.type) for stmt in declared)
+        first = self.area.reserve(2 * size)
+        for stmt in declared:
+            if isinstance(stmt.init, t.Const):
+                for start in (first, first + size):
+                    at = start + LEAF_SIZE * stmt.variable.leaf
+                    self.area.fill(at, stmt.variable.type, stmt.init.value)
+        return first, size
 
     def string(self, text: str) -> tuple[int, int]:
         """Address and length of a static string."""
@@ -164,7 +179,9 @@ class ScriptUnit:
         """What the wasm globals start with: constant initialisers are there from the start."""
         found: dict[t.Variable, object] = {}
         for stmt in self.scripts.globals:
-            if isinstance(stmt, t.Declare) and isinstance(stmt.init, t.Const):
+            if not isinstance(stmt, t.Declare) or stmt.variable not in self.globals:
+                continue
+            if isinstance(stmt.init, t.Const):
                 found[stmt.variable] = stmt.init.value
         for variable in self.globals:
             found.setdefault(variable, zero(variable.type))

@@ -130,6 +130,8 @@ class UnitModule:
             names.add("state_init")
         if any(isinstance(s, CellStart) and t.STR in leaves(s.type) for s in unit.starts):
             names.add("str_keep")
+        if unit.task_vars is not None:
+            names.add("task_init")
         if names:
             names.add("state_init")
         return {name: None for name in RUNTIME if name in names}
@@ -243,6 +245,10 @@ class UnitModule:
         head = Func(0, 0, ())
         head.i32(self.unit.area.end)
         head.call(self._functions["state_init"])
+        if self.unit.task_vars is not None:
+            for number in self.unit.task_vars:
+                head.i32(number)
+            head.call(self._functions["task_init"])
         init.code[:0] = head.code
 
     def _start(self, body: Body, start: CellStart | t.LibCall) -> None:

@@ -60,7 +60,7 @@ def _increment(stmt: t.Stmt) -> Increment | None:
     target, value = stmt.target, stmt.value
     if not (isinstance(target, t.Var) and isinstance(value, t.Const)):
         return None
-    if str(target.type) not in _WIDE or target.variable.kind is t.Kind.LOCAL:
+    if str(target.type) not in _WIDE or target.variable.kind in (t.Kind.LOCAL, t.Kind.TASK):
         return None
     amount = value.value
     assert isinstance(amount, int)

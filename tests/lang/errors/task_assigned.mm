@@ -1,0 +1,1 @@
+wasm:func:entry { task = 3; }

@@ -1,0 +1,1 @@
+wasm:task:start(arg0: i32) { }

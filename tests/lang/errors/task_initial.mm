@@ -1,0 +1,1 @@
+wasm:func:entry { unshared var x: u32 = task; }

@@ -1,0 +1,1 @@
+wasi:sockets/tcp#tcp-socket.start-connect:cancel { print("{}", result); }

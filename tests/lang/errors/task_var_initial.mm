@@ -1,0 +1,3 @@
+var y: u32;
+task var x: u32 = y;
+wasm:func:entry { x++; }

@@ -1,0 +1,2 @@
+report task var x: u32;
+wasm:func:entry { x++; }
