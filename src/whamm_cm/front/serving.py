@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
@@ -45,7 +46,8 @@ class Session:
     """A woven handler, ready: the component is compiled.
 
     ``began_ns`` is the guest's clock at that moment.  ``feed`` gets the records, one block at a
-    time, on the threads of the requests; what it raises ends all.
+    time, on the threads of the requests; what it raises ends all.  It and ``on_trap`` are called by
+    one thread at a time, and not any more when the session is over.
     """
 
     def __init__(
@@ -63,21 +65,26 @@ class Session:
                 serving.reuse, found.mark,
             )
         )  # fmt: skip
+        self._lock, self._over = threading.Lock(), False
         self.began_ns = time.monotonic_ns()
         clock = self.began_ns if plan.timed and found.mark is not None else None
         self._receiver.begin(time.time_ns(), clock)
 
     def _emit(self, block: str) -> int:
-        received = self._receiver.receive(block)
-        self._feed(received.records)
-        return received.instance
+        with self._lock:
+            received = self._receiver.receive(block)
+            self._feed(received.records)
+            return received.instance
 
     def _ended(self, ended: Ended | None) -> None:
         if ended is None:
             return
-        if not ended.salvaged or self._scripted:
-            self._feed([self._receiver.lost("trap")])
-        self._serving.on_trap(ended)
+        with self._lock:
+            if self._over:
+                return
+            if not ended.salvaged or self._scripted:
+                self._feed([self._receiver.lost("trap")])
+            self._serving.on_trap(ended)
 
     def ask(self, request: Request, out: Callable[[bytes], object]) -> Answer:
         """Have one request answered; ``out`` gets the body as it comes."""
@@ -115,3 +122,8 @@ class Session:
             yield
         finally:
             self.handler.close()
+            # A guest that could not be stopped in time (it sits in a host function) is left behind.
+            if self.handler.gate is not None:
+                self.handler.gate.close()
+            with self._lock:
+                self._over = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import select
+import math
 import socket
 import threading
 import time
@@ -23,10 +23,11 @@ from whamm_cm.run.host.http import (
     IncomingRequest,
     OutgoingResponse,
     ResponseOutparam,
+    target_of,
 )
 from whamm_cm.run.host.pipe import Cancelled, Pipe
 from whamm_cm.run.host.streams import CHUNK
-from whamm_cm.run.host.world import Pollable, World
+from whamm_cm.run.host.world import Pollable, Settings, World, readable, writable
 from whamm_cm.run.serving import Ended, Handler
 
 #: Seconds a client may take for the next part of a request, or of taking a response.
@@ -37,6 +38,9 @@ _TICK = 0.1
 _GRACE = 1.0
 #: Bytes of a request line with its fields.
 _HEAD = 1 << 16
+#: Seconds, and bytes, in which a client may end a request that was answered before it was read:
+#: who closes earlier takes the answer away from it.
+_LINGER, _LINGER_BYTES = 1.0, 1 << 20
 #: What a client sees where a guest answers with an error code.
 _STATUSES = {"HTTP-request-body-size": 413, "HTTP-request-denied": 403}
 
@@ -58,56 +62,83 @@ class _Connection:
     def __init__(self, made: socket.socket, scheme: str) -> None:
         self.socket, self.scheme = made, scheme
         self.link = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD)
-        self.lock = threading.Lock()
-        self.gone = self.bodiless = False
+        # Of the state of the protocol, and of what goes out: a thread reads while another writes.
+        self.lock, self.sending = threading.Lock(), threading.RLock()
+        self.gone = self.bodiless = self.trailing = False
         self.status = 0
+        self.until = math.inf
+        self.pipe: Pipe | None = None
+        self.reader: threading.Thread | None = None
         made.settimeout(_PATIENCE)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     # --- what comes -------------------------------------------------------------------------------
 
     def next(self) -> Any:
-        """The next event; ``h11.ConnectionClosed`` also for a client that went."""
+        """The next event; ``h11.ConnectionClosed`` also for a client that went, or is too slow."""
         while True:
             with self.lock:
                 event = self.link.next_event()
             if event is not h11.NEED_DATA:
                 return event
-            if self.link.they_are_waiting_for_100_continue:
-                self._send(h11.InformationalResponse(status_code=100, headers=[]))
-            try:
-                data = self.socket.recv(CHUNK)
-            except OSError:
+            data = self._received()
+            if data is None:
                 return h11.ConnectionClosed()
             with self.lock:
                 self.link.receive_data(data)
 
-    def body(self, pipe: Pipe) -> None:
-        """Read the request's body into the pipe, on a thread of its own."""
+    def _received(self) -> bytes | None:
         try:
-            while True:
+            with self.sending:
+                if self.link.they_are_waiting_for_100_continue:
+                    self._send(lambda: h11.InformationalResponse(status_code=100, headers=[]))
+            until = time.monotonic() + _PATIENCE
+            while not readable(self.socket, _PATIENCE if self.pipe is None else _TICK):
+                if time.monotonic() > min(until, self.until):
+                    return None
+            return self.socket.recv(CHUNK)
+        except (OSError, Failure):
+            return None
+
+    def _read(self, pipe: Pipe) -> None:
+        """Read the request's body into the pipe, on a thread of its own."""
+        skipped = 0
+        try:
+            while skipped <= _LINGER_BYTES:
                 event = self.next()
                 if isinstance(event, h11.Data):
-                    pipe.put(bytes(event.data), wait=True)
+                    try:
+                        pipe.put(bytes(event.data), wait=True)
+                    except Cancelled:
+                        skipped += len(event.data)
                 elif isinstance(event, h11.EndOfMessage):
                     return pipe.end(received(event.headers) if event.headers else None)
                 else:
                     return pipe.fail({"connection-terminated": None})
-        except Cancelled:
-            pass
         except h11.RemoteProtocolError:
             pipe.fail({"HTTP-protocol-error": None})
 
+    def opened(self, world: World, has_body: bool) -> Pipe:
+        """The body of the request, of which nothing is read before."""
+        self.pipe = pipe = Pipe(world)
+        if has_body:
+            self.reader = threading.Thread(target=self._read, args=(pipe,), daemon=True)
+            self.reader.start()
+        else:
+            pipe.end()
+        return pipe
+
     # --- what goes --------------------------------------------------------------------------------
 
-    def _send(self, event: h11.Event) -> None:
+    def _send(self, make: Callable[[], h11.Event]) -> None:
         """Raises Failure when the client has gone, or what is sent does not fit what was said."""
         try:
-            with self.lock:
-                data = self.link.send(event) or b""
-            if self.bodiless:
-                data = data.replace(b"Transfer-Encoding: chunked\r\n", b"")
-            self.socket.sendall(data)
+            with self.sending:
+                with self.lock:
+                    data = self.link.send(make()) or b""
+                if self.bodiless:
+                    data = data.replace(b"Transfer-Encoding: chunked\r\n", b"")
+                self.socket.sendall(data)
         except h11.LocalProtocolError:
             self.gone = True
             raise Failure({"HTTP-protocol-error": None}) from None
@@ -115,35 +146,48 @@ class _Connection:
             self.gone = True
             raise Failure({"connection-terminated": None}) from None
 
-    def head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    def _head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         names = {name for name, _ in headers}
-        if self.link.their_state is not h11.DONE:  # the next request is behind a body nobody reads
-            headers = [*headers, (b"connection", b"close")]
+        self.trailing = not self.bodiless and b"content-length" not in names
+        if self.reader is None and self.link.their_state is h11.SEND_BODY:
+            headers = [*headers, (b"connection", b"close")]  # behind a body nobody reads
         if b"date" not in names:
             headers = [*headers, (b"date", formatdate(usegmt=True).encode())]
-        self.status = status
         reason = responses.get(status, "").encode()
-        self._send(h11.Response(status_code=status, headers=headers, reason=reason))
+        self._send(lambda: h11.Response(status_code=status, headers=headers, reason=reason))
+        self.status = status
+
+    def refuse(self, status: int) -> None:
+        """In place of a response, of which nothing has gone out."""
+        lines = (
+            f"HTTP/1.1 {status} {responses.get(status, '')}", "content-length: 0",
+            f"date: {formatdate(usegmt=True)}", "connection: close", "", "",
+        )  # fmt: skip
+        self.status = status
+        with suppress(OSError), self.sending:
+            self.socket.sendall("\r\n".join(lines).encode())
 
     def room(self) -> int:
         return CHUNK if self._writable() else 0
 
     def _writable(self) -> bool:
-        return self.gone or bool(select.select([], [self.socket], [], 0)[1])
+        return self.gone or writable(self.socket)
 
     def send(self, data: bytes) -> None:
         if not self.bodiless:
-            self._send(h11.Data(data=data))
+            self._send(lambda: h11.Data(data=data))
 
     def end(self, trailers: Fields | None) -> None:
-        self._send(h11.EndOfMessage(headers=[] if trailers is None else trailers.sent()))
+        chunked = self.trailing and self.link.their_http_version == b"1.1"
+        sent = trailers.sent() if trailers is not None and chunked else []
+        self._send(lambda: h11.EndOfMessage(headers=sent))
 
     def abort(self, error: Any) -> None:
         """The client sees that the body is not whole."""
         self.gone = True
 
     def pollable(self) -> Pollable:
-        return Pollable(self._writable, writing=self.socket.fileno())
+        return Pollable(self._writable, writing=self.socket)
 
     # --- one request ------------------------------------------------------------------------------
 
@@ -152,73 +196,96 @@ class _Connection:
         try:
             event = self.next()
         except h11.RemoteProtocolError as error:
-            self._refuse(error.error_status_hint)
+            self.refuse(error.error_status_hint)
             return False
         if not isinstance(event, h11.Request):
             return False
         began = time.monotonic()
-        method, path = event.method.decode("ascii"), event.target.decode("latin-1")
-        ended = self._answer(handler, event, method, path)
-        done(Answered(method, path, self.status, time.monotonic() - began, ended))
-        return self._again()
+        method, target = event.method.decode("ascii"), event.target.decode("latin-1")
+        where = target_of(method, target)
+        if where is None:
+            self.refuse(400)
+            return False
+        ended = self._answer(handler, event, method, *where)
+        done(Answered(method, target, self.status, time.monotonic() - began, ended))
+        return self._settled()
 
-    def _refuse(self, status: int) -> None:
-        """Of a request that cannot be read."""
-        with suppress(Failure, h11.LocalProtocolError):
-            self.head(status, [(b"content-length", b"0"), (b"connection", b"close")])
-            self.end(None)
-
-    def _answer(self, handler: Handler, event: Any, method: str, path: str) -> Ended | None:
+    def _answer(
+        self, handler: Handler, event: Any, method: str, authority: str | None, path: str | None
+    ) -> Ended | None:
         self.status, self.bodiless = 0, method == "HEAD"
         framed = (b"content-length", b"transfer-encoding")
         has_body = any(name in framed for name, _ in event.headers)
         if not has_body:
             self.next()  # its end, which is known without a look at the socket
+        if authority is None:
+            hosts = [value for name, value in event.headers if name == b"host"]
+            authority = hosts[0].decode("latin-1") if hosts else None
+        headers = received(event.headers)
         instance = handler.taken()
-        body = IncomingBody(lambda: self._opened(instance.world, has_body))
-        hosts = [value for name, value in event.headers if name == b"host"]
-        request = IncomingRequest(
-            method, self.scheme, hosts[0].decode("latin-1") if hosts else "", path,
-            received(event.headers), body,
-        )  # fmt: skip
+        body = IncomingBody(lambda: self.opened(instance.world, has_body))
+        request = IncomingRequest(method, self.scheme, authority, path, headers, body)
         ended = handler.handle(instance, request, ResponseOutparam(self._respond))
         if not self.status and not self.gone:
-            self._refuse(500)
+            self.refuse(500)
         return ended
-
-    def _opened(self, world: World, has_body: bool) -> Pipe:
-        pipe = Pipe(world)
-        if not has_body:
-            pipe.end()
-            return pipe
-        threading.Thread(target=self.body, args=(pipe,), daemon=True).start()
-        return pipe
 
     def _respond(self, response: OutgoingResponse | None, error: Any) -> None:
         if response is None:
-            return self._refuse(_status_of(error))
-        headers = response.headers.sent()
-        body = response.body
+            return self.refuse(_status_of(error))
+        headers, body = response.headers.sent(), response.body
         self.bodiless |= response.status in (204, 304)
         if body is None and not self.bodiless and "content-length" not in response.headers.values:
             headers.append((b"content-length", b"0"))
-        with suppress(Failure):  # who went away is told nothing
-            self.head(response.status, headers)
+        try:
+            if not 200 <= response.status < 1000:
+                raise Failure({"HTTP-protocol-error": None})
+            self._head(response.status, headers)
             if body is None:
                 self.end(None)
             else:
                 body.attach(self)
+        except Failure as failure:  # who went away is told nothing
+            if "HTTP-protocol-error" in failure.payload and not self.status:
+                self.refuse(500)
+            if body is not None:
+                body.lost()
         return None
 
-    def _again(self) -> bool:
-        """Whether the connection is as it was before the request."""
-        with self.lock:
-            if self.gone or self.link.our_state is not h11.DONE:
-                return False
-            if self.link.their_state is h11.DONE:
-                self.link.start_next_cycle()
-                return True
-        return False
+    def _settled(self) -> bool:
+        """Whether the connection is as it was before the request, now that it is over."""
+        if self.pipe is not None:
+            self.pipe.cancel()
+        if self.gone:
+            self.shut()
+        elif self.link.their_state is h11.SEND_BODY:
+            self.until = time.monotonic() + _LINGER
+            if self.reader is None:
+                self._skip()
+        if self.reader is not None:
+            self.reader.join()
+        self.pipe = self.reader = None
+        self.until = math.inf
+        if self.gone or self.link.our_state is not h11.DONE:
+            return False
+        if self.link.their_state is not h11.DONE:
+            return False
+        self.link.start_next_cycle()
+        return True
+
+    def _skip(self) -> None:
+        """The client was told that this is the end; it may send what it was sending."""
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
+        if self.pipe is None:
+            self.pipe = Pipe(World(Settings()))
+            self.pipe.cancel()
+        self._read(self.pipe)
+
+    def shut(self) -> None:
+        """Whoever sends or receives comes back."""
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
 
 
 def _status_of(error: Any) -> int:
@@ -241,7 +308,8 @@ class Server:
         """
         self.handler, self.done, self.timeout = handler, done, timeout
         try:
-            self.socket = socket.create_server((host, port), backlog=1024)
+            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+            self.socket = socket.create_server((host, port), family=family, backlog=1024)
         except OSError as error:
             why = error.strerror or str(error)
             raise UsageError(
@@ -252,54 +320,72 @@ class Server:
         self._stop = threading.Event()
         self._failed: BaseException | None = None
         self._open: set[_Connection] = set()
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
 
     def run(self, ended: Callable[[], bool]) -> None:
         """Serve until ``ended``; raises what went wrong on our side meanwhile."""
         self.socket.settimeout(_TICK)
-        while not ended() and not self._stop.is_set():
-            if self.timeout is not None:
-                self.handler.stop_late(self.timeout)
-            if not self._room.acquire(timeout=_TICK):
-                continue
-            try:
-                made, _ = self.socket.accept()
-            except OSError:
-                self._room.release()
-                continue
-            threading.Thread(target=self._serve, args=(made,), daemon=True).start()
-        self._stop.set()
-        self._close()
+        try:
+            while not ended() and not self._stop.is_set():
+                if self.timeout is not None:
+                    self.handler.stop_late(self.timeout)
+                if self._room.acquire(timeout=_TICK):
+                    self._accept()
+        finally:
+            self._stop.set()
+            self._close()
         if self._failed is not None:
             raise self._failed
 
-    def _serve(self, made: socket.socket) -> None:
-        connection = _Connection(made, "http")
-        with self._lock:
-            self._open.add(connection)
+    def _accept(self) -> None:
         try:
-            while not self._stop.is_set() and connection.serve(self.handler, self.done):
-                pass
+            made, _ = self.socket.accept()
+        except TimeoutError:
+            self._room.release()
+        except OSError:  # too many files are open, or the client has gone
+            self._room.release()
+            self._stop.wait(_TICK)
+        else:
+            threading.Thread(target=self._serve, args=(made,), daemon=True).start()
+
+    def _serve(self, made: socket.socket) -> None:
+        connection = None
+        try:
+            with suppress(OSError):  # the client has gone already
+                connection = _Connection(made, "http")
+            if connection is not None:
+                self._changes(self._open.add, connection)
+                while not self._stop.is_set() and connection.serve(self.handler, self.done):
+                    pass
         except BaseException as error:
             self._failed = self._failed or error
             self._stop.set()
         finally:
-            with self._lock:
-                self._open.discard(connection)
             made.close()
             self._room.release()
+            self._changes(self._open.discard, connection)
+
+    def _changes(self, how: Callable[[Any], None], connection: _Connection | None) -> None:
+        with self._changed:
+            how(connection)
+            self._changed.notify_all()
 
     def _close(self) -> None:
         """No more requests; those under way have a moment to end."""
         self.socket.close()
-        with self._lock:
+        with self._changed:
             idle = [one for one in self._open if one.link.our_state is h11.IDLE]
         for one in idle:
-            with suppress(OSError):
-                one.socket.shutdown(socket.SHUT_RDWR)
-        until = time.monotonic() + _GRACE
-        while self._open and time.monotonic() < until:
-            time.sleep(_TICK / 10)
+            one.shut()
+        self._emptied()
         self.handler.close()
-        while self._open and time.monotonic() < until + _GRACE:
-            time.sleep(_TICK / 10)
+        if not self._emptied():
+            with self._changed:
+                late = [*self._open]
+            for one in late:
+                one.shut()
+            self._emptied()
+
+    def _emptied(self) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._open, _GRACE)

@@ -58,7 +58,10 @@ class Ended:
 
 
 class Taken:
-    """An instance of the guest, for up to ``reuse`` requests one after the other."""
+    """An instance of the guest, for up to ``reuse`` requests one after the other.
+
+    ``last_id`` is what the sink last answered to this one.
+    """
 
     def __init__(self, handler: Handler) -> None:
         self.world = World(handler.service.settings)
@@ -68,8 +71,9 @@ class Taken:
         bindings.wasmtime_store_epoch_deadline_callback(
             self.store.ptr(), _GO_ON, id(self.world), _NOTHING
         )
-        self.uses = 0
+        self.uses = self.last_id = 0
         self.began = time.monotonic()
+        self.late: float | None = None
         self._func: Func | None = None
         self._kept: Kept | None = None
 
@@ -78,6 +82,7 @@ class Taken:
         self.uses += 1
         self.began = time.monotonic()
         with running(self.world):
+            _calling.taken = self
             if self._func is None:
                 self._func = self._started(handler)
             handles = Handles(self.world.table, self.store._context())
@@ -108,16 +113,20 @@ class Taken:
         """Pass on what a guest that trapped had recorded and not sent; False if nobody can."""
         if self._kept is None:
             return False
-        for block in leftover(self._kept, gate.answer):
+        for block in leftover(self._kept, self.last_id):
             gate(block.decode("latin-1"))
         return True
 
     def close(self) -> None:
-        self.store.close()
-        del _worlds[id(self.world)]
-        self.world.close()
+        try:
+            self.store.close()
+        finally:
+            del _worlds[id(self.world)]
+            self.world.close()
 
 
+# The instance whose guest this thread runs.
+_calling = threading.local()
 # Of the instances there are, by what their stores call us back with.
 _worlds: dict[int, World] = {}
 
@@ -177,48 +186,60 @@ class Handler:
     def _new_linker(self) -> Linker:
         linker = Linker(self.engine)
         provide(linker, self.engine, self.imports, HOST)
-        add_sink(linker, self.imports, self.gate)
+        add_sink(linker, self.imports, None if self.gate is None else self._emitted)
         return linker
+
+    def _emitted(self, block: str) -> int:
+        assert self.gate is not None
+        answer = self.gate(block)
+        taken: Taken = _calling.taken
+        taken.last_id = answer
+        return answer
 
     def handle(
         self, instance: Taken, request: IncomingRequest, out: ResponseOutparam
     ) -> Ended | None:
         """Run the guest in an instance that was taken, on this thread; how it trapped, if it did.
 
-        Raises RunError for stubs that do not fit, what a host function raised, and what ``emit``
-        did.
+        Raises RunError for stubs that do not fit and what else is wrong on our side, and what
+        ``emit`` raised.
         """
+        good = False
         try:
             instance.call(self, request, out)
+            good = True
         except WasmtimeError as error:
-            trap = self._trap(error, instance.world)
+            trap = self._trap(error, instance)
             if self.gate is not None:
                 trap = replace(trap, salvaged=instance.salvage(self.gate))
             return trap
-        else:
-            self._keep(instance)
         finally:
-            with self._lock:
-                self._busy.discard(instance)
-            if instance not in self._idle:
-                instance.close()
+            self._returned(instance, good)
         return None
 
     def taken(self) -> Taken:
         """An instance for one request."""
         with self._lock:
             instance = self._idle.pop() if self._idle else Taken(self)
+            instance.began = time.monotonic()
             if self._closed:
                 instance.world.stopped.set()
+                instance.store.set_epoch_deadline(0)
             self._busy.add(instance)
         return instance
 
-    def _keep(self, instance: Taken) -> None:
-        if instance.uses < self.service.reuse:
-            with self._lock:
+    def _returned(self, instance: Taken, good: bool) -> None:
+        """It waits for another request, or is closed."""
+        with self._lock:
+            self._busy.discard(instance)
+            stopped = self._closed or instance.world.stopped.is_set()
+            if good and not stopped and instance.uses < self.service.reuse:
                 self._idle.append(instance)
+                return
+        instance.close()
 
-    def _trap(self, error: WasmtimeError, world: World) -> Ended:
+    def _trap(self, error: WasmtimeError, instance: Taken) -> Ended:
+        world = instance.world
         if self.gate is not None and self.gate.error is not None:
             raise self.gate.error
         if isinstance(world.error, Exit):
@@ -227,6 +248,10 @@ class Handler:
             raise world.error
         if missing_import(error) is not None:
             raise RunError(f"the stubs do not fit: {reason(error)}") from None
+        if instance.late is not None:
+            return Ended(Trap(f"it had not answered after {instance.late:g} seconds"))
+        if world.stopped.is_set():
+            return Ended(Trap("it was stopped, as the server ends"))
         return Ended(parse_trap(str(error)))
 
     def stop_late(self, seconds: float) -> None:
@@ -234,19 +259,21 @@ class Handler:
         now = time.monotonic()
         with self._lock:
             late = [one for one in self._busy if now - one.began > seconds]
-        self._stop(late)
+            for one in late:
+                one.late = seconds
+            self._stop(late)
 
     def close(self) -> None:
         """Stop all guests, and let no more begin."""
         with self._lock:
             self._closed = True
-            busy, idle = list(self._busy), list(self._idle)
-            self._idle.clear()
-        self._stop(busy)
+            idle, self._idle = self._idle, []
+            self._stop(list(self._busy))
         for one in idle:
             one.close()
 
     def _stop(self, some: Sequence[Taken]) -> None:
+        """Under the lock: one that has returned by now must not be stopped in its next request."""
         for one in some:
             one.world.stopped.set()
             one.world.ring()

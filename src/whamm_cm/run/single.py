@@ -7,12 +7,14 @@ from typing import Any
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import UsageError
+from whamm_cm.run.host.bridge import Failure
 from whamm_cm.run.host.fields import Fields, is_token, received
 from whamm_cm.run.host.http import (
     IncomingBody,
     IncomingRequest,
     OutgoingResponse,
     ResponseOutparam,
+    target_of,
 )
 from whamm_cm.run.host.pipe import Pipe
 from whamm_cm.run.host.streams import CHUNK
@@ -54,6 +56,7 @@ class Answer:
         self.headers: list[tuple[str, bytes]] = []
         self.trailers: list[tuple[str, bytes]] = []
         self.error: Any = None
+        self.failed: OSError | None = None
         self.ended: Ended | None = None
 
     def give(self, response: OutgoingResponse | None, error: Any) -> None:
@@ -68,7 +71,11 @@ class Answer:
         return CHUNK
 
     def send(self, data: bytes) -> None:
-        self.out(data)
+        try:
+            self.out(data)
+        except OSError as error:
+            self.failed = error
+            raise Failure({"connection-terminated": None}) from None
 
     def end(self, trailers: Fields | None) -> None:
         self.trailers = list(trailers or ())
@@ -81,28 +88,29 @@ class Answer:
 
 
 def ask(handler: Handler, request: Request, out: Callable[[bytes], object]) -> Answer:
-    """Have the request answered, on this thread."""
+    """Have the request answered, on this thread; raises what ``out`` does."""
     answer = Answer(out)
-    instance = handler.taken()
-    authority, path = _split(request.target)
+    authority, path = _where(request)
     entries = [(name.encode(), value.encode()) for name, value in request.headers]
     authority = dict(request.headers).get("host", authority)
     names = {name for name, _ in request.headers}
     if request.body and not names & {"content-length", "transfer-encoding"}:
         entries.append((b"content-length", str(len(request.body)).encode()))
+    instance = handler.taken()
     body = IncomingBody(lambda: _filled(instance.world, request.body))
     incoming = IncomingRequest(request.method, "http", authority, path, received(entries), body)
     answer.ended = handler.handle(instance, incoming, ResponseOutparam(answer.give))
+    if answer.failed is not None:
+        raise answer.failed
     return answer
 
 
-def _split(target: str) -> tuple[str, str]:
-    """Authority and path of a target."""
-    _, scheme, rest = target.partition("://")
-    if not scheme:
-        return "localhost", target if target.startswith(("/", "*")) else f"/{target}"
-    authority, slash, path = rest.partition("/")
-    return authority, slash + path or "/"
+def _where(request: Request) -> tuple[str, str | None]:
+    """Authority and path."""
+    target = request.target
+    found = target_of(request.method, target) or target_of(request.method, f"/{target}")
+    authority, path = found or (None, None)
+    return authority or "localhost", path
 
 
 def _filled(world: World, body: bytes) -> Pipe:

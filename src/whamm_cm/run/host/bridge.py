@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from ctypes import byref
 from dataclasses import field
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from wasmtime import _ffi as ffi
 from wasmtime.component import ComponentInstanceType, FuncType, Linker, ResourceType
 
 from whamm_cm.dataclass import dataclass
+from whamm_cm.errors import WhammError
 from whamm_cm.run.values import func_type, lift, lower
 from whamm_cm.wit.types import FuncT, ResultT
 
@@ -34,6 +36,10 @@ class Failure(Exception):
     def __init__(self, payload: Any = None) -> None:
         self.payload = payload
         super().__init__(payload)
+
+
+class Fault(Exception):
+    """The guest did what no guest may do: it is trapped."""
 
 
 class Exit(Exception):
@@ -97,7 +103,9 @@ class Table:
     def close(self) -> None:
         """The instance is gone with all its handles."""
         while self.objects:
-            self.drop(next(reversed(self.objects)))
+            # One that cannot say good-bye keeps no other from it, and nobody is there to be told.
+            with suppress(Failure, OSError):
+                self.drop(next(reversed(self.objects)))
 
 
 class Handles:
@@ -130,8 +138,9 @@ class Handles:
 class Instance:
     """Whose calls these are: the state of one instance of a guest.
 
-    ``error`` is what ended it that is no trap of its own: an :class:`Exit`, or what a host function
-    raised, which cannot pass through the guest's frames.
+    ``error`` is what ended it that is no trap of its own and cannot pass through the guest's
+    frames: an :class:`Exit`, an error of ours (a directory that cannot be opened, Ctrl-C).
+    Anything else that a host function raises is a trap of this one guest, in one sentence.
     """
 
     def __init__(self) -> None:
@@ -195,8 +204,7 @@ def _call(number: Any, context: Any, raw: Any, args: Any, _: int, results: Any, 
     except WasmtimeError as error:
         return _consumed(error)
     except BaseException as error:
-        _running.instance.error = error
-        return _consumed(WasmtimeError(f"{entry.name} failed: {error}"))
+        return _raised(error, entry.name)
     return 0
 
 
@@ -204,9 +212,18 @@ def _drop(_: Any, context: Any, number: int) -> Any:
     try:
         _running.instance.table.drop(number)
     except BaseException as error:
-        _running.instance.error = error
-        return _consumed(WasmtimeError(f"a resource cannot be dropped: {error}"))
+        return _raised(error, "the drop of a resource")
     return 0
+
+
+def _raised(error: BaseException, where: str) -> Any:
+    """The trap that stands for an exception."""
+    if isinstance(error, Fault):
+        return _consumed(WasmtimeError(f"{where}: {error}"))
+    if isinstance(error, (Exit, WhammError)) or not isinstance(error, Exception):
+        _running.instance.error = error
+    text = str(error) or "no more is known"
+    return _consumed(WasmtimeError(f"the host failed in {where}: {type(error).__name__}: {text}"))
 
 
 def _consumed(error: WasmtimeError) -> Any:

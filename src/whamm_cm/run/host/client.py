@@ -6,8 +6,8 @@ The guest writes the body into a pipe, and the thread puts what comes back into 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fnmatch
-import select
 import socket
 import ssl
 import threading
@@ -31,12 +31,15 @@ from whamm_cm.run.host.http import (
 )
 from whamm_cm.run.host.pipe import Cancelled, Pipe
 from whamm_cm.run.host.streams import CHUNK
+from whamm_cm.run.host.wire import Wire
 from whamm_cm.run.host.world import Pollable, World
 
 HANDLER = Interface("wasi:http/outgoing-handler")
 
 #: Seconds, where the guest says nothing.
 _PATIENCE = 600.0
+#: Bytes of the head of an answer.
+_LARGEST_HEAD = 1 << 18
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -48,21 +51,32 @@ def _code(name: str, payload: Any = None) -> Failure:
 def _handle(
     world: World, request: OutgoingRequest, options: RequestOptions | None
 ) -> FutureResponse:
-    scheme = next(iter(request.scheme), "").lower() if request.scheme else "https"
-    if scheme not in _PORTS:
-        raise _code("HTTP-protocol-error")
-    if not request.authority:
-        raise _code("HTTP-request-URI-invalid")
-    host, port = _split(request.authority, scheme)
-    allowed = world.settings.allow_hosts
     future = FutureResponse()
-    if allowed is not None and not any(_fits(host, port, pattern) for pattern in allowed):
-        future.answer = _code("HTTP-request-denied")
+    try:
+        scheme, host, port = _target(request)
+        allowed = world.settings.allow_hosts
+        if allowed is not None and not any(_fits(host, port, pattern) for pattern in allowed):
+            future.answer = _code("HTTP-request-denied")
+    except Failure:
+        request.dropped()
+        raise
+    if future.answer is not None:
+        request.dropped()
         return future
     exchange = _Exchange(world, request, scheme, (host, port), options, future)
     future.cancel = exchange.cancel
     threading.Thread(target=exchange.run, name="whamm-cm request", daemon=True).start()
     return future
+
+
+def _target(request: OutgoingRequest) -> tuple[str, str, int]:
+    """Scheme, host and port."""
+    scheme = next(iter(request.scheme), "").lower() if request.scheme else "https"
+    if scheme not in _PORTS:
+        raise _code("HTTP-protocol-error")
+    if not request.authority:
+        raise _code("HTTP-request-URI-invalid")
+    return scheme, *_split(request.authority, scheme)
 
 
 def _split(authority: str, scheme: str) -> tuple[str, int]:
@@ -71,7 +85,7 @@ def _split(authority: str, scheme: str) -> tuple[str, int]:
         port = parts.port
     except ValueError:
         raise _code("HTTP-request-URI-invalid") from None
-    return parts.hostname or "", port or _PORTS[scheme]
+    return parts.hostname or "", _PORTS[scheme] if port is None else port
 
 
 def _fits(host: str, port: int, pattern: str) -> bool:
@@ -121,15 +135,19 @@ class _Exchange:
             self.out = Pipe(world)
             request.body.attach(_Out(self.out))
         self.cancelled = threading.Event()
-        self.socket: socket.socket | None = None
+        self.wire: Wire | None = None
+        self.sender: threading.Thread | None = None
         self.proxied = False
         # Two threads use one connection: the body may go out while the answer comes.
-        self.link, self.lock = h11.Connection(h11.CLIENT), threading.Lock()
+        self.link = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LARGEST_HEAD)
+        self.lock = threading.Lock()
 
     def cancel(self) -> None:
-        """The guest has dropped the future: nobody will ask."""
+        """The guest has dropped the future, or the body: nobody will ask."""
         self.cancelled.set()
         self.back.cancel()
+        if self.wire is not None:
+            self.wire.stop()
 
     def _patience(self, name: str) -> float:
         value = self.times.get(name)
@@ -145,38 +163,53 @@ class _Exchange:
                 self.future.answer = failure
             self.back.fail(failure.payload)
         finally:
-            if self.out is not None:
-                self.out.cancel()
-            if self.socket is not None:
-                self.socket.close()
+            self._end()
             self.world.ring()
 
+    def _end(self) -> None:
+        """A descriptor is closed when no thread uses it: its number will be another's."""
+        if self.out is not None:
+            self.out.cancel()
+        if self.wire is None:
+            return
+        self.wire.stop()
+        if self.sender is not None:
+            self.sender.join()
+        self.wire.close()
+
     def _exchange(self) -> None:
-        self._connect()
+        self.wire = Wire(self._connected())
+        if self.cancelled.is_set():
+            raise Cancelled
         self._head()
         if self.out is None:
             self._send(h11.EndOfMessage())
         else:
-            threading.Thread(target=self._body, args=(self.out,), daemon=True).start()
+            self.sender = threading.Thread(target=self._body, args=(self.out,), daemon=True)
+            self.sender.start()
         self._answer()
 
     # --- there ------------------------------------------------------------------------------------
 
-    def _connect(self) -> None:
+    def _connected(self) -> socket.socket:
         patience = self._patience("connect-timeout")
         proxy = _proxy(self.scheme, self.address[0])
+        self.proxied = proxy is not None and self.scheme == "http"
         try:
             made = socket.create_connection(proxy or self.address, patience)
+            try:
+                made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self.scheme == "http":
+                    return made
+                if proxy is not None:
+                    self._tunnel(made)
+                context = ssl.create_default_context()
+                return context.wrap_socket(made, server_hostname=self.address[0])
+            except BaseException:
+                made.close()
+                raise
         except TimeoutError:
             raise _code("connection-timeout") from None
-        self.socket = made
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self.scheme == "https":
-            if proxy is not None:
-                self._tunnel(made)
-            context = ssl.create_default_context()
-            self.socket = context.wrap_socket(made, server_hostname=self.address[0])
-        self.proxied = proxy is not None and self.scheme == "http"
 
     def _tunnel(self, made: socket.socket) -> None:
         link = h11.Connection(h11.CLIENT)
@@ -215,10 +248,9 @@ class _Exchange:
     def _send(self, event: h11.Event) -> None:
         with self.lock:
             data = self.link.send(event)
-        assert self.socket is not None
+        assert self.wire is not None
         if data:
-            self.socket.settimeout(self._patience("between-bytes-timeout"))
-            self.socket.sendall(data)
+            self.wire.send(data, self._patience("between-bytes-timeout"))
 
     def _body(self, out: Pipe) -> None:
         try:
@@ -230,32 +262,21 @@ class _Exchange:
             trailers = [] if out.trailers is None else out.trailers.sent()
             self._send(h11.EndOfMessage(headers=trailers))
         except (OSError, Failure, h11.LocalProtocolError) as error:
-            # Who waits for the answer is told that it will not come.
             out.cancel()
-            if isinstance(error, Failure) and self.socket is not None:
-                with contextlib.suppress(OSError):
-                    self.socket.shutdown(socket.SHUT_RDWR)
+            if isinstance(error, Failure) and self.wire is not None:
+                self.wire.stop()  # the guest gave it up: no answer will come
 
     # --- and back ---------------------------------------------------------------------------------
 
     def _next(self, patience: float) -> Any:
-        assert self.socket is not None
+        assert self.wire is not None
         until = time.monotonic() + patience
         while True:
             with self.lock:
                 event = self.link.next_event()
             if event is not h11.NEED_DATA:
                 return event
-            if self.cancelled.is_set():
-                raise Cancelled
-            left = until - time.monotonic()
-            if left <= 0:
-                raise _code("connection-read-timeout")
-            pending = isinstance(self.socket, ssl.SSLSocket) and self.socket.pending()
-            if not pending and not select.select([self.socket], [], [], min(left, 0.1))[0]:
-                continue
-            self.socket.settimeout(left)
-            data = self.socket.recv(CHUNK)
+            data = self.wire.receive(until)
             with self.lock:
                 self.link.receive_data(data)
 
@@ -265,7 +286,7 @@ class _Exchange:
             event = self._next(self._patience("first-byte-timeout"))
         if not isinstance(event, h11.Response):
             raise _code("connection-terminated")
-        body = IncomingBody(lambda: self.back)
+        body = IncomingBody(lambda: self.back, self.cancel)
         self.future.answer = IncomingResponse(event.status_code, received(event.headers), body)
         self.world.ring()
         patience = self._patience("between-bytes-timeout")
@@ -285,9 +306,13 @@ def _errors() -> Iterator[None]:
     """What the system and the protocol say, as error codes."""
     try:
         yield
+    except (Failure, Cancelled):
+        raise
     except socket.gaierror as error:
         payload = {"rcode": str(error.strerror or error), "info-code": 0}
         raise _code("DNS-error", payload) from None
+    except UnicodeError:  # a label that is too long, or none
+        raise _code("DNS-error", {"rcode": "no such name", "info-code": 0}) from None
     except ConnectionRefusedError:
         raise _code("connection-refused") from None
     except TimeoutError:
@@ -302,14 +327,16 @@ def _errors() -> Iterator[None]:
     except h11.LocalProtocolError:
         raise _code("HTTP-protocol-error") from None
     except OSError as error:
-        unreachable = error.errno in (101, 113)
+        unreachable = error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH)
         raise _code("destination-unavailable" if unreachable else "connection-terminated") from None
+    except Exception as error:
+        raise _code("internal-error", f"{type(error).__name__}: {error}") from None
 
 
 def _proxy(scheme: str, host: str) -> tuple[str, int] | None:
     """Of ``http_proxy`` and its like."""
     found = urllib.request.getproxies_environment().get(scheme)
-    if not found or urllib.request.proxy_bypass(host):
+    if not found or urllib.request.proxy_bypass_environment(host):  # type: ignore[attr-defined]
         return None
     parts = urllib.parse.urlsplit(found if "//" in found else f"//{found}")
     return parts.hostname or "", parts.port or 80

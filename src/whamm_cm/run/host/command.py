@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
-import select
 import time
 
-from whamm_cm.run.host.bridge import Exit, Interface, Resource
-from whamm_cm.run.host.streams import InputStream, OutputStream, closed
-from whamm_cm.run.host.world import Pollable, World, at, at_once
+from whamm_cm.run.host.bridge import Exit, Fault, Interface, Resource
+from whamm_cm.run.host.streams import InputStream, OutputStream, closed, failed
+from whamm_cm.run.host.world import Pollable, World, at, at_once, readable
 
 ENVIRONMENT, EXIT = Interface("wasi:cli/environment"), Interface("wasi:cli/exit")
 STDIN, STDOUT, STDERR = (Interface(f"wasi:cli/{name}") for name in ("stdin", "stdout", "stderr"))
@@ -42,11 +41,8 @@ class FileInput(InputStream):
     def __init__(self, fd: int) -> None:
         self.fd = fd
 
-    def _some(self) -> bool:
-        return bool(select.select([self.fd], [], [], 0)[0])
-
     def read(self, size: int) -> bytes:
-        if not size or not self._some():
+        if not size or not readable(self.fd):
             return b""
         data = os.read(self.fd, size)
         if not data:
@@ -54,7 +50,7 @@ class FileInput(InputStream):
         return data
 
     def pollable(self) -> Pollable:
-        return Pollable(self._some, reading=self.fd)
+        return Pollable(lambda: readable(self.fd), reading=self.fd)
 
 
 class FileOutput(OutputStream):
@@ -68,6 +64,8 @@ class FileOutput(OutputStream):
                 left = left[os.write(self.fd, left) :]
             except BrokenPipeError:
                 raise closed() from None
+            except OSError as error:
+                raise failed(str(error.strerror)) from None
 
 
 @ENVIRONMENT.func("get-environment")
@@ -160,7 +158,7 @@ def _wall_resolution(world: World) -> dict[str, int]:
 
 def _random_bytes(world: World, size: int) -> bytes:
     if size > _MOST_RANDOM:
-        raise ValueError(f"{size} random bytes at once are too many")
+        raise Fault(f"{size} random bytes at once are too many")
     return secrets.token_bytes(size)
 
 

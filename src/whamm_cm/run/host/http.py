@@ -34,6 +34,20 @@ def method_text(method: dict[str, Any]) -> str:
     return payload if case == "other" else case.upper()
 
 
+def target_of(method: str, text: str) -> tuple[str | None, str | None] | None:
+    """Authority and path of a request's target, None for what is no target (RFC 9112, 3.2)."""
+    if text.startswith("/") or (text == "*" and method == "OPTIONS"):
+        return None, text
+    if method == "CONNECT":
+        return text, None
+    scheme, colon, rest = text.partition("://")
+    if not colon or scheme.lower() not in ("http", "https"):
+        return None
+    cut = min((at for at in map(rest.find, "/?") if at >= 0), default=len(rest))
+    path = rest[cut:]
+    return (rest[:cut], path if path.startswith("/") else f"/{path}") if cut else None
+
+
 class Sink(Protocol):
     """Where the body of a message goes."""
 
@@ -50,11 +64,19 @@ class Sink(Protocol):
 
 
 class IncomingBody(Resource):
-    """``pipe`` is given when the body is first asked for: who does not want it need not read it."""
+    """``pipe`` is given when the body is first asked for: who does not want it need not read it.
+    ``unwanted`` is called when nobody will read what is left."""
 
-    def __init__(self, pipe: Callable[[], Pipe]) -> None:
-        self.open = pipe
+    def __init__(
+        self, pipe: Callable[[], Pipe], unwanted: Callable[[], None] = lambda: None
+    ) -> None:
+        self.open, self.unwanted = pipe, unwanted
         self.pipe: Pipe | None = None
+
+    def dropped(self) -> None:
+        if self.pipe is not None:
+            self.pipe.cancel()
+        self.unwanted()
 
     def opened(self) -> Pipe:
         if self.pipe is None:
@@ -64,12 +86,16 @@ class IncomingBody(Resource):
 
 class IncomingRequest(Resource):
     def __init__(
-        self, method: str, scheme: str, authority: str, path: str, headers: Fields,
+        self, method: str, scheme: str, authority: str | None, path: str | None, headers: Fields,
         body: IncomingBody,
     ) -> None:  # fmt: skip
         self.method, self.scheme, self.authority = method_of(method), scheme, authority
         self.path, self.headers = path, headers
         self.body: IncomingBody | None = body
+
+    def dropped(self) -> None:
+        if self.body is not None:
+            self.body.dropped()
 
 
 class IncomingResponse(Resource):
@@ -77,10 +103,18 @@ class IncomingResponse(Resource):
         self.status, self.headers = status, headers
         self.body: IncomingBody | None = body
 
+    def dropped(self) -> None:
+        if self.body is not None:
+            self.body.dropped()
+
 
 class FutureTrailers(Resource):
-    def __init__(self, pipe: Pipe) -> None:
-        self.pipe, self.given = pipe, False
+    def __init__(self, body: IncomingBody) -> None:
+        self.body, self.pipe, self.given = body, body.opened(), False
+        self.pipe.skip()
+
+    def dropped(self) -> None:
+        self.body.dropped()
 
 
 class OutgoingBody(Resource):
@@ -139,8 +173,15 @@ class OutgoingBody(Resource):
     def dropped(self) -> None:
         self.abort({"HTTP-protocol-error": None})
 
+    def lost(self) -> None:
+        """The message will not be sent: writes fail from now on."""
+        self.done = True
+        self.waiting.clear()
+
 
 class BodyOutput(OutputStream):
+    permit = 0
+
     def __init__(self, body: OutgoingBody) -> None:
         self.body = body
 
@@ -172,6 +213,10 @@ class OutgoingMessage(Resource):
         self.headers = headers
         headers.fixed = True
         self.body: OutgoingBody | None = None
+
+    def dropped(self) -> None:
+        if self.body is not None:
+            self.body.lost()
 
     def new_body(self) -> OutgoingBody:
         if self.body is not None:
@@ -227,6 +272,8 @@ class FutureResponse(Resource):
     def dropped(self) -> None:
         if not self.given:
             self.cancel()
+            if isinstance(self.answer, IncomingResponse):
+                self.answer.dropped()
 
 
 for _label, _kind in (
@@ -305,7 +352,7 @@ def _method(world: World, request: IncomingRequest) -> dict[str, Any]:
 
 
 @TYPES.func("[method]incoming-request.path-with-query")
-def _path(world: World, request: IncomingRequest) -> str:
+def _path(world: World, request: IncomingRequest) -> str | None:
     return request.path
 
 
@@ -315,7 +362,7 @@ def _scheme(world: World, request: IncomingRequest) -> dict[str, Any]:
 
 
 @TYPES.func("[method]incoming-request.authority")
-def _authority(world: World, request: IncomingRequest) -> str:
+def _authority(world: World, request: IncomingRequest) -> str | None:
     return request.authority
 
 
@@ -350,7 +397,7 @@ def _stream(world: World, body: IncomingBody) -> PipeInput:
 
 @TYPES.func("[static]incoming-body.finish")
 def _finish_incoming(world: World, body: IncomingBody) -> FutureTrailers:
-    return FutureTrailers(body.opened())
+    return FutureTrailers(body)
 
 
 @TYPES.func("[method]future-trailers.subscribe")

@@ -24,7 +24,7 @@ class Pipe:
         self._parts: deque[bytes] = deque()
         self._size = 0
         self._changed = threading.Condition()
-        self._ended = self._cancelled = False
+        self._ended = self._cancelled = self._unread = False
         self._error: Any = None
         self.trailers: Fields | None = None
 
@@ -38,11 +38,11 @@ class Pipe:
     def put(self, data: bytes, wait: bool) -> None:
         """Raises Cancelled when nobody takes any more."""
         with self._changed:
-            while wait and self._size >= CHUNK and not self._cancelled:
+            while wait and self._size >= CHUNK and not (self._cancelled or self._unread):
                 self._changed.wait()
             if self._cancelled:
                 raise Cancelled
-            if data:
+            if data and not self._unread:
                 self._parts.append(data)
                 self._size += len(data)
             self._changed.notify_all()
@@ -68,7 +68,7 @@ class Pipe:
     def ready(self) -> bool:
         """Whether a take would say something."""
         with self._changed:
-            return bool(self._parts) or self._ended
+            return bool(self._parts) or self._ended or self._cancelled
 
     @property
     def over(self) -> bool:
@@ -84,12 +84,12 @@ class Pipe:
         """Up to ``size`` bytes, ``b""`` when none are there yet, None at the end; Failure with the
         error."""
         with self._changed:
-            while wait and not self._parts and not self._ended:
+            while wait and not (self._parts or self._ended or self._cancelled):
                 self._changed.wait()
             if not self._parts:
                 if self._error is not None:
                     raise Failure(self._error)
-                return None if self._ended else b""
+                return None if self._ended or self._cancelled else b""
             part = self._parts.popleft()
             if len(part) > size:
                 self._parts.appendleft(part[size:])
@@ -99,8 +99,16 @@ class Pipe:
         self.world.ring()
         return part
 
+    def skip(self) -> None:
+        """Nothing more will be taken; what comes is thrown away until the end of it."""
+        with self._changed:
+            self._unread = True
+            self._parts.clear()
+            self._size = 0
+            self._changed.notify_all()
+
     def cancel(self) -> None:
-        """Nothing more will be taken."""
+        """Nothing more will be taken, and nothing more need come."""
         with self._changed:
             self._cancelled = True
             self._parts.clear()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import functools
 import ipaddress
-import select
 import socket
 import threading
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from typing import Any, TypeVar
 
 from whamm_cm.run.host.bridge import Failure, Interface, Resource
 from whamm_cm.run.host.streams import CHUNK, InputStream, IoError, OutputStream, closed, failed
-from whamm_cm.run.host.world import Pollable, World, at_once
+from whamm_cm.run.host.world import Pollable, World, at_once, readable, writable
 
 NETWORK, INSTANCE = Interface("wasi:sockets/network"), Interface("wasi:sockets/instance-network")
 NAMES, TCP = Interface("wasi:sockets/ip-name-lookup"), Interface("wasi:sockets/tcp")
@@ -71,11 +70,11 @@ class Socket(Resource):
         self.state = ""
 
     def pollable(self) -> Pollable:
-        fd = self.socket.fileno()
+        made = self.socket
         if self.state == "connect":
-            return Pollable(lambda: _writable(fd), writing=fd)
+            return Pollable(lambda: writable(made), writing=made)
         if self.listening:
-            return Pollable(lambda: _readable(fd), reading=fd)
+            return Pollable(lambda: readable(made), reading=made)
         return at_once()
 
 
@@ -100,14 +99,14 @@ class Datagrams(Resource):
 
 class IncomingDatagrams(Datagrams):
     def pollable(self) -> Pollable:
-        fd = self.udp.socket.fileno()
-        return Pollable(lambda: _readable(fd), reading=fd)
+        made = self.udp.socket
+        return Pollable(lambda: readable(made), reading=made)
 
 
 class OutgoingDatagrams(Datagrams):
     def pollable(self) -> Pollable:
-        fd = self.udp.socket.fileno()
-        return Pollable(lambda: _writable(fd), writing=fd)
+        made = self.udp.socket
+        return Pollable(lambda: writable(made), writing=made)
 
 
 class Addresses(Resource):
@@ -123,14 +122,6 @@ UDP.resource("udp-socket", UdpSocket)
 UDP.resource("incoming-datagram-stream", IncomingDatagrams)
 UDP.resource("outgoing-datagram-stream", OutgoingDatagrams)
 NAMES.resource("resolve-address-stream", Addresses)
-
-
-def _readable(fd: int) -> bool:
-    return fd < 0 or bool(select.select([fd], [], [], 0)[0])
-
-
-def _writable(fd: int) -> bool:
-    return fd < 0 or bool(select.select([], [fd], [], 0)[1])
 
 
 def _code(error: OSError) -> str:
@@ -379,12 +370,14 @@ class SocketInput(InputStream):
         return data
 
     def pollable(self) -> Pollable:
-        fd = self.socket.fileno()
-        return Pollable(lambda: _readable(fd), reading=fd)
+        made = self.socket
+        return Pollable(lambda: readable(made), reading=made)
 
 
 class SocketOutput(OutputStream):
     """What the system does not take at once waits here."""
+
+    permit = 0
 
     def __init__(self, made: socket.socket) -> None:
         self.socket = made
@@ -392,7 +385,7 @@ class SocketOutput(OutputStream):
 
     def check_write(self) -> int:
         self._push()
-        return 0 if self.left or not _writable(self.socket.fileno()) else CHUNK
+        return 0 if self.left or not writable(self.socket) else CHUNK
 
     def write(self, data: bytes) -> None:
         self.left += data
@@ -411,14 +404,15 @@ class SocketOutput(OutputStream):
             raise failed(str(error.strerror), _code(error)) from None
 
     def pollable(self) -> Pollable:
-        fd = self.socket.fileno()
-        return Pollable(lambda: _writable(fd), writing=fd)
+        made = self.socket
+        return Pollable(lambda: writable(made), writing=made)
 
     def dropped(self) -> None:
         if self.left:
             self.socket.settimeout(_LAST_WORDS)
             with suppress(OSError):  # nobody is there to be told
                 self.socket.sendall(self.left)
+            self.socket.setblocking(False)
 
 
 @_tcp("start-connect")
@@ -440,7 +434,7 @@ def _start_connect(world: World, one: TcpSocket, network: Network, address: dict
 def _finish_connect(world: World, one: TcpSocket) -> tuple[SocketInput, SocketOutput]:
     if one.state != "connect":
         raise Failure("not-in-progress")
-    if not _writable(one.socket.fileno()):
+    if not writable(one.socket):
         raise Failure("would-block")
     one.finish("connect")
     error = one.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -527,7 +521,7 @@ def _receive(world: World, stream: IncomingDatagrams, most: int) -> list[dict[st
 
 @_provide(UDP, "[method]outgoing-datagram-stream.check-send")
 def _check_send(world: World, stream: OutgoingDatagrams) -> int:
-    return _MOST_DATAGRAMS if _writable(stream.udp.socket.fileno()) else 0
+    return _MOST_DATAGRAMS if writable(stream.udp.socket) else 0
 
 
 @_provide(UDP, "[method]outgoing-datagram-stream.send")

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wasmtime import WasmtimeError
-
-from whamm_cm.run.host.bridge import Failure, Interface, Resource
+from whamm_cm.run.host.bridge import Failure, Fault, Interface, Resource
 from whamm_cm.run.host.world import Pollable, World, at_once
 
 #: Bytes that are read or written at once, at most.
@@ -49,7 +47,10 @@ class InputStream(Resource):
 
 
 class OutputStream(Resource):
-    """Where everything vanishes."""
+    """Where everything vanishes.  ``permit``: how much may be written after the last
+    ``check-write``, where that is kept to; None where nothing is held in memory."""
+
+    permit: int | None = None
 
     def check_write(self) -> int:
         return CHUNK
@@ -88,7 +89,7 @@ def _block(world: World, one: Pollable) -> None:
 @POLL.func("poll")
 def _poll(world: World, all_: list[Pollable]) -> list[int]:
     if not all_:
-        raise ValueError("a poll of nothing never ends")
+        raise Fault("a poll of nothing never ends")
     return world.wait(all_)
 
 
@@ -129,11 +130,18 @@ def _subscribe_input(world: World, stream: InputStream) -> Pollable:
 
 @STREAMS.func("[method]output-stream.check-write")
 def _check_write(world: World, stream: OutputStream) -> int:
-    return stream.check_write()
+    room = stream.check_write()
+    if stream.permit is not None:
+        stream.permit = room
+    return room
 
 
 @STREAMS.func("[method]output-stream.write")
 def _write(world: World, stream: OutputStream, data: bytes) -> None:
+    if stream.permit is not None:
+        if len(data) > stream.permit:
+            raise Fault(f"a write of {len(data)} bytes where {stream.permit} were allowed")
+        stream.permit -= len(data)
     stream.write(data)
 
 
@@ -151,7 +159,7 @@ def _blocking_flush(world: World, stream: OutputStream) -> None:
 @STREAMS.func("[method]output-stream.blocking-write-and-flush")
 def _blocking_write(world: World, stream: OutputStream, data: bytes) -> None:
     if len(data) > _AT_ONCE:
-        raise WasmtimeError(f"more than {_AT_ONCE} bytes for blocking-write-and-flush")
+        raise Fault(f"more than {_AT_ONCE} bytes for blocking-write-and-flush")
     left = memoryview(data)
     while left:
         room = _room(world, stream)
@@ -162,12 +170,16 @@ def _blocking_write(world: World, stream: OutputStream, data: bytes) -> None:
 
 @STREAMS.func("[method]output-stream.write-zeroes")
 def _zeroes(world: World, stream: OutputStream, size: int) -> None:
-    stream.write(bytes(min(size, CHUNK)))
+    if size > CHUNK:
+        raise Fault(f"{size} zeroes at once are more than any stream allows")
+    _write(world, stream, bytes(size))
 
 
 @STREAMS.func("[method]output-stream.blocking-write-zeroes-and-flush")
 def _blocking_zeroes(world: World, stream: OutputStream, size: int) -> None:
-    _blocking_write(world, stream, bytes(min(size, CHUNK)))
+    if size > _AT_ONCE:
+        raise Fault(f"more than {_AT_ONCE} bytes for blocking-write-zeroes-and-flush")
+    _blocking_write(world, stream, bytes(size))
 
 
 @STREAMS.func("[method]output-stream.subscribe")

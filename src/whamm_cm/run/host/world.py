@@ -7,7 +7,9 @@ import select
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import field
+from typing import Any
 
 from wasmtime import WasmtimeError
 
@@ -48,16 +50,12 @@ class World(Instance):
         """Something a wait may be for has happened; to be called from any thread."""
         with self._lock:
             if self._bell is not None:
-                os.write(self._bell[1], b"!")
+                with suppress(BlockingIOError):  # full: it rings anyway
+                    os.write(self._bell[1], b"!")
 
     def wait(self, pollables: Sequence[Pollable]) -> list[int]:
         """The positions of those that are ready, when at least one is."""
-        with self._lock:
-            if self._bell is None:
-                self._bell = os.pipe()
-                os.set_blocking(self._bell[0], False)
-                os.set_blocking(self._bell[1], False)
-            bell = self._bell[0]
+        bell = self._hung()
         while True:
             ready = [index for index, one in enumerate(pollables) if one.ready()]
             if ready:
@@ -68,29 +66,72 @@ class World(Instance):
             writing = [one.writing for one in pollables if one.writing is not None]
             ends = [one.deadline for one in pollables if one.deadline is not None]
             left = (min(ends) - time.monotonic_ns()) / 1e9 if ends else _SLICE
-            found = select.select([bell, *reading], writing, [], max(0.0, min(left, _SLICE)))
-            if bell in found[0]:
+            if bell in _watched([bell, *reading], writing, min(left, _SLICE)):
                 os.read(bell, 4096)
 
-    def close(self) -> None:
-        self.table.close()
+    def _hung(self) -> int:
+        """The end of the bell to listen at."""
         with self._lock:
-            for end in self._bell or ():
-                os.close(end)
-            self._bell = None
+            if self._bell is None:
+                self._bell = os.pipe()
+                for end in self._bell:
+                    os.set_blocking(end, False)
+            return self._bell[0]
+
+    def close(self) -> None:
+        """Drop all that the guest has left."""
+        try:
+            self.table.close()
+        finally:
+            with self._lock:
+                for end in self._bell or ():
+                    os.close(end)
+                self._bell = None
+
+
+def _watched(reading: Sequence[Any], writing: Sequence[Any], seconds: float) -> set[int]:
+    """Which of these there is something to say of: file descriptors, or what has one.
+
+    Not ``select``, which knows no descriptor above 1023.
+    """
+    wanted: dict[int, int] = {}
+    for some, mask in ((reading, select.POLLIN), (writing, select.POLLOUT)):
+        for one in some:
+            fd = one if isinstance(one, int) else one.fileno()
+            if fd >= 0:  # what is closed is never waited for
+                wanted[fd] = wanted.get(fd, 0) | mask
+    poll = select.poll()
+    for fd, mask in wanted.items():
+        poll.register(fd, mask)
+    return {fd for fd, _ in poll.poll(max(0.0, seconds) * 1000)}
+
+
+def readable(one: Any, seconds: float = 0.0) -> bool:
+    """Whether a read would not wait; also of what is closed, to which it would say so."""
+    return _now(one, (one,), (), seconds)
+
+
+def writable(one: Any, seconds: float = 0.0) -> bool:
+    return _now(one, (), (one,), seconds)
+
+
+def _now(one: Any, reading: Sequence[Any], writing: Sequence[Any], seconds: float) -> bool:
+    fd = one if isinstance(one, int) else one.fileno()
+    return fd < 0 or bool(_watched(reading, writing, seconds))
 
 
 class Pollable(Resource):
     """``deadline`` in nanoseconds of the monotonic clock; ``reading`` and ``writing``: a file
-    descriptor to wait for.  Whatever else makes it ready rings the instance's bell."""
+    descriptor to wait for, or what has one.  Whatever else makes it ready rings the instance's
+    bell."""
 
     def __init__(
         self,
         ready: Callable[[], bool],
         *,
         deadline: int | None = None,
-        reading: int | None = None,
-        writing: int | None = None,
+        reading: Any = None,
+        writing: Any = None,
     ) -> None:
         self.ready, self.deadline = ready, deadline
         self.reading, self.writing = reading, writing
