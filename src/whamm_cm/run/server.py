@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import socket
 import threading
 import time
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from email.utils import formatdate
 from http.client import responses
-from typing import Any
+from typing import Any, Literal
 
 import h11
 
@@ -27,7 +28,7 @@ from whamm_cm.run.host.http import (
 )
 from whamm_cm.run.host.pipe import Cancelled, Pipe
 from whamm_cm.run.host.streams import CHUNK
-from whamm_cm.run.host.world import Pollable, Settings, World, readable, writable
+from whamm_cm.run.host.world import Pollable, World, readable, writable
 from whamm_cm.run.serving import Ended, Handler
 
 #: Seconds a client may take for the next part of a request, or of taking a response.
@@ -38,8 +39,7 @@ _TICK = 0.1
 _GRACE = 1.0
 #: Bytes of a request line with its fields.
 _HEAD = 1 << 16
-#: Seconds, and bytes, in which a client may end a request that was answered before it was read:
-#: who closes earlier takes the answer away from it.
+#: Seconds, and bytes, in which a client may end a request that was answered before it was read.
 _LINGER, _LINGER_BYTES = 1.0, 1 << 20
 #: What a client sees where a guest answers with an error code.
 _STATUSES = {"HTTP-request-body-size": 413, "HTTP-request-denied": 403}
@@ -197,7 +197,7 @@ class _Connection:
             event = self.next()
         except h11.RemoteProtocolError as error:
             self.refuse(error.error_status_hint)
-            return False
+            return self._linger()
         if not isinstance(event, h11.Request):
             return False
         began = time.monotonic()
@@ -205,7 +205,7 @@ class _Connection:
         where = target_of(method, target)
         if where is None:
             self.refuse(400)
-            return False
+            return self._linger()
         ended = self._answer(handler, event, method, *where)
         done(Answered(method, target, self.status, time.monotonic() - began, ended))
         return self._settled()
@@ -261,7 +261,7 @@ class _Connection:
         elif self.link.their_state is h11.SEND_BODY:
             self.until = time.monotonic() + _LINGER
             if self.reader is None:
-                self._skip()
+                return self._linger()
         if self.reader is not None:
             self.reader.join()
         self.pipe = self.reader = None
@@ -273,14 +273,18 @@ class _Connection:
         self.link.start_next_cycle()
         return True
 
-    def _skip(self) -> None:
-        """The client was told that this is the end; it may send what it was sending."""
+    def _linger(self) -> Literal[False]:
+        """The client was told that this is the end; it may send what it was sending: who closes
+        before takes the answer away from it."""
+        until, left = time.monotonic() + _LINGER, _LINGER_BYTES
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
-        if self.pipe is None:
-            self.pipe = Pipe(World(Settings()))
-            self.pipe.cancel()
-        self._read(self.pipe)
+            while left > 0 and readable(self.socket, until - time.monotonic()):
+                data = self.socket.recv(CHUNK)
+                if not data:
+                    break
+                left -= len(data)
+        return False
 
     def shut(self) -> None:
         """Whoever sends or receives comes back."""
@@ -311,7 +315,7 @@ class Server:
             family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
             self.socket = socket.create_server((host, port), family=family, backlog=1024)
         except OSError as error:
-            why = error.strerror or str(error)
+            why = os.strerror(error.errno) if (error.errno or 0) > 0 else str(error.strerror)
             raise UsageError(
                 f"cannot listen on {host}:{port}: {why}; choose another --addr"
             ) from None
