@@ -140,7 +140,9 @@ def _provide(name: str) -> Callable[[F], F]:
                 return function(*values)
             except OSError as error:
                 raise Failure(_code(error)) from None
-            except (OverflowError, UnicodeError):
+            except UnicodeError:
+                raise Failure("illegal-byte-sequence") from None
+            except OverflowError:
                 raise Failure("invalid") from None
 
         TYPES.func(name)(called)
@@ -242,6 +244,8 @@ def _write(one: Descriptor, data: bytes, offset: int) -> int:
 def _read_directory(one: Descriptor) -> Entries:
     with os.scandir(one.directory()) as found:
         entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        entry.name.encode()  # a name that is no text cannot be told
     kinds = ((entry.name, entry.stat(follow_symlinks=False).st_mode) for entry in entries)
     return Entries(iter([{"type": _kind(mode), "name": name} for name, mode in kinds]))
 
@@ -341,6 +345,7 @@ def _readlink(one: Descriptor, path: str) -> str:
         target = os.readlink(name, dir_fd=parent)
     if target.startswith("/"):
         raise Failure("not-permitted")
+    target.encode()  # as above: text, or it cannot be told
     return target
 
 
