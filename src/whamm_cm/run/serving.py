@@ -164,7 +164,7 @@ class Handler:
         self.memories: Memories | None = None
         if service.mark is not None and self.gate is not None and supported():
             self.memories = Memories(service.mark)
-        self.engine = run_engine(cache=service.cache, memories=self.memories)
+        self.engine = run_engine(cache=service.cache, memories=self.memories, tasks=False)
         self.component = compile_component(self.engine, service.wasm)
         self.imports = imports_of(self.engine, self.component)
         self.export = self._export()

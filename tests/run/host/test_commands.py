@@ -25,7 +25,7 @@ from whamm_cm.run.outcome import parse_trap
 
 def run_here(wasm: bytes, **options: Any) -> tuple[int, str | None]:
     """Status and trap of a command on the host in Python."""
-    engine = run_engine(cache=False)
+    engine = run_engine(cache=False, tasks=False)
     component = compile_component(engine, wasm)
     linker = Linker(engine)
     provide(linker, engine, imports_of(engine, component), HOST)

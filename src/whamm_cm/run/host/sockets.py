@@ -238,11 +238,13 @@ def _allowed(world: World) -> None:
 
 @_provide(NEW_TCP, "create-tcp-socket")
 def _new_tcp(world: World, family: str) -> TcpSocket:
+    _allowed(world)
     return TcpSocket(family, socket.socket(_FAMILIES[family], socket.SOCK_STREAM))
 
 
 @_provide(NEW_UDP, "create-udp-socket")
 def _new_udp(world: World, family: str) -> UdpSocket:
+    _allowed(world)
     return UdpSocket(family, socket.socket(_FAMILIES[family], socket.SOCK_DGRAM))
 
 
