@@ -315,7 +315,8 @@ class Server:
             family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
             self.socket = socket.create_server((host, port), family=family, backlog=1024)
         except OSError as error:
-            why = os.strerror(error.errno) if (error.errno or 0) > 0 else str(error.strerror)
+            number = error.errno or 0  # that of a name nobody knows is negative
+            why = os.strerror(number) if number > 0 else str(error.strerror)
             raise UsageError(
                 f"cannot listen on {host}:{port}: {why}; choose another --addr"
             ) from None
