@@ -78,6 +78,7 @@ def made(*imports: str, exports: tuple[str, ...] = ()) -> World:
 
 def test_worlds() -> None:
     assert made("wasi:cli/stdin@0.2.0", "acme:a/b@0.3.0") == World((), False, False)
+    assert made("wasi:messaging/types@0.3.0") == World((), False, False)
     assert made("wasi:tls/types@0.3.0-draft") == World((), False, False)
     both = made("wasi:io/poll@0.2.0", "wasi:clocks/types@0.3.1", exports=("wasi:cli/run@0.2.0",))
     assert both == World(("0.3.1",), True, False)

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from wasmtime import wat2wasm
 
 from tests.emit.canon import Guest, core_value, encode_text
 from tests.emit.records import SECRETS, Body, Expected, is_secret
 from tests.emit.rig import Rig
 from tests.strategies import texts, values_of, wit_types
+from whamm_cm import load
 from whamm_cm.abi.flatten import core_signature
 from whamm_cm.agent.layout import RecordFlag
 from whamm_cm.emit.model import ProbeOptions, Redact, Wrapper
@@ -70,6 +72,33 @@ def observe(
     results = [] if func.result is None else [func.result]
     back = Body(records[1].body, 4, guest.encoding).values(results)
     return Body(records[0].body, 4, guest.encoding).values(types), back
+
+
+#: Asks for its variables as adapters do that want to know their size: every string goes to where
+#: the last one is.
+SCRATCH = """(component
+  (import "wasi:cli/environment@0.2.0" (instance $env
+    (export "get-environment" (func (result (list (tuple string string)))))))
+  (core module $libc
+    (memory (export "memory") 1)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+      (select (i32.const 4096) (i32.const 64) (i32.lt_u (local.get 2) (i32.const 4)))))
+  (core instance $libc (instantiate $libc))
+  (core func $get (canon lower (func $env "get-environment") %s
+    (memory $libc "memory") (realloc (func $libc "realloc"))))
+  (core module $m (import "" "get" (func $get (param i32)))
+    (func (export "f") (call $get (i32.const 16))))
+  (core instance $m (instantiate $m (with "" (instance (export "get" (func $get))))))
+  (func (export "f") (canon lift (core func $m "f"))))"""
+
+
+@pytest.mark.parametrize("encoding", ["utf8", "latin1+utf16"])
+def test_a_name_that_lies_where_its_secret_does_is_one(encoding: str) -> None:
+    variables = {"LONG_NAME": "hunter2hunter2", "EMPTY": ""}
+    app = load(bytes(wat2wasm(SCRATCH % f"string-encoding={encoding}")), "app.wasm")
+    run = app.trace(env=variables, invoke="f")
+    (result,) = (one["result"] for one in run.records if "result" in one and one["func"] != "f")
+    assert result == [[{"~redacted": len(k)}, {"~redacted": len(v)}] for k, v in variables.items()]
 
 
 @pytest.mark.parametrize("multi_memory", [True, False])

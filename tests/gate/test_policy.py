@@ -288,9 +288,11 @@ def test_profiles_link_what_every_host_links(name: str) -> None:
     """And nothing of a version or a name they do not have."""
     found = profile(name, PARAMETERS)
     assert len(found.hosts) == 1 and found.imports is None
-    good = component(
-        {"wasi:clocks/monotonic-clock@0.2.3": ("now",), "wasi:io/poll@0.2.9": ("poll",)}
-    )
+    rest = {"wasi:io/poll@0.2.9": ("poll",)}
+    if name == "wasi-0.3":
+        rest = {"wasi:http/client@0.3.1": ("send",)}
+    release = name.removeprefix("wasi-") if name == "wasi-0.3" else "0.2"
+    good = component({f"wasi:clocks/monotonic-clock@{release}.3": ("now",), **rest})
     assert said(judge(good, f"extends: [{name}]")) == []
     bad = component(
         {"wasi:clocks/monotonic-clock@0.9.0": ("now",), "acme:shop/cart@1.0.0": ("buy",)}

@@ -279,6 +279,14 @@ def test_environment_keys() -> None:
     assert ("WCM062", "log_level") in said(judge(APP, ENV, environment("log_level")))
     hidden = judge(APP, ENV, environment({"~redacted": 6}))
     assert ("WCM063", "environment:wasi:cli/environment#get-environment") in said(hidden)
+    # Asked for twice, and read once; of two that were handed over, one is not known.
+    seen = environment("LOG_LEVEL")
+    assert not rules(judge(APP, ENV, (*environment({"~redacted": 6}), *seen))) & {
+        "WCM062",
+        "WCM063",
+    }
+    two = judge(APP, ENV, (*environment({"~redacted": 6}, {"~redacted": 3}), *seen))
+    assert ("WCM063", "environment:wasi:cli/environment#get-environment") in said(two)
     denied = "permissions: {environment: {deny: [{key: secret}]}}"
     assert ("WCM062", "SECRET") in said(judge(APP, denied, environment("SECRET")))
 

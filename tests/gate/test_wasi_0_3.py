@@ -121,6 +121,8 @@ def test_components_are_judged_so(line: str, name: str, function: str) -> None:
     data = component({name: (function,)})
     denied = judge(data, f"imports: {{default: allow, deny: ['{line}']}}")
     assert DENIED & rules(denied)
+    (message,) = (one.message for one in denied.all() if one.rule in DENIED)
+    assert message.endswith(f'matches "{line}", as the other release of WASI has it')
     assert judge(data, f"imports: {{default: deny, allow: ['{line}']}}").failed
     assert not DENIED & rules(judge(data, "imports: {default: allow, deny: ['%dns']}"))
     assert "WCM011" in rules(judge(data, f"imports: {{default: allow, warn: ['{line}']}}"))
@@ -202,6 +204,12 @@ def test_a_request_that_came_in_may_go_to_the_next_handler_unread() -> None:
     assert found(NET, came_in(), *request("evil.example", handle=4), *handed) == {
         ("WCM060", "evil.example:80")  # another one by the same number
     }
+    draft = judge(
+        APP,
+        f"permissions: {{{NET}}}",
+        tuple({**one, "version": "0.3.0-rc-2025-08-15"} for one in handed),
+    )
+    assert ("WCM063", "network:wasi:http/handler#handle") in said(draft)  # as one sent things out
     out = later(41, "wasi:http/client#send", {"ok": 9}, args={"request": 4})
     asked = call(42, HTTP + "request.get-authority", "a.example:81", self=4)
     assert found(NET, came_in(), *out) == {("WCM063", "network:wasi:http/client#send")}

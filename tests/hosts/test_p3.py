@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -295,3 +296,38 @@ def test_wash_host_in_a_pool(
     check(found, 100)
     calls = [one for one in found if one["phase"] == "call" and one.get("edge") == "export"]
     assert len({reading.run_of(one) for one in calls}) < 100  # instances are used again
+
+
+# jco
+
+
+@pytest.fixture
+def jco(tmp_path: Path) -> str:
+    """A folder to run jco in, which finds its packages there; skipped without jco, and without a
+    Node that lets functions wait (JSPI)."""
+    program = shutil.which("jco")
+    if program is None:
+        pytest.skip(
+            "NOT run: jco is not installed; npm install @bytecodealliance/jco, and put its"
+            " node_modules/.bin on the PATH"
+        )
+    probe = ["node", "-e", "process.exit(typeof WebAssembly.Suspending == 'function' ? 0 : 1)"]
+    if subprocess.run(probe, capture_output=True, check=False).returncode:
+        pytest.skip("NOT run: this Node has no WebAssembly.Suspending; 25 has")
+    packages = next(one for one in Path(program).parents if one.name == "node_modules")
+    (tmp_path / "node_modules").symlink_to(packages)
+    return program
+
+
+@pytest.mark.oracle
+def test_jco(jco: str, command: Path, tmp_path: Path) -> None:
+    words = ("--", jco, "run", "--jco-dir", str(tmp_path / "run"), "app.wasm", "hello")
+    done = subprocess.run(
+        [*WHAMM, "trace", "-o", "log.jsonl", *words], cwd=tmp_path, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout.endswith(b"app\nhello\n")
+    log = loaded(tmp_path / "log.jsonl")
+    arguments = [one["result"] for one in log if one["func"] == "get-arguments" and "result" in one]
+    assert arguments == [["app", "hello"]]
+    assert reading.unpaired([one for one in log if not one.get("pending")]) == []

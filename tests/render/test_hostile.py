@@ -28,6 +28,7 @@ RUN = "00112233445566ff"
 WORDS = (
     *("~cut", "~str", "~list", "~b64", "~bad", "~redacted", "~deep", "ok", "error", "some", "none"),
     *("ipv4", "port", "address", "", "*", "self", "args.x", "result.ok", "result.*.0", "rep:t"),
+    *("new:stream", "gone:future", "stream", "args.stream", "data.*", "result"),
 )
 NASTY = (
     *("\x1b]0;owned\x07", "\x9b31m", "\u202edcba", "\ud800", "a\nb\rc\td", "=HYPERLINK(1)", "@x"),
@@ -52,6 +53,7 @@ TYPES = (
 FUNCS = (
     *("f", "conn.drop", "a.new", "tcp-socket.start-connect", "incoming-response.status"),
     *("outgoing-response.set-status-code", "response-outparam.set", "poll", "open", "bucket.get"),
+    *("stream.read", "stream.write", "future.read", "stream.new", "stream.drop-readable"),
 )
 INTERFACES = ("wasi:http/types", "wasi:io/poll", "wasi:keyvalue/store", "wasi:sockets/tcp", "a:b/c")
 #: Keys of a record and values that are right for them.
@@ -71,8 +73,11 @@ RIGHT: dict[str, st.SearchStrategy[Any]] = {
     "version": texts,
     "func": st.one_of(st.sampled_from(FUNCS), texts),
     "self": st.integers(0, 5),
-    "args": st.dictionaries(texts, values, max_size=3),
+    "args": st.one_of(
+        st.dictionaries(texts, values, max_size=3), st.just({"stream": 2, "ptr": 1, "count": 3})
+    ),
     "result": values,
+    "data": values,
     "pending": st.booleans(),
     "status": st.integers(0, 99),
     "count": st.integers(0, 9),

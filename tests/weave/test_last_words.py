@@ -20,8 +20,9 @@ from whamm_cm.component.ir import Component, walk
 from whamm_cm.wasm.edit import ModuleEdit
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.moved import Moved
+from whamm_cm.wasm.sections import SectionId
 from whamm_cm.weave.api import weave
-from whamm_cm.weave.opcodes.beat import pieces
+from whamm_cm.weave.opcodes.beat import endings, pieces
 from whamm_cm.weave.plan import Plan
 
 HOST = (
@@ -114,6 +115,25 @@ def test_every_instruction_that_moved_is_found_again(step: int) -> None:
             assert [pair for pair in found if pair in old or pair[1] != "nop"] == old
             assert {pos for pos, _ in found} == {pos for pos, _ in old}
         assert moved.origin(woven, len(module.bodies), woven.bodies[0].code) is None
+
+
+@pytest.mark.parametrize("tables", [0, 1, 200])
+def test_what_stands_before_each_unreachable(tables: int) -> None:
+    """The kernel does at once what can be done function by function."""
+    for module in (module for module in modules() if module.bodies):
+        one, other = ModuleEdit(module), ModuleEdit(module)
+        for edit in (one, other):
+            for number in range(tables):
+                edit.import_table("more", f"t{number}", b"\x70\0\1")
+        one.last_words = b"\x01\x01"
+        found = endings(module)
+        for index, places in found.items():
+            other.replace_body(index, pieces(module, index, [(pos, b"\x01\x01") for pos in places]))
+        codes = [CoreModule(edit.encode()).section(SectionId.CODE) for edit in (one, other)]
+        assert codes[0] is not None and codes[1] is not None
+        assert codes[0].payload == codes[1].payload
+        assert one.endings == sum(map(len, found.values()))
+        assert CoreModule(one.encode()).section(SectionId.CODE) == codes[0]
 
 
 def test_server_weaves_are_valid_and_say_the_same(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_locals() -> None:
         (local.set 1 (ref.null $t))))"""
     module = CoreModule(bytes(wasmtime.wat2wasm(text)))
     renumbering = Renumbering({Imm.TYPE: Shift(0, 200)})
-    written = CodeEdit(module.bodies).write({}, Templates(), renumbering.maps)
+    written = CodeEdit(module).write({}, Templates(), renumbering.maps)
     locals_ = b"\x02\x01\x7f\x01\x63\xc8\x01"
     code = b"\xd0\xc8\x01\x21\x01\x0b"
     assert b"".join(written.pieces) == bytes((len(locals_ + code),)) + locals_ + code
@@ -122,9 +122,9 @@ def test_splice(old: bytes, data: st.DataObject) -> None:
 def test_code_is_the_same_in_pieces_of_any_size(monkeypatch: MonkeyPatch) -> None:
     module = CoreModule(kernels.build("collatz").read_bytes())
     maps = Renumbering({Imm.FUNC: Shift(0, 200)}).maps
-    whole = CodeEdit(module.bodies).write({}, Templates(), maps)
+    whole = CodeEdit(module).write({}, Templates(), maps)
     monkeypatch.setattr(code_edit, "_PIECE", 100)
-    parts = CodeEdit(module.bodies).write({}, Templates(), maps)
+    parts = CodeEdit(module).write({}, Templates(), maps)
     assert len(whole.pieces) == 1 < len(parts.pieces) <= len(module.bodies)
     assert b"".join(parts.pieces) == whole.pieces[0]
     assert (parts.changed, parts.places) == (whole.changed, whole.places)

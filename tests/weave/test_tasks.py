@@ -20,6 +20,7 @@ from whamm_cm.agent.table import SiteTable
 from whamm_cm.render import strace
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.trace.decode import Receiver
+from whamm_cm.trace.flows import flows
 from whamm_cm.trace.session import Session
 from whamm_cm.trace.summary import Summary
 from whamm_cm.weave.api import weave
@@ -207,3 +208,34 @@ def test_without_room_for_more_calls_under_way_they_stay_pending() -> None:
         summary.feed(record)
     summary.finish()
     assert summary.rows["inner", "never", 0].pending == 701 - len(over)
+
+
+@pytest.mark.parametrize("name", ["starting.wast", "tasks.wast"])
+def test_what_a_call_became_is_found_where_all_is_recorded(name: str) -> None:
+    """In both scripts the second instance is only called by the first."""
+    session = Session.build(records_of(name, timed=True))
+    caller = next(c.instance for c in session.calls if c.site.func == "run")
+    found = flows(session)
+    callees = {k for k, c in enumerate(session.calls) if c.instance != caller}
+    assert {callee for _, callee in found} == callees and len(found) == len(callees)
+    for one, other in found:
+        assert session.calls[one].instance == caller
+        assert session.calls[one].args == session.calls[other].args
+        assert session.calls[one].cancelled in ("", session.calls[other].cancelled)
+
+
+@pytest.mark.parametrize("name", ["starting.wast", "tasks.wast"])
+def test_time_is_told_once(name: str) -> None:
+    found = records_of(name, timed=True)
+    session, summary = Session.build(found), Summary()
+    for record in found:
+        summary.feed(record)
+    summary.finish()
+    own: dict[str, int] = {}
+    for call in session.calls:
+        own[call.site.func] = own.get(call.site.func, 0) + (call.self_ns or 0)
+    assert own == {row.item: row.self_ns for row in summary.rows.values()}
+    times = [record["t_ns"] for record in found if "t_ns" in record]
+    assert 0 < sum(own.values()) <= max(times) - min(times)
+    made = [call.site.func for call in session.calls if call.instance == found[1]["instance"]]
+    assert all(row.calls == made.count(row.item) for row in summary.rows.values())

@@ -71,6 +71,8 @@ class Entry(IntEnum):
     WORD = 24
     TASK = 28
     LEFT = 32
+    KEY = 32
+    """Of what is due: the handle."""
     EXPORT = 40
     """Of a task: the number of its export among those of the component."""
     VARS = 44

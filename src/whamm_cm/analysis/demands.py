@@ -16,6 +16,12 @@ from whamm_cm.wit.semver import Version
 _TRANSFERS = frozenset(("stream.read", "stream.write", "future.read", "future.write"))
 
 
+#: The packages of WASI 0.3.
+_WASI = tuple(
+    f"wasi:{one}/" for one in ["cli", "clocks", "filesystem", "http", "random", "sockets"]
+)
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """``versions``: those of WASI 0.3 among the imports and the exports that hosts call.
@@ -38,7 +44,7 @@ def world(root: Component) -> World:
             exports.add(interface)
             if interface not in ("wasi:cli/run", "wasi:http/handler"):
                 continue
-        if interface.startswith("wasi:") and version is not None and _is_0_3(version):
+        if interface.startswith(_WASI) and version is not None and _is_0_3(version):
             versions[version] = None
     handlers = {"wasi:http/handler", "wasi:http/incoming-handler"}
     return World(tuple(versions), "wasi:cli/run" in exports, not handlers.isdisjoint(exports))

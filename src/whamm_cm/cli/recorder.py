@@ -117,8 +117,10 @@ class LastLines:
         self._first: int | None = None
 
     def feed(self, records: Sequence[Record]) -> None:
-        # What was lost is said in a sentence of its own; where blocks end shows nowhere.
-        self._window.extend(r for r in records if r["phase"] not in ("lost", "start", "end"))
+        # What was lost is said in a sentence of its own; where blocks end, or that a task had
+        # waited, shows nowhere.
+        hidden = ("lost", "start", "end", "resumed")
+        self._window.extend(r for r in records if r["phase"] not in hidden)
         while len(self._window) > _WINDOW:
             self._leave(self._window.popleft())
 

@@ -44,6 +44,12 @@ def copied(f: Func, w: Wrapper, value: int, ptr: int) -> Copied | None:
     given what it returned in local ``value``; None where elements have no values."""
     if w.elements is None:
         return None
+    return Copied(ptr, how_many(f, w, value), w.elements)
+
+
+def how_many(f: Func, w: Wrapper, value: int) -> int:
+    """A local, of the core type of addresses, with how many elements a copy has copied that has
+    returned local ``value``."""
     address = "i64" if w.ptr == 8 else "i32"
     returned = w.signature.results[0]
     count = f.local(address)
@@ -60,7 +66,7 @@ def copied(f: Func, w: Wrapper, value: int, ptr: int) -> Copied | None:
         f.const(address, _RESULT_BITS)
         f.op(f"{address}.shr_u")
     f.set(count)
-    return Copied(ptr, count, w.elements)
+    return count
 
 
 def write_returned(body: Recorder, value: int) -> None:

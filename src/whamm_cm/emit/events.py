@@ -120,7 +120,11 @@ class Events:
                     self.body.write_return(self.value)
             if self.body.tasks is not None and w.due_at:
                 self.body.tasks.await_(self._pushed(), self.traced)
-        self._after()
+        if w.role != "copy":
+            self._after()
+        elif self.body.tasks is not None and self.body.over is not None:
+            with self.body.tasks.is_over(self._pushed()):
+                self.body.over(self.body, "after", None, self._pushed())
         if self.value is not None:
             f.get(self.value)
 

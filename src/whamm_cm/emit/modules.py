@@ -75,8 +75,22 @@ def _run_events(body: Body, target: int) -> None:
     Events(body, target).write()
 
 
-def _run_over(body: Body, mode: EventMode, entry: int, result: int | None = None) -> None:
-    if any(probe.mode == mode for probe in body.w.probes):
-        from whamm_cm.emit.over import OverEvents
+def _run_over(
+    body: Body,
+    mode: EventMode,
+    entry: int | None,
+    result: int | None = None,
+    ptr: int | None = None,
+) -> None:
+    if not any(probe.mode == mode for probe in body.w.probes):
+        return
+    if body.w.role == "copy":
+        from whamm_cm.emit.copy_events import CopyEvents
 
-        OverEvents(body, entry).fire(mode, result)
+        assert result is not None, "it says what became of it"
+        CopyEvents(body, result, entry, ptr).fire()
+        return
+    from whamm_cm.emit.over import OverEvents
+
+    assert entry is not None, "a call that is over later has an entry"
+    OverEvents(body, entry).fire(mode, result)

@@ -7,6 +7,7 @@ All that is known of such a call is its entry (``tasks.h``), the parameters that
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
@@ -115,8 +116,7 @@ class OverEvents(Events):
             else:
                 body.returned(() if self._result_at is None else self._result_at)
 
-    def _store(self, f: Func, offset: Entry, how: str, push: object) -> None:
+    def _store(self, f: Func, offset: Entry, how: str, push: Callable[[], object]) -> None:
         self.body.agent.at(f, self.entry, offset)
-        assert callable(push)
         push()
         self.body.agent.store(f, how, offset)

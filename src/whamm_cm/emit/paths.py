@@ -115,6 +115,8 @@ def _assignment(part: tree.Assign | tree.Update) -> tree.Stmt:
 def variables(w: Wrapper, probe: EventProbe) -> dict[str, ValType]:
     """The WIT types of what a probe sees: parameters by position and by name, then ``result``.
     ``task.return`` is where an async export returns: its parameter is the result."""
+    if w.role == "copy":
+        return {}  # its probes have names of their own
     params = w.params if probe.called is None else probe.called.params
     found = {f"arg{i}": t for i, (_, t) in enumerate(params)}
     found |= {name.replace("-", "_"): t for name, t in params}

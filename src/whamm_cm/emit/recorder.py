@@ -16,8 +16,15 @@ class Over(Protocol):
     """The probes that fire when a call is over: that of an entry, with its result in a local."""
 
     def __call__(
-        self, body: Any, mode: EventMode, entry: int, result: int | None = None
-    ) -> None: ...
+        self,
+        body: Any,
+        mode: EventMode,
+        entry: int | None,
+        result: int | None = None,
+        ptr: int | None = None,
+    ) -> None:
+        """Of a copy ``result`` is what it returned, ``ptr`` where its buffer is; without an entry
+        it is over at once."""
 
 
 class Shared(Protocol):

@@ -13,7 +13,7 @@ from typing import Literal
 from whamm_cm.abi.layout import Layouts, children
 from whamm_cm.analysis.site import Encoding
 from whamm_cm.dataclass import dataclass
-from whamm_cm.emit.flats import in_cases
+from whamm_cm.emit.flats import Slot, in_cases
 from whamm_cm.emit.memory import Agent, Guest
 from whamm_cm.emit.model import Mode
 from whamm_cm.emit.spans import Spans
@@ -45,6 +45,26 @@ class Step:
 def is_string(t: ValType) -> bool:
     node = strip(t)
     return isinstance(node, Prim) and node.name == "string"
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Values recorded together.  ``source`` is the local with their address, or their slots.
+    ``plain`` tails are always written; ``gated`` ones when the call's name is secret, ``open``
+    ones when it is not; ``gate`` is the offset of that name if it is in this image."""
+
+    types: tuple[ValType, ...]
+    offsets: tuple[int, ...]
+    size: int
+    source: int | tuple[Slot, ...]
+    plain: tuple[Step, ...] = ()
+    gated: tuple[Step, ...] = ()
+    open: tuple[Step, ...] = ()
+    gate: int | None = None
+
+    @property
+    def has_tail(self) -> bool:
+        return bool(self.plain or self.gated or self.open)
 
 
 class Tails:
@@ -175,8 +195,10 @@ class Tails:
         offset = self._layouts.record(types).offsets[1]
         name = Step(0, self._string())
         redacted = self.steps(types[1:], (offset,), "values")
-        if mode == "values" or not redacted:
-            return self._sequence((name, *redacted))
+        if not redacted:
+            return self._sequence((name,))
+        if mode == "values":
+            return self._named(name, redacted, offset)
         plain = self.steps(types[1:], (offset,), "headers")
         shape = ("pair", redacted, plain)
         if (f := self._node(shape)) is not None:
@@ -188,6 +210,25 @@ class Tails:
                 f.else_()
                 for step in plain:
                     self.emit(f, step, 0, 1, 2)
+            f.get(1)
+        return self._shapes[shape]
+
+    def _named(self, name: Step, redacted: tuple[Step, ...], offset: int) -> Tail:
+        """A name and a secret.  A guest that only wants to know sizes lets all strings lie in one
+        place, where the secret is what is left: then the name is one, too."""
+        if redacted[0].offset != offset or redacted[0].tail.style != "span":
+            return self._sequence((name, *redacted))
+        shape = ("named", name, redacted)
+        if (f := self._node(shape)) is not None:
+            for field in (0, offset):
+                self._agent.load(f, self._guest.load_address(), 0, field)
+            f.op(f"{self._guest.address}.eq")
+            with f.if_():
+                self.emit(f, Step(0, self._secret()), 0, 1, 2)
+                f.else_()
+                self.emit(f, name, 0, 1, 2)
+            for step in redacted:
+                self.emit(f, step, 0, 1, 2)
             f.get(1)
         return self._shapes[shape]
 

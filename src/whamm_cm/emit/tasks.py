@@ -23,7 +23,7 @@ from whamm_cm.emit.memory import Agent
 from whamm_cm.emit.model import EventMode, Role
 from whamm_cm.emit.paths import has_trace, mentions
 from whamm_cm.emit.recorder import Recorder
-from whamm_cm.wasm.asm import Func, FuncType, Module
+from whamm_cm.wasm.asm import Func, FuncType, Label, Module
 
 #: Functions of the agent.
 AGENT_FUNCS: Final[dict[str, FuncType]] = {
@@ -421,6 +421,11 @@ class Tasks:
     def await_(self, status: int, logged: int | None) -> None:
         """After a call that no record is made of: something is due unless it has returned."""
         f = self.f
+        if self.w.role == "copy":
+            with self.is_over(status):
+                f.else_()
+                self.due(status, logged)
+            return
         f.get(status)
         f.i32(_STATE)
         f.op("i32.and")
@@ -429,20 +434,34 @@ class Tasks:
         with f.if_():
             self.due(status, logged)
 
+    def is_over(self, value: int) -> Label:
+        """Whether a copy that has returned local ``value`` is over."""
+        f = self.f
+        f.get(value)
+        if self.w.signature.results[0] == "i64":
+            f.op("i32.wrap_i64")
+        f.i32(BLOCKED)
+        f.op("i32.ne")
+        return f.if_()
+
     def write_late(self) -> None:
         """All of the function of an entry and of what became of it: the return of what was due."""
         f, body, w = self.f, self.body, self.w
         self.agent.load(f, "i32.load", 0, Entry.TASK)
         f.set(self.number)
         if w.role == "copy":
-            self.late(0)
             value = 1
             if w.signature.results[0] == "i64":
                 value = f.local("i64")
                 f.get(1)
                 f.op("i64.extend_i32_u")
                 f.set(value)
-            write_copy(body, value, self._kept_address())
+            ptr = self._kept_address()
+            if w.action == "record":
+                self.late(0)
+                write_copy(body, value, ptr)
+            if body.over is not None:
+                body.over(body, "after", 0, value, ptr)
             return
         f.get(1)
         f.i32(_RETURNED)

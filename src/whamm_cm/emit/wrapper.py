@@ -23,7 +23,6 @@ from whamm_cm.agent.layout import (
     Phase,
     RecordFlag,
 )
-from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.copies import write_note, write_returned
 from whamm_cm.emit.flats import Slot
 from whamm_cm.emit.memory import Guest
@@ -31,7 +30,7 @@ from whamm_cm.emit.model import Mode, Wrapper
 from whamm_cm.emit.probe import Probe, records
 from whamm_cm.emit.recorder import Over
 from whamm_cm.emit.spans import out_of_bounds
-from whamm_cm.emit.tails import Step, Tails, is_string
+from whamm_cm.emit.tails import Step, Tails, Values, is_string
 from whamm_cm.emit.tasks import Tasks
 from whamm_cm.errors import WeaveError
 from whamm_cm.wasm.asm import Func
@@ -50,26 +49,6 @@ def _check(w: Wrapper) -> None:
     gate = None if w.redact is None else w.redact.gate
     if gate is not None and not (gate < len(w.params) and is_string(w.params[gate][1])):
         raise WeaveError(f"site {w.site}: parameter {gate}, the gate, is not a string")
-
-
-@dataclass(frozen=True, slots=True)
-class _Image:
-    """Values recorded together.  ``source`` is the local with their address, or their slots.
-    ``plain`` tails are always written; ``gated`` ones when the call's name is secret, ``open``
-    ones when it is not; ``gate`` is the offset of that name if it is in this image."""
-
-    types: tuple[ValType, ...]
-    offsets: tuple[int, ...]
-    size: int
-    source: int | tuple[Slot, ...]
-    plain: tuple[Step, ...] = ()
-    gated: tuple[Step, ...] = ()
-    open: tuple[Step, ...] = ()
-    gate: int | None = None
-
-    @property
-    def has_tail(self) -> bool:
-        return bool(self.plain or self.gated or self.open)
 
 
 class Body:
@@ -382,7 +361,7 @@ class Body:
         mode = "none" if redact is None else redact.result
         self.write_image(self.image(types, source, mode, False))
 
-    def write_image(self, image: _Image | None, phase: Phase = Phase.RETURN) -> None:
+    def write_image(self, image: Values | None, phase: Phase = Phase.RETURN) -> None:
         self._begin_record(phase)
         self._header(phase)
         self._body(phase, image)
@@ -401,7 +380,7 @@ class Body:
 
     def image(
         self, types: tuple[ValType, ...], source: int | tuple[Slot, ...], mode: Mode, params: bool
-    ) -> _Image | None:
+    ) -> Values | None:
         """None for values that are too large to record."""
         table = layouts(self.w.ptr)
         layout = table.record(types)
@@ -412,7 +391,7 @@ class Body:
         pointers = any(info.pointers for info in infos)
         if (spilled or pointers) and self.guest is None:
             raise WeaveError(f"site {self.w.site}: values in memory, but its canon names no memory")
-        image = _Image(types, layout.offsets, layout.size, source)
+        image = Values(types, layout.offsets, layout.size, source)
         if not pointers or self.guest is None:
             return image
         return self._with_tails(image, self._tails(self.guest), mode, params)
@@ -420,14 +399,14 @@ class Body:
     def _tails(self, guest: Guest) -> Tails:
         return self.probe.tails(guest, self.w.encoding)
 
-    def _with_tails(self, image: _Image, tails: Tails, mode: Mode, params: bool) -> _Image:
+    def _with_tails(self, image: Values, tails: Tails, mode: Mode, params: bool) -> Values:
         types, offsets = image.types, image.offsets
         gate = None if self.w.redact is None else self.w.redact.gate
         if gate is None:
             plain = tails.steps(types, offsets, mode)
-            return _Image(types, offsets, image.size, image.source, plain)
+            return Values(types, offsets, image.size, image.source, plain)
         cut = gate + 1 if params else 0
-        return _Image(
+        return Values(
             types,
             offsets,
             image.size,
@@ -486,7 +465,7 @@ class Body:
             f.op("i64.sub")
             self.agent.store(f, "i64.store", 24)
 
-    def _body(self, phase: Phase, image: _Image | None) -> None:
+    def _body(self, phase: Phase, image: Values | None) -> None:
         offset = self._header_size(phase)
         if image is None:
             self._finish_constant(phase, RecordFlag.BIG, offset)
@@ -504,7 +483,7 @@ class Body:
             self._set_head(phase, RecordFlag(0))
             self._finish()
 
-    def _body_from_memory(self, phase: Phase, image: _Image, ptr: int, offset: int) -> None:
+    def _body_from_memory(self, phase: Phase, image: Values, ptr: int, offset: int) -> None:
         f, guest = self.f, self.guest
         assert guest is not None, "checked when the image was made"
         out_of_bounds(f, guest, ptr, None, image.size)
@@ -528,7 +507,7 @@ class Body:
         self.f.op("i32.add")
         self.f.set(self.p)
 
-    def _write_tails(self, image: _Image, offset: int) -> None:
+    def _write_tails(self, image: Values, offset: int) -> None:
         """Set ``p`` behind the image at ``offset`` and append its tails."""
         f = self.f
         self._set_p(offset + image.size)

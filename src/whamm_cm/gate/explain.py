@@ -50,7 +50,7 @@ def _import(context: Context, row: ImportRow) -> Iterator[Said]:
             yield Said("import", first.verdict, row.label, names, why, imports.location)
         else:
             reason = f" ({first.line.reason})" if first.line.reason else ""
-            why = f'matches "{first.line.text}"{reason}'
+            why = f"{first.line.matching(row.interface)}{reason}"
             yield Said("import", first.verdict, row.label, names, why, first.line.location)
     if rest or not decisions:
         why = f"not judged: not {context.policy.judged}"

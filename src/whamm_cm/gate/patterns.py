@@ -74,6 +74,13 @@ class Line:
             for one, wide in zip(self.patterns, self.wide, strict=True)
         )
 
+    def matching(self, interface: str) -> str:
+        """``matches "wasi:io/*"``, as the end of a sentence about an interface that it means."""
+        names = (interface, *other_interfaces(interface.lower()))
+        other = [self.names(name) for name in names]
+        renamed = not other[0] and any(other)
+        return f'matches "{self.text}"' + (", as the other release of WASI has it" * renamed)
+
     def names(self, interface: str) -> bool:
         """Whether it is about ``interface``, at whatever version."""
         return any(a.interface.fullmatch(interface) for p in self.patterns for a in p.alternatives)

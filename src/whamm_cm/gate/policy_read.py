@@ -37,6 +37,7 @@ from whamm_cm.wit.semver import PatternError
 
 PROFILES = (
     "wasi-0.2",
+    "wasi-0.3",
     "wasmcloud-1.9",
     "wasmcloud-2.7",
     "wasmcloud-2.8",

@@ -74,6 +74,9 @@ class Uses:
     _requests: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)
     _lookups: dict[tuple[int, int], str] = field(default_factory=dict)
     _names: dict[Host, dict[str, None]] = field(default_factory=dict)
+    #: By function, how many keys were handed over at once, all of them read, or not, and why not.
+    _read: dict[str, int] = field(default_factory=dict)
+    _unread: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def feed(self, record: Record) -> None:
         phase = record["phase"]
@@ -146,9 +149,21 @@ class Uses:
 
     def finish(self) -> None:
         """Requests with an authority that nobody was seen to send count, too."""
+        for how, (count, why) in self._unread.items():
+            if count > self._read.get(how, 0):
+                self.odd("environment", how, f"a key is {why}")
         for parts in self._requests.values():
             if "said" in parts and not parts.get("sent"):
                 self.request(parts, parts["said"])
+
+    def handed(self, how: str, keys: list[object]) -> None:
+        """Some guests ask for all keys twice, and first let all lie in one place, to know their
+        size: where as many have been read, there are no others."""
+        unknown = [key for key in keys if not isinstance(key, str)]
+        if unknown:
+            self._unread[how] = max(self._unread.get(how, (0, "")), (len(keys), _why(unknown[0])))
+        else:
+            self._read[how] = max(self._read.get(how, 0), len(keys))
 
     # what was found
 
@@ -300,10 +315,16 @@ def _http_send(uses: Uses, event: _Event) -> None:
         return
     handle = event.args.get("request")
     parts = uses._requests.get((event.instance, handle), {}) if isinstance(handle, int) else {}
-    passed_on = event.record.get("interface") == "wasi:http/handler" and "came in" in parts
+    here = event.record.get("interface") == "wasi:http/handler" and _is_release(event.record)
+    passed_on = here and "came in" in parts
     if not passed_on:
         uses.request(parts, event.how)
     parts["sent"] = True
+
+
+def _is_release(record: Record) -> bool:
+    """Candidates of 0.3 sent requests out by ``wasi:http/handler``, too."""
+    return "-" not in (record.get("version") or "")
 
 
 # sockets
@@ -504,9 +525,11 @@ def _environment(uses: Uses, event: _Event) -> None:
             if not event.failed:
                 uses.odd("environment", event.how, f"its result is {_why(pairs)}")
             return
-        for pair in pairs:
-            key = pair[0] if isinstance(pair, list) and pair else None
-            _key(uses, event, key)
+        keys = [pair[0] if isinstance(pair, list) and pair else None for pair in pairs]
+        for key in keys:
+            if isinstance(key, str):
+                _key(uses, event, key)
+        uses.handed(event.how, keys)
     elif event.returned:
         return
     elif event.func == "get":

@@ -88,7 +88,9 @@ static int find_leaders(const Draft *draft, const u8 *start, const u8 *stop, u32
     fires = 0;
     marking = 1;
     for (u32 i = 0; i <= (u32)(stop - start) + 1; i++) leaders[i] = 0;
-    for (; p < end; opidx++) {
+    for (;; opidx++) {
+        if (!closed) opidx += skip_quickly();
+        if (p >= end) break;
         const u8 *at = p;
         if (closed) return fail(M_BEHIND, 0, 0, 0, at);
         branches = no_label = 0;
@@ -352,6 +354,7 @@ __attribute__((export_name("draft"))) u32 draft(
     u32 longest = 0;
     writing = 0;
     scan_flags = wanted;
+    set_quick(wanted, 1, 0);
     for (u32 i = 0; i < n; i++) {
         const Function *function = &functions[targets[i].function];
         u32 size = function->end - function->code;

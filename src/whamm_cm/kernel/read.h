@@ -296,6 +296,56 @@ static int immediate(u32 kind, u32 space) {
     }
 }
 
+/* How to move past instructions that nobody asks about, by their first byte. */
+static u8 quick[256];
+enum { Q_STEP, Q_NOTHING, Q_INTEGER, Q_MEMARG }; /* what is behind it; of STEP only "step" knows */
+
+static u8 quick_of(const Row *row) {
+    u32 kind = row->kinds[0];
+    if (!row->count) return Q_NOTHING;
+    if (row->count > 1) return Q_STEP;
+    if (kind == K_MEMARG) return Q_MEMARG;
+    return kind == K_U32 || kind == K_I32 || kind == K_I64 ? Q_INTEGER : Q_STEP;
+}
+
+/* Which rows somebody asks about: those with "flags" (if any), with a role (if "roles"), with
+   indices in "spaces" (by space). */
+static void set_quick(const u8 *flags, int roles, const u8 *spaces) {
+    for (u32 byte = 0; byte < 256; byte++) {
+        u32 number = table.plain[byte];
+        const Row *row = &table.rows[number];
+        quick[byte] = Q_STEP;
+        if (number == NO_ROW || (flags && flags[number]) || (roles && row->role)) continue;
+        if (spaces && (row->kinds[0] == K_MEMARG ? spaces[S_MEMORY] : spaces[row->spaces[0]]))
+            continue;
+        quick[byte] = quick_of(row);
+    }
+}
+
+/* Move past instructions from p on that nobody asks about; how many.  It stops at some that only
+   "step" moves past: with long integers, and at the end. */
+static inline u32 skip_quickly(void) {
+    const u8 *at = p, *stop = end - 4;
+    u32 n = 0;
+    for (; at <= stop; n++) {
+        u32 behind = quick[*at], longer;
+        if (behind == Q_NOTHING) {
+            at++;
+            continue;
+        }
+        if (behind == Q_STEP || (behind == Q_MEMARG && at[1] >= 0x10)) break;
+        longer = behind == Q_MEMARG;
+        if (at[1 + longer] < 0x80)
+            at += 2 + longer;
+        else if (at[2 + longer] < 0x80)
+            at += 3 + longer;
+        else
+            break;
+    }
+    p = at;
+    return n;
+}
+
 static u32 row_number;
 
 /* Move past the opcode at p; its row. */

@@ -100,6 +100,7 @@ __attribute__((export_name("scan"))) u32 scan(
     writing = 0;
     marking = 0;
     make_buckets(spans, n, wanted);
+    set_quick(wanted, 0, 0);
     u8 *seen = take(n);
     Found *out = (Found *)take(0);
     result.found = (u32)out;
@@ -108,7 +109,9 @@ __attribute__((export_name("scan"))) u32 scan(
         span_number = i;
         p = (const u8 *)spans[2 * i];
         end = (const u8 *)spans[2 * i + 1];
-        for (; p < end; opidx++) {
+        for (;; opidx++) {
+            opidx += skip_quickly();
+            if (p >= end) break;
             const u8 *at = p;
             if (!step()) return 0;
             u8 flags = wanted[row_number];

@@ -93,14 +93,35 @@ static int moved_memarg(const u8 *start, u32 flags) {
     return 1;
 }
 
-/* Write the input's bytes up to "upto", from where p is; nothing but indices changes. */
+/* Last words: in front of each instruction of the row "ending" goes a template, if there is one. */
+typedef struct {
+    const u32 *parts;
+    u32 arguments;
+} Template;
+
+static const Template *last_words;
+static u32 ending, endings;
+static const u32 *insert(const Template *template, const u32 *arguments);
+
+/* Write the input's bytes up to "upto", from where p is; nothing but indices changes, and last
+   words are put in. */
 static int pass(const u8 *upto) {
-    if (!mapped) {
+    if (!mapped && !last_words) {
         p = upto;
-    } else {
-        end = upto;
-        while (p < upto)
-            if (!step()) return 0;
+        flush(upto);
+        return 1;
+    }
+    end = upto;
+    for (;;) {
+        skip_quickly();
+        if (p >= upto) break;
+        const u8 *at = p;
+        if (!step()) return 0;
+        if (!last_words || row_number != ending) continue;
+        flush(at);
+        insert(last_words, 0);
+        changed = 1;
+        endings++;
     }
     flush(upto);
     return 1;
@@ -113,11 +134,6 @@ enum {
     PART_SPOT_I32
 };
 static u32 spot_base;
-
-typedef struct {
-    const u32 *parts;
-    u32 arguments;
-} Template;
 
 static const u32 *insert(const Template *template, const u32 *arguments) {
     for (const u32 *part = template->parts; *part != PART_END;) {
@@ -236,7 +252,7 @@ static int written(const Function *function) {
     u32 from = (u32)o, size, n;
     u8 head[8];
     changed = function->todo != 0;
-    if (!changed && !mapped) {
+    if (!changed && !mapped && !last_words) {
         copy(entry, (u32)(stop - entry));
         return 1;
     }
@@ -261,19 +277,24 @@ static int written(const Function *function) {
     return 1;
 }
 
-/* "size" is that of what was written last; "upto": how many functions are written so far. */
+/* "size" is that of what was written last; "upto": how many functions are written so far;
+   "endings": how many last words. */
 static struct {
-    u32 start, size, changed, places, upto;
+    u32 start, size, changed, places, upto, endings;
 } output;
 
 static void begin(const Map *given) {
+    u8 spaces[256] = {0};
     mapped = 0;
+    last_words = 0;
     marking = 0;
     writing = 1;
     for (u32 space = 1; space < SPACES; space++) {
         maps[space] = given[space];
-        mapped |= given[space].kind != 0;
+        spaces[space] = given[space].kind != 0;
+        mapped |= spaces[space];
     }
+    set_quick(0, 0, spaces);
 }
 
 static u32 written_before; /* how many bytes */
@@ -281,11 +302,17 @@ static u32 written_before; /* how many bytes */
 /* Functions written anew, one after the other, in calls that each write over what the last one has
    written: from "upto" on until there are "enough" bytes or no more functions.  0 when one is
    malformed.  "places" gets where the entry of each begins in all that is written, and where the
-   last one ends. */
+   last one ends.  "last": a template + 1 in front of each instruction of "row". */
 __attribute__((export_name("rewrite"))) u32 rewrite(
     const Map *given, const Function *functions, u32 n, Template *made, u32 by, u32 spots,
-    u32 enough) {
+    u32 enough, u32 last, u32 row) {
     begin(given);
+    if (last) {
+        last_words = &made[last - 1];
+        ending = row;
+        for (u32 byte = 0; byte < 256; byte++)
+            if (table.plain[byte] == row) quick[byte] = 0;
+    }
     spot_base = spots;
     templates = made;
     moved_by = by;
@@ -305,6 +332,7 @@ __attribute__((export_name("rewrite"))) u32 rewrite(
     }
     output.size = (u32)o - output.start;
     output.upto = i;
+    output.endings = endings;
     places[i] = written_before + output.size;
     return 1;
 }

@@ -331,6 +331,24 @@ _TASK_SCOPE = _by_name(
     _dynamic("call_id", U64, "number of the call that the task began with"),
     _dynamic("argN", None, "parameter N of the export; by their names, too"),
 )
+_COPY_SCOPE = _by_name(
+    _static("component", STR, "name or place of the component that reads or writes"),
+    _static("func", STR, "stream.read, stream.write, future.read or future.write"),
+    _dynamic("stream", U32, "number of the handle, also of a future"),
+    _dynamic("count", U32, "how many elements were copied"),
+    _dynamic("outcome", None, '"completed", "dropped" (the other end is gone) or "cancelled"'),
+    _dynamic("elements", None, "what was copied, a list of the elements' type"),
+    _dynamic("text", STR, "the same as a text, where elements are bytes"),
+    _dynamic("task", U32, "number of the task that asked for it"),
+    _dynamic("call_id", U64, "number of the call"),
+    _dynamic("elapsed", U64, "nanoseconds until it was over"),
+)
+
+
+def _copy(package: str, name: str) -> Event:
+    return Event(package, name, "", (_NO_MODE,), _COPY_SCOPE, known=False)
+
+
 _ELAPSED = _dynamic("elapsed", U64, "nanoseconds since the task began")
 _RESULT = _dynamic("result", None, "what the export returned")
 _IS_ERR = _dynamic("is_err", BOOL, "whether that is the case error")
@@ -350,9 +368,11 @@ PACKAGES: dict[str, tuple[Event, ...]] = {
         _of_task("cancel", _ELAPSED),
         _of_task("end", _ELAPSED),
     ),
+    "stream": (_copy("stream", "read"), _copy("stream", "write")),
+    "future": (_copy("future", "read"), _copy("future", "write")),
 }
-#: Packages that ``*`` does not mean: their probes stand at exports, not in core modules.
-BY_NAME = ("task",)
+#: Packages that ``*`` does not mean: their probes stand at boundaries, not in core modules.
+BY_NAME = ("task", "stream", "future")
 #: The modes that their events are at those exports.
 TASK_MODES = {"start": "before", "return": "after", "cancel": "cancel", "end": "end"}
 
@@ -364,6 +384,8 @@ PACKAGE_DOCS: dict[str, str] = {
     "block": "a basic block begins or ends",
     "opcode": "an instruction is executed",
     "task": "a call of an export begins, returns, is cancelled or is over",
+    "stream": "a read or write of a stream is over",
+    "future": "a read or write of a future is over",
 }
 
 #: Events of ``wasm:opcode`` by name.

@@ -10,7 +10,7 @@ from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body, Env
 from whamm_cm.lang.calls import invoke
-from whamm_cm.lang.events import NUMBERED, TASK_MODES, Event, Mode
+from whamm_cm.lang.events import BY_NAME, NUMBERED, TASK_MODES, Event, Mode
 from whamm_cm.lang.exprs import EXPR_RULES
 from whamm_cm.lang.paths import site_of
 from whamm_cm.lang.rules import CoreRule, events_of, parse_core_rule, parse_wit_rule
@@ -55,8 +55,8 @@ def expand(env: Env, probe: s.ProbeSyntax, numbering: Numbering) -> Iterator[Pro
     names = _names(probe)
     cache: _Cache = {}
     found = events_of(env.source, rule)
-    if found[0][0].package == "task":
-        yield from _task_rules(env, probe, rule, [event for event, _ in found])
+    if found[0][0].package in BY_NAME:
+        yield from _boundary_rules(env, probe, rule, [event for event, _ in found])
         return
     any_known = any(event.known for event, _ in found)
     for event, modes in found:
@@ -97,7 +97,7 @@ def _wit_rule(
     mode: str,
     reports: bool,
     matches: Callable[[WitSite], bool],
-    task: bool = False,
+    package: str = "",
 ) -> WitRule:
     span = Span(env.source.number, probe.at, probe.end)
 
@@ -107,23 +107,33 @@ def _wit_rule(
         return Probe(rule.number, rule.rule, rule.script, "wit", site.func, rule.mode, {},
                      found.predicate, found.body, rule.span)  # fmt: skip
 
-    return WitRule(-1, text, env.source.number, mode, span, reports, matches, check, task)
+    return WitRule(-1, text, env.source.number, mode, span, reports, matches, check, package)
 
 
-def _task_rules(
+def _boundary_rules(
     env: Env, probe: s.ProbeSyntax, rule: CoreRule, events: list[Event]
 ) -> Iterator[WitRule]:
     if rule.bounds:
         _, _, at, end = rule.bounds[0]
-        raise env.source.error("tasks have no operands to bound", at, end)
+        package = events[0].package
+        raise env.source.error(f"events of wasm:{package} have no operands to bound", at, end)
     reports = _declares_report(probe)
     for event in events:
-        text = f"wasm:task:{event.name}"
-        yield _wit_rule(env, probe, text, TASK_MODES[event.name], reports, _is_entered, True)
+        package, text = event.package, f"wasm:{event.package}:{event.name}"
+        if package == "task":
+            mode = TASK_MODES[event.name]
+            yield _wit_rule(env, probe, text, mode, reports, _is_entered, package)
+        else:
+            copies = _copies(f"{package}.{event.name}")
+            yield _wit_rule(env, probe, text, "after", reports, copies, package)
 
 
 def _is_entered(site: WitSite) -> bool:
     return site.enters
+
+
+def _copies(func: str) -> Callable[[WitSite], bool]:
+    return lambda site: site.copies and site.func == func
 
 
 def _declares_report(node: object) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from whamm_cm.lang import copies
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body, Site
 from whamm_cm.lang.source import listed, suggest
@@ -48,6 +49,8 @@ AFTER_ONLY = ("result", "is_err", "elapsed")
 
 def site_of(site: WitSite, mode: str) -> Site:
     """What names mean at a boundary function in a probe of that mode."""
+    if site.copies:
+        return Site(site, copies.names(site))
     names: dict[str, Callable[[Span], Expr]] = {}
     for name in ("interface", "version", "func", "resource", "direction", "component"):
         names[name] = _maker(Static, STR, name)

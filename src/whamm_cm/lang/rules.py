@@ -60,7 +60,7 @@ class WitPattern:
     modes: tuple[str, ...]
 
     def match(self, site: WitSite) -> bool:
-        if not self.sides.fullmatch(site.direction):
+        if site.copies or not self.sides.fullmatch(site.direction):
             return False
         names = site.names or ((site.interface, site.version or None, site.func),)
         return any(self.item.matches(*name) for name in names)

@@ -538,7 +538,7 @@ class WitRule:
     reports: bool
     matches: Callable[[WitSite], bool]
     check: Callable[[WitRule, WitSite], Probe]
-    task: bool = False  # an event of wasm:task
+    package: str = ""  # of an event of provider wasm: "task", "stream", "future"
 
     def at(self, site: WitSite) -> Probe:
         """The probe at one boundary function, checked against its types.
@@ -569,6 +569,9 @@ class WitSite:
     names: tuple[tuple[str, str | None, str], ...] = ()
     #: Whether calls of it are tasks of this component.
     enters: bool = False
+    #: Of a read or write of a stream or future: that it is one, and what it copies.
+    copies: bool = False
+    elements: ValType | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,9 @@ class Strace:
         call = self._tracker.feed(record)
         self._last_returned = None
         while self._tracker.given_up:
-            self._named.pop(self._tracker.given_up.pop().index, None)
+            index = self._tracker.given_up.pop().index
+            for known in (self._named, self._copies, self._quiet):
+                known.pop(index, None)
         if call is None:
             return ""
         if record["phase"] == "call":

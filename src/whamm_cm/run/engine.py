@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
 import platform
 import re
 import sys
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from wasmtime import Config, Engine, Module, WasmtimeError
+from wasmtime import Config, Engine, WasmtimeError
 from wasmtime import _ffi as ffi
-from wasmtime.component import Component
 
 from whamm_cm.errors import RunError
 from whamm_cm.run.memories import Memories
+
+if TYPE_CHECKING:
+    from wasmtime.component import Component
 
 # Everything wasmtime can compile, so that no component is refused for a feature somebody uses.
 # By the names of the C API: the Config class covers only some, and releases differ in which exist.
@@ -45,7 +48,7 @@ _ASYNC = (
     "wasm_component_model_more_async_builtins",
     "concurrency_support",
 )
-_MAGIC = b"\0asm"
+_MAGIC, _NO_BINARY = b"\0asm", "not a WebAssembly binary"
 _WORD = "[a-zA-Z][a-zA-Z0-9]*(?:-[a-zA-Z0-9]+)*"
 #: Nested namespaces and packages, which are right but said to be no names.
 _NESTED = (
@@ -111,6 +114,7 @@ def _check_engine() -> Engine:
     config = _config()
     config.cranelift_opt_level = "none"
     config.native_unwind_info = False
+    config.parallel_compilation = False  # there is little to compile, and threads take memory
     _set(config, "cranelift_regalloc_algorithm", _SINGLE_PASS)
     return Engine(config)
 
@@ -123,20 +127,30 @@ def validate_component(wasm: bytes) -> str | None:
     those can be stand-ins in ``wasm``.  A component that is run right away need not be validated
     before: :func:`whamm_cm.run.embedded.run_component` refuses it just the same.
     """
-    try:
-        _compile(_check_engine(), wasm).close()
-    except WasmtimeError as error:
-        return reason(error)
+    if not wasm.startswith(_MAGIC):
+        return _NO_BINARY
+    found = ctypes.POINTER(ffi.wasmtime_component_t)()
+    error = ffi.wasmtime_component_new(
+        _check_engine().ptr(), _place(wasm), len(wasm), ctypes.byref(found)
+    )
+    if error:
+        return reason(WasmtimeError._from_ptr(error))
+    ffi.wasmtime_component_delete(found)
     return None
 
 
 def validate_module(wasm: bytes) -> str | None:
     """The reason wasmtime refuses a core module, or None."""
-    try:
-        Module.validate(_check_engine(), wasm)
-    except WasmtimeError as error:
-        return reason(error)
-    return None
+    if not wasm.startswith(_MAGIC):
+        return _NO_BINARY
+    error = ffi.wasmtime_module_validate(_check_engine().ptr(), _place(wasm), len(wasm))
+    return reason(WasmtimeError._from_ptr(error)) if error else None
+
+
+def _place(wasm: bytes) -> Any:
+    """Where the bytes are; wasmtime's own classes take a copy, and to import those of components
+    takes as long as much of a weave."""
+    return ctypes.cast(ctypes.c_char_p(wasm), ctypes.POINTER(ctypes.c_uint8))
 
 
 def is_lack(fault: str) -> bool:
@@ -155,7 +169,9 @@ def compile_component(engine: Engine, wasm: bytes) -> Component:
 def _compile(engine: Engine, wasm: bytes) -> Component:
     if not wasm.startswith(_MAGIC):
         # wasmtime would take the bytes for component text.
-        raise WasmtimeError("not a WebAssembly binary")
+        raise WasmtimeError(_NO_BINARY)
+    from wasmtime.component import Component
+
     return Component(engine, wasm)
 
 

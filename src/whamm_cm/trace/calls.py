@@ -410,6 +410,7 @@ class Tracker:
         key = next(iter(self._open))
         for call in self._open.pop(key):
             self._leave(call)
+            self._held.started((call.run, *call.site.target), call)
             self.given_up.append(call)
 
 

@@ -148,7 +148,7 @@ class Summary:
             self._going[call] = call.self_ns or 0, call.wait_ns
         if callee:  # its time is time of the call that its caller's record counts
             return
-        row.wait_ns += call.wait_ns
+        row.wait_ns += 0 if duration is None else call.wait_ns
         if call.starting_ns is not None:
             row.late += 1
             row.starting_ns += call.starting_ns

@@ -11,7 +11,7 @@ from whamm_cm.dataclass import dataclass
 from whamm_cm.kernel import layout
 from whamm_cm.kernel.layout import Do
 from whamm_cm.wasm.code import NUMBERS, Found, Loaded, flags_of
-from whamm_cm.wasm.entries import Bodies
+from whamm_cm.wasm.module import Bodies, CoreModule
 from whamm_cm.wasm.opcodes import OPCODES, Opcode, by_mnemonic
 from whamm_cm.wasm.rewrite import Draft, Maps, Templates, Written, put_maps, put_templates
 
@@ -79,11 +79,10 @@ class Drafted:
 
 @dataclass(slots=True)
 class CodeEdit:
-    """``bodies`` in a kernel of their own; ``offset`` and ``path`` are those of the module."""
+    """The code of a module in a kernel of its own."""
 
-    bodies: Bodies
-    offset: int = 0
-    path: str = ""
+    module: CoreModule
+    bodies: Bodies = field(init=False)
     loaded: Loaded = field(init=False)
     #: The functions with drafts made here, and those drafts that are kept.
     drafted: set[int] = field(default_factory=set)
@@ -92,11 +91,22 @@ class CodeEdit:
     _flags: int = 0
 
     def __post_init__(self) -> None:
-        self.loaded = Loaded.of(self.bodies.data, self.bodies.first, self.bodies.end)
-        self._functions = self.loaded.kernel.put_words(self.bodies.words)
+        self.bodies, known = self.module.read_bodies()
+        if known is None:
+            loaded = Loaded.of(self.bodies.data, self.bodies.first, self.bodies.end)
+            known = loaded, loaded.kernel.put_words(self.bodies.words)
+        self.loaded, self._functions = known
+
+    @property
+    def path(self) -> str:
+        return self.module.path
 
     def _fault(self) -> int:
-        return self.offset - self.loaded.moved
+        return self.module.offset - self.loaded.moved
+
+    def close(self) -> None:
+        """Give the kernel's memory back; nothing more can be asked."""
+        self.loaded.kernel.close()
 
     def survey(
         self,
@@ -205,11 +215,16 @@ class CodeEdit:
         self.kept |= {n: Draft(view[(at - start) // 4 :]) for n, at in drafts.items()}
 
     def write(
-        self, drafts: Mapping[int, Draft], templates: Templates, maps: Maps, spots: int = 0
+        self,
+        drafts: Mapping[int, Draft],
+        templates: Templates,
+        maps: Maps,
+        spots: int = 0,
+        last: int | None = None,
     ) -> Written:
         """All bodies with new indices, and new code in those that have a draft, given here or made
         by :meth:`draft`.  What does not change is as it was, byte for byte.  ``spots``: the first.
-        To be called last.
+        ``last``: a template in front of each ``unreachable``.  To be called at the end.
 
         DecodeError where the code is malformed, and for an index that a map does not have.
         """
@@ -229,12 +244,12 @@ class CodeEdit:
             inside.poke(self._functions + 4 * place, words)
         made, maps_at = put_templates(loaded, templates), put_maps(loaded, maps)
         count, upto, pieces = len(self.bodies), -1, list[bytes]()
-        given = maps_at, self._functions, count, made, loaded.moved, spots, _PIECE
+        ending = 0 if last is None else last + 1, NUMBERS[UNREACHABLE]
+        given = maps_at, self._functions, count, made, loaded.moved, spots, _PIECE, *ending
         while upto != count:
             if not inside.run("rewrite", *given):
                 raise inside.error(self._fault(), self.path)
-            start, size, changed, at, upto = inside.struct("output", 5)
+            start, size, changed, at, upto, endings = inside.struct("output", 6)
             pieces.append(inside.get(start, size))
         places = inside.get_words(at, count + 1)
-        inside.close()
-        return Written(pieces, changed, places)
+        return Written(pieces, changed, places, endings)

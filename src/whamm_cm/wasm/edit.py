@@ -21,7 +21,7 @@ from whamm_cm.wasm.names import FUNCTION, LABEL, MODULE, SPACE_OF, NameSection, 
 from whamm_cm.wasm.opcodes import Imm
 from whamm_cm.wasm.renumber import Edit, Renumbering, splice
 from whamm_cm.wasm.rewrite import Draft, Piece, Replaced, Shift, Templates, draft_words
-from whamm_cm.wasm.section_refs import read_entries
+from whamm_cm.wasm.section_refs import read_entries, refers
 from whamm_cm.wasm.sections import Payload, SectionId
 from whamm_cm.wasm.types import MemoryType
 
@@ -62,6 +62,9 @@ class ModuleEdit:
         #: Of what is counted in code that was drafted in bulk.
         self.first_spot = 0
         self._names: dict[int, str] = {}
+        #: Code in front of each ``unreachable``, and how often the last ``encode`` put it there.
+        self.last_words = b""
+        self.endings = 0
 
     # Types.
 
@@ -235,7 +238,7 @@ class ModuleEdit:
 
     def new_code(self) -> CodeEdit:
         """The same, without any draft."""
-        self._code = CodeEdit(self.module.bodies, self.module.offset, self.module.path)
+        self._code = CodeEdit(self.module)
         return self._code
 
     @property
@@ -259,7 +262,8 @@ class ModuleEdit:
     # Encoding.
 
     def encode(self) -> bytes:
-        """The edited module; sections that are not affected are byte for byte the input's."""
+        """The edited module; sections that are not affected are byte for byte the input's.  It is
+        made once only if code was drafted in bulk."""
         self._locked.update(_KINDS)
         shifts = {Imm(kind): self._shift(kind) for kind in _KINDS}
         renumbering = Renumbering(shifts, offset=self.module.offset, path=self.module.path)
@@ -306,8 +310,9 @@ class ModuleEdit:
         if section is None:
             return unsigned(len(items)) + b"".join(items) if items else None
         edits: list[Edit] = []
-        if renumbering.spaces and number in _REFERRING:
-            entries = read_entries(self._cursor(section.start, section.end), number)
+        spaces = renumbering.spaces
+        if spaces and number in _REFERRING and refers(number, spaces):
+            entries = read_entries(self._cursor(section.start, section.end), number, spaces)
             edits = renumbering.edits(self.module.data, entries.refs)
         if not edits and not items:
             return None
@@ -342,9 +347,15 @@ class ModuleEdit:
         count = cur.u32("a count")
         kept: Sequence[Buffer] = (self.module.data[cur.pos : section.end],)
         changed = False
-        if renumbering.spaces or self._bodies or (self._code and self._code.drafted):
+        drafted = self._bodies or self._code and self._code.drafted
+        if renumbering.spaces or drafted or self.last_words:
+            last = self.templates.number(self.last_words) if self.last_words else None
             code, maps = self.code(), renumbering.maps
-            written = code.write(self._bodies, self.templates, maps, self.first_spot)
+            written = code.write(self._bodies, self.templates, maps, self.first_spot, last)
+            self.endings = written.endings
+            code.close()
+            if not code.drafted:
+                self._code = None
             changed = bool(written.changed)
             kept = written.pieces
         if not changed and not added:

@@ -135,6 +135,10 @@ class Bodies:
         return Body(start, code, end, groups)
 
 
+#: Bodies as they were read: in a kernel, and where there what they are.
+InKernel: TypeAlias = tuple[Loaded, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
     """The parts of the name section this tool uses.
@@ -263,7 +267,7 @@ def _check_body(cur: Cursor) -> None:
         raise inner.error("more than 2**32 locals", start)
 
 
-def read_bodies(cur: Cursor) -> Bodies:
+def read_bodies(cur: Cursor) -> tuple[Bodies, InKernel]:
     before = Cursor(cur.data, cur.pos, cur.end, cur.offset, cur.path)
     count, first = before.count("code"), before.pos
     loaded = Loaded.of(cur.data, first, cur.end)
@@ -274,7 +278,7 @@ def read_bodies(cur: Cursor) -> Bodies:
         raise InternalError("the kernel does not read the code section")
     words = loaded.kernel.get_words(at, count * layout.FUNCTION_WORDS)
     cur.pos = cur.end
-    return Bodies(memoryview(cur.data), first, cur.end, words)
+    return Bodies(memoryview(cur.data), first, cur.end, words), (loaded, at)
 
 
 def _naming(cur: Cursor) -> tuple[int, str]:

@@ -398,7 +398,7 @@ class _Linker:
                 # Each is written anew, so that no size is longer than it need be.
                 ends = enumerate(bodies.column(layout.END))
                 drafts = {n: Draft((Do.STOP, end)) for n, end in ends}
-                code = CodeEdit(bodies, module.offset, module.path)
+                code = CodeEdit(module)
                 found += code.write(drafts, Templates(), renumbering.maps).pieces
         return found
 

@@ -22,6 +22,7 @@ from whamm_cm.wasm.entries import (
     Global,
     Import,
     ImportType,
+    InKernel,
     Names,
     Table,
 )
@@ -185,14 +186,20 @@ class CoreModule:
     @cached_property
     def bodies(self) -> Bodies:
         """The code of every defined function; instructions are not looked at."""
+        return self.read_bodies()[0]
+
+    def read_bodies(self) -> tuple[Bodies, InKernel | None]:
+        """``bodies``; the first who asks for them gets what the kernel has of them, too."""
+        if "bodies" in self.__dict__:
+            return self.bodies, None
         section = self.section(SectionId.CODE)
-        if section is None:
-            found = Bodies(self.data, 0, 0, array("I"))
-        else:
-            found = read.read_bodies(self._cursor(section.start, section.end))
+        found, known = Bodies(self.data, 0, 0, array("I")), None
+        if section is not None:
+            found, known = read.read_bodies(self._cursor(section.start, section.end))
         if len(found) != len(self.functions):
             raise self._error(f"{len(self.functions)} functions, but {len(found)} function bodies")
-        return found
+        self.__dict__["bodies"] = found
+        return found, known
 
     def instructions(self, index: int) -> Iterator[tuple[int, Opcode, int]]:
         """(position, opcode, end) of each instruction of the defined function ``index``."""

@@ -222,11 +222,13 @@ def renumbered(
 @dataclass(frozen=True, slots=True)
 class Written:
     """Entries of a code section one after the other, in ``pieces``; ``changed``: how many differ
-    from the input's.  ``places``: where each begins, and where the last one ends."""
+    from the input's.  ``places``: where each begins, and where the last one ends.  ``endings``: how
+    many last words were put in."""
 
     pieces: Sequence[bytes]
     changed: int
     places: Sequence[int]
+    endings: int
 
 
 def put_templates(loaded: Loaded, templates: Templates) -> int:

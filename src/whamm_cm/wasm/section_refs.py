@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.wasm.cursor import Cursor
 from whamm_cm.wasm.instructions import expr_steps
 from whamm_cm.wasm.leb import name_bytes, unsigned
 from whamm_cm.wasm.opcodes import Imm
-from whamm_cm.wasm.refs import IndexMap, Recorder, Ref, instruction_refs
+from whamm_cm.wasm.refs import SPACES, IndexMap, Recorder, Ref, instruction_refs
 from whamm_cm.wasm.sections import SECTION_NAMES, SectionId
 from whamm_cm.wasm.types import (
     REC,
@@ -104,16 +104,22 @@ def _export(recorder: Recorder) -> None:
     recorder.index(Imm(read_kind(recorder.cur)))
 
 
-def _items(recorder: Recorder, read: Callable[[Recorder], object]) -> None:
+def _expressions(recorder: Recorder) -> None:
     for _ in range(recorder.cur.count("item")):
-        read(recorder)
+        _expr(recorder)
 
 
-def _func(recorder: Recorder) -> None:
-    recorder.index(Imm.FUNC)
+def _functions(recorder: Recorder) -> None:
+    for _ in range(recorder.cur.count("item")):
+        recorder.index(Imm.FUNC)
 
 
-def _element(recorder: Recorder) -> None:
+def _element_alone(recorder: Recorder) -> None:
+    """Without the indices of functions."""
+    _element(recorder, lambda recorder: recorder.cur.u32s("item", "a func index"))
+
+
+def _element(recorder: Recorder, functions: Callable[[Recorder], object] = _functions) -> None:
     """Flags: 1 not active, 2 explicit table (active) or declared, 4 expressions, not indices."""
     cur, start = recorder.cur, recorder.cur.pos
     flags = cur.u32("element flags")
@@ -132,7 +138,10 @@ def _element(recorder: Recorder) -> None:
         read_ref_type(cur, recorder.type_index)
     elif flags & 3:
         cur.u8("an element kind")
-    _items(recorder, _expr if flags & 4 else _func)
+    if flags & 4:
+        _expressions(recorder)
+    else:
+        functions(recorder)
 
 
 def _data(recorder: Recorder) -> None:
@@ -161,9 +170,22 @@ _ENTRY: dict[int, Callable[[Recorder], object]] = {
 }
 
 
-def read_entries(cur: Cursor, number: int) -> Entries:
-    """The entries of a type, function, table, tag, global, export, element or data section."""
-    recorder, entry, spans = Recorder(cur), _ENTRY[number], list[tuple[int, int]]()
+def refers(number: int, spaces: Collection[Imm]) -> bool:
+    """Whether an element, data, table or global section may hold an index into one of them."""
+    return number == SectionId.ELEMENT or not {Imm.TABLE, Imm.TAG, Imm.ELEM}.issuperset(spaces)
+
+
+def read_entries(cur: Cursor, number: int, spaces: Collection[Imm] = SPACES) -> Entries:
+    """The entries of a type, function, table, tag, global, export, element or data section.  The
+    indices of functions in an element section, of which there are many, are left out unless they
+    are among the ``spaces`` asked for."""
+    if number == SectionId.ELEMENT and Imm.FUNC not in spaces:
+        return _read_entries(cur, number, _element_alone)
+    return _read_entries(cur, number, _ENTRY[number])
+
+
+def _read_entries(cur: Cursor, number: int, entry: Callable[[Recorder], object]) -> Entries:
+    recorder, spans = Recorder(cur), list[tuple[int, int]]()
     count = cur.count("entry")
     first = cur.pos
     for _ in range(count):

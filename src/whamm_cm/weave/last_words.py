@@ -18,10 +18,8 @@ from whamm_cm.component.ir import Component, Definition, walk
 from whamm_cm.component.items import Item
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
-from whamm_cm.kernel.layout import WANTED
 from whamm_cm.wasm import snippets
 from whamm_cm.wasm.asm import Func
-from whamm_cm.wasm.code_edit import UNREACHABLE, Plans, Target
 from whamm_cm.wasm.edit import ModuleEdit
 from whamm_cm.wasm.leb import unsigned
 from whamm_cm.wasm.module import CoreModule
@@ -73,13 +71,6 @@ class LastWords:
     def _take(self, guest: Guest, added: Added) -> None:
         module = guest.module
         edit = ModuleEdit(module)
-        try:
-            code = edit.code()
-            found = code.survey(range(len(module.bodies)), (), marks={UNREACHABLE: WANTED})
-        except DecodeError:
-            return  # what we cannot read is left as it is
-        if not any(found.seen):
-            return
         table = edit.import_table(self.name, TABLE, b"\x70\0" + unsigned(self.slot + 1))
         plain = edit.type_index((), ())
         f = Func(0, 0, ())
@@ -90,14 +81,14 @@ class LastWords:
             f.op("return")
         f.i32(self.slot)
         f.call_indirect(plain, table)
-        last = snippets.call(edit.add_func(plain, f.encode()))
-        plans = Plans([None], [()], last=edit.templates.number(last))
-        targets = [Target(index, 0, 0, 0) for index, seen in enumerate(found.seen) if seen]
+        edit.last_words = snippets.call(edit.add_func(plain, f.encode()))
         try:
-            code.draft(plans, targets, keep=False)
+            wasm = edit.encode()
         except DecodeError:
+            return  # what we cannot read is left as it is
+        if not edit.endings:
             return
-        self.modules[guest.definition] = edit.encode()
+        self.modules[guest.definition] = wasm
         self.instances |= {instantiation for _, instantiation in guest.instances}
         added.dropped += [(guest.place, name) for name in edit.dropped]
 

@@ -178,15 +178,8 @@ class Orders:
         crossings: tuple[set[Site], bool],
         relayed: bool,
     ) -> list[Chosen]:
-        counted = [site for site in own if wanted.get(site) is False]
-        if len(counted) > N_COUNTERS:
-            raise WeaveError(
-                f"{len(counted)} functions to count in one component, at most {N_COUNTERS} fit"
-            )
-        slots = {site: slot for slot, site in enumerate(counted)}
         base = len(self.builder)
-        for site in counted:
-            self.builder.add_site(site_spec(site))
+        slots = self._slots(own, wanted)
         probed = {} if self.scripting is None else self.scripting.probes
         self.added.sites += sum(site in wanted or site in probed for site in own)
         inner, ends = crossings
@@ -226,12 +219,23 @@ class Orders:
             orders.append(replace(order, role=role, context=context, export=export, answer=answer))
         return orders
 
+    def _slots(self, own: Sequence[Site], wanted: dict[Site, bool]) -> dict[Site, int]:
+        """The counters of the sites to count, whose rows come in this order."""
+        counted = [site for site in own if wanted.get(site) is False]
+        if len(counted) > N_COUNTERS:
+            raise WeaveError(
+                f"{len(counted)} functions to count in one component, at most {N_COUNTERS} fit"
+            )
+        for site in counted:
+            self.builder.add_site(site_spec(site))
+        return {site: slot for slot, site in enumerate(counted)}
+
     def _probes(self, site: Site) -> tuple[tuple[EventProbe, ...], tuple[EventProbe, ...]]:
         """Those that stand at a site, and those for when its calls are over."""
         found = self.scripting
-        return (
-            ((), ()) if found is None else (found.probes.get(site, ()), found.later.get(site, ()))
-        )
+        if found is None:
+            return (), ()
+        return found.probes.get(site, ()), found.later.get(site, ())
 
     def _parts(self, own: Sequence[Site], wanted: dict[Site, bool]) -> tuple[dict[Site, Role], str]:
         """What has a part in tasks, where records or probes say something about them."""

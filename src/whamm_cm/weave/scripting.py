@@ -18,6 +18,7 @@ from whamm_cm.analysis.program import Program
 from whamm_cm.analysis.site import Site
 from whamm_cm.component import build
 from whamm_cm.component import nodes as n
+from whamm_cm.component.canons import COPIES
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.component.items import Item
 from whamm_cm.dataclass import dataclass
@@ -27,6 +28,7 @@ from whamm_cm.emit.paths import acts, mentions
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.fold import fold
+from whamm_cm.lang.source import ScriptError
 from whamm_cm.lang.walk import walk
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.moved import Moved
@@ -39,7 +41,16 @@ from whamm_cm.weave.opcodes.rows import Rows, variable_spec
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
 from whamm_cm.weave.tasks import exports, may_return, no_tasks, roles
 from whamm_cm.weave.unit import Beats, UnitBuilder, binder_module
+from whamm_cm.wit.printer import handles_text
 from whamm_cm.wit.types import FuncT
+
+#: What there is none of, where a rule matches nothing.
+_MISSING = {
+    "": "no function of the component",
+    "task": "no asynchronous component",
+    "stream": "no stream is copied like that",
+    "future": "no future is copied like that",
+}
 
 
 def reads_clock(probe: EventProbe) -> bool:
@@ -73,6 +84,8 @@ class Scripting:
     returns: dict[Definition, tuple[str, ...]] = field(default_factory=dict)
     #: Where the code of each module that was woven came from, by its bytes.
     moved: dict[bytes, Moved] = field(default_factory=dict)
+    #: Why a rule does not fit streams of some type.
+    misfits: dict[int, ScriptError] = field(default_factory=dict)
     beats: Beats | None = None
     last_words: bool = False
     #: Whether core modules may get a memory beside their own.
@@ -245,11 +258,13 @@ class Scripting:
         scripts = self.plan.scripts
         matched: set[int] = set()
         for site in sites:
-            if site.edge == "builtin":
+            if site.edge == "builtin" and site.func not in COPIES:
                 continue
             seen = as_seen(site)
             for rule in scripts.wit_rules:
                 if not rule.matches(seen) or not self._has_mode(rule, site, sites):
+                    continue
+                if seen.copies and not self._fits(rule, site, seen):
                     continue
                 matched.add(id(rule))
                 if site.reason:
@@ -260,12 +275,25 @@ class Scripting:
                     self._place(site, probe, sites)
         for rule in scripts.wit_rules:
             if id(rule) not in matched:
-                what = "asynchronous component" if rule.task else "function of the component"
-                self.added.unmatched.append((rule.rule, f"no {what}", 0))
+                if id(rule) in self.misfits:
+                    raise self.misfits[id(rule)]
+                self.added.unmatched.append((rule.rule, _MISSING[rule.package], 0))
+
+    def _fits(self, rule: t.WitRule, site: Site, seen: t.WitSite) -> bool:
+        """Whether a script means what streams of that type copy; there may be several."""
+        try:
+            rule.at(seen)
+        except ScriptError as error:
+            self.misfits.setdefault(id(rule), error)
+            what = handles_text(FuncT((), site.elements)).removeprefix("func() -> ")
+            why = f"it is of another type than {what}" if site.elements else "it has no elements"
+            self.added.unmatched.append((rule.rule, why, 1))
+            return False
+        return True
 
     def _has_mode(self, rule: t.WitRule, site: Site, sites: Sequence[Site]) -> bool:
         """Whether what the rule waits for ever comes to pass at a function that it matches."""
-        if rule.task and no_tasks(each for each in sites if each.component is site.component):
+        if rule.package and no_tasks(each for each in sites if each.component is site.component):
             return False
         return site.is_async or rule.mode != "cancel"
 
@@ -275,6 +303,10 @@ class Scripting:
 
     def _place(self, site: Site, probe: EventProbe, sites: Sequence[Site]) -> None:
         """Put a probe where it fires."""
+        if site.edge == "builtin":  # a read or write, which is over later
+            self.tasked.add(site.component)
+            self._stand(site, probe)
+            return
         over = probe.mode == "end" or (site.is_async and probe.mode in OVER)
         if over or mentions((probe.predicate, probe.body), "task"):
             own = [each for each in sites if each.component is site.component]
@@ -431,6 +463,8 @@ def as_seen(site: Site) -> t.WitSite:
         type=FuncT(site.params, site.result, site.is_async),
         names=site.names,
         enters=site.kind == "lift",
+        copies=site.edge == "builtin" and site.func in COPIES,
+        elements=site.elements,
     )
 
 

@@ -17,11 +17,11 @@ def _whole(decisions: tuple[Decision, ...], verdict: Verdict) -> bool:
     return bool(decisions) and all(one.verdict == verdict for one in decisions)
 
 
-def _because(decision: Decision, default: str) -> str:
+def _because(row: ImportRow, decision: Decision, default: str) -> str:
     line = decision.line
     if line is None:
         return default
-    return f'matches "{line.text}"' + (f": {line.reason}" if line.reason else "")
+    return line.matching(row.interface) + (f": {line.reason}" if line.reason else "")
 
 
 def _functions(row: ImportRow, decisions: Iterable[Decision]) -> str:
@@ -46,7 +46,7 @@ def _denied(context: Context) -> Iterator[Hit]:
             yield Hit(
                 row.item,
                 f"{row.label}{_functions(row, decisions)} "
-                + _because(first, "is not on the list of allowed imports"),
+                + _because(row, first, "is not on the list of allowed imports"),
                 first.line.location if first.line else imports.location,
                 parts=_parts_of(decisions),
             )
@@ -65,7 +65,7 @@ def _function_denied(context: Context) -> Iterator[Hit]:
                 yield Hit(
                     f"{row.item}#{one.function.name}",
                     f"{row.label}#{one.function.name} "
-                    + _because(one, "is not on the list of allowed functions"),
+                    + _because(row, one, "is not on the list of allowed functions"),
                     line.location if line else imports.location,
                 )
 
@@ -74,13 +74,13 @@ def _warned(context: Context) -> Iterator[Hit]:
     for row, decisions in context.decisions:
         warned = [one for one in decisions if one.verdict == "warn"]
         if warned and warned[0].line is not None and len(warned) == len(decisions):
-            text = f"{row.label}{_functions(row, warned)} {_because(warned[0], '')}"
+            text = f"{row.label}{_functions(row, warned)} {_because(row, warned[0], '')}"
             yield Hit(row.item, text, warned[0].line.location, parts=_parts_of(warned))
             continue
         for one in warned:
             if one.function is not None and one.line is not None:
                 item = f"{row.item}#{one.function.name}"
-                text = f"{row.label}#{one.function.name} {_because(one, '')}"
+                text = f"{row.label}#{one.function.name} {_because(row, one, '')}"
                 yield Hit(item, text, one.line.location)
 
 
