@@ -138,6 +138,11 @@ def test_schemes_and_authorities(here: World) -> None:
     with pytest.raises(Failure) as caught:
         handle(here, request_to(""))
     assert caught.value.payload == {"HTTP-request-URI-invalid": None}
+    request = request_to("a")
+    request.path = None
+    with pytest.raises(Failure) as caught:
+        handle(here, request)
+    assert caught.value.payload == {"HTTP-request-URI-invalid": None}
 
 
 def test_what_nobody_sends_takes_no_body(here: World) -> None:

@@ -74,7 +74,7 @@ def _target(request: OutgoingRequest) -> tuple[str, str, int]:
     scheme = next(iter(request.scheme), "").lower() if request.scheme else "https"
     if scheme not in _PORTS:
         raise _code("HTTP-protocol-error")
-    if not request.authority:
+    if not request.authority or request.path is None:
         raise _code("HTTP-request-URI-invalid")
     return scheme, *_split(request.authority, scheme)
 
