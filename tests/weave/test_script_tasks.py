@@ -296,3 +296,17 @@ def test_an_export_without_a_task_return_before_it_is_not_answered() -> None:
 
 SYNC_LIFT = '(canon lift (core func $m "f"))'
 ASYNC_LIFT = '(canon lift (core func $m "f") async (callback (func $m "g")))'
+
+
+@pytest.mark.parametrize("plan", [{}, {"multi_memory": False}])
+def test_hundreds_of_calls_are_under_way_at_once(plan: dict[str, Any]) -> None:
+    """They wait until they may start, or in the callee's callback; then they are cancelled."""
+    script = """
+        report var begun: u64; report var cancelled: u64; report var same: u64;
+        var ids: map<u64, bool>;
+        wit:inner:#never:before { begun++; ids[call_id] = true; }
+        wit:inner:#never:cancel { cancelled++; if (ids[call_id]) { same++; } }
+        wit:inner:#never:after { begun = 0; }"""
+    found = records_of("starting.wast", trace=nothing, scripts=script_plan(script), **plan)
+    first = {r["var"]: r["value"] for r in found if r["phase"] == "report" and r["instance"] == 1}
+    assert first == {"begun": 701, "cancelled": 701, "same": 701}

@@ -125,8 +125,12 @@ def trace_http(
         with compiling:
             session = Session(woven, serving, recorder.feed)
         if request is not None:
-            return _ask(args, session, request)
-        return _serve(args, path, session, address)
+            status = _ask(args, session, request)
+        else:
+            status = _serve(args, path, session, address)
+        if recorder.losses:
+            say(args, recorder.losses.sentence())
+        return status
     except (RunError, UsageError):
         recorder.abandon()
         raise

@@ -45,7 +45,7 @@ from whamm_cm.wit.printer import handles_text
 from whamm_cm.wit.types import FuncT
 
 #: What there is none of, where a rule matches nothing.
-_MISSING = {
+MISSING = {
     "": "no function of the component",
     "task": "no asynchronous component",
     "stream": "no stream is copied like that",
@@ -262,7 +262,7 @@ class Scripting:
                 continue
             seen = as_seen(site)
             for rule in scripts.wit_rules:
-                if not rule.matches(seen) or not self._has_mode(rule, site, sites):
+                if not rule.matches(seen) or not comes_to_pass(rule, site, sites):
                     continue
                 if seen.copies and not self._fits(rule, site, seen):
                     continue
@@ -277,7 +277,7 @@ class Scripting:
             if id(rule) not in matched:
                 if id(rule) in self.misfits:
                     raise self.misfits[id(rule)]
-                self.added.unmatched.append((rule.rule, _MISSING[rule.package], 0))
+                self.added.unmatched.append((rule.rule, MISSING[rule.package], 0))
 
     def _fits(self, rule: t.WitRule, site: Site, seen: t.WitSite) -> bool:
         """Whether a script means what streams of that type copy; there may be several."""
@@ -290,12 +290,6 @@ class Scripting:
             self.added.unmatched.append((rule.rule, why, 1))
             return False
         return True
-
-    def _has_mode(self, rule: t.WitRule, site: Site, sites: Sequence[Site]) -> bool:
-        """Whether what the rule waits for ever comes to pass at a function that it matches."""
-        if rule.package and no_tasks(each for each in sites if each.component is site.component):
-            return False
-        return site.is_async or rule.mode != "cancel"
 
     def _stand(self, site: Site, probe: EventProbe) -> None:
         self.probes[site] = (*self.probes.get(site, ()), probe)
@@ -466,6 +460,13 @@ def as_seen(site: Site) -> t.WitSite:
         copies=site.edge == "builtin" and site.func in COPIES,
         elements=site.elements,
     )
+
+
+def comes_to_pass(rule: t.WitRule, site: Site, sites: Sequence[Site]) -> bool:
+    """Whether what the rule waits for ever does at a function that it matches."""
+    if rule.package and no_tasks(each for each in sites if each.component is site.component):
+        return False
+    return site.is_async or rule.mode != "cancel"
 
 
 def _facts(seen: t.WitSite) -> dict[str, Any]:
