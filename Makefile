@@ -76,6 +76,7 @@ bench: $(VENV)/.test $(VENV)/.hosts
 	@$(PY) -m bench.weave
 	@$(PY) -m bench.opcodes
 	@$(PY) -m bench.gate
+	@$(PY) -m bench.serve
 
 fixtures: $(VENV)/.test
 	@$(PY) -m fixtures.build --all

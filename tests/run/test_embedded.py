@@ -112,7 +112,7 @@ def test_not_a_command() -> None:
         (func $f (canon lift (core func $i "f"))) (instance $h (export "handle" (func $f)))
         (export "wasi:http/incoming-handler@0.2.0" (instance $h)))"""
     )
-    with pytest.raises(RunError, match="it is an HTTP handler: whamm-cm trace -- wasmtime serve"):
+    with pytest.raises(RunError, match="it is an HTTP handler: whamm-cm trace --http APP.wasm"):
         _run(bytes(handler))
     later = wat2wasm(
         """(component (core module $m (func (export "f") (result i32) i32.const 0))

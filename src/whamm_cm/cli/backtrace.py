@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -13,7 +14,8 @@ from whamm_cm.wasm.module import CoreModule
 
 if TYPE_CHECKING:
     from whamm_cm.analysis.dwarf import SourceLines
-    from whamm_cm.run.outcome import Frame
+    from whamm_cm.cli.recorder import Recorder
+    from whamm_cm.run.outcome import Frame, Trap
     from whamm_cm.weave.api import Woven
     from whamm_cm.weave.places import Place
     from whamm_cm.weave.plain import WovenModule
@@ -37,6 +39,17 @@ def backtrace(
         else:
             yield from texts[:-1]
             yield f"{texts[-1]}, {times} times"
+
+
+def show_trap(trap: Trap, woven: Woven | WovenModule, recorder: Recorder, verbose: bool) -> None:
+    """Say on stderr why a guest trapped, where, and what it called last if that is not shown."""
+    print(f"whamm-cm: the guest trapped: {printable(str(trap))}", file=sys.stderr)
+    for text in backtrace(trap.frames, woven, probes=verbose):
+        print(f"    at {text}", file=sys.stderr)
+    lines = recorder.last.lines() if recorder.last is not None else []
+    if lines:
+        print("whamm-cm: the last calls before it:", file=sys.stderr)
+        sys.stderr.writelines(lines)
 
 
 def _texts(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from whamm_cm.cli import outputs, scripts, weaving
+from whamm_cm.cli import outputs, scripts, serve, weaving
 from whamm_cm.cli.common import progress, read_input, say
 from whamm_cm.cli.recorder import Recorder
 from whamm_cm.errors import RunError, UsageError
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from whamm_cm.front.settings import Settings
     from whamm_cm.front.woven import Woven
     from whamm_cm.run.options import HostOptions
-    from whamm_cm.run.outcome import Outcome, Trap
+    from whamm_cm.run.outcome import Outcome
 
 #: What strace's ``-e`` takes; no script is without braces.
 _WORD = re.compile(r"[\w%!]+(=[^{}]*)?")
@@ -66,6 +65,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     outputs.add_options(parser, "stderr", "the start", scripts=True)
     scripts.add_options(parser)
     _add_running(parser)
+    serve.add_options(parser)
     weaving.add_options(parser, "1s")
     parser.add_argument(
         "words", nargs=argparse.REMAINDER, metavar="APP.wasm [ARG...]",
@@ -163,6 +163,17 @@ def _host(args: argparse.Namespace, words: Sequence[str]) -> HostOptions:
     return HostOptions((guest_name(words[0]), *words[1:]), env, dirs, args.inherit_network)
 
 
+def _only_serves(args: argparse.Namespace, data: bytes, path: str) -> bool:
+    """Whether it is an HTTP handler and no command, and no export of it is to be called."""
+    if args.invoke is not None or b"wasi:http/incoming-handler@0.2." not in data:
+        return False
+    from whamm_cm.analysis.demands import world
+    from whamm_cm.component.decode import decode
+
+    found = world(decode(data, path))
+    return found.handler and not found.command
+
+
 def _embedded(args: argparse.Namespace, words: Sequence[str], settings: Settings) -> int:
     from whamm_cm.front.running import Running, mark_of, run_woven
 
@@ -175,6 +186,11 @@ def _embedded(args: argparse.Namespace, words: Sequence[str], settings: Settings
         status = trace_later(args, path, data, host, settings)
         if status is not None:
             return status
+    if args.http or _only_serves(args, data, path):
+        return serve.trace_http(args, path, data, host, settings)
+    option = serve.given(args)
+    if option is not None:
+        raise UsageError(f"{option} is for HTTP handlers; --http serves {path} as one")
     script = scripts.checked(args, settings)
     finder = scripts.line_finder(args.lines, data, path)
     woven = weaving.weave(args, data, path, settings.plan("host", script, mark_of(data)))
@@ -200,25 +216,14 @@ def _embedded(args: argparse.Namespace, words: Sequence[str], settings: Settings
 
 
 def _conclude(args: argparse.Namespace, outcome: Outcome, woven: Woven, recorder: Recorder) -> int:
+    from whamm_cm.cli.backtrace import show_trap
+
     if outcome.result is not None:
         print(outcome.result, flush=True)
     if recorder.losses:
         say(args, recorder.losses.sentence())
     if outcome.trap is not None:
-        _show_trap(args, outcome.trap, woven, recorder)
+        show_trap(outcome.trap, woven.inner, recorder, args.verbose > 0)
     if outcome.interrupted:
         say(args, f"interrupted; {counted(recorder.count, 'record')} had left the guest")
     return outcome.status
-
-
-def _show_trap(args: argparse.Namespace, trap: Trap, woven: Woven, recorder: Recorder) -> None:
-    from whamm_cm.cli.backtrace import backtrace
-    from whamm_cm.render.safe import printable
-
-    print(f"whamm-cm: the guest trapped: {printable(str(trap))}", file=sys.stderr)
-    for text in backtrace(trap.frames, woven.inner, probes=args.verbose > 0):
-        print(f"    at {text}", file=sys.stderr)
-    lines = recorder.last.lines() if recorder.last is not None else []
-    if lines:
-        print("whamm-cm: the last calls before it:", file=sys.stderr)
-        sys.stderr.writelines(lines)

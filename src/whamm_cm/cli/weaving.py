@@ -34,7 +34,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m)")
 _UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9}
 
 
-def _interval(text: str) -> int:
+def duration(text: str) -> int:
     """A time of the command line, in nanoseconds: ``0``, ``100ms``, ``1.5s``; at most a day."""
     match = _DURATION.fullmatch(text)
     value = round(float(match[1]) * _UNITS[match[2]]) if match is not None else -1
@@ -51,7 +51,7 @@ def add_options(parser: argparse.ArgumentParser, interval: str) -> None:
     parser.set_defaults(sink=None, nonce=None, lines_as="packed", compat=None)
     group = parser.add_argument_group("weaving")
     group.add_argument(
-        "--interval", type=_interval, default=interval, metavar="TIME",
+        "--interval", type=duration, default=interval, metavar="TIME",
         help="how often what scripts and monitors count leaves the guest while it runs, such as"
         f" 100ms; 0: when an export returns only (default: {interval})",
     )  # fmt: skip

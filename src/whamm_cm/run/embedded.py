@@ -78,7 +78,7 @@ def _run(guest: Run) -> Outcome:
     if job.host.inherit_stderr:
         sys.stderr.flush()
     worker = _Worker(guest)
-    guard: AbstractContextManager[list[int]] = _signals() if job.signals else nullcontext([])
+    guard: AbstractContextManager[list[int]] = noted_signals() if job.signals else nullcontext([])
     with guard as caught:
         worker.start()
         return _await(worker, caught, job.timeout)
@@ -142,7 +142,7 @@ def _wait(worker: _Worker, caught: list[int], known: int, until: float | None) -
 
 
 @contextmanager
-def _signals() -> Iterator[list[int]]:
+def noted_signals() -> Iterator[list[int]]:
     """Notes the signals that would end us, while in the block; ignored ones stay ignored.
 
     A list and a poll, because a handler runs between any two bytecodes of this thread and must

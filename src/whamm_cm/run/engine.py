@@ -42,6 +42,12 @@ _FEATURES = (
     "wasm_component_model_map",
     "wasm_component_model_more_async_builtins",
 )
+_ASYNC = (
+    "wasm_component_model_async",
+    "wasm_component_model_async_stackful",
+    "wasm_component_model_more_async_builtins",
+    "concurrency_support",
+)
 _MAGIC, _NO_BINARY = b"\0asm", "not a WebAssembly binary"
 _WORD = "[a-zA-Z][a-zA-Z0-9]*(?:-[a-zA-Z0-9]+)*"
 #: Nested namespaces and packages, which are right but said to be no names.
@@ -77,11 +83,19 @@ def _set(config: Config, name: str, value: Any) -> None:
         setter(config.ptr(), value)
 
 
-def run_engine(*, cache: bool, memories: Memories | None = None) -> Engine:
+def run_engine(*, cache: bool, memories: Memories | None = None, tasks: bool = True) -> Engine:
     """An engine for running: optimised code, interruptible by epochs, compiled code kept in
     wasmtime's own cache (``~/.cache/wasmtime``, bounded in size) unless that cannot be set up.
-    Its linear memories are made by ``memories``, else by wasmtime."""
+    Its linear memories are made by ``memories``, else by wasmtime.
+
+    Without ``tasks`` it has nothing that is async.  With it wasmtime 50 traps a guest that gives
+    two borrowed resources in one call to a host function of ours ("deferred host scope has no call
+    context").
+    """
     config = _config()
+    if not tasks:
+        for feature in _ASYNC:
+            _set(config, feature, False)
     config.epoch_interruption = True
     if memories is not None:
         memories.install(config)
@@ -91,7 +105,7 @@ def run_engine(*, cache: bool, memories: Memories | None = None) -> Engine:
         except WasmtimeError:
             # No home directory, no permission, a broken config file of wasmtime's: the cache only
             # saves time, so do without.
-            return run_engine(cache=False, memories=memories)
+            return run_engine(cache=False, memories=memories, tasks=tasks)
     return Engine(config)
 
 

@@ -77,7 +77,7 @@ def _known(names: list[str]) -> str:
 
 
 _REMEDIES = (
-    ("wasi:http/", "it is an HTTP handler: whamm-cm trace -- wasmtime serve APP.wasm"),
+    ("wasi:http/", "it is an HTTP handler: whamm-cm trace --http APP.wasm serves it"),
     ("wasi:cli/run@0.3.", "it is a WASI 0.3 command: whamm-cm trace APP.wasm runs it on wasmtime"),
     ("", "name an export with --invoke 'func(args)'"),
 )

@@ -33,7 +33,7 @@ from whamm_cm.agent.layout import (
     load_wasm,
     sink_settings,
 )
-from whamm_cm.run.memories import Linear, Memories
+from whamm_cm.run.memories import Kept, Linear, Memories
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.weave.wiring import heap_base
 
@@ -43,7 +43,7 @@ _COUNT = struct.Struct("<IIQQ")
 _FIELDS = (POS, INSTANCE, DROPPED, IN_EMIT, BUFFER_PTR)
 
 
-def leftover(memories: Memories, last_instance: int = 0) -> Iterator[bytes]:
+def leftover(memories: Memories | Kept, last_instance: int = 0) -> Iterator[bytes]:
     """Blocks as agents would have sent them; one that waited for the answer to its first block is
     ``last_instance``."""
     for memory in memories.marked(1):

@@ -51,10 +51,15 @@ def make_linker(
     linker = Linker(engine)
     linker.add_wasip2()
     linker.add_wasi_http()
+    add_sink(linker, imports, emit)
+    return linker
+
+
+def add_sink(linker: Linker, imports: dict[str, Any], emit: Callable[[str], int] | None) -> None:
+    """Let ``emit`` answer the sink, if it is imported."""
     for name in filter(is_sink, imports if emit is not None else ()):
         with linker.root() as root, root.add_instance(name) as instance:
             instance.add_func("emit", lambda store, block: emit(block))  # type: ignore[misc]
-    return linker
 
 
 def missing_import(error: WasmtimeError) -> Missing | None:
@@ -83,38 +88,53 @@ def link(
     version (it would stub ``wasi:cli/stdout@0.2.0`` beside the 0.2.12 it has), so this stubs one by
     one what wasmtime itself reports missing.
     """
-    imports = _imports(engine, component)
-    linker = make_linker(engine, imports, emit)
+    imports = imports_of(engine, component)
+
+    def make() -> Linker:
+        return make_linker(engine, imports, emit)
+
+    linker = make()
     try:
         return linker.instantiate(store, component)
     except WasmtimeError as error:
         if missing_import(error) is None:
             raise
-    missing = find_missing(engine, component, emit)
-    if not stub_imports or any(not _can_stub(m) for m in missing):
-        raise RunError(_complaint(missing))
-    stubs = _Stubs(engine, imports)
-    for item in missing:
-        stubs.define(linker, item.name)
+    stub(linker, engine, component, make, stub_imports)
     return linker.instantiate(store, component)
 
 
-def _imports(engine: Engine, component: Component) -> dict[str, Any]:
+def stub(
+    linker: Linker,
+    engine: Engine,
+    component: Component,
+    make: Callable[[], Linker],
+    stub_imports: bool,
+) -> None:
+    """Define stubs for what is missing in ``linker``, one that ``make`` has made.
+
+    Raises RunError where something is missing and no stubs are wanted, or none will do.
+    """
+    missing = find_missing(engine, component, make)
+    if missing and (not stub_imports or any(not _can_stub(m) for m in missing)):
+        raise RunError(_complaint(missing))
+    stubs = _Stubs(engine, imports_of(engine, component))
+    for item in missing:
+        stubs.define(linker, item.name)
+
+
+def imports_of(engine: Engine, component: Component) -> dict[str, Any]:
     """What the component imports, by name: a type of each."""
     return {name: item.ty for name, item in component.type.imports(engine).items()}
 
 
-def find_missing(
-    engine: Engine, component: Component, emit: Callable[[str], int] | None
-) -> list[Missing]:
-    """Every import the host cannot satisfy, in the order wasmtime finds them.
+def find_missing(engine: Engine, component: Component, make: Callable[[], Linker]) -> list[Missing]:
+    """Every import a linker of ``make`` cannot satisfy, in the order wasmtime finds them.
 
     wasmtime reports one at a time: stub it, try again.  The store's epoch deadline has already
     passed, so no start function of the guest gets to run.
     """
-    imports = _imports(engine, component)
-    linker = make_linker(engine, imports, emit)
-    stubs, missing = _Stubs(engine, imports), list[Missing]()
+    linker = make()
+    stubs, missing = _Stubs(engine, imports_of(engine, component)), list[Missing]()
     while True:
         store = Store(engine)
         store.set_epoch_deadline(0)

@@ -10,9 +10,11 @@ from __future__ import annotations
 import ctypes
 import mmap
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from ctypes import byref, c_size_t, c_void_p
 from dataclasses import field
+from itertools import count
 from typing import Any
 
 from wasmtime import Config
@@ -38,13 +40,15 @@ def supported() -> bool:
 
 @dataclass(slots=True)
 class Linear:
-    """One linear memory: ``limit`` is the maximum of its type in pages, None where it has none."""
+    """One linear memory: ``limit`` is the maximum of its type in pages, None where it has none;
+    ``maker`` the thread that asked for it."""
 
     limit: int | None
     address: int
     size: int
     reserved: int
     guard: int
+    maker: int = 0
     callbacks: tuple[Any, ...] = ()
 
     def read(self, start: int, size: int) -> bytes:
@@ -58,6 +62,18 @@ class Linear:
             ctypes.memmove(self.address + start, raw, len(raw))
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Memories whose type has the maximum ``mark``, or one more, for reading."""
+
+    mark: int
+    memories: Sequence[Linear]
+
+    def marked(self, more: int) -> Iterator[Linear]:
+        """Those with the maximum ``mark + more``, in the order in which they were made."""
+        return (memory for memory in self.memories if memory.limit == self.mark + more)
+
+
 @dataclass(slots=True)
 class Memories:
     """Makes the memories of an engine; those whose type has the maximum ``mark`` (agents), or one
@@ -66,7 +82,8 @@ class Memories:
     mark: int
     kept: list[Linear] = field(default_factory=list)
     _alive: dict[int, Linear] = field(default_factory=dict)
-    _number: int = 0
+    _numbers: Iterator[int] = field(default_factory=count)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     _installed: bool = False
     _callbacks: tuple[Any, ...] = ()
 
@@ -84,7 +101,16 @@ class Memories:
 
     def marked(self, more: int) -> Iterator[Linear]:
         """The memories with the maximum ``mark + more``, in the order in which they were made."""
-        return (memory for memory in self.kept if memory.limit == self.mark + more)
+        return Kept(self.mark, self.kept).marked(more)
+
+    def claim(self) -> Kept:
+        """Those this thread has made since it last asked; they are for reading as long as their
+        store is open."""
+        me = threading.get_ident()
+        with self._lock:
+            found = [memory for memory in self.kept if memory.maker == me]
+            self.kept = [memory for memory in self.kept if memory.maker != me]
+        return Kept(self.mark, found)
 
     def close(self) -> None:
         """Give back what was kept; to be called when the store is gone."""
@@ -108,9 +134,10 @@ class Memories:
         address = _map(reserved + guard)
         if address is None or not _open(address, minimum):
             return _error(f"no room for a memory of {minimum} bytes")
-        memory = Linear(limit.value if has else None, address, minimum, reserved, guard)
-        self._number += 1
-        number = self._number
+        memory = Linear(
+            limit.value if has else None, address, minimum, reserved, guard, threading.get_ident()
+        )
+        number = next(self._numbers)
         self._alive[number] = memory
         get = bindings.wasmtime_memory_get_callback_t(_getter(memory))
         grow = bindings.wasmtime_memory_grow_callback_t(_grower(memory))
@@ -118,7 +145,8 @@ class Memories:
         memory.callbacks = get, grow, done
         out[0] = bindings.wasmtime_linear_memory(None, get, grow, done)
         if memory.limit in (self.mark, self.mark + 1):
-            self.kept.append(memory)
+            with self._lock:
+                self.kept.append(memory)
         return 0
 
     def _done(self, number: int) -> None:

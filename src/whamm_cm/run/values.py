@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Sequence
 from ctypes import byref
-from typing import Any
+from typing import Any, Protocol
 
 from wasmtime import _ffi as ffi
 
@@ -55,6 +55,10 @@ _PRIMS = {
 _PRIM_OF_KIND = {kind: name for name, (kind, _, _) in _PRIMS.items()}
 _PRIM_OF_KIND[25] = "error-context"
 _LIST, _RECORD, _TUPLE, _VARIANT, _ENUM, _OPTION, _RESULT, _FLAGS, _RESOURCE, _MAP = range(13, 23)
+#: The layout of one value: its size, where its union is, and the kind of a byte.
+_VALUE = ctypes.sizeof(ffi.wasmtime_component_val_t)
+_INSIDE = ffi.wasmtime_component_val_t.of.offset
+_U8 = _PRIMS["u8"][1]
 _SHARED = {name: Prim(name) for name in _PRIM_OF_KIND.values()}
 
 
@@ -226,11 +230,23 @@ def _parts(t: ValType) -> list[ValType]:
             return []
 
 
-def lower_all(values: Sequence[Any], types: Sequence[ValType]) -> Any:
+class Handles(Protocol):
+    """What stands for resources in Python: without one they are refused, or opaque."""
+
+    def taken(self, resource: Any, owned: bool) -> object:
+        """The object behind a ``wasmtime_component_resource_any_t`` pointer."""
+
+    def given(self, value: object) -> Any:
+        """Such a pointer, owned by the guest from now on, for an object."""
+
+
+def lower_all(
+    values: Sequence[Any], types: Sequence[ValType], handles: Handles | None = None
+) -> Any:
     """An array of C values for a call; give it to :func:`free_all` afterwards."""
     array = (ffi.wasmtime_component_val_t * len(values))()
     for slot, value, t in zip(array, values, types, strict=True):
-        _lower(slot, value, t)
+        lower(slot, value, t, handles)
     return array
 
 
@@ -239,13 +255,14 @@ def free_all(array: Any) -> None:
         ffi.wasmtime_component_val_delete(byref(slot))
 
 
-def _boxed(value: Any, t: ValType) -> Any:
+def _boxed(value: Any, t: ValType, handles: Handles | None) -> Any:
     slot = ffi.wasmtime_component_val_t()
-    _lower(slot, value, t)
+    lower(slot, value, t, handles)
     return ffi.wasmtime_component_val_new(byref(slot))
 
 
-def _lower(slot: Any, value: Any, t: ValType) -> None:
+def lower(slot: Any, value: Any, t: ValType, handles: Handles | None = None) -> None:
+    """Fill an empty C value; what it holds is to be freed with it."""
     t, of = strip(t), slot.of
     match t:
         case Prim():
@@ -253,40 +270,42 @@ def _lower(slot: Any, value: Any, t: ValType) -> None:
             if t.name == "char":
                 value = ord(value)
             setattr(of, member, ffi.str_to_capi(value) if t.name == "string" else value)
+        case ListT(Prim("u8")):
+            _lower_bytes(slot, value)
         case ListT():
             slot.kind = _LIST
             ffi.wasmtime_component_vallist_new_uninit(byref(of.list), len(value))
             for index, item in enumerate(value):
-                _lower(of.list.data[index], item, t.element)
+                lower(of.list.data[index], item, t.element, handles)
         case TupleT():
             slot.kind = _TUPLE
             ffi.wasmtime_component_valtuple_new_uninit(byref(of.tuple), len(t.types))
             for index, (item, item_type) in enumerate(zip(value, t.types, strict=True)):
-                _lower(of.tuple.data[index], item, item_type)
+                lower(of.tuple.data[index], item, item_type, handles)
         case MapT():
             slot.kind = _MAP
             ffi.wasmtime_component_valmap_new_uninit(byref(of.map), len(value))
             for index, (key, item) in enumerate(value):
-                _lower(of.map.data[index].key, key, t.key)
-                _lower(of.map.data[index].value, item, t.value)
+                lower(of.map.data[index].key, key, t.key, handles)
+                lower(of.map.data[index].value, item, t.value, handles)
         case RecordT():
             slot.kind = _RECORD
             ffi.wasmtime_component_valrecord_new_uninit(byref(of.record), len(t.fields))
             for index, (name, field) in enumerate(t.fields):
                 of.record.data[index].name = ffi.str_to_capi(name)
-                _lower(of.record.data[index].val, value[name], field)
+                lower(of.record.data[index].val, value[name], field, handles)
         case _:
-            _lower_choice(slot, value, t)
+            _lower_choice(slot, value, t, handles)
 
 
-def _lower_choice(slot: Any, value: Any, t: ValType) -> None:
+def _lower_choice(slot: Any, value: Any, t: ValType, handles: Handles | None) -> None:
     of = slot.of
     match t:
         case VariantT():
             ((label, payload),) = value.items()
             case_type = dict(t.cases)[label]
             slot.kind, of.variant.discriminant = _VARIANT, ffi.str_to_capi(label)
-            of.variant.val = None if case_type is None else _boxed(payload, case_type)
+            of.variant.val = None if case_type is None else _boxed(payload, case_type, handles)
         case EnumT():
             slot.kind, of.enumeration = _ENUM, ffi.str_to_capi(value)
         case FlagsT():
@@ -298,17 +317,36 @@ def _lower_choice(slot: Any, value: Any, t: ValType) -> None:
             nested = isinstance(strip(t.inner), OptionT)
             inner = value["some"] if nested and value is not None else value
             slot.kind = _OPTION
-            of.option = None if value is None else _boxed(inner, t.inner)
+            of.option = None if value is None else _boxed(inner, t.inner, handles)
         case ResultT():
             ((side, payload),) = value.items()
             side_type = t.ok if side == "ok" else t.err
             slot.kind, of.result.is_ok = _RESULT, side == "ok"
-            of.result.val = None if side_type is None else _boxed(payload, side_type)
+            of.result.val = None if side_type is None else _boxed(payload, side_type, handles)
+        case Own() if handles is not None:
+            slot.kind, of.resource = _RESOURCE, handles.given(value)
         case _:
             raise TypeError(f"a {type(t).__name__} cannot be passed to a guest")
 
 
-def lift(slot: Any, t: ValType) -> Any:
+def _lower_bytes(slot: Any, value: bytes) -> None:
+    """Each byte is a value of its own to the C API: they are put in all at once."""
+    slot.kind, size = _LIST, len(value)
+    ffi.wasmtime_component_vallist_new_uninit(byref(slot.of.list), size)
+    if size:
+        image = bytearray(_VALUE * size)
+        image[::_VALUE] = bytes((_U8,)) * size
+        image[_INSIDE::_VALUE] = value
+        ctypes.memmove(slot.of.list.data, bytes(image), len(image))
+
+
+def _bytes(values: Any) -> bytes:
+    if not values.size:
+        return b""
+    return ctypes.string_at(values.data, _VALUE * values.size)[_INSIDE::_VALUE]
+
+
+def lift(slot: Any, t: ValType, handles: Handles | None = None) -> Any:
     """The Python value of a C value, which stays the caller's to free."""
     t, of = strip(t), slot.of
     match t:
@@ -317,46 +355,48 @@ def lift(slot: Any, t: ValType) -> Any:
             if t.name == "char":
                 return chr(value)
             return _text(value) if t.name == "string" else value
+        case ListT(Prim("u8")):
+            return _bytes(of.list)
         case ListT():
-            items = [lift(of.list.data[i], t.element) for i in range(of.list.size)]
-            element = strip(t.element)
-            return bytes(items) if isinstance(element, Prim) and element.name == "u8" else items
+            return [lift(of.list.data[i], t.element, handles) for i in range(of.list.size)]
         case TupleT():
-            return [lift(of.tuple.data[i], item) for i, item in enumerate(t.types)]
+            return [lift(of.tuple.data[i], item, handles) for i, item in enumerate(t.types)]
         case MapT():
             entries = (of.map.data[i] for i in range(of.map.size))
-            return [[lift(e.key, t.key), lift(e.value, t.value)] for e in entries]
+            return [[lift(e.key, t.key, handles), lift(e.value, t.value, handles)] for e in entries]
         case RecordT():
             entries = (of.record.data[i] for i in range(of.record.size))
             found = {_text(entry.name): entry.val for entry in entries}
-            return {name: lift(found[name], field) for name, field in t.fields}
+            return {name: lift(found[name], field, handles) for name, field in t.fields}
         case _:
-            return _lift_choice(of, t)
+            return _lift_choice(of, t, handles)
 
 
-def _lift_choice(of: Any, t: ValType) -> Any:
+def _lift_choice(of: Any, t: ValType, handles: Handles | None) -> Any:
     match t:
         case VariantT():
             label = _text(of.variant.discriminant)
-            return {label: _unboxed(of.variant.val, dict(t.cases)[label])}
+            return {label: _unboxed(of.variant.val, dict(t.cases)[label], handles)}
         case EnumT():
             return _text(of.enumeration)
         case FlagsT():
             labels = {_text(of.flags.data[i]) for i in range(of.flags.size)}
             return [label for label in t.labels if label in labels]
         case OptionT():
-            value = _unboxed(of.option, t.inner) if of.option else None
+            value = _unboxed(of.option, t.inner, handles) if of.option else None
             nested = isinstance(strip(t.inner), OptionT)
             return {"some": value} if nested and of.option else value
         case ResultT():
             side, side_type = ("ok", t.ok) if of.result.is_ok else ("error", t.err)
-            return {side: _unboxed(of.result.val, side_type)}
+            return {side: _unboxed(of.result.val, side_type, handles)}
+        case Own() | Borrow() if handles is not None:
+            return handles.taken(of.resource, isinstance(t, Own))
         case _:
             return Opaque(type(t).__name__.lower())
 
 
-def _unboxed(pointer: Any, t: ValType | None) -> Any:
-    return None if t is None else lift(pointer.contents, t)
+def _unboxed(pointer: Any, t: ValType | None, handles: Handles | None) -> Any:
+    return None if t is None else lift(pointer.contents, t, handles)
 
 
 def _text(vec: Any) -> str:

@@ -1,0 +1,160 @@
+"""What serving costs: requests a second of an HTTP handler on the host in Python, as it is and
+woven, beside ``wasmtime serve`` where there is one.
+
+    python -m bench.serve [--requests N] [--clients N] [APP.wasm]
+
+All servers answer the same requests, in turns, on kept connections; each line is the best of the
+rounds.  ``memory`` and ``files`` are the most that a server had at the end of a round, after the
+first and after the last: what grows with the requests shows there.  The default guest sends back
+what it gets, in 16 calls of the host.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fixtures.build import path_of
+
+ROUNDS = 3
+REQUEST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
+
+
+@dataclass
+class Contender:
+    name: str
+    command: list[str]
+    seconds: list[float] = field(default_factory=list)
+    memory: list[int] = field(default_factory=list)
+    files: list[int] = field(default_factory=list)
+    bad: int = 0
+
+
+@contextmanager
+def started(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        try:
+            for line in process.stderr:
+                if (match := re.search(r"http://127\.0\.0\.1:(\d+)/", line)) is not None:
+                    threading.Thread(target=process.stderr.read, daemon=True).start()
+                    yield process, int(match[1])
+                    return
+            raise SystemExit(f"{' '.join(command)} did not start")
+        finally:
+            process.kill()
+
+
+def ask(port: int, count: int, bad: list[int]) -> None:
+    """``count`` requests on one connection."""
+    with socket.create_connection(("127.0.0.1", port), 120) as made:
+        for _ in range(count):
+            made.sendall(REQUEST)
+            answer = b""
+            while not answer.endswith(b"0\r\n\r\n"):
+                part = made.recv(65536)
+                if not part:
+                    break
+                answer += part
+            if not answer.startswith(b"HTTP/1.1 200") or b"hello" not in answer:
+                bad.append(1)
+                return
+
+
+def a_round(contender: Contender, requests: int, clients: int) -> None:
+    with started(contender.command) as (process, port):
+        ask(port, 1, [])  # compiled, and warm
+        for part in range(2):
+            bad: list[int] = []
+            threads = [
+                threading.Thread(target=ask, args=(port, requests // clients // 2, bad))
+                for _ in range(clients)
+            ]
+            began = time.monotonic()
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            contender.seconds.append((time.monotonic() - began) * 2)
+            contender.bad += len(bad)
+            state = open(f"/proc/{process.pid}/status").read()  # noqa: SIM115
+            found = re.search(r"VmRSS:\s+(\d+)", state)
+            size = int(found[1]) >> 10 if found else 0
+            files = len(os.listdir(f"/proc/{process.pid}/fd"))
+            if len(contender.memory) <= part:
+                contender.memory.append(0)
+                contender.files.append(0)
+            contender.memory[part] = max(contender.memory[part], size)
+            contender.files[part] = max(contender.files[part], files)
+
+
+def serve(app: str) -> None:
+    """The original on the host in Python; for a process of its own."""
+    from whamm_cm.run.host.world import Settings
+    from whamm_cm.run.options import HostOptions
+    from whamm_cm.run.server import Server
+    from whamm_cm.run.serving import Handler, Service
+
+    with open(app, "rb") as file:
+        handler = Handler(Service(file.read(), Settings(HostOptions(("app",)))))
+    server = Server(handler, "127.0.0.1", 0, lambda answered: None)
+    print(f"http://127.0.0.1:{server.address[1]}/", file=sys.stderr, flush=True)
+    server.run(lambda: False)
+
+
+def contenders(app: str) -> list[Contender]:
+    python = [sys.executable, "-m"]
+    trace = [*python, "whamm_cm", "trace", "--http", "--addr", "127.0.0.1:0", "-o", os.devnull]
+    found = [
+        Contender("original", [*python, "bench.serve", "--serve", app]),
+        Contender("woven, every call", [*trace, app]),
+        Contender("woven, counts", [*trace, "--count", "*", app]),
+        Contender("woven, --reuse 100", [*trace, "--reuse", "100", app]),
+    ]
+    beside = str(Path(sys.executable).with_name("wasmtime"))
+    wasmtime = shutil.which("wasmtime") or shutil.which(beside)
+    if wasmtime is not None:
+        command = [wasmtime, "serve", "-Scli", "--addr", "127.0.0.1:0", app]
+        found.insert(0, Contender("wasmtime serve", command))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.serve")
+    parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--serve", metavar="APP.wasm", help=argparse.SUPPRESS)
+    parser.add_argument("app", nargs="?")
+    args = parser.parse_args()
+    if args.serve:
+        return serve(args.serve)
+    all_ = contenders(args.app or str(path_of("http_echo")))
+    for _ in range(args.rounds):
+        for contender in all_:
+            a_round(contender, args.requests, args.clients)
+    print(f"{args.requests} requests, {args.clients} at a time")
+    print(f"{'':20} {'requests/s':>10}  memory (MiB)  files      bad")
+    for one in all_:
+        rate = args.requests / min(one.seconds)
+        print(
+            f"{one.name:20} {rate:10.0f}  {one.memory[0]:>4} -> {one.memory[1]:<4}"
+            f"  {one.files[0]:>3} -> {one.files[1]:<3} {one.bad:>4}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""A WASI 0.2 host in Python, for components that serve HTTP."""
