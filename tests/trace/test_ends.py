@@ -340,3 +340,73 @@ def test_what_is_held_back_is_there_in_the_end():
     assert live.holds is not None and "2 calls" not in text
     assert "2 calls" in live.flush() and live.holds is None
     assert live.flush() == live.finish() == ""
+
+
+def take(log: Log) -> int:
+    """A call that is given stream 2 and cannot start yet."""
+    told = {"args.x": "gone:stream"}
+    number = log.enter("a:b/c#take", edge="import", args={"x": 2}, handles=told)
+    log.leave("a:b/c#take", number, pending=True, status=0x70)
+    return number
+
+
+def test_an_end_that_a_cancelled_call_never_took_is_still_here():
+    log = Log()
+    new(log, 2, 3)
+    number = take(log)
+    log.leave("a:b/c#take", number, cancelled="before-started")
+    read(log, 3, 1, [1], func="write")
+    read(log, 2, 1, [1])
+    assert shown(log)[-2:] == [
+        "stream#3<pipe 2>.write(64) = 1 [1], completed",
+        "stream#2<pipe 2>.read(64) = 1 [1], completed",
+    ]
+
+
+def test_what_was_forgotten_meanwhile_does_not_come_back():
+    log = Log()
+    new(log, 2, 3)
+    number = take(log)
+    say_so(log)
+    log.leave("a:b/c#take", number, cancelled="before-started")
+    read(log, 2, 1, [1])
+    assert shown(log)[-1] == "stream#2.read(64) = 1 [1], completed"
+
+
+@pytest.mark.parametrize("leave", ["dropped", "written"])
+def test_two_pipes_never_have_one_name(leave):
+    log = Log()
+    new(log, 2, 3)
+    if leave == "dropped":
+        drop(log, 2)
+    else:
+        write_ends(log, 2)
+    new(log, 2, 4)
+    read(log, 3, 1, [1], func="write")
+    read(log, 4, 1, [1], func="write")
+    assert shown(log)[-2:] == [
+        "stream#3.write(64) = 1 [1], completed",
+        "stream#4<pipe 2>.write(64) = 1 [1], completed",
+    ]
+
+
+def write_ends(log: Log, *ends: int) -> None:
+    told = {"args.stream": "stream"}
+    gone = {"data.*": "gone:stream"}
+    args = {"stream": 9, "ptr": 0, "count": 8}
+    packed = len(ends) << 4
+    more = {"edge": "builtin", "args": args, "handles": told, "back": gone, "data": list(ends)}
+    call(log, "stream.write", packed, **more)
+
+
+def test_an_end_whose_number_was_taken_before_it_was_told_to_have_left():
+    """The write is over before its writer is told of it, and makes a stream meanwhile."""
+    log = Log()
+    new(log, 2, 3)
+    new(log, 5, 2)
+    write_ends(log, 2)
+    read(log, 5, 1, [1])
+    assert shown(log) == [
+        "stream#9.write(8) = 1 [stream#2], completed",
+        "stream#5.read(64) = 1 [1], completed",
+    ]

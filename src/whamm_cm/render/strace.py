@@ -276,6 +276,7 @@ class Strace:
         if record.get("pending"):
             return pending_text(call.site.edge, record.get("status"))
         if "cancelled" in record:
+            self._namer.cancel(named, record)
             return f"cancelled {printable(record['cancelled'].replace('-', ' it '))}"
         lost = _lost(record)
         if lost:

@@ -26,8 +26,8 @@ _LOW = 0xFFFFFFFF
 
 @dataclass(slots=True, eq=False)
 class End:
-    """``peer``: the other end, while both are in the same component.  ``copies`` that are over
-    moved ``count`` elements, bytes if ``is_bytes``."""
+    """``peer``: the other end, while both are in the same component; of an end that has left, the
+    one that stayed.  ``copies`` that are over moved ``count`` elements, bytes if ``is_bytes``."""
 
     kind: str
     number: int
@@ -73,13 +73,20 @@ class Ends:
         return self._tables.get(_key(record), {}).get(number)
 
     def begin(self, record: Record, kind: str, number: int, name: str | None = None) -> End:
-        """The end has come into the component."""
+        """The end has come into the component.
+
+        Where its number is taken, it came, or the other left, some time before the record that
+        says so, and nobody can tell which of them a later record means: it has no name.
+        """
         if self._count >= MAX_ENDS:
             self._tables.clear()
             self._count = 0
         table = self._tables.setdefault(_key(record), {})
-        self._count += number not in table
-        end = table[number] = End(kind, number, name)
+        before = table.get(number)
+        self._count += before is None
+        if before is not None and before.peer is not None:
+            before.peer.peer = None
+        end = table[number] = End(kind, number, name if before is None else None)
         return end
 
     def pair(self, record: Record, kind: str, packed: int) -> None:
@@ -88,14 +95,31 @@ class Ends:
         low = self.begin(record, kind, packed & _LOW, name)
         high = self.begin(record, kind, packed >> 32, name)
         low.peer, high.peer = high, low
+        alone = self._tables[_key(record)].get(~low.number)
+        if alone is not None and alone.name == name:
+            alone.name = None
 
     def end(self, record: Record, number: int) -> End | None:
         """The end leaves the component, or is dropped."""
-        found = self._tables.get(_key(record), {}).pop(number, None)
+        table = self._tables.get(_key(record), {})
+        found = table.pop(number, None)
         self._count -= found is not None
         if found is not None and found.peer is not None:
             found.peer.peer = None
+            # Whoever makes a pair of this number next finds the end that is called by it.
+            self._count += ~number not in table
+            table[~number] = found.peer
         return found
+
+    def back(self, record: Record, end: End) -> None:
+        """The end has not left: the call that was to take it was cancelled before it started."""
+        table = self._tables.get(_key(record), {})
+        if end.number in table:
+            table[end.number].name = None
+        elif end.peer is not None and table.get(end.peer.number) is end.peer:
+            end.peer.peer, end.peer.name = end, end.name
+            self._count += 1
+            table[end.number] = end
 
     def lose(self, record: Record) -> None:
         """What the record says of handles cannot be seen."""

@@ -45,7 +45,7 @@ class NamedCall:
     """A call record with :class:`HandleRef` in place of the numbers that are known handles.
 
     ``end``: which end of a stream or future a built-in is about, where that is known; ``passed``:
-    the other ends of those that the call hands over, by parameter.
+    ends that the call hands over and whose other end stays, by parameter.
     """
 
     instance: int
@@ -146,7 +146,7 @@ class Namer:
             end = self._ends.find(record, number)
             if f"{way}:" == GONE:
                 if end is not None and end.peer is not None:
-                    passed.append((path[0] if path else "", end.peer))
+                    passed.append((path[0] if path else "", end))
                 self._ends.end(record, number)
             return HandleRef(kind, number, 0, None if end is None else end.name)
 
@@ -158,7 +158,8 @@ class Namer:
         for param, end in call.passed:
             template = takes.get(param, "") or ("" if call.rule is None else call.rule.name)
             name = _expand(template, call, result=result) if param in takes else None
-            end.name = name or f"{_short(record)}({param})"
+            if end.peer is not None:
+                end.peer.name = name or f"{_short(record)}({param})"
 
     def _typed(
         self, instance: int, resource: str, how: Callable[[int, str, int], HandleRef]
@@ -201,7 +202,8 @@ class Namer:
                 passed: list[tuple[str, End]] = []
                 result = self._moved(record, result, path, resource, passed)
                 for _, end in passed:
-                    end.name = _origin(record, path)
+                    if end.peer is not None:
+                        end.peer.name = _origin(record, path)
         if call.passed:
             self._name_passed(call, record, result)
         if call.end is not None and not record.get("pending"):
@@ -214,6 +216,12 @@ class Namer:
         ):
             self._rename(call, rule, result)
         return result
+
+    def cancel(self, call: NamedCall, record: Record) -> None:
+        """The call has ended without a result; what it never took stays where it was."""
+        if record["cancelled"] == "before-started":
+            for _, end in call.passed:
+                self._ends.back(record, end)
 
     def _received(
         self,
@@ -245,7 +253,11 @@ class Namer:
         name = None if call.end is None or not call.end.name else f"from {call.end.name}"
         for path, resource in _told(record, "data"):
             if resource.rpartition(":")[2] in KINDS:
-                value = self._moved(record, value, path, resource, [], name)
+                passed: list[tuple[str, End]] = []
+                value = self._moved(record, value, path, resource, passed, name)
+                for _, end in passed:
+                    if end.peer is not None:
+                        end.peer.name = None  # no longer both are here
             else:
                 how = partial(self._begin, name=name) if reads else self._end
                 value = _replace(value, path, self._typed(call.instance, resource, how))
