@@ -339,16 +339,12 @@ class Tasks:
         with f.if_():
             self._load(Entry.LOGGED)
             with f.if_():
-                self.write_answer()
-
-    def write_answer(self) -> None:
-        """The record of what became of the task at ``entry``, here and now."""
-        self.late(self.entry)
-        self._of_task(Phase.RETURN if self.w.role == "return" else Phase.CANCELLED)
-        # A host may stop where it has its result: what comes next sends this first.
-        self.f.i32(STATE + HIGH)
-        self.agent.load_at(self.f, "i32.load", STATE + BUFFER_PTR)
-        self.agent.store(self.f, "i32.store")
+                self.late(self.entry)
+                self._of_task(Phase.RETURN if self.w.role == "return" else Phase.CANCELLED)
+                # A host may stop where it has its result: what comes next sends this first.
+                f.i32(STATE + HIGH)
+                self.agent.load_at(f, "i32.load", STATE + BUFFER_PTR)
+                self.agent.store(f, "i32.store")
 
     def _of_task(self, phase: Phase) -> None:
         """A record about the call that the task began with, at whose site this is not."""

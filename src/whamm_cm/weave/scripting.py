@@ -24,7 +24,7 @@ from whamm_cm.component.items import Item
 from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.model import Called, EventProbe
 from whamm_cm.emit.past import OVER, not_kept
-from whamm_cm.emit.paths import acts, mentions
+from whamm_cm.emit.paths import acts, has_trace, mentions
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.fold import fold
@@ -302,7 +302,8 @@ class Scripting:
             self._stand(site, probe)
             return
         over = probe.mode == "end" or (site.is_async and probe.mode in OVER)
-        if over or mentions((probe.predicate, probe.body), "task"):
+        traces = site.is_async and has_trace(probe)
+        if over or traces or mentions((probe.predicate, probe.body), "task"):
             own = [each for each in sites if each.component is site.component]
             reason = no_tasks(own)
             if over:
