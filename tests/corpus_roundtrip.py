@@ -1,4 +1,5 @@
-"""Round trip of every component in directories of ``.wasm`` files and ``.wast`` scripts.
+"""Round trip of every component and core module in directories of ``.wasm`` files and ``.wast``
+scripts.
 
     python -m tests.corpus_roundtrip DIR…
 
@@ -7,6 +8,8 @@ and have no faults.  A script says of its components whether they are valid: a v
 decode.  Of others, and of ``.wasm`` files, it is only asked that a refusal gives an offset inside
 the input (a folder named after a command says the same of the files in it).  Text is assembled by
 wasmtime and, what that refuses, by ``wasm-tools`` if there is one.
+Of a core module that wasmtime accepts, the kernel must find the instructions that the plain scanner
+finds; written anew, with other indices and with ``hotness`` woven in, it must be valid again.
 Prints counts, and a line for every refused file and every mismatch; exits 1 on any mismatch.
 """
 
@@ -30,7 +33,15 @@ from whamm_cm.component.check import check
 from whamm_cm.component.decode import COMPONENT_PREAMBLE, decode
 from whamm_cm.component.encode import encode
 from whamm_cm.component.ir import transform
-from whamm_cm.errors import DecodeError, InputError
+from whamm_cm.errors import DecodeError, InputError, WeaveError
+from whamm_cm.front.woven import is_module
+from whamm_cm.lang.load import load
+from whamm_cm.monitors import monitors
+from whamm_cm.run.engine import validate_module
+from whamm_cm.wasm.edit import ModuleEdit
+from whamm_cm.wasm.module import CoreModule, MemoryType
+from whamm_cm.weave.plain import weave_module
+from whamm_cm.weave.plan import Plan, ScriptPlan
 
 FILE_SECONDS = 120
 _WASM_TOOLS = shutil.which("wasm-tools")
@@ -53,6 +64,14 @@ class Tally:
         self.mismatches += other.mismatches
 
     def judge(self, place: str, said: str, data: bytes) -> None:
+        if is_module(data):
+            said = f"module, {said}"
+            try:
+                self.counts[said, self._module(place, data)] += 1
+            except InputError as fault:
+                self.counts[said, "refused"] += 1
+                self.mismatches.append(f"{place}: {fault}")
+            return
         try:
             component = decode(data)
         except InputError as fault:
@@ -71,13 +90,60 @@ class Tally:
             self.mismatches.append(f"{place}: {faults[0]}")
         self.counts[said, "same" if same else "changed"] += 1
 
+    def _module(self, place: str, data: bytes) -> str:
+        """What became of a core module; InputError where something is refused."""
+        if validate_module(data) is not None:
+            return "not valid here"
+        module = CoreModule(data)
+        for index in range(len(module.bodies)):
+            if list(module.find(None, [index])) != list(module.instructions(index)):
+                self.mismatches.append(f"{place}: instructions of function {index}")
+        copies = {"written anew": _written(module), "hotness": _hotness(data)}
+        copies["with other indices"] = _renumbered(module)
+        for name, copy in copies.items():
+            fault = None if copy is None else validate_module(copy)
+            if fault is not None:
+                self.mismatches.append(f"{place}: {name}: {fault}")
+        return "not woven" if copies["hotness"] is None else "woven"
 
-def _component_of(command: Command) -> tuple[str, Form] | None:
-    """What a command says of the component it defines, and its form."""
+
+def _written(module: CoreModule) -> bytes:
+    """Every function by way of a draft that changes nothing."""
+    edit = ModuleEdit(module)
+    for index, body in enumerate(module.bodies):
+        edit.replace_body(index, [(body.code, body.end)])
+    return edit.encode()
+
+
+def _renumbered(module: CoreModule) -> bytes:
+    """With so many more imports that indices get longer; those of a module without a memory of its
+    own stay, for not all instructions may name one."""
+    edit = ModuleEdit(module)
+    for number in range(130):
+        edit.import_func("more", f"f{number}", (), ())
+        edit.import_global("more", f"g{number}", "i32", False)
+    for number in range(70):
+        edit.import_table("more", f"t{number}", b"\x70\0\1")
+    edit.import_memory("more", "m", MemoryType(1))
+    edit.last_words = b"\x01"
+    return edit.encode()
+
+
+def _hotness(data: bytes) -> bytes | None:
+    """None: it is refused for a reason that is said."""
+    scripts = load([("hotness.mm", monitors()["hotness"])], {})
+    try:
+        return weave_module(data, Plan(sink="none", scripts=ScriptPlan(scripts, {}))).wasm
+    except WeaveError:
+        return None
+
+
+def _defined(command: Command) -> tuple[str, Form] | None:
+    """What a command says of the component or module it defines, and its form."""
     form, said = command.form, command.head
     if said.startswith("assert_") and len(form.items) > 1 and isinstance(form.items[1], Form):
         form = form.items[1]
-    if form.head != "component" or Atom("instance") in form.items[1:2]:
+    if form.head not in ("component", "module") or Atom("instance") in form.items[1:2]:
         return None
     return said, form
 
@@ -89,7 +155,9 @@ def _assembled(form: Form, text: str) -> tuple[bytes | None, str]:
     except wasmtime.WasmtimeError:
         if _WASM_TOOLS is None or Atom("quote") in form.items:
             return None, ""
-    source = text[form.start : form.end].replace("component definition", "component", 1)
+    source = text[form.start : form.end]
+    for kind in ("component", "module"):
+        source = source.replace(f"{kind} definition", kind, 1)
     made = subprocess.run(
         [_WASM_TOOLS, "parse", "-"], input=source.encode(), capture_output=True, check=False
     )
@@ -97,11 +165,11 @@ def _assembled(form: Form, text: str) -> tuple[bytes | None, str]:
 
 
 def script(path: Path) -> Tally:
-    """Every component the script at ``path`` defines."""
+    """All that the script at ``path`` defines."""
     tally = Tally()
     text = path.read_text("utf-8", "surrogateescape")
     for command in commands(text):
-        found = _component_of(command)
+        found = _defined(command)
         if found is None:
             continue
         said, form = found
@@ -141,10 +209,10 @@ def tallies(directories: list[Path]) -> Iterator[Tally]:
     for directory in directories:
         for path in sorted(directory.rglob("*.wasm")):
             data, tally, folder = path.read_bytes(), Tally(), path.parent.name
-            if data[:8] == COMPONENT_PREAMBLE:
+            if data[:8] == COMPONENT_PREAMBLE or is_module(data):
                 tally.judge(str(path), folder if folder.startswith("assert_") else "file", data)
             else:
-                tally.counts["file", "not a component"] += 1
+                tally.counts["file", "neither component nor module"] += 1
             yield tally
         for path in sorted(directory.rglob("*.wast")):
             yield script_apart(path)
@@ -154,7 +222,7 @@ def main(arguments: list[str]) -> int:
     if not arguments:
         print(__doc__)
         return 2
-    _CONTEXT.set_forkserver_preload(["tests.wast_driver.script", "whamm_cm.component.decode"])
+    _CONTEXT.set_forkserver_preload(["tests.wast_driver.script", "whamm_cm.weave.plain"])
     total = Tally()
     for tally in tallies([Path(argument) for argument in arguments]):
         total.add(tally)

@@ -16,6 +16,7 @@ from tests.agent.agree import all_say, plain
 from tests.agent.harness import StderrSink
 from tests.agent.sample import site, table
 from whamm_cm.agent import layout
+from whamm_cm.agent.sites import SiteSpec
 from whamm_cm.agent.table import SiteTable
 from whamm_cm.trace.decode import Receiver
 from whamm_cm.trace.secrets import KEEP, SLOTS, Masker, Secrets, is_harmless, matches
@@ -164,6 +165,24 @@ def test_a_secret_in_utf16_is_known_in_utf8_and_back() -> None:
     second = encode.record(1, 0, image + struct.pack("<I", len(wide)) + wide, call=2)
     block = encode.block(first, second, call(b"say hunter2-hunter2"))
     assert texts(block) == [{"~redacted": 15}, "*" * 15, "say " + "*" * 15]
+
+
+def test_a_secret_is_known_again_in_what_a_stream_carries() -> None:
+    u32 = Prim("u32")
+    copies = SiteSpec(
+        layout.SiteKind.BUILTIN, layout.Edge.BUILTIN, "", "", "", "stream.read",
+        (("stream", u32),), u32, elements=BYTES,
+    )  # fmt: skip
+    data = table(site(PARAMS, encoding="utf8"), copies)
+    for told in (("secret", b"sesame-open-up"), b"https://me:sesame-open-up@a.b/"):
+        body = b"{'key': 'sesame-open-up'}"
+        image, tail = span(body)
+        packed = struct.pack("<I", len(body) << 4)
+        read = encode.record(1, 1, packed + image + tail, call=2)
+        found = plain(all_say(data, encode.block(call(told), read)))[-1]
+        assert found["result"] == len(body) << 4
+        shown = base64.b64decode(found["data"]["~b64"])
+        assert shown == b"{'key': '**************'}"
 
 
 def test_numbers_and_lengths_are_never_masked() -> None:

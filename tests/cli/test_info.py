@@ -115,6 +115,20 @@ def test_a_rule_that_matches_nothing_says_why(
     assert "0 places in 0 functions" in said(capsys, "wasm:opcode:v128.load:before", module)
 
 
+def test_tasks_and_streams_are_found_where_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    app = str(path_of("p3_command"))
+    (write,) = facts(capsys, "wasm:stream:write", app)["boundaries"]
+    assert write["signature"].endswith("-> list<u8>") and "stream.write" in write["title"]
+    (run,) = facts(capsys, "wasm:task:end", app)["boundaries"]
+    assert run["title"].startswith("export wasi:cli/run@0.3.0#run")
+    (unmatched,) = facts(capsys, "wasm:stream:read", app)["unmatched"]
+    assert unmatched["reason"] == "no stream is copied like that"
+    (unmatched,) = facts(capsys, "wasm:task:end", COMMAND)["unmatched"]
+    assert unmatched["reason"] == "no asynchronous component"
+    text = said(capsys, "wasm:stream:read")
+    assert "elements" in text and "what was copied" in text and "(not in whamm 1.0)" in text
+
+
 def test_n_and_v_say_how_many(capsys: pytest.CaptureFixture[str], module: str) -> None:
     rule = "wasm:opcode:*:before"
     few = said(capsys, "-n", "2", rule, module)

@@ -19,8 +19,9 @@ from whamm_cm.lang.events import CATEGORIES
 from whamm_cm.lang.load import load
 from whamm_cm.lang.tree import I32, LibFunction, LibSignature
 from whamm_cm.monitors import monitors
+from whamm_cm.weave.api import weave
 from whamm_cm.weave.listing import list_sites, open_input
-from whamm_cm.weave.plan import ScriptPlan
+from whamm_cm.weave.plan import Plan, ScriptPlan
 
 CACHE = LibSignature("cache", {"check_access": LibFunction((I32, I32), I32)})
 
@@ -282,7 +283,7 @@ def test_http_is_woven_into_a_handler(tmp_path: Path) -> None:
     given = open_input(path_of("py_http").read_bytes(), "py_http")
     found = list_sites(ScriptPlan(load([("http.mm", monitors()["http"])])), given)
     matched = {site.rule for site in found.boundaries if not site.reason}
-    assert len(matched) >= 2  # of five: it sends no requests of its own
+    assert len(matched) >= 2  # of those for WASI 0.2: it sends no requests of its own
 
 
 def test_several_additions_in_one_body_all_count(tmp_path: Path) -> None:
@@ -307,3 +308,67 @@ def test_counters_are_exact_at_boundaries_and_functions(tmp_path: Path) -> None:
     one_by_one = script + "wasm:opcode:nop:before { report var now: u64; now = executed; }"
     said = run(tmp_path, "strace", "-e", script)
     assert said.count("\n") > 20 and said == run(tmp_path, "strace", "-e", one_by_one)
+
+
+#: As WASI 0.3 has them: names and parameters that the monitors look at.
+OF_0_3 = """(component
+  (import "wasi:http/types@0.3.0" (instance $http
+    (export "request" (type $request (sub resource)))
+    (export "response" (type $response (sub resource)))
+    (export "[method]request.set-authority" (func (param "self" (borrow $request))
+      (param "authority" (option string)) (result (result))))
+    (export "[method]request.set-path-with-query" (func (param "self" (borrow $request))
+      (param "path-with-query" (option string)) (result (result))))
+    (export "[method]request.get-path-with-query" (func (param "self" (borrow $request))
+      (result (option string))))
+    (export "[method]response.get-status-code" (func (param "self" (borrow $response))
+      (result u16)))
+    (export "[method]response.set-status-code" (func (param "self" (borrow $response))
+      (param "status-code" u16) (result (result))))))
+  (import "wasi:sockets/types@0.3.0" (instance $sockets
+    (type $v4' (record (field "port" u16) (field "address" (tuple u8 u8 u8 u8))))
+    (export "ipv4-socket-address" (type $v4 (eq $v4')))
+    (type $v6' (record (field "port" u16) (field "flow-info" u32)
+      (field "address" (tuple u16 u16 u16 u16 u16 u16 u16 u16)) (field "scope-id" u32)))
+    (export "ipv6-socket-address" (type $v6 (eq $v6')))
+    (type $address' (variant (case "ipv4" $v4) (case "ipv6" $v6)))
+    (export "ip-socket-address" (type $address (eq $address')))
+    (export "tcp-socket" (type $socket (sub resource)))
+    (export "[method]tcp-socket.bind" (func (param "self" (borrow $socket))
+      (param "local-address" $address) (result (result))))
+    (export "[method]tcp-socket.connect" (func async (param "self" (borrow $socket))
+      (param "remote-address" $address) (result (result))))))
+  (core module $Memory (memory (export "m") 1)
+    (func (export "r") (param i32 i32 i32 i32) (result i32) (i32.const 64)))
+  (core instance $m (instantiate $Memory))
+  (core func $a (canon lower (func $http "[method]request.set-authority") (memory $m "m")))
+  (core func $b (canon lower (func $http "[method]request.set-path-with-query") (memory $m "m")))
+  (core func $c (canon lower (func $http "[method]request.get-path-with-query") (memory $m "m")
+    (realloc (func $m "r"))))
+  (core func $d (canon lower (func $http "[method]response.get-status-code")))
+  (core func $e (canon lower (func $http "[method]response.set-status-code")))
+  (core func $f (canon lower (func $sockets "[method]tcp-socket.bind")))
+  (core func $g (canon lower (func $sockets "[method]tcp-socket.connect") async (memory $m "m")))
+  (core module $Main
+    (import "" "a" (func (param i32 i32 i32 i32) (result i32)))
+    (import "" "b" (func (param i32 i32 i32 i32) (result i32)))
+    (import "" "c" (func (param i32 i32)))
+    (import "" "d" (func (param i32) (result i32)))
+    (import "" "e" (func (param i32 i32) (result i32)))
+    (import "" "f" (func (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)
+      (result i32)))
+    (import "" "g" (func (param i32 i32) (result i32))))
+  (core instance (instantiate $Main (with "" (instance
+    (export "a" (func $a)) (export "b" (func $b)) (export "c" (func $c)) (export "d" (func $d))
+    (export "e" (func $e)) (export "f" (func $f)) (export "g" (func $g)))))))"""
+
+
+@pytest.mark.parametrize(("name", "count", "functions"), [("http", 5, 5), ("sockets", 5, 2)])
+def test_what_wasi_0_3_calls_otherwise_is_seen(name: str, count: int, functions: int) -> None:
+    """Each rule for it matches, and what it looks at is there."""
+    wasm = bytes(wasmtime.wat2wasm(OF_0_3))
+    plan = ScriptPlan(load([(name, monitors()[name])]))
+    found = list_sites(plan, open_input(wasm, name)).boundaries
+    assert len([site for site in found if not site.reason]) == count
+    woven = weave(wasm, Plan(scripts=plan))
+    assert woven.added.sites == functions and not woven.added.skipped

@@ -60,6 +60,8 @@ class Program:
         self.became: dict[int, int] = {}
         #: Of each call of the front the call of the export whose task it was made in.
         self.inside: dict[int, int] = {}
+        #: Whether a callee ran in the middle of its caller of which nobody knows who that is.
+        self.doubtful = False
         self.running: list[Task] = []
         self.late: list[Late] = []
         self.requests = requests
@@ -162,6 +164,7 @@ class Program:
             steps = [self._draw]
             if task.instance == FRONT and task.steps < limit:
                 steps += [self._sleep, self._get]
+            steps += [self._cancel] * any(self._can_cancel(late) for late in task.pending)
             self.random.choice(steps)(task)
             if task.steps >= limit and not task.pending:
                 self._return(task)
@@ -212,6 +215,34 @@ class Program:
             self.stack.pop()
         else:
             self._went_on(late, 0 if late.held else 1)
+
+    def _can_cancel(self, late: Late) -> bool:
+        return late.item == GET and not late.over and (late.held or late.task in self.running)
+
+    def _cancel(self, task: Task) -> None:
+        """What is called runs in the middle of its caller, to be told."""
+        late = self.random.choice([late for late in task.pending if self._can_cancel(late)])
+        callee, how = late.task, "before-started"
+        if callee is not None:
+            if callee not in self.running:
+                return
+            how = "before-returned"
+            self.doubtful = self.doubtful or late.held
+            where = (BACK, callee.call, GET, callee.number)
+            self.running.remove(callee)
+            self.write("resumed", *where, dur_ns=self.now - callee.left)
+            self.stack.append(GET)
+            self.tick()
+            if not callee.returned:
+                self.write("return", *where, cancelled=how, dur_ns=self.now - callee.began)
+            self._exit(callee)
+            self.tick()
+        took = self.now - late.began
+        self.write("return", FRONT, late.call, GET, task.number, cancelled=how, dur_ns=took)
+        self.wall[GET] += took
+        self.wait[GET] += self.now - late.went_on
+        task.pending.remove(late)
+        self.late.remove(late)
 
     def _went_on(self, late: Late, state: int) -> None:
         task, status = late.caller, state | 2 << 4

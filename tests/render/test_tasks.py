@@ -50,13 +50,21 @@ def test_the_summary_tells_running_from_waiting(program: Program) -> None:
         summary.feed(record)
     summary.finish()
     rows = {row.item: row for row in summary.rows.values()}
-    assert {item: row.self_ns for item, row in rows.items()} == dict(program.own)
+    _same_times(Counter({item: row.self_ns for item, row in rows.items()}), program)
     assert {item: row.calls for item, row in rows.items()} == dict(program.made)
     assert {item: row.total_ns for item, row in rows.items()} == dict(program.wall)
     waits = {item: row.wait_ns for item, row in rows.items() if row.wait_ns}
     assert waits == {item: ns for item, ns in program.wait.items() if ns}
     starts = {item: row.starting_ns for item, row in rows.items() if row.late}
     assert starts == dict(program.starting)
+
+
+def _same_times(own: Counter[str], program: Program) -> None:
+    """A callee that may be another's, too, counts for itself and for who cancels it."""
+    if program.doubtful:
+        assert own[HANDLE] >= program.own[HANDLE]
+        del own[HANDLE], program.own[HANDLE]
+    assert own == program.own
 
 
 @given(programs)
@@ -66,7 +74,7 @@ def test_a_session_has_the_same_times(program: Program) -> None:
     own = Counter[str]()
     for call in session.calls:
         own[call.site.item] += call.self_ns or 0
-    assert own == program.own
+    _same_times(own, program)
     for call in session.calls:
         if call.instance == FRONT and call.site.item != HANDLE:
             assert call.parent is not None
@@ -84,7 +92,7 @@ def test_a_flame_graph_has_each_moment_once_and_waits_apart(program: Program) ->
             waited += int(weight)
         else:
             own[leaf.rpartition(" ")[2]] += int(weight)
-    assert own == program.own
+    _same_times(own, program)
     assert waited == sum(r["dur_ns"] for r in program.records if r["phase"] == "resumed")
 
 

@@ -136,6 +136,24 @@ def test_exports_take_and_return_ends():
     ]
 
 
+@pytest.mark.parametrize("edge", ["export", "inner"])
+def test_who_implements_a_known_interface_gives_its_ends_away(edge):
+    """What the function means to its caller is no name here."""
+    log = Log()
+    new(log, 2, 3)
+    call(log, STDIN, [2, 9], edge=edge, back={"result.0": "gone:stream"})
+    read(log, 3, 1, [1], func="write")
+    read(log, 2, 1, [1])
+    assert [line for line in shown(log) if "wasi" not in line] == [
+        "stream#3<read-via-stream().0>.write(64) = 1 [1], completed",
+        "stream#2.read(64) = 1 [1], completed",
+    ]
+    log = Log()
+    pass_on(log, STDOUT, 4, edge="export", data=2)
+    read(log, 2, 1, [1])
+    assert shown(log)[-1] == "stream#2<write-via-stream(data)>.read(64) = 1 [1], completed"
+
+
 def test_bodies_of_http():
     log = Log()
     http = "wasi:http/types#"

@@ -196,6 +196,33 @@ def test_every_cell_of_the_table_appears() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("instances", [(), (1,), (1, 2)])
+@pytest.mark.parametrize("lost", [False, True])
+def test_what_is_declared_at_once_is_as_if_cell_by_cell(
+    instances: tuple[int, ...], lost: bool
+) -> None:
+    """Cells of a module's counters, of which some are reported."""
+    parsed = SiteTable.parse(table(2, 1, 3))
+    kept = [record for record in declared(parsed) if record["phase"] == "report"]
+    (counted,) = (site.counted for site in parsed.sites if site.counted is not None)
+    single = [
+        {"v": 1, "instance": 0, "phase": "report", **HEAD, "fid": fid, "fname": fname,
+         "pc": counted.pcs[cell], "type": "u32", "value": 0}
+        for fid, fname, cells in counted.functions() for cell in cells
+    ]  # fmt: skip
+    heard = [{**single[1], "instance": one, "value": 7 * one} for one in instances]
+    for per_instance in (False, True):
+        one, other = Reports(), Reports()
+        for record in [*declared(parsed), *heard]:
+            one.feed(record)
+        for record in [*kept[:4], *single, *kept[4:], *heard]:
+            other.feed(record)
+        cells = list(one.cells(lost, per_instance))
+        key = lambda cell: (cell.row.var, cell.place.fid or 0, cell.place.pc or 0, cell.instance)  # noqa: E731
+        assert sorted(cells, key=key) == sorted(other.cells(lost, per_instance), key=key)
+        assert len(cells) == 1 + 10 * (max(1, len(instances)) if per_instance else 1)
+
+
 def test_a_saved_log_says_the_same() -> None:
     parsed = SiteTable.parse(table())
     image, tail = text(b"hello")

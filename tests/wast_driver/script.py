@@ -12,7 +12,7 @@ import wasmtime
 import fixtures  # noqa: F401  (says which text the assembler takes)
 from tests.wast_driver.sexpr import Atom, Form, Str, parse
 
-_DEFINITION = re.compile(r"\(\s*component\s+definition\b")
+_DEFINITION = re.compile(r"\(\s*(component|module)\s+definition\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def component_id(form: Form) -> str:
 
 
 def assemble(form: Form, text: str) -> bytes:
-    """The binary of a ``(component …)`` form: plain text, ``binary`` or ``quote``.
+    """The binary of a ``(component …)`` or ``(module …)`` form: text, ``binary`` or ``quote``.
 
     ``text`` is the source the form's offsets refer to.  Raises ``wasmtime.WasmtimeError`` where
     the text cannot be assembled.
@@ -74,9 +74,9 @@ def assemble(form: Form, text: str) -> bytes:
     if "binary" in words:
         return strings
     if "quote" in words:
-        return bytes(wasmtime.wat2wasm(b"(component " + strings + b")"))
+        return bytes(wasmtime.wat2wasm(f"({form.head} ".encode() + strings + b")"))
     source = text[form.start : form.end]
-    return bytes(wasmtime.wat2wasm(_DEFINITION.sub("(component", source, count=1)))
+    return bytes(wasmtime.wat2wasm(_DEFINITION.sub(r"(\1", source, count=1)))
 
 
 def _component_of(command: Command) -> tuple[Form, str] | None:

@@ -344,3 +344,20 @@ def test_padded_indices_stay_padded() -> None:
     edit = ModuleEdit(CoreModule(raw))
     edit.import_func("e", "f", (), ())
     assert b"\0\x10\x82\x80\x80\x80\0\x0b" in edit.encode()
+
+
+@mark.parametrize("flags", [b"\0", b"\x80\0", b"\x80\x80\x80\x80\0"])
+def test_flags_of_a_segment_may_take_more_bytes_than_they_need(flags: bytes) -> None:
+    """Those of active segments of table 0 and memory 0, which are others behind an import."""
+    sections = {
+        4: b"\1\x70\0\0", 5: b"\1\0\0", 9: b"\1" + flags + b"\x41\0\x0b\0",
+        11: b"\1" + flags + b"\x41\0\x0b\0",
+    }  # fmt: skip
+    wasm = b"".join(bytes((number, len(each))) + each for number, each in sections.items())
+    edit = ModuleEdit(CoreModule(b"\0asm\1\0\0\0" + wasm))
+    table = edit.import_table("more", "t", b"\x70\0\1")
+    edit.import_memory("more", "m", MemoryType(1))
+    woven = CoreModule(edit.encode())
+    assert table == 0
+    assert [(each.mode, each.table) for each in woven.elements] == [("active", 1)]
+    assert [(each.mode, each.memory) for each in woven.data_segments] == [("active", 1)]

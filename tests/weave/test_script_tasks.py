@@ -296,3 +296,52 @@ def test_an_export_without_a_task_return_before_it_is_not_answered() -> None:
 
 SYNC_LIFT = '(canon lift (core func $m "f"))'
 ASYNC_LIFT = '(canon lift (core func $m "f") async (callback (func $m "g")))'
+
+
+@pytest.mark.parametrize("plan", [{}, {"multi_memory": False}])
+def test_hundreds_of_calls_are_under_way_at_once(plan: dict[str, Any]) -> None:
+    """They wait until they may start, or in the callee's callback; then they are cancelled."""
+    script = """
+        report var begun: u64; report var cancelled: u64; report var same: u64;
+        var ids: map<u64, bool>;
+        wit:inner:#never:before { begun++; ids[call_id] = true; }
+        wit:inner:#never:cancel { cancelled++; if (ids[call_id]) { same++; } }
+        wit:inner:#never:after { begun = 0; }"""
+    found = records_of("starting.wast", trace=nothing, scripts=script_plan(script), **plan)
+    first = {r["var"]: r["value"] for r in found if r["phase"] == "report" and r["instance"] == 1}
+    assert first == {"begun": 701, "cancelled": 701, "same": 701}
+
+
+# --- records that a probe asks for
+
+BEFORE = [("call", 7), ("return", [70, "abc"]), ("exit", None)]
+
+
+@pytest.mark.parametrize("plan", [{}, {"multi_memory": False}, {"timed": True}])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_probe_traces_is_recorded_to_its_end(kind: str, way: str, plan: Any) -> None:
+    """Once each: the call where ``before`` asks for it, the result when it comes."""
+    for mode in ("before", "after"):
+        script = f"wit:inner:*#f:{mode} / n == 7 / {{ trace; }}"
+        run = scripted(text(both(kind, way)), script, able=True, **plan)
+        for _ in range(2):
+            run.sink.records.clear()
+            run.call("run")
+            records = [
+                r
+                for r in run.sink.records
+                if r["phase"] in ("call", "return", "exit") and not r.get("pending")
+            ]
+            in_c = [facts_of(r) for r in records if r["component"] == "C"]
+            in_d = [facts_of(r) for r in records if r["component"] == "D"]
+            shown = mode == "before" or kind == "sync"
+            ends = BEFORE[:2] if kind == "sync" else BEFORE
+            assert in_c == (ends if shown else ends[1:])
+            assert in_d[-1] == BEFORE[1] and len(in_d) == 2 - (in_d[0] == BEFORE[1])
+            assert mode == "after" or in_d == BEFORE[:2]
+
+
+def facts_of(record: dict[str, Any]) -> tuple[str, Any]:
+    given = record["args"]["n"] if "args" in record else record.get("result")
+    return record["phase"], given

@@ -6,6 +6,7 @@ not from anything in here.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from whamm_cm.agent.layout import AGENT_PAGES
 from whamm_cm.agent.table import SiteTable
 from whamm_cm.render import strace
 from whamm_cm.render.options import RenderOptions
+from whamm_cm.render.registry import RENDERERS
 from whamm_cm.trace.decode import Receiver
 from whamm_cm.trace.flows import flows
 from whamm_cm.trace.session import Session
@@ -239,3 +241,27 @@ def test_time_is_told_once(name: str) -> None:
     assert 0 < sum(own.values()) <= max(times) - min(times)
     made = [call.site.func for call in session.calls if call.instance == found[1]["instance"]]
     assert all(row.calls == made.count(row.item) for row in summary.rows.values())
+
+
+def test_a_call_whose_subtask_is_dropped_too_early_stays_pending() -> None:
+    """``subtask.drop`` traps then; what had left by that time is there."""
+    found = records_of("dropped.wast", timed=True, flush_each=True)
+    said = [
+        (r["phase"], r["func"], r.get("status"))
+        for r in found
+        if "func" in r and r["instance"] == 1
+    ]
+    assert said == [("call", "run", None), ("call", "never", None), ("return", "never", 17)]
+    text = "".join(strace.render(found, RenderOptions()))
+    assert "never resumed> = pending(started, subtask#1)\n" in text and "run resumed> = ?\n" in text
+    [resource] = json.loads("".join(RENDERERS["otlp"].render(found, RenderOptions())))[
+        "resourceSpans"
+    ]
+    spans = resource["scopeSpans"][0]["spans"]
+    outcomes = {
+        (span["name"], fact["value"]["stringValue"])
+        for span in spans
+        for fact in span["attributes"]
+        if fact["key"] == "whamm_cm.outcome"
+    }
+    assert outcomes == {("run", "unfinished"), ("never", "pending"), ("never", "unfinished")}

@@ -106,8 +106,7 @@ class OverEvents(Events):
             body.number_call()
             self._store(f, Entry.CALL, "i64.store", lambda: f.get(body.call))
             if self.w.role in ("return", "cancel"):
-                self.tasks.write_answer()
-                return
+                return  # it is written when all probes have run
             self.tasks.late(self.entry)
             if self.mode == "end":
                 body.bare_record(Phase.EXIT)

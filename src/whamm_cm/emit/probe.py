@@ -13,7 +13,7 @@ from whamm_cm.emit.flats import Flats
 from whamm_cm.emit.intervene import hands_over, may_allocate, uses_clock
 from whamm_cm.emit.memory import PUT_GET, Agent, Guest
 from whamm_cm.emit.model import ProbeOptions, Wrapper
-from whamm_cm.emit.paths import traces
+from whamm_cm.emit.paths import has_trace, traces
 from whamm_cm.emit.spans import Spans
 from whamm_cm.emit.tails import Tails
 from whamm_cm.emit.tasks import LATE
@@ -270,7 +270,8 @@ def _memory_type(memory: MemoryType) -> MemoryType:
 
 def records(w: Wrapper) -> bool:
     """Whether the wrapper writes records."""
-    return w.action in ("record", "note") or w.role in LATE or traces(w)
+    later = any(map(has_trace, w.later))
+    return w.action in ("record", "note") or w.role in LATE or traces(w) or later
 
 
 def _needed(wrappers: Sequence[Wrapper], options: ProbeOptions, put_get: bool) -> list[str]:

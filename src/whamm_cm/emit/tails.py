@@ -223,6 +223,11 @@ class Tails:
             for field in (0, offset):
                 self._agent.load(f, self._guest.load_address(), 0, field)
             f.op(f"{self._guest.address}.eq")
+            # An empty name says nothing.
+            self._agent.load(f, self._guest.load_address(), 0, self._guest.width)
+            f.const(self._guest.address, 0)
+            f.op(f"{self._guest.address}.ne")
+            f.op("i32.and")
             with f.if_():
                 self.emit(f, Step(0, self._secret()), 0, 1, 2)
                 f.else_()

@@ -272,13 +272,9 @@ class Tasks:
         with f.if_():
             self._load(Entry.LOGGED)
             with f.if_():
-                self.write_answer()
-
-    def write_answer(self) -> None:
-        """The record of what became of the task at ``entry``, here and now."""
-        self.late(self.entry)
-        self._of_task(Phase.RETURN if self.w.role == "return" else Phase.CANCELLED)
-        self.hasten()
+                self.late(self.entry)
+                self._of_task(Phase.RETURN if self.w.role == "return" else Phase.CANCELLED)
+                self.hasten()
 
     def hasten(self) -> None:
         """Whatever is recorded next leaves at once: a host may stop where it has its result."""

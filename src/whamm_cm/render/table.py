@@ -92,7 +92,8 @@ def _group(group: list[Cell], several: bool, options: RenderOptions) -> list[str
     """All cells of a variable: a title that says what they have in common, then a line each."""
     kind = parse_type(group[0].row.type)
     title = f"{_title(group[0], several)}: {printable(group[0].row.type)}"
-    differ = [name for name, of in _ORIGINS.items() if len({of(cell) for cell in group}) > 1]
+    each = {(id(cell.row), cell.instance): cell for cell in group}.values()
+    differ = [name for name, of in _ORIGINS.items() if len({of(cell) for cell in each}) > 1]
     common = [
         f"{name} {_ORIGINS[name](group[0])}"
         for name in ("probe", "module")
@@ -131,8 +132,13 @@ def _worth_showing(kind: tree.Type, group: list[Cell]) -> tuple[list[Cell], list
     if scripted.is_map(kind):
         touched, value = [cell for cell in group if scripted.entries(cell.value)], "empty"
     else:
-        value = scripted.text(kind, initial(kind))
-        touched = [cell for cell in group if scripted.text(kind, cell.value) != value]
+        first = initial(kind)
+        value = scripted.text(kind, first)
+        touched = [
+            cell
+            for cell in group
+            if cell.value is not first and scripted.text(kind, cell.value) != value
+        ]
     if not all(cell.known for cell in group):
         value = UNKNOWN
     left = len(group) - len(touched)

@@ -23,6 +23,7 @@ Mode: TypeAlias = Literal["run", "serve"]
 _FIRST = 46
 _CANDIDATES = {"0.3.0-rc-2026-03-15": (43, 45)}
 _REMEDY = "install it (pip install 'whamm-cm[hosts]') or put it on the PATH"
+_OLD = "put one of these on the PATH, or build it for 0.3.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def find_wasmtime(versions: Sequence[str], name: str) -> Wasmtime:
     why = f"; {', and '.join(faults)}" if faults else ", and there is none"
     raise RunError(
         f"{name} is made for WASI {', '.join(versions)}, which the embedded engine does not have;"
-        f" it needs wasmtime {needed}{why}: {_REMEDY}"
+        f" it needs wasmtime {needed}{why}: {_REMEDY if last is None else _OLD}"
     )
 
 

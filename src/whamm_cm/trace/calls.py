@@ -85,6 +85,8 @@ class Site:
 
 
 _SITES: dict[tuple[str, ...], Site] = {}
+#: Waits of a task that are remembered, for what is told late of times before.
+_MAX_WAITS = 32
 #: Sites remembered, so that a record of one makes no new object.
 _MAX_SITES = 1 << 14
 
@@ -113,7 +115,8 @@ class LiveCall:
     not at once.  Where ``is_task`` it is the call of an export that a task began with: of
     ``last_ns`` until it was seen last it has waited ``waited_ns``; ``made_task``: it has made such
     a call; ``was_held``: one of several calls has made it that could not start at once, nobody
-    knows which.  ``answered_badly``: it was answered by an error, as HTTP has it.
+    knows which; ``beside``: times at which its callees ran since it was seen last, and
+    ``waits`` its last waits.  ``answered_badly``: it was answered by an error, as HTTP has it.
     """
 
     opened: Record | None = None
@@ -130,6 +133,8 @@ class LiveCall:
     is_task: bool = False
     made_task: bool = False
     was_held: bool = False
+    beside: list[tuple[int, int]] | None = None
+    waits: tuple[tuple[int, int], ...] = ()
     waited_ns: int = 0
     last_ns: int = 0
     answered_badly: bool = False
@@ -341,7 +346,9 @@ class Tracker:
             call.frame_ns = call.dur_ns or 0
             if not call.is_task:
                 spend(call, 0, call.frame_ns)
+                _within_frame(call)
         if call.is_task:
+            _settle(call, None)
             _ran(call, call.dur_ns)
         if call.site.answers and not pending:
             _answered(call)
@@ -362,8 +369,11 @@ class Tracker:
         elif call is None or took is None:
             return
         elif record["phase"] == "exit":
+            _settle(call, None)
             _ran(call, took)
         elif call.start_ns is not None and "t_ns" in record:
+            _settle(call, record["t_ns"] - took)
+            call.waits = (*call.waits[-_MAX_WAITS:], (record["t_ns"] - took, record["t_ns"]))
             _ran(call, record["t_ns"] - took - call.start_ns)
             call.waited_ns += took
             call.last_ns += took
@@ -428,8 +438,44 @@ def spend(call: LiveCall, first_ns: int, last_ns: int) -> None:
         return
     over = not caller.is_task and caller.closed is not None
     if over and start is not None and caller.start_ns is not None:
-        last_ns = min(last_ns, caller.start_ns + caller.frame_ns - start)
+        left, task = caller.start_ns + caller.frame_ns - start, caller.parent
+        if last_ns > left and task is not None and task.is_task:
+            _beside(task, start + max(first_ns, left), start + last_ns)
+        last_ns = min(last_ns, left)
     caller.child_ns += max(0, last_ns - first_ns)
+
+
+def _beside(task: LiveCall, first: int, last: int) -> None:
+    """A callee of the task ran at these times: in the middle of it, as one does that is being
+    cancelled, unless the task waited.  Of what came last that is not known yet."""
+    for began, ended in task.waits:
+        if first < last and ended > first:
+            task.child_ns += max(0, min(last, began) - first)
+            first = max(first, ended)
+    if first < last:
+        task.beside = [*(task.beside or ()), (first, last)]
+
+
+def _settle(task: LiveCall, until_ns: int | None) -> None:
+    """The task waits since then, or still runs."""
+    for first, last in task.beside or ():
+        end = last if until_ns is None else min(last, until_ns)
+        task.child_ns += max(0, end - first)
+    task.beside = None
+
+
+def _within_frame(call: LiveCall) -> None:
+    """What ran beside the task while this call kept it from going on ran in the middle of that."""
+    task, start = call.parent, call.start_ns
+    if task is None or not task.beside or start is None:
+        return
+    left, end = list[tuple[int, int]](), start + call.frame_ns
+    for first, last in task.beside:
+        if start <= first and last <= end:
+            call.child_ns += last - first
+        else:
+            left.append((first, last))
+    task.beside = left
 
 
 def _task(record: Record) -> tuple[str, int, int]:

@@ -226,7 +226,9 @@ class Namer:
         told: Mapping[tuple[str, ...], str],
     ) -> Any:
         """An end that a known function returns, named where the record tells that it comes."""
-        if told.get(path) != NEW + kind:
+        if told.get(path, NEW + kind) != NEW + kind:
+            return result  # it leaves
+        if path not in told:
             return _replace(result, path, _each(_unknown, call.instance, kind))
 
         def one(number: int, near: Any) -> HandleRef:

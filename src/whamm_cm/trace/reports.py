@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 from whamm_cm.agent.counted import CountedCells
 from whamm_cm.agent.layout import SiteKind
@@ -16,6 +16,9 @@ from whamm_cm.trace.records import Record
 from whamm_cm.trace.types import initial as initial
 from whamm_cm.trace.types import parse_type as parse_type
 
+#: Index and name of a function, pc: as of ``Place``.
+_At: TypeAlias = tuple[int | None, str, int | None]
+_Places: TypeAlias = Mapping[_At, Mapping[int, Any] | None]
 #: The instance of records that only say that a cell exists.
 NOWHERE = 0
 
@@ -32,8 +35,7 @@ class Row:
     module: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A function and the place in it, as far as a cell has one."""
 
     fid: int | None = None
@@ -41,8 +43,7 @@ class Place:
     pc: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):  # of which there may be a million, as of places
     """The value of one cell; a map is a list of [key, value].
 
     ``instances`` is how many component instances it is merged from, ``instance`` the number of the
@@ -56,6 +57,14 @@ class Cell:
     value: Any
     instances: int = 1
     known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """That all these cells exist, whether anybody reports them or not."""
+
+    table: SiteTable
+    counted: CountedCells
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +82,9 @@ class Reports:
     def __init__(self) -> None:
         self.prints: list[Print] = []
         #: Rows in the order they were first heard of, their places likewise, values by instance,
-        #: the one that was reported last at the end.
-        self._rows: dict[Row, dict[Place, dict[int, Any]]] = {}
+        #: the one that was reported last at the end; None for those of a place not heard of.
+        self._rows: dict[Row, dict[_At, dict[int, Any] | None]] = {}
+        self._instances: set[int] = set()
         self._known: dict[tuple[str, str, str, str, str], Row] = {}
 
     def feed(self, record: Record) -> None:
@@ -82,8 +92,26 @@ class Reports:
         if record["phase"] == "print":
             text = shown_text(record.get("text", ""))
             self.prints.append(Print(record["instance"], text, bool(record.get("raw"))))
+        if record["phase"] == "declared":
+            self._declare(record["cells"])
         if record["phase"] != "report" or "var" not in record:
             return
+        row = self._row(record)
+        at = (record.get("fid"), record.get("fname", ""), record.get("pc"))
+        places = self._rows.setdefault(row, {})
+        values = places.get(at)
+        if values is None:
+            values = places[at] = {}
+        if "value" not in record:  # it was too long for a line
+            return
+        value, instance = record["value"], record["instance"]
+        self._instances.add(instance)
+        known = values.pop(instance, None)
+        if row.type.startswith("map<"):
+            value = _updated(known or {}, value)
+        values[instance] = value
+
+    def _row(self, record: Record) -> Row:
         said = (
             record.get("script", ""), record["var"], record.get("type", ""),
             record.get("probe", ""), record.get("module", ""),
@@ -91,15 +119,24 @@ class Reports:
         row = self._known.get(said)
         if row is None:
             row = self._known[said] = Row(*said)
-        at = Place(record.get("fid"), record.get("fname", ""), record.get("pc"))
-        values = self._rows.setdefault(row, {}).setdefault(at, {})
-        if "value" not in record:  # it was too long for a line
-            return
-        value, instance = record["value"], record["instance"]
-        known = values.pop(instance, None)
-        if row.type.startswith("map<"):
-            value = _updated(known or {}, value)
-        values[instance] = value
+        return row
+
+    def _declare(self, cells: Declared) -> None:
+        counted, known = cells.counted, dict[int, dict[_At, dict[int, Any] | None]]()
+        for fid, fname, numbers in counted.functions():
+            here = slice(numbers.start, numbers.stop)
+            for number, pc in zip(counted.rows[here], counted.pcs[here], strict=True):
+                places = known.get(number)
+                if places is None:
+                    head, tail = _said_of(cells.table.sites[number])
+                    row = self._row({**head, **tail})
+                    places = known[number] = self._rows.setdefault(row, {})
+                places.setdefault((fid, fname, pc), None)
+
+    @property
+    def alone(self) -> bool:
+        """Whether one instance at most has reported anything: then what is merged is its own."""
+        return len(self._instances - {NOWHERE}) < 2
 
     def cells(self, lost: bool = False, per_instance: bool = False) -> Iterator[Cell]:
         """Every cell, merged over the instances that reported anything of its row; one that was
@@ -107,24 +144,39 @@ class Reports:
 
         ``lost``: records are missing; ``per_instance``: every cell once per instance.
         """
-        everywhere = {i for p in self._rows.values() for values in p.values() for i in values}
-        only = everywhere - {NOWHERE}
+        only = self._instances - {NOWHERE}
         nowhere = sorted(only) if len(only) == 1 else [NOWHERE]
         for row, places in self._rows.items():
-            seen = {instance for values in places.values() for instance in values}
+            seen = {instance for values in places.values() if values for instance in values}
             instances = sorted(seen - {NOWHERE}) or nowhere
-            for at, values in places.items():
-                if per_instance or len(instances) == 1:
-                    for instance in instances:
-                        known = not lost or (instance != NOWHERE and instance in values)
-                        yield Cell(row, at, instance, _value(row, values, instance), 1, known)
-                else:
-                    recent = [i for i in values if i != NOWHERE]
-                    unheard = [i for i in instances if i not in values]
-                    parts = [_value(row, values, i) for i in (*unheard, *recent)]
-                    whole = merged(parse_type(row.type), parts)
-                    known = not lost or bool(recent)
-                    yield Cell(row, at, NOWHERE, whole, len(instances), known)
+            if per_instance or len(instances) == 1:
+                yield from _apart(row, places, instances, lost)
+            else:
+                yield from _merged(row, places, instances, lost)
+
+
+def _apart(row: Row, places: _Places, instances: Sequence[int], lost: bool) -> Iterator[Cell]:
+    kind = parse_type(row.type)
+    first = initial(kind)
+    for at, values in places.items():
+        place = Place(*at)
+        for instance in instances:
+            if values is None:
+                value = initial(kind) if isinstance(first, list) else first
+                yield Cell(row, place, instance, value, 1, not lost)
+                continue
+            known = not lost or (instance != NOWHERE and instance in values)
+            yield Cell(row, place, instance, _value(row, values, instance), 1, known)
+
+
+def _merged(row: Row, places: _Places, instances: Sequence[int], lost: bool) -> Iterator[Cell]:
+    kind = parse_type(row.type)
+    for at, values in places.items():
+        values = values or {}
+        recent = [i for i in values if i != NOWHERE]
+        unheard = [i for i in instances if i not in values]
+        whole = merged(kind, [_value(row, values, i) for i in (*unheard, *recent)])
+        yield Cell(row, Place(*at), NOWHERE, whole, len(instances), not lost or bool(recent))
 
 
 def _value(row: Row, values: Mapping[int, Any], instance: int) -> Any:
@@ -149,10 +201,12 @@ def shown_text(value: Any) -> str:
 
 
 def declared(table: SiteTable) -> Iterator[Record]:
-    """A record for every cell of a table, with its initial value and no instance."""
+    """A record for every cell of a table, with its initial value and no instance; of those that a
+    core module counts one for all, which is none that a log can hold."""
     for site in table.sites:
-        if site.counted is not None:
-            yield from _declared_cells(table, site.counted)
+        if site.counted is not None and len(site.counted):
+            cells = Declared(table, site.counted)
+            yield {"v": 1, "instance": NOWHERE, "phase": "declared", "cells": cells}
         variable = site.variable
         if site.kind is not SiteKind.VARIABLE or variable is None:
             continue
@@ -169,12 +223,3 @@ def _said_of(site: Site) -> tuple[Record, Record]:
     type_ = site.variable.type
     tail = {"type": type_, "value": initial(parse_type(type_))}
     return {"v": 1, "instance": NOWHERE, "phase": "report", **names}, tail
-
-
-def _declared_cells(table: SiteTable, counted: CountedCells) -> Iterator[Record]:
-    said = {row: _said_of(table.sites[row]) for row in sorted(set(counted.rows))}
-    for fid, fname, cells in counted.functions():
-        where = {"fid": fid, "fname": fname} if fname else {"fid": fid}
-        for cell in cells:
-            head, tail = said[counted.rows[cell]]
-            yield {**head, **where, "pc": counted.pcs[cell], **tail}

@@ -183,12 +183,16 @@ class _Builder:
         calls = _nested(calls, _linked(calls, parents), self.live)
         timed = all(call.start_ns is not None for call in calls)
         parts = tuple(self.reports.cells(self.losses.unknown, per_instance=True))
-        cells = parts if per_instance else tuple(self.reports.cells(self.losses.unknown))
+        cells = parts
+        if not (per_instance or self.reports.alone):
+            cells = tuple(self.reports.cells(self.losses.unknown))
         prints = tuple(self.reports.prints)
         return Session(tuple(calls), self.counts, self.losses, at, timed, cells, prints, parts)
 
     def feed(self, record: Record, at: int) -> None:
         self.reports.feed(record)
+        if record["phase"] == "declared":
+            return
         if record["phase"] == "report" and "count" in record:
             site = Site.of(record)
             self.counts[site] = self.counts.get(site, 0) + record["count"]

@@ -9,7 +9,7 @@ from whamm_cm.wasm.cursor import Cursor
 from whamm_cm.wasm.instructions import expr_steps
 from whamm_cm.wasm.leb import name_bytes, unsigned
 from whamm_cm.wasm.opcodes import Imm
-from whamm_cm.wasm.refs import SPACES, IndexMap, Recorder, Ref, instruction_refs
+from whamm_cm.wasm.refs import SPACES, IndexMap, Recorder, Ref, index_of, instruction_refs
 from whamm_cm.wasm.sections import SECTION_NAMES, SectionId
 from whamm_cm.wasm.types import (
     REC,
@@ -48,7 +48,7 @@ class ImportEntry:
 def _implied_table(raw: bytes, to: IndexMap) -> bytes:
     """The flags of an active element segment of table 0, without bit 1."""
     table = to(0)
-    return unsigned(raw[0] | 2, len(raw)) + unsigned(table) if table else raw
+    return unsigned(index_of(raw) | 2, len(raw)) + unsigned(table) if table else raw
 
 
 def _implied_memory(raw: bytes, to: IndexMap) -> bytes:

@@ -28,7 +28,7 @@ from whamm_cm.weave.opcodes.match import Firing, Matcher
 from whamm_cm.weave.opcodes.points import find_events
 from whamm_cm.weave.opcodes.rows import Rows
 from whamm_cm.weave.plan import Added, ScriptPlan
-from whamm_cm.weave.scripting import Scripting, as_seen, everything
+from whamm_cm.weave.scripting import MISSING, Scripting, as_seen, comes_to_pass, everything
 from whamm_cm.weave.unit import UnitBuilder
 from whamm_cm.wit.printer import handles_text
 from whamm_cm.wit.types import FuncT
@@ -94,6 +94,11 @@ class Input:
     program: Program | None = None
     sites: tuple[Site, ...] = ()
 
+    @property
+    def boundaries(self) -> tuple[Site, ...]:
+        """The sites that are functions to those who write rules."""
+        return tuple(site for site in self.sites if site.edge != "builtin")
+
 
 def open_input(data: bytes, what: str) -> Input:
     """Raises DecodeError for what is neither a component nor a core module."""
@@ -109,8 +114,7 @@ def open_input(data: bytes, what: str) -> Input:
             alone.append((guest.place, reason))
         else:
             guests.append((guest.place, guest.module))
-    sites = tuple(site for site in find_sites(program) if site.edge != "builtin")
-    return Input(tuple(guests), tuple(alone), program, sites)
+    return Input(tuple(guests), tuple(alone), program, tuple(find_sites(program)))
 
 
 # --- where ---------------------------------------------------------------------------------------
@@ -126,13 +130,15 @@ def list_sites(plan: ScriptPlan, given: Input) -> Listing:
     for rule in scripts.wit_rules:
         found.boundaries += _boundaries(rule, given.sites)
         if not any(site.rule == rule.rule for site in found.boundaries):
-            found.unmatched.append((rule.rule, _nothing(given), len(given.sites)))
+            found.unmatched.append((rule.rule, _nothing(rule, given), len(given.boundaries)))
     return found
 
 
-def _nothing(given: Input) -> str:
+def _nothing(rule: WitRule, given: Input) -> str:
     if given.program is None:
         return "a core module has no boundaries with types"
+    if rule.package:
+        return MISSING[rule.package]
     return "no function of the component has that side, interface, version and name"
 
 
@@ -168,8 +174,9 @@ def _text(info: FunctionInfo, opidx: int) -> str:
 
 def _boundaries(rule: WitRule, sites: Sequence[Site]) -> Iterator[BoundarySite]:
     for site in sites:
-        if rule.matches(as_seen(site)):
-            signature = handles_text(FuncT(site.params, site.result, site.is_async))
+        if rule.matches(as_seen(site)) and comes_to_pass(rule, site, sites):
+            result = site.result if site.elements is None else site.elements
+            signature = handles_text(FuncT(site.params, result, site.is_async))
             yield BoundarySite(rule.rule, site.title, signature, site.reason)
 
 

@@ -24,7 +24,7 @@ from whamm_cm.component.items import Item
 from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.model import Called, EventProbe
 from whamm_cm.emit.past import OVER, not_kept
-from whamm_cm.emit.paths import acts, mentions
+from whamm_cm.emit.paths import acts, has_trace, mentions
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.fold import fold
@@ -45,7 +45,7 @@ from whamm_cm.wit.printer import handles_text
 from whamm_cm.wit.types import FuncT
 
 #: What there is none of, where a rule matches nothing.
-_MISSING = {
+MISSING = {
     "": "no function of the component",
     "task": "no asynchronous component",
     "stream": "no stream is copied like that",
@@ -262,7 +262,7 @@ class Scripting:
                 continue
             seen = as_seen(site)
             for rule in scripts.wit_rules:
-                if not rule.matches(seen) or not self._has_mode(rule, site, sites):
+                if not rule.matches(seen) or not comes_to_pass(rule, site, sites):
                     continue
                 if seen.copies and not self._fits(rule, site, seen):
                     continue
@@ -277,7 +277,7 @@ class Scripting:
             if id(rule) not in matched:
                 if id(rule) in self.misfits:
                     raise self.misfits[id(rule)]
-                self.added.unmatched.append((rule.rule, _MISSING[rule.package], 0))
+                self.added.unmatched.append((rule.rule, MISSING[rule.package], 0))
 
     def _fits(self, rule: t.WitRule, site: Site, seen: t.WitSite) -> bool:
         """Whether a script means what streams of that type copy; there may be several."""
@@ -291,12 +291,6 @@ class Scripting:
             return False
         return True
 
-    def _has_mode(self, rule: t.WitRule, site: Site, sites: Sequence[Site]) -> bool:
-        """Whether what the rule waits for ever comes to pass at a function that it matches."""
-        if rule.package and no_tasks(each for each in sites if each.component is site.component):
-            return False
-        return site.is_async or rule.mode != "cancel"
-
     def _stand(self, site: Site, probe: EventProbe) -> None:
         self.probes[site] = (*self.probes.get(site, ()), probe)
         self.components.add(site.component)
@@ -308,7 +302,8 @@ class Scripting:
             self._stand(site, probe)
             return
         over = probe.mode == "end" or (site.is_async and probe.mode in OVER)
-        if over or mentions((probe.predicate, probe.body), "task"):
+        traces = site.is_async and has_trace(probe)
+        if over or traces or mentions((probe.predicate, probe.body), "task"):
             own = [each for each in sites if each.component is site.component]
             reason = no_tasks(own)
             if over:
@@ -466,6 +461,13 @@ def as_seen(site: Site) -> t.WitSite:
         copies=site.edge == "builtin" and site.func in COPIES,
         elements=site.elements,
     )
+
+
+def comes_to_pass(rule: t.WitRule, site: Site, sites: Sequence[Site]) -> bool:
+    """Whether what the rule waits for ever does at a function that it matches."""
+    if rule.package and no_tasks(each for each in sites if each.component is site.component):
+        return False
+    return site.is_async or rule.mode != "cancel"
 
 
 def _facts(seen: t.WitSite) -> dict[str, Any]:
