@@ -4,9 +4,8 @@ woven, beside ``wasmtime serve`` where there is one.
     python -m bench.serve [--requests N] [--clients N] [APP.wasm]
 
 All servers answer the same requests, in turns, on kept connections; each line is the best of the
-rounds.  ``memory`` and ``files`` are the most that a server had at the end of a round, after the
-first and after the last: what grows with the requests shows there.  The default guest sends back
-what it gets, in 16 calls of the host.
+rounds.  ``memory`` and ``files`` are the most that a server had after half of a round and at its
+end: what grows with the requests shows there.  The default guest sends back what it gets.
 """
 
 from __future__ import annotations

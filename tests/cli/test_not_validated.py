@@ -43,7 +43,8 @@ def test_it_is_woven_and_said(
     text: str, sink: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     app, out = _file(tmp_path, text), tmp_path / "out.wasm"
-    words = ("instrument", "--sink", sink, "--trace", "*", "--json", "-o", str(out), app)
+    traced = "*,%async"
+    words = ("instrument", "--sink", sink, "--trace", traced, "--json", "-o", str(out), app)
     assert main(words) == 0
     said = capsys.readouterr()
     assert "not validated here" in said.err

@@ -22,7 +22,7 @@ EXAMPLES = ROOT / "docs" / "examples"
 
 @pytest.fixture
 def samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("command", "strings", "trap"):
+    for name in ("command", "pipe", "strings", "trap"):
         (tmp_path / f"{name}.wasm").write_bytes(build(name))
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -106,7 +106,8 @@ class Session:
 
         def done(answered: Answered) -> None:
             nonlocal count
-            count += 1
+            with self._lock:
+                count += 1
             self._ended(answered.ended)
 
         with self._closing():

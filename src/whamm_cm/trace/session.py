@@ -106,6 +106,11 @@ class Call:
         return None if self.closed is None else self.closed.get("result")
 
     @property
+    def data(self) -> Any:
+        """What a read or write of a stream or future has copied; None of other calls."""
+        return None if self.closed is None else self.closed.get("data")
+
+    @property
     def failed(self) -> bool:
         return self.outcome is Outcome.RETURNED and (
             self.answered_badly or has_failed(self.site.item, self.args, self.result)

@@ -453,7 +453,7 @@ class Weaver:
         if self.script is not None:
             chunked = self.supply.block == "chunks"
             guard = None if self.guard is None else self.agent
-            getter = None if self.context is None else self.context[0]
+            getter = self.context[0] if self.context else None
             front, self.unit = self.script.front(
                 self.agent, self.emit, chunked, self.supply.libraries, guard, self.now, getter
             )
