@@ -187,6 +187,20 @@ def test_nothing_is_kept_back_by_who_waits_for_ever(kind: str, timed: bool) -> N
     assert not check(program, wishes)["trapped"]
 
 
+@pytest.mark.parametrize("multi_memory", [True, False])
+def test_nothing_is_kept_back_by_who_is_stopped_in_a_call(multi_memory: bool) -> None:
+    """An asynchronous one, in which another task gets to run when the export has answered."""
+    run_ = Function("run", "stackful", (), Prim("u32"), results=(7, 8))
+    slow: Script = ((Op.YIELD, 0, 0, 0), (Op.YIELD, 0, 0, 0))
+    plain = tuple(call(0, 0, which, sync=True) for which in (0, 1))
+    going = ((Op.RETURN, 0, 0, 0), plain[0], call(1, 0, 2), plain[1], (Op.WAIT_ALL, 0, 0, 0))
+    callee = Part("C", (Function("c0", "plain"), Function("c1", "callback")), (HOLD, LET, slow))
+    program = Program((Part("D", (run_,), (going,)), callee), (0,) * 20)
+    for timed in (True, False):
+        wishes = {"trace": DEFAULT, "timed": timed, "live": True, "multi_memory": multi_memory}
+        assert not check(program, wishes)["trapped"]
+
+
 @pytest.mark.parametrize("mistake", MISTAKES)
 @pytest.mark.parametrize("kind", ["callback", "stackful"])
 def test_what_the_host_refuses_is_not_said_to_have_happened(kind: str, mistake: Step) -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from whamm_cm.agent.table import known_table, packed_table
 from whamm_cm.analysis.instances import core_instances
 from whamm_cm.analysis.program import Program
-from whamm_cm.analysis.site import Site
 from whamm_cm.analysis.sites import find_sites
 from whamm_cm.analysis.stamp import SITES, STAMP, stamp_of, table_of
 from whamm_cm.component import build
@@ -30,7 +29,7 @@ from whamm_cm.weave.boundary import Weaver, forward
 from whamm_cm.weave.enclose import Outer, enclose
 from whamm_cm.weave.last_words import LastWords
 from whamm_cm.weave.near import NearSink
-from whamm_cm.weave.orders import Orders
+from whamm_cm.weave.orders import Orders, may_last
 from whamm_cm.weave.outlet import Block, Supply
 from whamm_cm.weave.plan import Added, Chosen, Plan
 from whamm_cm.weave.report_export import INTERFACE, Flushes, is_exported, report_export
@@ -376,16 +375,12 @@ class _Tree:
             due=any(c.is_late for c in chosen),
             logged=any(c.logs for c in chosen),
             threads=any(c.role == "spawn" for c in chosen),
-            lasting=any(c.role == "spawn" or _is_stackful(c.site) for c in chosen),
+            lasting=any(c.role == "spawn" or may_last(c.site) for c in chosen),
         )
 
 
 def _appended(component: Component, definitions: Iterable[Definition]) -> Component:
     return component.with_definitions((*component.definitions, *definitions))
-
-
-def _is_stackful(site: Site) -> bool:
-    return site.kind == "lift" and site.is_async and site.callback is None
 
 
 def _pushes(choice: Chosen) -> bool:

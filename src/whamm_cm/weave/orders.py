@@ -55,6 +55,22 @@ def waits(site: Site) -> bool:
     )
 
 
+def may_last(site: Site) -> bool:
+    """Whether tasks of this export may go on after their answer without the host: it may stop them
+    wherever others get to run."""
+    return site.kind == "lift" and site.is_async and site.callback is None
+
+
+def _returns(site: Site) -> bool:
+    """Whether a call inside of it is over before the one that it was made from."""
+    return site.kind == "lift" and site.edge != "export" and not site.may_wait
+
+
+def _starts(site: Site) -> bool:
+    """Whether a call of it has another task run first."""
+    return site.kind == "lower" and site.may_wait
+
+
 def _blocks(node: Canon) -> bool:
     name = node.op.partition(".")[2]
     return (
@@ -187,6 +203,7 @@ class Orders:
         numbers = exports(own)
         notes = noted(own, wanted)
         known = are_known(own, wanted, notes)
+        lasts = any(map(may_last, own))
         orders = []
         for site in own:
             crossing, role = site in inner, parts.get(site, "")
@@ -200,16 +217,15 @@ class Orders:
             elif site in slots:
                 slot = slots[site]
                 action, number = "count", base + slot
-            elif probes or later:
-                if any(map(has_trace, (*probes, *later))):
-                    number = self.builder.add_site(site_spec(site))
-            elif site.reason or not (role or self._always(site) or (crossing and ends)):
+            elif any(map(has_trace, (*probes, *later))):
+                number = self.builder.add_site(site_spec(site))
+            waiting = self.plan.live and (waits(site) or (lasts and _starts(site)))
+            idle = action == "none" and not (probes or later)
+            passed = role or waiting or site.kind == "lift" or leaves(site) or (crossing and ends)
+            if idle and (site.reason or not passed):
                 continue
-            passing = crossing and (ends or action == "record")
-            before = self._before(site, action, passing)
-            inner_lift = relayed and site.kind == "lift" and site.edge != "export"
-            inner_lift = inner_lift and not site.may_wait  # or it may outlast who called it
-            order = self._order(site, action, number, slot, before, inner_lift)
+            before = self._before(site, waiting, crossing and (ends or action == "record"))
+            order = self._order(site, action, number, slot, before, relayed and _returns(site))
             redact = None if self.plan.show_secrets else rule_at(site, own, self.secret)
             ending = tuple(p for p in later if p.mode == "end")
             order = replace(order, probes=probes, later=later, ending=ending, redact=redact)
@@ -243,17 +259,13 @@ class Orders:
         asked = scripting is not None and own[0].component in scripting.tasked if own else False
         return roles(own) if asked or any(wanted.values()) else ({}, "")
 
-    def _always(self, site: Site) -> bool:
-        """Whether the site gets a wrapper that only flushes."""
-        return site.kind == "lift" or leaves(site) or (self.plan.live and waits(site))
-
-    def _before(self, site: Site, action: Action, passing: bool) -> Flush | None:
+    def _before(self, site: Site, waiting: bool, passing: bool) -> Flush | None:
         """How to flush right before the call, None not to."""
         if not site.leave:
             return None
         if leaves(site):
             return Flush.PUSH | Flush.REPORT
-        if self.plan.live and waits(site):
+        if waiting:
             # What scripts count may be a thousand cells, and has a beat of its own.
             counts = Flush.NONE if self.scripting is not None else Flush.REPORT
             return Flush.PUSH | Flush.GOES_ON | counts
