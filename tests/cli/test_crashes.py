@@ -327,13 +327,15 @@ def interrupted(child: subprocess.Popen[bytes], last: bytes) -> str:
     return text.decode()
 
 
-def test_an_interrupted_loop_loses_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("flush", ["live", "each"])
+def test_an_interrupted_loop_loses_nothing(flush: str, tmp_path: Path) -> None:
     """The first calls show at once; the loop that follows makes none."""
-    calls = LOOP.replace("300", "9")
-    child = started(tmp_path, command("(loop $x (br $x))", calls=calls), "-f", "jsonl")
+    calls, body = LOOP.replace("300", "9"), "(loop $x (br $x))"
+    child = started(tmp_path, command(body, calls=calls), "-f", "jsonl", "--flush", flush)
     log = records(interrupted(child, b"get-random-u64"))
     assert len([r for r in log if r["phase"] == "return"]) == 9
     assert not [r for r in log if r["phase"] == "lost"]
+    assert log[-1]["phase"] == "end"  # it had nothing left, which is to be known
 
 
 def test_a_monitor_of_a_loop_without_end_prints_its_maps(tmp_path: Path) -> None:

@@ -289,6 +289,19 @@ def test_reads_that_follow_closely_are_one_line():
     assert len(shown(log, each=True)) == 8
 
 
+def test_a_read_of_nothing_is_no_beginning():
+    log = Log()
+    stdin(log)
+    many(log, 1)
+    read(log, 2, 0, {"~b64": ""})
+    log.records[-2]["args"]["count"] = 0
+    many(log, 1)
+    drop(log, 2)
+    assert (
+        shown(log, each=False)[2] == 'stream#2<stdin>.read(64) = 4 b"abcd"..., completed (2 calls)'
+    )
+
+
 def test_two_streams_in_turns():
     """What goes through a proxy."""
     log = Log()

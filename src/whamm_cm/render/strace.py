@@ -150,7 +150,7 @@ class Strace:
         packed, data = self._namer.close(named, record), self._namer.data(named, record)
         if burst is None or type(packed) is not int:
             return
-        if not burst.copies:
+        if not burst.count:  # the first that says something of what went through
             burst.head = head
             burst.data = self._data(call, data)
         burst.copies += 1

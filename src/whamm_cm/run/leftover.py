@@ -88,8 +88,8 @@ def _buffered(memory: Linear, last_instance: int) -> Iterator[bytes]:
     start = field[BUFFER_PTR]
     parts = _whole(memory.read(start, field[POS] - start))
     parts += _whole(_counts(memory, base, n))
-    if not parts and field[DROPPED]:
-        parts = [b""]
+    if not parts and (field[DROPPED] or instance):
+        parts = [b""]  # nothing, and that is the end: all that it had has been sent
     for k, payload in enumerate(parts):
         dropped = 0 if k else field[DROPPED]
         last = FINAL if k == len(parts) - 1 else 0
