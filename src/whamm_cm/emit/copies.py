@@ -16,7 +16,7 @@ from whamm_cm.agent.layout import Phase
 from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.model import Wrapper
 from whamm_cm.emit.recorder import Recorder
-from whamm_cm.wasm.asm import Func
+from whamm_cm.wasm.asm import Func, Label
 from whamm_cm.wit.types import ListT
 
 #: What a read, write or cancellation returns that will be over later.
@@ -69,17 +69,21 @@ def how_many(f: Func, w: Wrapper, value: int) -> int:
     return count
 
 
-def write_returned(body: Recorder, value: int) -> None:
-    """Write the record of what a copy has returned in local ``value``."""
-    f = body.f
+def is_over(f: Func, w: Wrapper, value: int) -> Label:
+    """A block for where a copy of ``w`` that has returned local ``value`` is over."""
     f.get(value)
-    if body.w.signature.results[0] == "i64":
+    if w.signature.results[0] == "i64":
         f.op("i32.wrap_i64")
     f.i32(BLOCKED)
     f.op("i32.ne")
-    with f.if_():
+    return f.if_()
+
+
+def write_returned(body: Recorder, value: int) -> None:
+    """Write the record of what a copy has returned in local ``value``."""
+    with is_over(body.f, body.w, value):
         write_copy(body, value, POINTER)
-        f.else_()
+        body.f.else_()
         body.pending(value)
 
 

@@ -17,6 +17,7 @@ from dataclasses import replace
 
 from whamm_cm.abi.layout import layouts
 from whamm_cm.emit import constants
+from whamm_cm.emit.copies import is_over
 from whamm_cm.emit.intervene import Interventions, check_alt
 from whamm_cm.emit.model import EventMode, EventProbe
 from whamm_cm.emit.paths import Part, has_trace, mentions, normal_probes, traces
@@ -123,7 +124,7 @@ class Events:
         if w.role != "copy":
             self._after()
         elif self.body.tasks is not None and self.body.over is not None:
-            with self.body.tasks.is_over(self._pushed()):
+            with is_over(f, self.w, self._pushed()):
                 self.body.over(self.body, "after", None, self._pushed())
         if self.value is not None:
             f.get(self.value)

@@ -19,11 +19,10 @@ from typing import Final
 from whamm_cm.agent.layout import BEFORE_RETURNED, BUFFER_PTR, DEPTH, HIGH, STATE, Entry, Phase
 from whamm_cm.emit import past
 from whamm_cm.emit.context import STARTED, Context
-from whamm_cm.emit.copies import BLOCKED, POINTER, write_copy
+from whamm_cm.emit.copies import BLOCKED, POINTER, is_over, write_copy
 from whamm_cm.emit.model import EventMode, Role
 from whamm_cm.emit.paths import has_trace, mentions
 from whamm_cm.emit.recorder import Recorder
-from whamm_cm.wasm.asm import Label
 
 #: Wrappers where something is said of calls which others began.
 LATE: Final[tuple[Role, ...]] = ("callback", "return", "cancel", "wait")
@@ -354,7 +353,7 @@ class Tasks:
         """After a call that no record is made of: something is due unless it has returned."""
         f = self.f
         if self.w.role == "copy":
-            with self.is_over(status):
+            with is_over(f, self.w, status):
                 f.else_()
                 self.due(status, logged)
             return
@@ -365,16 +364,6 @@ class Tasks:
         f.op("i32.ne")
         with f.if_():
             self.due(status, logged)
-
-    def is_over(self, value: int) -> Label:
-        """Whether a copy that has returned local ``value`` is over."""
-        f = self.f
-        f.get(value)
-        if self.w.signature.results[0] == "i64":
-            f.op("i32.wrap_i64")
-        f.i32(BLOCKED)
-        f.op("i32.ne")
-        return f.if_()
 
     def write_late(self) -> None:
         """All of the function of an entry and of what became of it: the return of what was due."""
