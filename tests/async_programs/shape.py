@@ -284,6 +284,7 @@ def programs(draw: st.DrawFn) -> Program:
             Part(name, (control, *others), (HOLD, LET, draw(_hanging()), *reading, *scripts))
         )
     runs = draw(st.lists(st.integers(0, written[0] - 1), min_size=2, max_size=4))
-    element = draw(types())
+    # A stream of bare chars is not valid yet: CanonicalABI.md, `canon_stream_read`.
+    element = draw(types().filter(lambda t: getattr(t, "name", "") != "char"))
     elements = tuple(draw(st.lists(values(element), min_size=ELEMENTS, max_size=ELEMENTS)))
     return Program(tuple(parts), tuple(runs), element, elements)

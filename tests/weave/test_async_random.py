@@ -201,6 +201,17 @@ def test_nothing_is_kept_back_by_who_is_stopped_in_a_call(multi_memory: bool) ->
         assert not check(program, wishes)["trapped"]
 
 
+@pytest.mark.parametrize("kind", ["callback", "stackful", "sync"])
+def test_what_a_guest_was_told_has_left_before_it_traps(kind: str) -> None:
+    """With ``--flush each``, which loses nothing."""
+    run_ = Function("run", kind, (), Prim("u32"), results=(7, 8))
+    slow: Script = ((Op.YIELD, 0, 0, 0), (Op.RETURN, 0, 0, 0))
+    scripts = ((call(1, 0, 2), (Op.WAIT, 0, 0, 0), (Op.TRAP, 0, 0, 0)),)
+    callee = Part("C", (Function("c0", "plain"), Function("c1", "callback")), (HOLD, LET, slow))
+    program = Program((Part("D", (run_,), scripts), callee), (0,))
+    assert check(program, {"trace": DEFAULT, "timed": True, "flush_each": True})["trapped"]
+
+
 @pytest.mark.parametrize("mistake", MISTAKES)
 @pytest.mark.parametrize("kind", ["callback", "stackful"])
 def test_what_the_host_refuses_is_not_said_to_have_happened(kind: str, mistake: Step) -> None:

@@ -95,6 +95,8 @@ class Body:
             self._add_depth(1)
         if self.tasks is not None:
             self.tasks.begin()
+            if self.options.flush_each and w.role == "callback":
+                self._flush_if_due()  # what it was told is over, before the guest goes on
         if w.action == "count":
             self._count()
             if self.options.flush_each and w.may_flush:
