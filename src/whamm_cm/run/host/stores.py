@@ -14,9 +14,6 @@ CONFIG, RUNTIME = Interface("wasi:config/store"), Interface("wasi:config/runtime
 STORE, BATCH = Interface("wasi:keyvalue/store"), Interface("wasi:keyvalue/batch")
 ATOMICS, LOGGING = Interface("wasi:keyvalue/atomics"), Interface("wasi:logging/logging")
 
-#: Keys of one answer of ``list-keys``.
-_PAGE = 1000
-
 
 def _get(world: World, key: str) -> str | None:
     return world.settings.config.get(key)
@@ -77,13 +74,9 @@ def _bucket_exists(world: World, bucket: Bucket, key: str) -> bool:
 
 @STORE.func("[method]bucket.list-keys")
 def _bucket_keys(world: World, bucket: Bucket, cursor: object) -> dict[str, object]:
-    """The cursor is a u64 or a string, as the draft has it; here it is how many keys were given."""
-    start = int(cursor) if isinstance(cursor, int | str) and cursor else 0
+    """All at once, so there never is a cursor: drafts differ in what it is."""
     with world.settings.lock:
-        keys = sorted(bucket.values)
-    more = start + _PAGE if start + _PAGE < len(keys) else None
-    after = str(more) if more is not None and isinstance(cursor, str) else more
-    return {"keys": keys[start : start + _PAGE], "cursor": after}
+        return {"keys": sorted(bucket.values), "cursor": None}
 
 
 @BATCH.func("get-many")
