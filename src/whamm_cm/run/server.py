@@ -18,7 +18,7 @@ import h11
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import UsageError
 from whamm_cm.run.host.bridge import Failure
-from whamm_cm.run.host.fields import Fields, received
+from whamm_cm.run.host.fields import Fields, announced, received
 from whamm_cm.run.host.http import (
     IncomingBody,
     IncomingRequest,
@@ -65,6 +65,7 @@ class _Connection:
         # Of the state of the protocol, and of what goes out: a thread reads while another writes.
         self.lock, self.sending = threading.Lock(), threading.RLock()
         self.gone = self.bodiless = self.trailing = False
+        self.headers = Fields()
         self.status = 0
         self.until = math.inf
         self.pipe: Pipe | None = None
@@ -148,7 +149,7 @@ class _Connection:
 
     def _head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         names = {name for name, _ in headers}
-        self.trailing = not self.bodiless and b"content-length" not in names
+        self.trailing &= not self.bodiless and b"content-length" not in names
         if self.reader is None and self.link.their_state is h11.SEND_BODY:
             headers = [*headers, (b"connection", b"close")]  # behind a body nobody reads
         if b"date" not in names:
@@ -179,7 +180,7 @@ class _Connection:
 
     def end(self, trailers: Fields | None) -> None:
         chunked = self.trailing and self.link.their_http_version == b"1.1"
-        sent = trailers.sent() if trailers is not None and chunked else []
+        sent = announced(trailers, self.headers) if chunked else []
         self._send(lambda: h11.EndOfMessage(headers=sent))
 
     def abort(self, error: Any) -> None:
@@ -222,6 +223,8 @@ class _Connection:
             hosts = [value for name, value in event.headers if name == b"host"]
             authority = hosts[0].decode("latin-1") if hosts else None
         headers = received(event.headers)
+        # Who does not say so may not look for any.
+        self.trailing = any(b"trailers" in value.lower() for value in headers.get("te"))
         instance = handler.taken()
         body = IncomingBody(lambda: self.opened(instance.world, has_body))
         request = IncomingRequest(method, self.scheme, authority, path, headers, body)
@@ -233,7 +236,8 @@ class _Connection:
     def _respond(self, response: OutgoingResponse | None, error: Any) -> None:
         if response is None:
             return self.refuse(_status_of(error))
-        headers, body = response.headers.sent(), response.body
+        self.headers, body = response.headers, response.body
+        headers = self.headers.sent()
         self.bodiless |= response.status in (204, 304)
         if body is None and not self.bodiless and "content-length" not in response.headers.values:
             headers.append((b"content-length", b"0"))

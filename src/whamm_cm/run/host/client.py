@@ -20,7 +20,7 @@ from typing import Any
 import h11
 
 from whamm_cm.run.host.bridge import Failure, Interface
-from whamm_cm.run.host.fields import Fields, received
+from whamm_cm.run.host.fields import Fields, announced, received
 from whamm_cm.run.host.http import (
     FutureResponse,
     IncomingBody,
@@ -259,7 +259,7 @@ class _Exchange:
                 if data is None:
                     break
                 self._send(h11.Data(data=data))
-            trailers = [] if out.trailers is None else out.trailers.sent()
+            trailers = announced(out.trailers, self.request.headers)
             self._send(h11.EndOfMessage(headers=trailers))
         except (OSError, Failure, h11.LocalProtocolError) as error:
             out.cancel()
