@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from email.utils import formatdate
 from enum import Enum
 from functools import lru_cache
@@ -36,6 +37,8 @@ PATIENCE = 60.0
 _HEAD = 1 << 16
 #: Seconds, and bytes, in which a client may end a request that was answered before it was read.
 _LINGER, _LINGER_BYTES = 1.0, 1 << 20
+#: Bytes that are sent even if more may follow at once.
+_MUCH = 1 << 14
 #: What a client sees where a guest answers with an error code.
 _STATUSES = {"HTTP-request-body-size": 413, "HTTP-request-denied": 403}
 
@@ -132,7 +135,8 @@ class Connection:
         """Raises OSError when the client has gone already."""
         self.socket, self.scheme, self._away = made, scheme, away
         self.link = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD)
-        self.gone = self.bodiless = self.trailing = False
+        self.gone = self.bodiless = self.trailing = self._hurried = False
+        self._unsent, self._lock = bytearray(), threading.Lock()
         self.status = 0
         self.body: _Body | None = None
         #: Since when it waits for a request, or for the rest of one.
@@ -192,14 +196,41 @@ class Connection:
             raise Failure({"connection-terminated": None}) from None
 
     def _out(self, data: bytes) -> None:
-        left = memoryview(data)
-        while left:
-            try:
-                left = left[self.socket.send(left) :]
-            except BlockingIOError:
+        """What is little goes out with what follows, unless that takes long: to send costs more
+        than to make what is sent."""
+        with self._lock:
+            self._unsent += data
+        if self._hurried or len(self._unsent) >= _MUCH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Raises OSError when the client has gone, or takes nothing."""
+        while self._unsent:
+            if not self._sent() and self._unsent:
                 with self._away():
                     if not writable(self.socket, PATIENCE):
-                        raise TimeoutError from None
+                        raise TimeoutError
+
+    def _sent(self) -> bool:
+        """Send what there is; False when the client has to take some of it before."""
+        with self._lock, suppress(BlockingIOError):
+            while self._unsent:
+                del self._unsent[: self.socket.send(self._unsent)]
+        return not self._unsent
+
+    def hurry(self) -> None:
+        """The guest does something else for long; called on another thread."""
+        self._hurried = True
+        with suppress(OSError):  # which the guest is told when it sends more
+            self._sent()
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """Around what the guest waits in."""
+        with suppress(OSError):
+            self.flush()
+        with self._away():
+            yield
 
     def _head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         names = {name for name, _ in headers}
@@ -221,6 +252,7 @@ class Connection:
         self.status = status
         with suppress(OSError):
             self._out(b"\r\n".join(lines))
+            self.flush()
 
     def room(self) -> int:
         return CHUNK if self._writable() else 0
@@ -274,6 +306,7 @@ class Connection:
         self, handler: Handler, event: Any, method: str, authority: str | None, path: str | None
     ) -> Ended | None:
         self.status, self.bodiless, self.body = 0, method == "HEAD", None
+        self._hurried = False
         framed = (b"content-length", b"transfer-encoding")
         has_body = any(name in framed for name, _ in event.headers)
         if not has_body:
@@ -283,11 +316,16 @@ class Connection:
             authority = hosts[0].decode("latin-1") if hosts else None
         headers = received(event.headers)
         instance = handler.taken()
+        instance.world.away = self._waiting
         body = IncomingBody(lambda: self.opened(instance.world, has_body))
         request = IncomingRequest(method, self.scheme, authority, path, headers, body)
         ended = handler.handle(instance, request, ResponseOutparam(self._respond))
         if not self.status and not self.gone:
             self.refuse(500)
+        try:
+            self.flush()
+        except OSError:
+            self.gone = True
         return ended
 
     def _respond(self, response: OutgoingResponse | None, error: Any) -> None:

@@ -53,7 +53,6 @@ class Server:
         self.address: tuple[str, int] = self.socket.getsockname()[:2]
         self.socket.setblocking(False)
         self._workers = Workers(most)
-        handler.away = self._workers.away
         self._selector = selectors.DefaultSelector()
         self._stop = threading.Event()
         self._failed: BaseException | None = None
@@ -91,7 +90,10 @@ class Server:
                     break
             return
         if self._taken(connection):
-            self._workers.submit(partial(self._serve, connection))
+            self._submit(connection)
+
+    def _submit(self, connection: Connection) -> None:
+        self._workers.submit(partial(self._serve, connection), connection.hurry)
 
     def _accept(self) -> bool:
         try:
@@ -175,12 +177,14 @@ class Server:
         if then is Next.COME:
             self._wait(connection)
         elif then is Next.SERVE:
-            self._workers.submit(partial(self._serve, connection))
+            self._submit(connection)
         else:
             self._over(connection)
 
     def _close(self) -> None:
         """No more requests; those under way have a moment to end."""
+        while self._accept():  # who has come already is not to be cut off
+            pass
         self.socket.close()
         with self._changed:
             idle = [*self._waiting]

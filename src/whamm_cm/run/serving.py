@@ -6,7 +6,6 @@ import ctypes
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from ctypes import addressof, byref
 from dataclasses import replace
 from typing import Any
@@ -67,7 +66,6 @@ class Taken:
 
     def __init__(self, handler: Handler) -> None:
         self.world = World(handler.service.settings)
-        self.world.away = handler.away
         self.store = Store(handler.engine)
         self.store.set_epoch_deadline(1)
         _worlds[id(self.world)] = self.world
@@ -179,8 +177,6 @@ class Handler:
         self._busy: set[Taken] = set()
         self._lock = threading.Lock()
         self._closed = False
-        #: Around what a guest waits in, on the thread that runs it.
-        self.away: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def _export(self) -> str:
         exports = self.component.type.exports(self.engine)

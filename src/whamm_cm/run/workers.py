@@ -1,9 +1,9 @@
 """Threads that run guests, of which one at a time has the turn.
 
 Guests call the host for next to everything, and the host is Python: threads that do so side by
-side only take the interpreter from each other, several times for each call.  So a job begins when it
-has the turn, and gives it up while it waits.  One that keeps it for long (it computes, or sits in a
-call of the system) loses it and goes on beside the others.
+side only take the interpreter from each other, several times for each call.  So a job begins when
+it has the turn, and gives it up while it waits.  One that keeps it for long (it computes, or sits
+in a call of the system) loses it and goes on beside the others.
 """
 
 from __future__ import annotations
@@ -19,11 +19,17 @@ LONG = 0.01
 Job = Callable[[], None]
 
 
+def _nothing() -> None:
+    """Nobody need be told."""
+
+
 class _Worker:
-    """``turn``: the last one it had; its thread waits at ``gate`` for another."""
+    """``turn``: the last one it had; its thread waits at ``gate`` for another.  ``lost`` is called
+    when the turn is taken from it."""
 
     def __init__(self) -> None:
         self.turn: object = None
+        self.lost: Job = _nothing
         self.gate = threading.Lock()
         self.gate.acquire()
 
@@ -34,12 +40,13 @@ class Workers:
     def __init__(self, most: int) -> None:
         self._most = most
         self._lock = threading.Lock()
-        self._jobs: deque[Job] = deque()
+        self._jobs: deque[tuple[Job, Job]] = deque()
         self._idle: list[_Worker] = []
         # Those that had waited and want to go on.
         self._back: deque[_Worker] = deque()
         self._threads = 0
         self._turn: object = None
+        self._holder = _Worker()
         self._seen: object = None
         self._local = threading.local()
         self._closed = False
@@ -48,19 +55,23 @@ class Workers:
     def busy(self) -> bool:
         return self._turn is not None
 
-    def submit(self, job: Job) -> None:
-        """Have it run; it raises nothing."""
+    def submit(self, job: Job, lost: Job = _nothing) -> None:
+        """Have it run; ``lost`` is called, on another thread, when the turn is taken from it.
+        Neither raises anything."""
         with self._lock:
-            self._jobs.append(job)
+            self._jobs.append((job, lost))
             if self._turn is None:
                 self._pass_on()
 
     def look(self) -> None:
         """To be called about every :data:`LONG` seconds while :attr:`busy`."""
+        lost = _nothing
         with self._lock:
             if self._turn is not None and self._turn is self._seen:
+                lost = self._holder.lost
                 self._pass_on()
             self._seen = self._turn
+        lost()
 
     @contextmanager
     def away(self) -> Iterator[None]:
@@ -75,7 +86,7 @@ class Workers:
             with self._lock:
                 free = self._turn is None
                 if free:
-                    self._turn = worker.turn = object()
+                    self._give(worker)
                 else:
                     self._back.append(worker)
             if not free:
@@ -104,6 +115,7 @@ class Workers:
 
     def _give(self, worker: _Worker) -> _Worker:
         self._turn = worker.turn = object()
+        self._holder = worker
         return worker
 
     def _work(self, worker: _Worker) -> None:
@@ -115,7 +127,7 @@ class Workers:
                     return
                 if self._turn is worker.turn or self._turn is None:
                     if self._jobs and not self._back:
-                        job = self._jobs.popleft()
+                        job, worker.lost = self._jobs.popleft()
                         self._give(worker)
                     else:
                         self._pass_on()
