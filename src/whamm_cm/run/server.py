@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import selectors
 import socket
@@ -64,6 +65,7 @@ class Server:
     def run(self, ended: Callable[[], bool]) -> None:
         """Serve until ``ended``; raises what went wrong on our side meanwhile."""
         _many_files()
+        gc.freeze()  # what there is will stay: it need not be looked at again and again
         self._selector.register(self.socket, selectors.EVENT_READ)
         looked = time.monotonic()
         try:
