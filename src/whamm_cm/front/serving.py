@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from whamm_cm.front.woven import Woven
-    from whamm_cm.run.server import Answered
+    from whamm_cm.run.connection import Answered
     from whamm_cm.run.single import Answer, Request
 
 

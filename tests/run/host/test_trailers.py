@@ -14,7 +14,13 @@ from tests.run.host.rig import Client, origin, world
 from tests.run.host.test_client import answer_of, handle, request_to
 from whamm_cm.run.host.bridge import Failure
 from whamm_cm.run.host.fields import Fields, received
-from whamm_cm.run.host.http import IncomingRequest, OutgoingResponse, ResponseOutparam
+from whamm_cm.run.host.http import (
+    TYPES,
+    FutureTrailers,
+    IncomingRequest,
+    OutgoingResponse,
+    ResponseOutparam,
+)
 from whamm_cm.run.server import Server
 
 
@@ -31,10 +37,9 @@ class Guest:
 
     def handle(self, instance: Any, request: IncomingRequest, out: ResponseOutparam) -> None:
         assert request.body is not None
-        pipe = request.body.opened()
-        while pipe.take(1000, wait=True) is not None:
-            pass
-        self.got = list(pipe.trailers or ())
+        future = FutureTrailers(request.body)
+        self.world.wait([TYPES.functions["[method]future-trailers.subscribe"](self.world, future)])
+        self.got = list(future.pipe.trailers or ())
         response = OutgoingResponse(Fields(self.announced))
         body = response.new_body()
         out.give(response, None)
