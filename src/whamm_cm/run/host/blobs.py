@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import field
-
-from whamm_cm.dataclass import dataclass
 from whamm_cm.run.host.bridge import Failure, Interface, Resource
+from whamm_cm.run.host.kept import Blob, Kept
 from whamm_cm.run.host.streams import InputStream, OutputStream, closed
 from whamm_cm.run.host.world import World
 
 TYPES, CONTAINER = Interface("wasi:blobstore/types"), Interface("wasi:blobstore/container")
 BLOBSTORE = Interface("wasi:blobstore/blobstore")
-
-
-def _seconds() -> int:
-    return int(time.time())
-
-
-@dataclass(slots=True)
-class Blob:
-    data: bytes
-    created: int = field(default_factory=_seconds)
-
-
-@dataclass(slots=True)
-class Kept:
-    """A container as all instances see it, by the names of its objects."""
-
-    objects: dict[str, Blob] = field(default_factory=dict)
-    created: int = field(default_factory=_seconds)
 
 
 class Container(Resource):
