@@ -20,7 +20,7 @@ PHASES = (
 MAX_NESTING = 200
 _INTS = (
     *("seq", "instance", "call", "task", "self", "status", "count", "dur_ns", "fid", "pc"),
-    "wall_ns",
+    *("wall_ns", "sample"),
 )
 _TEXTS = (
     *("edge", "component", "interface", "version", "func", "run", "source", "why"),

@@ -25,6 +25,7 @@ from whamm_cm.wasm.edit import ModuleEdit
 from whamm_cm.wasm.leb import unsigned
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.sections import SectionId
+from whamm_cm.weave import sampling
 from whamm_cm.weave.near import NearSink
 
 TABLE = "last"
@@ -92,7 +93,7 @@ def agent_module(
 
 def _with_memory(options: ProbeOptions, near: NearSink | None) -> bytes:
     wasm = load_wasm("agent.wasm")
-    if options.mark is None and near is None:
+    if options.mark is None and near is None and options.sampling is None:
         return wasm
     pages = AGENT_PAGES if near is None else near.pages()
     limits = b"\1\0" + unsigned(pages)
@@ -105,6 +106,8 @@ def _with_memory(options: ProbeOptions, near: NearSink | None) -> bytes:
         edit.add_data(0, STATE + COUNTS, struct.pack("<I", counts))
     if near is not None:
         near.prepare(edit)
+    if options.sampling is not None:
+        sampling.prepare(edit)
     return edit.encode()
 
 

@@ -14,7 +14,7 @@ from whamm_cm.agent.layout import NONCE_LETTERS, NONCE_SIZE, Flush
 from whamm_cm.analysis.site import Selector, Site
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.dataclass import dataclass
-from whamm_cm.emit.model import Action, EventProbe, Redact, Role
+from whamm_cm.emit.model import Action, EventProbe, Redact, Request, Role
 from whamm_cm.emit.past import OVER
 from whamm_cm.emit.paths import has_trace
 from whamm_cm.lang.tree import Declare, Scripts
@@ -80,7 +80,9 @@ class Plan:
     the maximum, in pages, that the types of the memories of agents get (and of a relay one more),
     by which a host that makes the memories knows them.  ``interval_ns``: how often what scripts
     count is sent while functions with probes run, 0: when an export returns only.  ``last_words``:
-    core modules with probes of scripts also send it before ``unreachable``.
+    core modules with probes of scripts also send it before ``unreachable``.  ``sample``: records
+    are made of one request, a call of an export of the root, in so many; what that begins to draw
+    from is ``sample_start``, None for what differs from instance to instance.
     """
 
     trace: Selector = nothing
@@ -103,6 +105,13 @@ class Plan:
     last_words: bool = False
     nonce: str = ""
     lines: LineForm = "packed"
+    sample: int = 1
+    sample_start: int | None = None
+
+    @property
+    def samples(self) -> bool:
+        """Whether there are requests of which nothing is recorded."""
+        return self.sample > 1 and self.sink != "none"
 
     @property
     def embedded(self) -> bool:
@@ -111,13 +120,15 @@ class Plan:
 
     def stamp(self, origin: str) -> bytes:
         """The content of the section ``whamm-cm``; ``origin`` is the SHA-256 of the input."""
-        facts = {
+        facts: dict[str, object] = {
             "tool": "whamm-cm",
             "version": __version__,
             "original-sha256": origin,
             "script-sha256": hashlib.sha256(self.script.encode()).hexdigest(),
             "sink": self.sink,
         }
+        if self.samples:
+            facts["sample"] = self.sample
         if self.nonce:
             facts |= {"nonce": self.nonce, "lines": self.lines}
         return json.dumps(facts, separators=(",", ":")).encode()
@@ -128,7 +139,7 @@ class Chosen:
     """A site with its orders.  ``number`` is its row in the site table (0 when not recorded);
     ``later``: probes for when tasks of this export are over, ``ending`` those of its callback;
     ``answer``: the ``task.return`` by which an ``alt`` probe answers.
-    ``role``, ``context`` and ``export`` as in ``weave.tasks``."""
+    ``role``, ``context`` and ``export`` as in ``weave.tasks``, ``request`` as in ``Wrapper``."""
 
     site: Site
     action: Action
@@ -145,6 +156,7 @@ class Chosen:
     role: Role = ""
     context: str = ""
     export: int = 0
+    request: Request = ""
 
     @property
     def logs(self) -> bool:
