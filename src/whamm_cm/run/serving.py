@@ -6,7 +6,7 @@ import ctypes
 import threading
 import time
 from collections.abc import Callable, Sequence
-from ctypes import byref
+from ctypes import addressof, byref
 from dataclasses import replace
 from typing import Any
 
@@ -27,12 +27,13 @@ from whamm_cm.run.leftover import leftover
 from whamm_cm.run.linking import add_sink, imports_of, missing_import, stub
 from whamm_cm.run.memories import Kept, Memories, supported
 from whamm_cm.run.outcome import Trap, parse_trap
-from whamm_cm.run.values import free_all, lower_all
+from whamm_cm.run.values import free_all, writer
 from whamm_cm.wit.types import Own, Resource
 
 INTERFACE = "wasi:http/incoming-handler@0.2."
 _CONTINUE = 0  # WASMTIME_UPDATE_DEADLINE_CONTINUE
-_PARAMS = (Own(Resource()), Own(Resource()))
+_RESOURCE = writer(Own(Resource()))
+_Arguments = ffi.wasmtime_component_val_t * 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +86,13 @@ class Taken:
             _calling.taken = self
             if self._func is None:
                 self._func = self._started(handler)
-            handles = Handles(self.world.table, self.store._context())
-            array = lower_all((request, out), _PARAMS, handles)
+            context = self.store._context()
+            handles = Handles(self.world, addressof(context.contents))
+            images = _RESOURCE(request, handles) + _RESOURCE(out, handles)
+            array = _Arguments.from_buffer_copy(images)
             try:
                 error = ffi.wasmtime_component_func_call(
-                    byref(self._func._func), self.store._context(), array, len(array), None, 0
+                    byref(self._func._func), context, array, len(array), None, 0
                 )
             finally:
                 free_all(array)
