@@ -8,7 +8,8 @@ their order, body and trailers; not what is about the connection or the clock (`
 ``date``), nor where a body was cut into chunks.  A 500 that a host made of its own, since the guest
 trapped, is a 500, whatever it shows.  Counted as «cut», and no difference: a body that the guest
 trapped in is cut off here, where wasmtime ends it as if it were whole; where the guest goes back on
-its response, we answer 500 or cut it off, where wasmtime closes the connection and says nothing.
+its response, we answer 500 or cut it off, where wasmtime closes the connection and says nothing;
+behind a large body that was not read, wasmtime closes so early that the client may miss the end.
 wasmtime is asked twice: where it differs from itself (clocks, random numbers), fields' names and
 the status are compared, and the table says so.
 
@@ -71,7 +72,7 @@ REQUESTS: dict[str, bytes] = {
     "absolute": _request("GET http://other.example/path?q"),
     "trailers": _request("POST /echo", "Transfer-Encoding: chunked", "TE: trailers", "Trailer: X-T")
     + b"5\r\nhello\r\n0\r\nX-T: yes\r\n\r\n",
-    "old": b"GET / HTTP/1.0\r\nHost: example.com\r\n\r\n",
+    "old": b"GET / HTTP/1.0\r\nHost: " + _HERE + b"\r\n\r\n",
 }
 
 
@@ -221,7 +222,11 @@ def ours(mode: str, case: Case) -> dict[str, Answer]:
 def _is_cut(want: Answer, have: Answer) -> bool:
     if not want.status:
         return have.status == 500 or not have.whole
-    return want.whole and replace(have, whole=True) == want and not have.whole
+    if not want.whole:  # our end came after the client had all, theirs before
+        return replace(have, body=want.body, whole=False) == want and have.body.startswith(
+            want.body
+        )
+    return replace(have, whole=True) == want and not have.whole
 
 
 def differences(
