@@ -421,6 +421,22 @@ def test_what_a_registry_does_not_take(
     assert list(images.manifests)[:1] == ["shop/cart:1"] and "shop/cart:2" not in images.manifests
 
 
+def test_an_answer_that_is_lost(images: Images, where: str) -> None:
+    """Nobody knows whether it arrived: it did, whole, and once more it is the same."""
+
+    def silent(request: Request) -> Answer | None:
+        if request.method == "PUT" and "/manifests/" in request.path:
+            images.name(request.path, request)
+            return 0, {}, b""
+        return None
+
+    images.manner = silent
+    assert refused(f"{where}:2").startswith("the manifest cannot be sent: ")
+    assert pull(f"{where}:2")[0] == b"\0asmrest"
+    images.manner = lambda _: None
+    assert push(f"{where}:2", SMALL).before is None
+
+
 def test_what_a_registry_says_acts_on_no_terminal(
     images: Images, where: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
