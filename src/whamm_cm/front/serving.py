@@ -56,7 +56,7 @@ class Session:
         """Raises RunError for what is no handler, or cannot be run here."""
         plan = found.plan
         self._receiver = Receiver(found.table, show_secrets=plan.show_secrets)
-        self._feed, self._serving = feed, serving
+        self.feed, self._serving = feed, serving
         self._scripted = plan.scripts is not None
         settings = Settings(serving.host, serving.allow_hosts, serving.config)
         self.handler = Handler(
@@ -66,6 +66,8 @@ class Session:
             )
         )  # fmt: skip
         self._lock, self._over = threading.Lock(), False
+        #: To be set by who does not want it to go on.
+        self.ending = False
         self.began_ns = time.monotonic_ns()
         clock = self.began_ns if plan.timed and found.mark is not None else None
         self._receiver.begin(time.time_ns(), clock)
@@ -73,7 +75,7 @@ class Session:
     def _emit(self, block: str) -> int:
         with self._lock:
             received = self._receiver.receive(block)
-            self._feed(received.records)
+            self.feed(received.records)
             return received.instance
 
     def _ended(self, ended: Ended | None) -> None:
@@ -83,7 +85,7 @@ class Session:
             if self._over:
                 return
             if not ended.salvaged or self._scripted:
-                self._feed([self._receiver.lost("trap")])
+                self.feed([self._receiver.lost("trap")])
             self._serving.on_trap(ended)
 
     def ask(self, request: Request, out: Callable[[bytes], object]) -> Answer:
@@ -114,7 +116,7 @@ class Session:
             server = Server(self.handler, host, port, done, self._serving.timeout)
             with noted_signals() as caught:
                 on_start(*server.address)
-                server.run(lambda: bool(caught))
+                server.run(lambda: bool(caught) or self.ending)
         return count, caught[0] if caught else None
 
     @contextmanager
