@@ -122,6 +122,8 @@ class Decoder:
         #: By the word that says site, flags and phase.
         self._quick: dict[int, Quick | None] = {}
         self._leaves: dict[int, Leaf] = {}
+        #: What the start of a run says of sampling.
+        self.sampled: Record = {"sample": table.sample} if table.sample else {}
 
     def decode(
         self, data: bytes, start: int, head: Head, into: list[Record], lenient: bool = False
@@ -231,6 +233,7 @@ class Decoder:
             if wall := _u64(tail):
                 record["wall_ns"] = wall
             record["phase"] = _PHASES[phase]
+            record |= self.sampled
             return None
         record["instance"] = instance
         if framed and phase != Phase.HANDLE:
@@ -470,7 +473,7 @@ class Stream:
             self._unsaid = False
         return bool(flags & FINAL)
 
-    def note(self, phase: str, instance: int = 0, **more: object) -> Record:
+    def note(self, phase: str, instance: int = 0, **more: Any) -> Record:
         """A record that no probe wrote."""
         record: Record = {"v": VERSION, "run": self.head.run, "seq": self.head.seq}
         self.head.seq += 1
@@ -494,7 +497,8 @@ class Receiver:
     ) -> None:
         self._masker = None if show_secrets else Masker(table)
         self.run = secrets.token_hex(8) if run is None else run
-        self._stream = Stream(Decoder(table), self.run)
+        self._decoder = Decoder(table)
+        self._stream = Stream(self._decoder, self.run)
         self._instances = 0
         self._started: Record | None = None
 
@@ -506,11 +510,25 @@ class Receiver:
             return
         clock = {} if t_ns is None else {"t_ns": t_ns}
         wall = {"wall_ns": wall_ns} if wall_ns else {}
-        self._started = self._stream.note("start", 0, **clock, **wall)
+        self._started = self._stream.note("start", 0, **clock, **wall, **self._decoder.sampled)
 
     def lost(self, why: str) -> Record:
         """The record of a run that was cut off with records, nobody knows how many, inside."""
-        return self._stream.note("lost", lost="unknown", why=why)
+        return self.note("lost", lost="unknown", why=why)
+
+    def note(self, phase: str, **more: Any) -> Record:
+        """A record of the host's own; its place is before the next that is received, behind what
+        :meth:`started` returns."""
+        return self._stream.note(phase, **more)
+
+    def started(self) -> list[Record]:
+        """The record of the guest's start, if none was received that could have it before."""
+        started, self._started = self._started, None
+        return [] if started is None else [started]
+
+    def shown(self, text: str) -> str:
+        """A text that no guest has recorded, with its secrets masked as if one had."""
+        return text if self._masker is None else self._masker.text(text)
 
     def receive(self, block: bytes | str) -> Block:
         """What was emitted: the bytes of a block, or text in which each character is one byte.
@@ -552,9 +570,7 @@ class Receiver:
         if instance == 0 and (dropped or size):
             self._instances += 1
             instance = self._instances
-        if self._started is not None:
-            into.append(self._started)
-            self._started = None
+        into += self.started()
         if self._masker is not None:
             data = self._masker.mask(data)
         try:
