@@ -78,6 +78,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def _add_running(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("running (without --)")
     group.add_argument(
+        "--engine", choices=("embedded", "wasmtime"),
+        help="what to run it on: the embedded engine (default), or the command wasmtime, which is"
+        " the default for what is made for WASI 0.3",
+    )  # fmt: skip
+    group.add_argument(
         "--invoke", metavar="CALL",
         help="call this export instead of wasi:cli/run: 'add(1, 2)', with values in WAVE",
     )  # fmt: skip
@@ -183,7 +188,8 @@ def _embedded(args: argparse.Namespace, words: Sequence[str], settings: Settings
     path = words[0]
     data = read_input(path)
     host = _host(args, words)
-    if b"@0.3." in data:  # most have no such name anywhere, and need no closer look
+    # Most have no such name anywhere, and need no closer look.
+    if args.engine == "wasmtime" or (args.engine is None and b"@0.3." in data):
         from whamm_cm.cli.later import trace_later
 
         status = trace_later(args, path, data, host, settings)

@@ -31,12 +31,14 @@ if TYPE_CHECKING:
 class Serving:
     """How to serve: ``host`` is what the guest sees of files, variables and the network,
     ``allow_hosts`` where its requests may go (None: anywhere), ``config`` what ``wasi:config``
-    answers, ``reuse`` for how many requests an instance is, ``timeout`` how many seconds it has for
-    an answer.  ``on_trap`` is told of guests that did not return."""
+    answers, ``keys`` what each bucket of ``wasi:keyvalue`` has from the start, ``reuse`` for how
+    many requests an instance is, ``timeout`` how many seconds it has for an answer.  ``on_trap`` is
+    told of guests that did not return."""
 
     host: HostOptions
     allow_hosts: Sequence[str] | None = None
     config: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, bytes] = field(default_factory=dict)
     reuse: int = 1
     timeout: float | None = None
     stub_imports: bool = False
@@ -73,7 +75,7 @@ class Session:
         self.feed, self._serving = feed, serving
         self._scripted = plan.scripts is not None
         self._timed = plan.timed
-        settings = Settings(serving.host, serving.allow_hosts, serving.config)
+        settings = Settings(serving.host, serving.allow_hosts, serving.config, serving.keys)
         self.handler = Handler(
             Service(
                 found.bytes, settings, self._emit, serving.stub_imports, serving.cache,
