@@ -242,19 +242,7 @@ def add_options(
         help="sort the summary by time, calls, errors, avg-time, max-time, wall-time, wait-time or"
         " name (default: time)",
     )  # fmt: skip
-    group.add_argument(
-        "--by", default="function", metavar="WHAT",
-        help="rows of the summary: function, peer (hosts it talked to) or route (what was asked of"
-        " it); or request: the log, put together by request",
-    )  # fmt: skip
-    group.add_argument(
-        "--percentiles", action="store_true",
-        help="p50, p95 and p99 in the summary by function (the others have them always)",
-    )  # fmt: skip
-    group.add_argument(
-        "--slow", type=_time, default=0, metavar="TIME",
-        help="the log of requests that took at least so long, such as 50ms; --by request",
-    )  # fmt: skip
+    _add_grouping(group)
     for letter, name, text in (
         ("-T", "durations", "show the time spent in each call"),
         ("-t", "stamps", f"show seconds since {start}"),
@@ -278,6 +266,22 @@ def add_options(
             "-s", dest="width", type=int, default=32, metavar="N",
             help="characters to show of each string (default: 32)",
         )  # fmt: skip
+
+
+def _add_grouping(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--by", default="function", metavar="WHAT",
+        help="rows of the summary: function, peer (hosts it talked to) or route (what was asked of"
+        " it); or request: the log, put together by request",
+    )  # fmt: skip
+    group.add_argument(
+        "--percentiles", action="store_true",
+        help="p50, p95 and p99 in the summary by function (the others have them always)",
+    )  # fmt: skip
+    group.add_argument(
+        "--slow", type=_time, default=0, metavar="TIME",
+        help="the log of requests that took at least so long, such as 50ms; --by request",
+    )  # fmt: skip
 
 
 def _time(text: str) -> int:

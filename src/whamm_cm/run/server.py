@@ -1,42 +1,29 @@
-"""HTTP/1.1 for a handler: a thread for each connection, which runs the guest."""
+"""A server for a handler: connections wait in one place, requests are answered on threads."""
 
 from __future__ import annotations
 
-import math
+import errno
+import gc
 import os
+import selectors
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from email.utils import formatdate
-from http.client import responses
-from typing import Any, Literal
+from functools import partial
 
-import h11
-
-from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import UsageError
-from whamm_cm.run.host.bridge import Failure
-from whamm_cm.run.host.fields import Fields, received
-from whamm_cm.run.host.http import (
-    IncomingBody,
-    IncomingRequest,
-    OutgoingResponse,
-    ResponseOutparam,
-    target_of,
-)
-from whamm_cm.run.host.pipe import Cancelled, Pipe
-from whamm_cm.run.host.streams import CHUNK
-from whamm_cm.run.host.world import Pollable, World, readable, writable
-from whamm_cm.run.serving import Ended, Handler
+from whamm_cm.run.connection import PATIENCE, Answered, Connection, Next
+from whamm_cm.run.serving import Handler
+from whamm_cm.run.workers import LONG, Workers
 
-#: Seconds a client may take for the next part of a request, or of taking a response.
-_PATIENCE = 60.0
 #: Seconds between looks at what takes too long.
 _TICK = 0.1
 #: Seconds that requests under way have when we are to stop.
 _GRACE = 1.0
+<<<<<<< HEAD
 #: Bytes of a request line with its fields.
 _HEAD = 1 << 16
 #: Seconds, and bytes, in which a client may end a request that was answered before it was read.
@@ -302,6 +289,10 @@ def _status_of(error: Any) -> int:
     """What a client is told of an ``error-code`` in place of a response."""
     ((name, _),) = error.items()
     return _STATUSES.get(name, 500)
+=======
+#: Clients that are let in before others are looked at.
+_AT_ONCE = 64
+>>>>>>> main
 
 
 def _shown(address: Any) -> str:
@@ -317,7 +308,8 @@ class Server:
         timeout: float | None = None, most: int = 256,
     ) -> None:  # fmt: skip
         """``done`` is told of each request, on the thread that ran it.  ``timeout``: seconds a
-        guest has for an answer; ``most``: connections at a time, more wait.
+        guest has for an answer; ``most``: requests at a time, more wait.  Connections without a
+        request cost next to nothing.
 
         Raises UsageError when nobody can listen there.
         """
@@ -328,71 +320,152 @@ class Server:
         except OSError as error:
             number = error.errno or 0  # that of a name nobody knows is negative
             why = os.strerror(number) if number > 0 else str(error.strerror)
+            shown = f"[{host}]" if ":" in host else host
             raise UsageError(
-                f"cannot listen on {host}:{port}: {why}; choose another --addr"
+                f"cannot listen on {shown}:{port}: {why}; choose another --addr"
             ) from None
         self.address: tuple[str, int] = self.socket.getsockname()[:2]
-        self._room = threading.Semaphore(most)
+        self.socket.setblocking(False)
+        self._workers = Workers(most)
+        self._selector = selectors.DefaultSelector()
         self._stop = threading.Event()
         self._failed: BaseException | None = None
-        self._open: set[_Connection] = set()
+        self._open: set[Connection] = set()
+        # Those that wait in the selector, the one that has waited longest first.
+        self._waiting: dict[Connection, None] = {}
         self._changed = threading.Condition()
 
     def run(self, ended: Callable[[], bool]) -> None:
         """Serve until ``ended``; raises what went wrong on our side meanwhile."""
-        self.socket.settimeout(_TICK)
+        _many_files()
+        gc.freeze()  # what there is will stay: it need not be looked at again and again
+        self._selector.register(self.socket, selectors.EVENT_READ)
+        looked = time.monotonic()
         try:
             while not ended() and not self._stop.is_set():
-                if self.timeout is not None:
-                    self.handler.stop_late(self.timeout)
-                if self._room.acquire(timeout=_TICK):
-                    self._accept()
+                busy = self._workers.busy
+                for key, _ in self._selector.select(LONG if busy else _TICK):
+                    self._comes(key.data)
+                now = time.monotonic()
+                if busy:
+                    self._workers.look()
+                if now - looked > _TICK:
+                    looked = now
+                    self._late(now)
         finally:
             self._stop.set()
             self._close()
         if self._failed is not None:
             raise self._failed
 
-    def _accept(self) -> None:
+    def _comes(self, connection: Connection | None) -> None:
+        if connection is None:
+            for _ in range(_AT_ONCE):
+                if not self._accept():
+                    break
+            return
+        if self._taken(connection):
+            self._submit(connection)
+
+    def _submit(self, connection: Connection) -> None:
+        self._workers.submit(partial(self._serve, connection), connection.hurry)
+
+    def _accept(self) -> bool:
         try:
             made, _ = self.socket.accept()
-        except TimeoutError:
-            self._room.release()
-        except OSError:  # too many files are open, or the client has gone
-            self._room.release()
-            self._stop.wait(_TICK)
-        else:
-            threading.Thread(target=self._serve, args=(made,), daemon=True).start()
-
-    def _serve(self, made: socket.socket) -> None:
-        connection = None
+        except BlockingIOError:
+            return False
+        except OSError as error:  # too many files are open, or the client has gone
+            if error.errno in (errno.EMFILE, errno.ENFILE) and not self._make_room():
+                self._stop.wait(_TICK)
+            return False
         try:
-            with suppress(OSError):  # the client has gone already
-                connection = _Connection(made, "http")
-            if connection is not None:
-                self._changes(self._open.add, connection)
-                while not self._stop.is_set() and connection.serve(self.handler, self.done):
-                    pass
+            connection = Connection(made, "http", self._workers.away)
+        except OSError:  # the client has gone already
+            made.close()
+            return True
+        with self._changed:
+            self._open.add(connection)
+        self._wait(connection)
+        return True
+
+    def _make_room(self) -> bool:
+        """Give up the client that has waited longest for nothing."""
+        with self._changed:
+            oldest = next(iter(self._waiting), None)
+        if oldest is not None and self._taken(oldest):
+            self._over(oldest)
+        return oldest is not None
+
+    def _late(self, now: float) -> None:
+        if self.timeout is not None:
+            self.handler.stop_late(self.timeout)
+        with self._changed:
+            late = [one for one in self._waiting if now - one.since > PATIENCE]
+        for one in late:
+            if self._taken(one):
+                self._workers.submit(partial(self._give_up, one))
+
+    def _give_up(self, connection: Connection) -> None:
+        connection.late()
+        self._over(connection)
+
+    # --- where a connection is --------------------------------------------------------------------
+
+    def _wait(self, connection: Connection) -> None:
+        """It waits for the client."""
+        with self._changed:
+            stopped = self._stop.is_set()
+            if not stopped:
+                self._waiting[connection] = None
+                self._selector.register(connection.socket, selectors.EVENT_READ, connection)
+        if stopped:
+            self._over(connection)
+
+    def _taken(self, connection: Connection) -> bool:
+        """It waits no more; False if it did not."""
+        with self._changed:
+            if connection not in self._waiting:
+                return False
+            del self._waiting[connection]
+            self._selector.unregister(connection.socket)
+            return True
+
+    def _over(self, connection: Connection) -> None:
+        connection.socket.close()
+        with self._changed:
+            self._open.discard(connection)
+            self._changed.notify_all()
+
+    def _serve(self, connection: Connection) -> None:
+        """On a thread that has the turn."""
+        then = Next.OVER
+        try:
+            if not self._stop.is_set():
+                begun = connection.begun
+                then = connection.serve(self.handler, self.done)
+                if not (begun and connection.begun and then is Next.COME):
+                    connection.since = time.monotonic()
         except BaseException as error:
             self._failed = self._failed or error
             self._stop.set()
-        finally:
-            made.close()
-            self._room.release()
-            self._changes(self._open.discard, connection)
-
-    def _changes(self, how: Callable[[Any], None], connection: _Connection | None) -> None:
-        with self._changed:
-            how(connection)
-            self._changed.notify_all()
+        if then is Next.COME:
+            self._wait(connection)
+        elif then is Next.SERVE:
+            self._submit(connection)
+        else:
+            self._over(connection)
 
     def _close(self) -> None:
         """No more requests; those under way have a moment to end."""
+        while self._accept():  # who has come already is not to be cut off
+            pass
         self.socket.close()
         with self._changed:
-            idle = [one for one in self._open if one.link.our_state is h11.IDLE]
+            idle = [*self._waiting]
         for one in idle:
-            one.shut()
+            if self._taken(one):
+                self._over(one)
         self._emptied()
         self.handler.close()
         if not self._emptied():
@@ -401,7 +474,25 @@ class Server:
             for one in late:
                 one.shut()
             self._emptied()
+        self._workers.close()
+        self._selector.close()
 
     def _emptied(self) -> bool:
+        """Whether all are gone, within the grace."""
+        until = time.monotonic() + _GRACE
         with self._changed:
-            return self._changed.wait_for(lambda: not self._open, _GRACE)
+            while self._open and (left := until - time.monotonic()) > 0:
+                self._changed.wait(min(left, LONG))
+                self._workers.look()
+            return not self._open
+
+
+def _many_files() -> None:
+    """Let this process have as many files, and so connections, as it may."""
+    if sys.platform != "win32":
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft != hard:
+            with suppress(OSError, ValueError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
