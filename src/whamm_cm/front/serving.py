@@ -22,12 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from whamm_cm.front.woven import Woven
-<<<<<<< HEAD
-    from whamm_cm.run.host.http import IncomingRequest
-    from whamm_cm.run.server import Answered
-=======
     from whamm_cm.run.connection import Answered
->>>>>>> main
+    from whamm_cm.run.host.http import IncomingRequest
     from whamm_cm.run.single import Answer, Request
 
 

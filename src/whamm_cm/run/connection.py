@@ -48,13 +48,15 @@ Away = Callable[[], AbstractContextManager[None]]
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A request that is over: ``status`` 0 where the client had gone before there was one."""
+    """A request that is over: ``status`` 0 where the client had gone before there was one;
+    ``error``: the code that the guest answered by instead."""
 
     method: str
     path: str
     status: int
     seconds: float
     ended: Ended | None
+    error: str | None = None
 
 
 class Next(Enum):
@@ -138,6 +140,8 @@ class Connection:
         self.gone = self.bodiless = self.trailing = self._hurried = False
         self._unsent, self._lock = bytearray(), threading.Lock()
         self.status = 0
+        self.error: str | None = None
+        self.peer = _shown(made.getpeername())
         self.body: _Body | None = None
         #: Since when it waits for a request, or for the rest of one.
         self.since = time.monotonic()
@@ -294,7 +298,8 @@ class Connection:
         if where is None:
             return self._refused(400)
         ended = self._answer(handler, event, method, *where)
-        done(Answered(method, target, self.status, time.monotonic() - began, ended))
+        took = time.monotonic() - began
+        done(Answered(method, target, self.status, took, ended, self.error))
         return self._settled()
 
     def late(self) -> None:
@@ -306,6 +311,7 @@ class Connection:
         self, handler: Handler, event: Any, method: str, authority: str | None, path: str | None
     ) -> Ended | None:
         self.status, self.bodiless, self.body = 0, method == "HEAD", None
+        self.error = None
         self._hurried = False
         framed = (b"content-length", b"transfer-encoding")
         has_body = any(name in framed for name, _ in event.headers)
@@ -319,7 +325,7 @@ class Connection:
         instance.world.away = self._waiting
         body = IncomingBody(lambda: self.opened(instance.world, has_body))
         request = IncomingRequest(method, self.scheme, authority, path, headers, body)
-        ended = handler.handle(instance, request, ResponseOutparam(self._respond))
+        ended = handler.handle(instance, request, ResponseOutparam(self._respond), self.peer)
         if not self.status and not self.gone:
             self.refuse(500)
         try:
@@ -330,6 +336,7 @@ class Connection:
 
     def _respond(self, response: OutgoingResponse | None, error: Any) -> None:
         if response is None:
+            self.error = next(iter(error))
             return self.refuse(_status_of(error))
         headers, body = response.headers.sent(), response.body
         self.bodiless |= response.status in (204, 304)
@@ -392,6 +399,11 @@ class Connection:
 @lru_cache(maxsize=2)
 def _date(second: int) -> bytes:
     return formatdate(second, usegmt=True).encode()
+
+
+def _shown(address: Any) -> str:
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _status_of(error: Any) -> int:
