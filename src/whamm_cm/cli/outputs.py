@@ -237,11 +237,6 @@ def add_options(
         "-c", dest="summary", action="store_true", help="the summary instead of the log"
     )
     group.add_argument("-C", dest="both", action="store_true", help="the log and the summary")
-    group.add_argument(
-        "-S", dest="sort", default="time", metavar="COL",
-        help="sort the summary by time, calls, errors, avg-time, max-time, wall-time, wait-time or"
-        " name (default: time)",
-    )  # fmt: skip
     _add_grouping(group)
     for letter, name, text in (
         ("-T", "durations", "show the time spent in each call"),
@@ -269,6 +264,11 @@ def add_options(
 
 
 def _add_grouping(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "-S", dest="sort", default="time", metavar="COL",
+        help="sort the summary by time, calls, errors, avg-time, max-time, wall-time, wait-time or"
+        " name (default: time)",
+    )  # fmt: skip
     group.add_argument(
         "--by", default="function", metavar="WHAT",
         help="rows of the summary: function, peer (hosts it talked to) or route (what was asked of"

@@ -11,6 +11,9 @@ Stamps: TypeAlias = Literal["none", "start", "delta"]
 
 #: What ``--by`` may be: rows of the summary, or ``request`` for the log.
 BY = ("function", "peer", "route", "request")
+#: What ``top`` has rows of, and can sort by.
+TOP_KINDS = ("function", "peer", "route", "path", "bucket")
+TOP_SORTS = ("calls", "errors", "latency", "bytes", "total", "name")
 #: What ``-c`` can be sorted by (``-S``).
 SORTS = (*("time", "calls", "errors", "avg-time", "max-time", "wall-time", "wait-time", "name"),)
 
