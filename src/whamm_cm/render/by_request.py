@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Protocol
 
 from whamm_cm.dataclass import dataclass
@@ -16,7 +16,7 @@ from whamm_cm.render.options import RenderOptions
 from whamm_cm.render.safe import printable
 from whamm_cm.render.words import brief_bytes, brief_ns
 from whamm_cm.trace.names import Namer
-from whamm_cm.trace.peers import Exchange
+from whamm_cm.trace.peers import Exchange, OpenExchange
 from whamm_cm.trace.records import Record
 from whamm_cm.trace.requests import Request
 from whamm_cm.trace.traffic import Traffic
@@ -38,11 +38,13 @@ class _Text(Protocol):
 @dataclass(slots=True)
 class _Kept:
     """What is to be shown of a request; ``left``: how many lines are not, ``said``: what the guest
-    has begun to log, by where."""
+    has begun to log, by where; ``exchanges``: calls that began those which have their place, where
+    they were answered, and are written when all is known."""
 
     text: _Text
-    first: list[str] = field(default_factory=list)
-    last: deque[str] = field(default_factory=lambda: deque(maxlen=LAST))
+    first: list[str | OpenExchange] = field(default_factory=list)
+    last: deque[str | OpenExchange] = field(default_factory=lambda: deque(maxlen=LAST))
+    exchanges: set[int] = field(default_factory=set)
     left: int = 0
     size: int = 0
     said: dict[str, str] = field(default_factory=dict)
@@ -62,6 +64,7 @@ class ByRequest:
         self._kept: dict[int, _Kept] = {}
         self._size = 0
         self._outside = make(options, self._namer)
+        self._options = replace(options, tags=False)
 
     def feed(self, record: Record) -> str:
         """What is to be shown now: the requests that are over with it."""
@@ -105,6 +108,10 @@ class ByRequest:
             self._keep(kept, text)
         if traffic.said is not None:
             self._log(kept, *traffic.said)
+        exchange = traffic.exchange
+        if exchange is not None and exchange.answered and exchange.call not in kept.exchanges:
+            kept.exchanges.add(exchange.call)
+            self._keep(kept, exchange)
 
     def _log(self, kept: _Kept, where: str, text: str) -> None:
         """The lines that the guest has ended."""
@@ -116,25 +123,26 @@ class ByRequest:
         if rest:
             kept.said[where] = rest
 
-    def _keep(self, kept: _Kept, text: str) -> None:
-        for line in text.splitlines(keepends=True):
-            if self._size + len(line) > MOST:
+    def _keep(self, kept: _Kept, text: str | OpenExchange) -> None:
+        for line in text.splitlines(keepends=True) if isinstance(text, str) else (text,):
+            if self._size + _size(line) > MOST:
                 kept.left += 1
             elif len(kept.first) < FIRST:
                 kept.first.append(line)
-                kept.size += len(line)
-                self._size += len(line)
+                kept.size += _size(line)
+                self._size += _size(line)
             else:
-                gone = len(kept.last) == LAST and len(kept.last[0])
+                gone = len(kept.last) == LAST and _size(kept.last[0])
                 kept.left += bool(gone)
                 kept.last.append(line)
-                kept.size += len(line) - gone
-                self._size += len(line) - gone
+                kept.size += _size(line) - gone
+                self._size += _size(line) - gone
 
     def _over(self) -> str:
         for exchange in self._traffic.take_exchanges():
-            if exchange.req in self._kept:
-                self._keep(self._kept[exchange.req], f"  {_exchange(exchange)}\n")
+            kept = self._kept.get(exchange.req)
+            if kept is not None and exchange.call not in kept.exchanges:
+                self._keep(kept, f"  {_exchange(exchange)}\n")
         return "".join(map(self._shown, self._traffic.take_requests()))
 
     def _shown(self, request: Request) -> str:
@@ -148,11 +156,19 @@ class ByRequest:
             return ""
         tail = "".join(f"  {where}: {printable(text)}\n" for where, text in kept.said.items())
         tail += kept.text.finish()
-        lines = [*kept.first]
+        lines = [*map(_line, kept.first)]
         if kept.left:
             lines.append(f"… {kept.left} lines are left out …\n")
-        lines += [*kept.last, *tail.splitlines(keepends=True)]
+        lines += [*map(_line, kept.last), *tail.splitlines(keepends=True)]
         return "".join((f"{_head(request)}\n", *(f"  {line}" for line in lines)))
+
+
+def _size(line: str | OpenExchange) -> int:
+    return len(line) if isinstance(line, str) else 200
+
+
+def _line(line: str | OpenExchange) -> str:
+    return line if isinstance(line, str) else f"  {_exchange(line.frozen())}\n"
 
 
 def _head(request: Request) -> str:

@@ -45,8 +45,8 @@ class Sketch:
             self._buckets[bucket] = self._buckets.get(bucket, 0) + count
 
     def quantiles(self, parts: Iterable[float]) -> list[float | None]:
-        """For each of ``parts``, ascending in 0 … 1, the sample below which that part lies; None
-        where there are none."""
+        """For each of ``parts``, ascending in 0 … 1, the least sample that at least that part does
+        not exceed; None where there are none."""
         parts = list(parts)
         if not self.count:
             return [None] * len(parts)
@@ -54,8 +54,8 @@ class Sketch:
         buckets = iter(sorted(self._buckets.items()))
         seen, value = self._zeros, 0.0
         for part in parts:
-            rank = part * (self.count - 1)
-            while seen <= rank:
+            rank = max(1, math.ceil(part * self.count))
+            while seen < rank:
                 bucket, count = next(buckets)
                 seen, value = seen + count, _GAMMA**bucket * _MIDDLE
             found.append(value)
