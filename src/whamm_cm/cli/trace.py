@@ -115,6 +115,7 @@ def run(args: argparse.Namespace) -> int:
         words = words[1:]
     if not words:
         raise UsageError("no component given (see `whamm-cm trace --help`)")
+    outputs.settle(args)
     settings = _settings(args)
     if external and not _is_component(words[0]):
         from whamm_cm.cli.external import trace_command
