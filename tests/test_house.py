@@ -10,9 +10,9 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "whamm_cm"
 #: Bottom first: a room imports itself and what stands before it.
 ROOMS = (
-    "dataclass", "errors", "_version", "files", "kernel", "demangle", "wasm", "component", "wit",
-    "abi", "lang", "agent", "analysis", "emit", "monitors", "weave", "run", "trace", "render",
-    "gate", "front", "cli", "__main__", "__init__",
+    "dataclass", "errors", "_version", "files", "registry", "kernel", "demangle", "wasm",
+    "component", "wit", "abi", "lang", "agent", "analysis", "emit", "monitors", "weave", "run",
+    "trace", "render", "gate", "front", "cli", "__main__", "__init__",
 )  # fmt: skip
 FILES = sorted(SOURCE.rglob("*.py"))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.gate.making import component
-from tests.gate.registry_fake import Image, layout, sha256
+from tests.registry.fake import Image, layout, sha256
 from whamm_cm._version import __version__
 from whamm_cm.cli.main import main
 

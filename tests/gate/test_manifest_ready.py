@@ -14,7 +14,7 @@ import yaml
 
 from tests.docs.book import ROOT, blocks, code, rows
 from tests.gate.making import component
-from tests.gate.registry_fake import Image, layout
+from tests.registry.fake import Image, layout
 from whamm_cm.cli.main import main, parser
 from whamm_cm.gate.manifest import read_manifest
 from whamm_cm.gate.rules import RULES

@@ -19,8 +19,8 @@ import wasmtime
 
 from tests.gate.binaries import HEAD, stripped
 from tests.gate.making import TODAY, call, component, judge, policy, rules
-from tests.gate.registry_fake import INDEX, MANIFEST, descriptor, sha256
 from tests.gate.test_evidence import suggested
+from tests.registry.fake import INDEX, MANIFEST, descriptor, sha256
 from whamm_cm.cli.hook import arguments
 from whamm_cm.cli.main import main, parser
 from whamm_cm.errors import InputError, UsageError
@@ -29,12 +29,12 @@ from whamm_cm.gate.batch import Job, subject
 from whamm_cm.gate.engine import Engine
 from whamm_cm.gate.evidence import gather
 from whamm_cm.gate.model import Location
-from whamm_cm.gate.oci import pull_all
 from whamm_cm.gate.patterns import parsed
 from whamm_cm.gate.policy import Policy
 from whamm_cm.gate.policy_read import PROFILES, profile, read_policy
 from whamm_cm.gate.rules import PARAMETERS
 from whamm_cm.gate.subject import analyse
+from whamm_cm.registry.pull import pull_all
 from whamm_cm.wasm.leb import unsigned
 
 FACTOR = float(os.environ.get("WHAMM_EXAMPLES", "1"))

@@ -18,9 +18,9 @@ from wasmtime.component import Component, Linker
 from tests.gate.binaries import FUNCTION, INSTANCE, extern, importing_as
 from tests.hosts import manifest_cases
 from tests.hosts.operator import Host, request_of, wash_host
-from tests.hosts.registry import registry
 from tests.hosts.rig import DEADLINE
 from tests.hosts.tools import need
+from tests.registry.server import registry
 from whamm_cm.run.engine import run_engine
 
 #: The interface that is asked for, its function, and one that is harmless.

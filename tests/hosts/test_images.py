@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.gate.registry_fake import INDEX, Image, descriptor, index
 from tests.hosts.manifest_cases import COMPONENTS, HTTP, RELEASES, Case
 from tests.hosts.operator import Host, request_of, wash_host
-from tests.hosts.registry import MANIFEST, Images, serving
 from tests.hosts.test_manifests import PROGRAMS
+from tests.registry.fake import INDEX, Image, descriptor, index
+from tests.registry.server import MANIFEST, Images, serving
 from whamm_cm.cli.main import main
 
 DOCS = Path(__file__).parents[2] / "docs" / "manifest.md"

@@ -10,7 +10,7 @@ import pytest
 
 from tests.hosts.manifest_cases import CASES, COMPONENTS, RELEASES, Case
 from tests.hosts.operator import NUMBERS, NUMBERS_2_7, Host, request_of, wash_host
-from tests.hosts.registry import registry
+from tests.registry.server import registry
 from whamm_cm.cli.main import main
 
 PROGRAMS = {

@@ -17,11 +17,11 @@ from fixtures import build
 from tests.analysis.test_demands import ASKING
 from tests.hosts import reading
 from tests.hosts.operator import request_of, wash_host
-from tests.hosts.registry import registry
 from tests.hosts.rig import Program, Server, each, in_step, running, tag
 from tests.hosts.starting import WHAMM, wash_dev
 from tests.hosts.test_wash import records, woven
 from tests.hosts.tools import need
+from tests.registry.server import registry
 from whamm_cm.analysis.demands import features
 from whamm_cm.component.decode import decode
 

@@ -12,8 +12,8 @@ from wasmtime import wat2wasm
 from tests.gate.making import TODAY
 from tests.gate.test_wasi_0_3 import TABLE
 from tests.hosts.operator import request_of, wash_host
-from tests.hosts.registry import registry
 from tests.hosts.tools import need
+from tests.registry.server import registry
 from whamm_cm.gate.engine import Engine
 from whamm_cm.gate.model import FunctionRow, ImportRow, Subject
 from whamm_cm.gate.policy_read import read_policy

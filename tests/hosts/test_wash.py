@@ -11,9 +11,9 @@ import pytest
 from fixtures import build
 from tests.hosts import reading
 from tests.hosts.operator import request_of, wash_host
-from tests.hosts.registry import registry
 from tests.hosts.rig import Server, each, in_step, tag
 from tests.hosts.starting import wash_dev
+from tests.registry.server import registry
 from whamm_cm.cli.main import main
 
 MANIFEST = """

@@ -11,31 +11,39 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from whamm_cm.errors import UsageError
-from whamm_cm.files import MAX_INPUT, read, within, write
+from whamm_cm.files import MAX_INPUT, within, write
+from whamm_cm.registry.inputs import opened
 from whamm_cm.render.safe import lines
 
 if TYPE_CHECKING:
     from whamm_cm.front.app import Component
+    from whamm_cm.registry.artifact import Artifact
 
 
 def read_input(path: str) -> bytes:
-    """The bytes of a file, ``-`` for standard input.
+    """The bytes of a file or of the component in an image, ``-`` for standard input.
 
     Raises InputError: missing, a directory, unreadable, above 1 GiB, or woven in place by a
     running ``trace``.
     """
+    return open_input(path)[0]
+
+
+def open_input(path: str) -> tuple[bytes, Artifact | None]:
+    """As :func:`read_input`, and what image it is from, if it is."""
     if path:
         put_back(path)
     if path == "-":
-        return within(sys.stdin.buffer.read(MAX_INPUT + 1), path)
-    return read(path)
+        return within(sys.stdin.buffer.read(MAX_INPUT + 1), path), None
+    return opened(path)
 
 
 def component(path: str) -> Component:
-    """The component in a file, ``-`` for standard input, not yet decoded."""
+    """The component in a file or an image, ``-`` for standard input, not yet decoded."""
     from whamm_cm.front.app import Component
 
-    return Component(read_input(path), display(path))
+    data, image = open_input(path)
+    return Component(data, display(path), image)
 
 
 def put_back(path: str) -> bool:

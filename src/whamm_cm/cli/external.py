@@ -12,6 +12,7 @@ from whamm_cm.cli import outputs, scripts, weaving
 from whamm_cm.cli.common import read_input, say
 from whamm_cm.cli.recorder import Recorder
 from whamm_cm.errors import RunError, UsageError
+from whamm_cm.registry.names import SCHEME
 from whamm_cm.render.words import were
 
 if TYPE_CHECKING:
@@ -75,8 +76,15 @@ def _component(args: argparse.Namespace, words: list[str]) -> tuple[str, int | N
     from whamm_cm.run.replacing import find_wasm_argument, named_argument
 
     path: str | None = args.component
+    if path is not None and path.startswith(SCHEME):
+        if path not in words[1:]:
+            raise UsageError(f"{path} is no argument of the command, which gets the copy there")
+        return path, words.index(path, 1)
     if path is not None:
         return path, named_argument(words, path)
+    images = [index for index, word in enumerate(words) if index and word.startswith(SCHEME)]
+    if len(images) == 1 and not any(word.endswith(".wasm") for word in words):
+        return words[images[0]], images[0]
     found = find_wasm_argument(words)
     path = words[found.index]
     if found.others:

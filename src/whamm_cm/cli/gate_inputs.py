@@ -64,8 +64,9 @@ def found(args: argparse.Namespace, apps: Iterable[str]) -> list[str]:
 def sources(args: argparse.Namespace) -> Sources:
     """The inputs, each once; images stand among them as they were named."""
     from whamm_cm.errors import UsageError, cut
-    from whamm_cm.gate.sources import Sources, is_image
+    from whamm_cm.gate.sources import Sources
     from whamm_cm.gate.wasmcloud import NEWEST, RELEASES
+    from whamm_cm.registry.names import is_image
 
     if args.component and not args.manifest:
         raise UsageError("--component names a component of a manifest; give --manifest, too")

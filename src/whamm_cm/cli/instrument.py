@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whamm_cm.cli import scripts, weaving
-from whamm_cm.cli.common import display, read_input, say, write_output
+from whamm_cm.cli.common import display, open_input, progress, say, write_output
 from whamm_cm.errors import UsageError
 
 if TYPE_CHECKING:
     from whamm_cm.front.woven import Woven
+    from whamm_cm.registry.push import Pushed
     from whamm_cm.weave.plan import Added
 
 _LOGGING_PATCH = """\
@@ -30,13 +32,17 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         " --trace, --count and a script (-s, -e, -m) is needed.",
         allow_abbrev=False,
     )
-    parser.add_argument("app", metavar="APP.wasm", help="the component, - for standard input")
+    parser.add_argument(
+        "app", metavar="APP.wasm",
+        help="the component: a file, oci://REFERENCE or an image layout; - for standard input",
+    )  # fmt: skip
     parser.add_argument(
         "-o",
         "--output",
         metavar="OUT.wasm",
         required=True,
-        help="where to write it, - for standard output",
+        help="where to write it: a file, oci://REGISTRY/REPOSITORY:TAG or DIR:TAG of an image"
+        " layout; - for standard output",
     )
     parser.add_argument(
         "--trace", metavar="SET",
@@ -94,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     from whamm_cm.trace.tables import keep_table
 
     weaving.check_output(args.output)
-    data = read_input(args.app)
+    data, image = open_input(args.app)
     sink = sink_for(settings, data)
     if sink == "none" and settings.sink is None:
         say(
@@ -104,17 +110,30 @@ def run(args: argparse.Namespace) -> int:
         )
     woven = weaving.weave(args, data, args.app, settings.plan(sink, script))
     added, size = woven.report, woven.size
-    write_output(args.output, woven.inner.pieces)
+    pushed = _write(args, replace(woven, image=image))
     keep_table(woven.nonce, woven.inner.packed)
     if args.json:
-        _print_json(args.output, size, woven)
+        _print_json(args.output, size, woven, pushed)
     elif added.sites or added.core_sites:
         say(args, f"{woven.describe()}; {len(data)} -> {size} bytes")
     else:
         say(args, _nothing(added))
     if sink == "logging" and added.sites:
         say(args, _LOGGING_PATCH)
+    if pushed is not None and not args.json:
+        print(pushed.name)
     return 0
+
+
+def _write(args: argparse.Namespace, woven: Woven) -> Pushed | None:
+    if args.output == "-":
+        write_output("-", woven.inner.pieces)
+        return None
+    with progress(args, f"writing {args.output}"):
+        pushed = woven.write(args.output)
+    if pushed is not None and pushed.before is not None:
+        say(args, f"{args.output} was {pushed.before} before")
+    return pushed
 
 
 def _nothing(added: Added) -> str:
@@ -123,12 +142,13 @@ def _nothing(added: Added) -> str:
     return f"nothing woven: {why}"
 
 
-def _print_json(output: str, after: int, woven: Woven) -> None:
+def _print_json(output: str, after: int, woven: Woven, pushed: Pushed | None) -> None:
     import json
 
     added = woven.report
     facts = {
         "output": output,
+        **({} if pushed is None else {"image": pushed.name, "digest": str(pushed.digest)}),
         "sites": added.sites,
         "wrappers": added.wrappers,
         "probe_modules": added.probe_modules,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from whamm_cm.cli import gate_inputs
 from whamm_cm.cli.common import display, progress, read_input, write_output
 from whamm_cm.errors import InputError, UsageError, unreadable
+from whamm_cm.registry.names import is_image
 from whamm_cm.render.safe import printable
 
 if TYPE_CHECKING:
@@ -119,6 +120,8 @@ def run_suggest(args: argparse.Namespace) -> int:
 
 
 def _is_component(path: str) -> bool:
+    if is_image(path):
+        return True
     try:
         with open(path, "rb") as file:
             return file.read(4) == b"\0asm"

@@ -109,7 +109,8 @@ def trace_http(
     request = _request(args)
     script = scripts.checked(args, settings)
     finder = scripts.line_finder(args.lines, data, path)
-    woven = weaving.weave(args, data, path, settings.plan("host", script, mark_of(data)))
+    plan = replace(settings.plan("host", script, mark_of(data)), brief=True)
+    woven = weaving.weave(args, data, path, plan)
     if args.verbose:
         say(args, woven.describe())
     options = replace(outputs.render_options(args, finder), tags=True)

@@ -13,6 +13,7 @@ from whamm_cm.cli import outputs, scripts, serve, weaving
 from whamm_cm.cli.common import progress, read_input, say
 from whamm_cm.cli.recorder import Recorder
 from whamm_cm.errors import RunError, UsageError
+from whamm_cm.registry.names import is_image
 from whamm_cm.render.words import counted
 
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _is_component(path: str) -> bool:
     """``trace -c -- app.wasm`` means the component, not a command of that name."""
+    if is_image(path):
+        return True
     try:
         with open(path, "rb") as file:
             return file.read(8) == b"\0asm\x0d\0\x01\0"

@@ -12,6 +12,7 @@ from whamm_cm.cli import scripts
 from whamm_cm.cli.common import display, progress, say
 from whamm_cm.errors import UsageError
 from whamm_cm.files import check_place
+from whamm_cm.registry.names import is_target
 
 if TYPE_CHECKING:
     from whamm_cm.front.settings import Settings
@@ -131,7 +132,11 @@ def weave(args: argparse.Namespace, data: bytes, path: str, plan: Plan) -> Woven
 
 def check_output(path: str) -> None:
     """Binary output does not belong on a terminal; a place is tried before the work."""
-    if path != "-":
+    if path != "-" and is_target(path):
+        from whamm_cm.registry.push import check
+
+        check(path)
+    elif path != "-":
         check_place(path)
     elif sys.stdout.isatty():
         raise UsageError("the woven component is binary; name a file with -o, or pipe it")

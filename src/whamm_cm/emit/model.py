@@ -182,8 +182,9 @@ class ProbeOptions:
     (``agent.layout.CHUNK``), else in bytes.  ``push_empty``: others have sent records that wait
     for the return of this component's exports, so that return pushes even with nothing of its own.
     ``script``: the unit that the wrappers' probes use and that reports at the final flush; with
-    ``beats`` also while the program runs.  ``mark`` as in ``weave.plan.Plan``.  ``last``: the agent
-    has a table for a function that sends all before the end (``weave.last_words``).
+    ``beats`` also while the program runs.  ``mark`` and ``brief`` as in ``weave.plan.Plan``.
+    ``last``: the agent has a table for a function that sends all before the end
+    (``weave.last_words``).
     ``last_at``: where in that table.  ``context``: the core type of slot 0 of the context, where
     wrappers know tasks; ``due``: whether calls may be over later; ``logged``: whether records are
     made of calls of tasks; ``threads``: whether tasks may have several; ``lasting``: whether they
@@ -203,6 +204,7 @@ class ProbeOptions:
     count_n: int = 0
     script: ScriptLink | None = None
     mark: int | None = None
+    brief: bool = False
     beats: bool = False
     last: bool = False
     last_at: int = 0

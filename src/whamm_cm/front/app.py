@@ -8,12 +8,12 @@ from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING, Unpack
 
-from whamm_cm import files
 from whamm_cm.component import ir
 from whamm_cm.component.decode import MODULE_PREAMBLE, decode
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
 from whamm_cm.front.settings import Settings, Wishes, settled
+from whamm_cm.registry.inputs import opened
 from whamm_cm.wasm import module as core
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from whamm_cm.gate.diff import Change
     from whamm_cm.gate.model import Severity, Subject
     from whamm_cm.gate.policy import Policy
+    from whamm_cm.registry.artifact import Artifact
     from whamm_cm.run.options import Dir
     from whamm_cm.trace.records import Record
     from whamm_cm.weave.listing import Listing
@@ -36,10 +37,12 @@ TRACING = Settings(timed=True, interval_ns=10**9)
 
 @dataclass(frozen=True, eq=False)
 class Guest:
-    """What components and core modules share.  ``name``: what messages call it."""
+    """What components and core modules share.  ``name``: what messages call it; ``image``: the
+    image it was read from."""
 
     data: bytes = field(repr=False)
     name: str
+    image: Artifact | None = field(default=None, repr=False)
 
     @property
     def size(self) -> int:
@@ -71,7 +74,7 @@ class Guest:
         """
         from whamm_cm.front.woven import weave
 
-        return weave(self.data, settled(settings or Settings(), wishes), self.name)
+        return weave(self.data, settled(settings or Settings(), wishes), self.name, self.image)
 
     def trace(
         self,
@@ -225,23 +228,25 @@ class Component(Guest):
 
 
 def load(source: str | os.PathLike[str] | bytes, name: str = "") -> Component | CoreModule:
-    """A component or a core module, from a file or its bytes.
+    """A component or a core module, from a file, from an image (``oci://REFERENCE``, or a layout as
+    ``DIR``, ``DIR:TAG``, ``DIR@sha256:…``), or from its bytes.
 
     ``name`` is what messages call it: the path by default, ``input`` for bytes.  Raises InputError
     for what cannot be read, and DecodeError, one too, for what is neither.
     """
+    image = None
     if isinstance(source, bytes):
         data, called = source, name or "input"
     else:
         path = os.fspath(source)
-        data, called = files.read(path), name or path
+        (data, image), called = opened(path), name or path
     if data[:8] == MODULE_PREAMBLE:
-        module = CoreModule(data, called)
+        module = CoreModule(data, called, image)
         try:
             _ = module.module.sections  # what is no module is said here
         except DecodeError as error:
             raise DecodeError(error.message, error.offset, error.path, called) from None
         return module
-    component = Component(data, called)
+    component = Component(data, called, image)
     _ = component.root
     return component

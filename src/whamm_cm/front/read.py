@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 
 from whamm_cm.analysis.stamp import woven_table
-from whamm_cm.files import read
 from whamm_cm.front.logs import Log, Logs
 from whamm_cm.front.run import Run
 from whamm_cm.front.woven import Woven
+from whamm_cm.registry.inputs import read
 from whamm_cm.trace.reader import Weave
 from whamm_cm.trace.tables import table_for
 

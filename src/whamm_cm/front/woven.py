@@ -14,6 +14,7 @@ from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError, InternalError
 from whamm_cm.front.scripts import script_plan, script_warnings
 from whamm_cm.front.settings import Settings
+from whamm_cm.registry.names import is_target
 from whamm_cm.render.words import counted, were
 from whamm_cm.wasm.module import CoreModule, SectionId
 from whamm_cm.weave import api
@@ -21,6 +22,9 @@ from whamm_cm.weave.plan import Added, Plan, SinkName
 
 if TYPE_CHECKING:
     from whamm_cm.agent.table import SiteTable
+    from whamm_cm.registry.artifact import Artifact
+    from whamm_cm.registry.image import World
+    from whamm_cm.registry.push import Pushed
     from whamm_cm.weave.plain import WovenModule
 
 #: What fits the 1 MiB that a core instance may have on such hosts.
@@ -34,13 +38,14 @@ class Woven:
     """A woven copy of ``name``, which had ``before`` bytes.
 
     ``report`` says what was added, and what was left alone and why; ``warnings`` the same in
-    sentences, as far as somebody should know.
+    sentences, as far as somebody should know.  ``image``: the image that ``name`` is, if it is one.
     """
 
     name: str
     before: int
     plan: Plan
     inner: api.Woven | WovenModule
+    image: Artifact | None = None
 
     @property
     def bytes(self) -> bytes:
@@ -76,12 +81,33 @@ class Woven:
     def warnings(self) -> tuple[str, ...]:
         return (*script_warnings(self.plan.scripts), *notes(self.report), *pooled(self.report))
 
-    def write(self, path: str | os.PathLike[str]) -> None:
-        """Whole or not at all: by a temporary file beside ``path`` and a rename.
+    def write(self, path: str | os.PathLike[str]) -> Pushed | None:
+        """Whole or not at all: by a temporary file beside ``path`` and a rename, or as an image
+        (``oci://registry/repository:tag``, or ``DIR:TAG`` of a layout), by whose digest it is known
+        from then on.
 
-        Raises UsageError when the place cannot be written.
+        An image keeps what the config and the annotations of the original say, where that is one,
+        and names its digest.  Raises UsageError when the place cannot be written.
         """
-        files.write(os.fspath(path), self.inner.pieces)
+        place = os.fspath(path)
+        if not is_target(place):
+            files.write(place, self.inner.pieces)
+            return None
+        from whamm_cm.registry.image import image
+        from whamm_cm.registry.push import push  # urllib and ssl take their time
+
+        return push(place, image(self.inner.pieces, self._world(), self.image), self.image)
+
+    def _world(self) -> World:
+        from whamm_cm.registry.image import World
+
+        if not isinstance(self.inner, api.Woven):
+            return World(component=False)
+        found = [definition.node for definition in self.inner.component.definitions]
+        return World(
+            [node.name.name for node in found if isinstance(node, n.Import)],
+            [node.name.name for node in found if isinstance(node, n.Export)],
+        )
 
     def describe(self) -> str:
         """One sentence about what was added."""
@@ -135,19 +161,20 @@ def sink_for(settings: Settings, data: bytes) -> SinkName:
     return "stderr" if uses_wasi(data) else "none"
 
 
-def weave(data: bytes, settings: Settings, name: str) -> Woven:
+def weave(data: bytes, settings: Settings, name: str, image: Artifact | None = None) -> Woven:
     """What :func:`woven` makes of ``data`` by these settings."""
-    return woven(data, settings.plan(sink_for(settings, data), script_plan(settings)), name)
+    plan = settings.plan(sink_for(settings, data), script_plan(settings))
+    return woven(data, plan, name, image)
 
 
-def woven(data: bytes, plan: Plan, name: str) -> Woven:
+def woven(data: bytes, plan: Plan, name: str, image: Artifact | None = None) -> Woven:
     """Weave and validate; an invalid component is never handed out.
 
     Raises DecodeError, WeaveError, InputError for an original that is invalid, InternalError when
     only the copy is.
     """
     make = _module if is_module(data) else _component
-    return Woven(name, len(data), plan, make(data, plan, name))
+    return Woven(name, len(data), plan, make(data, plan, name), image)
 
 
 def _module(data: bytes, plan: Plan, name: str) -> WovenModule:

@@ -37,6 +37,7 @@ from whamm_cm.gate.model import (
 )
 from whamm_cm.gate.rules import RULES
 from whamm_cm.gate.yamldoc import Node, load
+from whamm_cm.registry.names import SCHEME
 from whamm_cm.wit.names import InterfaceName
 
 _FAIL_ON = ("error", "warning", "note")
@@ -113,7 +114,7 @@ def _case(node: Node, folder: Path, default: str) -> Case:
     return Case(
         entries["name"].string("name") if "name" in entries else component or "facts",
         node.location,
-        str(folder / component) if component else "",
+        str(folder / component) if component and not component.startswith(SCHEME) else component,
         facts,
         beside,
         tuple(str(folder / one.string("trace-log")) for one in logs),

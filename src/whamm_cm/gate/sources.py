@@ -11,17 +11,10 @@ from whamm_cm.errors import InputError
 from whamm_cm.gate.model import Subject
 from whamm_cm.gate.placement import Placement, Places, furnish, place
 from whamm_cm.gate.wasmcloud import NEWEST
+from whamm_cm.registry.names import is_image
 
 if TYPE_CHECKING:
-    from whamm_cm.gate.registry.artifact import Artifact
-
-
-def is_image(path: str) -> bool:
-    """Whether an input is an OCI reference or image layout, which :meth:`Sources.read` reads."""
-    from whamm_cm.gate.registry.layout import split
-    from whamm_cm.gate.registry.reference import SCHEME
-
-    return path.startswith(SCHEME) or (path != "-" and split(path) is not None)
+    from whamm_cm.registry.artifact import Artifact
 
 
 #: What became of an image: its component, or why there is none.
@@ -100,7 +93,7 @@ def _expanded(paths: Sequence[str], places: Places | None) -> Sources:
 
 
 def _pull(path: str) -> list[tuple[str, Pulled | None]]:
-    from whamm_cm.gate.oci import pinned, pull_all  # urllib and ssl take their time
+    from whamm_cm.registry.pull import pinned, pull_all  # urllib and ssl take their time
 
     try:
         found = pull_all(path)

@@ -19,6 +19,7 @@ from wasmtime.component import ComponentInstanceType as InstanceType
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import RunError
+from whamm_cm.run.host.bridge import add_function
 
 SINK = "whamm:cm/sink"
 
@@ -59,7 +60,7 @@ def add_sink(linker: Linker, imports: dict[str, Any], emit: Callable[[str], int]
     """Let ``emit`` answer the sink, if it is imported."""
     for name in filter(is_sink, imports if emit is not None else ()):
         with linker.root() as root, root.add_instance(name) as instance:
-            instance.add_func("emit", lambda store, block: emit(block))  # type: ignore[misc]
+            add_function(instance, "emit", name, lambda _, block: emit(block))  # type: ignore[misc]
 
 
 def missing_import(error: WasmtimeError) -> Missing | None:

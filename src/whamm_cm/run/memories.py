@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import struct
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -19,9 +20,9 @@ from typing import Any
 
 from wasmtime import Config
 from wasmtime import _bindings as bindings
-from wasmtime import _ffi as ffi
 
 from whamm_cm.dataclass import dataclass
+from whamm_cm.run import calls
 
 _SET = "wasmtime_config_host_memory_creator_set"
 _NONE, _READ_WRITE = 0, 3  # PROT_NONE, PROT_READ | PROT_WRITE
@@ -41,7 +42,7 @@ def supported() -> bool:
 @dataclass(slots=True)
 class Linear:
     """One linear memory: ``limit`` is the maximum of its type in pages, None where it has none;
-    ``maker`` the thread that asked for it."""
+    ``maker`` the thread that asked for it.  ``kept``: also when its store is gone."""
 
     limit: int | None
     address: int
@@ -49,7 +50,7 @@ class Linear:
     reserved: int
     guard: int
     maker: int = 0
-    callbacks: tuple[Any, ...] = ()
+    kept: bool = False
 
     def read(self, start: int, size: int) -> bytes:
         """Bytes from ``start``, fewer where the memory ends."""
@@ -81,22 +82,24 @@ class Memories:
 
     mark: int
     kept: list[Linear] = field(default_factory=list)
-    _alive: dict[int, Linear] = field(default_factory=dict)
-    _numbers: Iterator[int] = field(default_factory=count)
+    _alive: set[int] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _installed: bool = False
     _callbacks: tuple[Any, ...] = ()
 
     def install(self, config: Config) -> None:
         """Let engines of ``config`` take their memories from here."""
-        new = bindings.wasmtime_new_memory_callback_t(self._new)
-        done = _finalizer(lambda env: self._gone())
+        new, done = _creator(self._new), _finalizer(lambda env: self._gone())
         self._callbacks = new, done
         self._installed = True
         _HELD[id(self)] = self
         # Images of a memory's first content are mapped into memories of wasmtime's own only.
         bindings.wasmtime_config_memory_init_cow_set(config.ptr(), False)
-        creator = bindings.wasmtime_memory_creator(None, new, done)
+        creator = bindings.wasmtime_memory_creator(
+            None,
+            ctypes.cast(new, bindings.wasmtime_new_memory_callback_t),
+            ctypes.cast(done, ctypes.CFUNCTYPE(None, c_void_p)),
+        )
         getattr(bindings, _SET)(config.ptr(), byref(creator))
 
     def marked(self, more: int) -> Iterator[Linear]:
@@ -110,6 +113,8 @@ class Memories:
         with self._lock:
             found = [memory for memory in self.kept if memory.maker == me]
             self.kept = [memory for memory in self.kept if memory.maker != me]
+        for memory in found:
+            memory.kept = False
         return Kept(self.mark, found)
 
     def close(self) -> None:
@@ -119,17 +124,10 @@ class Memories:
         self.kept = []
 
     def _new(
-        self,
-        env: Any,
-        kind: Any,
-        minimum: int,
-        maximum: int,
-        reserved: int,
-        guard: int,
-        out: Any,
+        self, _: int, kind: int, minimum: int, maximum: int, reserved: int, guard: int, out: int
     ) -> int:
         limit = ctypes.c_uint64()
-        has = ffi.wasmtime_memorytype_maximum(kind, byref(limit))
+        has = calls.memory_maximum(kind, byref(limit))
         reserved = _pages(max(reserved, minimum))
         address = _map(reserved + guard)
         if address is None or not _open(address, minimum):
@@ -137,21 +135,20 @@ class Memories:
         memory = Linear(
             limit.value if has else None, address, minimum, reserved, guard, threading.get_ident()
         )
-        number = next(self._numbers)
-        self._alive[number] = memory
-        get = bindings.wasmtime_memory_get_callback_t(_getter(memory))
-        grow = bindings.wasmtime_memory_grow_callback_t(_grower(memory))
-        done = _finalizer(lambda env: self._done(number))
-        memory.callbacks = get, grow, done
-        out[0] = bindings.wasmtime_linear_memory(None, get, grow, done)
+        number = next(_numbers)
+        self._alive.add(number)
+        _alive[number] = memory, self
+        ctypes.memmove(out, _CREATED(number, *_CALLBACKS), _CREATED_SIZE)
         if memory.limit in (self.mark, self.mark + 1):
+            memory.kept = True
             with self._lock:
                 self.kept.append(memory)
         return 0
 
-    def _done(self, number: int) -> None:
-        memory = self._alive.pop(number)
-        if not any(memory is kept for kept in self.kept):
+    def done(self, number: int, memory: Linear) -> None:
+        """The engine does not need the memory any more."""
+        self._alive.discard(number)
+        if not memory.kept:
             _unmap(memory)
         self._let_go()
 
@@ -164,27 +161,42 @@ class Memories:
             _HELD.pop(id(self), None)
 
 
-_finalizer = ctypes.CFUNCTYPE(None, c_void_p)
+# What engines know by number: a memory, and whose it is.
+_alive: dict[int, tuple[Linear, Memories]] = {}
+_numbers = count(1)
 
 
-def _getter(memory: Linear) -> Any:
-    def get(env: Any, size: Any, capacity: Any) -> int:
-        size[0], capacity[0] = memory.size, memory.reserved
-        return memory.address
+def _get(number: int, size: int, capacity: int) -> int:
+    memory, _ = _alive[number]
+    ctypes.c_size_t.from_address(size).value = memory.size
+    ctypes.c_size_t.from_address(capacity).value = memory.reserved
+    return memory.address
 
-    return get
+
+def _grow(number: int, size: int) -> int:
+    memory, _ = _alive[number]
+    if size > memory.reserved and not _move(memory, size):
+        return _error(f"no room for a memory of {size} bytes")
+    if not _open(memory.address, size):
+        return _error(f"no room for a memory of {size} bytes")
+    memory.size = size
+    return 0
 
 
-def _grower(memory: Linear) -> Any:
-    def grow(env: Any, size: int) -> int:
-        if size > memory.reserved and not _move(memory, size):
-            return _error(f"no room for a memory of {size} bytes")
-        if not _open(memory.address, size):
-            return _error(f"no room for a memory of {size} bytes")
-        memory.size = size
-        return 0
+def _done(number: int) -> None:
+    memory, owner = _alive.pop(number)
+    owner.done(number, memory)
 
-    return grow
+
+# Addresses and sizes are integers: ctypes makes an object of each pointer.
+_finalizer = ctypes.CFUNCTYPE(None, c_size_t)
+_creator = ctypes.CFUNCTYPE(c_size_t, *[c_size_t] * 7)
+_getter = ctypes.CFUNCTYPE(c_size_t, c_size_t, c_size_t, c_size_t)
+_grower = ctypes.CFUNCTYPE(c_size_t, c_size_t, c_size_t)
+_FUNCTIONS = _getter(_get), _grower(_grow), _finalizer(_done)
+_CALLBACKS = [ctypes.cast(function, c_void_p).value or 0 for function in _FUNCTIONS]
+#: Of a ``wasmtime_linear_memory_t``: its number, and the callbacks.
+_CREATED, _CREATED_SIZE = struct.Struct("<4Q").pack, 32
 
 
 def _move(memory: Linear, size: int) -> bool:
@@ -211,33 +223,34 @@ def _error(text: str) -> int:
 # --- the system's part ---------------------------------------------------------------------------
 
 
-def _libc() -> Any:
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.mmap.restype = c_void_p
-    libc.mmap.argtypes = (
-        c_void_p,
-        c_size_t,
-        ctypes.c_int,
-        ctypes.c_int,
-        ctypes.c_int,
-        ctypes.c_long,
-    )
-    libc.mprotect.argtypes = (c_void_p, c_size_t, ctypes.c_int)
-    libc.munmap.argtypes = (c_void_p, c_size_t)
-    return libc
+def _system(name: str, result: Any, *params: Any) -> Any:
+    """A function of the C library, which is there where :func:`supported` says so."""
+    found = getattr(_LIBC, name, None)
+    if found is not None:
+        found.restype, found.argtypes = result, params
+    return found
+
+
+# Over at once, but for the last: it gives back what the guest had written to.
+_LIBC = ctypes.PyDLL(None) if _ANONYMOUS is not None else None
+_mmap = _system(
+    "mmap", c_void_p, c_void_p, c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long
+)
+_mprotect = _system("mprotect", ctypes.c_int, c_void_p, c_size_t, ctypes.c_int)
+_munmap = _system("munmap", ctypes.c_int, c_void_p, c_size_t)
 
 
 def _map(size: int) -> int | None:
     """Address space nobody may touch yet."""
     flags = _PRIVATE | _NORESERVE | (_ANONYMOUS or 0)
-    found = _libc().mmap(None, size, _NONE, flags, -1, 0)
+    found = _mmap(None, size, _NONE, flags, -1, 0)
     return None if found in (None, _FAILED) else int(found)
 
 
 def _open(address: int, size: int) -> bool:
     """Make the first bytes readable and writable; new ones are zero."""
-    return size == 0 or _libc().mprotect(address, _pages(size), _READ_WRITE) == 0
+    return size == 0 or _mprotect(address, _pages(size), _READ_WRITE) == 0
 
 
 def _unmap(memory: Linear) -> None:
-    _libc().munmap(memory.address, memory.reserved + memory.guard)
+    _munmap(memory.address, memory.reserved + memory.guard)

@@ -47,13 +47,15 @@ _STATUSES = {"HTTP-request-body-size": 413, "HTTP-request-denied": 403}
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A request that is over: ``status`` 0 where the client had gone before there was one."""
+    """A request that is over: ``status`` 0 where the client had gone before there was one;
+    ``error``: the code that the guest answered by instead."""
 
     method: str
     path: str
     status: int
     seconds: float
     ended: Ended | None
+    error: str | None = None
 
 
 class _Connection:
@@ -66,9 +68,11 @@ class _Connection:
         self.lock, self.sending = threading.Lock(), threading.RLock()
         self.gone = self.bodiless = self.trailing = False
         self.status = 0
+        self.error: str | None = None
         self.until = math.inf
         self.pipe: Pipe | None = None
         self.reader: threading.Thread | None = None
+        self.peer = _shown(made.getpeername())
         made.settimeout(_PATIENCE)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -207,13 +211,14 @@ class _Connection:
             self.refuse(400)
             return self._linger()
         ended = self._answer(handler, event, method, *where)
-        done(Answered(method, target, self.status, time.monotonic() - began, ended))
+        took = time.monotonic() - began
+        done(Answered(method, target, self.status, took, ended, self.error))
         return self._settled()
 
     def _answer(
         self, handler: Handler, event: Any, method: str, authority: str | None, path: str | None
     ) -> Ended | None:
-        self.status, self.bodiless = 0, method == "HEAD"
+        self.status, self.error, self.bodiless = 0, None, method == "HEAD"
         framed = (b"content-length", b"transfer-encoding")
         has_body = any(name in framed for name, _ in event.headers)
         if not has_body:
@@ -225,13 +230,14 @@ class _Connection:
         instance = handler.taken()
         body = IncomingBody(lambda: self.opened(instance.world, has_body))
         request = IncomingRequest(method, self.scheme, authority, path, headers, body)
-        ended = handler.handle(instance, request, ResponseOutparam(self._respond))
+        ended = handler.handle(instance, request, ResponseOutparam(self._respond), self.peer)
         if not self.status and not self.gone:
             self.refuse(500)
         return ended
 
     def _respond(self, response: OutgoingResponse | None, error: Any) -> None:
         if response is None:
+            self.error = next(iter(error))
             return self.refuse(_status_of(error))
         headers, body = response.headers.sent(), response.body
         self.bodiless |= response.status in (204, 304)
@@ -296,6 +302,11 @@ def _status_of(error: Any) -> int:
     """What a client is told of an ``error-code`` in place of a response."""
     ((name, _),) = error.items()
     return _STATUSES.get(name, 500)
+
+
+def _shown(address: Any) -> str:
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class Server:

@@ -6,7 +6,7 @@ import ctypes
 import threading
 import time
 from collections.abc import Callable, Sequence
-from ctypes import byref
+from ctypes import addressof, byref
 from dataclasses import replace
 from typing import Any
 
@@ -27,18 +27,20 @@ from whamm_cm.run.leftover import leftover
 from whamm_cm.run.linking import add_sink, imports_of, missing_import, stub
 from whamm_cm.run.memories import Kept, Memories, supported
 from whamm_cm.run.outcome import Trap, parse_trap
-from whamm_cm.run.values import free_all, lower_all
+from whamm_cm.run.values import free_all, writer
 from whamm_cm.wit.types import Own, Resource
 
 INTERFACE = "wasi:http/incoming-handler@0.2."
 _CONTINUE = 0  # WASMTIME_UPDATE_DEADLINE_CONTINUE
-_PARAMS = (Own(Resource()), Own(Resource()))
+_RESOURCE = writer(Own(Resource()))
+_Arguments = ffi.wasmtime_component_val_t * 2
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
     """What to serve and how.  ``reuse``: how many requests an instance is for.  ``emit`` and
-    ``mark`` as of :class:`whamm_cm.run.guest.Job`."""
+    ``mark`` as of :class:`whamm_cm.run.guest.Job`.  ``begun`` is told of each request and of who
+    asks, on the thread that runs the guest, before it does."""
 
     wasm: bytes
     settings: Settings
@@ -47,6 +49,7 @@ class Service:
     cache: bool = True
     reuse: int = 1
     mark: int | None = None
+    begun: Callable[[IncomingRequest, str], None] = lambda request, peer: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +88,13 @@ class Taken:
             _calling.taken = self
             if self._func is None:
                 self._func = self._started(handler)
-            handles = Handles(self.world.table, self.store._context())
-            array = lower_all((request, out), _PARAMS, handles)
+            context = self.store._context()
+            handles = Handles(self.world, addressof(context.contents))
+            images = _RESOURCE(request, handles) + _RESOURCE(out, handles)
+            array = _Arguments.from_buffer_copy(images)
             try:
                 error = ffi.wasmtime_component_func_call(
-                    byref(self._func._func), self.store._context(), array, len(array), None, 0
+                    byref(self._func._func), context, array, len(array), None, 0
                 )
             finally:
                 free_all(array)
@@ -197,14 +202,16 @@ class Handler:
         return answer
 
     def handle(
-        self, instance: Taken, request: IncomingRequest, out: ResponseOutparam
+        self, instance: Taken, request: IncomingRequest, out: ResponseOutparam, peer: str = ""
     ) -> Ended | None:
         """Run the guest in an instance that was taken, on this thread; how it trapped, if it did.
+        ``peer``: who asks, ``host:port``.
 
         Raises RunError for stubs that do not fit and what else is wrong on our side, and what
         ``emit`` raised.
         """
         good = False
+        self.service.begun(request, peer)
         try:
             instance.call(self, request, out)
             good = True

@@ -1,19 +1,22 @@
 """Component model types and values of the wasmtime C API, to and from ours.
 
 The Python classes of wasmtime-py lose information on the way (an untagged union for every variant,
-no maps, no range checks), so this reads and writes ``wasmtime_component_val_t`` itself.
+no maps, no range checks), so this reads and writes ``wasmtime_component_val_t`` itself: as images,
+the bytes of one, because ctypes takes ten times as long for each of its fields.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+import struct
+from collections.abc import Callable, Iterable, Sequence
 from ctypes import byref
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from wasmtime import _ffi as ffi
 
 from whamm_cm.errors import RunError
+from whamm_cm.run import calls
 from whamm_cm.run.wave import Opaque
 from whamm_cm.wit.types import (
     Borrow,
@@ -36,29 +39,42 @@ from whamm_cm.wit.types import (
     strip,
 )
 
-# (type kind, value kind, union member) of wasmtime/component/{types/val,val}.h, by our name
+# (type kind, value kind) of wasmtime/component/{types/val,val}.h, by our name
 _PRIMS = {
-    "bool": (0, 0, "boolean"),
-    "s8": (1, 1, "s8"),
-    "s16": (2, 3, "s16"),
-    "s32": (3, 5, "s32"),
-    "s64": (4, 7, "s64"),
-    "u8": (5, 2, "u8"),
-    "u16": (6, 4, "u16"),
-    "u32": (7, 6, "u32"),
-    "u64": (8, 8, "u64"),
-    "f32": (9, 9, "f32"),
-    "f64": (10, 10, "f64"),
-    "char": (11, 11, "character"),
-    "string": (12, 12, "string"),
+    "bool": (0, 0),
+    "s8": (1, 1),
+    "s16": (2, 3),
+    "s32": (3, 5),
+    "s64": (4, 7),
+    "u8": (5, 2),
+    "u16": (6, 4),
+    "u32": (7, 6),
+    "u64": (8, 8),
+    "f32": (9, 9),
+    "f64": (10, 10),
+    "char": (11, 11),
+    "string": (12, 12),
 }
-_PRIM_OF_KIND = {kind: name for name, (kind, _, _) in _PRIMS.items()}
+_FORMATS = {
+    "bool": "?", "s8": "b", "s16": "h", "s32": "i", "s64": "q", "u8": "B", "u16": "H", "u32": "I",
+    "u64": "Q", "f32": "f", "f64": "d",
+}  # fmt: skip
+_PRIM_OF_KIND = {kind: name for name, (kind, _) in _PRIMS.items()}
 _PRIM_OF_KIND[25] = "error-context"
 _LIST, _RECORD, _TUPLE, _VARIANT, _ENUM, _OPTION, _RESULT, _FLAGS, _RESOURCE, _MAP = range(13, 23)
-#: The layout of one value: its size, where its union is, and the kind of a byte.
-_VALUE = ctypes.sizeof(ffi.wasmtime_component_val_t)
-_INSIDE = ffi.wasmtime_component_val_t.of.offset
-_U8 = _PRIMS["u8"][1]
+#: The layout of one value: its size, where its union is, the kind of a byte, the size of a name.
+VALUE, _INSIDE, _U8, _NAME = 32, 8, _PRIMS["u8"][1], 16
+assert ctypes.sizeof(ffi.wasmtime_component_val_t) == VALUE
+assert ffi.wasmtime_component_val_t.of.offset == _INSIDE
+_MASK = (1 << 64) - 1
+_Pair = ctypes.c_uint64 * 2
+_PAIR, _U32 = struct.Struct("<QQ").pack, struct.Struct("<I")
+# Images: of what is a word, two, a number with a fraction, a variant.
+_word = struct.Struct("<B7xQ16x").pack
+_vec = struct.Struct("<B7xQQ8x").pack
+_DOUBLE = struct.Struct("<B7xd16x").pack
+_VARIANT_IMAGE = struct.Struct("<B7xQQQ").pack
+_WORD, _WORDS = struct.Struct("<Q").unpack_from, struct.Struct("<QQ").unpack_from
 _SHARED = {name: Prim(name) for name in _PRIM_OF_KIND.values()}
 
 
@@ -233,21 +249,23 @@ def _parts(t: ValType) -> list[ValType]:
 class Handles(Protocol):
     """What stands for resources in Python: without one they are refused, or opaque."""
 
-    def taken(self, resource: Any, owned: bool) -> object:
-        """The object behind a ``wasmtime_component_resource_any_t`` pointer."""
+    def taken(self, resource: int, owned: bool) -> object:
+        """The object behind the address of a ``wasmtime_component_resource_any_t``."""
 
-    def given(self, value: object) -> Any:
-        """Such a pointer, owned by the guest from now on, for an object."""
+    def given(self, value: Any) -> int:
+        """Such an address, owned by the guest from now on, for an object."""
 
 
-def lower_all(
-    values: Sequence[Any], types: Sequence[ValType], handles: Handles | None = None
-) -> Any:
+#: Reads the value whose image is at a place among bytes; it stays the caller's to free.
+Reader: TypeAlias = Callable[[bytes, int, Handles | None], Any]
+#: The image of a value, which is to be freed by whom it is given to.
+Writer: TypeAlias = Callable[[Any, Handles | None], bytes]
+
+
+def lower_all(values: Sequence[Any], types: Sequence[ValType]) -> Any:
     """An array of C values for a call; give it to :func:`free_all` afterwards."""
-    array = (ffi.wasmtime_component_val_t * len(values))()
-    for slot, value, t in zip(array, values, types, strict=True):
-        lower(slot, value, t, handles)
-    return array
+    images = [writer(t)(value, None) for value, t in zip(values, types, strict=True)]
+    return (ffi.wasmtime_component_val_t * len(images)).from_buffer_copy(b"".join(images))
 
 
 def free_all(array: Any) -> None:
@@ -255,150 +273,281 @@ def free_all(array: Any) -> None:
         ffi.wasmtime_component_val_delete(byref(slot))
 
 
-def _boxed(value: Any, t: ValType, handles: Handles | None) -> Any:
-    slot = ffi.wasmtime_component_val_t()
-    lower(slot, value, t, handles)
-    return ffi.wasmtime_component_val_new(byref(slot))
+def lift(slot: Any, t: ValType) -> Any:
+    """The Python value of a C value, which stays the caller's to free."""
+    return reader(t)(bytes(slot), 0, None)
 
 
-def lower(slot: Any, value: Any, t: ValType, handles: Handles | None = None) -> None:
-    """Fill an empty C value; what it holds is to be freed with it."""
-    t, of = strip(t), slot.of
+# --- to the guest ---------------------------------------------------------------------------------
+
+
+def writer(t: ValType) -> Writer:
+    """How values of a type become C values."""
+    t = strip(t)
     match t:
-        case Prim():
-            _, slot.kind, member = _PRIMS[t.name]
-            if t.name == "char":
-                value = ord(value)
-            setattr(of, member, ffi.str_to_capi(value) if t.name == "string" else value)
+        case Prim() if t.name in _PRIMS:
+            return _prim_writer(t.name)
         case ListT(Prim("u8")):
-            _lower_bytes(slot, value)
-        case ListT():
-            slot.kind = _LIST
-            ffi.wasmtime_component_vallist_new_uninit(byref(of.list), len(value))
-            for index, item in enumerate(value):
-                lower(of.list.data[index], item, t.element, handles)
-        case TupleT():
-            slot.kind = _TUPLE
-            ffi.wasmtime_component_valtuple_new_uninit(byref(of.tuple), len(t.types))
-            for index, (item, item_type) in enumerate(zip(value, t.types, strict=True)):
-                lower(of.tuple.data[index], item, item_type, handles)
-        case MapT():
-            slot.kind = _MAP
-            ffi.wasmtime_component_valmap_new_uninit(byref(of.map), len(value))
-            for index, (key, item) in enumerate(value):
-                lower(of.map.data[index].key, key, t.key, handles)
-                lower(of.map.data[index].value, item, t.value, handles)
-        case RecordT():
-            slot.kind = _RECORD
-            ffi.wasmtime_component_valrecord_new_uninit(byref(of.record), len(t.fields))
-            for index, (name, field) in enumerate(t.fields):
-                of.record.data[index].name = ffi.str_to_capi(name)
-                lower(of.record.data[index].val, value[name], field, handles)
-        case _:
-            _lower_choice(slot, value, t, handles)
-
-
-def _lower_choice(slot: Any, value: Any, t: ValType, handles: Handles | None) -> None:
-    of = slot.of
-    match t:
-        case VariantT():
-            ((label, payload),) = value.items()
-            case_type = dict(t.cases)[label]
-            slot.kind, of.variant.discriminant = _VARIANT, ffi.str_to_capi(label)
-            of.variant.val = None if case_type is None else _boxed(payload, case_type, handles)
+            return _bytes_image
+        case ListT() | TupleT() | MapT() | RecordT():
+            return _aggregate_writer(t)
+        case VariantT() | OptionT() | ResultT():
+            return _choice_writer(t)
         case EnumT():
-            slot.kind, of.enumeration = _ENUM, ffi.str_to_capi(value)
+            return lambda value, handles: _vec(_ENUM, *_name(value))
         case FlagsT():
-            slot.kind = _FLAGS
-            ffi.wasmtime_component_valflags_new_uninit(byref(of.flags), len(value))
-            for index, label in enumerate(value):
-                of.flags.data[index] = ffi.str_to_capi(label)
-        case OptionT():
-            nested = isinstance(strip(t.inner), OptionT)
-            inner = value["some"] if nested and value is not None else value
-            slot.kind = _OPTION
-            of.option = None if value is None else _boxed(inner, t.inner, handles)
-        case ResultT():
-            ((side, payload),) = value.items()
-            side_type = t.ok if side == "ok" else t.err
-            slot.kind, of.result.is_ok = _RESULT, side == "ok"
-            of.result.val = None if side_type is None else _boxed(payload, side_type, handles)
-        case Own() if handles is not None:
-            slot.kind, of.resource = _RESOURCE, handles.given(value)
+            new = calls.flags_new
+            return lambda value, handles: _filled(
+                _FLAGS, new, len(value), [_PAIR(*_name(label)) for label in value]
+            )
+        case Own():
+            return _resource_image
         case _:
             raise TypeError(f"a {type(t).__name__} cannot be passed to a guest")
 
 
-def _lower_bytes(slot: Any, value: bytes) -> None:
+def _prim_writer(name: str) -> Writer:
+    kind = _PRIMS[name][1]
+    if name == "string":
+        return lambda value, handles: _vec(kind, *_name(value))
+    if name == "char":
+        return lambda value, handles: _word(kind, ord(value))
+    if name == "f32":
+        return lambda value, handles: _word(kind, *_U32.unpack(bytes(ctypes.c_float(value))))
+    if name == "f64":
+        return lambda value, handles: _DOUBLE(kind, value)
+    # Whatever the size is, its bytes come first.
+    return lambda value, handles: _word(kind, value & _MASK)
+
+
+def _bytes_image(value: bytes, handles: Handles | None) -> bytes:
     """Each byte is a value of its own to the C API: they are put in all at once."""
-    slot.kind, size = _LIST, len(value)
-    ffi.wasmtime_component_vallist_new_uninit(byref(slot.of.list), size)
-    if size:
-        image = bytearray(_VALUE * size)
-        image[::_VALUE] = bytes((_U8,)) * size
-        image[_INSIDE::_VALUE] = value
-        ctypes.memmove(slot.of.list.data, bytes(image), len(image))
+    size = len(value)
+    image = bytearray(VALUE * size)
+    image[::VALUE] = bytes((_U8,)) * size
+    image[_INSIDE::VALUE] = value
+    return _filled(_LIST, calls.list_new, size, (bytes(image),))
 
 
-def _bytes(values: Any) -> bytes:
-    if not values.size:
-        return b""
-    return ctypes.string_at(values.data, _VALUE * values.size)[_INSIDE::_VALUE]
+def _resource_image(value: Any, handles: Handles | None) -> bytes:
+    if handles is None:
+        raise TypeError("a resource cannot be passed to a guest")
+    return _word(_RESOURCE, handles.given(value))
 
 
-def lift(slot: Any, t: ValType, handles: Handles | None = None) -> Any:
-    """The Python value of a C value, which stays the caller's to free."""
-    t, of = strip(t), slot.of
+def _aggregate_writer(t: ListT | TupleT | MapT | RecordT) -> Writer:
     match t:
-        case Prim():
-            value = getattr(of, _PRIMS[t.name][2])
-            if t.name == "char":
-                return chr(value)
-            return _text(value) if t.name == "string" else value
-        case ListT(Prim("u8")):
-            return _bytes(of.list)
         case ListT():
-            return [lift(of.list.data[i], t.element, handles) for i in range(of.list.size)]
+            of, new = writer(t.element), calls.list_new
+            return lambda value, handles: _filled(
+                _LIST, new, len(value), [of(item, handles) for item in value]
+            )
         case TupleT():
-            return [lift(of.tuple.data[i], item, handles) for i, item in enumerate(t.types)]
+            types, tuple_new = [writer(one) for one in t.types], calls.tuple_new
+            return lambda value, handles: _filled(
+                _TUPLE, tuple_new, len(types),
+                [one(item, handles) for one, item in zip(types, value, strict=True)],
+            )  # fmt: skip
         case MapT():
-            entries = (of.map.data[i] for i in range(of.map.size))
-            return [[lift(e.key, t.key, handles), lift(e.value, t.value, handles)] for e in entries]
-        case RecordT():
-            entries = (of.record.data[i] for i in range(of.record.size))
-            found = {_text(entry.name): entry.val for entry in entries}
-            return {name: lift(found[name], field, handles) for name, field in t.fields}
-        case _:
-            return _lift_choice(of, t, handles)
+            key, item, map_new = writer(t.key), writer(t.value), calls.map_new
+            return lambda value, handles: _filled(
+                _MAP, map_new, len(value),
+                [part for k, v in value for part in (key(k, handles), item(v, handles))],
+            )  # fmt: skip
+    fields, record_new = [(name, writer(field)) for name, field in t.fields], calls.record_new
+    return lambda value, handles: _filled(
+        _RECORD, record_new, len(fields),
+        [part for name, one in fields
+         for part in (_PAIR(*_name(name)), one(value[name], handles))],
+    )  # fmt: skip
 
 
-def _lift_choice(of: Any, t: ValType, handles: Handles | None) -> Any:
+def _choice_writer(t: VariantT | OptionT | ResultT) -> Writer:
     match t:
         case VariantT():
-            label = _text(of.variant.discriminant)
-            return {label: _unboxed(of.variant.val, dict(t.cases)[label], handles)}
-        case EnumT():
-            return _text(of.enumeration)
-        case FlagsT():
-            labels = {_text(of.flags.data[i]) for i in range(of.flags.size)}
-            return [label for label in t.labels if label in labels]
+            cases = {label: _boxer(payload) for label, payload in t.cases}
+
+            def variant(value: Any, handles: Handles | None) -> bytes:
+                ((label, payload),) = value.items()
+                pointer = cases[label](payload, handles)
+                return _VARIANT_IMAGE(_VARIANT, *_name(label), pointer)
+
+            return variant
         case OptionT():
-            value = _unboxed(of.option, t.inner, handles) if of.option else None
-            nested = isinstance(strip(t.inner), OptionT)
-            return {"some": value} if nested and of.option else value
-        case ResultT():
-            side, side_type = ("ok", t.ok) if of.result.is_ok else ("error", t.err)
-            return {side: _unboxed(of.result.val, side_type, handles)}
-        case Own() | Borrow() if handles is not None:
-            return handles.taken(of.resource, isinstance(t, Own))
+            some, nested = _boxer(t.inner), isinstance(strip(t.inner), OptionT)
+
+            def option(value: Any, handles: Handles | None) -> bytes:
+                if value is None:
+                    return _word(_OPTION, 0)
+                return _word(_OPTION, some(value["some"] if nested else value, handles))
+
+            return option
+    sides = {"ok": _boxer(t.ok), "error": _boxer(t.err)}
+
+    def result(value: Any, handles: Handles | None) -> bytes:
+        ((side, payload),) = value.items()
+        return _vec(_RESULT, side == "ok", sides[side](payload, handles))
+
+    return result
+
+
+def _boxer(t: ValType | None) -> Callable[[Any, Handles | None], int]:
+    """The address of a value on the heap, 0 where there is none."""
+    if t is None:
+        return lambda value, handles: 0
+    of, new = writer(t), calls.value_new
+    return lambda value, handles: new(of(value, handles))
+
+
+def _name(text: str) -> tuple[int, int]:
+    """Size and address of a copy of a text."""
+    raw, out = text.encode(), _Pair()
+    calls.bytes_new(out, len(raw), raw)
+    return out[0], out[1]
+
+
+def _filled(kind: int, new: Any, count: int, images: Iterable[bytes]) -> bytes:
+    """The image of what has ``count`` parts, whose images these are."""
+    out = _Pair()
+    new(out, count)
+    if count:
+        image = b"".join(images)
+        ctypes.memmove(out[1], image, len(image))
+    return _vec(kind, out[0], out[1])
+
+
+# --- from the guest -------------------------------------------------------------------------------
+
+
+def reader(t: ValType) -> Reader:
+    """How C values of a type become values of ours."""
+    t = strip(t)
+    match t:
+        case Prim() if t.name in _PRIMS:
+            return _prim_reader(t.name)
+        case ListT(Prim("u8")):
+            return _bytes_at
+        case ListT() | TupleT() | MapT() | RecordT():
+            return _aggregate_reader(t)
+        case VariantT() | OptionT() | ResultT():
+            return _choice_reader(t)
+        case EnumT():
+            return _text_at
+        case FlagsT():
+            labels = t.labels
+            return lambda raw, at, handles: _in_order(labels, _parts_at(raw, at, _NAME))
+        case Own() | Borrow():
+            owned, opaque = isinstance(t, Own), Opaque(type(t).__name__.lower())
+            return lambda raw, at, handles: (
+                opaque if handles is None else handles.taken(_WORD(raw, at + _INSIDE)[0], owned)
+            )
         case _:
-            return Opaque(type(t).__name__.lower())
+            unknown = Opaque(type(t).__name__.lower())
+            return lambda raw, at, handles: unknown
 
 
-def _unboxed(pointer: Any, t: ValType | None, handles: Handles | None) -> Any:
-    return None if t is None else lift(pointer.contents, t, handles)
+def _prim_reader(name: str) -> Reader:
+    if name == "string":
+        return _text_at
+    if name == "char":
+        return lambda raw, at, handles: chr(_U32.unpack_from(raw, at + _INSIDE)[0])
+    unpack = struct.Struct("<" + _FORMATS[name]).unpack_from
+    return lambda raw, at, handles: unpack(raw, at + _INSIDE)[0]
 
 
-def _text(vec: Any) -> str:
+def _text_at(raw: bytes, at: int, handles: Handles | None = None) -> str:
     # The pointer of an empty vector dangles, so it must not be looked at.
-    return ctypes.string_at(vec.data, vec.size).decode() if vec.size else ""
+    size, data = _WORDS(raw, at + _INSIDE)
+    return ctypes.string_at(data, size).decode() if size else ""
+
+
+def _bytes_at(raw: bytes, at: int, handles: Handles | None) -> bytes:
+    return _parts_at(raw, at, VALUE)[_INSIDE::VALUE]
+
+
+def _parts_at(raw: bytes, at: int, part: int) -> bytes:
+    """The parts of a list and its like, of that size each."""
+    size, data = _WORDS(raw, at + _INSIDE)
+    return ctypes.string_at(data, part * size) if size else b""
+
+
+def _in_order(labels: Sequence[str], names: bytes) -> list[str]:
+    found = {_text_at(names, at - _INSIDE) for at in range(0, len(names), _NAME)}
+    return [label for label in labels if label in found]
+
+
+def _aggregate_reader(t: ListT | TupleT | MapT | RecordT) -> Reader:
+    match t:
+        case ListT():
+            of = reader(t.element)
+
+            def a_list(raw: bytes, at: int, handles: Handles | None) -> list[Any]:
+                parts = _parts_at(raw, at, VALUE)
+                return [of(parts, at, handles) for at in range(0, len(parts), VALUE)]
+
+            return a_list
+        case TupleT():
+            types = [(reader(one), index * VALUE) for index, one in enumerate(t.types)]
+
+            def a_tuple(raw: bytes, at: int, handles: Handles | None) -> list[Any]:
+                parts = _parts_at(raw, at, VALUE)
+                return [one(parts, at, handles) for one, at in types]
+
+            return a_tuple
+        case MapT():
+            key, value = reader(t.key), reader(t.value)
+
+            def a_map(raw: bytes, at: int, handles: Handles | None) -> list[Any]:
+                parts = _parts_at(raw, at, 2 * VALUE)
+                return [
+                    [key(parts, at, handles), value(parts, at + VALUE, handles)]
+                    for at in range(0, len(parts), 2 * VALUE)
+                ]
+
+            return a_map
+    fields = [(name, reader(field)) for name, field in t.fields]
+
+    def a_record(raw: bytes, at: int, handles: Handles | None) -> dict[str, Any]:
+        parts, size = _parts_at(raw, at, _NAME + VALUE), _NAME + VALUE
+        at_of = {_text_at(parts, at - _INSIDE): at + _NAME for at in range(0, len(parts), size)}
+        return {name: one(parts, at_of[name], handles) for name, one in fields}
+
+    return a_record
+
+
+def _choice_reader(t: VariantT | OptionT | ResultT) -> Reader:
+    match t:
+        case VariantT():
+            cases = {label: _unboxer(payload) for label, payload in t.cases}
+
+            def variant(raw: bytes, at: int, handles: Handles | None) -> dict[str, Any]:
+                label = _text_at(raw, at)
+                pointer = _WORD(raw, at + _INSIDE + _NAME)[0]
+                return {label: cases[label](pointer, handles)}
+
+            return variant
+        case OptionT():
+            some, nested = _unboxer(t.inner), isinstance(strip(t.inner), OptionT)
+
+            def option(raw: bytes, at: int, handles: Handles | None) -> Any:
+                pointer = _WORD(raw, at + _INSIDE)[0]
+                value = some(pointer, handles) if pointer else None
+                return {"some": value} if nested and pointer else value
+
+            return option
+    ok, error = _unboxer(t.ok), _unboxer(t.err)
+
+    def result(raw: bytes, at: int, handles: Handles | None) -> dict[str, Any]:
+        pointer = _WORD(raw, at + _INSIDE + 8)[0]
+        if raw[at + _INSIDE]:
+            return {"ok": ok(pointer, handles)}
+        return {"error": error(pointer, handles)}
+
+    return result
+
+
+def _unboxer(t: ValType | None) -> Callable[[int, Handles | None], Any]:
+    if t is None:
+        return lambda pointer, handles: None
+    of = reader(t)
+    return lambda pointer, handles: of(ctypes.string_at(pointer, VALUE), 0, handles)

@@ -80,6 +80,15 @@ class Namer:
         """To be told of every record, in order, before anything else."""
         self._ends.see(record)
 
+    def is_alive(self, instance: int, ref: HandleRef) -> bool:
+        """Whether the handle is still that which it was when it was named."""
+        entry = self._entries.get((instance, ref.resource, ref.handle))
+        return entry is None or (entry.alive and entry.generation == ref.generation)
+
+    def end_at(self, record: Record, number: int) -> End | None:
+        """The end of a stream or future that has this number now."""
+        return self._ends.find(record, number)
+
     def open(self, record: Record) -> NamedCall:
         """Name the handles of a call record; handles it hands over are gone afterwards."""
         rule = _rule(record)

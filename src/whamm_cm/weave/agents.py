@@ -14,7 +14,16 @@ from itertools import chain
 from typing import Protocol
 
 from whamm_cm.abi.flatten import CoreSig
-from whamm_cm.agent.layout import AGENT_PAGES, COUNT_BITS, COUNTS, STATE, load_wasm
+from whamm_cm.agent.layout import (
+    AGENT_PAGES,
+    BUFFER,
+    COUNT_BITS,
+    COUNTS,
+    HIGH,
+    HIGH_SIZE,
+    STATE,
+    load_wasm,
+)
 from whamm_cm.component.ir import Component, walk
 from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.libglue import INSIDE
@@ -103,6 +112,8 @@ def _with_memory(options: ProbeOptions, near: NearSink | None) -> bytes:
     if options.mark is not None:
         counts = options.count_base << COUNT_BITS | options.count_n
         edit.add_data(0, STATE + COUNTS, struct.pack("<I", counts))
+        if options.brief:
+            edit.add_data(0, STATE + HIGH, struct.pack("<I", BUFFER + HIGH_SIZE))
     if near is not None:
         near.prepare(edit)
     return edit.encode()

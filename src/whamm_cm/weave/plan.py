@@ -80,7 +80,9 @@ class Plan:
     the maximum, in pages, that the types of the memories of agents get (and of a relay one more),
     by which a host that makes the memories knows them.  ``interval_ns``: how often what scripts
     count is sent while functions with probes run, 0: when an export returns only.  ``last_words``:
-    core modules with probes of scripts also send it before ``unreachable``.
+    core modules with probes of scripts also send it before ``unreachable``.  ``brief``: instances
+    are many and do not live long, and the host can read what they hold: nothing leaves only because
+    it is early in a run, or because some time has passed.
     """
 
     trace: Selector = nothing
@@ -101,6 +103,7 @@ class Plan:
     mark: int | None = None
     interval_ns: int = 0
     last_words: bool = False
+    brief: bool = False
     nonce: str = ""
     lines: LineForm = "packed"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from whamm_cm.gate.context import Context, Hit, Rule
 from whamm_cm.gate.model import ExportRow, ImportRow
-from whamm_cm.gate.registry.artifact import LAYER, LEGACY_LAYER, Artifact
+from whamm_cm.registry.artifact import LAYER, LEGACY_LAYER, Artifact
 
 
 def _artifact(context: Context) -> Artifact | None:

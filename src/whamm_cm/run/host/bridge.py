@@ -12,7 +12,6 @@ import ctypes
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from ctypes import byref
 from dataclasses import field
 from typing import Any, TypeVar
 
@@ -22,8 +21,9 @@ from wasmtime.component import ComponentInstanceType, FuncType, Linker, Resource
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import WhammError
-from whamm_cm.run.values import func_type, lift, lower
-from whamm_cm.wit.types import FuncT, ResultT
+from whamm_cm.run import calls
+from whamm_cm.run.values import VALUE, Reader, Writer, func_type, reader, writer
+from whamm_cm.wit.types import ResultT
 
 #: Of the resource types of this host: numbers that nothing else in an engine uses.
 _FIRST_KIND = 0x5743_8000
@@ -61,6 +61,7 @@ class Resource:
 
 Function = Callable[..., Any]
 F = TypeVar("F", bound=Function)
+_Address = ctypes.c_size_t * 1
 
 
 @dataclass(slots=True)
@@ -111,28 +112,26 @@ class Table:
 class Handles:
     """Of one call: :class:`whamm_cm.run.values.Handles`."""
 
-    __slots__ = ("context", "table")
+    __slots__ = ("context", "instance")
 
-    def __init__(self, table: Table, context: Any) -> None:
-        self.table, self.context = table, context
+    def __init__(self, instance: Instance, context: int) -> None:
+        self.instance, self.context = instance, context
 
-    def taken(self, resource: Any, owned: bool) -> Resource:
-        host = ctypes.POINTER(ffi.wasmtime_component_resource_host_t)()
-        error = ffi.wasmtime_component_resource_any_to_host(self.context, resource, byref(host))
-        if error:
-            raise WasmtimeError._from_ptr(error)
-        number = ffi.wasmtime_component_resource_host_rep(host)
-        ffi.wasmtime_component_resource_host_delete(host)
-        return self.table.objects.pop(number) if owned else self.table.objects[number]
+    def taken(self, resource: int, owned: bool) -> Resource:
+        out = _Address()
+        _check(calls.host_of_any(self.context, resource, out))
+        number = calls.host_rep(out[0])
+        calls.host_delete(out[0])
+        objects = self.instance.table.objects
+        return objects.pop(number) if owned else objects[number]
 
-    def given(self, value: Any) -> Any:
-        host = ffi.wasmtime_component_resource_host_new(True, self.table.add(value), value.KIND)
-        made = ctypes.POINTER(ffi.wasmtime_component_resource_any_t)()
-        error = ffi.wasmtime_component_resource_host_to_any(self.context, host, byref(made))
-        ffi.wasmtime_component_resource_host_delete(host)
-        if error:
-            raise WasmtimeError._from_ptr(error)
-        return made
+    def given(self, value: Any) -> int:
+        number, out = self.instance.table.add(value), _Address()
+        host = calls.host_new(True, number, value.KIND)
+        error = calls.any_of_host(self.context, host, out)
+        calls.host_delete(host)
+        _check(error)
+        return out[0]
 
 
 class Instance:
@@ -148,7 +147,11 @@ class Instance:
         self.error: BaseException | None = None
 
 
-_running = threading.local()
+class _Running(threading.local):
+    instance: Any = None
+
+
+_running = _Running()
 
 
 class running:  # noqa: N801
@@ -158,7 +161,7 @@ class running:  # noqa: N801
         self.instance = instance
 
     def __enter__(self) -> None:
-        self.before = getattr(_running, "instance", None)
+        self.before = _running.instance
         _running.instance = self.instance
 
     def __exit__(self, *_: object) -> None:
@@ -166,30 +169,41 @@ class running:  # noqa: N801
 
 
 class _Entry:
-    """A function that is linked.  Its type is worked out when it is first called."""
+    """A function that is linked.  How its values pass is worked out when it is first called."""
 
-    __slots__ = ("function", "name", "type")
+    __slots__ = ("answer", "fails", "function", "name", "params")
 
     def __init__(self, name: str, function: Function) -> None:
         self.name, self.function = name, function
-        self.type: FuncT | None = None
+        self.params: list[tuple[int, Reader]] | None = None
+        self.answer: Writer | None = None
+        self.fails = False
 
-    def call(self, context: Any, raw: Any, args: Any, results: Any) -> None:
-        if self.type is None:
-            self.type = func_type(raw)
-        handles = Handles(_running.instance.table, context)
-        values = [lift(args[i], t, handles) for i, (_, t) in enumerate(self.type.params)]
-        result = self.type.result
+    def call(self, context: int, raw: int, args: int, results: int) -> None:
+        params = self._params(raw) if self.params is None else self.params
+        instance = _running.instance
+        handles = Handles(instance, context)
+        values = []
+        if params:
+            images = ctypes.string_at(args, VALUE * len(params))
+            values = [read(images, at, handles) for at, read in params]
         answer: Any
-        if isinstance(result, ResultT):
+        if self.fails:
             try:
-                answer = {"ok": self.function(_running.instance, *values)}
+                answer = {"ok": self.function(instance, *values)}
             except Failure as failure:
                 answer = {"error": failure.payload}
         else:
-            answer = self.function(_running.instance, *values)
-        if result is not None:
-            lower(results[0], answer, result, handles)
+            answer = self.function(instance, *values)
+        if self.answer is not None:
+            ctypes.memmove(results, self.answer(answer, handles), VALUE)
+
+    def _params(self, raw: int) -> list[tuple[int, Reader]]:
+        t = func_type(ctypes.cast(raw, ctypes.POINTER(ffi.wasmtime_component_func_type_t)))
+        if t.result is not None:
+            self.answer, self.fails = writer(t.result), isinstance(t.result, ResultT)
+        self.params = [(index * VALUE, reader(p)) for index, (_, p) in enumerate(t.params)]
+        return self.params
 
 
 # The C side knows entries by number.  They live as long as the process: there are a few hundred for
@@ -197,7 +211,9 @@ class _Entry:
 _entries: list[_Entry] = []
 
 
-def _call(number: Any, context: Any, raw: Any, args: Any, _: int, results: Any, __: int) -> Any:
+def _call(
+    number: int | None, context: int, raw: int, args: int, _: int, results: int, __: int
+) -> int:
     entry = _entries[number or 0]
     try:
         entry.call(context, raw, args, results)
@@ -216,7 +232,7 @@ def _drop(_: Any, context: Any, number: int) -> Any:
     return 0
 
 
-def _raised(error: BaseException, where: str) -> Any:
+def _raised(error: BaseException, where: str) -> int:
     """The trap that stands for an exception."""
     if isinstance(error, Fault):
         return _consumed(WasmtimeError(f"{where}: {error}"))
@@ -226,8 +242,8 @@ def _raised(error: BaseException, where: str) -> Any:
     return _consumed(WasmtimeError(f"the host failed in {where}: {type(error).__name__}: {text}"))
 
 
-def _consumed(error: WasmtimeError) -> Any:
-    return ctypes.cast(error._consume(), ctypes.c_void_p).value
+def _consumed(error: WasmtimeError) -> int:
+    return ctypes.cast(error._consume(), ctypes.c_void_p).value or 0
 
 
 def provide(
@@ -241,12 +257,14 @@ def provide(
         with linker.root() as root, root.add_instance(name) as instance:
             for label, export in wanted.exports(engine).items():
                 if isinstance(export.ty, FuncType) and label in interface.functions:
-                    _add(instance, label, f"{name}#{label}", interface.functions[label])
+                    add_function(instance, label, f"{name}#{label}", interface.functions[label])
                 elif isinstance(export.ty, ResourceType) and label in interface.resources:
                     _add_resource(instance, label, interface.resources[label])
 
 
-def _add(instance: Any, label: str, name: str, function: Function) -> None:
+def add_function(instance: Any, label: str, name: str, function: Function) -> None:
+    """Define a function of an instance of a linker; ``name`` is for error messages.  It gets the
+    :class:`Instance` of the guest that calls, None for a guest that has nothing of this host."""
     _entries.append(_Entry(name, function))
     raw = label.encode()
     number = len(_entries) - 1
@@ -268,7 +286,10 @@ def _add_resource(instance: Any, label: str, resource: type[Resource]) -> None:
 
 
 def _check(error: Any) -> None:
+    """``error``: a pointer of ctypes, or an address."""
     if error:
+        if isinstance(error, int):
+            error = ctypes.cast(error, ctypes.POINTER(ffi.wasmtime_error_t))
         raise WasmtimeError._from_ptr(error)
 
 
@@ -276,6 +297,8 @@ def _nothing(_: Any) -> None:
     """Entries stay."""
 
 
-_CALL = ffi.wasmtime_component_func_callback_t(_call)
+# Addresses as integers: ctypes makes an object of each pointer.
+_CALLED = ctypes.CFUNCTYPE(ctypes.c_size_t, *[ctypes.c_size_t] * 7)(_call)
+_CALL = ctypes.cast(_CALLED, ffi.wasmtime_component_func_callback_t)
 _DROP = ffi.wasmtime_component_resource_destructor_t(_drop)
 _NOTHING = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(_nothing)

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.gate.making import component
-from tests.gate.registry_fake import Image, registry
+from tests.registry.fake import Image, registry
 from whamm_cm.errors import InputError
-from whamm_cm.gate.oci import Timeouts, pull
-from whamm_cm.gate.registry.client import _seconds
-from whamm_cm.gate.registry.deadline import Deadline
+from whamm_cm.registry.deadline import Deadline
+from whamm_cm.registry.pull import Timeouts, pull
+from whamm_cm.registry.transport import _seconds
 
 WASM = component({})
 #: No step of it takes as long; only all of them together do.

@@ -11,15 +11,16 @@ from pathlib import Path
 import pytest
 
 from tests.gate.making import TODAY, component
-from tests.gate.registry_fake import INDEX, MANIFEST, Image, descriptor, layout, registry, sha256
+from tests.registry.fake import INDEX, MANIFEST, Image, descriptor, layout, registry, sha256
 from whamm_cm.errors import InputError
 from whamm_cm.gate.engine import Engine
-from whamm_cm.gate.oci import Artifact, Timeouts, pull
 from whamm_cm.gate.policy import Policy
-from whamm_cm.gate.registry.client import _schemes
-from whamm_cm.gate.registry.reference import Reference
-from whamm_cm.gate.sources import Sources, is_image
+from whamm_cm.gate.sources import Sources
 from whamm_cm.gate.subject import analyse
+from whamm_cm.registry.client import _schemes
+from whamm_cm.registry.names import is_image
+from whamm_cm.registry.pull import Artifact, Timeouts, pull
+from whamm_cm.registry.reference import Reference
 
 IMPORTS = {"wasi:keyvalue/store@0.2.0-draft": ("open",), "wasi:cli/stderr@0.2.3": ("get-stderr",)}
 WASM = component(IMPORTS)

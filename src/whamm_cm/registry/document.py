@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NoReturn, TypeAlias
 
 from whamm_cm.errors import InputError
-from whamm_cm.gate.registry.reference import Digest
+from whamm_cm.registry.reference import Digest
 
 Form: TypeAlias = Literal["image", "index"]
 Fail: TypeAlias = Callable[[str], InputError]

@@ -6,13 +6,13 @@ Of an index, a host takes the manifest for its platform, which is not ours to kn
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any, Protocol
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError
-from whamm_cm.gate.registry import document
-from whamm_cm.gate.registry.reference import Digest
+from whamm_cm.registry import document
+from whamm_cm.registry.reference import Digest
 
 CONFIG = "application/vnd.wasm.config.v0+json"
 LAYER = "application/wasm"
@@ -46,7 +46,10 @@ class Artifact:
     """``reference`` as given; ``digest`` of the manifest; ``claims`` None without a wasm config.
 
     ``platform`` is ``os/architecture`` as the index has it, ``""`` without an index.  ``skipped``:
-    the manifests beside it that are no components and that no host takes for its own.
+    the manifests beside it that are no components and that no host takes for its own.  ``named``:
+    the digest of what the reference names, an index or the manifest itself.  ``manifest`` and
+    ``config``, as they were read, are what a copy of the image keeps of it; ``config`` is None
+    where it is no wasm config.
     """
 
     reference: str
@@ -55,6 +58,9 @@ class Artifact:
     claims: Claims | None
     platform: str = ""
     skipped: tuple[Digest, ...] = ()
+    named: Digest | None = None
+    manifest: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    config: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +94,7 @@ def fetch(store: Store) -> list[tuple[bytes, Artifact]]:
     if not found:
         raise reader.fail("the index has attestations only, and no component")
     skipped = tuple(dict.fromkeys(one.digest for one in images if one.attests))
-    return [
-        (data, Artifact(store.reference, one.digest, layer, claims, one.platform, skipped))
-        for one, data, layer, claims in found
-    ]
+    return [(data, replace(artifact, skipped=skipped)) for data, artifact in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +107,12 @@ class _Image:
     attests: bool = False
 
 
-_Found = tuple[_Image, bytes, Descriptor, Claims | None]
-
-
 @dataclass(slots=True)
 class _Reader:
+    """``named``: the digest of the first document, which the reference names."""
+
     store: Store
+    named: Digest | None = None
     seen: set[tuple[Digest, str]] = field(default_factory=set)
 
     def fail(self, message: str) -> InputError:
@@ -124,6 +127,8 @@ class _Reader:
             given = self.store.manifest(None if entry is None else entry.digest)
             if entry is not None:
                 self.verify(given.raw, entry.digest, "the manifest")
+            else:
+                self.named = Digest.of(given.raw)
             read = document.read(given.raw, "the manifest", self.fail)
             if self.form(read, given, entry) == "image":
                 attests = platform == _ATTESTS and not _is_wasm(read)
@@ -181,10 +186,15 @@ class _Reader:
         document.check_data(found, digest, size, what, self.fail)
         return Descriptor(media_type, digest, size)
 
-    def component(self, image: _Image) -> _Found:
+    def component(self, image: _Image) -> tuple[bytes, Artifact]:
         layer = self.layer(image)
-        claims = self.claims(image.manifest)
-        return image, self.blob(layer, MAX_LAYER, "the component"), layer, claims
+        config = self.config(image.manifest)
+        claims = None if config is None else self.claims(config)
+        data = self.blob(layer, MAX_LAYER, "the component")
+        return data, Artifact(
+            self.store.reference, image.digest, layer, claims, image.platform, (), self.named,
+            image.manifest, config,
+        )  # fmt: skip
 
     def layer(self, image: _Image) -> Descriptor:
         raw = image.manifest.get("layers")
@@ -205,19 +215,21 @@ class _Reader:
             raise self.fail(f"{len(found)} layers are {LAYER}; a component is one layer{where}")
         raise self.fail(f"a component is one layer, and this has others beside it ({types}){where}")
 
-    def claims(self, manifest: Mapping[str, Any]) -> Claims | None:
+    def config(self, manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
         config = manifest.get("config")
         if not isinstance(config, dict) or config.get("mediaType") != CONFIG:
             return None
         found = self.descriptor(config, "the config")
         blob = self.blob(found, MAX_DOCUMENT, "the config")
-        raw = document.read(blob, "the config", self.fail)
-        component = raw.get("component")
+        return document.read(blob, "the config", self.fail)
+
+    def claims(self, config: Mapping[str, Any]) -> Claims:
+        component = config.get("component")
         named = component if isinstance(component, dict) else {}
         return Claims(
             self.names(named, "imports"),
             self.names(named, "exports"),
-            self.names(raw, "layerDigests") or (),
+            self.names(config, "layerDigests") or (),
         )
 
     def names(self, raw: Mapping[str, Any], key: str) -> tuple[str, ...] | None:

@@ -6,9 +6,8 @@ import hashlib
 import re
 
 from whamm_cm.dataclass import dataclass
-from whamm_cm.errors import InputError
-
-SCHEME = "oci://"
+from whamm_cm.errors import InputError, WhammError
+from whamm_cm.registry.names import SCHEME, TAG
 
 _LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
 _REGISTRY = re.compile(
@@ -16,7 +15,6 @@ _REGISTRY = re.compile(
 )
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -41,8 +39,11 @@ class Digest:
         return Digest(algorithm, digits)
 
     @staticmethod
-    def of(data: bytes) -> Digest:
-        return Digest("sha256", hashlib.sha256(data).hexdigest())
+    def of(*pieces: bytes | memoryview) -> Digest:
+        found = hashlib.sha256()
+        for piece in pieces:
+            found.update(piece)
+        return Digest("sha256", found.hexdigest())
 
     def matches(self, data: bytes) -> bool:
         return hashlib.new(self.algorithm, data).hexdigest() == self.hex
@@ -74,8 +75,8 @@ class Reference:
         return host.lower() in _LOCAL
 
     @staticmethod
-    def parse(text: str) -> Reference:
-        """Raises InputError for what is no reference with a registry."""
+    def parse(text: str, kind: type[WhammError] = InputError) -> Reference:
+        """Raises ``kind`` for what is no reference with a registry."""
         body = text.removeprefix(SCHEME)
         name, at, digest_text = body.partition("@")
         registry, slash, rest = name.partition("/")
@@ -86,12 +87,12 @@ class Reference:
             fault = "it must start with the host of a registry"
         elif not _REPOSITORY.fullmatch(repository):
             fault = f'"{repository[:60]}" is no name of a repository (in lower case)'
-        elif colon and not _TAG.fullmatch(tag):
+        elif colon and not TAG.fullmatch(tag):
             fault = f'"{tag[:60]}" is no tag'
         elif at and digest is None:
             fault = "what follows @ must be sha256: and 64 hexadecimal digits"
         if fault:
-            raise InputError(
+            raise kind(
                 f"{text[:200]!r} is no reference to an image: {fault};"
                 " expected oci://registry/repository:tag or oci://registry/repository@sha256:…"
             )

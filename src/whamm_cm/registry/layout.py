@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
-from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError, unreadable
-from whamm_cm.gate.registry import document
-from whamm_cm.gate.registry.artifact import MAX_DOCUMENT, Descriptor, Document
-from whamm_cm.gate.registry.reference import Digest
+from whamm_cm.files import write
+from whamm_cm.registry import document
+from whamm_cm.registry.artifact import MAX_DOCUMENT, Descriptor, Document
+from whamm_cm.registry.names import MARK
+from whamm_cm.registry.reference import Digest
+from whamm_cm.registry.transport import Pieces
 
-_MARK = "oci-layout"
 _NAME = "org.opencontainers.image.ref.name"
-
-
-def split(path: str) -> tuple[str, str] | None:
-    """``DIR``, ``DIR:TAG`` or ``DIR@sha256:…`` → directory and the rest; None for no layout."""
-    before, _, digest = path.partition("@")
-    folder, _, tag = path.rpartition(":")
-    for where, wanted in ((path, ""), (before, digest), (folder, tag)):
-        if where and os.path.isfile(os.path.join(where, _MARK)):
-            return where, wanted
-    return None
 
 
 @dataclass(slots=True)
@@ -36,7 +26,6 @@ class Layout:
     reference: str
     folder: Path
     wanted: str = ""
-    _checked: bool = field(default=False)
 
     def manifest(self, digest: Digest | None) -> Document:
         return Document(self._manifest(digest))
@@ -64,25 +53,67 @@ class Layout:
         return self.folder / "blobs" / digest.algorithm / digest.hex
 
     def _version(self) -> None:
-        found = self._json(self._file(self.folder / _MARK, MAX_DOCUMENT, _MARK), _MARK)
+        found = self._json(self._file(self.folder / MARK, MAX_DOCUMENT, MARK), MARK)
         version = found.get("imageLayoutVersion")
         if version != "1.0.0":
-            raise self._fail(f"{_MARK} is of version {str(version)[:20]!r}; this reads 1.0.0")
+            raise self._fail(f"{MARK} is of version {str(version)[:20]!r}; this reads 1.0.0")
 
     def _tagged(self, raw: bytes) -> bytes:
         """The index with the manifests of one tag."""
+        index, entries = self._index(raw)
+        found = [one for one in entries if _tag(one) == self.wanted]
+        if not found:
+            tags = ", ".join(dict.fromkeys(filter(None, map(_tag, entries)))) or "no tags"
+            raise self._fail(f"no image is tagged {self.wanted} (the layout has {tags})")
+        return json.dumps({**index, "manifests": found}).encode()
+
+    def _index(self, raw: bytes) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         index = self._json(raw, "index.json")
         if document.form(index, "index.json", self._fail) != "index":
             raise self._fail("index.json is no index")
         entries = index["manifests"]
         if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
             raise self._fail('"manifests" in index.json is no list of descriptors')
-        named: list[dict[str, Any]] = entries
-        found = [one for one in named if _tag(one) == self.wanted]
-        if not found:
-            tags = ", ".join(dict.fromkeys(filter(None, map(_tag, named)))) or "no tags"
-            raise self._fail(f"no image is tagged {self.wanted} (the layout has {tags})")
-        return json.dumps({**index, "manifests": found}).encode()
+        return index, entries
+
+    # writing
+
+    def begin(self) -> None:
+        """A folder without anything becomes a layout without images."""
+        if not (self.folder / MARK).exists():
+            write(str(self.folder / MARK), (b'{"imageLayoutVersion":"1.0.0"}',))
+        self._version()
+        if not (self.folder / "index.json").exists():
+            self._write_index({}, [])
+
+    def tagged(self) -> Digest | None:
+        """What the tag is; None where it is not there."""
+        _, entries = self._read_index()
+        found = (one.get("digest") for one in entries if _tag(one) == self.wanted)
+        return Digest.try_parse(next(found, None))
+
+    def put(self, digest: Digest, pieces: Pieces) -> None:
+        path = self._path(digest)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(str(path), pieces)
+
+    def name(self, digest: Digest, size: int) -> None:
+        """The manifest of that digest gets the tag, and whatever had it loses it."""
+        index, entries = self._read_index()
+        made = {
+            "mediaType": document.MANIFEST,
+            "digest": str(digest),
+            "size": size,
+            "annotations": {_NAME: self.wanted},
+        }
+        self._write_index(index, [one for one in entries if _tag(one) != self.wanted] + [made])
+
+    def _read_index(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        return self._index(self._file(self.folder / "index.json", MAX_DOCUMENT, "index.json"))
+
+    def _write_index(self, index: dict[str, Any], entries: list[dict[str, Any]]) -> None:
+        made = {"schemaVersion": 2, "mediaType": document.INDEX, **index, "manifests": entries}
+        write(str(self.folder / "index.json"), (json.dumps(made, ensure_ascii=False).encode(),))
 
     def _json(self, raw: bytes, what: str) -> dict[str, Any]:
         return document.read(raw, what, self._fail)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from whamm_cm.errors import InputError
-from whamm_cm.gate.registry.artifact import (
+from whamm_cm.registry.artifact import (
     MAX_DOCUMENT,
     Artifact,
     Claims,
@@ -13,11 +13,12 @@ from whamm_cm.gate.registry.artifact import (
     Document,
     fetch,
 )
-from whamm_cm.gate.registry.client import Client, Timeouts
-from whamm_cm.gate.registry.credentials import config_path, credentials
-from whamm_cm.gate.registry.document import ACCEPT, content_type
-from whamm_cm.gate.registry.layout import Layout, split
-from whamm_cm.gate.registry.reference import SCHEME, Digest, Reference
+from whamm_cm.registry.client import Client, Timeouts
+from whamm_cm.registry.credentials import config_path, credentials
+from whamm_cm.registry.document import ACCEPT, content_type
+from whamm_cm.registry.layout import Layout
+from whamm_cm.registry.names import SCHEME, split
+from whamm_cm.registry.reference import Digest, Reference
 
 __all__ = ["Artifact", "Claims", "Timeouts", "pinned", "pull", "pull_all"]
 
