@@ -19,7 +19,7 @@ from whamm_cm.trace.semconv import (
     status_attributes,
 )
 from whamm_cm.trace.session import Session
-from whamm_cm.trace.spans import Span, spans
+from whamm_cm.trace.spans import Span, Spans
 
 STORE = {"interface": "wasi:keyvalue/store", "version": "0.2.0-draft", "edge": "import"}
 
@@ -34,8 +34,9 @@ def call(number: int, func: str, result: Any = None, **more: Any) -> list[dict[s
 
 
 def only(records: list[dict[str, Any]]) -> Span:
-    (span,) = spans(Session.build(records), 10**18)
-    return span
+    session = Session.build(records)
+    assert len(session.calls) == 1
+    return Spans(session, 10**18, {}).of_call(0)
 
 
 def test_a_store_is_a_database() -> None:
@@ -166,5 +167,5 @@ def test_a_status_is_an_error_by_who_looks() -> None:
 def test_values_have_an_end() -> None:
     assert limited({"a": "x" * 9, "b": 123456789}, 4) == {"a": "xxxx", "b": 123456789}
     records = call(1, "log", None, edge="import", interface="x:y/z", args={"m": "é" * 5000})
-    (span,) = spans(Session.build(records), 0, 100)
+    span = Spans(Session.build(records), 0, {}, 100).of_call(0)
     assert span.attributes["whamm_cm.args.m"] == '"' + "é" * 99

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from whamm_cm.cli import outputs, scripts, weaving
+from whamm_cm.cli import outputs, scripts, telemetry, weaving
 from whamm_cm.cli.common import progress, read_input, say
 from whamm_cm.cli.recorder import Recorder
 from whamm_cm.errors import RunError, UsageError
@@ -115,7 +115,7 @@ def trace_http(
         say(args, woven.describe())
     options = replace(outputs.render_options(args, finder), tags=True)
     formats = outputs.formats(args, script is not None and script.reports)
-    recorder = Recorder(formats, options, woven.table)
+    recorder = Recorder(formats, options, woven.table, telemetry.sending(args, path))
     serving = Serving(
         host, args.allow_host, _config(args.config), args.reuse, args.timeout, args.stub_imports,
         args.cache, _trap_shower(args, woven, recorder),

@@ -12,7 +12,7 @@ from whamm_cm.render.options import RenderOptions
 from whamm_cm.trace.records import Record
 from whamm_cm.trace.semconv import Value
 from whamm_cm.trace.session import Session
-from whamm_cm.trace.spans import Event, Span, spans
+from whamm_cm.trace.spans import Event, Span, all_spans
 
 _ERROR = 2
 #: Of a span's flags: it is known whether the parent is remote, and it is.
@@ -45,7 +45,7 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     if session.losses:
         about["whamm_cm.lost"] = str(session.losses.number)
     scope = {"name": "whamm-cm", "version": __version__}
-    found = [_span(span) for span in spans(session, clock.base or 0)]
+    found = [_span(span) for span in all_spans(session, clock.base or 0)]
     resource = {"attributes": _attributes(about)}
     traces = {"resource": resource, "scopeSpans": [{"scope": scope, "spans": found}]}
     yield compact({"resourceSpans": [traces]}) + "\n"

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from typing import Final, TypeAlias
 
+from whamm_cm.trace.call import Call
 from whamm_cm.trace.calls import Outcome
 from whamm_cm.trace.failures import ANSWER_SET, STATUS_RETURNED, STATUS_SET
 from whamm_cm.trace.secrets import is_parameter
-from whamm_cm.trace.session import Call
 
 Value: TypeAlias = str | int | float | bool | tuple[str, ...]
 Attributes: TypeAlias = dict[str, Value]
@@ -28,12 +28,11 @@ METHODS: Final = frozenset(
 )
 OTHER: Final = "_OTHER"
 _REDACTED = "REDACTED"
+_NO_ERRORS = ("closed", "would-block")
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
-_STORES = ("wasi:keyvalue/", "wrpc:keyvalue/")
+_STORES = ("wasi:keyvalue/", "wasmcloud:keyvalue/")
 _MESSAGES = ("wasmcloud:messaging/", "wasi:messaging/")
-#: Interfaces whose exports are an HTTP handler.
-HTTP_HANDLERS: Final = ("wasi:http/incoming-handler", "wasi:http/handler")
 
 
 class Kind(IntEnum):
@@ -63,20 +62,26 @@ def kind_of(call: Call) -> Kind:
     return Kind.INTERNAL
 
 
-def name_of(call: Call, bucket: str | None = None) -> str:
+def trigger_of(function: str, is_http: bool) -> str:
+    """What brought an invocation about, as ``faas.trigger`` has it."""
+    if is_http:
+        return "http"
+    return "pubsub" if function.startswith(_MESSAGES) else "other"
+
+
+def name_of(call: Call) -> str:
     """``get cache`` of a store, ``publish subject`` of messages, else the function."""
     kind, operation = kind_of(call), _operation(call)
     if kind is Kind.CLIENT:
-        return f"{operation} {bucket}" if bucket else operation
+        return f"{operation} {_bucket(call)}".rstrip()
     if kind in (Kind.PRODUCER, Kind.CONSUMER):
         subject = _subject(call)
         return f"{operation} {subject}" if subject else operation
     return call.site.shown
 
 
-def call_attributes(call: Call, bucket: str | None = None) -> Iterator[tuple[str, Value]]:
-    """What is known of a call from its own records.  ``bucket``: what the handle of a store that it
-    is about is called."""
+def call_attributes(call: Call) -> Iterator[tuple[str, Value]]:
+    """What is known of a call from its own records."""
     site = call.site
     yield "code.function.name", site.item
     yield "whamm_cm.edge", site.edge
@@ -88,7 +93,7 @@ def call_attributes(call: Call, bucket: str | None = None) -> Iterator[tuple[str
         yield "whamm_cm.task", call.task
     if call.self_handle is not None:
         yield "whamm_cm.self", call.self_handle
-    yield from _of_services(call, bucket)
+    yield from _of_services(call)
     for name, value in call.args.items():
         yield f"whamm_cm.args.{name}", _compact(value)
     if call.has_result:
@@ -99,13 +104,13 @@ def call_attributes(call: Call, bucket: str | None = None) -> Iterator[tuple[str
         yield "whamm_cm.outcome", call.outcome.value
 
 
-def _of_services(call: Call, bucket: str | None) -> Iterator[tuple[str, Value]]:
+def _of_services(call: Call) -> Iterator[tuple[str, Value]]:
     kind = kind_of(call)
     if kind is Kind.CLIENT:
         yield "db.system.name", call.site.interface.partition("/")[0]
         yield "db.operation.name", _operation(call)
-        if bucket:
-            yield "db.collection.name", bucket
+        if _bucket(call):
+            yield "db.collection.name", _bucket(call)
     elif kind in (Kind.PRODUCER, Kind.CONSUMER):
         yield "messaging.system", call.site.interface.partition(":")[0]
         yield "messaging.operation.name", _operation(call)
@@ -118,6 +123,10 @@ def _of_services(call: Call, bucket: str | None) -> Iterator[tuple[str, Value]]:
 def _operation(call: Call) -> str:
     """``get`` of ``bucket.get``."""
     return call.site.func.rpartition(".")[2]
+
+
+def _bucket(call: Call) -> str:
+    return call.about.strip('"') if call.site.func.startswith("bucket.") else ""
 
 
 def _is_handle_work(call: Call) -> bool:
@@ -143,7 +152,8 @@ def _compact(value: object) -> str:
 
 
 def error_type(call: Call) -> str | None:
-    """A word for the kind of error the call ended with, of few there are; None for none."""
+    """A word for the kind of error the call ended with, of few there are; None for none, and for
+    what is only said in that way: that a stream has ended, or that there is nothing yet."""
     if call.cancelled:
         return "cancelled"
     if call.outcome is Outcome.UNFINISHED:
@@ -158,7 +168,7 @@ def error_type(call: Call) -> str | None:
         found = str(call.args.get(STATUS_SET[item]))
     elif found is None and item in ANSWER_SET:
         found = _error_case(call.args.get(ANSWER_SET[item]))
-    return found or OTHER
+    return None if found in _NO_ERRORS else found or OTHER
 
 
 def _error_case(result: object) -> str | None:

@@ -19,8 +19,9 @@ from whamm_cm.trace.requests import HANDLERS, OpenRequest, Reply, Request, Reque
 
 #: Handles followed at most; beyond it the oldest are forgotten.
 MAX_HANDLES = 1 << 16
+_STORES = ("wasi:keyvalue/", "wasmcloud:keyvalue/")
 #: Interfaces whose handles are followed, and built-ins about ends of streams.
-_FOLLOWED = ("wasi:http/", "wasi:io/", "wasi:sockets/", "wasi:tls/")
+_FOLLOWED = ("wasi:http/", "wasi:io/", "wasi:sockets/", "wasi:tls/", "wasi:cli/std", *_STORES)
 _ENDS = ("stream.", "future.")
 
 _HTTP, _NAMES = "wasi:http/types#", "wasi:sockets/ip-name-lookup#"
@@ -104,6 +105,11 @@ class Traffic:
         elif phase == "handle":
             self._end_made(record)
         return None
+
+    def named(self, call: LiveCall) -> NamedCall | None:
+        """A call under way with the names of its handles, if these are followed."""
+        frame = self._frames.get(call.index)
+        return None if frame is None else frame.named
 
     def take_requests(self) -> list[Request]:
         """Those that have ended since this was last asked, in the order they did."""
