@@ -20,7 +20,7 @@ from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import UsageError
 from whamm_cm.render.words import counted
 from whamm_cm.telemetry.assembler import Assembler
-from whamm_cm.telemetry.sending import Limits, Sender, Sink
+from whamm_cm.telemetry.sending import Limits, Sender, Sink, many
 from whamm_cm.trace.semconv import LONGEST
 from whamm_cm.trace.spans import Trap
 
@@ -115,16 +115,14 @@ class Telemetry:
         for noun, tally in self._sender.tallies.items():
             all_ = tally.sent + sum(tally.lost.values())
             for why, count in tally.lost.items():
-                words = "sets of metrics" if noun == "set of metrics" else f"{noun}s"
-                found.append(f"{count} of {all_} {words} were not sent: {why}")
+                found.append(f"{count} of {all_} {many(noun)} were not sent: {why}")
         return found
 
     def sent(self) -> str:
         """``12 spans and 1 log record were sent to …``."""
         parts = []
         for noun, tally in self._sender.tallies.items():
-            name = "sets of metrics" if noun == "set of metrics" and tally.sent != 1 else noun
-            parts.append(f"{tally.sent} {name}" if name != noun else counted(tally.sent, noun))
+            parts.append(f"{tally.sent} {noun if tally.sent == 1 else many(noun)}")
         return f"{', '.join(parts)} sent to {self.where}"
 
     def _remarks(self) -> list[str]:

@@ -45,7 +45,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 from whamm_cm._version import __version__
 from whamm_cm.telemetry.loglines import LogLine
 from whamm_cm.telemetry.metrics import Instrument, Metrics, Point
-from whamm_cm.telemetry.sending import Answer
+from whamm_cm.telemetry.sending import Answer, many
 from whamm_cm.trace.spans import Span
 
 _SCOPE: Final = InstrumentationScope("whamm-cm", __version__)
@@ -97,6 +97,8 @@ class _Notes(requests.Session):
 
     def request(self, *args: Any, **more: Any) -> requests.Response:
         self.response = self.error = None
+        if isinstance(self.verify, str):  # before what is in the environment for all
+            more["verify"] = self.verify
         try:
             self.response = super().request(*args, **more)
         except requests.exceptions.SSLError as error:
@@ -315,12 +317,12 @@ def why_not(
     if error is not None:
         return _unreached(where, parts.port, error)
     if response is None:
-        return Answer(f"the {noun}s could not be encoded")
+        return Answer(f"the {many(noun)} could not be encoded")
     status = f"{response.status_code} {response.reason}".strip()
     if response.status_code in _AGAIN:
         return Answer(f"{where} is too busy ({status})", again=True)
     if response.status_code in _NOBODY:
-        return Answer(f"{where} takes no {noun}s at {parts.path} ({status})", never=True)
+        return Answer(f"{where} takes no {many(noun)} at {parts.path} ({status})", never=True)
     if response.status_code in (401, 403):
         return Answer(f"{where} wants to know who asks ({status}): set OTEL_EXPORTER_OTLP_HEADERS")
     if 300 <= response.status_code < 400:

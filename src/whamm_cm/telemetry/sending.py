@@ -70,6 +70,12 @@ class Limits:
     of: Mapping[str, int] = field(default_factory=dict)
 
 
+def many(noun: str) -> str:
+    """``spans``, ``sets of metrics``."""
+    first, space, rest = noun.partition(" of ")
+    return f"{first}s{space}{rest}"
+
+
 OVERFLOW = "there were more than could be sent in time"
 
 
