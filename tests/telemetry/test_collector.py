@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,50 @@ def test_a_trap(collector: Collector, tmp_path: Path) -> None:
     assert event["name"] == "exception"
     about = {one["key"]: one["value"]["stringValue"] for one in event["attributes"]}
     assert about["exception.type"] == "trap" and "unreachable" in about["exception.message"]
+
+
+def test_a_slow_peer(collector: Collector, tmp_path: Path) -> None:
+    """The exchange lasts until the answer is there, not as long as the call that asks."""
+    ask = tmp_path / "ask.wasm"
+    ask.write_bytes(path_of("http_ask").read_bytes())
+    wait = threading.Event()
+
+    class Slow(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            wait.wait(0.2)
+            self.send_response(503)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        port = server.server_address[1]
+        words = ["--otlp", collector.url, "--request", f"GET /127.0.0.1:{port}", str(ask)]
+        assert main(["trace", *words]) == 0
+        server.shutdown()
+    collector.until(lambda: any(span["kind"] == 3 for span in collector.spans))
+    (span,) = (span for span in collector.spans if span["kind"] == 3)
+    (root,) = (span for span in collector.spans if span["kind"] == 2)
+    (call,) = (s for s in collector.spans if s["name"] == "wasi:http/outgoing-handler#handle")
+    assert (span["name"], span["parentSpanId"]) == ("GET", root["spanId"])
+    assert (
+        span["attributes"]
+        | {
+            "http.request.method": "GET",
+            "url.full": f"http://127.0.0.1:{port}/",
+            "server.address": "127.0.0.1",
+            "server.port": str(port),
+            "http.response.status_code": "503",
+            "error.type": "503",
+        }
+        == span["attributes"]
+    )
+    assert span["status"] == {"code": ERROR}
+    lasted = {s["name"]: int(s["endTimeUnixNano"]) - int(s["startTimeUnixNano"])
+              for s in (span, root, call)}  # fmt: skip
+    assert lasted[root["name"]] > lasted["GET"] > lasted[call["name"]]
 
 
 @pytest.mark.parametrize("name, call", [("resources", "read()"), ("async", "after-yield()")])

@@ -163,3 +163,49 @@ def test_what_is_only_counted_is_a_metric(receiver: Receiver, app: str) -> None:
     calls = receiver.metrics["whamm_cm.calls"].sum
     names = {point.attributes[0].value.string_value for point in calls.data_points}
     assert "wasi:http/types#response-outparam.set" in names
+
+
+@pytest.fixture
+def asks(tmp_path: Path) -> str:
+    """The handler of ``fixtures/wat/http_ask.wat``."""
+    path = tmp_path / "ask.wasm"
+    path.write_bytes(path_of("http_ask").read_bytes())
+    return str(path)
+
+
+def test_the_trace_goes_on_in_whom_the_guest_asks(receiver: Receiver, app: str, asks: str) -> None:
+    """Two of us: the span of the one that asks is the parent of the one that answers."""
+    with (
+        serving("--otlp", receiver.url, app) as back,
+        serving("--otlp", receiver.url, "--propagate", asks) as front,
+    ):
+        where = f"{back.address[0]}:{back.address[1]}"
+        head = f"GET /{where} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+        for more in (f"traceparent: 00-{TRACE}-{PARENT}-01\r\n", ""):
+            assert b"200 OK" in front.ask(f"{head}{more}\r\n".encode())
+        assert (front.end(), back.end()) == (0, 0)
+    asked = [span for span in receiver.spans if span["kind"] == 3]
+    assert [span["name"] for span in asked] == ["GET", "GET"]
+    assert [span["attributes"]["url.full"] for span in asked] == [f"http://{where}/"] * 2
+    roots = {span["id"]: span for span in served(receiver)}
+    for span in asked:
+        (answered,) = (one for one in roots.values() if one["parent"] == span["id"])
+        assert answered["resource"]["service.name"] == "echo"
+        assert answered["trace"] == span["trace"] == roots[span["parent"]]["trace"]
+        assert roots[span["parent"]]["resource"]["service.name"] == "ask"
+        assert span["start"] <= span["end"]
+    assert asked[0]["trace"] == TRACE != asked[1]["trace"]
+    assert roots[asked[0]["parent"]]["parent"] == PARENT
+
+
+def test_nothing_is_passed_on_unless_it_is_asked_for(
+    receiver: Receiver, app: str, asks: str
+) -> None:
+    with (
+        serving("--otlp", receiver.url, app) as back,
+        serving("--otlp", receiver.url, asks) as front,
+    ):
+        where = f"{back.address[0]}:{back.address[1]}"
+        front.ask(f"GET /{where} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+        assert (front.end(), back.end()) == (0, 0)
+    assert [span["parent"] for span in served(receiver)] == ["", ""]

@@ -6,10 +6,10 @@ import pytest
 
 from whamm_cm.trace.context import (
     Context,
+    Outgoing,
     exchange_span,
     identity,
     parse_traceparent,
-    request_span,
     request_trace,
 )
 
@@ -65,8 +65,17 @@ def test_a_context_is_written_as_it_is_read() -> None:
 def test_identities_differ_by_what_they_are_of() -> None:
     made = {
         request_trace("r", 1)[:16], request_trace("r", 2)[:16], request_trace("s", 1)[:16],
-        request_span("r", 1), request_span("r", 2), exchange_span("r", 1, 0),
-        exchange_span("r", 1, 1), exchange_span("r", 11, 0), identity(16, "span", "r", 11),
+        exchange_span("r", 1, 0), exchange_span("r", 1, 1), exchange_span("r", 11, 0),
+        identity(16, "span", "r", 11),
     }  # fmt: skip
-    assert len(made) == 9
-    assert parse_traceparent(Context(request_trace("r", 1), request_span("r", 1)).traceparent)
+    assert len(made) == 7
+
+
+def test_what_goes_out_is_of_the_same_trace() -> None:
+    outgoing = Outgoing("r", 3, f"00-{TRACE}-{SPAN}-00")
+    one, two = (parse_traceparent(outgoing.traceparent()) for _ in range(2))
+    assert one == Context(TRACE, exchange_span("r", 3, 0), False)
+    assert two == Context(TRACE, exchange_span("r", 3, 1), False)
+    for bad in (None, "00-nonsense"):
+        alone = parse_traceparent(Outgoing("r", 3, bad).traceparent())
+        assert alone == Context(request_trace("r", 3), exchange_span("r", 3, 0), True)

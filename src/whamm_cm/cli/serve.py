@@ -28,7 +28,7 @@ _ADDRESS = ("127.0.0.1", 8080)
 #: Options that mean nothing elsewhere, with what they are where they are not given.
 OPTIONS: dict[str, object] = {
     "addr": None, "request": None, "header": [], "data": None, "reuse": 1, "allow_host": None,
-    "config": [], "timeout": None,
+    "config": [], "timeout": None, "propagate": False,
 }  # fmt: skip
 
 
@@ -65,6 +65,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--config", action="append", default=[], metavar="KEY=VALUE",
         help="what wasi:config answers; repeatable",
+    )  # fmt: skip
+    group.add_argument(
+        "--propagate", action="store_true",
+        help="give requests of the guest that have none a traceparent, so that whom they go to"
+        " carries on the trace of the request they are for",
     )  # fmt: skip
     group.add_argument(
         "--timeout", type=_seconds, metavar="TIME",
@@ -118,7 +123,7 @@ def trace_http(
     recorder = Recorder(formats, options, woven.table, telemetry.sending(args, path))
     serving = Serving(
         host, args.allow_host, _config(args.config), args.reuse, args.timeout, args.stub_imports,
-        args.cache, _trap_shower(args, woven, recorder),
+        args.cache, _trap_shower(args, woven, recorder), args.propagate,
     )  # fmt: skip
     compiling = ExitStack()
     compiling.enter_context(progress(args, f"compiling {path}"))

@@ -15,6 +15,7 @@ from whamm_cm.run.host.world import Settings
 from whamm_cm.run.options import HostOptions
 from whamm_cm.run.serving import Ended, Handler, Service
 from whamm_cm.trace.contents import text_of
+from whamm_cm.trace.context import Outgoing
 from whamm_cm.trace.decode import Block, Receiver
 from whamm_cm.trace.records import Record
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from whamm_cm.front.woven import Woven
+    from whamm_cm.run.connection import Answered
     from whamm_cm.run.host.http import IncomingRequest
-    from whamm_cm.run.server import Answered
     from whamm_cm.run.single import Answer, Request
 
 
@@ -32,7 +33,8 @@ class Serving:
     """How to serve: ``host`` is what the guest sees of files, variables and the network,
     ``allow_hosts`` where its requests may go (None: anywhere), ``config`` what ``wasi:config``
     answers, ``reuse`` for how many requests an instance is, ``timeout`` how many seconds it has for
-    an answer.  ``on_trap`` is told of guests that did not return."""
+    an answer.  ``on_trap`` is told of guests that did not return.  ``propagate``: outgoing requests
+    get a ``traceparent`` that goes on with that of the request they are made for."""
 
     host: HostOptions
     allow_hosts: Sequence[str] | None = None
@@ -42,6 +44,7 @@ class Serving:
     stub_imports: bool = False
     cache: bool = True
     on_trap: Callable[[Ended], None] = lambda ended: None
+    propagate: bool = False
 
 
 #: Characters of a path that are recorded.
@@ -105,12 +108,17 @@ class Session:
             self._feed([*first, *records])
             return received.instance
 
-    def _begun(self, request: IncomingRequest, peer: str) -> None:
-        """A request comes; its record waits for the first of the guest, which says the instance."""
+    def _begun(self, request: IncomingRequest, peer: str) -> Callable[[], str] | None:
+        """A request comes; its record waits for the first of the guest, which says the instance.
+        Returns what outgoing requests are to say whose they are."""
         with self._lock:
             self._requests += 1
+            req = self._requests
             asked = {k: self._receiver.shown(v) for k, v in _asked(request, peer).items()}
-            self._now.under = _Under(self._requests, asked, time.monotonic_ns())
+            self._now.under = _Under(req, asked, time.monotonic_ns())
+        if not self._serving.propagate:
+            return None
+        return Outgoing(self._receiver.run, req, asked.get("traceparent")).traceparent
 
     def _said(self, under: _Under) -> list[Record]:
         """The record of the request, behind that of the start, unless it was passed on before."""

@@ -54,12 +54,24 @@ def request_trace(run: str, number: int) -> str:
     return identity(TRACE_DIGITS, "trace", run, "request", number)
 
 
-def request_span(run: str, number: int) -> str:
-    """The span of request ``number`` of a run."""
-    return identity(SPAN_DIGITS, "span", run, "request", number)
-
-
 def exchange_span(run: str, number: int, position: int) -> str:
     """The span of the outgoing request that is the ``position``-th (from 0) of request
     ``number``."""
     return identity(SPAN_DIGITS, "span", run, "request", number, "exchange", position)
+
+
+class Outgoing:
+    """The contexts of what goes out for request ``number`` of a run, which itself has come with
+    ``traceparent``.  Spans that are made of the records later have these identities."""
+
+    def __init__(self, run: str, number: int, traceparent: object) -> None:
+        given = parse_traceparent(traceparent)
+        self._run, self._number, self._count = run, number, 0
+        self._trace_id = request_trace(run, number) if given is None else given.trace_id
+        self._sampled = given is None or given.sampled
+
+    def traceparent(self) -> str:
+        """That of the next."""
+        span_id = exchange_span(self._run, self._number, self._count)
+        self._count += 1
+        return Context(self._trace_id, span_id, self._sampled).traceparent

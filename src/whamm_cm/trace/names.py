@@ -7,9 +7,10 @@ at ``<resource>.drop``, when an own handle is handed over, and when its number i
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import field
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 from whamm_cm.dataclass import dataclass
@@ -21,6 +22,8 @@ from whamm_cm.trace.records import Record
 
 #: Handles remembered at most; beyond it the oldest are forgotten (fresh instances pile up).
 MAX_HANDLES = 1 << 16
+#: What records tell of handles is remembered for that many functions.
+_MAX_TOLD = 1 << 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class NamedCall:
 class _Entry:
     generation: int
     name: str | None = None
+    request: int = 0
     parts: dict[str, str] = field(default_factory=dict)
     alive: bool = True
 
@@ -75,10 +79,18 @@ class Namer:
     def __init__(self) -> None:
         self._entries: dict[_Key, _Entry] = {}
         self._ends = Ends()
+        self._sampled = False
+        #: By instance: the request that its handles are known from.
+        self._requests = Counter[int]()
 
     def see(self, record: Record) -> None:
         """To be told of every record, in order, before anything else."""
         self._ends.see(record)
+        if record["phase"] == "start" and record.get("sample", 0) > 1:
+            self._sampled = True
+        elif self._sampled and record["phase"] == "call" and record["edge"] == "export":
+            # Requests of which nothing is here may have dropped a handle and made another.
+            self._requests[record["instance"]] += 1
 
     def is_alive(self, instance: int, ref: HandleRef) -> bool:
         """Whether the handle is still that which it was when it was named."""
@@ -295,7 +307,7 @@ class Namer:
 
     def _ref(self, instance: int, resource: str, number: int) -> HandleRef:
         entry = self._entries.get((instance, resource, number))
-        if entry is None or not entry.alive:
+        if entry is None or not entry.alive or entry.request != self._requests[instance]:
             return HandleRef(resource, number)
         return HandleRef(resource, number, entry.generation, entry.name)
 
@@ -307,7 +319,7 @@ class Namer:
         if len(self._entries) >= MAX_HANDLES:
             del self._entries[next(iter(self._entries))]
         generation = 1 if before is None else before.generation + 1
-        self._entries[key] = _Entry(generation, name)
+        self._entries[key] = _Entry(generation, name, self._requests[instance])
         return HandleRef(resource, number, generation, name)
 
     def _end(self, instance: int, resource: str, number: int) -> HandleRef:
@@ -323,7 +335,7 @@ class Namer:
             return
         key = (call.instance, ref.resource, ref.handle)
         entry = self._entries.get(key)
-        if entry is None or not entry.alive:
+        if entry is None or not entry.alive or entry.request != self._requests[call.instance]:
             if ref.generation:  # it ended while the call ran
                 return
             self._begin(*key)
@@ -362,13 +374,18 @@ def _origin(record: Record, path: tuple[str, ...]) -> str:
 
 
 def _rule(record: Record) -> Rule | None:
-    func = record["func"]
-    rule = RULES.get(f"{record.get('interface', '')}#{func}")
-    inner = record.get("inner")
-    if rule is None and inner is not None:
+    get, inner = record.get, record.get("inner")
+    asked = "" if inner is None else f"{inner.get('interface', '')}#{inner.get('func', '')}"
+    return _rule_of(get("interface", ""), record["func"], asked, get("edge") == "builtin")
+
+
+@lru_cache(_MAX_TOLD)
+def _rule_of(interface: str, func: str, asked: str, builtin: bool) -> Rule | None:
+    rule = RULES.get(f"{interface}#{func}")
+    if rule is None and asked:
         # A component of ours may stand in for the interface that its caller asks for.
-        rule = RULES.get(f"{inner.get('interface', '')}#{inner.get('func', '')}")
-    if rule is None and record.get("edge") != "builtin":
+        rule = RULES.get(asked)
+    if rule is None and not builtin:
         resource, _, method = func.rpartition(".")
         rule = METHOD_RULES.get(method) if resource else None
     return rule
@@ -380,10 +397,19 @@ def _each(
     return lambda number, near: how(instance, resource, number)
 
 
-def _told(record: Record, root: str) -> list[tuple[tuple[str, ...], str]]:
+_Told = list[tuple[tuple[str, ...], str]]
+
+
+def _told(record: Record, root: str) -> _Told:
     """Places below ``args`` or ``result`` that hold handles, as the record tells."""
+    handles = record.get("handles")
+    return _told_of(tuple(handles.items()), root) if handles else []
+
+
+@lru_cache(_MAX_TOLD)
+def _told_of(handles: tuple[tuple[str, str], ...], root: str) -> _Told:
     found = []
-    for path, resource in record.get("handles", {}).items():
+    for path, resource in handles:
         first, *steps = path.split(".")
         if first == root:
             found.append((tuple(steps), resource))

@@ -52,6 +52,7 @@ def _handle(
     world: World, request: OutgoingRequest, options: RequestOptions | None
 ) -> FutureResponse:
     future = FutureResponse()
+    context = None if world.traceparent is None else world.traceparent()
     try:
         scheme, host, port = _target(request)
         allowed = world.settings.allow_hosts
@@ -64,6 +65,7 @@ def _handle(
         request.dropped()
         return future
     exchange = _Exchange(world, request, scheme, (host, port), options, future)
+    exchange.context = context
     future.cancel = exchange.cancel
     threading.Thread(target=exchange.run, name="whamm-cm request", daemon=True).start()
     return future
@@ -138,6 +140,7 @@ class _Exchange:
         self.wire: Wire | None = None
         self.sender: threading.Thread | None = None
         self.proxied = False
+        self.context: str | None = None
         # Two threads use one connection: the body may go out while the answer comes.
         self.link = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LARGEST_HEAD)
         self.lock = threading.Lock()
@@ -233,6 +236,8 @@ class _Exchange:
         names = {name for name, _ in entries}
         if self.out is not None and b"content-length" not in names:
             entries.append((b"transfer-encoding", b"chunked"))
+        if self.context is not None and b"traceparent" not in names:
+            entries.append((b"traceparent", self.context.encode()))
         target = request.path or "/"
         if self.proxied:
             target = f"http://{authority}{target}"
