@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from whamm_cm.cli import outputs, scripts, weaving
+from whamm_cm.cli import outputs, scripts, telemetry, weaving
 from whamm_cm.cli.common import progress, read_input, say, tell
 from whamm_cm.cli.pairs import read_pairs
 from whamm_cm.cli.recorder import Recorder
@@ -30,7 +30,7 @@ _ADDRESS = ("127.0.0.1", 8080)
 #: Options that mean nothing elsewhere, with what they are where they are not given.
 OPTIONS: dict[str, object] = {
     "addr": None, "request": None, "header": [], "data": None, "reuse": 1, "allow_host": None,
-    "config": [], "keyvalue": [], "timeout": None,
+    "config": [], "keyvalue": [], "timeout": None, "propagate": False,
 }  # fmt: skip
 
 
@@ -72,6 +72,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--keyvalue", action="append", default=[], metavar="KEY=VALUE|@FILE",
         help="what each bucket of wasi:keyvalue has from the start; repeatable",
+    )  # fmt: skip
+    group.add_argument(
+        "--propagate", action="store_true",
+        help="give requests of the guest that have none a traceparent, so that whom they go to"
+        " carries on the trace of the request they are for",
     )  # fmt: skip
     group.add_argument(
         "--timeout", type=_seconds, metavar="TIME",
@@ -119,10 +124,10 @@ def trace_http(
         say(args, woven.describe())
     options = replace(outputs.render_options(args, finder), tags=True)
     formats = outputs.formats(args, script is not None and script.reports)
-    recorder = Recorder(formats, options, woven.table)
+    recorder = Recorder(formats, options, woven.table, telemetry.sending(args, path))
     serving = Serving(
         host, args.allow_host, config(args), keys(args), args.reuse, args.timeout,
-        args.stub_imports, args.cache, _trap_shower(args, woven, recorder),
+        args.stub_imports, args.cache, _trap_shower(args, woven, recorder), args.propagate,
     )  # fmt: skip
     compiling = ExitStack()
     compiling.enter_context(progress(args, f"compiling {path}"))

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from whamm_cm.cli import outputs, scripts, serve, weaving
+from whamm_cm.cli import outputs, scripts, serve, telemetry, weaving
 from whamm_cm.cli.common import INPUT, progress, read_input, say
 from whamm_cm.cli.recorder import Recorder
 from whamm_cm.errors import RunError, UsageError
@@ -209,12 +209,14 @@ def _embedded(args: argparse.Namespace, words: Sequence[str], settings: Settings
     # The embedded engine's clock starts with the guest.
     options = replace(outputs.render_options(args, finder), base_ns=0, tags=woven.report.agents > 1)
     formats = outputs.formats(args, script is not None and script.reports)
-    recorder = Recorder(formats, options, woven.table)
+    recorder = Recorder(formats, options, woven.table, telemetry.sending(args, path))
     compiling = ExitStack()
     compiling.enter_context(progress(args, f"compiling {path}"))
     running = Running(host, args.invoke, args.stub_imports, args.cache, compiling.close)
     try:
         outcome = run_woven(woven, running, recorder.feed)
+        if outcome.trap is not None:
+            recorder.trapped(outcome.trap)
     except (RunError, UsageError):
         recorder.abandon()
         raise
