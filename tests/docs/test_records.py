@@ -78,6 +78,21 @@ def reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[dict[
     yield from map(json.loads, capsys.readouterr().out.splitlines())
 
 
+def hosted(folder: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[dict[str, Any]]:
+    """What a host knows of requests."""
+    parts = ("method", "path", "authority", "scheme", "traceparent", "peer")
+    call = {"phase": "call", "instance": 1, "req": 1, "call": 1, "func": "f"}
+    made = [
+        {"v": 2, "phase": "request", "req": 1, **dict.fromkeys(parts, "x")},
+        {"v": 2, **call, "url": "http://x/", "peer": "x:80"},
+        {"v": 2, "phase": "answer", "req": 1, "status": 500, "error": "x", "dur_ns": 1},
+    ]
+    (folder / "hosted.jsonl").write_text("".join(json.dumps(r) + "\n" for r in made))
+    capsys.readouterr()
+    assert main(["report", "-f", "jsonl", str(folder / "hosted.jsonl")]) == 0
+    yield from map(json.loads, capsys.readouterr().out.splitlines())
+
+
 def old() -> Iterator[dict[str, Any]]:
     """Logs of version 1."""
     for log in sorted((ROOT / "tests" / "render" / "data").glob("*.jsonl")):
@@ -95,6 +110,7 @@ def test_the_keys_are_those_of_the_page_in_its_order(
         traced(tmp_path, "--count", "*"),
         odd(),
         reported(tmp_path, capsys),
+        hosted(tmp_path, capsys),
         old(),
     ):
         for record in records:

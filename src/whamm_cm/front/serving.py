@@ -14,14 +14,16 @@ from whamm_cm.run.embedded import noted_signals
 from whamm_cm.run.host.world import Settings
 from whamm_cm.run.options import HostOptions
 from whamm_cm.run.serving import Ended, Handler, Service
-from whamm_cm.trace.decode import Receiver
+from whamm_cm.trace.contents import text_of
+from whamm_cm.trace.decode import Block, Receiver
 from whamm_cm.trace.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from whamm_cm.front.woven import Woven
-    from whamm_cm.run.server import Answered
+    from whamm_cm.run.connection import Answered
+    from whamm_cm.run.host.http import IncomingRequest
     from whamm_cm.run.single import Answer, Request
 
 
@@ -42,6 +44,18 @@ class Serving:
     on_trap: Callable[[Ended], None] = lambda ended: None
 
 
+#: Characters of a path that are recorded.
+_LONG = 1024
+
+
+class _Under:
+    """A request under way; ``said``: its record was passed on, ``instance`` 0 until it is known."""
+
+    def __init__(self, req: int, asked: Record, began_ns: int) -> None:
+        self.req, self.asked, self.began_ns = req, asked, began_ns
+        self.said, self.instance = False, 0
+
+
 class Session:
     """A woven handler, ready: the component is compiled.
 
@@ -58,33 +72,82 @@ class Session:
         self._receiver = Receiver(found.table, show_secrets=plan.show_secrets)
         self._feed, self._serving = feed, serving
         self._scripted = plan.scripts is not None
+        self._timed = plan.timed
         settings = Settings(serving.host, serving.allow_hosts, serving.config)
         self.handler = Handler(
             Service(
                 found.bytes, settings, self._emit, serving.stub_imports, serving.cache,
-                serving.reuse, found.mark,
+                serving.reuse, found.mark, self._begun,
             )
         )  # fmt: skip
         self._lock, self._over = threading.Lock(), False
+        self._requests = 0
+        # The request that this thread serves.
+        self._now = threading.local()
         self.began_ns = time.monotonic_ns()
         clock = self.began_ns if plan.timed and found.mark is not None else None
         self._receiver.begin(time.time_ns(), clock)
 
     def _emit(self, block: str) -> int:
+        under: _Under | None = getattr(self._now, "under", None)
         with self._lock:
+            first = [] if under is None else self._said(under)
             received = self._receiver.receive(block)
-            self._feed(received.records)
+            records = received.records
+            if under is not None:
+                under.instance = under.instance or _instance(received)
+                for record in records:
+                    if record["phase"] not in ("start", "end"):
+                        record["req"] = under.req
+                for record in first:
+                    if record["phase"] == "request":
+                        record["instance"] = under.instance
+            self._feed([*first, *records])
             return received.instance
 
-    def _ended(self, ended: Ended | None) -> None:
-        if ended is None:
+    def _begun(self, request: IncomingRequest, peer: str) -> None:
+        """A request comes; its record waits for the first of the guest, which says the instance."""
+        with self._lock:
+            self._requests += 1
+            asked = {k: self._receiver.shown(v) for k, v in _asked(request, peer).items()}
+            self._now.under = _Under(self._requests, asked, time.monotonic_ns())
+
+    def _said(self, under: _Under) -> list[Record]:
+        """The record of the request, behind that of the start, unless it was passed on before."""
+        if under.said:
+            return []
+        under.said = True
+        clock = {"t_ns": under.began_ns} if self._timed else {}
+        request = self._receiver.note("request", req=under.req, **under.asked, **clock)
+        return [*self._receiver.started(), request]
+
+    def _answered(self, status: int, error: str | None, ended: Ended | None) -> None:
+        """The request of this thread is over."""
+        under: _Under | None = getattr(self._now, "under", None)
+        if under is None:
             return
+        self._now.under = None
+        why = ended.trap.message if ended is not None else error
         with self._lock:
             if self._over:
                 return
-            if not ended.salvaged or self._scripted:
-                self._feed([self._receiver.lost("trap")])
-            self._serving.on_trap(ended)
+            records = self._said(under)
+            if ended is not None and (not ended.salvaged or self._scripted):
+                records.append({**self._receiver.lost("trap"), "req": under.req})
+            records.append(self._answer(under, status, why))
+            self._feed(records)
+            if ended is not None:
+                self._serving.on_trap(ended)
+
+    def _answer(self, under: _Under, status: int, error: str | None) -> Record:
+        more: dict[str, object] = {"instance": under.instance} if under.instance else {}
+        more |= {"status": status} if status else {}
+        if error is not None or not status:
+            more["error"] = error or "connection-terminated"
+        if self._timed:
+            now = time.monotonic_ns()
+            more |= {"t_ns": now, "dur_ns": now - under.began_ns}
+        return self._receiver.note("answer", req=under.req, **more)
 
     def ask(self, request: Request, out: Callable[[bytes], object]) -> Answer:
         """Have one request answered; ``out`` gets the body as it comes."""
@@ -92,7 +155,8 @@ class Session:
 
         with self._closing():
             answer = ask(self.handler, request, out)
-            self._ended(answer.ended)
+            error = next(iter(answer.error)) if answer.error else None
+            self._answered(answer.status, error, answer.ended)
         return answer
 
     def serve(
@@ -108,7 +172,7 @@ class Session:
             nonlocal count
             with self._lock:
                 count += 1
-            self._ended(answered.ended)
+            self._answered(answered.status, answered.error, answered.ended)
 
         with self._closing():
             server = Server(self.handler, host, port, done, self._serving.timeout)
@@ -128,3 +192,24 @@ class Session:
                 self.handler.gate.close()
             with self._lock:
                 self._over = True
+
+
+def _asked(request: IncomingRequest, peer: str) -> Record:
+    """What a record of phase ``request`` says of it."""
+    found: Record = {"method": (text_of(request.method) or "").upper(), "scheme": request.scheme}
+    for name, value in (("path", request.path), ("authority", request.authority), ("peer", peer)):
+        if value:
+            found[name] = value if len(value) <= _LONG else value[:_LONG] + "…"
+    parents = request.headers.values.get("traceparent", ())
+    if len(parents) == 1:
+        found["traceparent"] = parents[0].decode("latin-1")
+    return found
+
+
+def _instance(received: Block) -> int:
+    """The instance whose export was called, which is the first to record something."""
+    for record in received.records:
+        if record["phase"] == "call" and record.get("edge") == "export":
+            instance: int = record["instance"]
+            return instance
+    return received.instance

@@ -12,12 +12,12 @@ from whamm_cm.trace.records import Record
 
 #: Order of keys in a record; unknown ones follow as they came.
 KEYS = (
-    *("v", "run", "source", "seq", "t_ns", "wall_ns", "instance", "call", "task", "phase", "lost"),
-    "why",
+    *("v", "run", "source", "seq", "t_ns", "wall_ns", "instance", "req", "call", "task", "phase"),
+    *("lost", "why", "method", "path", "authority", "scheme", "traceparent"),
     *("script", "var", "probe", "module", "fid", "fname", "pc", "type", "value", "text", "raw"),
     *("edge", "component", "interface", "version"),
     *("func", "inner", "self", "args", "result", "data", "pending", "status", "cancelled", "count"),
-    *("bad", "big", "handles", "dur_ns"),
+    *("bad", "big", "handles", "url", "peer", "error", "dur_ns"),
 )
 
 

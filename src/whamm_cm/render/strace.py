@@ -51,6 +51,10 @@ class Strace:
 
     def __init__(self, options: RenderOptions) -> None:
         self.options = options
+        width, names = options.max_string, options.names
+        # By whether a null inside ``ok`` is "none".
+        self._styles = [ValueStyle(width, names, optional) for optional in (False, True)]
+        self._bare = [ValueStyle(width, False, optional) for optional in (False, True)]
         self._tracker = Tracker()
         self._namer = Namer()
         self._named: dict[int, NamedCall] = {}
@@ -290,9 +294,8 @@ class Strace:
         text = result_text(call.site.func, result) if call.site.edge == "builtin" else None
         if text is not None:
             return text
-        style = self._style(call)
         # Right behind the arguments its name is made from, a new handle needs none.
-        return wave(result, ValueStyle(style.max_string, False, style.option_in_ok))
+        return wave(result, self._bare[call.site.item in OPTION_IN_OK])
 
     def _data(self, call: LiveCall, value: Any) -> str:
         """The elements of a copy, "" for none; of a future its value."""
@@ -303,8 +306,7 @@ class Strace:
         return wave(value, self._style(call))
 
     def _style(self, call: LiveCall) -> ValueStyle:
-        optional = call.site.item in OPTION_IN_OK
-        return ValueStyle(self.options.max_string, self.options.names, optional)
+        return self._styles[call.site.item in OPTION_IN_OK]
 
     def _lead(self, call: LiveCall, record: Record | None) -> str:
         """Instance, time stamp and indentation."""

@@ -39,7 +39,8 @@ _Arguments = ffi.wasmtime_component_val_t * 2
 @dataclass(frozen=True, slots=True)
 class Service:
     """What to serve and how.  ``reuse``: how many requests an instance is for.  ``emit`` and
-    ``mark`` as of :class:`whamm_cm.run.guest.Job`."""
+    ``mark`` as of :class:`whamm_cm.run.guest.Job`.  ``begun`` is told of each request and of who
+    asks, on the thread that runs the guest, before it does."""
 
     wasm: bytes
     settings: Settings
@@ -48,6 +49,7 @@ class Service:
     cache: bool = True
     reuse: int = 1
     mark: int | None = None
+    begun: Callable[[IncomingRequest, str], None] = lambda request, peer: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,14 +202,16 @@ class Handler:
         return answer
 
     def handle(
-        self, instance: Taken, request: IncomingRequest, out: ResponseOutparam
+        self, instance: Taken, request: IncomingRequest, out: ResponseOutparam, peer: str = ""
     ) -> Ended | None:
         """Run the guest in an instance that was taken, on this thread; how it trapped, if it did.
+        ``peer``: who asks, ``host:port``.
 
         Raises RunError for stubs that do not fit and what else is wrong on our side, and what
         ``emit`` raised.
         """
         good = False
+        self.service.begun(request, peer)
         try:
             instance.call(self, request, out)
             good = True

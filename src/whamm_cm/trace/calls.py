@@ -117,6 +117,7 @@ class LiveCall:
     a call; ``was_held``: one of several calls has made it that could not start at once, nobody
     knows which; ``beside``: times at which its callees ran since it was seen last, and
     ``waits`` its last waits.  ``answered_badly``: it was answered by an error, as HTTP has it.
+    ``req``: the number of the request that it is part of, 0 for none (``requests.py``).
     """
 
     opened: Record | None = None
@@ -138,6 +139,7 @@ class LiveCall:
     waited_ns: int = 0
     last_ns: int = 0
     answered_badly: bool = False
+    req: int = 0
 
     def __init__(self, index: int, site: Site, instance: int, call: int) -> None:
         self.index, self.site, self.instance, self.call = index, site, instance, call
@@ -205,6 +207,8 @@ class Tracker:
         self.max_open = max_open
         self.given_up: list[LiveCall] = []  # for the owner to collect and clear
         self._count = 0
+        #: The highest number of a request so far: of those that records name, or that began here.
+        self.requests = 0
         self._open: dict[tuple[int, int], list[LiveCall]] = {}
         self._frames: dict[int, list[LiveCall]] = {}
         self._leaving: dict[tuple[str, str], dict[int, LiveCall]] = {}
@@ -269,6 +273,7 @@ class Tracker:
         if parent is not None:
             call.parent, call.depth = parent, parent.depth + 1
         key, site = (call.instance, call.call), call.site
+        call.req = self._request(record, call)
         if "task" in record and site.enters and _task(record) not in self._tasks:
             if len(self._tasks) >= self.max_open:
                 del self._tasks[next(iter(self._tasks))]
@@ -294,6 +299,20 @@ class Tracker:
                 leaving = self._room(site.target)
             leaving[call.index] = call
         return call
+
+    def _request(self, record: Record, call: LiveCall) -> int:
+        """The request it is part of, which its record says, or who called it; an export that nobody
+        is known to have called begins one."""
+        if "req" in record:
+            req: int = record["req"]
+            self.requests = max(self.requests, req)
+            return req
+        if call.parent is not None:
+            return call.parent.req
+        if call.site.edge != "export":
+            return 0
+        self.requests += 1
+        return self.requests
 
     def _room(self, target: tuple[str, str]) -> dict[int, LiveCall]:
         """Where calls of one function are kept that leave; empty ones go when there are many."""
@@ -327,6 +346,7 @@ class Tracker:
         call = self._match(record)
         if call is None:  # its call record was lost
             call = self._new(record)
+            call.req = self._request(record, call)
         pending = "pending" in record and bool(record["pending"])
         was_pending = call.outcome is Outcome.PENDING
         call.closed = record

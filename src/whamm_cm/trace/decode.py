@@ -473,7 +473,7 @@ class Stream:
             self._unsaid = False
         return bool(flags & FINAL)
 
-    def note(self, phase: str, instance: int = 0, **more: object) -> Record:
+    def note(self, phase: str, instance: int = 0, **more: Any) -> Record:
         """A record that no probe wrote."""
         record: Record = {"v": VERSION, "run": self.head.run, "seq": self.head.seq}
         self.head.seq += 1
@@ -514,7 +514,21 @@ class Receiver:
 
     def lost(self, why: str) -> Record:
         """The record of a run that was cut off with records, nobody knows how many, inside."""
-        return self._stream.note("lost", lost="unknown", why=why)
+        return self.note("lost", lost="unknown", why=why)
+
+    def note(self, phase: str, **more: Any) -> Record:
+        """A record of the host's own; its place is before the next that is received, behind what
+        :meth:`started` returns."""
+        return self._stream.note(phase, **more)
+
+    def started(self) -> list[Record]:
+        """The record of the guest's start, if none was received that could have it before."""
+        started, self._started = self._started, None
+        return [] if started is None else [started]
+
+    def shown(self, text: str) -> str:
+        """A text that no guest has recorded, with its secrets masked as if one had."""
+        return text if self._masker is None else self._masker.text(text)
 
     def receive(self, block: bytes | str) -> Block:
         """What was emitted: the bytes of a block, or text in which each character is one byte.
@@ -556,9 +570,7 @@ class Receiver:
         if instance == 0 and (dropped or size):
             self._instances += 1
             instance = self._instances
-        if self._started is not None:
-            into.append(self._started)
-            self._started = None
+        into += self.started()
         if self._masker is not None:
             data = self._masker.mask(data)
         try:

@@ -27,7 +27,8 @@ _LOW = 0xFFFFFFFF
 @dataclass(slots=True, eq=False)
 class End:
     """``peer``: the other end, while both are in the same component; of an end that has left, the
-    one that stayed.  ``copies`` that are over moved ``count`` elements, bytes if ``is_bytes``."""
+    one that stayed.  ``copies`` that are over moved ``count`` elements, bytes if ``is_bytes``.
+    ``subject``: what it stands for to whoever follows it (``traffic.py``)."""
 
     kind: str
     number: int
@@ -36,6 +37,7 @@ class End:
     copies: int = 0
     count: int = 0
     is_bytes: bool = False
+    subject: object = None
 
     def copied(self, record: Record) -> None:
         """A read or write of it is over, as its return record says."""

@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 import json
-from typing import TypeAlias
+from collections.abc import Sequence
+from typing import Protocol, TypeAlias
 
-from whamm_cm.trace.session import Call, Session
+from whamm_cm.trace.call import Call
 
 #: A run and a function.
 _Target: TypeAlias = tuple[str, str, str]
 
 
-def flows(session: Session) -> list[tuple[int, int]]:
+class _Calls(Protocol):
+    """A session."""
+
+    @property
+    def calls(self) -> Sequence[Call]: ...
+
+    @property
+    def timed(self) -> bool: ...
+
+
+def flows(session: _Calls) -> list[tuple[int, int]]:
     """Pairs of indices into ``session.calls``: a call that stays inside, and the call of the export
     of another instance that it became, in order of time.
 
     Only those that no other call can have become: functions of several instances may have equal
     names, and calls that have to wait start in any order.  Without times nothing is certain.
     """
-    if not session.timed:
-        return []
-    calls = session.calls
+    return certain(session.calls) if session.timed else []
+
+
+def certain(calls: Sequence[Call]) -> list[tuple[int, int]]:
+    """The same of calls that all say when they started."""
     order = sorted(range(len(calls)), key=lambda index: (calls[index].start_ns or 0, index))
     open_: dict[_Target, list[int]] = {}
     found: list[tuple[int, int]] = []
     for index in order:
         call = calls[index]
         target = (call.run, *call.site.target)
-        if _calls(call, session):
+        if _calls(call, calls):
             open_.setdefault(target, []).append(index)
         elif call.site.enters and call.opened is not None and target in open_:
             at = call.start_ns or 0
@@ -40,11 +53,11 @@ def flows(session: Session) -> list[tuple[int, int]]:
     return found
 
 
-def _calls(call: Call, session: Session) -> bool:
+def _calls(call: Call, calls: Sequence[Call]) -> bool:
     """Whether it is the calling side of a call between two instances."""
     if call.site.edge != "inner" or call.is_task or call.opened is None:
         return False
-    inside = call.parent is not None and session.calls[call.parent].instance == call.instance
+    inside = call.parent is not None and calls[call.parent].instance == call.instance
     return inside or call.waited_later
 
 

@@ -7,7 +7,7 @@ from dataclasses import field
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.calls import TASK_RETURN
-from whamm_cm.trace.records import Record
+from whamm_cm.trace.records import HOSTED, Record
 
 #: Why records were lost, and what helps.
 WHY: dict[str, tuple[str, str]] = {
@@ -131,6 +131,7 @@ class Ends:
 
     def feed(self, records: Sequence[Record]) -> None:
         """``records`` are of the same run."""
+        records = [record for record in records if record["phase"] not in HOSTED]
         if not records:
             return
         last = records[-1]

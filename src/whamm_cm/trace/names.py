@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import field
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 from whamm_cm.dataclass import dataclass
@@ -22,6 +22,8 @@ from whamm_cm.trace.records import Record
 
 #: Handles remembered at most; beyond it the oldest are forgotten (fresh instances pile up).
 MAX_HANDLES = 1 << 16
+#: What records tell of handles is remembered for that many functions.
+_MAX_TOLD = 1 << 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,15 @@ class Namer:
         elif self._sampled and record["phase"] == "call" and record["edge"] == "export":
             # Requests of which nothing is here may have dropped a handle and made another.
             self._requests[record["instance"]] += 1
+
+    def is_alive(self, instance: int, ref: HandleRef) -> bool:
+        """Whether the handle is still that which it was when it was named."""
+        entry = self._entries.get((instance, ref.resource, ref.handle))
+        return entry is None or (entry.alive and entry.generation == ref.generation)
+
+    def end_at(self, record: Record, number: int) -> End | None:
+        """The end of a stream or future that has this number now."""
+        return self._ends.find(record, number)
 
     def open(self, record: Record) -> NamedCall:
         """Name the handles of a call record; handles it hands over are gone afterwards."""
@@ -363,13 +374,18 @@ def _origin(record: Record, path: tuple[str, ...]) -> str:
 
 
 def _rule(record: Record) -> Rule | None:
-    func = record["func"]
-    rule = RULES.get(f"{record.get('interface', '')}#{func}")
-    inner = record.get("inner")
-    if rule is None and inner is not None:
+    get, inner = record.get, record.get("inner")
+    asked = "" if inner is None else f"{inner.get('interface', '')}#{inner.get('func', '')}"
+    return _rule_of(get("interface", ""), record["func"], asked, get("edge") == "builtin")
+
+
+@lru_cache(_MAX_TOLD)
+def _rule_of(interface: str, func: str, asked: str, builtin: bool) -> Rule | None:
+    rule = RULES.get(f"{interface}#{func}")
+    if rule is None and asked:
         # A component of ours may stand in for the interface that its caller asks for.
-        rule = RULES.get(f"{inner.get('interface', '')}#{inner.get('func', '')}")
-    if rule is None and record.get("edge") != "builtin":
+        rule = RULES.get(asked)
+    if rule is None and not builtin:
         resource, _, method = func.rpartition(".")
         rule = METHOD_RULES.get(method) if resource else None
     return rule
@@ -381,10 +397,19 @@ def _each(
     return lambda number, near: how(instance, resource, number)
 
 
-def _told(record: Record, root: str) -> list[tuple[tuple[str, ...], str]]:
+_Told = list[tuple[tuple[str, ...], str]]
+
+
+def _told(record: Record, root: str) -> _Told:
     """Places below ``args`` or ``result`` that hold handles, as the record tells."""
+    handles = record.get("handles")
+    return _told_of(tuple(handles.items()), root) if handles else []
+
+
+@lru_cache(_MAX_TOLD)
+def _told_of(handles: tuple[tuple[str, str], ...], root: str) -> _Told:
     found = []
-    for path, resource in record.get("handles", {}).items():
+    for path, resource in handles:
         first, *steps = path.split(".")
         if first == root:
             found.append((tuple(steps), resource))

@@ -14,17 +14,20 @@ VERSIONS = (1, 2)
 
 PHASES = (
     *("call", "return", "exit", "started", "resumed", "report", "dropped", "print", "start", "end"),
-    *("lost", "handle"),
+    *("lost", "handle", "request", "answer"),
 )
+#: Phases of records that a host makes who knows of requests.
+HOSTED = ("request", "answer")
 #: Levels of values in values: more than a sink writes (agent/layout.py, MAX_DEPTH).
 MAX_NESTING = 200
 _INTS = (
     *("seq", "instance", "call", "task", "self", "status", "count", "dur_ns", "fid", "pc"),
-    *("wall_ns", "sample"),
+    *("wall_ns", "req", "sample"),
 )
 _TEXTS = (
     *("edge", "component", "interface", "version", "func", "run", "source", "why"),
     *("script", "var", "probe", "module", "fname", "type", "cancelled"),
+    *("method", "path", "authority", "scheme", "traceparent", "peer", "url", "error"),
 )
 _FLAGS = ("pending", "bad", "big", "raw")
 _NEEDED = {
@@ -40,6 +43,8 @@ _NEEDED = {
     "start": (),
     "end": (),
     "lost": ("lost",),
+    "request": ("req",),
+    "answer": ("req",),
 }
 _NEEDED_OF_VARIABLE = ("type", "instance")
 

@@ -303,6 +303,13 @@ class Masker:
             walk.run(start, learning=False)
         return bytes(data)
 
+    def text(self, text: str) -> str:
+        """The same of a text that is in no block."""
+        data = bytearray(text.encode("utf-8", "replace"))
+        self.secrets.urls(data, 0, len(data))
+        self.secrets.scrub(data, 0, len(data))
+        return data.decode()
+
 
 def _suspicious(block: bytes, start: int) -> bool:
     """Whether there may be a secret to learn, at the price of a few searches."""

@@ -5,25 +5,17 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
-from typing import Any
 
 from whamm_cm.dataclass import dataclass
-from whamm_cm.trace.calls import (
-    BETWEEN,
-    ENTERING,
-    LEAVING,
-    LiveCall,
-    Outcome,
-    Site,
-    Tracker,
-    spend,
-)
-from whamm_cm.trace.failures import has_failed
+from whamm_cm.trace.call import Call as Call
+from whamm_cm.trace.calls import BETWEEN, ENTERING, LEAVING, LiveCall, Outcome, Site, spend
+from whamm_cm.trace.flows import certain
 from whamm_cm.trace.losses import Losses
+from whamm_cm.trace.peers import Exchange
 from whamm_cm.trace.records import Record
 from whamm_cm.trace.reports import Cell, Print, Reports
-
-_NOTHING: Mapping[str, Any] = {}
+from whamm_cm.trace.requests import Request
+from whamm_cm.trace.traffic import Traffic
 
 #: How many earlier calls of a function are looked at for the one that spans an entry: as many as
 #: may run at the same time.
@@ -31,102 +23,12 @@ _LOOK_BACK = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One call. ``parent`` is an index into ``Session.calls``; ``depth`` the number of ancestors.
-
-    ``opened`` and ``closed`` are its records (None: lost, or never returned).  Times are
-    nanoseconds, None in a log without times; ``self_ns`` leaves out the calls made from it, and
-    what was waited.  ``start_seq`` and ``end_seq`` count records, ``end_seq`` being the log's end
-    for a call that never returned.
-
-    Of asynchronous calls: ``task`` is the task that it was made in (0: none is known), or, where
-    ``is_task``, that began with it; that was over ``exit_ns`` after the call, and has waited
-    ``waits``, pairs of times.  ``frame_ns`` is how long its caller was kept from going on, and
-    ``starting_ns`` how long the call had to wait until it could start, where it ``starts_later``.
-    ``frame_seq`` and ``exit_seq`` are counted as the others.
-    """
-
-    site: Site
-    instance: int
-    call: int
-    outcome: Outcome
-    opened: Record | None
-    closed: Record | None
-    start_seq: int
-    end_seq: int
-    start_ns: int | None
-    dur_ns: int | None
-    self_ns: int | None = None
-    parent: int | None = None
-    depth: int = 0
-    answered_badly: bool = False
-    task: int = 0
-    is_task: bool = False
-    frame_ns: int | None = None
-    frame_seq: int = 0
-    exit_ns: int | None = None
-    exit_seq: int = 0
-    starting_ns: int | None = None
-    starts_later: bool = False
-    waits: tuple[tuple[int, int], ...] = ()
-
-    @property
-    def cancelled(self) -> str:
-        """``before-started`` or ``before-returned``; "" for what was not cancelled."""
-        found: str = "" if self.closed is None else self.closed.get("cancelled", "")
-        return found
-
-    @property
-    def waited_later(self) -> bool:
-        """Whether its caller went on before it had returned, be that the end of the log."""
-        if self.is_task or self.site.edge == "export":
-            return False
-        return self.outcome is Outcome.PENDING or self.frame_seq < self.end_seq
-
-    @property
-    def args(self) -> Mapping[str, Any]:
-        args: Mapping[str, Any] = _NOTHING if self.opened is None else self.opened.get("args", {})
-        return args
-
-    @property
-    def run(self) -> str:
-        record = self.opened or self.closed
-        return "" if record is None else record.get("run", "")
-
-    @property
-    def self_handle(self) -> int | None:
-        return None if self.opened is None else self.opened.get("self")
-
-    @property
-    def has_result(self) -> bool:
-        return self.closed is not None and "result" in self.closed
-
-    @property
-    def result(self) -> Any:
-        return None if self.closed is None else self.closed.get("result")
-
-    @property
-    def data(self) -> Any:
-        """What a read or write of a stream or future has copied; None of other calls."""
-        return None if self.closed is None else self.closed.get("data")
-
-    @property
-    def failed(self) -> bool:
-        return self.outcome is Outcome.RETURNED and (
-            self.answered_badly or has_failed(self.site.item, self.args, self.result)
-        )
-
-    @property
-    def end_ns(self) -> int | None:
-        return None if self.start_ns is None or self.dur_ns is None else self.start_ns + self.dur_ns
-
-
-@dataclass(frozen=True, slots=True)
 class Session:
     """``counts`` come from report records (sites that only count), ``losses`` says what is missing.
 
     ``cells`` and ``prints`` are those of scripts, ``parts`` the cells of each instance.  ``timed``:
-    every call says when it started.
+    every call says when it started.  ``requests`` are in the order in which they began, so are
+    ``exchanges``: what the component asked of others.
     """
 
     calls: tuple[Call, ...]
@@ -137,6 +39,8 @@ class Session:
     cells: tuple[Cell, ...] = ()
     prints: tuple[Print, ...] = ()
     parts: tuple[Cell, ...] = ()
+    requests: tuple[Request, ...] = ()
+    exchanges: tuple[Exchange, ...] = ()
 
     @staticmethod
     def build(records: Iterable[Record], per_instance: bool = False) -> Session:
@@ -171,7 +75,8 @@ class _Seen:
 
 class _Builder:
     def __init__(self) -> None:
-        self.tracker = Tracker()
+        self.traffic = Traffic()
+        self.tracker = self.traffic.tracker
         self.live: list[LiveCall] = []
         self.seen: list[_Seen] = []
         self.counts: dict[Site, int] = {}
@@ -187,12 +92,27 @@ class _Builder:
         parents = [None if c.parent is None else c.parent.index for c in self.live]
         calls = _nested(calls, _linked(calls, parents), self.live)
         timed = all(call.start_ns is not None for call in calls)
+        calls = _asked(calls, certain(calls) if timed else ())
+        self.traffic.finish()
         parts = tuple(self.reports.cells(self.losses.unknown, per_instance=True))
         cells = parts
         if not (per_instance or self.reports.alone):
             cells = tuple(self.reports.cells(self.losses.unknown))
         prints = tuple(self.reports.prints)
-        return Session(tuple(calls), self.counts, self.losses, at, timed, cells, prints, parts)
+        requests = (
+            request
+            for request in self.traffic.take_requests()
+            if request.call < 0 or calls[request.call].parent is None
+        )
+        exchanges = (
+            exchange if exchange.req else replace(exchange, req=calls[exchange.call].req)
+            for exchange in self.traffic.take_exchanges()
+        )
+        return Session(
+            tuple(calls), self.counts, self.losses, at, timed, cells, prints, parts,
+            tuple(sorted(requests, key=lambda request: request.req)),
+            tuple(sorted(exchanges, key=lambda exchange: exchange.call)),
+        )  # fmt: skip
 
     def feed(self, record: Record, at: int) -> None:
         self.reports.feed(record)
@@ -206,7 +126,7 @@ class _Builder:
         if record["phase"] in BETWEEN:
             self._between(record, at)
             return
-        call = self.tracker.feed(record)
+        call = self.traffic.feed(record)
         if call is None:
             return
         self._place(call, record)
@@ -218,8 +138,7 @@ class _Builder:
             seen.frame, seen.end = at if seen.frame < 0 else seen.frame, at
 
     def _between(self, record: Record, at: int) -> None:
-        call, took = self.tracker.about(record), record.get("dur_ns")
-        self.tracker.feed(record)
+        call, took = self.traffic.feed(record), record.get("dur_ns")
         if call is None or call.index >= len(self.seen):
             return
         seen = self.seen[call.index]
@@ -259,6 +178,7 @@ class _Builder:
                 starting_ns=live.starting_ns,
                 starts_later=live.starts_later,
                 waits=tuple(seen.waits),
+                req=live.req,
             )
             for live, seen in zip(self.live, self.seen, strict=True)
         ]
@@ -323,6 +243,22 @@ def _nested(calls: list[Call], parents: list[int | None], lives: Sequence[LiveCa
         replace(call, parent=parent, depth=depth or 0, self_ns=live.self_ns)
         for call, parent, depth, live in zip(calls, parents, depths, lives, strict=True)
     ]
+
+
+def _asked(calls: list[Call], pairs: Iterable[tuple[int, int]]) -> list[Call]:
+    """Each with the request of the outermost call that it was made from, as far as it is known;
+    ``pairs``: callers and callees in other instances."""
+    above = {index: call.parent for index, call in enumerate(calls) if call.parent is not None}
+    for caller, callee in pairs:
+        above.setdefault(callee, caller)
+    found = list(calls)
+    for index, call in enumerate(calls):
+        at, steps = index, 0
+        while at in above and steps < len(calls) and (at == index or not found[at].req):
+            at, steps = above[at], steps + 1
+        if at != index and found[at].req != call.req and (call.parent is not None or not call.req):
+            found[index] = replace(call, req=found[at].req)
+    return found
 
 
 def _runs(call: Call) -> Iterator[tuple[int, int]]:

@@ -12,9 +12,10 @@ from typing import Any
 from wasmtime import wat2wasm
 
 from tests.run.guests import ROOT
+from whamm_cm.run.connection import Answered
 from whamm_cm.run.host.world import Settings, World
 from whamm_cm.run.options import HostOptions
-from whamm_cm.run.server import Answered, Server
+from whamm_cm.run.server import Server
 from whamm_cm.run.serving import Handler, Service
 
 PATIENCE = 60.0

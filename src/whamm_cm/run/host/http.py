@@ -402,7 +402,7 @@ def _finish_incoming(world: World, body: IncomingBody) -> FutureTrailers:
 
 @TYPES.func("[method]future-trailers.subscribe")
 def _subscribe_trailers(world: World, future: FutureTrailers) -> Pollable:
-    return Pollable(lambda: future.pipe.over)
+    return Pollable(lambda: future.pipe.over, reading=future.pipe.source)
 
 
 @TYPES.func("[method]future-trailers.get")

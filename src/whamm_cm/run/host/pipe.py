@@ -27,6 +27,8 @@ class Pipe:
         self._ended = self._cancelled = self._unread = False
         self._error: Any = None
         self.trailers: Fields | None = None
+        #: What becomes readable when more has come, where nobody puts it here.
+        self.source: Any = None
 
     # --- who puts ---------------------------------------------------------------------------------
 
@@ -135,4 +137,4 @@ class PipeInput(InputStream):
         return data
 
     def pollable(self) -> Pollable:
-        return Pollable(lambda: self.pipe.ready)
+        return Pollable(lambda: self.pipe.ready, reading=self.pipe.source)

@@ -7,7 +7,7 @@ import select
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import field
 from typing import Any
 
@@ -43,6 +43,8 @@ class World(Instance):
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self.settings, self.stopped = settings, threading.Event()
+        #: Around what it waits in.
+        self.away: Callable[[], AbstractContextManager[None]] = nullcontext
         self._bell: tuple[int, int] | None = None
         self._lock = threading.Lock()
 
@@ -55,18 +57,23 @@ class World(Instance):
 
     def wait(self, pollables: Sequence[Pollable]) -> list[int]:
         """The positions of those that are ready, when at least one is."""
-        bell = self._hung()
+        bell = -1
         while True:
             ready = [index for index, one in enumerate(pollables) if one.ready()]
             if ready:
                 return ready
+            if bell < 0:  # what happens from now on rings, and it is looked once more
+                bell = self._hung()
+                continue
             if self.stopped.is_set():
                 raise WasmtimeError("wasm trap: interrupt")
             reading = [one.reading for one in pollables if one.reading is not None]
             writing = [one.writing for one in pollables if one.writing is not None]
             ends = [one.deadline for one in pollables if one.deadline is not None]
             left = (min(ends) - time.monotonic_ns()) / 1e9 if ends else _SLICE
-            if bell in _watched([bell, *reading], writing, min(left, _SLICE)):
+            with self.away():
+                told = _watched([bell, *reading], writing, min(left, _SLICE))
+            if bell in told:
                 os.read(bell, 4096)
 
     def _hung(self) -> int:
