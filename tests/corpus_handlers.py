@@ -300,6 +300,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("-v", action="store_true", help="say what differs (default: which)")
     parser.add_argument("folders", nargs="+", metavar="DIR")
     options = parser.parse_args(arguments)
+    rig.DEADLINE = 600.0  # what is large takes its time to compile
     wasmtime = tools.find("wasmtime")
     if wasmtime is None:
         parser.error("needs wasmtime (tests/hosts/requirements.txt)")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from whamm_cm.cli import outputs, scripts, serve, weaving
+from whamm_cm.cli import outputs, scripts, serve, telemetry, weaving
 from whamm_cm.cli.common import read_input, say
 from whamm_cm.cli.recorder import Recorder
 from whamm_cm.errors import RunError, UsageError
@@ -55,7 +55,7 @@ def trace_on(
     woven = weaving.weave(args, data, path, settings.plan("stderr", script))
     options = replace(outputs.render_options(args, finder), tags=woven.report.agents > 1)
     formats = outputs.formats(args, script is not None and script.reports)
-    recorder = Recorder(formats, options, woven.table)
+    recorder = Recorder(formats, options, woven.table, telemetry.sending(args, path))
     lines = _Lines(recorder, woven, data)
     try:
         words, index = command(woven)

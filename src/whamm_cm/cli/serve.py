@@ -8,15 +8,15 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from whamm_cm.cli import outputs, scripts, weaving
-from whamm_cm.cli.common import progress, read_input, say
+from whamm_cm.cli import outputs, scripts, telemetry, weaving
+from whamm_cm.cli.common import progress, read_input, say, tell
 from whamm_cm.cli.pairs import read_pairs
 from whamm_cm.cli.recorder import Recorder
 from whamm_cm.errors import RunError, UsageError
 from whamm_cm.render.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from whamm_cm.front.serving import Session
     from whamm_cm.front.settings import Settings
@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from whamm_cm.run.options import HostOptions
     from whamm_cm.run.serving import Ended
     from whamm_cm.run.single import Request
+    from whamm_cm.trace.records import Record
 
 _ADDRESS = ("127.0.0.1", 8080)
 #: Options that mean nothing elsewhere, with what they are where they are not given.
 OPTIONS: dict[str, object] = {
     "addr": None, "request": None, "header": [], "data": None, "reuse": 1, "allow_host": None,
-    "config": [], "keyvalue": [], "timeout": None,
+    "config": [], "keyvalue": [], "timeout": None, "propagate": False,
 }  # fmt: skip
 
 
@@ -71,6 +72,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--keyvalue", action="append", default=[], metavar="KEY=VALUE|@FILE",
         help="what each bucket of wasi:keyvalue has from the start; repeatable",
+    )  # fmt: skip
+    group.add_argument(
+        "--propagate", action="store_true",
+        help="give requests of the guest that have none a traceparent, so that whom they go to"
+        " carries on the trace of the request they are for",
     )  # fmt: skip
     group.add_argument(
         "--timeout", type=_seconds, metavar="TIME",
@@ -118,16 +124,18 @@ def trace_http(
         say(args, woven.describe())
     options = replace(outputs.render_options(args, finder), tags=True)
     formats = outputs.formats(args, script is not None and script.reports)
-    recorder = Recorder(formats, options, woven.table)
+    recorder = Recorder(formats, options, woven.table, telemetry.sending(args, path))
     serving = Serving(
         host, args.allow_host, config(args), keys(args), args.reuse, args.timeout,
-        args.stub_imports, args.cache, _trap_shower(args, woven, recorder),
+        args.stub_imports, args.cache, _trap_shower(args, woven, recorder), args.propagate,
     )  # fmt: skip
     compiling = ExitStack()
     compiling.enter_context(progress(args, f"compiling {path}"))
     try:
         with compiling:
             session = Session(woven, serving, recorder.feed)
+        if request is None:
+            session.feed = _watched(session, recorder)
         if request is not None:
             status = _ask(args, session, request)
         else:
@@ -141,6 +149,20 @@ def trace_http(
     finally:
         recorder.finish()
         scripts.say_notes(args, finder)
+
+
+def _watched(session: Session, recorder: Recorder) -> Callable[[Sequence[Record]], None]:
+    """An output that cannot be written is told of at once: the end may be days away.  It comes when
+    nobody reads any more."""
+
+    def feed(records: Sequence[Record]) -> None:
+        known = len(recorder.faults)
+        recorder.feed(records)
+        session.ending |= recorder.unread
+        for fault in () if recorder.unread else recorder.faults[known:]:
+            tell(f"{fault}; serving goes on without it")
+
+    return feed
 
 
 def _serve(args: argparse.Namespace, path: str, session: Session, address: tuple[str, int]) -> int:

@@ -9,8 +9,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from whamm_cm.cli import outputs, scripts, serve, weaving
-from whamm_cm.cli.common import progress, read_input, say
+from whamm_cm.cli import outputs, scripts, serve, telemetry, weaving
+from whamm_cm.cli.common import INPUT, progress, read_input, say
 from whamm_cm.cli.recorder import Recorder
 from whamm_cm.errors import RunError, UsageError
 from whamm_cm.registry.names import is_image
@@ -70,7 +70,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     weaving.add_options(parser, "1s")
     parser.add_argument(
         "words", nargs=argparse.REMAINDER, metavar="APP.wasm [ARG...]",
-        help="the component (- for standard input) and what it gets as arguments",
+        help=f"the component ({INPUT}) and what it gets as arguments",
     )  # fmt: skip
     parser.set_defaults(run=run)
 
@@ -115,6 +115,7 @@ def run(args: argparse.Namespace) -> int:
         words = words[1:]
     if not words:
         raise UsageError("no component given (see `whamm-cm trace --help`)")
+    outputs.settle(args)
     settings = _settings(args)
     if external and not _is_component(words[0]):
         from whamm_cm.cli.external import trace_command
@@ -208,12 +209,14 @@ def _embedded(args: argparse.Namespace, words: Sequence[str], settings: Settings
     # The embedded engine's clock starts with the guest.
     options = replace(outputs.render_options(args, finder), base_ns=0, tags=woven.report.agents > 1)
     formats = outputs.formats(args, script is not None and script.reports)
-    recorder = Recorder(formats, options, woven.table)
+    recorder = Recorder(formats, options, woven.table, telemetry.sending(args, path))
     compiling = ExitStack()
     compiling.enter_context(progress(args, f"compiling {path}"))
     running = Running(host, args.invoke, args.stub_imports, args.cache, compiling.close)
     try:
         outcome = run_woven(woven, running, recorder.feed)
+        if outcome.trap is not None:
+            recorder.trapped(outcome.trap)
     except (RunError, UsageError):
         recorder.abandon()
         raise

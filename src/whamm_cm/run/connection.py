@@ -404,12 +404,12 @@ def _date(second: int) -> bytes:
     return formatdate(second, usegmt=True).encode()
 
 
+def _shown(address: Any) -> str:
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _status_of(error: Any) -> int:
     """What a client is told of an ``error-code`` in place of a response."""
     ((name, _),) = error.items()
     return _STATUSES.get(name, 500)
-
-
-def _shown(address: Any) -> str:
-    host, port = address[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

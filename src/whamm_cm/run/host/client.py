@@ -54,6 +54,7 @@ def _handle(
     world: World, request: OutgoingRequest, options: RequestOptions | None
 ) -> FutureResponse:
     future = FutureResponse()
+    context = None if world.traceparent is None else world.traceparent()
     try:
         scheme, host, port = _target(request)
         allowed = world.settings.allow_hosts
@@ -66,6 +67,7 @@ def _handle(
         request.dropped()
         return future
     exchange = _Exchange(world, request, scheme, (host, port), options, future)
+    exchange.context = context
     future.cancel = exchange.cancel
     threading.Thread(target=exchange.run, name="whamm-cm request", daemon=True).start()
     return future
@@ -140,6 +142,7 @@ class _Exchange:
         self.wire: Wire | None = None
         self.sender: threading.Thread | None = None
         self.proxy: _Proxy | None = None
+        self.context: str | None = None
         # Two threads use one connection: the body may go out while the answer comes.
         self.link = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LARGEST_HEAD)
         self.lock = threading.Lock()
@@ -237,6 +240,8 @@ class _Exchange:
         names = {name for name, _ in entries}
         if self.out is not None and b"content-length" not in names:
             entries.append((b"transfer-encoding", b"chunked"))
+        if self.context is not None and b"traceparent" not in names:
+            entries.append((b"traceparent", self.context.encode()))
         target = request.path or "/"
         if self.proxy is not None:
             target = f"http://{authority}{target}"

@@ -47,6 +47,8 @@ class World(Instance):
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self.settings, self.stopped = settings, threading.Event()
+        #: Asked once for each request that goes out: the header that it gets, if it has none.
+        self.traceparent: Callable[[], str] | None = None
         #: Around what it waits in.
         self.away: Callable[[], AbstractContextManager[None]] = nullcontext
         self._bell: tuple[int, int] | None = None
