@@ -2,11 +2,11 @@
 
     python -m tests.corpus_handlers [-k WORD] [-v] DIR…
 
-Each is asked the same by several requests: as it is on ``wasmtime serve``, as it is on our server,
-and woven on our server, with a trace of all and with ``--count``.  Compared are status, fields in
-their order, body and trailers; not what is about the connection or the clock (``connection``,
-``date``), nor where a body was cut into chunks.  A 500 that a host made of its own, since the guest
-trapped, is a 500, whatever it shows.  Counted as «cut», and no difference: a body that the guest
+Each is asked the same by several requests: as it is on ``wasmtime serve`` (``wash dev`` for what
+that has no host for), as it is on our server, and woven on our server, with a trace of all and with
+``--count``.  Compared are status, fields in their order, body and trailers; not what is about the
+connection or the clock (``connection``, ``date``), nor where a body was cut into chunks.  A 500
+that a host made of its own, since the guest trapped, is a 500, whatever it shows.  Counted as «cut», and no difference: a body that the guest
 trapped in is cut off here, where wasmtime ends it as if it were whole; where the guest goes back on
 its response, we answer 500 or cut it off, where wasmtime closes the connection and says nothing;
 behind a large body that was not read, wasmtime closes so early that the client may miss the end.
@@ -33,6 +33,7 @@ from pathlib import Path
 
 from tests.corpus_readers import components
 from tests.hosts import rig, tools
+from tests.hosts.starting import wash_dev
 
 _HANDLER = b"wasi:http/incoming-handler@0.2"
 #: Fields of wasmtime's page for a guest that trapped, and of ours.
@@ -203,6 +204,29 @@ def theirs(wasmtime: str, case: Case) -> list[dict[str, Answer]]:
     return _said([*command, str(case.path)], r"http://127\.0\.0\.1:(\d+)/", case, True)
 
 
+def by_wash(case: Case) -> list[dict[str, Answer]]:
+    """For what wasmtime has no host for: what ``wash dev`` answers, twice from the start."""
+    found = []
+    for _ in range(2):
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            server, program = stack.enter_context(wash_dev(folder, case.path.resolve()))
+            program.expect("listening for HTTP requests")
+            asked = [name for name in case.requests if name != "absolute"]  # which it refuses
+            found.append({name: ask(server.port, case.requests[name]) for name in asked})
+    return found
+
+
+def reference(wasmtime: str, case: Case) -> tuple[str, list[dict[str, Answer]]]:
+    """Whose answers these are; raises AssertionError with what the last host said instead."""
+    try:
+        return "wasmtime", theirs(wasmtime, case)
+    except AssertionError:
+        if tools.find("wash") is None or case.ours:
+            raise
+    return "wash", by_wash(case)
+
+
 #: How it is served here, and what is compared of it.
 MODES: dict[str, Sequence[str]] = {
     "original": ("-m", "tests.corpus_handlers", "--serve"),
@@ -230,20 +254,20 @@ def _is_cut(want: Answer, have: Answer) -> bool:
 
 
 def differences(
-    first: dict[str, Answer], again: dict[str, Answer], got: dict[str, Answer]
+    host: str, first: dict[str, Answer], again: dict[str, Answer], got: dict[str, Answer]
 ) -> Iterator[str]:
     for name, want in first.items():
         have = got[name]
         if want != again[name]:
             want, have = want.names(), have.names()
         if want != have and not _is_cut(want, have):
-            yield f"{name}\n      wasmtime {want}\n      here     {have}"
+            yield f"{name}\n      {host:8} {want}\n      here     {have}"
 
 
 def verdict(wasmtime: str, case: Case) -> tuple[str, list[str]]:
     """A row of the table, and what differs."""
     try:
-        first, again = theirs(wasmtime, case)
+        host, (first, again) = reference(wasmtime, case)
     except AssertionError as fault:
         return "no reference", [_last(str(fault))]
     faults, cut = list[str](), 0
@@ -253,12 +277,12 @@ def verdict(wasmtime: str, case: Case) -> tuple[str, list[str]]:
         except AssertionError as fault:
             faults.append(f"{mode}: not served: {_last(str(fault))}")
             continue
-        faults += [f"{mode}: {one}" for one in differences(first, again, got)]
+        faults += [f"{mode}: {one}" for one in differences(host, first, again, got)]
         cut += sum(_is_cut(want, got[name]) for name, want in first.items())
     statuses = " ".join(sorted({str(one.status) for one in first.values()}))
     varies = sum(first[name] != again[name] for name in first)
     notes = [f"{count} {what}" for count, what in ((varies, "vary"), (cut, "cut")) if count]
-    row = f"{len(first)} requests ({', '.join([statuses, *notes])})"
+    row = f"{host}: {len(first)} requests ({', '.join([statuses, *notes])})"
     return ("DIFFERENT " if faults else "same ") + row, faults
 
 
