@@ -6,12 +6,15 @@ Each is asked the same by several requests: as it is on ``wasmtime serve`` (``wa
 that has no host for), as it is on our server, and woven on our server, with a trace of all and with
 ``--count``.  Compared are status, fields in their order, body and trailers; not what is about the
 connection or the clock (``connection``, ``date``), nor where a body was cut into chunks.  A 500
-that a host made of its own, since the guest trapped, is a 500, whatever it shows.  Counted as «cut», and no difference: a body that the guest
-trapped in is cut off here, where wasmtime ends it as if it were whole; where the guest goes back on
-its response, we answer 500 or cut it off, where wasmtime closes the connection and says nothing;
-behind a large body that was not read, wasmtime closes so early that the client may miss the end.
-wasmtime is asked twice: where it differs from itself (clocks, random numbers), fields' names and
-the status are compared, and the table says so.
+that a host made of its own, since the guest trapped, is a 500, whatever it shows.
+
+Counted as «cut», and no difference: a body that the guest trapped in is cut off here, where wasmtime
+ends it as if it were whole; where the guest goes back on its response, we answer 500 or cut it off,
+where wasmtime closes the connection and says nothing; behind a large body that was not read,
+wasmtime closes so early that the client may miss the end.
+
+The reference is asked twice: where it differs from itself (clocks, random numbers), fields' names
+and the status are compared, and the table says so.
 
 Beside ``app.wasm`` may be ``app.requests``, with a line ``METHOD /path [body]`` for each request
 more, and lines ``--env NAME=VALUE``, ``--config NAME=VALUE``, ``--dir HOST::GUEST`` for all hosts.
