@@ -327,8 +327,6 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("-v", action="store_true", help="say what differs (default: which)")
     parser.add_argument("folders", nargs="+", metavar="DIR")
     options = parser.parse_args(arguments)
-    rig.DEADLINE = 600.0  # what is large takes its time to compile
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # servers end, too
     wasmtime = tools.find("wasmtime")
     if wasmtime is None:
         parser.error("needs wasmtime (tests/hosts/requirements.txt)")
@@ -348,4 +346,6 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    rig.DEADLINE = 600.0  # what is large takes its time to compile
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # servers end, too
     sys.exit(main(sys.argv[1:]))
