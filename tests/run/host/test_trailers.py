@@ -12,15 +12,17 @@ import pytest
 
 from tests.run.host.rig import Client, origin, world
 from tests.run.host.test_client import answer_of, handle, request_to
-from whamm_cm.run.host.bridge import Failure
+from whamm_cm.run.host.bridge import Failure, Fault
 from whamm_cm.run.host.fields import Fields, received
 from whamm_cm.run.host.http import (
     TYPES,
+    BodyOutput,
     FutureTrailers,
     IncomingRequest,
     OutgoingResponse,
     ResponseOutparam,
 )
+from whamm_cm.run.host.streams import STREAMS
 from whamm_cm.run.server import Server
 
 
@@ -35,7 +37,9 @@ class Guest:
         self.world = world()
         return self
 
-    def handle(self, instance: Any, request: IncomingRequest, out: ResponseOutparam) -> None:
+    def handle(
+        self, instance: Any, request: IncomingRequest, out: ResponseOutparam, peer: str
+    ) -> None:
         assert request.body is not None
         future = FutureTrailers(request.body)
         self.world.wait([TYPES.functions["[method]future-trailers.subscribe"](self.world, future)])
@@ -117,3 +121,16 @@ def test_the_last_field_takes_the_place_of_one_that_goes() -> None:
     assert list(mine) == [("c", b"4")]
     with pytest.raises(Failure):
         came.delete("a")
+
+
+def test_who_never_asks_for_room_may_write_while_there_is_some() -> None:
+    """As the engine of JavaScript components does with its message for what went wrong."""
+    here = world()
+    body = OutgoingResponse(Fields()).new_body()
+    stream = BodyOutput(body)
+    write = STREAMS.functions["[method]output-stream.write"]
+    write(here, stream, bytes(60))
+    write(here, stream, bytes(1 << 17))
+    with pytest.raises(Fault, match="a write of 1 bytes where 0 were allowed"):
+        write(here, stream, b"x")
+    here.close()
