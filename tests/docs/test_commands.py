@@ -15,7 +15,12 @@ from tests.docs.book import ROOT, Block, Shown, matches, shell_blocks
 from tests.hosts.tools import need
 
 #: Tools whamm-cm does not bring along: only their commands may be left out.
-FOREIGN = frozenset(("cosign", "wasmtime", "npx", "kubectl", "wash"))
+FOREIGN = frozenset(
+    (
+        *("cosign", "wasmtime", "npx", "kubectl", "wash"),
+        *("journalctl", "vector", "fluent-bit", "otelcol-contrib"),
+    )
+)
 
 #: What a reader has: a checkout.
 CHECKOUT = ("src", "tests", "fixtures", "wit", "docs")
