@@ -97,7 +97,7 @@ def run(
     **plan: Any,
 ) -> list[Any]:
     """Calls of the woven component, and what they return."""
-    wishes = {"trace": host.everything, "timed": True, **plan}
+    wishes = {"trace": host.everything, **plan}
     woven = weave(wasm, Plan(sink=sink, **wishes))  # type: ignore[arg-type]
     ask = "outer-span-context" if sink == "otel" else "current-span-context"
     functions = host.Functions({**otel.functions(ask), **(more or {})})
