@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from whamm_cm.registry.artifact import Artifact
 
 
+#: What a component can come from, for help texts.
+INPUT = "a file, oci://REFERENCE or an image layout, - for standard input"
+
+
 def read_input(path: str) -> bytes:
     """The bytes of a file or of the component in an image, ``-`` for standard input.
 
@@ -82,7 +86,8 @@ def write_output(path: str | None, data: str | Iterable[bytes | memoryview]) -> 
 #: Options that never name a file to read, whatever is in the folder.
 _NO_INPUTS = frozenset((
     "command", "run", "output", "write_baseline", "format", "expr", "monitor", "invoke", "env",
-    "count", "trace", "nonce", "skip", "component", "why", "sort", "today", "fail_on", "compat",
+    "count", "trace", "otlp", "nonce", "skip", "component", "why", "sort", "today", "fail_on",
+    "compat",
 ))  # fmt: skip
 
 

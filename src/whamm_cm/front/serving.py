@@ -15,6 +15,7 @@ from whamm_cm.run.host.world import Settings
 from whamm_cm.run.options import HostOptions
 from whamm_cm.run.serving import Ended, Handler, Service
 from whamm_cm.trace.contents import text_of
+from whamm_cm.trace.context import Outgoing
 from whamm_cm.trace.decode import Block, Receiver
 from whamm_cm.trace.records import Record
 
@@ -31,17 +32,21 @@ if TYPE_CHECKING:
 class Serving:
     """How to serve: ``host`` is what the guest sees of files, variables and the network,
     ``allow_hosts`` where its requests may go (None: anywhere), ``config`` what ``wasi:config``
-    answers, ``reuse`` for how many requests an instance is, ``timeout`` how many seconds it has for
-    an answer.  ``on_trap`` is told of guests that did not return."""
+    answers, ``keys`` what each bucket of ``wasi:keyvalue`` has from the start, ``reuse`` for how
+    many requests an instance is, ``timeout`` how many seconds it has for an answer.  ``on_trap`` is
+    told of guests that did not return.  ``propagate``: outgoing requests get a ``traceparent`` that
+    goes on with that of the request they are made for."""
 
     host: HostOptions
     allow_hosts: Sequence[str] | None = None
     config: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, bytes] = field(default_factory=dict)
     reuse: int = 1
     timeout: float | None = None
     stub_imports: bool = False
     cache: bool = True
     on_trap: Callable[[Ended], None] = lambda ended: None
+    propagate: bool = False
 
 
 #: Characters of a path that are recorded.
@@ -70,10 +75,10 @@ class Session:
         """Raises RunError for what is no handler, or cannot be run here."""
         plan = found.plan
         self._receiver = Receiver(found.table, show_secrets=plan.show_secrets)
-        self._feed, self._serving = feed, serving
+        self.feed, self._serving = feed, serving
         self._scripted = plan.scripts is not None
         self._timed = plan.timed
-        settings = Settings(serving.host, serving.allow_hosts, serving.config)
+        settings = Settings(serving.host, serving.allow_hosts, serving.config, serving.keys)
         self.handler = Handler(
             Service(
                 found.bytes, settings, self._emit, serving.stub_imports, serving.cache,
@@ -81,6 +86,8 @@ class Session:
             )
         )  # fmt: skip
         self._lock, self._over = threading.Lock(), False
+        #: To be set by who does not want it to go on.
+        self.ending = False
         self._requests = 0
         # The request that this thread serves.
         self._now = threading.local()
@@ -102,15 +109,20 @@ class Session:
                 for record in first:
                     if record["phase"] == "request":
                         record["instance"] = under.instance
-            self._feed([*first, *records])
+            self.feed([*first, *records])
             return received.instance
 
-    def _begun(self, request: IncomingRequest, peer: str) -> None:
-        """A request comes; its record waits for the first of the guest, which says the instance."""
+    def _begun(self, request: IncomingRequest, peer: str) -> Callable[[], str] | None:
+        """A request comes; its record waits for the first of the guest, which says the instance.
+        Returns what outgoing requests are to say whose they are."""
         with self._lock:
             self._requests += 1
+            req = self._requests
             asked = {k: self._receiver.shown(v) for k, v in _asked(request, peer).items()}
-            self._now.under = _Under(self._requests, asked, time.monotonic_ns())
+            self._now.under = _Under(req, asked, time.monotonic_ns())
+        if not self._serving.propagate:
+            return None
+        return Outgoing(self._receiver.run, req, asked.get("traceparent")).traceparent
 
     def _said(self, under: _Under) -> list[Record]:
         """The record of the request, behind that of the start, unless it was passed on before."""
@@ -135,7 +147,7 @@ class Session:
             if ended is not None and (not ended.salvaged or self._scripted):
                 records.append({**self._receiver.lost("trap"), "req": under.req})
             records.append(self._answer(under, status, why))
-            self._feed(records)
+            self.feed(records)
             if ended is not None:
                 self._serving.on_trap(ended)
 
@@ -178,7 +190,7 @@ class Session:
             server = Server(self.handler, host, port, done, self._serving.timeout)
             with noted_signals() as caught:
                 on_start(*server.address)
-                server.run(lambda: bool(caught))
+                server.run(lambda: bool(caught) or self.ending)
         return count, caught[0] if caught else None
 
     @contextmanager

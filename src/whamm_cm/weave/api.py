@@ -58,6 +58,8 @@ if TYPE_CHECKING:  # the language is slow to import, and most weaves have no scr
 
 #: How long a live log may hold a record back.
 LIVE_NS = 4_000_000
+#: The same of brief instances, from their first record on: most are over before.
+BRIEF_NS = 200_000_000
 #: Those of the sinks that draw random bits to name their runs.
 _NAMING = ("stderr", "logging", *CONTEXTS)
 #: Components of ours that take the blocks, beside the enclosed original.
@@ -389,6 +391,11 @@ class _Tree:
         target = self.program.definition(self.program.follow(node.component)).node
         return isinstance(target, Component) and target in self.needs
 
+    def _interval(self) -> int:
+        if not self.plan.live:
+            return 0
+        return BRIEF_NS if self.plan.brief else LIVE_NS
+
     def _options(self, chosen: Sequence[Chosen], script: ScriptLink | None) -> ProbeOptions:
         counts = [c.number for c in chosen if c.action == "count"]
         return ProbeOptions(
@@ -400,7 +407,7 @@ class _Tree:
             push_empty=self.several and any(_pushes(c) for c in chosen),
             max_string=self.plan.max_string,
             max_list=self.plan.max_list,
-            interval_ns=LIVE_NS if self.plan.live and not self.plan.brief else 0,
+            interval_ns=self._interval(),
             count_base=min(counts, default=0),
             count_n=len(counts),
             script=script,

@@ -83,7 +83,7 @@ class Plan:
     count is sent while functions with probes run, 0: when an export returns only.  ``last_words``:
     core modules with probes of scripts also send it before ``unreachable``.  ``brief``: instances
     are many and do not live long, and the host can read what they hold: nothing leaves only because
-    it is early in a run, or because some time has passed.  ``sample``: records are made of one
+    it is early in a run, and a live log has more patience.  ``sample``: records are made of one
     request, a call of an export of the root, in so many; what that begins to draw from is
     ``sample_start``, None for what differs from instance to instance.
     """
