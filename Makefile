@@ -47,15 +47,22 @@ $(VENV)/.hosts: tests/hosts/requirements.txt $(OLD_WASH:%=tests/hosts/wash-%.txt
 	    -r tests/hosts/wash-$$old.txt || exit 1; done) && \
 	  touch $@ || echo "not all hosts can be installed here; tests that need them are skipped" >&2
 
+# A real registry, unpacked and not installed: nothing of it is started by the system.
+$(VENV)/.registry: | $(VENV)/.test
+	@echo "unpacking Debian's docker-registry for the tests" >&2
+	@mkdir -p $(VENV)/registry && cd $(VENV)/registry && apt-get download docker-registry \
+	  >/dev/null 2>&1 && dpkg -x docker-registry_*.deb . && touch ../.registry || \
+	  echo "it cannot be had here; tests that need it are skipped" >&2
+
 demo: $(VENV)/.run
 	@$(PY) -m fixtures.demo
 
-test: $(VENV)/.test $(VENV)/.hosts
+test: $(VENV)/.test $(VENV)/.hosts $(VENV)/.registry
 	@$(PY) -m pytest $(PYTEST_ARGS)
 
-hosts: $(VENV)/.hosts
+hosts: $(VENV)/.hosts $(VENV)/.registry
 
-test-fast: $(VENV)/.test $(VENV)/.hosts
+test-fast: $(VENV)/.test $(VENV)/.hosts $(VENV)/.registry
 	@$(PY) -m pytest $(PYTEST_ARGS) -m "not slow"
 
 lint: $(VENV)/.test

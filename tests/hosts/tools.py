@@ -24,6 +24,8 @@ _PACKAGES = {
 _FOLDERS = {
     f"wash-{release}": f"hosts/wash-{release}/wash_cli/wash" for release in ("2.7", "2.8", "2.9")
 }
+#: Programs that `make hosts` takes from Debian, if there is Debian, or that are on the PATH.
+_UNPACKED = {"docker-registry": "registry/usr/bin/docker-registry"}
 
 
 def find(name: str) -> Path | None:
@@ -39,6 +41,8 @@ def find(name: str) -> Path | None:
 def _place(name: str) -> Path | None:
     if name in _FOLDERS:
         return Path(sys.prefix, _FOLDERS[name])
+    if name in _UNPACKED and (unpacked := Path(sys.prefix, _UNPACKED[name])).exists():
+        return unpacked
     if name not in _PACKAGES:
         # A program of a wheel lies beside the interpreter, one of the system's on the PATH.
         beside = Path(sys.executable).with_name(name)
@@ -57,8 +61,8 @@ def need(*names: str) -> list[str]:
     missing = [name for name, path in found.items() if path is None]
     if missing:
         pytest.skip(
-            f"{', '.join(missing)}: not installed; `make hosts` installs what"
-            " tests/hosts/requirements.txt lists"
+            f"NOT run: {', '.join(missing)} not installed; `make hosts` installs what"
+            " tests/hosts/requirements.txt lists and Debian's docker-registry; wkg is on crates.io"
         )
     return [str(path) for path in found.values()]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -161,7 +162,7 @@ def registry(wasm: Mapping[str, bytes]) -> Iterator[str]:
 
 
 @contextmanager
-def serving(images: Images) -> Iterator[str]:
+def serving(images: Images, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """Gives the address, ``127.0.0.1:PORT``."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -193,6 +194,8 @@ def serving(images: Images) -> Iterator[str]:
             """Nothing: the tests have logs enough."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(
         target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
     )

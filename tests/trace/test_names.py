@@ -376,3 +376,34 @@ def test_rules_name_what_types_tell() -> None:
         returned("peek", 2, result=18446744073709551615),
     )  # fmt: skip
     assert text.splitlines()[1] == 'my:own/net#peek(bucket#4<"x">) = 18446744073709551615'
+
+
+def test_a_name_lasts_for_a_request_where_requests_are_sampled() -> None:
+    """What was not recorded may have given the number to another resource."""
+    opened = {"edge": "import", "interface": "wasi:keyvalue/store", "func": "open"}
+    bucket = {"edge": "import", "interface": "wasi:keyvalue/store", "func": "bucket.get"}
+    run = {"edge": "export", "func": "run"}
+
+    def call(number: int, of: dict[str, Any], **more: Any) -> dict[str, Any]:
+        return {"v": 2, "instance": 1, "call": number, "phase": "call", **of, **more}
+
+    def name(sample: dict[str, int]) -> list[str | None]:
+        namer, found = Namer(), list[str | None]()
+        namer.see({"phase": "start", **sample})
+        first = call(1, run)
+        namer.see(first)
+        namer.open(first)
+        made = call(2, opened, args={"identifier": "a"})
+        namer.see(made)
+        named = namer.open(made)
+        namer.close(named, {**made, "phase": "return", "result": {"ok": 3}})
+        for number, record in enumerate((bucket, run, bucket), 3):
+            one = call(number, record, **({"self": 3} if record is bucket else {}))
+            namer.see(one)
+            receiver = namer.open(one).receiver
+            if record is bucket:
+                found.append(None if receiver is None else receiver.name)
+        return found
+
+    assert name({})[0] is not None and name({})[1] == name({})[0]
+    assert name({"sample": 2}) == [name({})[0], None]

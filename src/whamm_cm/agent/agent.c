@@ -7,6 +7,7 @@
  *        0  stack of a sink in this memory (grows down to 0: an overflow would trap)
  *     8192  stack
  *     9216  State, name area, secret header names (the only initialised data)
+ *    10208  sampling               written by probes only (layout.py)
  *    10240  counters               4096 x u64
  *    43008  scratch                one record that found no room
  *    59456  out area               one block; even, for it may be lowered as a latin1+utf16 string
@@ -25,6 +26,7 @@ enum {
     STATE = 9216,
     NAME = STATE + 64,
     NAME_SIZE = 64,
+    SAMPLING = 10208,
     COUNTERS = 10240,
     N_COUNTERS = 4096,
     SCRATCH = 43008,
@@ -85,7 +87,7 @@ static struct {
                "x-*-signature-256\0x-*-auth\0x-*-credential\0x-*-session\0",
 };
 _Static_assert(sizeof(State) == NAME - STATE, "the name area follows the state");
-_Static_assert(sizeof image <= COUNTERS - STATE, "initialised data must end before the counters");
+_Static_assert(sizeof image <= SAMPLING - STATE, "initialised data must end before what probes keep");
 #define S image.state
 
 static int has_room(void) {

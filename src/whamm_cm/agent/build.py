@@ -69,6 +69,11 @@ ARTIFACTS = (
     ),
     Artifact("sink-stderr.wasm", "sink.c", ("-Os",), _SINK_LINK),
     Artifact("sink-logging.wasm", "sink.c", ("-Os", "-DSINK_LOGGING"), _SINK_LINK),
+    # Those that say in JSON how many requests records are made of.
+    Artifact("sink-stderr-sampled.wasm", "sink.c", ("-Os", "-DSAMPLED"), _SINK_LINK),
+    Artifact(
+        "sink-logging-sampled.wasm", "sink.c", ("-Os", "-DSAMPLED", "-DSINK_LOGGING"), _SINK_LINK
+    ),
     Artifact(
         "sink-preview1.wasm",
         "sink.c",

@@ -47,6 +47,16 @@ SAID: Final = 2
 
 NAME: Final = STATE + 64
 NAME_SIZE: Final = 64
+SAMPLING: Final = 10208
+"""What ``emit/sampling.py`` keeps here; the offsets below are relative to it."""
+SKIPS: Final = 0
+"""u32: :class:`Skip`, of what runs now where it is of no task."""
+BEGUN: Final = 4
+"""u32: whether a request has begun since that was drawn."""
+RANDOM: Final = 8
+"""u64: the state of the generator, 0 before it begins."""
+SEED: Final = 16
+"""Two u64: where the host's random bits are put."""
 COUNTERS: Final = 10240
 N_COUNTERS: Final = 4096
 SCRATCH: Final = 43008
@@ -143,6 +153,15 @@ class Flush(IntFlag):
     """Add the counters first."""
     GOES_ON = 8
     """With ``PUSH``: more may follow that is not sent, so this is no end of the run."""
+
+
+class Skip(IntEnum):
+    """Whether records are made of a request."""
+
+    NO = 0
+    YES = 1
+    UNKNOWN = 2
+    """Nothing has been drawn yet."""
 
 
 class Phase(IntEnum):

@@ -194,6 +194,9 @@ static void put_json(const Record *record, uint32_t instance, int with_values) {
     put_text(",\"phase\":\"");
     put_text(phases[record->phase]);
     put('"');
+#ifdef SAMPLED
+    if (phase == START) put_number("sample", table()->sample);
+#endif
     if (phase == LOST) {
         put_number("lost", load64(record->body));
         put_text(",\"why\":\"buffer\"");

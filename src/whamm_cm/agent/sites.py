@@ -211,6 +211,8 @@ class SiteTableBuilder:
         # Per pointer width; keyed by the type itself (identity), which also keeps it alive.
         self._known: dict[int, dict[ValType, int]] = {4: {}, 8: {}}
         self._variables: dict[int, _Row | Counted] = {}  # by site
+        #: Records are made of one request in so many; 0 of all.
+        self.sample = 0
 
     def __len__(self) -> int:
         """How many sites there are, which is the index of the next one."""
@@ -296,7 +298,7 @@ class SiteTableBuilder:
         total = (strings_at + len(strings.data) + 15) & ~15
         header = HEADER.pack(
             TABLE_MAGIC, TABLE_VERSION, len(self._sites), sites_at, len(self._nodes), types_at,
-            strings_at, total, len(columns.names), columns.names_at,
+            strings_at, total, len(columns.names), columns.names_at, self.sample,
         )  # fmt: skip
         padding = bytes(total - strings_at - len(strings.data))
         return b"".join((header, sites, types, entries, *variables, strings.data, padding))

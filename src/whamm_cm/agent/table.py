@@ -29,7 +29,7 @@ from whamm_cm.agent.variables import Cells, Variable, read_words, variable_fault
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError
 
-HEADER = struct.Struct("<10I24x")
+HEADER = struct.Struct("<11I20x")
 NODE = struct.Struct("<8I")
 SITE = struct.Struct("<24I")
 ENTRY = struct.Struct("<4I")
@@ -108,16 +108,18 @@ _WITH_FIELDS = (NodeKind.RECORD, NodeKind.TUPLE, NodeKind.FLAGS, *_VARIANTS)
 
 @dataclass(frozen=True, slots=True)
 class SiteTable:
-    """A checked table: every index is in range and every part lies inside its whole."""
+    """A checked table: every index is in range and every part lies inside its whole.  ``sample``:
+    records are made of one request in so many, 0 of all."""
 
     nodes: tuple[Node, ...]
     sites: tuple[Site, ...]
+    sample: int = 0
 
     @classmethod
     def parse(cls, data: bytes) -> SiteTable:
         """Raises SiteTableError for anything a builder would not have written."""
         reader = _Reader(data)
-        return cls(tuple(reader.nodes), tuple(reader.sites()))
+        return cls(tuple(reader.nodes), tuple(reader.sites()), reader.sample)
 
 
 class _Reader:
@@ -126,14 +128,14 @@ class _Reader:
     def __init__(self, data: bytes) -> None:
         if len(data) < TABLE_HEADER:
             raise SiteTableError(f"a site table has at least {TABLE_HEADER} bytes, not {len(data)}")
-        magic, version, n_sites, sites, n_types, types, _, total, n_names, names = (
+        magic, version, n_sites, sites, n_types, types, _, total, n_names, names, sample = (
             HEADER.unpack_from(data)
         )
         if magic != TABLE_MAGIC or version != TABLE_VERSION:
             raise SiteTableError(f"not a site table of version {TABLE_VERSION}")
         if total > len(data):
             raise SiteTableError(f"the site table wants {total} bytes, there are {len(data)}")
-        self._data = data[:total]
+        self._data, self.sample = data[:total], sample
         self._entries_left = total // ENTRY_SIZE
         rows = self._rows(SPAN, SPAN.size, names, n_names)
         self._names = [self._text(*row) for row in rows]

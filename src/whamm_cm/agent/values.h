@@ -37,7 +37,7 @@ enum Kind {
 
 typedef struct {
     uint32_t magic, version, n_sites, sites, n_types, types, strings, total_size;
-    uint32_t n_names, names;
+    uint32_t n_names, names, sample;
 } Table;
 typedef struct {
     uint32_t kind, size, align, flags, a, b, count, extra;

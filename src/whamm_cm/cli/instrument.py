@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whamm_cm.cli import scripts, weaving
-from whamm_cm.cli.common import display, open_input, progress, say, write_output
+from whamm_cm.cli.common import INPUT, display, open_input, progress, say, write_output
 from whamm_cm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,10 +32,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         " --trace, --count and a script (-s, -e, -m) is needed.",
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "app", metavar="APP.wasm",
-        help="the component: a file, oci://REFERENCE or an image layout; - for standard input",
-    )  # fmt: skip
+    parser.add_argument("app", metavar="APP.wasm", help=f"the component: {INPUT}")
     parser.add_argument(
         "-o",
         "--output",
@@ -120,8 +117,6 @@ def run(args: argparse.Namespace) -> int:
         say(args, _nothing(added))
     if sink == "logging" and added.sites:
         say(args, _LOGGING_PATCH)
-    if pushed is not None and not args.json:
-        print(pushed.name)
     return 0
 
 
@@ -131,6 +126,8 @@ def _write(args: argparse.Namespace, woven: Woven) -> Pushed | None:
         return None
     with progress(args, f"writing {args.output}"):
         pushed = woven.write(args.output)
+    if pushed is not None and not args.json:
+        print(pushed.name, flush=True)
     if pushed is not None and pushed.before is not None:
         say(args, f"{args.output} was {pushed.before} before")
     return pushed

@@ -9,13 +9,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whamm_cm.cli import outputs, scripts, weaving
-from whamm_cm.cli.common import progress, read_input, say
+from whamm_cm.cli.common import progress, read_input, say, tell
 from whamm_cm.cli.recorder import Recorder
 from whamm_cm.errors import RunError, UsageError
 from whamm_cm.render.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from whamm_cm.front.serving import Session
     from whamm_cm.front.settings import Settings
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from whamm_cm.run.options import HostOptions
     from whamm_cm.run.serving import Ended
     from whamm_cm.run.single import Request
+    from whamm_cm.trace.records import Record
 
 _ADDRESS = ("127.0.0.1", 8080)
 #: Options that mean nothing elsewhere, with what they are where they are not given.
@@ -125,6 +126,8 @@ def trace_http(
     try:
         with compiling:
             session = Session(woven, serving, recorder.feed)
+        if request is None:
+            session.feed = _watched(session, recorder)
         if request is not None:
             status = _ask(args, session, request)
         else:
@@ -138,6 +141,20 @@ def trace_http(
     finally:
         recorder.finish()
         scripts.say_notes(args, finder)
+
+
+def _watched(session: Session, recorder: Recorder) -> Callable[[Sequence[Record]], None]:
+    """An output that cannot be written is told of at once: the end may be days away.  It comes when
+    nobody reads any more."""
+
+    def feed(records: Sequence[Record]) -> None:
+        known = len(recorder.faults)
+        recorder.feed(records)
+        session.ending |= recorder.unread
+        for fault in () if recorder.unread else recorder.faults[known:]:
+            tell(f"{fault}; serving goes on without it")
+
+    return feed
 
 
 def _serve(args: argparse.Namespace, path: str, session: Session, address: tuple[str, int]) -> int:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whamm_cm.cli import outputs, scripts, serve, weaving
-from whamm_cm.cli.common import progress, read_input, say
+from whamm_cm.cli.common import INPUT, progress, read_input, say
 from whamm_cm.cli.recorder import Recorder
 from whamm_cm.errors import RunError, UsageError
 from whamm_cm.registry.names import is_image
@@ -70,7 +70,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     weaving.add_options(parser, "1s")
     parser.add_argument(
         "words", nargs=argparse.REMAINDER, metavar="APP.wasm [ARG...]",
-        help="the component (- for standard input) and what it gets as arguments",
+        help=f"the component ({INPUT}) and what it gets as arguments",
     )  # fmt: skip
     parser.set_defaults(run=run)
 

@@ -46,6 +46,16 @@ def duration(text: str) -> int:
     return value
 
 
+def _sample(text: str) -> int:
+    """``1/N`` of the command line: of one request in N."""
+    one, slash, many = text.partition("/")
+    if (one.strip(), slash) != ("1", "/") or not many.strip().isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not one in so many, such as 1/100")
+    if not 1 <= int(many) <= 1_000_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r}: from 1/1 to 1/1000000000")
+    return int(many)
+
+
 def add_options(parser: argparse.ArgumentParser, interval: str) -> None:
     """``interval``: the default of ``--interval``.  What only one of the commands can choose has
     its default here."""
@@ -69,6 +79,11 @@ def add_options(parser: argparse.ArgumentParser, interval: str) -> None:
     group.add_argument(
         "--max-list", type=_limit, default=32, metavar="N",
         help="elements to record of each other list (default: 32)",
+    )  # fmt: skip
+    group.add_argument(
+        "--sample", type=_sample, default=1, metavar="1/N",
+        help="record one request (a call of an export) in N with all that is below it, chosen by"
+        " chance in the guest; counters and scripts see all (default: 1/1)",
     )  # fmt: skip
     group.add_argument(
         "--show-secrets", action="store_true",
@@ -114,6 +129,7 @@ def settings(
         nonce=args.nonce or "",
         lines=args.lines_as,
         compat=args.compat == "whamm",
+        sample=args.sample,
     )
 
 

@@ -16,6 +16,7 @@ from whamm_cm.agent.layout import Phase
 from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.model import Wrapper
 from whamm_cm.emit.recorder import Recorder
+from whamm_cm.emit.sampling import where_recorded
 from whamm_cm.wasm.asm import Func, Label
 from whamm_cm.wit.types import ListT
 
@@ -106,12 +107,13 @@ def write_note(body: Recorder) -> None:
     """Write the record of ends that a built-in has made, its result on the stack, or of one that it
     has dropped."""
     w, f = body.w, body.f
-    if w.result is None:
-        slots = tuple(enumerate(w.signature.params))
-        types = tuple(t for _, t in w.params)
+    slots, value = tuple(enumerate(w.signature.params)), None
+    types = tuple(t for _, t in w.params)
+    if w.result is not None:
+        value = f.local(w.signature.results[0])
+        f.set(value)
+        types, slots = (w.result,), (body.slot(value),)
+    with where_recorded(body.sampled):
         body.write_image(body.image(types, slots, "none", False), Phase.HANDLE)
-        return
-    value = f.local(w.signature.results[0])
-    f.set(value)
-    body.write_image(body.image((w.result,), (body.slot(value),), "none", False), Phase.HANDLE)
-    f.get(value)
+    if value is not None:
+        f.get(value)

@@ -21,6 +21,7 @@ from whamm_cm.emit.copies import is_over
 from whamm_cm.emit.intervene import Interventions, check_alt
 from whamm_cm.emit.model import EventMode, EventProbe
 from whamm_cm.emit.paths import Part, has_trace, mentions, normal_probes, traces
+from whamm_cm.emit.sampling import where_recorded
 from whamm_cm.emit.script.body import Body as Compiler
 from whamm_cm.emit.script.env import Pool
 from whamm_cm.emit.script_env import ProbeEnv
@@ -113,7 +114,7 @@ class Events:
         if w.role in LATE:
             self._others()
         elif w.action == "record":
-            self.body.write_return(self.value)
+            self._return()
         else:
             if self.traced is not None:
                 f.get(self.traced)
@@ -128,6 +129,15 @@ class Events:
                 self.body.over(self.body, "after", None, self._pushed())
         if self.value is not None:
             f.get(self.value)
+
+    def _return(self) -> None:
+        """The record of it; what is due later is so for the probes in any case."""
+        body, sampled = self.body, self.body.sampled
+        with where_recorded(sampled):
+            body.write_return(self.value)
+            if sampled is not None and body.tasks is not None and self.w.due_at:
+                self.f.else_()
+                body.tasks.await_(self._pushed(), sampled.recorded())
 
     def _others(self) -> None:
         """Probes of the call that the task began with."""
@@ -322,8 +332,24 @@ class Events:
                 body.record_call(body.entered_at)
             else:
                 body.number_call()
-                body.before_late_return(body.entered_at)
+                self._before_late_return()
             body.write_return(self.value)
+
+    def _before_late_return(self) -> None:
+        """Get ready for the return record of a call that has none of its own: nothing is known of
+        secrets in its parameters, nor of when it began where no clock was asked then."""
+        f, body = self.f, self.body
+        if body.secret is not None:
+            f.i32(1)
+            f.set(body.secret)
+        if not body.timed:
+            return
+        if body.entered_at is not None:
+            f.get(body.entered_at)
+        else:
+            assert body.probe.now is not None, "the module is timed"
+            f.call(body.probe.now)
+        f.set(body.began)
 
     def _keeps_parameters(self) -> bool:
         """An export's parameters in memory are the callee's, which may have given it up."""

@@ -36,6 +36,9 @@ Role = Literal[
     "spawn",
     "ask",
 ]
+#: A ``root`` export begins a request, an ``inner`` one goes on with that of its caller, which may
+#: be another component of ours that a ``crossing`` call is made from.
+Request = Literal["", "root", "inner", "crossing"]
 EventMode = Literal["before", "after", "alt", "cancel", "end"]
 #: An exported global of the script unit: its name and core type.
 ExportedGlobal = tuple[str, str]
@@ -119,6 +122,19 @@ class ScriptLink:
 
 
 @dataclass(frozen=True, slots=True)
+class Sampling:
+    """Records are made of one request in ``rate``.  ``start``: where the generator begins, None:
+    drawn anew.  ``seeded``: the module gets random bits of the host; ``clocked``: it may read the
+    clock, which its records need not have; ``shared``: other components ask, too."""
+
+    rate: int
+    start: int | None = None
+    seeded: bool = False
+    clocked: bool = False
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Wrapper:
     """One wrapped core function.
 
@@ -140,7 +156,7 @@ class Wrapper:
 
     ``role``: where the module knows tasks; ``due_at``: where in the agent's table the function is
     for when a call of this wrapper is over later.  ``elements``: of a read or write of a stream or
-    future, what is copied as a list.
+    future, what is copied as a list.  ``request``: what is to be known where requests are sampled.
     """
 
     site: int
@@ -169,6 +185,7 @@ class Wrapper:
     answer: CoreSig | None = None
     later: tuple[EventProbe, ...] = ()
     elements: ListT | None = None
+    request: Request = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +205,8 @@ class ProbeOptions:
     ``last_at``: where in that table.  ``context``: the core type of slot 0 of the context, where
     wrappers know tasks; ``due``: whether calls may be over later; ``logged``: whether records are
     made of calls of tasks; ``threads``: whether tasks may have several; ``lasting``: whether they
-    may go on after their answer without the host.
+    may go on after their answer without the host.  ``sampling``: None where records are made of
+    all requests.
     """
 
     timed: bool = False
@@ -213,3 +231,4 @@ class ProbeOptions:
     logged: bool = True
     threads: bool = False
     lasting: bool = False
+    sampling: Sampling | None = None

@@ -59,7 +59,7 @@ def build_probe(
 
 def build_flush(options: ProbeOptions) -> bytes:
     """A module without wrappers, whose ``flush`` () reports and sends all that is buffered."""
-    probe = Probe((), (), replace(options, timed=False, context=""))
+    probe = Probe((), (), replace(options, timed=False, context="", sampling=None))
     flags = Flush.REPORT | Flush.PUSH | (Flush.EMPTY if options.push_empty else Flush.NONE)
     f, flush = probe.module.func(), probe.flush()
     assert flush is not None, "there is a way out"

@@ -14,6 +14,7 @@ from whamm_cm.emit.intervene import hands_over, may_allocate, uses_clock
 from whamm_cm.emit.memory import PUT_GET, Agent, Guest
 from whamm_cm.emit.model import ProbeOptions, Wrapper
 from whamm_cm.emit.paths import has_trace, traces
+from whamm_cm.emit.sampling import Sampling
 from whamm_cm.emit.spans import Spans
 from whamm_cm.emit.tails import Tails
 from whamm_cm.emit.tasks import LATE
@@ -58,9 +59,7 @@ class Probe:
         self._emit: int | None = None
         if options.emit:
             self._emit = self.module.import_func(sink, "emit", ("i32", "i32"), ("i32",))
-        self.clock: int | None = None
-        if options.timed or any(map(uses_clock, wrappers)):
-            self.clock = self.module.import_func("probe", "now", (), ("i64",))
+        self.clock = self._import_clock(wrappers)
         self.targets = [
             self.module.import_func("probe", f"f{k}", w.signature.params, w.signature.results)
             for k, w in enumerate(wrappers)
@@ -82,6 +81,9 @@ class Probe:
         self.context: Context | None = None
         if options.context:
             self.context = Context(self.module, self.agent, imports, self.table, options)
+        self.sampling: Sampling | None = None
+        if options.sampling is not None:
+            self.sampling = Sampling(self.module, self.agent, options.sampling, self.clock)
         self._flats: dict[int, Flats] = {}
         self._spans: dict[Guest, Spans] = {}
         self._tails: dict[tuple[Guest, Encoding], Tails] = {}
@@ -120,6 +122,13 @@ class Probe:
             )
             for i, memory in enumerate(memories)
         ]
+
+    def _import_clock(self, wrappers: Sequence[Wrapper]) -> int | None:
+        sampling = self.options.sampling
+        clocked = self.options.timed or (sampling is not None and sampling.clocked)
+        if not clocked and not any(map(uses_clock, wrappers)):
+            return None
+        return self.module.import_func("probe", "now", (), ("i64",))
 
     def _import_realloc(self, k: int, wrapper: Wrapper) -> int:
         address = "i64" if wrapper.ptr == 8 else "i32"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from whamm_cm.agent.layout import Phase
 from whamm_cm.emit.flats import Slot
 from whamm_cm.emit.memory import Agent, Guest
 from whamm_cm.emit.model import EventMode, Mode, ProbeOptions, Wrapper
-from whamm_cm.wasm.asm import Func
+from whamm_cm.wasm.asm import Func, Label
 from whamm_cm.wit.types import ValType
 
 
@@ -36,6 +37,23 @@ class Shared(Protocol):
     def task_over(self) -> int | None: ...
 
 
+class Choice(Protocol):
+    """Whether records are made (``sampling.Sampled``); ``skip`` is a local that is not 0 where none
+    are."""
+
+    skip: int
+
+    def recorded(self) -> int: ...
+
+    def records(self) -> AbstractContextManager[Label]: ...
+
+
+class Task(Protocol):
+    """The part of a wrapper that knows tasks (``tasks.Tasks``)."""
+
+    entry: int
+
+
 class Recorder(Protocol):
     """The body of a wrapper (``wrapper.Body``), as far as it matters here."""
 
@@ -54,6 +72,8 @@ class Recorder(Protocol):
     ended: int
     start: int
     over: Over | None
+    #: Whether the call has its number before it is known whether it is recorded.
+    numbered: bool
     #: When the call began, where a probe wants to know how long it took.
     entered_at: int | None
 
@@ -61,6 +81,12 @@ class Recorder(Protocol):
 
     @property
     def probe(self) -> Shared: ...
+
+    @property
+    def sampled(self) -> Choice | None: ...
+
+    @property
+    def tasks(self) -> Task | None: ...
 
     def image(
         self, types: tuple[ValType, ...], source: int | tuple[Slot, ...], mode: Mode, params: bool

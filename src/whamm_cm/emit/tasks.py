@@ -51,8 +51,10 @@ class Tasks:
             self._enter()
         elif role in ("return", "cancel", "spawn"):  # which nothing but a task may call
             self._known()
-        elif self.body.recording or any(
-            mentions((p.predicate, p.body), "task") for p in self.w.probes
+        elif (
+            self.body.recording
+            or self.w.request
+            or any(mentions((p.predicate, p.body), "task") for p in self.w.probes)
         ):
             self._find()
         if role == "callback":
@@ -86,6 +88,9 @@ class Tasks:
         """A task begins with this call.  No record may have been begun: the buffer may move."""
         f, body, later = self.f, self.body, self.w.later
         f.i32(self.w.site << 8)
+        if body.sampled is not None:
+            f.get(body.sampled.skip)
+            f.op("i32.or")
         f.i32(self.w.export)
         self.context.call(f, "task_new")
         f.tee(self.entry)
@@ -102,7 +107,7 @@ class Tasks:
                 self.agent.at(f, self.entry, Entry.BEGAN)
                 f.call(body.clock)
                 self.agent.store(f, "i64.store", Entry.BEGAN)
-            if past.asked(later, "call_id") and self.w.action != "record":
+            if past.asked(later, "call_id") and (self.w.action != "record" or body.numbered):
                 body.number_call()
                 self._note(Entry.CALL, body.call)
         self.context.set(f, self.entry)
@@ -379,8 +384,7 @@ class Tasks:
                 f.set(value)
             ptr = self._kept_address()
             if w.action == "record":
-                self.late(0)
-                write_copy(body, value, ptr)
+                self._logged(lambda: write_copy(body, value, ptr))
             if body.over is not None:
                 body.over(body, "after", 0, value, ptr)
             return
@@ -412,10 +416,11 @@ class Tasks:
     def _logged(self, write: Callable[[], None]) -> None:
         """Write a record of a call that is over, if it was recorded."""
         f = self.f
-        if self.w.action == "record":
+        sampled = self.body.sampled is not None and self.w.probes
+        if self.w.action == "record" and not sampled:
             self.late(0)
             write()
-        elif any(map(has_trace, self.w.probes)):
+        elif sampled or any(map(has_trace, self.w.probes)):
             self.agent.load(f, "i32.load", 0, Entry.LOGGED)
             with f.if_():
                 self.late(0)

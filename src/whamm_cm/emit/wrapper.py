@@ -29,6 +29,7 @@ from whamm_cm.emit.memory import Guest
 from whamm_cm.emit.model import Mode, Wrapper
 from whamm_cm.emit.probe import Probe, records
 from whamm_cm.emit.recorder import Over
+from whamm_cm.emit.sampling import Sampled, where_recorded
 from whamm_cm.emit.spans import out_of_bounds
 from whamm_cm.emit.tails import Step, Tails, Values, is_string
 from whamm_cm.emit.tasks import Tasks
@@ -76,6 +77,8 @@ class Body:
         self.over: Over | None = None
         self.entered_at: int | None = None
         self.tasks = None if probe.context is None else Tasks(self, probe.context)
+        self.sampled = None if probe.sampling is None else Sampled.of(self, probe.sampling)
+        self.numbered = False
         self.secret = f.local("i32") if gate and self.recording else None
         if self.recording:
             self.start, self.p, self.end = (f.local("i32") for _ in range(3))
@@ -91,18 +94,24 @@ class Body:
         w = self.w
         self.over = over
         _check(w)
+        if self.sampled is not None:
+            self.sampled.begin()
+            self._number_early()
         if self.entered:
             self._add_depth(1)
         if self.tasks is not None:
             self.tasks.begin()
             if self.options.flush_each and w.role == "callback":
                 self._flush_if_due()  # what it was told is over, before the guest goes on
+        if self.sampled is not None:
+            self.sampled.look()
         if w.action == "count":
             self._count()
             if self.options.flush_each and w.may_flush:
                 self._flush(Flush.PUSH | Flush.REPORT)
         if w.action == "record":
-            self.record_call()
+            with where_recorded(self.sampled):
+                self.record_call()
         if w.probes:
             events(self, target)
         else:
@@ -119,6 +128,8 @@ class Body:
         """Call the wrapped function with what the parameters are now."""
         if self.w.flush_before is not None:
             self._flush(self.w.flush_before)
+        if self.sampled is not None:
+            self.sampled.cross()
         if self.tasks is not None and self.w.role in ("get", "set"):
             self.tasks.virtual()
             return
@@ -227,6 +238,12 @@ class Body:
         with f.if_():
             self._next_call()
 
+    def _number_early(self) -> None:
+        """Probes know the call by its number whether it is recorded or not."""
+        if self.w.action == "record" and (self.w.probes or self.w.later):
+            self.numbered = True
+            self._next_call()
+
     def _next_call(self) -> None:
         f = self.f
         f.i32(STATE + NEXT_CALL)
@@ -249,10 +266,10 @@ class Body:
             source = tuple(enumerate(w.signature.params))
         image = self.image(types, source, "none" if w.redact is None else w.redact.params, True)
         self._begin_record(Phase.CALL, entered)
-        if w.action == "record":
-            self._next_call()
-        else:
+        if w.action != "record":
             self.number_call()
+        elif not self.numbered:
+            self._next_call()
         if self.tasks is not None and w.role == "enter":
             self.tasks.numbered()
         self._header(Phase.CALL)
@@ -286,16 +303,24 @@ class Body:
             return
         if self.w.kind == "resource.drop":
             interval //= _DROPS
+        if self.options.brief:  # the time counts from the first record of the instance
+            self.agent.load_at(f, "i64.load", STATE + LAST_FLUSH)
+            f.op("i64.eqz")
+            with f.if_():
+                self._flushed(now)
         f.get(now)
         self.agent.load_at(f, "i64.load", STATE + LAST_FLUSH)
         f.op("i64.sub")
         f.i64(interval)
         f.op("i64.gt_u")
         with f.if_():
-            f.i32(STATE + LAST_FLUSH)
-            f.get(now)
-            self.agent.store(f, "i64.store")
+            self._flushed(now)
             self._flush(Flush.PUSH | Flush.GOES_ON)
+
+    def _flushed(self, now: int) -> None:
+        self.f.i32(STATE + LAST_FLUSH)
+        self.f.get(now)
+        self.agent.store(self.f, "i64.store")
 
     def _record_return(self) -> None:
         """Result values are on the stack before and after."""
@@ -304,25 +329,10 @@ class Body:
         if w.signature.results:
             value = f.local(w.signature.results[0])
             f.set(value)
-        self.write_return(value)
+        with where_recorded(self.sampled):
+            self.write_return(value)
         if value is not None:
             f.get(value)
-
-    def before_late_return(self, entered: int | None) -> None:
-        """Get ready for the return record of a call that has none of its own: nothing is known of
-        secrets in its parameters, nor of when it began unless the local ``entered`` says so."""
-        f = self.f
-        if self.secret is not None:
-            f.i32(1)
-            f.set(self.secret)
-        if not self.timed:
-            return
-        if entered is not None:
-            f.get(entered)
-        else:
-            assert self.probe.now is not None, "the module is timed"
-            f.call(self.probe.now)
-        f.set(self.began)
 
     def write_return(self, value: int | None) -> None:
         """Write the record of what the call has returned, in local ``value``."""
@@ -387,7 +397,7 @@ class Body:
             self.f.set(word)
         self.bare_record(Phase.PENDING, word)
         if self.tasks is not None and self.w.due_at and self.w.action == "record":
-            self.tasks.due(word)
+            self.tasks.due(word, None if self.sampled is None else self.sampled.recorded())
 
     def image(
         self, types: tuple[ValType, ...], source: int | tuple[Slot, ...], mode: Mode, params: bool

@@ -70,7 +70,7 @@ class Session:
         """Raises RunError for what is no handler, or cannot be run here."""
         plan = found.plan
         self._receiver = Receiver(found.table, show_secrets=plan.show_secrets)
-        self._feed, self._serving = feed, serving
+        self.feed, self._serving = feed, serving
         self._scripted = plan.scripts is not None
         self._timed = plan.timed
         settings = Settings(serving.host, serving.allow_hosts, serving.config)
@@ -81,6 +81,8 @@ class Session:
             )
         )  # fmt: skip
         self._lock, self._over = threading.Lock(), False
+        #: To be set by who does not want it to go on.
+        self.ending = False
         self._requests = 0
         # The request that this thread serves.
         self._now = threading.local()
@@ -102,7 +104,7 @@ class Session:
                 for record in first:
                     if record["phase"] == "request":
                         record["instance"] = under.instance
-            self._feed([*first, *records])
+            self.feed([*first, *records])
             return received.instance
 
     def _begun(self, request: IncomingRequest, peer: str) -> None:
@@ -135,7 +137,7 @@ class Session:
             if ended is not None and (not ended.salvaged or self._scripted):
                 records.append({**self._receiver.lost("trap"), "req": under.req})
             records.append(self._answer(under, status, why))
-            self._feed(records)
+            self.feed(records)
             if ended is not None:
                 self._serving.on_trap(ended)
 
@@ -178,7 +180,7 @@ class Session:
             server = Server(self.handler, host, port, done, self._serving.timeout)
             with noted_signals() as caught:
                 on_start(*server.address)
-                server.run(lambda: bool(caught))
+                server.run(lambda: bool(caught) or self.ending)
         return count, caught[0] if caught else None
 
     @contextmanager

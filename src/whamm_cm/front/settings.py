@@ -36,7 +36,9 @@ class Settings:
     bytes, ``max_list`` in elements.  ``multi_memory`` False: for hosts without.
     ``max_core_instances``: more of them are an error.  ``force``: weave what is woven already.
     ``nonce`` marks the lines of a sink, "" draws a new one; ``lines`` is their form.  ``compat``: a
-    core module reports when its ``main`` ends, as whamm has it.
+    core module reports when its ``main`` ends, as whamm has it.  ``sample``: records are made of
+    one call of an export of the root in so many, chosen by chance, and of what is below it;
+    counters and scripts see all.
     """
 
     trace: str | None = None
@@ -57,6 +59,7 @@ class Settings:
     nonce: str = ""
     lines: LineForm = "packed"
     compat: bool = False
+    sample: int = 1
 
     @property
     def scripted(self) -> bool:
@@ -104,6 +107,7 @@ class Settings:
             last_words=True,
             nonce=(self.nonce or fresh_nonce()) if sink in ("stderr", "logging") else "",
             lines=self.lines,
+            sample=self.sample,
         )
 
 
@@ -128,6 +132,17 @@ class Wishes(TypedDict, total=False):
     nonce: str
     lines: LineForm
     compat: bool
+    sample: int
+
+
+#: What the table in the guest has room for.
+MOST_SAMPLED = 1_000_000_000
+
+
+def check_sample(sample: int) -> None:
+    """Raises UsageError for what is no number of requests of which one is recorded."""
+    if not 1 <= sample <= MOST_SAMPLED:
+        raise UsageError(f"sample={sample}: expected 1 to {MOST_SAMPLED}, one request in so many")
 
 
 def settled(settings: Settings, wishes: Wishes) -> Settings:
@@ -140,6 +155,7 @@ def settled(settings: Settings, wishes: Wishes) -> Settings:
         word = wishes.get(name)
         if word is not None and word not in words:
             raise UsageError(f"{name}={word!r}: expected one of {', '.join(words)}")
+    check_sample(wishes.get("sample", 1))
     return replace(settings, **wishes)
 
 

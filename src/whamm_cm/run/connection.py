@@ -17,7 +17,7 @@ import h11
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.run.host.bridge import Failure
-from whamm_cm.run.host.fields import Fields, received
+from whamm_cm.run.host.fields import Fields, announced, received
 from whamm_cm.run.host.http import (
     IncomingBody,
     IncomingRequest,
@@ -138,11 +138,12 @@ class Connection:
         self.socket, self.scheme, self._away = made, scheme, away
         self.link = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD)
         self.gone = self.bodiless = self.trailing = self._hurried = False
+        self.headers = Fields()
         self._unsent, self._lock = bytearray(), threading.Lock()
         self.status = 0
         self.error: str | None = None
-        self.peer = _shown(made.getpeername())
         self.body: _Body | None = None
+        self.peer = _shown(made.getpeername())
         #: Since when it waits for a request, or for the rest of one.
         self.since = time.monotonic()
         self.begun = False
@@ -238,7 +239,7 @@ class Connection:
 
     def _head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         names = {name for name, _ in headers}
-        self.trailing = not self.bodiless and b"content-length" not in names
+        self.trailing &= not self.bodiless and b"content-length" not in names
         if self.body is None and self.link.their_state is h11.SEND_BODY:
             headers = [*headers, (b"connection", b"close")]  # behind a body nobody reads
         if b"date" not in names:
@@ -270,7 +271,7 @@ class Connection:
 
     def end(self, trailers: Fields | None) -> None:
         chunked = self.trailing and self.link.their_http_version == b"1.1"
-        sent = trailers.sent() if trailers is not None and chunked else []
+        sent = announced(trailers, self.headers) if chunked else []
         self._send(h11.EndOfMessage(headers=sent))
 
     def abort(self, error: Any) -> None:
@@ -311,8 +312,7 @@ class Connection:
         self, handler: Handler, event: Any, method: str, authority: str | None, path: str | None
     ) -> Ended | None:
         self.status, self.bodiless, self.body = 0, method == "HEAD", None
-        self.error = None
-        self._hurried = False
+        self.error, self._hurried = None, False
         framed = (b"content-length", b"transfer-encoding")
         has_body = any(name in framed for name, _ in event.headers)
         if not has_body:
@@ -321,6 +321,8 @@ class Connection:
             hosts = [value for name, value in event.headers if name == b"host"]
             authority = hosts[0].decode("latin-1") if hosts else None
         headers = received(event.headers)
+        # Who does not say so may not look for any.
+        self.trailing = any(b"trailers" in value.lower() for value in headers.get("te"))
         instance = handler.taken()
         instance.world.away = self._waiting
         body = IncomingBody(lambda: self.opened(instance.world, has_body))
@@ -338,7 +340,8 @@ class Connection:
         if response is None:
             self.error = next(iter(error))
             return self.refuse(_status_of(error))
-        headers, body = response.headers.sent(), response.body
+        self.headers, body = response.headers, response.body
+        headers = self.headers.sent()
         self.bodiless |= response.status in (204, 304)
         if body is None and not self.bodiless and "content-length" not in response.headers.values:
             headers.append((b"content-length", b"0"))

@@ -122,6 +122,8 @@ class Decoder:
         #: By the word that says site, flags and phase.
         self._quick: dict[int, Quick | None] = {}
         self._leaves: dict[int, Leaf] = {}
+        #: What the start of a run says of sampling.
+        self.sampled: Record = {"sample": table.sample} if table.sample else {}
 
     def decode(
         self, data: bytes, start: int, head: Head, into: list[Record], lenient: bool = False
@@ -231,6 +233,7 @@ class Decoder:
             if wall := _u64(tail):
                 record["wall_ns"] = wall
             record["phase"] = _PHASES[phase]
+            record |= self.sampled
             return None
         record["instance"] = instance
         if framed and phase != Phase.HANDLE:
@@ -494,7 +497,8 @@ class Receiver:
     ) -> None:
         self._masker = None if show_secrets else Masker(table)
         self.run = secrets.token_hex(8) if run is None else run
-        self._stream = Stream(Decoder(table), self.run)
+        self._decoder = Decoder(table)
+        self._stream = Stream(self._decoder, self.run)
         self._instances = 0
         self._started: Record | None = None
 
@@ -506,7 +510,7 @@ class Receiver:
             return
         clock = {} if t_ns is None else {"t_ns": t_ns}
         wall = {"wall_ns": wall_ns} if wall_ns else {}
-        self._started = self._stream.note("start", 0, **clock, **wall)
+        self._started = self._stream.note("start", 0, **clock, **wall, **self._decoder.sampled)
 
     def lost(self, why: str) -> Record:
         """The record of a run that was cut off with records, nobody knows how many, inside."""

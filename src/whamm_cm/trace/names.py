@@ -7,6 +7,7 @@ at ``<resource>.drop``, when an own handle is handed over, and when its number i
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from functools import cache, lru_cache, partial
@@ -62,6 +63,7 @@ class NamedCall:
 class _Entry:
     generation: int
     name: str | None = None
+    request: int = 0
     parts: dict[str, str] = field(default_factory=dict)
     alive: bool = True
 
@@ -77,10 +79,18 @@ class Namer:
     def __init__(self) -> None:
         self._entries: dict[_Key, _Entry] = {}
         self._ends = Ends()
+        self._sampled = False
+        #: By instance: the request that its handles are known from.
+        self._requests = Counter[int]()
 
     def see(self, record: Record) -> None:
         """To be told of every record, in order, before anything else."""
         self._ends.see(record)
+        if record["phase"] == "start" and record.get("sample", 0) > 1:
+            self._sampled = True
+        elif self._sampled and record["phase"] == "call" and record["edge"] == "export":
+            # Requests of which nothing is here may have dropped a handle and made another.
+            self._requests[record["instance"]] += 1
 
     def is_alive(self, instance: int, ref: HandleRef) -> bool:
         """Whether the handle is still that which it was when it was named."""
@@ -297,7 +307,7 @@ class Namer:
 
     def _ref(self, instance: int, resource: str, number: int) -> HandleRef:
         entry = self._entries.get((instance, resource, number))
-        if entry is None or not entry.alive:
+        if entry is None or not entry.alive or entry.request != self._requests[instance]:
             return HandleRef(resource, number)
         return HandleRef(resource, number, entry.generation, entry.name)
 
@@ -309,7 +319,7 @@ class Namer:
         if len(self._entries) >= MAX_HANDLES:
             del self._entries[next(iter(self._entries))]
         generation = 1 if before is None else before.generation + 1
-        self._entries[key] = _Entry(generation, name)
+        self._entries[key] = _Entry(generation, name, self._requests[instance])
         return HandleRef(resource, number, generation, name)
 
     def _end(self, instance: int, resource: str, number: int) -> HandleRef:
@@ -325,7 +335,7 @@ class Namer:
             return
         key = (call.instance, ref.resource, ref.handle)
         entry = self._entries.get(key)
-        if entry is None or not entry.alive:
+        if entry is None or not entry.alive or entry.request != self._requests[call.instance]:
             if ref.generation:  # it ended while the call ran
                 return
             self._begin(*key)

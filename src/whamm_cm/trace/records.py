@@ -22,7 +22,7 @@ HOSTED = ("request", "answer")
 MAX_NESTING = 200
 _INTS = (
     *("seq", "instance", "call", "task", "self", "status", "count", "dur_ns", "fid", "pc"),
-    *("wall_ns", "req"),
+    *("wall_ns", "req", "sample"),
 )
 _TEXTS = (
     *("edge", "component", "interface", "version", "func", "run", "source", "why"),

@@ -34,6 +34,7 @@ from whamm_cm.wasm.edit import ModuleEdit
 from whamm_cm.wasm.leb import unsigned
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.sections import SectionId
+from whamm_cm.weave import sampling
 from whamm_cm.weave.near import NearSink
 
 TABLE = "last"
@@ -101,7 +102,7 @@ def agent_module(
 
 def _with_memory(options: ProbeOptions, near: NearSink | None) -> bytes:
     wasm = load_wasm("agent.wasm")
-    if options.mark is None and near is None:
+    if options.mark is None and near is None and options.sampling is None:
         return wasm
     pages = AGENT_PAGES if near is None else near.pages()
     limits = b"\1\0" + unsigned(pages)
@@ -116,6 +117,8 @@ def _with_memory(options: ProbeOptions, near: NearSink | None) -> bytes:
             edit.add_data(0, STATE + HIGH, struct.pack("<I", BUFFER + HIGH_SIZE))
     if near is not None:
         near.prepare(edit)
+    if options.sampling is not None:
+        sampling.prepare(edit)
     return edit.encode()
 
 

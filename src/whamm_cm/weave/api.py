@@ -21,7 +21,7 @@ from whamm_cm.component.encode import Piece, pieces
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.component.items import Item, Sort
 from whamm_cm.dataclass import dataclass
-from whamm_cm.emit.model import ProbeOptions, ScriptLink
+from whamm_cm.emit.model import ProbeOptions, Sampling, ScriptLink
 from whamm_cm.errors import InternalError, WeaveError
 from whamm_cm.wasm.moved import Moved
 from whamm_cm.weave.agents import free_mark
@@ -33,6 +33,7 @@ from whamm_cm.weave.orders import Orders, may_last
 from whamm_cm.weave.outlet import Block, Supply
 from whamm_cm.weave.plan import Added, Chosen, Plan
 from whamm_cm.weave.report_export import INTERFACE, Flushes, is_exported, report_export
+from whamm_cm.weave.sampling import SHARE, sampling_of, sharing, ways
 from whamm_cm.weave.sinks import logging_wiring, relay_wiring, sink_component, stderr_wiring
 from whamm_cm.weave.supply import (
     SINK_INTERFACE,
@@ -50,6 +51,10 @@ if TYPE_CHECKING:  # the language is slow to import, and most weaves have no scr
 
 #: How long a live log may hold a record back.
 LIVE_NS = 4_000_000
+#: The same of brief instances, from their first record on: most are over before.
+BRIEF_NS = 200_000_000
+#: Those of the sinks that draw random bits to name their runs.
+_NAMING = ("stderr", "logging")
 #: Components of ours that take the blocks, beside the enclosed original.
 _SINKS = {"stderr": stderr_wiring, "logging": logging_wiring, "relay": relay_wiring}
 
@@ -161,19 +166,21 @@ class _Weave:
         needs = program.extendable.closure(set(chosen))
         libraries = [] if self.scripting is None else [*self.scripting.component_libraries()]
         names = Names.free(self.root, libraries)
+        sampling = sampling_of(self.plan, several, sink in _NAMING)
         timed = self.plan.timed or (self.scripting is not None and self.scripting.clock)
+        clocked = timed or (sampling is not None and sampling.clocked)
         tree = _Tree(
-            program, needs, chosen, self.plan, self.added, block, several, names, timed,
-            self.scripting, self._flushes(), self._last_words(program, chosen),
+            program, needs, chosen, self.plan, self.added, block, several, names, clocked,
+            sampling, self.scripting, self._flushes(), self._last_words(program, chosen),
         )  # fmt: skip
         wiring = None
         if sink in _SINKS:
             wiring = _SINKS[sink](self.root, self._sink_options(table, timed))
-        far = wiring is not None and not self._is_near(program, chosen, wiring, timed)
+        far = wiring is not None and not self._is_near(program, chosen, wiring, clocked)
         if libraries or far:
-            woven = self._enclosed(tree, wiring, timed)
+            woven = self._enclosed(tree, wiring, clocked)
         else:
-            woven, flushes = tree.weave(self.root, self._root_supply(wiring, timed))
+            woven, flushes = tree.weave(self.root, self._root_supply(wiring, clocked, sampling))
             if flushes:
                 woven = _appended(woven, report_export(flushes))
         return woven if self.scripting is None else self.scripting.unit.finished(woven)
@@ -209,13 +216,16 @@ class _Weave:
         replaced = [each.replaces.item for each in imports if each.replaces is not None]
         return forward(program, self.root, replaced) is not None
 
-    def _root_supply(self, wiring: SinkWiring | None, timed: bool) -> Supply:
+    def _root_supply(
+        self, wiring: SinkWiring | None, timed: bool, sampling: Sampling | None
+    ) -> Supply:
         supply = Supply()
         if self.plan.sink == "host":
             supply.front, supply.emit = host_emit()
             supply.block = "string"
         if wiring is not None:
             supply.near, supply.imports = NearSink(wiring), wiring.imports
+            supply.sampling = ways(sampling, wiring.args)
         if timed:
             imported, supply.now = clock(self.root)
             supply.imports += (imported,)
@@ -234,6 +244,7 @@ class _Weave:
         emit = self._way_out(outer, wiring, now)
         if emit is not None:
             extra.append((tree.names.emit, emit))
+        extra += self._sampling_ways(outer, tree, wiring)
         if tree.names.libraries:
             from whamm_cm.weave.libraries import beside
         for library, names in tree.names.libraries:
@@ -241,18 +252,31 @@ class _Weave:
             outer.add(*placed.definitions)
             self.added.count(placed.definitions)
             extra += placed.functions.items()
-        inner, flushes = tree.weave(self.root, threaded(tree.block, timed, tree.names))
+        inner, flushes = tree.weave(self.root, tree.threaded())
         passed = []
         if tree.flushes is not None:
             inner = _appended(inner, tree.flushes.exported(self.root, flushes))
             passed = tree.flushes.names[self.root]
         return enclose(outer, inner, extra, passed)
 
+    def _sampling_ways(
+        self, outer: Outer, tree: _Tree, wiring: SinkWiring | None
+    ) -> list[tuple[str, Item]]:
+        """What the original gets for sampling, made in the new root."""
+        given = [] if wiring is None else [*wiring.args]
+        if tree.sampling is not None and tree.sampling.shared:
+            definitions, share = sharing()
+            outer.add(*definitions)
+            self.added.count(definitions)
+            given.append((SHARE, share))
+        return ways(tree.sampling, given).passed(tree.names.sampling)
+
     def _sink_options(self, table: bytes, timed: bool) -> SinkOptions:
         plan = self.plan
         return SinkOptions(
-            table, plan.nonce, plan.lines == "json", timed, plan.mark, plan.show_secrets
-        )
+            table, plan.nonce, plan.lines == "json", timed, plan.mark, plan.show_secrets,
+            plan.samples,
+        )  # fmt: skip
 
     def _way_out(self, outer: Outer, wiring: SinkWiring | None, now: Item | None) -> Item | None:
         """``emit`` in the new root: of a sink of ours, else the host's if that is the sink."""
@@ -293,6 +317,7 @@ class _Tree:
     several: bool
     names: Names
     timed: bool
+    sampling: Sampling | None
     scripting: Scripting | None
     flushes: Flushes | None
     last_words: LastWords
@@ -340,9 +365,12 @@ class _Tree:
         assert isinstance(target, Component)
         return self.flushes.aliased(target, definition.item)
 
+    def threaded(self) -> Supply:
+        return threaded(self.block, self.timed, self.names, self.sampling)
+
     def _nested(self, component: Component) -> Component:
         needy = component in self.needs
-        supply = threaded(self.block, self.timed, self.names) if needy else Supply()
+        supply = self.threaded() if needy else Supply()
         woven, flushes = self.weave(component, supply)
         if self.flushes is None:
             return woven
@@ -351,6 +379,11 @@ class _Tree:
     def _needy(self, node: n.Instantiate) -> bool:
         target = self.program.definition(self.program.follow(node.component)).node
         return isinstance(target, Component) and target in self.needs
+
+    def _interval(self) -> int:
+        if not self.plan.live:
+            return 0
+        return BRIEF_NS if self.plan.brief else LIVE_NS
 
     def _options(self, chosen: Sequence[Chosen], script: ScriptLink | None) -> ProbeOptions:
         counts = [c.number for c in chosen if c.action == "count"]
@@ -363,7 +396,7 @@ class _Tree:
             push_empty=self.several and any(_pushes(c) for c in chosen),
             max_string=self.plan.max_string,
             max_list=self.plan.max_list,
-            interval_ns=LIVE_NS if self.plan.live and not self.plan.brief else 0,
+            interval_ns=self._interval(),
             count_base=min(counts, default=0),
             count_n=len(counts),
             script=script,
@@ -377,6 +410,7 @@ class _Tree:
             logged=any(c.logs for c in chosen),
             threads=any(c.role == "spawn" for c in chosen),
             lasting=any(c.role == "spawn" or may_last(c.site) for c in chosen),
+            sampling=self.sampling,
         )
 
 

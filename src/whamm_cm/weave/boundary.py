@@ -105,6 +105,7 @@ class Weaver:
     now: Item | None = None
     #: What ``build.context`` makes, where the probes know tasks.
     context: tuple[Item, ...] = ()
+    sampling: list[tuple[str, Item]] = field(default_factory=list)
     unit: Item | None = None
     guard: Guard | None = None
     bound: bool = False
@@ -353,7 +354,7 @@ class Weaver:
             for k, (choice, item) in enumerate(outputs)
         ]
         ways = (("emit", self.emit), ("now", self.now), *zip(CONTEXT, self.context, strict=False))
-        bag += [(name, item) for name, item in ways if item is not None]
+        bag += [*((name, item) for name, item in ways if item is not None), *self.sampling]
         for k, wrapper in enumerate(wrappers):
             realloc = outputs[k][0].site.realloc
             if may_allocate(wrapper) and realloc is not None:
@@ -448,6 +449,8 @@ class Weaver:
             found = build.context(self.options.context, self.options.threads)
             self.out += found
             self.context = tuple(each.item for each in found)
+        lowers, self.sampling = self.supply.sampling.lowered(self.agent)
+        self.out += lowers
         if self.supply.near is not None:
             self._place_sink(self.supply.near)
         if self.script is not None:
@@ -568,6 +571,7 @@ def _wrappers(choice: Chosen, memories: dict[Item, int], due_at: int) -> list[tu
         answer=None if choice.answer is None else choice.answer.signature,
         later=choice.later,
         elements=site.elements,
+        request=choice.request,
     )
     if site.kind != "lift":
         return [(wrapper, site.definition.item)]

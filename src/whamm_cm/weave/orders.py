@@ -6,7 +6,7 @@ rules here add the moments at which waiting longer would lose them or hide them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
@@ -19,12 +19,13 @@ from whamm_cm.component.ir import Component, walk
 from whamm_cm.component.items import Item
 from whamm_cm.component.nodes import Canon
 from whamm_cm.dataclass import dataclass
-from whamm_cm.emit.model import Action, EventProbe, Role
+from whamm_cm.emit.model import Action, EventProbe, Request, Role
 from whamm_cm.emit.paths import has_trace
 from whamm_cm.errors import WeaveError
 from whamm_cm.weave.ends import are_known, noted
 from whamm_cm.weave.plan import Added, Chosen, Plan
 from whamm_cm.weave.redact import rule_at, secret_elements
+from whamm_cm.weave.sampling import request_of
 from whamm_cm.weave.tasks import answering, exports, roles
 from whamm_cm.wit.glob import compile_glob
 
@@ -127,6 +128,7 @@ class Orders:
     builder: SiteTableBuilder = field(default_factory=SiteTableBuilder)
     scripting: Scripting | None = None
     secret: frozenset[object] = frozenset()
+    requests: dict[Site, Request] = field(default_factory=dict)
 
     def choose(self, program: Program, sites: Sequence[Site]) -> dict[Component, list[Chosen]]:
         """Orders by component, flush-only ones included."""
@@ -134,7 +136,10 @@ class Orders:
         self.secret = secret_elements(sites)
         for key in self.scripting.components if self.scripting is not None else ():
             wanted.setdefault(key, {})
-        relayed = len(wanted) > 1 and self._exits_all_push(sites, wanted)
+        several = len(wanted) > 1 or self.plan.samples
+        relayed = bool(wanted) and several and self._exits_all_push(sites, wanted)
+        if self.plan.samples:
+            self._sample(sites, wanted)
         exits = {site.component for site in sites if leaves(site)}
         result: dict[Component, list[Chosen]] = {}
         for component in walk(program.root):
@@ -173,6 +178,13 @@ class Orders:
         for site in exports:
             wanted.setdefault(site.component, {})
         return bool(exports)
+
+    def _sample(self, sites: Sequence[Site], wanted: Collection[Component]) -> None:
+        """Find out which sites have to do with requests."""
+        woven = {s.definition.item for s in sites if s.component in wanted and not s.reason}
+        found = ((site, request_of(site, woven)) for site in sites)
+        self.requests = {site: request for site, request in found if request}
+        self.builder.sample = self.plan.sample
 
     def _crossings(
         self, component: Component, own: Sequence[Site], several: bool, exits: set[Component]
@@ -222,7 +234,7 @@ class Orders:
             waiting = self.plan.live and (waits(site) or (lasts and _starts(site)))
             idle = action == "none" and not (probes or later)
             passed = role or waiting or site.kind == "lift" or leaves(site) or (crossing and ends)
-            if idle and (site.reason or not passed):
+            if idle and (site.reason or not (passed or site in self.requests)):
                 continue
             before = self._before(site, waiting, crossing and (ends or action == "record"))
             order = self._order(site, action, number, slot, before, relayed and _returns(site))
@@ -288,4 +300,5 @@ class Orders:
             flush_before=before,
             flush_outside=site.leave,
             relayed=relayed,
+            request=self.requests.get(site, ""),
         )

@@ -10,6 +10,7 @@ from whamm_cm.component.items import Item
 from whamm_cm.dataclass import dataclass
 from whamm_cm.weave.interface import Interface
 from whamm_cm.weave.near import NearSink
+from whamm_cm.weave.sampling import Ways
 
 #: What the parameter of ``emit`` is.  To a component: a list of 32-byte chunks (four u64), for the
 #: adapters between components copy element by element, which costs a ``list<u8>`` more than all
@@ -26,7 +27,7 @@ class Supply:
     replace one of its own and come before all else that is ours, and the component functions
     ``emit`` and ``now``, or instead of the former a sink that is ``near``.  ``block`` is what
     ``emit`` takes a block as.  ``libraries``: functions of libraries that are components, by
-    library and script name.
+    library and script name.  ``sampling``: what is to be had where requests are sampled.
     """
 
     front: list[Definition] = field(default_factory=list)
@@ -36,3 +37,4 @@ class Supply:
     block: Block = "chunks"
     now: Item | None = None
     libraries: dict[str, dict[str, Item]] = field(default_factory=dict)
+    sampling: Ways = Ways({})

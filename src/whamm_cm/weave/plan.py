@@ -14,7 +14,7 @@ from whamm_cm.agent.layout import NONCE_LETTERS, NONCE_SIZE, Flush
 from whamm_cm.analysis.site import Selector, Site
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.dataclass import dataclass
-from whamm_cm.emit.model import Action, EventProbe, Redact, Role
+from whamm_cm.emit.model import Action, EventProbe, Redact, Request, Role
 from whamm_cm.emit.past import OVER
 from whamm_cm.emit.paths import has_trace
 from whamm_cm.lang.tree import Declare, Scripts
@@ -82,7 +82,9 @@ class Plan:
     count is sent while functions with probes run, 0: when an export returns only.  ``last_words``:
     core modules with probes of scripts also send it before ``unreachable``.  ``brief``: instances
     are many and do not live long, and the host can read what they hold: nothing leaves only because
-    it is early in a run, or because some time has passed.
+    it is early in a run, and a live log has more patience.  ``sample``: records are made of one
+    request, a call of an export of the root, in so many; what that begins to draw from is
+    ``sample_start``, None for what differs from instance to instance.
     """
 
     trace: Selector = nothing
@@ -106,6 +108,13 @@ class Plan:
     brief: bool = False
     nonce: str = ""
     lines: LineForm = "packed"
+    sample: int = 1
+    sample_start: int | None = None
+
+    @property
+    def samples(self) -> bool:
+        """Whether there are requests of which nothing is recorded."""
+        return self.sample > 1 and self.sink != "none"
 
     @property
     def embedded(self) -> bool:
@@ -114,13 +123,15 @@ class Plan:
 
     def stamp(self, origin: str) -> bytes:
         """The content of the section ``whamm-cm``; ``origin`` is the SHA-256 of the input."""
-        facts = {
+        facts: dict[str, object] = {
             "tool": "whamm-cm",
             "version": __version__,
             "original-sha256": origin,
             "script-sha256": hashlib.sha256(self.script.encode()).hexdigest(),
             "sink": self.sink,
         }
+        if self.samples:
+            facts["sample"] = self.sample
         if self.nonce:
             facts |= {"nonce": self.nonce, "lines": self.lines}
         return json.dumps(facts, separators=(",", ":")).encode()
@@ -131,7 +142,7 @@ class Chosen:
     """A site with its orders.  ``number`` is its row in the site table (0 when not recorded);
     ``later``: probes for when tasks of this export are over, ``ending`` those of its callback;
     ``answer``: the ``task.return`` by which an ``alt`` probe answers.
-    ``role``, ``context`` and ``export`` as in ``weave.tasks``."""
+    ``role``, ``context`` and ``export`` as in ``weave.tasks``, ``request`` as in ``Wrapper``."""
 
     site: Site
     action: Action
@@ -148,6 +159,7 @@ class Chosen:
     role: Role = ""
     context: str = ""
     export: int = 0
+    request: Request = ""
 
     @property
     def logs(self) -> bool:

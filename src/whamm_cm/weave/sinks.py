@@ -81,7 +81,7 @@ def stderr_wiring(root: Component, options: SinkOptions) -> SinkWiring:
         ("write", write),
     )
     imports = (error_import, streams_import, stderr_import)
-    return _known(root, options, SinkWiring(imports, args, "sink-stderr.wasm", options))
+    return _known(root, options, SinkWiring(imports, args, options.module("stderr"), options))
 
 
 def _beside(root: Component, definition: Definition | None, path: str) -> Definition | None:
@@ -145,7 +145,7 @@ def logging_wiring(root: Component, options: SinkOptions) -> SinkWiring:
     imported, level = imported.with_alias("level", Sort.TYPE)
     imported, log = imported.with_alias("log", Sort.FUNC)
     args = (("level", level), ("log", log))
-    return _known(root, options, SinkWiring((imported,), args, "sink-logging.wasm", options))
+    return _known(root, options, SinkWiring((imported,), args, options.module("logging"), options))
 
 
 def relay_wiring(root: Component, options: SinkOptions) -> SinkWiring:
@@ -211,6 +211,8 @@ def _relay_imports(memory: Item) -> _Imports:
 _IMPORTS: dict[str, Callable[[Item], _Imports]] = {
     "sink-stderr.wasm": _stderr_imports,
     "sink-logging.wasm": _logging_imports,
+    "sink-stderr-sampled.wasm": _stderr_imports,
+    "sink-logging-sampled.wasm": _logging_imports,
     "relay.wasm": _relay_imports,
 }
 

@@ -4,7 +4,7 @@ further in."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import field, replace
 
 from whamm_cm.component import build
 from whamm_cm.component import nodes as n
@@ -12,7 +12,9 @@ from whamm_cm.component.ir import Component, Definition, walk
 from whamm_cm.component.items import Item, Sort
 from whamm_cm.component.types import KIND_SORTS
 from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.model import Sampling
 from whamm_cm.errors import WeaveError
+from whamm_cm.weave import sampling
 from whamm_cm.weave.instance_types import STRING, U64, InstanceTypeEditor
 from whamm_cm.weave.interface import Interface
 from whamm_cm.weave.libs.model import Library
@@ -237,11 +239,12 @@ def import_names(component: Component) -> Iterator[str]:
 @dataclass(frozen=True, slots=True)
 class Names:
     """What the plain functions threaded into components are called; those of ``libraries`` by
-    script name."""
+    script name, those of ``sampling`` as its ``Ways`` calls them."""
 
     emit: str = "whamm-cm-emit"
     now: str = "whamm-cm-now"
     libraries: tuple[tuple[Library, Mapping[str, str]], ...] = ()
+    sampling: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def free(cls, root: Component, libraries: Iterable[Library] = ()) -> Names:
@@ -253,7 +256,8 @@ class Names:
             names = library.import_names(taken)
             named.append((library, names))
             taken.update(names.values())
-        return cls(_free(first.emit, taken), _free(first.now, taken), tuple(named))
+        others = {name: _free(f"whamm-cm-{name}", taken) for name in sampling.NAMES}
+        return cls(_free(first.emit, taken), _free(first.now, taken), tuple(named), others)
 
 
 def _free(name: str, taken: set[str]) -> str:
@@ -265,7 +269,9 @@ def _free(name: str, taken: set[str]) -> str:
     return candidate
 
 
-def threaded(emit: Block | None, timed: bool, names: Names) -> Supply:
+def threaded(
+    emit: Block | None, timed: bool, names: Names, sampled: Sampling | None = None
+) -> Supply:
     """The extra imports of a nested component.  ``emit``: what it takes a block as."""
     supply = Supply()
     if emit is not None:
@@ -285,6 +291,9 @@ def threaded(emit: Block | None, timed: bool, names: Names) -> Supply:
         now = build.import_(names.now, "func", func.item)
         supply.front += (func, now)
         supply.now = now.item
+    if sampled is not None:
+        front, supply.sampling = sampling.threaded(sampled, names.sampling)
+        supply.front += front
     for library, named in names.libraries:
         definitions, functions = library.imported(named)
         supply.front += definitions
@@ -301,6 +310,7 @@ def pass_on(definition: Definition, supply: Supply, names: Names) -> Definition:
         args.append((names.emit, supply.emit))
     if supply.now is not None:
         args.append((names.now, supply.now))
+    args += supply.sampling.passed(names.sampling)
     for library, named in names.libraries:
         functions = supply.libraries.get(library.name, {})
         args += ((named[key], item) for key, item in functions.items())

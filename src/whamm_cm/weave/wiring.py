@@ -13,7 +13,7 @@ from whamm_cm.weave.interface import Interface
 @dataclass(frozen=True, slots=True)
 class SinkOptions:
     """What a sink is told when it is woven in.  ``timed``: it may read clocks; ``mark`` as in
-    ``Plan``."""
+    ``Plan``; ``sampled``: its start says of how many requests records are made."""
 
     table: bytes
     nonce: str = ""
@@ -21,6 +21,12 @@ class SinkOptions:
     timed: bool = False
     mark: int | None = None
     show_secrets: bool = False
+    sampled: bool = False
+
+    def module(self, name: str) -> str:
+        """The file with the code of the sink of that name.  What reads packed lines knows the site
+        table, and who reads those in JSON does not."""
+        return f"sink-{name}-sampled.wasm" if self.sampled and self.json else f"sink-{name}.wasm"
 
     def image(self, near: bool = False) -> bytes:
         """Settings and site table as they lie in the sink's memory."""
