@@ -10,13 +10,14 @@ PYTEST_ARGS ?= -q -n 2 --dist worksteal
 FORMATTED := src tests fixtures bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast hosts lint format bench fixtures clean
+.PHONY: help demo test test-fast hosts collector lint format bench fixtures clean
 
 help:
 	@echo "make demo    trace a sample component that uses files, sockets, clocks and randomness"
 	@echo "make test    run the tests          make test-fast   without the slow ones"
 	@echo "make lint    ruff and mypy          make format      let ruff rewrite"
 	@echo "make hosts   install the hosts and wasm-tools that tests use (make test does, too)"
+	@echo "make collector  build the OpenTelemetry Collector that tests use; needs Go"
 	@echo "make bench   measure the cost of probes, of weaving and of the gate"
 	@echo "make clean   remove .venv and everything built"
 
@@ -47,6 +48,14 @@ $(VENV)/.hosts: tests/hosts/requirements.txt $(OLD_WASH:%=tests/hosts/wash-%.txt
 	    -r tests/hosts/wash-$$old.txt || exit 1; done) && \
 	  touch $@ || echo "not all hosts can be installed here; tests that need them are skipped" >&2
 
+# The OpenTelemetry Collector, as far as tests need it; without Go those are skipped.
+$(BIN)/otelcol: tests/collector/main.go tests/collector/go.mod tests/collector/go.sum | $(PY)
+	@command -v go >/dev/null || { echo "no Go here: tests that need a collector are skipped" >&2; \
+	  exit 0; }; \
+	echo "building a collector for the tests" >&2; \
+	(cd tests/collector && go build -trimpath -ldflags='-s -w' -o $(abspath $@) .) || \
+	  echo "it cannot be built here: tests that need a collector are skipped" >&2
+
 # A real registry, unpacked and not installed: nothing of it is started by the system.
 $(VENV)/.registry: | $(VENV)/.test
 	@echo "unpacking Debian's docker-registry for the tests" >&2
@@ -61,6 +70,8 @@ test: $(VENV)/.test $(VENV)/.hosts $(VENV)/.registry
 	@$(PY) -m pytest $(PYTEST_ARGS)
 
 hosts: $(VENV)/.hosts $(VENV)/.registry
+
+collector: $(BIN)/otelcol
 
 test-fast: $(VENV)/.test $(VENV)/.hosts $(VENV)/.registry
 	@$(PY) -m pytest $(PYTEST_ARGS) -m "not slow"

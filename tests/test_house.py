@@ -12,7 +12,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "whamm_cm"
 ROOMS = (
     "dataclass", "errors", "_version", "files", "registry", "kernel", "demangle", "wasm",
     "component", "wit", "abi", "lang", "agent", "analysis", "emit", "monitors", "weave", "run",
-    "trace", "render", "gate", "front", "cli", "__main__", "__init__",
+    "trace", "render",
+    "telemetry", "gate", "front", "cli", "__main__", "__init__",
 )  # fmt: skip
 FILES = sorted(SOURCE.rglob("*.py"))
 

@@ -86,7 +86,8 @@ def write_output(path: str | None, data: str | Iterable[bytes | memoryview]) -> 
 #: Options that never name a file to read, whatever is in the folder.
 _NO_INPUTS = frozenset((
     "command", "run", "output", "write_baseline", "format", "expr", "monitor", "invoke", "env",
-    "count", "trace", "nonce", "skip", "component", "why", "sort", "today", "fail_on", "compat",
+    "count", "trace", "otlp", "nonce", "skip", "component", "why", "sort", "today", "fail_on",
+    "compat",
 ))  # fmt: skip
 
 

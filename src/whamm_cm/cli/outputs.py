@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from whamm_cm.cli import telemetry
 from whamm_cm.errors import UsageError
 from whamm_cm.files import check_place, replacing
 
@@ -233,22 +234,12 @@ def add_options(
         "-o", "--output", metavar="FILE",
         help=f"write to FILE instead of {instead}; its ending says the format if -f does not",
     )  # fmt: skip
-    group.add_argument(
-        "-c", dest="summary", action="store_true", help="the summary instead of the log"
-    )
-    group.add_argument("-C", dest="both", action="store_true", help="the log and the summary")
-    _add_grouping(group)
-    for letter, name, text in (
-        ("-T", "durations", "show the time spent in each call"),
-        ("-t", "stamps", f"show seconds since {start}"),
-        ("-r", "deltas", "show seconds since the line before"),
-        ("-y", "names", "say what handles stand for: paths, addresses, URLs and so on"),
-    ):
-        group.add_argument(letter, dest=name, action="store_true", help=text)
+    _add_looks(group, start)
     group.add_argument(
         "--per-instance", action="store_true",
         help="counts and what scripts report for each component instance (default: summed up)",
     )  # fmt: skip
+    telemetry.add_option(group)
     if scripts:
         parser.set_defaults(width=32, script=[])
         group.add_argument(
@@ -261,6 +252,22 @@ def add_options(
             "-s", dest="width", type=int, default=32, metavar="N",
             help="characters to show of each string (default: 32)",
         )  # fmt: skip
+
+
+def _add_looks(group: argparse._ArgumentGroup, start: str) -> None:
+    """The summary, and what is shown of each call."""
+    group.add_argument(
+        "-c", dest="summary", action="store_true", help="the summary instead of the log"
+    )
+    group.add_argument("-C", dest="both", action="store_true", help="the log and the summary")
+    _add_grouping(group)
+    for letter, name, text in (
+        ("-T", "durations", "show the time spent in each call"),
+        ("-t", "stamps", f"show seconds since {start}"),
+        ("-r", "deltas", "show seconds since the line before"),
+        ("-y", "names", "say what handles stand for: paths, addresses, URLs and so on"),
+    ):
+        group.add_argument(letter, dest=name, action="store_true", help=text)
 
 
 def _add_grouping(group: argparse._ArgumentGroup) -> None:
@@ -358,6 +365,8 @@ def formats(args: argparse.Namespace, reports: bool) -> list[tuple[str | None, s
                 " one of them, or -C for both"
             )
         return [(args.output, "summary"), *([(None, "table")] if reports else [])]
+    if args.otlp is not None and not (args.format or args.output or args.both):
+        return [(None, "table")] if reports else []
     name = args.format or (format_for_path(args.output) if args.output else "strace")
     result: list[tuple[str | None, str]] = [(args.output, name)]
     if reports and name == "strace":

@@ -14,7 +14,9 @@ from whamm_cm.errors import UsageError
 if TYPE_CHECKING:
     from whamm_cm.agent.table import SiteTable
     from whamm_cm.cli.outputs import Output
+    from whamm_cm.cli.telemetry import Sending
     from whamm_cm.render.options import RenderOptions
+    from whamm_cm.run.outcome import Trap
     from whamm_cm.trace.records import Record
 
 #: Lines shown after a trap, and the records kept for them: more, because names of handles (``-y``)
@@ -30,6 +32,7 @@ class Recorder:
     """Feeds every record to all outputs: (path, format) each.
 
     ``table``: formats that show a script's variables learn from it which there are.
+    ``sending`` gets every record, too.
     """
 
     def __init__(
@@ -37,12 +40,14 @@ class Recorder:
         formats: Sequence[tuple[str | None, str]],
         options: RenderOptions,
         table: SiteTable,
+        sending: Sending | None = None,
     ) -> None:
         from whamm_cm.render.registry import REPORTS
         from whamm_cm.trace.losses import Losses
         from whamm_cm.trace.reports import declared
 
         self.outputs: list[Output] = []
+        self._sending = sending
         live = False
         #: Whether people read on stderr what was lost, too.
         self.tells = False
@@ -66,6 +71,8 @@ class Recorder:
         for record in records:
             self.count += 1
             self.losses.feed(record)
+            if self._sending is not None:
+                self._sending.feed(record)
             for output in self.outputs:
                 try:
                     output.feed(record)
@@ -80,6 +87,13 @@ class Recorder:
             sys.stderr.flush()
         else:
             self.last.feed(records)
+
+    def trapped(self, trap: Trap) -> None:
+        """The guest will not return from what is open."""
+        if self._sending is not None:
+            from whamm_cm.trace.spans import Trap as Exception_
+
+            self._sending.trapped(Exception_(trap.message, "\n".join(map(str, trap.frames))))
 
     def abandon(self) -> None:
         """The run failed: show nothing, and write nothing, if it did not even start."""
@@ -96,6 +110,8 @@ class Recorder:
             except UsageError as error:
                 self._faults.append(str(error))
         self.outputs = []
+        if self._sending is not None:
+            self._sending.finish()
         if self._faults:
             raise UsageError("; ".join(self._faults))
 

@@ -8,13 +8,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from whamm_cm.cli import logs, outputs, scripts
+from whamm_cm.cli import logs, outputs, scripts, telemetry
 from whamm_cm.cli.common import progress, read_input, say
 from whamm_cm.errors import UsageError
 from whamm_cm.files import replacing
 
 if TYPE_CHECKING:
+    from whamm_cm.cli.telemetry import Sending
     from whamm_cm.trace.records import Record
+
+#: Not all telemetry could be sent: an output that cannot be written.
+_UNSENT = 2
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -42,6 +46,10 @@ def run(args: argparse.Namespace) -> int:
     if args.both and args.output:
         raise UsageError("-C prints log and summary one after the other; leave out -o")
     names = _formats(args)
+    sending = telemetry.sending(args)
+    if not names:
+        assert sending is not None
+        return _send(args, sending)
     if "-" in args.logs and (len(names) > 1 or args.stamps):
         logs.keep_standard_input()
     finder = scripts.line_finder(True, read_input(args.lines), args.lines) if args.lines else None
@@ -55,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
         records = logs.read_logs(args, args.logs, warn=not position, lean=lean)
         if name == "strace":
             records = _hinted(args, records)
+        if sending is not None and not position:
+            records = _copied(records, sending)
         chunks = renderer(name).render(records, options)
         if args.output in (None, "-"):
             for chunk in chunks:
@@ -68,7 +78,24 @@ def run(args: argparse.Namespace) -> int:
             for chunk in chunks:
                 file.write(chunk)
     scripts.say_notes(args, finder)
-    return 0
+    return 0 if sending is None or sending.finish() else _UNSENT
+
+
+def _send(args: argparse.Namespace, sending: Sending) -> int:
+    """Nothing is shown: the records only leave, while they come."""
+    try:
+        for record in logs.read_logs(args, args.logs):
+            sending.feed(record)
+    except KeyboardInterrupt:
+        sending.finish()
+        raise
+    return 0 if sending.finish() else _UNSENT
+
+
+def _copied(records: Iterable[Record], sending: Sending) -> Iterator[Record]:
+    for record in records:
+        sending.feed(record)
+        yield record
 
 
 def _hinted(args: argparse.Namespace, records: Iterable[Record]) -> Iterator[Record]:
@@ -96,4 +123,6 @@ def _formats(args: argparse.Namespace) -> list[str]:
         return ["summary"]
     if args.output not in (None, "-"):
         return [format_for_path(args.output)]
+    if args.otlp is not None and not args.both:
+        return []
     return ["strace", "summary"] if args.both else ["strace"]

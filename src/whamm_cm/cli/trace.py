@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from whamm_cm.cli import outputs, scripts, serve, weaving
+from whamm_cm.cli import outputs, scripts, serve, telemetry, weaving
 from whamm_cm.cli.common import INPUT, progress, read_input, say
 from whamm_cm.cli.recorder import Recorder
 from whamm_cm.errors import RunError, UsageError
@@ -77,6 +77,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def _add_running(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("running (without --)")
+    group.add_argument(
+        "--engine", choices=("embedded", "wasmtime"),
+        help="what to run it on: the embedded engine (default), or the command wasmtime, which is"
+        " the default for what is made for WASI 0.3",
+    )  # fmt: skip
     group.add_argument(
         "--invoke", metavar="CALL",
         help="call this export instead of wasi:cli/run: 'add(1, 2)', with values in WAVE",
@@ -184,7 +189,8 @@ def _embedded(args: argparse.Namespace, words: Sequence[str], settings: Settings
     path = words[0]
     data = read_input(path)
     host = _host(args, words)
-    if b"@0.3." in data:  # most have no such name anywhere, and need no closer look
+    # Most have no such name anywhere, and need no closer look.
+    if args.engine == "wasmtime" or (args.engine is None and b"@0.3." in data):
         from whamm_cm.cli.later import trace_later
 
         status = trace_later(args, path, data, host, settings)
@@ -203,12 +209,14 @@ def _embedded(args: argparse.Namespace, words: Sequence[str], settings: Settings
     # The embedded engine's clock starts with the guest.
     options = replace(outputs.render_options(args, finder), base_ns=0, tags=woven.report.agents > 1)
     formats = outputs.formats(args, script is not None and script.reports)
-    recorder = Recorder(formats, options, woven.table)
+    recorder = Recorder(formats, options, woven.table, telemetry.sending(args, path))
     compiling = ExitStack()
     compiling.enter_context(progress(args, f"compiling {path}"))
     running = Running(host, args.invoke, args.stub_imports, args.cache, compiling.close)
     try:
         outcome = run_woven(woven, running, recorder.feed)
+        if outcome.trap is not None:
+            recorder.trapped(outcome.trap)
     except (RunError, UsageError):
         recorder.abandon()
         raise

@@ -57,13 +57,9 @@ class Body:
     ``task.return``, where a probe may need them."""
 
     def __init__(
-        self,
-        probe: Probe,
-        f: Func,
-        wrapper: Wrapper,
-        realloc: int | None,
+        self, probe: Probe, f: Func, wrapper: Wrapper, realloc: int | None,
         answer: int | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.probe, self.f, self.w = probe, f, wrapper
         self.realloc, self.answer = realloc, answer
         self.agent, self.options = probe.agent, probe.options

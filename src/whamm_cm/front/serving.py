@@ -15,6 +15,7 @@ from whamm_cm.run.host.world import Settings
 from whamm_cm.run.options import HostOptions
 from whamm_cm.run.serving import Ended, Handler, Service
 from whamm_cm.trace.contents import text_of
+from whamm_cm.trace.context import Outgoing
 from whamm_cm.trace.decode import Block, Receiver
 from whamm_cm.trace.records import Record
 
@@ -31,17 +32,21 @@ if TYPE_CHECKING:
 class Serving:
     """How to serve: ``host`` is what the guest sees of files, variables and the network,
     ``allow_hosts`` where its requests may go (None: anywhere), ``config`` what ``wasi:config``
-    answers, ``reuse`` for how many requests an instance is, ``timeout`` how many seconds it has for
-    an answer.  ``on_trap`` is told of guests that did not return."""
+    answers, ``keys`` what each bucket of ``wasi:keyvalue`` has from the start, ``reuse`` for how
+    many requests an instance is, ``timeout`` how many seconds it has for an answer.  ``on_trap`` is
+    told of guests that did not return.  ``propagate``: outgoing requests get a ``traceparent`` that
+    goes on with that of the request they are made for."""
 
     host: HostOptions
     allow_hosts: Sequence[str] | None = None
     config: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, bytes] = field(default_factory=dict)
     reuse: int = 1
     timeout: float | None = None
     stub_imports: bool = False
     cache: bool = True
     on_trap: Callable[[Ended], None] = lambda ended: None
+    propagate: bool = False
 
 
 #: Characters of a path that are recorded.
@@ -73,7 +78,7 @@ class Session:
         self.feed, self._serving = feed, serving
         self._scripted = plan.scripts is not None
         self._timed = plan.timed
-        settings = Settings(serving.host, serving.allow_hosts, serving.config)
+        settings = Settings(serving.host, serving.allow_hosts, serving.config, serving.keys)
         self.handler = Handler(
             Service(
                 found.bytes, settings, self._emit, serving.stub_imports, serving.cache,
@@ -107,12 +112,17 @@ class Session:
             self.feed([*first, *records])
             return received.instance
 
-    def _begun(self, request: IncomingRequest, peer: str) -> None:
-        """A request comes; its record waits for the first of the guest, which says the instance."""
+    def _begun(self, request: IncomingRequest, peer: str) -> Callable[[], str] | None:
+        """A request comes; its record waits for the first of the guest, which says the instance.
+        Returns what outgoing requests are to say whose they are."""
         with self._lock:
             self._requests += 1
+            req = self._requests
             asked = {k: self._receiver.shown(v) for k, v in _asked(request, peer).items()}
-            self._now.under = _Under(self._requests, asked, time.monotonic_ns())
+            self._now.under = _Under(req, asked, time.monotonic_ns())
+        if not self._serving.propagate:
+            return None
+        return Outgoing(self._receiver.run, req, asked.get("traceparent")).traceparent
 
     def _said(self, under: _Under) -> list[Record]:
         """The record of the request, behind that of the start, unless it was passed on before."""

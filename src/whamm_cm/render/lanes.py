@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import field
 
 from whamm_cm.dataclass import dataclass
-from whamm_cm.trace.calls import Outcome
 from whamm_cm.trace.session import Call, Session
+from whamm_cm.trace.timeline import base_of, times
 
 #: How a wait of a task is called where calls have their names.
 WAITING = "(waiting)"
@@ -113,15 +113,10 @@ def spans(session: Session) -> list[Slice]:
     in order of start; what is pending lasts until the end of the log."""
     found = [
         Slice(call, start, end)
-        for call, start, _, end in _times(session)
+        for call, start, _, end in times(session)
         if call.waited_later and call.opened is not None
     ]
     return sorted(found, key=lambda s: s.start)
-
-
-def timeline(session: Session) -> list[tuple[Call, int, int]]:
-    """Every call, with when it began and when it was over, tasks included."""
-    return [(call, start, end) for call, start, _, end in _times(session)]
 
 
 def _owner(call: Call) -> Owner:
@@ -130,8 +125,8 @@ def _owner(call: Call) -> Owner:
 
 def _slices(session: Session) -> Iterator[Slice]:
     """What is on lanes: of asynchronous calls the frames; of tasks also the waits."""
-    base = _base(session)
-    for call, start, frame, end in _times(session):
+    base = base_of(session)
+    for call, start, frame, end in times(session):
         yield Slice(call, start, frame if call.waited_later else end)
         before = start
         for first, last in call.waits:
@@ -139,39 +134,3 @@ def _slices(session: Session) -> Iterator[Slice]:
             if first <= last:
                 yield Slice(call, first, last, True)
                 before = last
-
-
-def _base(session: Session) -> int:
-    """A run that was seen late may have begun before the clock of the first."""
-    if not session.timed:
-        return 0
-    return min(0, min((call.start_ns or 0 for call in session.calls), default=0))
-
-
-def _times(session: Session) -> Iterator[tuple[Call, int, int, int]]:
-    """Of each call when it began, when its caller could go on, and when it was over."""
-    if not session.timed:
-        for call in session.calls:
-            end = session.records if call.outcome is Outcome.PENDING else call.end_seq
-            marks = call.start_seq, call.frame_seq, max(end, call.exit_seq)
-            start, frame, end = (max(call.start_seq, mark) * 1000 for mark in marks)
-            yield call, start, min(frame, end), end
-        return
-    base, last = _base(session), dict[int, int]()
-    for call in session.calls:
-        latest = max(call.end_ns or 0, call.start_ns or 0, _exit(call), *(w[1] for w in call.waits))
-        last[call.instance] = max(last.get(call.instance, base), latest)
-    for call in session.calls:
-        start = call.start_ns or 0
-        frame = start + (call.frame_ns or 0)
-        end = start if call.end_ns is None else call.end_ns
-        if call.outcome is Outcome.UNFINISHED and call.end_ns is None:
-            frame = end = last[call.instance]
-        elif call.outcome is Outcome.PENDING:
-            end = last[call.instance]
-        yield call, start - base, frame - base, max(end, _exit(call), frame) - base
-
-
-def _exit(call: Call) -> int:
-    """When its task was over, as far as that is known."""
-    return (call.start_ns or 0) + (call.exit_ns or 0)

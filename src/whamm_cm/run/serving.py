@@ -40,7 +40,8 @@ _Arguments = ffi.wasmtime_component_val_t * 2
 class Service:
     """What to serve and how.  ``reuse``: how many requests an instance is for.  ``emit`` and
     ``mark`` as of :class:`whamm_cm.run.guest.Job`.  ``begun`` is told of each request and of who
-    asks, on the thread that runs the guest, before it does."""
+    asks, on the thread that runs the guest, before it does; what it returns is the ``traceparent``
+    of :class:`World`."""
 
     wasm: bytes
     settings: Settings
@@ -49,7 +50,7 @@ class Service:
     cache: bool = True
     reuse: int = 1
     mark: int | None = None
-    begun: Callable[[IncomingRequest, str], None] = lambda request, peer: None
+    begun: Callable[[IncomingRequest, str], Callable[[], str] | None] = lambda request, peer: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +212,7 @@ class Handler:
         ``emit`` raised.
         """
         good = False
-        self.service.begun(request, peer)
+        instance.world.traceparent = self.service.begun(request, peer)
         try:
             instance.call(self, request, out)
             good = True

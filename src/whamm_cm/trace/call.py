@@ -28,6 +28,8 @@ class Call:
     ``starting_ns`` how long the call had to wait until it could start, where it ``starts_later``.
     ``frame_seq`` and ``exit_seq`` are counted as the others.
 
+    ``about`` is the name of the handle that it is called on, where that is followed.
+
     ``req``: the request that it is part of, 0 for none (``requests.py``).
     """
 
@@ -54,6 +56,7 @@ class Call:
     starting_ns: int | None = None
     starts_later: bool = False
     waits: tuple[tuple[int, int], ...] = ()
+    about: str = ""
     req: int = 0
 
     @property

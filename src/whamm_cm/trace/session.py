@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import replace
 
 from whamm_cm.dataclass import dataclass
+from whamm_cm.trace.arriving import Arriving, call_of
 from whamm_cm.trace.call import Call as Call
-from whamm_cm.trace.calls import BETWEEN, ENTERING, LEAVING, LiveCall, Outcome, Site, spend
+from whamm_cm.trace.calls import ENTERING, LEAVING, LiveCall, Site, spend
 from whamm_cm.trace.flows import certain
 from whamm_cm.trace.losses import Losses
 from whamm_cm.trace.peers import Exchange
 from whamm_cm.trace.records import Record
 from whamm_cm.trace.reports import Cell, Print, Reports
 from whamm_cm.trace.requests import Request
-from whamm_cm.trace.traffic import Traffic
 
 #: How many earlier calls of a function are looked at for the one that spans an entry: as many as
 #: may run at the same time.
@@ -60,37 +60,25 @@ class Session:
         return found
 
 
-@dataclass(slots=True)
-class _Seen:
-    """Numbers of records: of a call, of its first and of its last return, of the end of its task;
-    and the waits of that."""
-
-    start: int
-    frame: int = -1
-    end: int = -1
-    exit: int = -1
-    exit_ns: int | None = None
-    waits: list[tuple[int, int]] = field(default_factory=list)
-
-
 class _Builder:
     def __init__(self) -> None:
-        self.traffic = Traffic()
-        self.tracker = self.traffic.tracker
-        self.live: list[LiveCall] = []
-        self.seen: list[_Seen] = []
+        self.arriving = Arriving()
+        self.traffic = self.arriving.traffic
         self.counts: dict[Site, int] = {}
         self.losses = Losses()
         self.reports = Reports()
-        self.now: dict[int, int] = {}  # what the clock of each instance said last
 
     def run(self, records: Iterable[Record], per_instance: bool) -> Session:
         at = 0
         for at, record in enumerate(records, 1):
             self.feed(record, at - 1)
-        calls = self.calls(at)
-        parents = [None if c.parent is None else c.parent.index for c in self.live]
-        calls = _nested(calls, _linked(calls, parents), self.live)
+        lives = [*self.arriving.live.values()]
+        calls = [
+            call_of(live, seen, at)
+            for live, seen in zip(lives, self.arriving.seen.values(), strict=True)
+        ]
+        parents = [None if c.parent is None else c.parent.index for c in lives]
+        calls = _nested(calls, _linked(calls, parents), lives)
         timed = all(call.start_ns is not None for call in calls)
         calls = _asked(calls, certain(calls) if timed else ())
         self.traffic.finish()
@@ -123,71 +111,7 @@ class _Builder:
             self.counts[site] = self.counts.get(site, 0) + record["count"]
         elif self.losses.feed(record):
             return
-        if record["phase"] in BETWEEN:
-            self._between(record, at)
-            return
-        call = self.traffic.feed(record)
-        if call is None:
-            return
-        self._place(call, record)
-        if call.index == len(self.live):
-            self.live.append(call)
-            self.seen.append(_Seen(at))
-        if call.closed is not None:
-            seen = self.seen[call.index]
-            seen.frame, seen.end = at if seen.frame < 0 else seen.frame, at
-
-    def _between(self, record: Record, at: int) -> None:
-        call, took = self.traffic.feed(record), record.get("dur_ns")
-        if call is None or call.index >= len(self.seen):
-            return
-        seen = self.seen[call.index]
-        if record["phase"] == "exit":
-            seen.exit, seen.exit_ns = at, took
-        elif record["phase"] == "resumed" and took is not None and "t_ns" in record:
-            seen.waits.append((record["t_ns"] - took, record["t_ns"]))
-
-    def _place(self, call: LiveCall, record: Record) -> None:
-        """A call that could not ask for the time, as where a component may not call out, happened
-        right behind what came before it."""
-        if "t_ns" in record:
-            self.now[call.instance] = record["t_ns"]
-        elif call.start_ns is None and call.opened is record:
-            call.start_ns = self.now.get(call.instance)
-
-    def calls(self, records: int) -> list[Call]:
-        return [
-            Call(
-                live.site,
-                live.instance,
-                live.call,
-                live.outcome,
-                live.opened,
-                live.closed,
-                seen.start,
-                records if live.outcome is Outcome.UNFINISHED else seen.end,
-                live.start_ns,
-                live.dur_ns,
-                answered_badly=live.answered_badly,
-                task=_task(live),
-                is_task=live.is_task,
-                frame_ns=None if live.dur_ns is None else live.frame_ns,
-                frame_seq=records if seen.frame < 0 else seen.frame,
-                exit_ns=seen.exit_ns,
-                exit_seq=seen.exit,
-                starting_ns=live.starting_ns,
-                starts_later=live.starts_later,
-                waits=tuple(seen.waits),
-                req=live.req,
-            )
-            for live, seen in zip(self.live, self.seen, strict=True)
-        ]
-
-
-def _task(live: LiveCall) -> int:
-    record = live.opened or live.closed or {}
-    task: int = record.get("task", 0)
-    return task
+        self.arriving.feed(record, at)
 
 
 def _linked(calls: list[Call], parents: list[int | None]) -> list[int | None]:

@@ -132,6 +132,11 @@ class Traffic:
             self._end_made(record)
         return None
 
+    def named(self, call: LiveCall) -> NamedCall | None:
+        """A call under way with the names of its handles, if these are followed."""
+        frame = self._frames.get(call.index)
+        return None if frame is None else frame.named
+
     def take_requests(self) -> list[Request]:
         """Those that have ended since this was last asked, in the order they did."""
         found, self.requests.over = self.requests.over, []

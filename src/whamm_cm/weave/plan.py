@@ -25,7 +25,8 @@ if TYPE_CHECKING:  # slow to import, and most weaves have no script
     from whamm_cm.lang.fold import EvaluateStatic
     from whamm_cm.weave.libraries import Library
 
-SinkName: TypeAlias = Literal["host", "stderr", "logging", "none"]
+#: ``otel`` is wasi:otel@0.2.0-rc.2 as released, ``otel-current`` as its repository has it since.
+SinkName: TypeAlias = Literal["host", "stderr", "logging", "none", "otel", "otel-current"]
 #: How a sink writes lines: blocks in base64, or a JSON object each.
 LineForm: TypeAlias = Literal["packed", "json"]
 

@@ -1,0 +1,49 @@
+"""When the calls of a log began and were over, as whatever lays them out in time has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from whamm_cm.trace.calls import Outcome
+from whamm_cm.trace.session import Call, Session
+
+
+def timeline(session: Session) -> list[tuple[Call, int, int]]:
+    """Every call, with when it began and when it was over, tasks included."""
+    return [(call, start, end) for call, start, _, end in times(session)]
+
+
+def base_of(session: Session) -> int:
+    """A run that was seen late may have begun before the clock of the first."""
+    if not session.timed:
+        return 0
+    return min(0, min((call.start_ns or 0 for call in session.calls), default=0))
+
+
+def times(session: Session) -> Iterator[tuple[Call, int, int, int]]:
+    """Of each call when it began, when its caller could go on, and when it was over."""
+    if not session.timed:
+        for call in session.calls:
+            end = session.records if call.outcome is Outcome.PENDING else call.end_seq
+            marks = call.start_seq, call.frame_seq, max(end, call.exit_seq)
+            start, frame, end = (max(call.start_seq, mark) * 1000 for mark in marks)
+            yield call, start, min(frame, end), end
+        return
+    base, last = base_of(session), dict[int, int]()
+    for call in session.calls:
+        latest = max(call.end_ns or 0, call.start_ns or 0, _exit(call), *(w[1] for w in call.waits))
+        last[call.instance] = max(last.get(call.instance, base), latest)
+    for call in session.calls:
+        start = call.start_ns or 0
+        frame = start + (call.frame_ns or 0)
+        end = start if call.end_ns is None else call.end_ns
+        if call.outcome is Outcome.UNFINISHED and call.end_ns is None:
+            frame = end = last[call.instance]
+        elif call.outcome is Outcome.PENDING:
+            end = last[call.instance]
+        yield call, start - base, frame - base, max(end, _exit(call), frame) - base
+
+
+def _exit(call: Call) -> int:
+    """When its task was over, as far as that is known."""
+    return (call.start_ns or 0) + (call.exit_ns or 0)
