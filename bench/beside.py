@@ -8,15 +8,20 @@ import sys
 from pathlib import Path
 
 
-def run(checkout: Path, *arguments: str) -> str:
-    """What ``python ARGUMENTS`` prints with the packages of that folder."""
+def environment(checkout: Path) -> dict[str, str]:
+    """In which Python finds the packages of that folder."""
     if not (checkout / "src" / "whamm_cm").is_dir():
         raise SystemExit(f"--beside {checkout}: there is no checkout of this project")
     path = os.pathsep.join((str(checkout / "src"), str(checkout)))
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def run(checkout: Path, *arguments: str) -> str:
+    """What ``python ARGUMENTS`` prints with the packages of that folder."""
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=checkout,
-        env={**os.environ, "PYTHONPATH": path},
+        env=environment(checkout),
         stdout=subprocess.PIPE,
         check=True,
         text=True,

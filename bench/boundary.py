@@ -45,6 +45,9 @@ PACKED_AIM, TIMED_AIM = 150.0, 300.0
 #: Calls a round: few, so that a busy machine lets some rounds go through undisturbed.
 CALLS = 4_000
 
+#: All that is measured is below requests of which nothing is recorded.
+_HARDLY: dict[str, int] = {"sample": 1 << 29, "sample_start": 1}
+
 #: Accepts any block and forgets it; in place of the sink's code, or lifted beside it.
 _SILENT = """(module
   (memory (export "memory") 4)
@@ -181,6 +184,7 @@ def variants() -> list[Variant]:
         Variant("counting wrapper", silenced(counted), COUNT_AIM),
         Variant("typed record", silenced(traced()), RECORD_AIM),
         Variant("typed record, time stamps", silenced(traced(timed=True))),
+        Variant("not sampled, time stamps", traced(timed=True, **_HARDLY).wasm, COUNT_AIM),
         Variant("typed record, string blocks", beside_silence(traced(sink="host"))),
         Variant("typed record, host sink in Python", traced(sink="host").wasm),
         Variant("packed to stderr", traced().wasm, PACKED_AIM),
@@ -192,6 +196,12 @@ def variants() -> list[Variant]:
         Variant("in one: direct", alone, base="in one: direct"),
         Variant("in one: packed", in_one(), PACKED_AIM, "in one: direct"),
         Variant("in one: packed, time stamps", in_one(timed=True), TIMED_AIM, "in one: direct"),
+        Variant(
+            "in one: not sampled, time stamps",
+            in_one(timed=True, **_HARDLY),
+            None,
+            "in one: direct",
+        ),
     ]
 
 

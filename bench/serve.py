@@ -1,11 +1,12 @@
 """What serving costs: requests a second of an HTTP handler on the host in Python, as it is and
 woven, beside ``wasmtime serve`` where there is one.
 
-    python -m bench.serve [--requests N] [--clients N] [APP.wasm]
+    python -m bench.serve [--requests N] [--clients N] [--beside CHECKOUT] [APP.wasm]
 
 All servers answer the same requests, in turns, on kept connections; each line is the best of the
 rounds.  ``memory`` and ``files`` are the most that a server had after half of a round and at its
-end: what grows with the requests shows there.  The default guest sends back what it gets.
+end: what grows with the requests shows there.  The default guest sends back what it gets.  With
+``--beside`` those of another state of the project take their turns, too.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.beside import environment
 from fixtures.build import path_of
 
 ROUNDS = 3
@@ -34,6 +36,7 @@ REQUEST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
 class Contender:
     name: str
     command: list[str]
+    env: dict[str, str] | None = None
     seconds: list[float] = field(default_factory=list)
     memory: list[int] = field(default_factory=list)
     files: list[int] = field(default_factory=list)
@@ -41,9 +44,10 @@ class Contender:
 
 
 @contextmanager
-def started(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def started(contender: Contender) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    command = contender.command
     with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=contender.env
     ) as process:
         assert process.stderr is not None
         try:
@@ -74,7 +78,7 @@ def ask(port: int, count: int, bad: list[int]) -> None:
 
 
 def a_round(contender: Contender, requests: int, clients: int) -> None:
-    with started(contender.command) as (process, port):
+    with started(contender) as (process, port):
         ask(port, 1, [])  # compiled, and warm
         for part in range(2):
             bad: list[int] = []
@@ -114,7 +118,7 @@ def serve(app: str) -> None:
     server.run(lambda: False)
 
 
-def contenders(app: str) -> list[Contender]:
+def contenders(app: str, checkout: Path | None) -> list[Contender]:
     python = [sys.executable, "-m"]
     trace = [*python, "whamm_cm", "trace", "--http", "--addr", "127.0.0.1:0", "-o", os.devnull]
     found = [
@@ -123,6 +127,9 @@ def contenders(app: str) -> list[Contender]:
         Contender("woven, counts", [*trace, "--count", "*", app]),
         Contender("woven, --reuse 100", [*trace, "--reuse", "100", app]),
     ]
+    if checkout is not None:
+        env = environment(checkout)
+        found += [Contender(f"{one.name} (beside)", one.command, env) for one in found]
     beside = str(Path(sys.executable).with_name("wasmtime"))
     wasmtime = shutil.which("wasmtime") or shutil.which(beside)
     if wasmtime is not None:
@@ -136,21 +143,22 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--beside", type=Path, metavar="CHECKOUT")
     parser.add_argument("--serve", metavar="APP.wasm", help=argparse.SUPPRESS)
     parser.add_argument("app", nargs="?")
     args = parser.parse_args()
     if args.serve:
         return serve(args.serve)
-    all_ = contenders(args.app or str(path_of("http_echo")))
+    all_ = contenders(args.app or str(path_of("http_echo")), args.beside)
     for _ in range(args.rounds):
         for contender in all_:
             a_round(contender, args.requests, args.clients)
     print(f"{args.requests} requests, {args.clients} at a time")
-    print(f"{'':20} {'requests/s':>10}  memory (MiB)  files      bad")
+    print(f"{'':29} {'requests/s':>10}  memory (MiB)  files      bad")
     for one in all_:
         rate = args.requests / min(one.seconds)
         print(
-            f"{one.name:20} {rate:10.0f}  {one.memory[0]:>4} -> {one.memory[1]:<4}"
+            f"{one.name:29} {rate:10.0f}  {one.memory[0]:>4} -> {one.memory[1]:<4}"
             f"  {one.files[0]:>3} -> {one.files[1]:<3} {one.bad:>4}"
         )
 

@@ -6,12 +6,14 @@ import base64
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,20 +47,27 @@ class Serving:
         client.say(request)
         return client.rest()
 
-    def end(self) -> int:
-        self.process.send_signal(signal.SIGINT)
+    def end(self, number: int = signal.SIGINT) -> int:
+        self.process.send_signal(number)
         _, more = self.process.communicate(timeout=120)
         self.said += more
         return self.process.returncode
 
 
 @contextmanager
-def serving(*words: str) -> Iterator[Serving]:
+def serving(*words: str, files: int | None = None) -> Iterator[Serving]:
+    """``files``: how many it may have open."""
+
+    def limit() -> None:
+        if files is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+
     command = [sys.executable, "-m", "whamm_cm", "trace", "--http", "--addr", "127.0.0.1:0", *words]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as process:
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        preexec_fn=limit,
+    ) as process:  # fmt: skip
         try:
             assert process.stderr is not None
             said = ""
@@ -276,3 +285,115 @@ def test_requests_under_way_are_in_the_log(app: str, tmp_path: Path) -> None:
         assert found.end() == 0
     reads = [one for one in records(log) if str(one.get("func")).endswith("blocking-read")]
     assert [one["phase"] for one in reads] == ["call", "return", "call"]
+
+
+# --- bad days -------------------------------------------------------------------------------------
+
+
+def test_of_many_at_a_time_nothing_is_lost(app: str, tmp_path: Path) -> None:
+    """64 clients, each with 20 requests one after the other: every request has exactly its records,
+    in order, and they tell of its own body."""
+    log = tmp_path / "log.jsonl"
+    answers: list[list[bytes]] = [[] for _ in range(64)]
+
+    def ask(number: int, address: tuple[str, int]) -> None:
+        client = Client(socket.create_connection(address, 60))
+        for each in range(20):
+            client.say(post(b"%02d-%02d" % (number, each), close=False))
+            answers[number].append(client.until(b"\r\n0\r\n\r\n")[-12:-7])
+        client.socket.close()
+
+    with serving("-o", str(log), app) as found:
+        threads = [threading.Thread(target=ask, args=(n, found.address)) for n in range(64)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert found.end() == 0
+    wanted = [[b"%02d-%02d" % (number, each) for each in range(20)] for number in range(64)]
+    assert answers == wanted
+    assert "whamm-cm: 1280 requests served\n" in found.said
+    by_instance: dict[object, list[dict[str, object]]] = {}
+    all_ = records(log)
+    assert [one["seq"] for one in all_] == list(range(len(all_)))
+    for one in all_:
+        if one["phase"] in ("call", "return"):
+            by_instance.setdefault(one["instance"], []).append(one)
+    shapes = {tuple((one["phase"], one["func"]) for one in own) for own in by_instance.values()}
+    assert len(shapes) == 1
+    (shape,) = shapes
+    assert shape[0][1] == shape[-1][1] == "handle"
+    bodies = sorted("".join(map(_read, own)) for own in by_instance.values())
+    assert bodies == sorted(body.decode() for each in wanted for body in each)
+
+
+def _read(record: dict[str, object]) -> str:
+    is_read = str(record["func"]).endswith("blocking-read") and record["phase"] == "return"
+    return _bytes_of(record) if is_read else ""
+
+
+def test_sigterm_ends_it_as_ctrl_c_does(app: str, tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    with serving("-o", str(log), app) as found:
+        client = found.client()
+        client.say(post(b"hello")[:-3])
+        client.until(b"he\r\n")
+        assert found.end(signal.SIGTERM) == 0
+    assert "whamm-cm: 1 request served\n" in found.said
+    reads = [one for one in records(log) if str(one.get("func")).endswith("blocking-read")]
+    assert [one["phase"] for one in reads] == ["call", "return", "call"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_told_of_at_once_and_requests_are_served(app: str) -> None:
+    with serving("-o", "/dev/full", app) as found:
+        assert found.process.stderr is not None
+        assert found.ask(post(b"hello")).endswith(b"hello\r\n0\r\n\r\n")
+        told = found.process.stderr.readline()
+        assert found.ask(post(b"hello")).endswith(b"hello\r\n0\r\n\r\n")
+        assert found.end() == 2
+    fault = "whamm-cm: /dev/full cannot be written: No space left on device"
+    assert told == f"{fault}; serving goes on without it\n"
+    assert found.said.endswith(f"whamm-cm: 2 requests served\n{fault}\n")
+
+
+def test_it_ends_when_nobody_reads_the_log_any_more(app: str) -> None:
+    """``trace --http … 2>&1 | head -1``."""
+    with serving(app) as found:
+        assert found.process.stderr is not None
+        found.process.stderr.close()
+        with suppress(ConnectionError):  # whether this one is still answered is up to the clock
+            found.ask(post(b"hello"))
+        assert found.process.wait(120) == 2
+
+
+def test_what_a_guest_did_is_seen_while_it_waits(app: str, tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    with serving("-o", str(log), app) as found:
+        client = found.client()
+        client.say(post(b"hello")[:-3])
+        client.until(b"he\r\n")
+        client.say(b"l")
+        # What it does before it waits again is in the log when it has.
+        client.until(b"l\r\n")
+        wanted = ["call", "return", "call", "return", "call"]
+        while True:
+            reads = [one for one in records(log) if str(one.get("func")).endswith("blocking-read")]
+            if [one["phase"] for one in reads] == wanted:
+                break
+            assert found.process.poll() is None
+        assert found.end() == 0
+
+
+def test_descriptors_that_run_out_are_no_end(app: str) -> None:
+    """The clients that have waited longest for nothing make room."""
+    with serving("-o", os.devnull, app, files=64) as found:
+        idle = [found.client() for _ in range(100)]
+        assert found.ask(post(b"hello")).endswith(b"hello\r\n0\r\n\r\n")
+        idle[-1].say(post(b"hello"))
+        assert idle[-1].rest().endswith(b"hello\r\n0\r\n\r\n")
+        assert idle[0].rest() == b""
+        for client in idle:
+            client.socket.close()
+        assert found.end() == 0
+    assert "whamm-cm: 2 requests served\n" in found.said

@@ -14,6 +14,7 @@ from fixtures import build
 from tests.hosts.tools import need
 from tests.registry.server import Images, serving
 from whamm_cm.cli.main import main
+from whamm_cm.front.tracing import guest_name
 from whamm_cm.registry.image import World, image
 from whamm_cm.registry.push import push
 
@@ -98,6 +99,12 @@ def test_a_table_of_policies_may_name_images(
         f"version: 1\npolicy: wasmcloud-2.7\ncases:\n  - component: '{app}'\n    expect: pass\n"
     )
     assert main(["policy", "test", str(tmp_path / "t.test.yaml")]) == 0, capsys.readouterr()
+
+
+def test_the_guest_is_called_as_the_repository_is() -> None:
+    name = "oci://r.example:5000/shop/cart"
+    found = (name, f"{name}:1", f"{name}@sha256:00", f"{name}:1@sha256:00", "a/cart:1.wasm")
+    assert [guest_name(one) for one in found] == ["cart"] * 4 + ["cart:1.wasm"]
 
 
 def test_by_the_api(app: str, file: str) -> None:

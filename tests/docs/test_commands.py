@@ -7,17 +7,19 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.docs.book import ROOT, Block, Shown, matches, shell_blocks
 from tests.hosts.tools import need
+from tests.registry.server import Images, serving
 
 #: Tools whamm-cm does not bring along: only their commands may be left out.
 FOREIGN = frozenset(
     (
-        *("cosign", "wasmtime", "npx", "kubectl", "wash"),
+        *("cosign", "wasmtime", "npx", "kubectl", "wash", "wkg"),
         *("journalctl", "vector", "fluent-bit", "otelcol-contrib"),
     )
 )
@@ -117,7 +119,14 @@ def test_the_commands_do_what_is_shown(
         pytest.skip("NOT run: ziglang is not installed")
     folder = tmp_path / "checkout"
     shutil.copytree(samples, folder)
-    follow(block, folder, bin_)
+    if block.mark != "with a registry":
+        follow(block, folder, bin_)
+        return
+    images = Images()
+    images.add("shop/cart:1", (folder / "command.wasm").read_bytes())
+    with serving(images) as where:
+        lines = tuple(line.replace("localhost:5000", where) for line in block.lines)
+        follow(replace(block, lines=lines), folder, bin_)
 
 
 def tool(command: str) -> str:

@@ -15,9 +15,11 @@ from tests.agent.agree import all_say
 from tests.agent.harness import NONCE
 from tests.agent.sample import site
 from tests.docs.test_facts import ROOT, code, rows
-from whamm_cm.agent.layout import Edge, RecordFlag, SiteKind
+from whamm_cm.agent.layout import BLOCK_MAGIC, FINAL, Edge, RecordFlag, SiteKind
 from whamm_cm.agent.sites import SiteSpec, SiteTableBuilder
+from whamm_cm.agent.table import SiteTable
 from whamm_cm.cli.main import main
+from whamm_cm.trace.decode import BLOCK, Receiver, Record
 from whamm_cm.wit.types import ListT, Prim
 
 COMMAND = str(ROOT / "fixtures" / "c_command" / "command.wasm")
@@ -99,6 +101,13 @@ def old() -> Iterator[dict[str, Any]]:
         yield from map(json.loads, log.read_text("utf-8").splitlines())
 
 
+def sampled() -> list[Record]:
+    """What begins a log of some requests."""
+    receiver = Receiver(SiteTable((), (), sample=3))
+    receiver.begin(1)
+    return receiver.receive(BLOCK.pack(BLOCK_MAGIC, FINAL, 1, 0, 0, 0, 0)).records
+
+
 def test_the_keys_are_those_of_the_page_in_its_order(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,6 +121,7 @@ def test_the_keys_are_those_of_the_page_in_its_order(
         reported(tmp_path, capsys),
         hosted(tmp_path, capsys),
         old(),
+        sampled(),
     ):
         for record in records:
             assert list(record) == sorted(record, key=LISTED.index), record

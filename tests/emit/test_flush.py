@@ -132,6 +132,19 @@ def test_a_late_call_leaves_before_the_callee_runs() -> None:
     assert len(rig.blocks) == 2000 // 1000
 
 
+def test_the_time_of_a_brief_instance_counts_from_its_first_record() -> None:
+    """Not from the beginning of the clock, which is long ago for all of them."""
+    for brief, blocks in ((False, 1), (True, 0)):
+        options = ProbeOptions(timed=True, interval_ns=500, brief=brief)
+        rig = Rig([void()], [nothing], options)
+        for _ in range(10):
+            rig.call()
+        assert len(rig.blocks) == blocks
+    for _ in range(20):
+        rig.call()
+    assert len(rig.blocks) == 1
+
+
 def test_a_drop_waits_for_less() -> None:
     def sent(kind: str) -> int:
         rig = Rig([void(kind)], [nothing], ProbeOptions(timed=True, interval_ns=1600))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,17 +27,23 @@ def serving(
 
 @contextmanager
 def wash_dev(
-    folder: Path, app: Path, *, trace: Sequence[str] = ()
+    folder: Path,
+    app: Path,
+    *,
+    trace: Sequence[str] = (),
+    dev: str = "",
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[Server, Program]]:
-    """``wash dev`` in a project of its own; with ``trace``, ``app`` is woven in place."""
+    """``wash dev`` in a project of its own; with ``trace``, ``app`` is woven in place.  ``dev``:
+    what else its configuration says of that."""
     (wash,) = need("wash")
     (folder / ".wash").mkdir(exist_ok=True)
     (folder / ".wash" / "config.yaml").write_text(
-        f'build: {{command: "true", component_path: {app}}}\ndev: {{address: "127.0.0.1:0"}}\n'
+        f'build: {{command: "true", component_path: {app}}}\ndev: {{address: "127.0.0.1:0"{dev}}}\n'
     )
     command: tuple[str, ...] = (wash, "dev", "--non-interactive")
     if trace:
         command = (*WHAMM, "trace", *trace, "--component", str(app), "--", *command)
-    home = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "NO_COLOR": "1"}
+    home = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "NO_COLOR": "1", **(env or {})}
     with running(command, folder / "dev.log", cwd=folder, env=home) as program:
         yield Server(program.port("HTTP server listening addr=")), program

@@ -225,7 +225,8 @@ def test_requests_in_flight_together(
 ) -> None:
     log = tmp_path / "log.jsonl"
     by_hand = ("--", wasmtime, "serve", "-Sp3,cli", "--addr", "127.0.0.1:0")
-    words = (*FLUSHED, str(log), *(() if itself else by_hand), str(handler))
+    where = ("--addr", "127.0.0.1:0") if itself else by_hand
+    words = (*FLUSHED, str(log), *where, str(handler))
     with serving(tmp_path, words) as (server, program):
         assert in_step(server, 16, 8) == {"200 echo": 16}
         answers = each(100, lambda n: server.post(tag(n)) == (200, tag(n)), 16)
@@ -238,10 +239,8 @@ def test_a_trap_takes_nobody_elses_records_along(
     wasmtime: str, handler: Path, tmp_path: Path
 ) -> None:
     log = tmp_path / "log.jsonl"
-    with serving(tmp_path, ("--flush", "each", *FLUSHED[2:], str(log), str(handler))) as (
-        server,
-        program,
-    ):
+    words = ("--addr", "127.0.0.1:0", "--flush", "each", *FLUSHED[2:], str(log), str(handler))
+    with serving(tmp_path, words) as (server, program):
         assert server.post(b"one") == (200, b"one")
         assert server.post(b"two", "/trap")[0] == 500
         assert server.post(b"three") == (200, b"three")
@@ -249,6 +248,24 @@ def test_a_trap_takes_nobody_elses_records_along(
     ends = [one for one in reading.load(log) if one.get("edge") == "export"]
     assert [one["phase"] for one in ends].count("call") == 3
     assert [one["phase"] for one in ends].count("return") == 2
+
+
+def test_what_the_embedded_engine_has_may_run_on_wasmtime(wasmtime: str, tmp_path: Path) -> None:
+    """A handler of WASI 0.2, what it is configured with, and a command."""
+    (tmp_path / "echo.wasm").write_bytes(build.build("http_echo"))
+    words = ("--engine", "wasmtime", "--addr", "127.0.0.1:0", "--timeout", "40s", "--reuse", "2")
+    log = tmp_path / "log.jsonl"
+    app = str(tmp_path / "echo.wasm")
+    with serving(tmp_path, (*words, *FLUSHED, str(log), app)) as (server, program):
+        assert server.post(b"hello") == (200, b"hello")
+        assert program.stop() == 0
+    calls = [one["phase"] for one in reading.load(log) if one.get("edge") == "export"]
+    assert calls == ["call", "return"]
+    (tmp_path / "run.wasm").write_bytes(build.build("run_command"))
+    done = trace("--engine", "wasmtime", "run.wasm", cwd=tmp_path)
+    here = trace("--engine", "embedded", "run.wasm", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (here.returncode, here.stdout)
+    assert done.stderr.count(b"\n") == here.stderr.count(b"\n") > 0
 
 
 def test_a_handler_gets_no_arguments(handler: Path, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from tests.hosts.rig import DEADLINE, Program, Server, running, tag
 from tests.hosts.starting import WHAMM
 from tests.hosts.test_wash import MANIFEST, check, records
 from tests.hosts.tools import need
+from tests.registry.server import Answer, Images, Request, serving
 from whamm_cm.cli.main import main
 from whamm_cm.errors import UsageError
 from whamm_cm.registry import push as pushing
@@ -167,6 +168,51 @@ def test_only_who_is_known_may_push(tmp_path: Path, nobody: Path) -> None:
         assert pull(path)[1].digest == pushed.digest
 
 
+@contextmanager
+def by_tokens(folder: Path) -> Iterator[tuple[str, Images]]:
+    """A registry that believes tokens only, and their server: "ann" may push, "bob" pull."""
+    kept = json.loads((Path(__file__).parents[1] / "registry/data/tokens.json").read_text())
+    (folder / "bundle.pem").write_text(kept["certificate"])
+    rights = {"ann:secret": "pull,push", "bob:secret": "pull"}
+
+    def serve(request: Request) -> Answer:
+        user = base64.b64decode(request.user.partition("Basic ")[2]).decode()
+        if user not in rights:
+            return 401, {"WWW-Authenticate": 'Basic realm="tokens"'}, b""
+        return 200, {}, json.dumps({"token": kept[rights[user]]}).encode()
+
+    tokens = Images(serve)
+    with serving(tokens) as server:
+        auth = {
+            "realm": f"http://{server}/token",
+            "service": "registry.test",
+            "issuer": "tests",
+            "rootcertbundle": str(folder / "bundle.pem"),
+        }
+        with real(folder, auth={"token": auth}) as (where, _):
+            yield where, tokens
+
+
+def test_a_token_for_each_right(tmp_path: Path, nobody: Path) -> None:
+    with by_tokens(tmp_path) as (where, tokens):
+        path = f"oci://{where}/shop/app:1"
+        for user in ("", "ann:guess", "bob:secret"):
+            if user:
+                log_in(nobody, where, user)
+            with pytest.raises(UsageError, match=r"does not let you push \(401\)"):
+                push(path, LARGE)
+        log_in(nobody, where, "ann:secret")
+        pushed = push(path, LARGE)
+        asked = {one.path for one in tokens.seen}
+        log_in(nobody, where, "bob:secret")
+        assert pull(path)[1].digest == pushed.digest
+        with pytest.raises(UsageError, match=r"\(401\); the credentials .* may only read"):
+            push(path, LARGE)
+    scope = "/token?service=registry.test&scope=repository%3Ashop%2Fapp%3A"
+    assert asked == {f"{scope}pull%2Cpush"} and tokens.seen[-1].path == f"{scope}pull%2Cpush"
+    assert f"{scope}pull" in {one.path for one in tokens.seen}
+
+
 def test_one_that_is_read_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with real(tmp_path) as (where, _):
         push(f"oci://{where}/shop/app:1", LARGE)
@@ -251,7 +297,7 @@ class Wire:
 
 #: Bytes of a push after which it is interrupted: in the first question, in blobs, in the manifest.
 SENT = 4 << 20
-POINTS = (40, 900, 1500, SENT // 2, SENT + 1000, SENT + 2300)
+POINTS = (40, 900, 1500, SENT // 2, SENT + 1000, SENT + 2300, SENT + 2900)
 
 
 def wire(where: str, most: int, then: Callable[[Wire], object]) -> Wire:

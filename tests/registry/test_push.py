@@ -9,6 +9,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -421,6 +422,22 @@ def test_what_a_registry_does_not_take(
     assert list(images.manifests)[:1] == ["shop/cart:1"] and "shop/cart:2" not in images.manifests
 
 
+def test_an_answer_that_is_lost(images: Images, where: str) -> None:
+    """Nobody knows whether it arrived: it did, whole, and once more it is the same."""
+
+    def silent(request: Request) -> Answer | None:
+        if request.method == "PUT" and "/manifests/" in request.path:
+            images.name(request.path, request)
+            return 0, {}, b""
+        return None
+
+    images.manner = silent
+    assert refused(f"{where}:2").startswith("the manifest cannot be sent: ")
+    assert pull(f"{where}:2")[0] == b"\0asmrest"
+    images.manner = lambda _: None
+    assert push(f"{where}:2", SMALL).before is None
+
+
 def test_what_a_registry_says_acts_on_no_terminal(
     images: Images, where: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -545,6 +562,33 @@ def test_one_that_reads_nothing_of_it() -> None:
     assert asked[:4] == [b"HEAD", b"HEAD", b"POST", b"PUT"]
 
 
+def test_one_that_takes_nothing_in() -> None:
+    """However much time each step has: there is one deadline for all of it."""
+    answers = (
+        b"HTTP/1.1 404 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        b"HTTP/1.1 404 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        b"HTTP/1.1 202 Yes\r\nLocation: /u\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+    )
+    made = image([bytes(64 << 20)], World())
+    kept: list[socket.socket] = []
+
+    def serve() -> None:
+        for reply in answers:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(reply)
+        kept.append(server.accept()[0])
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, daemon=True).start()
+        path = f"oci://127.0.0.1:{server.getsockname()[1]}/a:1"
+        with pytest.raises(UsageError, match="takes too long: the registry had 2 s in all"):
+            push(path, replace(made, blobs=made.blobs[::-1]), timeouts=Timeouts(30.0, 2.0))
+    for connection in kept:
+        connection.close()
+
+
 # layouts
 
 
@@ -562,6 +606,18 @@ def test_a_layout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     listed = json.loads((folder / "index.json").read_text())["manifests"]
     tags = [one["annotations"]["org.opencontainers.image.ref.name"] for one in listed]
     assert tags == ["1", "2"] and str(pull(f"{folder}:1")[1].digest) == pinned.partition("@")[2]
+
+
+def test_many_write_into_a_layout_at_the_same_time(tmp_path: Path) -> None:
+    folder = tmp_path / "lay"
+    folder.mkdir()
+    push(f"{folder}:0", SMALL)
+    names = [str(number) for number in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: push(f"{folder}:{name}", SMALL), names))
+    listed = json.loads((folder / "index.json").read_text())["manifests"]
+    tags = {one["annotations"]["org.opencontainers.image.ref.name"] for one in listed}
+    assert tags == set(names)
 
 
 def test_from_a_layout_into_a_registry_and_back(

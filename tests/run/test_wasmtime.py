@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from whamm_cm.errors import RunError
+from whamm_cm.errors import RunError, UsageError
 from whamm_cm.run import wasmtime as w
 from whamm_cm.run.options import Dir, HostOptions
 
@@ -108,7 +108,9 @@ def test_every_option_has_its_word() -> None:
     host = HostOptions(
         ("a.wasm", "-x", "y"), [("A", "b=c")], [Dir("d", "/e"), Dir("f", "f")], inherit_network=True
     )
-    wanted = w.Wanted("run", host, ("async", "threading"), "acme:a/b#f(1)", True, cache=False)
+    wanted = w.Wanted(
+        "run", host, ("async", "threading"), invoke="acme:a/b#f(1)", stub_imports=True, cache=False
+    )
     words, index = w.words(FOUND, wanted, "a.wasm")
     assert words[4:] == [
         *("-S", "http=y", "-S", "inherit-network=y,allow-ip-name-lookup=y"),
@@ -122,6 +124,35 @@ def test_every_option_has_its_word() -> None:
 def test_a_handler_is_served_on_a_free_port_of_this_machine() -> None:
     words, _ = w.words(FOUND, w.Wanted("serve", HostOptions(("a.wasm",)), ()), "a.wasm")
     assert words[1:] == ["serve", "-S", "p3=y,cli=y", "--addr", "127.0.0.1:0", "a.wasm"]
+
+
+def test_what_a_handler_is_served_with() -> None:
+    wanted = w.Wanted(
+        "serve", HostOptions(("a.wasm",)), packages=("config", "keyvalue"), later=False,
+        address=("::1", 80), config={"k": "v"}, keys={"a": b"b"}, reuse=3, timeout=1.5,
+    )  # fmt: skip
+    words, _ = w.words(FOUND, wanted, "a.wasm")
+    assert " ".join(words[2:]) == (
+        "-S cli=y --addr [::1]:80 --max-instance-reuse-count 3 -W timeout=1500ms"
+        " -S config=y -S keyvalue=y -S config-var=k=v -S keyvalue-in-memory-data=a=b a.wasm"
+    )
+
+
+def test_it_listens_at_numbers_only() -> None:
+    wanted = w.Wanted("serve", HostOptions(("a.wasm",)), address=("localhost", 81))
+    with pytest.raises(UsageError, match=r"^--addr localhost:81: .* such as 127\.0\.0\.1:81$"):
+        w.words(FOUND, wanted, "a.wasm")
+
+
+def test_any_will_do_where_it_is_asked_for(places: list[str], tmp_path: Path) -> None:
+    with pytest.raises(RunError) as caught:
+        w.find_wasmtime((), "a.wasm")
+    assert str(caught.value) == (
+        "--engine wasmtime runs a.wasm on the command wasmtime, and there is none: install it"
+        " (pip install 'whamm-cm[hosts]') or put it on the PATH"
+    )
+    places.append(program(tmp_path / "a", "echo wasmtime 20.0.2"))
+    assert w.find_wasmtime((), "a.wasm").version == "20.0.2"
 
 
 @pytest.mark.parametrize(

@@ -219,3 +219,15 @@ def test_one_run_needs_no_word() -> None:
     assert list(separate([{"v": 2, "phase": "lost", "lost": 3}])) == [
         {"v": 2, "phase": "lost", "lost": 3}
     ]
+
+
+def test_requests_of_a_second_source_get_other_numbers() -> None:
+    identity = Identity()
+
+    def number(req: int, source: str) -> int:
+        record = {"v": 2, "run": source, "phase": "request", "req": req}
+        found: int = identity.feed(Arrival(record, source))["req"]
+        return found
+
+    assert [number(1, "a"), number(2, "a"), number(1, "b"), number(1, "c")] == [1, 2, 10001, 20001]
+    assert [number(3, "a"), number(2, "b")] == [3, 10002]

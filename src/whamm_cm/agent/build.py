@@ -74,6 +74,8 @@ ARTIFACTS = (
     Artifact(
         "sink-logging-sampled.wasm", "sink.c", ("-Os", "-DSAMPLED", "-DSINK_LOGGING"), _SINK_LINK
     ),
+    # It uses a part of what the others share.
+    Artifact("sink-otel.wasm", "otel.c", ("-Os", "-Wno-unused-function"), _SINK_LINK),
     Artifact(
         "sink-preview1.wasm",
         "sink.c",

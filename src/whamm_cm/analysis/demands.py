@@ -60,6 +60,16 @@ def _is_0_3(version: str) -> bool:
     )
 
 
+def packages(root: Component) -> tuple[str, ...]:
+    """Which packages it imports that hosts have only where they are asked for: ``config``,
+    ``keyvalue``."""
+    found: set[str] = set()
+    for definition in root.definitions:
+        if isinstance(definition.node, n.Import):
+            found.add(interface_id(definition.node.name).partition("/")[0])
+    return tuple(one for one in ("config", "keyvalue") if f"wasi:{one}" in found)
+
+
 def features(root: Component) -> tuple[str, ...]:
     """What has to be switched on for it, sorted: ``async``, ``async-stackful``,
     ``more-async-builtins``, ``threading``, ``error-context``, ``gc``, ``map``,

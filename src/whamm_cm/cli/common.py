@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from whamm_cm.registry.artifact import Artifact
 
 
+#: What a component can come from, for help texts.
+INPUT = "a file, oci://REFERENCE or an image layout, - for standard input"
+
+
 def read_input(path: str) -> bytes:
     """The bytes of a file or of the component in an image, ``-`` for standard input.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from whamm_cm.cli.common import component, progress, write_output
+from whamm_cm.cli.common import INPUT, component, progress, write_output
 from whamm_cm.errors import UsageError
 
 
@@ -15,8 +15,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         description="Compare imports, reachable functions and exports of two releases.",
         allow_abbrev=False,
     )
-    parser.add_argument("old", metavar="OLD.wasm", help="the release before; - for standard input")
-    parser.add_argument("new", metavar="NEW.wasm", help="the release after; - for standard input")
+    parser.add_argument("old", metavar="OLD.wasm", help=f"the release before: {INPUT}")
+    parser.add_argument("new", metavar="NEW.wasm", help="the release after, as that")
     parser.add_argument(
         "--fail-on-new", action="store_true", help="exit with 1 if NEW can do more than OLD"
     )

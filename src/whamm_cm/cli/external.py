@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from whamm_cm.cli import outputs, scripts, telemetry, weaving
+from whamm_cm.cli import outputs, scripts, serve, telemetry, weaving
 from whamm_cm.cli.common import read_input, say
 from whamm_cm.cli.recorder import Recorder
 from whamm_cm.errors import RunError, UsageError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: Statuses above it tell of a signal, or of a trap.
 _SIGNAL = 128
-_EMBEDDED = ("invoke", "dir", "env", "inherit_network", "stub_imports")
+_EMBEDDED = ("invoke", "engine", "dir", "env", "inherit_network", "stub_imports")
 
 
 def trace_command(args: argparse.Namespace, words: list[str], settings: Settings) -> int:
@@ -31,6 +31,9 @@ def trace_command(args: argparse.Namespace, words: list[str], settings: Settings
         if getattr(args, option):
             name = option.replace("_", "-")
             raise UsageError(f"--{name} is for the embedded engine; give it to the command instead")
+    served = serve.given(args)
+    if served is not None:
+        raise UsageError(f"{served} is for what we serve ourselves; give it to the command instead")
     path, index = _component(args, words)
     if "jco" in (PurePath(word).name for word in words[:index]):
         # Its transpiler fails on modules with two memories, whatever Node would say to them.

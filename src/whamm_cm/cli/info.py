@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from whamm_cm.cli import scripts
-from whamm_cm.cli.common import display, read_input, write_output
+from whamm_cm.cli.common import INPUT, display, read_input, write_output
 from whamm_cm.errors import UsageError
 from whamm_cm.front.settings import Settings
 
@@ -31,7 +31,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     parser.add_argument(
         "words", nargs="*", metavar="RULE [APP.wasm]",
-        help="the rule (not with scripts), and a component or core module, - for standard input",
+        help=f"the rule (not with scripts), and a component or core module: {INPUT}",
     )  # fmt: skip
     parser.add_argument(
         "--monitors", action="store_true", help="list the ready monitors, nothing else"

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from whamm_cm.cli.common import component, write_output
+from whamm_cm.cli.common import INPUT, component, write_output
 from whamm_cm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         " exports, and the functions a probe can watch. -v names each one.",
         allow_abbrev=False,
     )
-    parser.add_argument("app", metavar="APP.wasm", help="the component, - for standard input")
+    parser.add_argument("app", metavar="APP.wasm", help=f"the component: {INPUT}")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--wit", action="store_true", help="show its world as WIT text")
     form.add_argument("--ir", action="store_true", help="show every definition, one a line")

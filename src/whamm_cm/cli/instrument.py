@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whamm_cm.cli import scripts, weaving
-from whamm_cm.cli.common import display, open_input, progress, say, write_output
+from whamm_cm.cli.common import INPUT, display, open_input, progress, say, write_output
 from whamm_cm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,6 +22,14 @@ the host must provide wasi:logging; on wasmCloud add to the workload's hostInter
       package: logging
       version: 0.1.0-draft
       interfaces: [logging]"""
+_OTEL_PATCH = """\
+the host must provide wasi:otel (wash host --wasi-otel; wash dev with dev.wasi_otel: true); on
+ wasmCloud add to the workload's hostInterfaces:
+    - namespace: wasi
+      package: otel
+      version: 0.2.0-rc.2
+      interfaces: [tracing, logs]"""
+_PATCHES = {"logging": _LOGGING_PATCH, "otel": _OTEL_PATCH, "otel-current": _OTEL_PATCH}
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -32,10 +40,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         " --trace, --count and a script (-s, -e, -m) is needed.",
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "app", metavar="APP.wasm",
-        help="the component: a file, oci://REFERENCE or an image layout; - for standard input",
-    )  # fmt: skip
+    parser.add_argument("app", metavar="APP.wasm", help=f"the component: {INPUT}")
     parser.add_argument(
         "-o",
         "--output",
@@ -51,10 +56,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )  # fmt: skip
     parser.add_argument("--count", metavar="SET", help="what to count only; a SET as of --trace")
     parser.add_argument(
-        "--sink", choices=("stderr", "logging", "host", "none"),
-        help="where records go: the guest's stderr, as lines; wasi:logging;"
-        " whamm:cm/sink of the host; or nowhere, to measure the cost (default: stderr; for a core"
-        " module that uses no WASI, none)",
+        "--sink", choices=("stderr", "logging", "otel", "otel-current", "host", "none"),
+        help="where records go: the guest's stderr, as lines; wasi:logging; wasi:otel, as spans"
+        " (current: where it has current-span-context); whamm:cm/sink of the host; or nowhere, to"
+        " measure the cost (default: stderr; for a core module that uses no WASI, none)",
     )  # fmt: skip
     parser.add_argument(
         "--lines", dest="lines_as", choices=("packed", "json"), default="packed",
@@ -118,10 +123,8 @@ def run(args: argparse.Namespace) -> int:
         say(args, f"{woven.describe()}; {len(data)} -> {size} bytes")
     else:
         say(args, _nothing(added))
-    if sink == "logging" and added.sites:
-        say(args, _LOGGING_PATCH)
-    if pushed is not None and not args.json:
-        print(pushed.name)
+    if sink in _PATCHES and added.sites:
+        say(args, _PATCHES[sink])
     return 0
 
 
@@ -131,6 +134,8 @@ def _write(args: argparse.Namespace, woven: Woven) -> Pushed | None:
         return None
     with progress(args, f"writing {args.output}"):
         pushed = woven.write(args.output)
+    if pushed is not None and not args.json:
+        print(pushed.name, flush=True)
     if pushed is not None and pushed.before is not None:
         say(args, f"{args.output} was {pushed.before} before")
     return pushed

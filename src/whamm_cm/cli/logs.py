@@ -41,7 +41,7 @@ def read_logs(
         Log("standard input", _standard_input(), "stdin") if name == "-" else Log(name)
         for name in logs
     ]
-    return Logs(found, _weave(args, lean), lambda text: say(args, text) if warn else None, ended)
+    return Logs(found, weave_of(args, lean), lambda text: say(args, text) if warn else None, ended)
 
 
 _SPOOLED: list[BinaryIO] = []
@@ -61,7 +61,7 @@ def _standard_input() -> BinaryIO:
     return os.fdopen(os.dup(_SPOOLED[0].fileno()), "rb")
 
 
-def _weave(args: argparse.Namespace, lean: bool) -> Weave:
+def weave_of(args: argparse.Namespace, lean: bool = False) -> Weave:
     """What --woven says; else tables are looked for among those this machine has made."""
     from whamm_cm.trace.reader import Weave
     from whamm_cm.trace.tables import table_for

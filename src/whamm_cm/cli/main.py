@@ -23,7 +23,8 @@ from whamm_cm.render.safe import lines
 
 #: One row per command: module under ``whamm_cm.cli`` with ``register`` and ``run``.
 COMMANDS = (
-    "inspect", "trace", "instrument", "info", "report", "gate", "policy", "diff", "completion",
+    "inspect", "trace", "instrument", "info", "report", "top", "gate", "policy", "diff",
+    "completion",
 )  # fmt: skip
 
 #: What a write fails with when there is no room.

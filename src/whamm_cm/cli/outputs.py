@@ -44,13 +44,13 @@ class Lines:
     """
 
     def __init__(self, path: str | None, name: str, options: RenderOptions) -> None:
-        from whamm_cm.render.jsonl import line
-        from whamm_cm.render.strace import Strace
+        from whamm_cm.render.jsonl import Marked
+        from whamm_cm.render.strace import live
 
         self.path = path
         self._file: TextIO | None = None
-        self._strace = Strace(options) if name == "strace" else None
-        self._line = line
+        self._strace = live(options) if name == "strace" else None
+        self._line = Marked().feed
         self._lock = threading.Lock()
         self._done = threading.Event()
         self._watch: threading.Thread | None = None
@@ -120,7 +120,8 @@ class Table(_AtTheEnd):
     def __init__(self, path: str | None, options: RenderOptions) -> None:
         from whamm_cm.trace.summary import Summary
 
-        self._summary, self.path, self._options = Summary(options.per_instance), path, options
+        self.path, self._options = path, options
+        self._summary = Summary(options.per_instance, options.percentiles)
 
     def feed(self, record: Record) -> None:
         self._summary.feed(record)
@@ -130,6 +131,24 @@ class Table(_AtTheEnd):
 
         self._summary.finish()
         put(self.path, [table(self._summary, self._options)])
+
+
+class GroupedTable(_AtTheEnd):
+    """The summary by peer or route, at the end."""
+
+    def __init__(self, path: str | None, options: RenderOptions) -> None:
+        from whamm_cm.trace.groups import Grouped
+
+        self.path, self._options, self._grouped = path, options, Grouped(options.by)
+
+    def feed(self, record: Record) -> None:
+        self._grouped.feed(record)
+
+    def finish(self) -> None:
+        from whamm_cm.render.grouped import table
+
+        self._grouped.finish()
+        put(self.path, [table(self._grouped, self._options)])
 
 
 class Collected(_AtTheEnd):
@@ -175,7 +194,7 @@ def open_output(path: str | None, name: str, options: RenderOptions) -> Output:
     if path not in (None, "-"):
         check_place(path)
     if name == "summary":
-        return Table(path, options)
+        return (Table if options.by == "function" else GroupedTable)(path, options)
     kind = Lines if name in ("strace", "jsonl") else Collected
     return kind(path, name, options)
 
@@ -241,11 +260,7 @@ def _add_looks(group: argparse._ArgumentGroup, start: str) -> None:
         "-c", dest="summary", action="store_true", help="the summary instead of the log"
     )
     group.add_argument("-C", dest="both", action="store_true", help="the log and the summary")
-    group.add_argument(
-        "-S", dest="sort", default="time", metavar="COL",
-        help="sort the summary by time, calls, errors, avg-time, max-time, wall-time, wait-time or"
-        " name (default: time)",
-    )  # fmt: skip
+    _add_grouping(group)
     for letter, name, text in (
         ("-T", "durations", "show the time spent in each call"),
         ("-t", "stamps", f"show seconds since {start}"),
@@ -253,6 +268,61 @@ def _add_looks(group: argparse._ArgumentGroup, start: str) -> None:
         ("-y", "names", "say what handles stand for: paths, addresses, URLs and so on"),
     ):
         group.add_argument(letter, dest=name, action="store_true", help=text)
+
+
+def _add_grouping(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "-S", dest="sort", default="time", metavar="COL",
+        help="sort the summary by time, calls, errors, avg-time, max-time, wall-time, wait-time or"
+        " name (default: time)",
+    )  # fmt: skip
+    group.add_argument(
+        "--by", default="function", metavar="WHAT",
+        help="rows of the summary: function, peer (hosts it talked to) or route (what was asked of"
+        " it); or request: the log, put together by request",
+    )  # fmt: skip
+    group.add_argument(
+        "--percentiles", action="store_true",
+        help="p50, p95 and p99 in the summary by function (the others have them always)",
+    )  # fmt: skip
+    group.add_argument(
+        "--slow", type=_time, default=0, metavar="TIME",
+        help="the log of requests that took at least so long, such as 50ms; --by request",
+    )  # fmt: skip
+
+
+def _time(text: str) -> int:
+    """Nanoseconds."""
+    from whamm_cm.cli.weaving import duration
+
+    found = duration(text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 50ms")
+    return found
+
+
+def settle(args: argparse.Namespace) -> None:
+    """What the display options mean together, before any of them is looked at.  Raises UsageError
+    for what does not go together."""
+    from whamm_cm.render.options import BY
+
+    if args.by not in BY:
+        raise UsageError(f"--by {args.by}: expected one of {', '.join(BY)}")
+    if args.slow and args.by == "function":
+        args.by = "request"
+    if args.slow and args.by != "request":
+        raise UsageError(f"--slow is of the log by request, --by {args.by} of the summary")
+    if args.by == "request" or args.by == "function" and not args.percentiles:
+        if args.by == "request" and (args.summary or args.format not in (None, "strace")):
+            raise UsageError("--by request puts the log together; leave out -c and -f")
+        return
+    if args.format not in (None, "summary"):
+        raise UsageError(f"--by {args.by} and --percentiles are of the summary, -f is another")
+    if args.percentiles and args.by != "function":
+        raise UsageError(f"--by {args.by} has percentiles always; leave out --percentiles")
+    if args.per_instance and args.by != "function":
+        raise UsageError(f"--per-instance is for --by function, not --by {args.by}")
+    args.summary = args.summary or not args.both
 
 
 def render_options(args: argparse.Namespace, lines: LineFinder | None) -> RenderOptions:
@@ -272,6 +342,9 @@ def render_options(args: argparse.Namespace, lines: LineFinder | None) -> Render
         lines=lines,
         per_instance=args.per_instance,
         each=args.verbose > 0,
+        by=args.by,
+        slow_ns=args.slow,
+        percentiles=args.percentiles,
     )
 
 

@@ -64,6 +64,8 @@ class Recorder:
         self.count = 0
         self.losses = Losses()
         self._faults: list[str] = []
+        #: Whether nobody reads any of it any more, as behind ``| head``.
+        self.unread = False
 
     def feed(self, records: Sequence[Record]) -> None:
         for record in records:
@@ -119,6 +121,12 @@ class Recorder:
         self.outputs = [other for other in self.outputs if other is not output]
         where = output.path or "standard error"
         self._faults.append(f"{where} cannot be written: {error.strerror or error}")
+        self.unread = isinstance(error, BrokenPipeError) and not self.outputs
+
+    @property
+    def faults(self) -> Sequence[str]:
+        """A sentence for each output that could not be written so far."""
+        return self._faults
 
 
 class LastLines:

@@ -42,6 +42,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run(args: argparse.Namespace) -> int:
     from whamm_cm.render.registry import renderer
 
+    outputs.settle(args)
     if args.both and args.output:
         raise UsageError("-C prints log and summary one after the other; leave out -o")
     names = _formats(args)
@@ -58,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
     for position, name in enumerate(names):
         if position:
             sys.stdout.write("\n")
-        records = logs.read_logs(args, args.logs, warn=not position, lean=name == "summary")
+        lean = name == "summary" and args.by == "function" and not args.percentiles
+        records = logs.read_logs(args, args.logs, warn=not position, lean=lean)
         if name == "strace":
             records = _hinted(args, records)
         if sending is not None and not position:

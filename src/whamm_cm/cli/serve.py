@@ -9,13 +9,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whamm_cm.cli import outputs, scripts, telemetry, weaving
-from whamm_cm.cli.common import progress, read_input, say
+from whamm_cm.cli.common import progress, read_input, say, tell
+from whamm_cm.cli.pairs import read_pairs
 from whamm_cm.cli.recorder import Recorder
 from whamm_cm.errors import RunError, UsageError
 from whamm_cm.render.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from whamm_cm.front.serving import Session
     from whamm_cm.front.settings import Settings
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
     from whamm_cm.run.options import HostOptions
     from whamm_cm.run.serving import Ended
     from whamm_cm.run.single import Request
+    from whamm_cm.trace.records import Record
 
 _ADDRESS = ("127.0.0.1", 8080)
 #: Options that mean nothing elsewhere, with what they are where they are not given.
 OPTIONS: dict[str, object] = {
     "addr": None, "request": None, "header": [], "data": None, "reuse": 1, "allow_host": None,
-    "config": [], "timeout": None, "propagate": False,
+    "config": [], "keyvalue": [], "timeout": None, "propagate": False,
 }  # fmt: skip
 
 
@@ -63,8 +65,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="let requests of the guest go there, also *.example.com, and nowhere else; repeatable",
     )  # fmt: skip
     group.add_argument(
-        "--config", action="append", default=[], metavar="KEY=VALUE",
-        help="what wasi:config answers; repeatable",
+        "--config", action="append", default=[], metavar="KEY=VALUE|@FILE",
+        help="what wasi:config answers; a FILE has lines KEY=VALUE, or is .json, .toml or .yaml;"
+        " repeatable",
+    )  # fmt: skip
+    group.add_argument(
+        "--keyvalue", action="append", default=[], metavar="KEY=VALUE|@FILE",
+        help="what each bucket of wasi:keyvalue has from the start; repeatable",
     )  # fmt: skip
     group.add_argument(
         "--propagate", action="store_true",
@@ -106,11 +113,8 @@ def trace_http(
     from whamm_cm.front.running import mark_of
     from whamm_cm.front.serving import Serving, Session
 
-    if len(host.args) > 1:
-        raise UsageError(f"{path} is an HTTP handler, which gets no arguments: {host.args[1]}")
-    if args.invoke is not None:
-        raise UsageError("--invoke calls one export, --http serves; choose one of them")
-    address = _address(args.addr) if args.addr is not None else _ADDRESS
+    check(args, path, host)
+    where = address(args)
     request = _request(args)
     script = scripts.checked(args, settings)
     finder = scripts.line_finder(args.lines, data, path)
@@ -122,18 +126,20 @@ def trace_http(
     formats = outputs.formats(args, script is not None and script.reports)
     recorder = Recorder(formats, options, woven.table, telemetry.sending(args, path))
     serving = Serving(
-        host, args.allow_host, _config(args.config), args.reuse, args.timeout, args.stub_imports,
-        args.cache, _trap_shower(args, woven, recorder), args.propagate,
+        host, args.allow_host, config(args), keys(args), args.reuse, args.timeout,
+        args.stub_imports, args.cache, _trap_shower(args, woven, recorder), args.propagate,
     )  # fmt: skip
     compiling = ExitStack()
     compiling.enter_context(progress(args, f"compiling {path}"))
     try:
         with compiling:
             session = Session(woven, serving, recorder.feed)
+        if request is None:
+            session.feed = _watched(session, recorder)
         if request is not None:
             status = _ask(args, session, request)
         else:
-            status = _serve(args, path, session, address)
+            status = _serve(args, path, session, where)
         if recorder.losses:
             say(args, recorder.losses.sentence())
         return status
@@ -143,6 +149,20 @@ def trace_http(
     finally:
         recorder.finish()
         scripts.say_notes(args, finder)
+
+
+def _watched(session: Session, recorder: Recorder) -> Callable[[Sequence[Record]], None]:
+    """An output that cannot be written is told of at once: the end may be days away.  It comes when
+    nobody reads any more."""
+
+    def feed(records: Sequence[Record]) -> None:
+        known = len(recorder.faults)
+        recorder.feed(records)
+        session.ending |= recorder.unread
+        for fault in () if recorder.unread else recorder.faults[known:]:
+            tell(f"{fault}; serving goes on without it")
+
+    return feed
 
 
 def _serve(args: argparse.Namespace, path: str, session: Session, address: tuple[str, int]) -> int:
@@ -182,7 +202,19 @@ def _trap_shower(
     return lambda ended: show_trap(ended.trap, woven.inner, recorder, args.verbose > 0)
 
 
-def _address(text: str) -> tuple[str, int]:
+def check(args: argparse.Namespace, path: str, host: HostOptions) -> None:
+    """Raises UsageError for what no handler can be given."""
+    if len(host.args) > 1:
+        raise UsageError(f"{path} is an HTTP handler, which gets no arguments: {host.args[1]}")
+    if args.invoke is not None:
+        raise UsageError("--invoke calls one export, --http serves; choose one of them")
+
+
+def address(args: argparse.Namespace) -> tuple[str, int]:
+    """Where to listen: host and port."""
+    text: str | None = args.addr
+    if text is None:
+        return _ADDRESS
     host, colon, port = text.rpartition(":")
     if not colon:
         host, port = ("", text) if text.isdigit() else (text, "8080")
@@ -191,14 +223,14 @@ def _address(text: str) -> tuple[str, int]:
     return host.strip("[]") or _ADDRESS[0], int(port)
 
 
-def _config(pairs: list[str]) -> dict[str, str]:
-    found = {}
-    for text in pairs:
-        key, equals, value = text.partition("=")
-        if not key or not equals:
-            raise UsageError(f"--config {text}: expected KEY=VALUE")
-        found[key] = value
-    return found
+def config(args: argparse.Namespace) -> dict[str, str]:
+    return read_pairs("--config", args.config)
+
+
+def keys(args: argparse.Namespace) -> dict[str, bytes]:
+    """What a bucket begins with."""
+    found = read_pairs("--keyvalue", args.keyvalue)
+    return {key: value.encode() for key, value in found.items()}
 
 
 def _request(args: argparse.Namespace) -> Request | None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whamm_cm.cli import outputs, scripts, serve, telemetry, weaving
-from whamm_cm.cli.common import progress, read_input, say
+from whamm_cm.cli.common import INPUT, progress, read_input, say
 from whamm_cm.cli.recorder import Recorder
 from whamm_cm.errors import RunError, UsageError
 from whamm_cm.registry.names import is_image
@@ -70,13 +70,18 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     weaving.add_options(parser, "1s")
     parser.add_argument(
         "words", nargs=argparse.REMAINDER, metavar="APP.wasm [ARG...]",
-        help="the component (- for standard input) and what it gets as arguments",
+        help=f"the component ({INPUT}) and what it gets as arguments",
     )  # fmt: skip
     parser.set_defaults(run=run)
 
 
 def _add_running(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("running (without --)")
+    group.add_argument(
+        "--engine", choices=("embedded", "wasmtime"),
+        help="what to run it on: the embedded engine (default), or the command wasmtime, which is"
+        " the default for what is made for WASI 0.3",
+    )  # fmt: skip
     group.add_argument(
         "--invoke", metavar="CALL",
         help="call this export instead of wasi:cli/run: 'add(1, 2)', with values in WAVE",
@@ -110,6 +115,7 @@ def run(args: argparse.Namespace) -> int:
         words = words[1:]
     if not words:
         raise UsageError("no component given (see `whamm-cm trace --help`)")
+    outputs.settle(args)
     settings = _settings(args)
     if external and not _is_component(words[0]):
         from whamm_cm.cli.external import trace_command
@@ -183,7 +189,8 @@ def _embedded(args: argparse.Namespace, words: Sequence[str], settings: Settings
     path = words[0]
     data = read_input(path)
     host = _host(args, words)
-    if b"@0.3." in data:  # most have no such name anywhere, and need no closer look
+    # Most have no such name anywhere, and need no closer look.
+    if args.engine == "wasmtime" or (args.engine is None and b"@0.3." in data):
         from whamm_cm.cli.later import trace_later
 
         status = trace_later(args, path, data, host, settings)

@@ -57,13 +57,9 @@ class Body:
     ``task.return``, where a probe may need them."""
 
     def __init__(
-        self,
-        probe: Probe,
-        f: Func,
-        wrapper: Wrapper,
-        realloc: int | None,
+        self, probe: Probe, f: Func, wrapper: Wrapper, realloc: int | None,
         answer: int | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.probe, self.f, self.w = probe, f, wrapper
         self.realloc, self.answer = realloc, answer
         self.agent, self.options = probe.agent, probe.options
@@ -303,16 +299,24 @@ class Body:
             return
         if self.w.kind == "resource.drop":
             interval //= _DROPS
+        if self.options.brief:  # the time counts from the first record of the instance
+            self.agent.load_at(f, "i64.load", STATE + LAST_FLUSH)
+            f.op("i64.eqz")
+            with f.if_():
+                self._flushed(now)
         f.get(now)
         self.agent.load_at(f, "i64.load", STATE + LAST_FLUSH)
         f.op("i64.sub")
         f.i64(interval)
         f.op("i64.gt_u")
         with f.if_():
-            f.i32(STATE + LAST_FLUSH)
-            f.get(now)
-            self.agent.store(f, "i64.store")
+            self._flushed(now)
             self._flush(Flush.PUSH | Flush.GOES_ON)
+
+    def _flushed(self, now: int) -> None:
+        self.f.i32(STATE + LAST_FLUSH)
+        self.f.get(now)
+        self.agent.store(self.f, "i64.store")
 
     def _record_return(self) -> None:
         """Result values are on the stack before and after."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """``name`` for messages and, of several logs, as the source; ``file`` None: it is a path."""
+    """``name`` for messages and, of several logs, as the source; without a ``file``, or ``lines``
+    as they come, it is a path."""
 
     name: str
     file: BinaryIO | None = None
     label: str = ""
+    lines: Iterable[bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class Logs:
 
     def _opened(self, stack: ExitStack, log: Log, several: bool) -> RecordReader:
         label = (log.label or log.name) if several else ""
+        if log.lines is not None:
+            return RecordReader(log.lines, log.name, self.weave, label)
         if log.file is not None:
             return RecordReader(log.file, log.name, self.weave, label)
         if not log.name:

@@ -32,13 +32,15 @@ if TYPE_CHECKING:
 class Serving:
     """How to serve: ``host`` is what the guest sees of files, variables and the network,
     ``allow_hosts`` where its requests may go (None: anywhere), ``config`` what ``wasi:config``
-    answers, ``reuse`` for how many requests an instance is, ``timeout`` how many seconds it has for
-    an answer.  ``on_trap`` is told of guests that did not return.  ``propagate``: outgoing requests
-    get a ``traceparent`` that goes on with that of the request they are made for."""
+    answers, ``keys`` what each bucket of ``wasi:keyvalue`` has from the start, ``reuse`` for how
+    many requests an instance is, ``timeout`` how many seconds it has for an answer.  ``on_trap`` is
+    told of guests that did not return.  ``propagate``: outgoing requests get a ``traceparent`` that
+    goes on with that of the request they are made for."""
 
     host: HostOptions
     allow_hosts: Sequence[str] | None = None
     config: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, bytes] = field(default_factory=dict)
     reuse: int = 1
     timeout: float | None = None
     stub_imports: bool = False
@@ -73,10 +75,10 @@ class Session:
         """Raises RunError for what is no handler, or cannot be run here."""
         plan = found.plan
         self._receiver = Receiver(found.table, show_secrets=plan.show_secrets)
-        self._feed, self._serving = feed, serving
+        self.feed, self._serving = feed, serving
         self._scripted = plan.scripts is not None
         self._timed = plan.timed
-        settings = Settings(serving.host, serving.allow_hosts, serving.config)
+        settings = Settings(serving.host, serving.allow_hosts, serving.config, serving.keys)
         self.handler = Handler(
             Service(
                 found.bytes, settings, self._emit, serving.stub_imports, serving.cache,
@@ -84,6 +86,8 @@ class Session:
             )
         )  # fmt: skip
         self._lock, self._over = threading.Lock(), False
+        #: To be set by who does not want it to go on.
+        self.ending = False
         self._requests = 0
         # The request that this thread serves.
         self._now = threading.local()
@@ -105,7 +109,7 @@ class Session:
                 for record in first:
                     if record["phase"] == "request":
                         record["instance"] = under.instance
-            self._feed([*first, *records])
+            self.feed([*first, *records])
             return received.instance
 
     def _begun(self, request: IncomingRequest, peer: str) -> Callable[[], str] | None:
@@ -143,7 +147,7 @@ class Session:
             if ended is not None and (not ended.salvaged or self._scripted):
                 records.append({**self._receiver.lost("trap"), "req": under.req})
             records.append(self._answer(under, status, why))
-            self._feed(records)
+            self.feed(records)
             if ended is not None:
                 self._serving.on_trap(ended)
 
@@ -186,7 +190,7 @@ class Session:
             server = Server(self.handler, host, port, done, self._serving.timeout)
             with noted_signals() as caught:
                 on_start(*server.address)
-                server.run(lambda: bool(caught))
+                server.run(lambda: bool(caught) or self.ending)
         return count, caught[0] if caught else None
 
     @contextmanager

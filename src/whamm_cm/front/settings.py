@@ -90,7 +90,7 @@ class Settings:
             trace=_selector(self.trace),
             count=_selector(self.count),
             sink=sink,
-            timed=self.timed,
+            timed=self.timed or sink.startswith("otel"),
             flush_each=self.flush == "each",
             live=self.flush == "live",
             multi_memory=self.multi_memory,
@@ -148,7 +148,7 @@ def check_sample(sample: int) -> None:
 def settled(settings: Settings, wishes: Wishes) -> Settings:
     """``settings`` with ``wishes`` in it.  Raises UsageError for a word there is none of."""
     for name, words in (
-        ("sink", ("stderr", "logging", "host", "none")),
+        ("sink", ("stderr", "logging", "host", "none", "otel", "otel-current")),
         ("flush", ("full", "live", "each")),
         ("lines", ("packed", "json")),
     ):

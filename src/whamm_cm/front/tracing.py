@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ from whamm_cm.dataclass import dataclass
 from whamm_cm.front.run import Run
 from whamm_cm.front.running import Running, run_woven, woven_to_run
 from whamm_cm.front.settings import Settings
+from whamm_cm.registry.names import is_image
 from whamm_cm.run.options import Dir, HostOptions, parse_dir
 from whamm_cm.trace.records import Record
 from whamm_cm.trace.reports import declared
@@ -90,4 +92,5 @@ def _said(folder: Path, name: str) -> bytes:
 
 def guest_name(path: str) -> str:
     """What the guest is told it is called: WASI takes UTF-8 only, file systems take any bytes."""
-    return os.fsencode(PurePath(path).name).decode("utf-8", "replace")
+    name = os.fsencode(PurePath(path).name).decode("utf-8", "replace")
+    return re.split("[:@]", name)[0] if is_image(path) else name

@@ -9,6 +9,7 @@ from typing import Any
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.render.safe import json_text
 from whamm_cm.trace.records import Record
+from whamm_cm.trace.traffic import Traffic
 
 #: Order of keys in a record; unknown ones follow as they came.
 KEYS = (
@@ -22,8 +23,30 @@ KEYS = (
 
 
 def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
+    marked = Marked()
     for record in records:
-        yield line(record)
+        yield marked.feed(record)
+
+
+class Marked:
+    """Lines of records, with the request that each is part of and the peer it is about."""
+
+    def __init__(self) -> None:
+        self._traffic = Traffic()
+
+    def feed(self, record: Record) -> str:
+        traffic = self._traffic
+        traffic.feed(record)
+        traffic.drop()
+        more: Record = {}
+        if traffic.req and "req" not in record and record["phase"] not in ("start", "end"):
+            more["req"] = traffic.req
+        exchange = traffic.exchange
+        if exchange is not None:
+            if exchange.url is not None:
+                more["url"] = exchange.url
+            more["peer"] = exchange.named()
+        return line({**record, **more} if more else record)
 
 
 def line(record: Record) -> str:

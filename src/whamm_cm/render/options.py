@@ -9,6 +9,11 @@ from whamm_cm.dataclass import dataclass
 
 Stamps: TypeAlias = Literal["none", "start", "delta"]
 
+#: What ``--by`` may be: rows of the summary, or ``request`` for the log.
+BY = ("function", "peer", "route", "request")
+#: What ``top`` has rows of, and can sort by.
+TOP_KINDS = ("function", "peer", "route", "path", "bucket")
+TOP_SORTS = ("calls", "errors", "latency", "bytes", "total", "name")
 #: What ``-c`` can be sorted by (``-S``).
 SORTS = (*("time", "calls", "errors", "avg-time", "max-time", "wall-time", "wait-time", "name"),)
 
@@ -23,6 +28,9 @@ class RenderOptions:
     the source line, as text, of a place in a core module (its name, function index, pc).
     ``per_instance``: results of each component instance by itself, not of all together.  ``each``
     (``-v``): reads and writes of streams that follow each other closely are not put together.
+    ``by`` (``--by``): what the summary has rows of, or ``request``: the log is put together by
+    request, of which only those are shown that took ``slow_ns`` or longer.  ``percentiles``: the
+    summary by function has them.
     """
 
     stamps: Stamps = "none"
@@ -35,3 +43,6 @@ class RenderOptions:
     lines: Callable[[str, int, int], str] | None = None
     per_instance: bool = False
     each: bool = False
+    by: str = "function"
+    slow_ns: int = 0
+    percentiles: bool = False

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from whamm_cm.render.bursts import Bursts
+from whamm_cm.render.by_request import ByRequest
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.render.packed import (
     argument_text,
@@ -36,7 +37,7 @@ TIME_COLUMN = 88
 
 def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     """The whole text, in chunks of one or more lines."""
-    strace = Strace(options)
+    strace = live(options)
     for record in records:
         text = strace.feed(record)
         if text:
@@ -46,17 +47,23 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
         yield text
 
 
+def live(options: RenderOptions) -> Strace | ByRequest:
+    """What text is made by while records come."""
+    return ByRequest(options, Strace) if options.by == "request" else Strace(options)
+
+
 class Strace:
     """The live renderer. Memory is bounded by the calls that are open."""
 
-    def __init__(self, options: RenderOptions) -> None:
+    def __init__(self, options: RenderOptions, namer: Namer | None = None) -> None:
+        """``namer``: of a log that is shown in parts."""
         self.options = options
         width, names = options.max_string, options.names
         # By whether a null inside ``ok`` is "none".
         self._styles = [ValueStyle(width, names, optional) for optional in (False, True)]
         self._bare = [ValueStyle(width, False, optional) for optional in (False, True)]
         self._tracker = Tracker()
-        self._namer = Namer()
+        self._namer = Namer() if namer is None else namer
         self._named: dict[int, NamedCall] = {}
         self._held: tuple[LiveCall, str] | None = None
         self._base = options.base_ns

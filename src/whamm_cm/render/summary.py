@@ -6,12 +6,13 @@ waited while others could run is no time of anybody, and has columns of its own 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from whamm_cm.errors import UsageError
+from whamm_cm.render import grouped
 from whamm_cm.render.options import SORTS, RenderOptions
 from whamm_cm.render.safe import printable
-from whamm_cm.render.words import counted
+from whamm_cm.render.words import brief_ns, counted
 from whamm_cm.trace.records import Record
 from whamm_cm.trace.summary import Summary, Totals
 
@@ -29,7 +30,10 @@ _KEYS: dict[str, Callable[[Totals], float]] = {
 
 def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     """The table of a whole log; raises UsageError for an unknown ``options.sort``."""
-    summary = Summary(options.per_instance)
+    if options.by in grouped.TABLES:
+        yield from grouped.render(records, options)
+        return
+    summary = Summary(options.per_instance, options.percentiles)
     for record in records:
         summary.feed(record)
     summary.finish()
@@ -48,7 +52,7 @@ def table(summary: Summary, options: RenderOptions) -> str:
     if not rows and summary.losses.unknown:
         return f"nothing is known of the calls; {printable(summary.losses.sentence())}\n"
     total = _total(rows)
-    columns = _columns(total)
+    columns = _columns(total, rows)
     width = max(len(label) for label in (*labels, "function"))
     rule = " ".join("-" * wide for _, wide, _ in columns) + "  " + "-" * width
     lines = [" ".join(f"{name:>{wide}}" for name, wide, _ in columns) + "  function", rule]
@@ -64,7 +68,16 @@ def table(summary: Summary, options: RenderOptions) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _columns(total: Totals) -> list[tuple[str, int, Callable[[Totals], str]]]:
+def _percentile(part: int) -> Callable[[Totals], str]:
+    def text(row: Totals) -> str:
+        return "" if row.times is None else brief_ns(row.times.quantile(part / 100))
+
+    return text
+
+
+def _columns(
+    total: Totals, rows: Sequence[Totals]
+) -> list[tuple[str, int, Callable[[Totals], str]]]:
     """Name, width and text of each; those about waiting only where there is something to say."""
     all_ns = total.self_ns
 
@@ -84,9 +97,12 @@ def _columns(total: Totals) -> list[tuple[str, int, Callable[[Totals], str]]]:
     def average(row: Totals) -> str:
         return f"{row.average_ns / 1000:.0f}" if row.timed and row is not total else ""
 
+    if any(row.times is not None for row in rows):
+        columns += [(f"p{part}", 8, _percentile(part)) for part in (50, 95, 99)]
+    else:
+        columns.append(("usecs/call", 11, average))
     return [
         *columns,
-        ("usecs/call", 11, average),
         ("calls", 9, lambda row: str(row.calls)),
         ("errors", 9, lambda row: str(row.errors) if row.errors else ""),
     ]

@@ -17,7 +17,7 @@ import h11
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.run.host.bridge import Failure
-from whamm_cm.run.host.fields import Fields, received
+from whamm_cm.run.host.fields import Fields, announced, received
 from whamm_cm.run.host.http import (
     IncomingBody,
     IncomingRequest,
@@ -138,6 +138,7 @@ class Connection:
         self.socket, self.scheme, self._away = made, scheme, away
         self.link = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD)
         self.gone = self.bodiless = self.trailing = self._hurried = False
+        self.headers = Fields()
         self._unsent, self._lock = bytearray(), threading.Lock()
         self.status = 0
         self.error: str | None = None
@@ -238,7 +239,7 @@ class Connection:
 
     def _head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         names = {name for name, _ in headers}
-        self.trailing = not self.bodiless and b"content-length" not in names
+        self.trailing &= not self.bodiless and b"content-length" not in names
         if self.body is None and self.link.their_state is h11.SEND_BODY:
             headers = [*headers, (b"connection", b"close")]  # behind a body nobody reads
         if b"date" not in names:
@@ -270,7 +271,7 @@ class Connection:
 
     def end(self, trailers: Fields | None) -> None:
         chunked = self.trailing and self.link.their_http_version == b"1.1"
-        sent = trailers.sent() if trailers is not None and chunked else []
+        sent = announced(trailers, self.headers) if chunked else []
         self._send(h11.EndOfMessage(headers=sent))
 
     def abort(self, error: Any) -> None:
@@ -320,6 +321,8 @@ class Connection:
             hosts = [value for name, value in event.headers if name == b"host"]
             authority = hosts[0].decode("latin-1") if hosts else None
         headers = received(event.headers)
+        # Who does not say so may not look for any.
+        self.trailing = any(b"trailers" in value.lower() for value in headers.get("te"))
         instance = handler.taken()
         instance.world.away = self._waiting
         body = IncomingBody(lambda: self.opened(instance.world, has_body))
@@ -337,7 +340,8 @@ class Connection:
         if response is None:
             self.error = next(iter(error))
             return self.refuse(_status_of(error))
-        headers, body = response.headers.sent(), response.body
+        self.headers, body = response.headers, response.body
+        headers = self.headers.sent()
         self.bodiless |= response.status in (204, 304)
         if body is None and not self.bodiless and "content-length" not in response.headers.values:
             headers.append((b"content-length", b"0"))
@@ -400,12 +404,12 @@ def _date(second: int) -> bytes:
     return formatdate(second, usegmt=True).encode()
 
 
+def _shown(address: Any) -> str:
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _status_of(error: Any) -> int:
     """What a client is told of an ``error-code`` in place of a response."""
     ((name, _),) = error.items()
     return _STATUSES.get(name, 500)
-
-
-def _shown(address: Any) -> str:
-    host, port = address[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -223,21 +223,30 @@ def _error(text: str) -> int:
 # --- the system's part ---------------------------------------------------------------------------
 
 
-def _system(name: str, result: Any, *params: Any) -> Any:
+def _system(library_of: Any, name: str, result: Any, *params: Any) -> Any:
     """A function of the C library, which is there where :func:`supported` says so."""
-    found = getattr(_LIBC, name, None)
+    library = None if _ANONYMOUS is None else library_of(None)
+    found = getattr(library, name, None)
     if found is not None:
         found.restype, found.argtypes = result, params
     return found
 
 
-# Over at once, but for the last: it gives back what the guest had written to.
-_LIBC = ctypes.PyDLL(None) if _ANONYMOUS is not None else None
+# Those that only note something are over at once (see ``calls``); to give back what a guest had
+# written to may take a while, in which others run.
 _mmap = _system(
-    "mmap", c_void_p, c_void_p, c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long
+    ctypes.PyDLL,
+    "mmap",
+    c_void_p,
+    c_void_p,
+    c_size_t,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_long,
 )
-_mprotect = _system("mprotect", ctypes.c_int, c_void_p, c_size_t, ctypes.c_int)
-_munmap = _system("munmap", ctypes.c_int, c_void_p, c_size_t)
+_mprotect = _system(ctypes.PyDLL, "mprotect", ctypes.c_int, c_void_p, c_size_t, ctypes.c_int)
+_munmap = _system(ctypes.CDLL, "munmap", ctypes.c_int, c_void_p, c_size_t)
 
 
 def _map(size: int) -> int | None:

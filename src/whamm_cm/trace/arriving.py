@@ -33,7 +33,7 @@ class Arriving:
     """``live`` and ``seen`` are by the index of the call, in order, until it is forgotten."""
 
     def __init__(self) -> None:
-        self.traffic = Traffic()
+        self.traffic = Traffic(places=True)
         self.live: dict[int, LiveCall] = {}
         self.seen: dict[int, Seen] = {}
         self._now: dict[int, int] = {}  # what the clock of each instance said last

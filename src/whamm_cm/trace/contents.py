@@ -52,6 +52,27 @@ def bytes_in(value: Any) -> int:
     return len(text) // 4 * 3 - text.count("=", -2)
 
 
+def plain_text(value: Any) -> str:
+    """Bytes that were logged, as text; "" for none."""
+    if not isinstance(value, dict):
+        return ""
+    if "~redacted" in value:
+        return "<redacted>"
+    text = value.get("~b64")
+    try:
+        data = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
+    except binascii.Error:
+        return ""
+    return data.decode("utf-8", "replace") + "…" * ("~cut" in value)
+
+
+def logged(args: Mapping[str, Any]) -> tuple[str, str]:
+    """Level and text of a call of ``wasi:logging``."""
+    context, message = text_of(args.get("context")), text_of(args.get("message"))
+    text = ": ".join(part for part in (context, message) if part)
+    return text_of(args.get("level")) or "log", f"{text}\n"
+
+
 def field_of(name: str, func: str, args: Mapping[str, Any], result: Any) -> str | None:
     """The value of a header field in what a function of ``fields`` has returned."""
     if func not in _FIELDS:

@@ -19,6 +19,8 @@ from whamm_cm.trace.records import Record
 MAX_OPEN = 65536
 #: Runs of one source and key that are told apart by their numbering alone, at a time.
 MAX_ALIKE = 1024
+#: Numbers of requests of a second source begin at a multiple of it, behind those of the first.
+APART = 10_000
 
 _Key: TypeAlias = tuple[str, ...]
 
@@ -40,6 +42,9 @@ class Identity:
         self.guessed = 0
         self._runs: OrderedDict[_Key, list[_Run]] = OrderedDict()
         self._highest = 0
+        # What is added to the numbers of requests of each source, and the highest that came of it.
+        self._shifts: dict[str, int] = {}
+        self._requests = 0
 
     def feed(self, arrival: Arrival) -> Record:
         """The record with an ``instance`` of its own, times on the common base, and ``source``."""
@@ -53,6 +58,8 @@ class Identity:
                 changes["instance"] = number
             if "t_ns" in record:
                 changes.update(self._timed(run, record, arrival))
+        if "req" in record:
+            changes["req"] = self._request(record["req"], arrival.source)
         if arrival.source and record.get("source") != arrival.source:
             changes["source"] = arrival.source
         return {**record, **changes} if changes else record
@@ -76,6 +83,8 @@ class Identity:
                     record["t_ns"] += shift
                 if source:
                     record["source"] = source
+                    if "req" in record:
+                        record["req"] = self._request(record["req"], source)
         for record in reversed(records):
             if "t_ns" in record:
                 self.clock.saw(record["t_ns"])
@@ -107,6 +116,16 @@ class Identity:
             run.renumbered = run.renumbered or number != instance
             self._highest = max(self._highest, number)
         return number
+
+    def _request(self, req: int, source: str) -> int:
+        """Its number among the requests of all sources, of which each counts from 1."""
+        shift = self._shifts.get(source)
+        if shift is None:
+            if len(self._shifts) >= MAX_OPEN:
+                self._shifts.clear()
+            shift = self._shifts[source] = -(-self._requests // APART) * APART
+        self._requests = max(self._requests, req + shift)
+        return req + shift
 
     def _timed(self, run: _Run, record: Record, arrival: Arrival) -> Record:
         t_ns = record["t_ns"]

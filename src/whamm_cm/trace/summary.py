@@ -10,6 +10,7 @@ from whamm_cm.trace.calls import LiveCall, Outcome, Site, Tracker
 from whamm_cm.trace.leaves import Calls
 from whamm_cm.trace.losses import Losses
 from whamm_cm.trace.records import Record
+from whamm_cm.trace.sketch import Sketch
 
 #: Calls that may have more to say when they are counted; the oldest is done with where there are
 #: more: of most tasks it is not said that they are over, since they end where they return.
@@ -25,7 +26,8 @@ class Totals:
     "later" and were not heard of again, ``timed`` those with times.  ``total_ns`` and ``max_ns``
     are of times from call to result; ``self_ns`` leaves out the calls made inside, and all that
     was waited; ``wait_ns`` is what others could run meanwhile, ``starting_ns`` until ``late`` calls
-    could start that had to wait for that.
+    could start that had to wait for that.  ``times``: those from call to result, where that was
+    asked for.
     ``instance`` is 0 for the sum of all.
     """
 
@@ -43,6 +45,7 @@ class Totals:
     wait_ns: int = 0
     late: int = 0
     starting_ns: int = 0
+    times: Sketch | None = None
 
     @property
     def average_ns(self) -> float:
@@ -58,6 +61,7 @@ class Summary:
     """
 
     per_instance: bool = False
+    percentiles: bool = False
     rows: dict[tuple[str, str, int], Totals] = field(default_factory=dict)
     losses: Losses = field(default_factory=Losses)
     records: int = 0
@@ -135,6 +139,7 @@ class Summary:
         row = self.rows.get(key)
         if row is None:
             row = self.rows[key] = Totals(*key)
+            row.times = Sketch() if self.percentiles else None
         return row
 
     def _add(self, call: LiveCall) -> None:
@@ -160,6 +165,8 @@ class Summary:
             row.timed += 1
             row.total_ns += duration
             row.max_ns = max(row.max_ns, duration)
+            if row.times is not None:
+                row.times.add(duration)
 
     def _goes_on(self, call: LiveCall, over: bool) -> None:
         """What is known of a call, if it was counted before, and was not known then."""

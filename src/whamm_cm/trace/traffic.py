@@ -11,6 +11,7 @@ from typing import Any
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.calls import BETWEEN, LiveCall, Outcome, Tracker
+from whamm_cm.trace.contents import logged, plain_text
 from whamm_cm.trace.ends import KINDS
 from whamm_cm.trace.names import HandleRef, NamedCall, Namer
 from whamm_cm.trace.peers import MAKES, UNFINISHED, Exchange, OpenExchange, Peers
@@ -19,10 +20,21 @@ from whamm_cm.trace.requests import HANDLERS, OpenRequest, Reply, Request, Reque
 
 #: Handles followed at most; beyond it the oldest are forgotten.
 MAX_HANDLES = 1 << 16
-_STORES = ("wasi:keyvalue/", "wasmcloud:keyvalue/")
 #: Interfaces whose handles are followed, and built-ins about ends of streams.
-_FOLLOWED = ("wasi:http/", "wasi:io/", "wasi:sockets/", "wasi:tls/", "wasi:cli/std", *_STORES)
+_FOLLOWED = (
+    *("wasi:http/", "wasi:io/", "wasi:sockets/", "wasi:tls/", "wasi:cli/std", "wasi:logging/"),
+)
 _ENDS = ("stream.", "future.")
+#: Those of places, and the resources that are places, with their kind.
+_PLACES = ("wasi:filesystem/", "wasi:keyvalue/", "wasi:blobstore/", "wasmcloud:")
+_LOG = "wasi:logging/logging#log"
+_STANDARD = {
+    "wasi:cli/stderr#get-stderr": "stderr",
+    "wasi:cli/stdout#get-stdout": "stdout",
+    "wasi:cli/stderr#write-via-stream": "stderr",
+    "wasi:cli/stdout#write-via-stream": "stdout",
+}
+_KINDS = {"descriptor": "path", "bucket": "bucket", "container": "bucket"}
 
 _HTTP, _NAMES = "wasi:http/types#", "wasi:sockets/ip-name-lookup#"
 _REPLIES = (_HTTP + "outgoing-response.new", _HTTP + "response.new")
@@ -54,6 +66,15 @@ class _Wait:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """What a component works on that is no peer: ``kind`` is ``path``, ``bucket``, or ``log`` for
+    its standard output and error."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Lookup:
     """A name that is being looked up."""
 
@@ -64,16 +85,21 @@ class Traffic:
     """Feed it every record in order.  Memory is bounded by what is open, and that by constants.
 
     ``requests.over`` and ``peers.over`` fill with what has ended; :meth:`take_requests` and
-    :meth:`take_exchanges` empty them.
+    :meth:`take_exchanges` empty them.  ``places``: follow files, buckets and containers, too.
     """
 
-    def __init__(self, tracker: Tracker | None = None) -> None:
-        self.tracker = Tracker() if tracker is None else tracker
+    def __init__(self, places: bool = False) -> None:
+        self.tracker = Tracker()
         self.requests, self.peers = Requests(), Peers()
         #: The request that the last record belongs to, 0 for none.
         self.req = 0
         #: What the last record is about, if that is an exchange.
         self.exchange: OpenExchange | None = None
+        #: What it is about, if that is a place.
+        self.place: Place | None = None
+        #: What the guest logs with it: the level, or ``stderr`` or ``stdout``, and a piece of text.
+        self.said: tuple[str, str] | None = None
+        self._interfaces = _FOLLOWED + _PLACES * places
         self._namer = Namer()
         self._frames: dict[int, _Frame] = {}
         self._subjects: dict[_Place, object] = {}
@@ -83,7 +109,7 @@ class Traffic:
         """The call that the record belongs to, also of phases between; as of ``Tracker.feed`` for
         calls and returns."""
         phase = record["phase"]
-        self.exchange = None
+        self.exchange = self.place = self.said = None
         self._namer.see(record)
         if phase == "call" or phase == "return":
             call = self.tracker.feed(record)
@@ -120,6 +146,11 @@ class Traffic:
         """The same of exchanges."""
         found, self.peers.over = self.peers.over, []
         return found
+
+    def drop(self) -> None:
+        """Nobody takes what has ended."""
+        self.requests.over.clear()
+        self.peers.over.clear()
 
     def finish(self) -> None:
         """No more records come."""
@@ -182,12 +213,26 @@ class Traffic:
         frame.subject = self._subject(call, named)
         if site.edge == "inner":
             frame.given = [self._find(call.instance, ref) for ref in _arguments(named)]
+        self._logs(call, frame)
         if isinstance(frame.subject, OpenExchange):
             self.peers.called(frame.subject, call)
             self.exchange = frame.subject if frame.subject.begun else None
         elif site.item in ("wasi:http/client#send", HANDLERS[1]) and site.edge == "import":
             frame.subject = self._passed_on(frame.subject, call)
         self._taken(call, named)
+
+    def _logs(self, call: LiveCall, frame: _Frame) -> None:
+        """Whether the guest logs something."""
+        item = call.site.item
+        if isinstance(frame.subject, Place):
+            self.place = frame.subject
+            text = plain_text(call.args.get("contents"))
+            if frame.subject.kind == "log" and text:
+                self.said = frame.subject.name, text
+        elif item == _LOG:
+            self.said = logged(call.args)
+        elif item in _STANDARD:
+            self._stays(frame.named, Place("log", _STANDARD[item]))
 
     def _returned(self, call: LiveCall, record: Record) -> None:
         frame = self._frames.get(call.index)
@@ -219,6 +264,11 @@ class Traffic:
                 self._remove(call.instance, ref)
             return
         subject, made = frame.subject, self._made(call, frame)
+        if isinstance(subject, Place):
+            self.place = subject
+            text = plain_text(record.get("data"))
+            if subject.kind == "log" and text:
+                self.said = subject.name, text
         if refs:
             self._begin(call, record, refs, made, frame)
         self._says(call, named, subject, made)
@@ -239,6 +289,8 @@ class Traffic:
             reply = Reply(200)
             self._stays(frame.named, reply)
             return reply
+        if item in _STANDARD:
+            return Place("log", _STANDARD[item])
         if item == _NAMES + "resolve-addresses":
             name = call.args.get("name")
             return _Lookup(name) if isinstance(name, str) else None
@@ -279,7 +331,8 @@ class Traffic:
         if found is None:
             if len(self._followed) >= MAX_HANDLES:
                 self._followed.clear()
-            found = interface.startswith(_FOLLOWED) or (not interface and item.startswith(_ENDS))
+            found = interface.startswith(self._interfaces)
+            found = found or (not interface and item.startswith(_ENDS))
             self._followed[item] = found
         return found
 
@@ -350,7 +403,10 @@ class Traffic:
         back = frame.back if frame.back is not None and len(frame.back) == len(refs) else None
         subjects = [made] * len(refs) if back is None else back
         for ref, subject in zip(refs, subjects, strict=True):
-            if ref.resource not in KINDS:
+            if ref.resource in _KINDS and ref.name:
+                place = Place(_KINDS[ref.resource], ref.name.strip('"'))
+                self._put(call.instance, ref, place)
+            elif ref.resource not in KINDS:
                 self._put(call.instance, ref, subject)
             elif (end := self._namer.end_at(record, ref.handle)) is not None:
                 end.subject = subject

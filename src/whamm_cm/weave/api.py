@@ -30,11 +30,18 @@ from whamm_cm.weave.enclose import Outer, enclose
 from whamm_cm.weave.last_words import LastWords
 from whamm_cm.weave.near import NearSink
 from whamm_cm.weave.orders import Orders, may_last
+from whamm_cm.weave.otel import CONTEXTS
 from whamm_cm.weave.outlet import Block, Supply
 from whamm_cm.weave.plan import Added, Chosen, Plan
 from whamm_cm.weave.report_export import INTERFACE, Flushes, is_exported, report_export
 from whamm_cm.weave.sampling import SHARE, sampling_of, sharing, ways
-from whamm_cm.weave.sinks import logging_wiring, relay_wiring, sink_component, stderr_wiring
+from whamm_cm.weave.sinks import (
+    logging_wiring,
+    otel_wiring,
+    relay_wiring,
+    sink_component,
+    stderr_wiring,
+)
 from whamm_cm.weave.supply import (
     SINK_INTERFACE,
     Names,
@@ -51,10 +58,13 @@ if TYPE_CHECKING:  # the language is slow to import, and most weaves have no scr
 
 #: How long a live log may hold a record back.
 LIVE_NS = 4_000_000
+#: The same of brief instances, from their first record on: most are over before.
+BRIEF_NS = 200_000_000
 #: Those of the sinks that draw random bits to name their runs.
-_NAMING = ("stderr", "logging")
+_NAMING = ("stderr", "logging", *CONTEXTS)
 #: Components of ours that take the blocks, beside the enclosed original.
 _SINKS = {"stderr": stderr_wiring, "logging": logging_wiring, "relay": relay_wiring}
+_SINKS |= dict.fromkeys(CONTEXTS, otel_wiring)
 
 
 @dataclass(frozen=True)
@@ -130,7 +140,7 @@ class _Weave:
         table = orders.builder.to_bytes()
         component = self.root
         if chosen or (self.scripting is not None and self.scripting.woven):
-            whole = self.plan.lines == "json"
+            whole = self.plan.lines == "json" or self.plan.sink in CONTEXTS
             within = table if whole else orders.builder.to_bytes(named=False)
             component = self._transform(program, chosen, within)
         else:
@@ -208,7 +218,8 @@ class _Weave:
     ) -> bool:
         """Whether the sink can be part of the root: nothing else emits, and what it imports can
         come before all else."""
-        if chosen.keys() != {self.root} or self.plan.mark is not None:
+        apart = self.plan.mark is not None or self.plan.sink in CONTEXTS
+        if chosen.keys() != {self.root} or apart:
             return False
         imports = [*wiring.imports, *([clock(self.root)[0]] if timed else ())]
         replaced = [each.replaces.item for each in imports if each.replaces is not None]
@@ -273,7 +284,7 @@ class _Weave:
         plan = self.plan
         return SinkOptions(
             table, plan.nonce, plan.lines == "json", timed, plan.mark, plan.show_secrets,
-            plan.samples,
+            plan.samples, CONTEXTS.get(plan.sink, ""),
         )  # fmt: skip
 
     def _way_out(self, outer: Outer, wiring: SinkWiring | None, now: Item | None) -> Item | None:
@@ -378,6 +389,11 @@ class _Tree:
         target = self.program.definition(self.program.follow(node.component)).node
         return isinstance(target, Component) and target in self.needs
 
+    def _interval(self) -> int:
+        if not self.plan.live:
+            return 0
+        return BRIEF_NS if self.plan.brief else LIVE_NS
+
     def _options(self, chosen: Sequence[Chosen], script: ScriptLink | None) -> ProbeOptions:
         counts = [c.number for c in chosen if c.action == "count"]
         return ProbeOptions(
@@ -389,7 +405,7 @@ class _Tree:
             push_empty=self.several and any(_pushes(c) for c in chosen),
             max_string=self.plan.max_string,
             max_list=self.plan.max_list,
-            interval_ns=LIVE_NS if self.plan.live and not self.plan.brief else 0,
+            interval_ns=self._interval(),
             count_base=min(counts, default=0),
             count_n=len(counts),
             script=script,

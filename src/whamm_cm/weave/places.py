@@ -21,6 +21,9 @@ _OWN = {
     "relay.wasm": "whamm-cm sink",
     "sink-logging.wasm": "whamm-cm sink",
     "sink-stderr.wasm": "whamm-cm sink",
+    "sink-logging-sampled.wasm": "whamm-cm sink",
+    "sink-stderr-sampled.wasm": "whamm-cm sink",
+    "sink-otel.wasm": "whamm-cm sink",
 }
 _PROBE = "whamm-cm probe"
 

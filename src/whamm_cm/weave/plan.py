@@ -25,7 +25,8 @@ if TYPE_CHECKING:  # slow to import, and most weaves have no script
     from whamm_cm.lang.fold import EvaluateStatic
     from whamm_cm.weave.libraries import Library
 
-SinkName: TypeAlias = Literal["host", "stderr", "logging", "none"]
+#: ``otel`` is wasi:otel@0.2.0-rc.2 as released, ``otel-current`` as its repository has it since.
+SinkName: TypeAlias = Literal["host", "stderr", "logging", "none", "otel", "otel-current"]
 #: How a sink writes lines: blocks in base64, or a JSON object each.
 LineForm: TypeAlias = Literal["packed", "json"]
 
@@ -82,7 +83,7 @@ class Plan:
     count is sent while functions with probes run, 0: when an export returns only.  ``last_words``:
     core modules with probes of scripts also send it before ``unreachable``.  ``brief``: instances
     are many and do not live long, and the host can read what they hold: nothing leaves only because
-    it is early in a run, or because some time has passed.  ``sample``: records are made of one
+    it is early in a run, and a live log has more patience.  ``sample``: records are made of one
     request, a call of an export of the root, in so many; what that begins to draw from is
     ``sample_start``, None for what differs from instance to instance.
     """

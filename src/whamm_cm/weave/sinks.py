@@ -17,6 +17,7 @@ from whamm_cm.wasm.asm import Module
 from whamm_cm.wasm.leb import signed
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.types import MemoryType
+from whamm_cm.weave import otel
 from whamm_cm.weave.identity import identity, taken
 from whamm_cm.weave.instance_types import U8, InstanceTypeEditor
 from whamm_cm.weave.interface import Interface
@@ -39,6 +40,8 @@ LOGGING_VERSION = "0.1.0-draft"
 
 def sink_component(wiring: SinkWiring) -> Component:
     """The sink as a component of its own."""
+    if wiring.options.context:
+        return otel.otel_component(wiring.options)
     imports = _IMPORTS[wiring.wasm]
     if imports is _relay_imports:
         mark = wiring.options.mark
@@ -146,6 +149,14 @@ def logging_wiring(root: Component, options: SinkOptions) -> SinkWiring:
     imported, log = imported.with_alias("log", Sort.FUNC)
     args = (("level", level), ("log", log))
     return _known(root, options, SinkWiring((imported,), args, options.module("logging"), options))
+
+
+def otel_wiring(root: Component, options: SinkOptions) -> SinkWiring:
+    """Tell ``wasi:otel`` of spans and logs."""
+    found = otel.imported(root, options.context)
+    args = tuple((name, each.instance) for name, each in found.items())
+    wiring = SinkWiring(tuple(found.values()), args, "sink-otel.wasm", options)
+    return _known(root, options, wiring)
 
 
 def relay_wiring(root: Component, options: SinkOptions) -> SinkWiring:

@@ -13,7 +13,8 @@ from whamm_cm.weave.interface import Interface
 @dataclass(frozen=True, slots=True)
 class SinkOptions:
     """What a sink is told when it is woven in.  ``timed``: it may read clocks; ``mark`` as in
-    ``Plan``; ``sampled``: its start says of how many requests records are made."""
+    ``Plan``; ``sampled``: its start says of how many requests records are made;
+    ``context``: the function of ``wasi:otel`` to ask for the host's span."""
 
     table: bytes
     nonce: str = ""
@@ -22,6 +23,7 @@ class SinkOptions:
     mark: int | None = None
     show_secrets: bool = False
     sampled: bool = False
+    context: str = ""
 
     def module(self, name: str) -> str:
         """The file with the code of the sink of that name.  What reads packed lines knows the site

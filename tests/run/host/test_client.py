@@ -97,6 +97,7 @@ def test_a_body_with_trailers_there_and_back(here: World) -> None:
 
     with origin(echo) as at:
         request = request_to(at, method="post")
+        request.headers.values["trailer"] = [b"x-s"]
         body = request.new_body()
         future = handle(here, request)
         body.write(b"hello")

@@ -5,6 +5,7 @@ The guest writes the body into a pipe, and the thread puts what comes back into 
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import errno
 import fnmatch
@@ -14,13 +15,14 @@ import threading
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import h11
 
+from whamm_cm.dataclass import dataclass
 from whamm_cm.run.host.bridge import Failure, Interface
-from whamm_cm.run.host.fields import Fields, received
+from whamm_cm.run.host.fields import Fields, announced, received
 from whamm_cm.run.host.http import (
     FutureResponse,
     IncomingBody,
@@ -139,7 +141,7 @@ class _Exchange:
         self.cancelled = threading.Event()
         self.wire: Wire | None = None
         self.sender: threading.Thread | None = None
-        self.proxied = False
+        self.proxy: _Proxy | None = None
         self.context: str | None = None
         # Two threads use one connection: the body may go out while the answer comes.
         self.link = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LARGEST_HEAD)
@@ -197,15 +199,15 @@ class _Exchange:
     def _connected(self) -> socket.socket:
         patience = self._patience("connect-timeout")
         proxy = _proxy(self.scheme, self.address[0])
-        self.proxied = proxy is not None and self.scheme == "http"
+        self.proxy = proxy if self.scheme == "http" else None
         try:
-            made = socket.create_connection(proxy or self.address, patience)
+            made = socket.create_connection(proxy.address if proxy else self.address, patience)
             try:
                 made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if self.scheme == "http":
                     return made
                 if proxy is not None:
-                    self._tunnel(made)
+                    self._tunnel(made, proxy)
                 context = ssl.create_default_context()
                 return context.wrap_socket(made, server_hostname=self.address[0])
             except BaseException:
@@ -214,10 +216,12 @@ class _Exchange:
         except TimeoutError:
             raise _code("connection-timeout") from None
 
-    def _tunnel(self, made: socket.socket) -> None:
+    def _tunnel(self, made: socket.socket, proxy: _Proxy) -> None:
         link = h11.Connection(h11.CLIENT)
-        target = f"{self.address[0]}:{self.address[1]}"
-        head = h11.Request(method="CONNECT", target=target, headers=[("host", target)])
+        host, port = self.address
+        target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        fields = [(b"host", target.encode()), *proxy.fields]
+        head = h11.Request(method="CONNECT", target=target, headers=fields)
         made.sendall(link.send(head) or b"")
         while True:
             event = link.next_event()
@@ -239,8 +243,9 @@ class _Exchange:
         if self.context is not None and b"traceparent" not in names:
             entries.append((b"traceparent", self.context.encode()))
         target = request.path or "/"
-        if self.proxied:
+        if self.proxy is not None:
             target = f"http://{authority}{target}"
+            entries += self.proxy.fields
         method = method_text(request.method)
         if (
             self.out is None
@@ -264,7 +269,7 @@ class _Exchange:
                 if data is None:
                     break
                 self._send(h11.Data(data=data))
-            trailers = [] if out.trailers is None else out.trailers.sent()
+            trailers = announced(out.trailers, self.request.headers)
             self._send(h11.EndOfMessage(headers=trailers))
         except (OSError, Failure, h11.LocalProtocolError) as error:
             out.cancel()
@@ -338,10 +343,25 @@ def _errors() -> Iterator[None]:
         raise _code("internal-error", f"{type(error).__name__}: {error}") from None
 
 
-def _proxy(scheme: str, host: str) -> tuple[str, int] | None:
+@dataclass(frozen=True, slots=True)
+class _Proxy:
+    """``fields`` say who asks, where its URL does."""
+
+    address: tuple[str, int]
+    fields: Sequence[tuple[bytes, bytes]] = ()
+
+
+def _proxy(scheme: str, host: str) -> _Proxy | None:
     """Of ``http_proxy`` and its like."""
-    found = urllib.request.getproxies_environment().get(scheme)
+    known = urllib.request.getproxies_environment()
+    found = known.get(scheme) or known.get("all")
     if not found or urllib.request.proxy_bypass_environment(host):  # type: ignore[attr-defined]
         return None
-    parts = urllib.parse.urlsplit(found if "//" in found else f"//{found}")
-    return parts.hostname or "", parts.port or 80
+    parts = urllib.parse.urlsplit(found if "//" in found else f"http://{found}")
+    if parts.scheme != "http":
+        raise _code("internal-error", f"the proxy {found} is none that is spoken to by HTTP")
+    fields = []
+    if parts.username is not None:
+        who = urllib.parse.unquote(f"{parts.username}:{parts.password or ''}").encode()
+        fields.append((b"proxy-authorization", b"Basic " + base64.b64encode(who)))
+    return _Proxy((parts.hostname or "", parts.port or 80), fields)

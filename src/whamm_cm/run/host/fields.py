@@ -19,6 +19,13 @@ FORBIDDEN = frozenset(
         "proxy-authorization", "proxy-connection", "transfer-encoding", "upgrade",
     )
 )  # fmt: skip
+#: No other host sends these behind a body (RFC 9110, 6.5.1).
+_NO_TRAILERS = frozenset(
+    (
+        "authorization", "cache-control", "content-encoding", "content-length", "content-range",
+        "content-type", "host", "max-forwards", "set-cookie", "te", "trailer", "transfer-encoding",
+    )
+)  # fmt: skip
 
 
 class Fields(Resource):
@@ -48,10 +55,20 @@ class Fields(Resource):
         if values:
             self.values[key] = list(values)
         else:
-            self.values.pop(key, None)
+            self._drop(key)
 
     def delete(self, name: str) -> None:
-        self.values.pop(self._key(name), None)
+        self._drop(self._key(name))
+
+    def _drop(self, key: str) -> None:
+        """The last field takes the place of the one that goes: so do other hosts, and guests that
+        repeat all they got answer the same on this one."""
+        if key not in self.values:
+            return
+        last, values = self.values.popitem()
+        if last != key:
+            found = self.values.items()
+            self.values = dict((last, values) if one == key else (one, kept) for one, kept in found)
 
     def _key(self, name: str, *values: bytes) -> str:
         if self.fixed:
@@ -84,4 +101,17 @@ def is_token(name: bytes) -> bool:
 def received(entries: Iterable[tuple[bytes, bytes]]) -> Fields:
     """The fields of a message that came, without those about the connection."""
     named = ((bytes(name).decode("ascii").lower(), bytes(value)) for name, value in entries)
-    return Fields((pair for pair in named if pair[0] not in FORBIDDEN), fixed=True)
+    found = Fields(named, fixed=True)
+    for name in [name for name in found.values if name in FORBIDDEN]:
+        found._drop(name)
+    return found
+
+
+def announced(trailers: Fields | None, headers: Fields) -> list[tuple[bytes, bytes]]:
+    """The trailers that go over the wire: those that the ``trailer`` field of the message names, as
+    in other hosts."""
+    if trailers is None:
+        return []
+    names = b",".join(headers.get("trailer")).decode("latin-1").lower().split(",")
+    known = {name.strip() for name in names} - _NO_TRAILERS
+    return [(name, value) for name, value in trailers.sent() if name.decode() in known]

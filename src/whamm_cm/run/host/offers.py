@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from whamm_cm.run.host import client, command, filesystem, http, sockets, stores, streams
+from whamm_cm.run.host import blobs, client, command, filesystem, http, sockets, stores, streams
 from whamm_cm.run.host.bridge import Interface
 
 HOST: Final[dict[str, Interface]] = {
@@ -15,6 +15,7 @@ HOST: Final[dict[str, Interface]] = {
         command.TERMINAL_INPUT, command.TERMINAL_OUTPUT, *command.TERMINALS,
         command.MONOTONIC, command.WALL, command.RANDOM, command.INSECURE, command.SEED,
         stores.CONFIG, stores.RUNTIME, stores.STORE, stores.BATCH, stores.ATOMICS, stores.LOGGING,
+        blobs.TYPES, blobs.CONTAINER, blobs.BLOBSTORE,
         filesystem.TYPES, filesystem.PREOPENS, *sockets.ALL,
         http.TYPES, client.HANDLER,
     )

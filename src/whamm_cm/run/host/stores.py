@@ -47,7 +47,10 @@ ATOMICS.resource("cas", Swap)
 @STORE.func("open")
 def _open(world: World, name: str) -> Bucket:
     with world.settings.lock:
-        return Bucket(world.settings.buckets.setdefault(name, {}))
+        buckets = world.settings.buckets
+        if name not in buckets:
+            buckets[name] = dict(world.settings.keys)
+        return Bucket(buckets[name])
 
 
 @STORE.func("[method]bucket.get")

@@ -15,6 +15,7 @@ from wasmtime import WasmtimeError
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.run.host.bridge import Instance, Resource
+from whamm_cm.run.host.kept import Kept
 from whamm_cm.run.options import HostOptions
 
 #: So often, in seconds, a waiting guest looks whether it was interrupted.
@@ -26,14 +27,17 @@ class Settings:
     """What the instances of a component have in common.
 
     ``allow_hosts``: patterns of hosts that outgoing requests may go to, None: all.  ``config``:
-    what ``wasi:config`` answers.  ``buckets``: what ``wasi:keyvalue`` keeps, by bucket, under
-    ``lock``.
+    what ``wasi:config`` answers, ``keys`` what each bucket of ``wasi:keyvalue`` begins with.  Under
+    ``lock``: ``buckets``, what ``wasi:keyvalue`` keeps, and ``containers``, what ``wasi:blobstore``
+    does, by their names.
     """
 
     options: HostOptions = HostOptions()
     allow_hosts: Sequence[str] | None = None
     config: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, bytes] = field(default_factory=dict)
     buckets: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    containers: dict[str, Kept] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
