@@ -17,7 +17,12 @@ from tests.hosts.tools import need
 from tests.registry.server import Images, serving
 
 #: Tools whamm-cm does not bring along: only their commands may be left out.
-FOREIGN = frozenset(("cosign", "wasmtime", "npx", "kubectl", "wash", "wkg"))
+FOREIGN = frozenset(
+    (
+        *("cosign", "wasmtime", "npx", "kubectl", "wash", "wkg"),
+        *("journalctl", "vector", "fluent-bit", "otelcol-contrib"),
+    )
+)
 
 #: What a reader has: a checkout.
 CHECKOUT = ("src", "tests", "fixtures", "wit", "docs")

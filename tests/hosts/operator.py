@@ -77,8 +77,9 @@ def _volume(found: Mapping[str, Any]) -> dict[str, Any]:
 class Host:
     """A running ``wash host`` and the way to talk to it."""
 
-    def __init__(self, program: Program, port: int, nats_url: str) -> None:
-        self.program, self.port, self._url = program, port, nats_url
+    def __init__(self, program: Program, port: int, nats_url: str, name: str = "") -> None:
+        """``name``: which it is of several that have one NATS server."""
+        self.program, self.port, self._url, self._name = program, port, nats_url, name
         self._id = self._ask(None, {})
         self._count = 0
 
@@ -103,7 +104,10 @@ class Host:
         try:
             if verb is None:
                 heartbeats = await client.subscribe("runtime.operator.heartbeat.>")
-                return json.loads((await heartbeats.next_msg(DEADLINE)).data)["id"]
+                while True:
+                    beat = json.loads((await heartbeats.next_msg(DEADLINE)).data)
+                    if not self._name or self._name in beat.values():
+                        return beat["id"]
             subject = f"runtime.host.{self._id}.workload.{verb}"
             question = client.request(subject, json.dumps(body).encode(), timeout=DEADLINE)
             return json.loads((await self._alive(asyncio.ensure_future(question))).data)
@@ -121,18 +125,32 @@ class Host:
 
 
 @contextmanager
+def nats(folder: Path) -> Iterator[str]:
+    """The URL of a NATS server."""
+    (nats_server,) = need("nats-server")
+    need_nats_client()
+    command = (nats_server, "-a", "127.0.0.1", "-p", "-1", "-js", "-sd", folder)
+    with running(command, folder / "nats.log") as program:
+        yield f"nats://127.0.0.1:{program.port('Listening for client connections on')}"
+
+
+def host_command(url: str, wash: str, *options: str) -> list[str]:
+    command = [wash, "host", "--non-interactive", "--allow-insecure-registries"]
+    command += ["--http-addr", "127.0.0.1:0", "--scheduler-nats-url", url]
+    return [*command, "--data-nats-url", url, *options]
+
+
+def host_home(folder: Path) -> dict[str, str]:
+    return {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "NO_COLOR": "1"}
+
+
+@contextmanager
 def wash_host(folder: Path, wash: str = "wash", *options: str) -> Iterator[Host]:
     """A host with a NATS server of its own; ``wash`` is the program of ``tools``."""
-    program, nats_server = need(wash, "nats-server")
-    need_nats_client()
-    log = folder / "nats.log"
-    with running((nats_server, "-a", "127.0.0.1", "-p", "-1", "-js", "-sd", folder), log) as nats:
-        url = f"nats://127.0.0.1:{nats.port('Listening for client connections on')}"
-        command = [program, "host", "--non-interactive", "--allow-insecure-registries"]
-        command += ["--http-addr", "127.0.0.1:0", "--scheduler-nats-url", url]
-        command += ["--data-nats-url", url, *options]
-        home = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "NO_COLOR": "1"}
-        with running(command, folder / "host.log", env=home) as host:
+    (program,) = need(wash)
+    with nats(folder) as url:
+        command = host_command(url, program, *options)
+        with running(command, folder / "host.log", env=host_home(folder)) as host:
             yield Host(host, host.port("HTTP server listening.*addr="), url)
 
 

@@ -62,7 +62,7 @@ def need(*names: str) -> list[str]:
     if missing:
         pytest.skip(
             f"NOT run: {', '.join(missing)} not installed; `make hosts` installs what"
-            " tests/hosts/requirements.txt lists and Debian's docker-registry; wkg is on crates.io"
+            " tests/hosts/requirements.txt lists, and Debian's docker-registry; wkg comes by cargo"
         )
     return [str(path) for path in found.values()]
 

@@ -17,7 +17,8 @@ from whamm_cm.gate.engine import Engine
 from whamm_cm.gate.policy import Policy
 from whamm_cm.gate.sources import Sources
 from whamm_cm.gate.subject import analyse
-from whamm_cm.registry.client import _schemes
+from whamm_cm.registry.client import Client, _schemes
+from whamm_cm.registry.credentials import credentials
 from whamm_cm.registry.names import is_image
 from whamm_cm.registry.pull import Artifact, Timeouts, pull
 from whamm_cm.registry.reference import Reference
@@ -387,6 +388,18 @@ def test_only_this_machine_is_spoken_to_without_tls() -> None:
     far = ["r.example:80", "localhost.example", "127.0.0.1.example", "10.0.0.1:5000", "[::2]:1"]
     assert all(Reference.parse(f"oci://{where}/a").local for where in local)
     assert not any(Reference.parse(f"oci://{where}/a").local for where in far)
+
+
+def test_docker_hub_is_where_docker_finds_it(nobody: Path) -> None:
+    basic = base64.b64encode(b"ann:secret").decode()
+    (nobody / "config.json").write_text(
+        json.dumps({"auths": {"https://index.docker.io/v1/": {"auth": basic}}})
+    )
+    with Client(Reference.parse("oci://docker.io/ann/cart:1")) as client:
+        assert client.url("tags") == "https://registry-1.docker.io/v2/ann/cart/tags"
+        assert str(client.reference) == "oci://docker.io/ann/cart:1"
+    assert credentials("docker.io", nobody / "config.json").basic == "ann:secret"
+    assert credentials("r.example", nobody / "config.json").basic == ""
 
 
 def test_challenges() -> None:

@@ -9,6 +9,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -605,6 +606,18 @@ def test_a_layout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     listed = json.loads((folder / "index.json").read_text())["manifests"]
     tags = [one["annotations"]["org.opencontainers.image.ref.name"] for one in listed]
     assert tags == ["1", "2"] and str(pull(f"{folder}:1")[1].digest) == pinned.partition("@")[2]
+
+
+def test_many_write_into_a_layout_at_the_same_time(tmp_path: Path) -> None:
+    folder = tmp_path / "lay"
+    folder.mkdir()
+    push(f"{folder}:0", SMALL)
+    names = [str(number) for number in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: push(f"{folder}:{name}", SMALL), names))
+    listed = json.loads((folder / "index.json").read_text())["manifests"]
+    tags = {one["annotations"]["org.opencontainers.image.ref.name"] for one in listed}
+    assert tags == set(names)
 
 
 def test_from_a_layout_into_a_registry_and_back(

@@ -94,7 +94,7 @@ class Client:
         if "://" in path:
             return path
         scheme = "http" if self.reference.local else "https"
-        return f"{scheme}://{self.reference.registry}/v2/{self.reference.repository}/{path}"
+        return f"{scheme}://{self.reference.host}/v2/{self.reference.repository}/{path}"
 
     def fail(self, message: str) -> WhammError:
         kind = UsageError if self.pushes else InputError

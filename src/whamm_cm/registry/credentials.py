@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from whamm_cm.dataclass import dataclass
+from whamm_cm.registry.reference import DOCKER_HUB
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,8 @@ def credentials(registry: str, path: Path | None) -> Credentials:
     except (OSError, ValueError, RecursionError):
         return Credentials(why=f"{path} cannot be read as JSON")
     auths = _mapping(config, "auths")
-    for key in (registry, f"https://{registry}", f"https://{registry}/", f"https://{registry}/v2/"):
+    keys = [registry, *(f"https://{registry}{end}" for end in ("", "/", "/v2/"))]
+    for key in ["https://index.docker.io/v1/"] * (registry in DOCKER_HUB) + keys:
         entry = auths.get(key)
         if isinstance(entry, dict) and entry:
             return _entry(entry)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +81,16 @@ class Layout:
         return index, entries
 
     # writing
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Of two who write an index at the same time, one would lose its tag."""
+        handle = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
 
     def begin(self) -> None:
         """A folder without anything becomes a layout without images."""

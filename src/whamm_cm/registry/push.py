@@ -177,12 +177,13 @@ def _chunks(pieces: Pieces, size: int) -> Iterator[Pieces]:
 def _shelve(layout: Layout, image: Image, original: Artifact | None) -> Pushed:
     """Into a layout on disk."""
     try:
-        layout.begin()
-        before = layout.tagged()
-        _check_tag(before, original, layout.reference)
-        for blob in (*image.blobs, image.manifest):
-            layout.put(blob.digest, blob.pieces)
-        layout.name(image.manifest.digest, image.manifest.size)
+        with layout.alone():
+            layout.begin()
+            before = layout.tagged()
+            _check_tag(before, original, layout.reference)
+            for blob in (*image.blobs, image.manifest):
+                layout.put(blob.digest, blob.pieces)
+            layout.name(image.manifest.digest, image.manifest.size)
     except InputError as error:  # the layout that is there is damaged
         raise UsageError(str(error)) from None
     except OSError as error:

@@ -15,6 +15,7 @@ _REGISTRY = re.compile(
 )
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
+DOCKER_HUB = frozenset({"docker.io", "index.docker.io"})
 _LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -67,6 +68,11 @@ class Reference:
     def wanted(self) -> str:
         """What to ask the registry for."""
         return str(self.digest) if self.digest else self.tag
+
+    @property
+    def host(self) -> str:
+        """Whom to ask: Docker Hub's registry is not where its name leads."""
+        return "registry-1.docker.io" if self.registry in DOCKER_HUB else self.registry
 
     @property
     def local(self) -> bool:

@@ -33,13 +33,14 @@ def of_text(text: str) -> Piece | None:
 
 
 def of_object(value: dict[str, Any]) -> list[Piece] | None:
-    """``stern -o json``; Fluent Bit and others that put the pod under ``kubernetes``."""
+    """``stern -o json``; Fluent Bit, Vector and others that put the pod under ``kubernetes``."""
     text = value.get("message", value.get("log"))
     if not isinstance(text, str):
         return None
     pod = value.get("kubernetes")
     if isinstance(pod, dict):
-        names = (pod.get("namespace_name"), pod.get("pod_name"), pod.get("container_name"))
+        namespace = pod.get("namespace_name", pod.get("pod_namespace"))
+        names = (namespace, pod.get("pod_name"), pod.get("container_name"))
         stamp = rfc3339(value.get("time", value.get("timestamp")))
         partial = value.get("logtag", value.get("_p")) == "P"
         stream = str(value.get("stream", ""))
