@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from whamm_cm.run.host.bridge import Failure, Interface, Resource
@@ -173,6 +174,12 @@ class OutgoingBody(Resource):
 
     def dropped(self) -> None:
         self.abort({"HTTP-protocol-error": None})
+
+    def left(self) -> None:
+        """Whole, as on other hosts: engines of other languages return without a word about it."""
+        if self.sink is not None and not self.done:
+            with suppress(Failure):  # nobody takes it, or it is less than was said: it is cut off
+                self.finish(None)
 
     def lost(self) -> None:
         """The message will not be sent: writes fail from now on."""
