@@ -58,7 +58,7 @@ class Resource:
     def dropped(self) -> None:
         """The guest has dropped its handle."""
 
-    def left(self) -> None:
+    def returned(self) -> None:
         """The guest has returned and still holds it."""
 
 
@@ -107,7 +107,7 @@ class Table:
     def leave(self) -> None:
         """The guest has returned."""
         for value in [*self.objects.values()]:
-            value.left()
+            value.returned()
 
     def close(self) -> None:
         """The instance is gone with all its handles."""

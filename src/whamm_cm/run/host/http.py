@@ -175,7 +175,7 @@ class OutgoingBody(Resource):
     def dropped(self) -> None:
         self.abort({"HTTP-protocol-error": None})
 
-    def left(self) -> None:
+    def returned(self) -> None:
         """Whole, as on other hosts: engines of other languages return without a word about it."""
         if self.sink is not None and not self.done:
             with suppress(Failure):  # nobody takes it, or it is less than was said: it is cut off
