@@ -91,9 +91,10 @@ class Recorder:
     def trapped(self, trap: Trap) -> None:
         """The guest will not return from what is open."""
         if self._sending is not None:
-            from whamm_cm.trace.spans import Trap as Exception_
+            from whamm_cm.trace.spans import Trap as Ended
 
-            self._sending.trapped(Exception_(trap.message, "\n".join(map(str, trap.frames))))
+            stack = "\n".join(map(str, trap.frames))
+            self._sending.trap = Ended(trap.message, stack)
 
     def abandon(self) -> None:
         """The run failed: show nothing, and write nothing, if it did not even start."""
