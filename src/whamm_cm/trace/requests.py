@@ -55,6 +55,7 @@ class Request:
     ``route``: the path without what varies.  ``error``: the ``error-code`` it was answered by, the
     trap, ``never returned``; None for none.  Times are nanoseconds: ``dur_ns`` until the guest was
     done with it, ``answered_ns`` until it had a response.  ``peer``: who asked, ``host:port``.
+    ``hosted``: its number is the host's, who has told of it.
     """
 
     req: int
@@ -73,6 +74,7 @@ class Request:
     instance: int
     task: int
     peer: str | None = None
+    hosted: bool = False
 
     @property
     def is_http(self) -> bool:
@@ -136,7 +138,7 @@ class OpenRequest:
         return Request(
             self.req, self.call, self.function, part("method"), part("path"), part("authority"),
             part("scheme"), self.status, self.error, part("traceparent"), self.start_ns,
-            self.dur_ns, self.answered_ns, self.instance, self.task, part("peer"),
+            self.dur_ns, self.answered_ns, self.instance, self.task, part("peer"), self.hosted,
         )  # fmt: skip
 
 

@@ -176,7 +176,7 @@ class Spans:
     def of_exchange(self, exchange: Exchange, index: int, position: int) -> Span:
         """``index``: of the call that began it; ``position``: the how many-th request to a peer it
         is of those that belong to one request, from 0."""
-        call, root, above = self._calls[index], self.root(index), self.parents[index]
+        root, above = self.root(index), self.parents[index]
         parent = root.parent if above is None else span_id(self._calls[above])
         name, attributes, error = exchange_attributes(exchange)
         if error is not None:
@@ -184,7 +184,7 @@ class Spans:
         start = (exchange.start_ns or 0) + self._base
         return Span(
             root.trace_id,
-            exchange_id(call, exchange, position),
+            self._exchange_id(exchange, index, position),
             parent,
             name,
             Kind.CLIENT,
@@ -198,11 +198,12 @@ class Spans:
             root.source,
         )
 
-
-def exchange_id(call: Call, exchange: Exchange, position: int) -> str:
-    if exchange.kind == "http" and exchange.req and is_numbered(call):
-        return exchange_span(call.run, exchange.req, position)
-    return identity(SPAN_DIGITS, "exchange", *_key(call))
+    def _exchange_id(self, exchange: Exchange, index: int, position: int) -> str:
+        """That which a host has passed on, if it was one that numbers requests."""
+        call, request = self._calls[index], self._requests.get(self.roots[index])
+        if exchange.kind == "http" and request is not None and request.hosted:
+            return exchange_span(call.run, request.req, position)
+        return identity(SPAN_DIGITS, "exchange", *_key(call))
 
 
 def request_alone(request: Request, base: int, run: str = "") -> Span:
@@ -234,14 +235,9 @@ def root_of(call: Call, request: Request | None) -> Root:
     more = call.site.component, source_of(call)
     if context is not None:
         return Root(context.trace_id, context.span_id, *more)
-    if request is not None and is_numbered(call):
+    if request is not None and request.hosted:
         return Root(request_trace(call.run, request.req), None, *more)
     return Root(identity(TRACE_DIGITS, "trace", *_key(call)), None, *more)
-
-
-def is_numbered(call: Call) -> bool:
-    """Whether a host has given its request a number, and may have told others."""
-    return "req" in (call.opened or call.closed or ())
 
 
 def request_attributes(request: Request, run: str) -> tuple[Attributes, str | None]:
