@@ -2,16 +2,19 @@
 
     python -m tests.corpus_handlers [-k WORD] [-v] DIR…
 
-Each is asked the same by several requests: as it is on ``wasmtime serve``, as it is on our server,
-and woven on our server, with a trace of all and with ``--count``.  Compared are status, fields in
-their order, body and trailers; not what is about the connection or the clock (``connection``,
-``date``), nor where a body was cut into chunks.  A 500 that a host made of its own, since the guest
-trapped, is a 500, whatever it shows.  Counted as «cut», and no difference: a body that the guest
-trapped in is cut off here, where wasmtime ends it as if it were whole; where the guest goes back on
-its response, we answer 500 or cut it off, where wasmtime closes the connection and says nothing;
-behind a large body that was not read, wasmtime closes so early that the client may miss the end.
-wasmtime is asked twice: where it differs from itself (clocks, random numbers), fields' names and
-the status are compared, and the table says so.
+Each is asked the same by several requests: as it is on ``wasmtime serve`` (``wash dev`` for what
+that has no host for), as it is on our server, and woven on our server, with a trace of all and with
+``--count``.  Compared are status, fields in their order, body and trailers; not what is about the
+connection or the clock (``connection``, ``date``), nor where a body was cut into chunks.  A 500
+that a host made of its own, since the guest trapped, is a 500, whatever it shows.
+
+Counted as «cut», and no difference: a body that the guest trapped in is cut off here, where
+wasmtime ends it as if it were whole; where the guest goes back on its response, we answer 500 or
+cut it off, where wasmtime closes the connection and says nothing; behind a large body that was not
+read, wasmtime closes so early that the client may miss the end.
+
+The reference is asked twice: where it differs from itself (clocks, random numbers), fields' names
+and the status are compared, and the table says so.
 
 Beside ``app.wasm`` may be ``app.requests``, with a line ``METHOD /path [body]`` for each request
 more, and lines ``--env NAME=VALUE``, ``--config NAME=VALUE``, ``--dir HOST::GUEST`` for all hosts.
@@ -33,6 +36,7 @@ from pathlib import Path
 
 from tests.corpus_readers import components
 from tests.hosts import rig, tools
+from tests.hosts.starting import wash_dev
 
 _HANDLER = b"wasi:http/incoming-handler@0.2"
 #: Fields of wasmtime's page for a guest that trapped, and of ours.
@@ -203,6 +207,29 @@ def theirs(wasmtime: str, case: Case) -> list[dict[str, Answer]]:
     return _said([*command, str(case.path)], r"http://127\.0\.0\.1:(\d+)/", case, True)
 
 
+def by_wash(case: Case) -> list[dict[str, Answer]]:
+    """For what wasmtime has no host for: what ``wash dev`` answers, twice from the start."""
+    found = []
+    for _ in range(2):
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            server, program = stack.enter_context(wash_dev(folder, case.path.resolve()))
+            program.expect("listening for HTTP requests")
+            asked = [name for name in case.requests if name != "absolute"]  # which it refuses
+            found.append({name: ask(server.port, case.requests[name]) for name in asked})
+    return found
+
+
+def reference(wasmtime: str, case: Case) -> tuple[str, list[dict[str, Answer]]]:
+    """Whose answers these are; raises AssertionError with what the last host said instead."""
+    try:
+        return "wasmtime", theirs(wasmtime, case)
+    except AssertionError:
+        if tools.find("wash") is None or case.ours:
+            raise
+    return "wash", by_wash(case)
+
+
 #: How it is served here, and what is compared of it.
 MODES: dict[str, Sequence[str]] = {
     "original": ("-m", "tests.corpus_handlers", "--serve"),
@@ -214,8 +241,10 @@ MODES: dict[str, Sequence[str]] = {
 }  # fmt: skip
 
 
-def ours(mode: str, case: Case) -> dict[str, Answer]:
-    command = [sys.executable, *MODES[mode], "--inherit-network", *case.ours, str(case.path)]
+def ours(mode: str, host: str, case: Case) -> dict[str, Answer]:
+    # wash lets no request out that it is not told to.
+    network = ("--allow-host", "nowhere.invalid") if host == "wash" else ("--inherit-network",)
+    command = [sys.executable, *MODES[mode], *network, *case.ours, str(case.path)]
     return _said(command, r"http://127\.0\.0\.1:(\d+)/", case, False)[0]
 
 
@@ -230,35 +259,35 @@ def _is_cut(want: Answer, have: Answer) -> bool:
 
 
 def differences(
-    first: dict[str, Answer], again: dict[str, Answer], got: dict[str, Answer]
+    host: str, first: dict[str, Answer], again: dict[str, Answer], got: dict[str, Answer]
 ) -> Iterator[str]:
     for name, want in first.items():
         have = got[name]
         if want != again[name]:
             want, have = want.names(), have.names()
         if want != have and not _is_cut(want, have):
-            yield f"{name}\n      wasmtime {want}\n      here     {have}"
+            yield f"{name}\n      {host:8} {want}\n      here     {have}"
 
 
 def verdict(wasmtime: str, case: Case) -> tuple[str, list[str]]:
     """A row of the table, and what differs."""
     try:
-        first, again = theirs(wasmtime, case)
+        host, (first, again) = reference(wasmtime, case)
     except AssertionError as fault:
         return "no reference", [_last(str(fault))]
     faults, cut = list[str](), 0
     for mode in MODES:
         try:
-            got = ours(mode, case)
+            got = ours(mode, host, case)
         except AssertionError as fault:
             faults.append(f"{mode}: not served: {_last(str(fault))}")
             continue
-        faults += [f"{mode}: {one}" for one in differences(first, again, got)]
+        faults += [f"{mode}: {one}" for one in differences(host, first, again, got)]
         cut += sum(_is_cut(want, got[name]) for name, want in first.items())
     statuses = " ".join(sorted({str(one.status) for one in first.values()}))
     varies = sum(first[name] != again[name] for name in first)
     notes = [f"{count} {what}" for count, what in ((varies, "vary"), (cut, "cut")) if count]
-    row = f"{len(first)} requests ({', '.join([statuses, *notes])})"
+    row = f"{host}: {len(first)} requests ({', '.join([statuses, *notes])})"
     return ("DIFFERENT " if faults else "same ") + row, faults
 
 
@@ -278,12 +307,15 @@ def serve(words: Sequence[str]) -> int:
     parser.add_argument("--env", action="append", default=[])
     parser.add_argument("--dir", action="append", default=[])
     parser.add_argument("--config", action="append", default=[])
+    parser.add_argument("--allow-host", action="append")
     parser.add_argument("--inherit-network", action="store_true")
     parser.add_argument("path", type=Path)
     args = parser.parse_args(words)
     env = [pair for pair in map(parse_env, args.env) if pair is not None]
     host = HostOptions((args.path.name,), env, [*map(parse_dir, args.dir)], args.inherit_network)
-    settings = Settings(host, config=dict(one.split("=", 1) for one in args.config))
+    settings = Settings(
+        host, args.allow_host, config=dict(one.split("=", 1) for one in args.config)
+    )
     handler = Handler(Service(args.path.read_bytes(), settings))
     server = Server(handler, "127.0.0.1", 0, lambda answered: None)
     print("http://{}:{}/".format(*server.address), flush=True)
@@ -300,6 +332,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("-v", action="store_true", help="say what differs (default: which)")
     parser.add_argument("folders", nargs="+", metavar="DIR")
     options = parser.parse_args(arguments)
+    rig.DEADLINE = 600.0  # what is large takes its time to compile
     wasmtime = tools.find("wasmtime")
     if wasmtime is None:
         parser.error("needs wasmtime (tests/hosts/requirements.txt)")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.golden import check_golden
+from whamm_cm.render.jsonl import line
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.render.registry import RENDERERS
 from whamm_cm.trace.reader import open_log
@@ -43,5 +45,13 @@ def test_golden(log, way):
 
 @pytest.mark.parametrize("log", sorted(DATA.glob("*.jsonl")), ids=lambda path: path.stem)
 def test_jsonl_gives_the_log_back(log):
+    """But for what it adds: of which request a record is, and about whom."""
     with open_log(log) as reader:
-        assert "".join(RENDERERS["jsonl"].render(reader, PLAIN)) == log.read_text("utf-8")
+        lines = "".join(RENDERERS["jsonl"].render(reader, PLAIN)).splitlines()
+    given = []
+    for text in lines:
+        record = json.loads(text)
+        added = {key: record.pop(key) for key in ("req", "url", "peer") if key in record}
+        assert line({**record, **added}) == text + "\n"
+        given.append(line(record))
+    assert "".join(given) == log.read_text("utf-8")

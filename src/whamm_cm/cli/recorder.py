@@ -136,7 +136,9 @@ class LastLines:
     """
 
     def __init__(self, options: RenderOptions) -> None:
-        self._options = options
+        from whamm_cm.trace.losses import ends_task
+
+        self._options, self._ends_task = options, ends_task
         self._window: deque[Record] = deque()
         self._open: dict[tuple[int, int], list[Record]] = {}
         self._first: int | None = None
@@ -150,8 +152,6 @@ class LastLines:
             self._leave(self._window.popleft())
 
     def _leave(self, record: Record) -> None:
-        from whamm_cm.trace.losses import ends_task
-
         if record["phase"] not in ("call", "return"):
             return
         if self._first is None:
@@ -160,7 +160,7 @@ class LastLines:
             self._options = replace(self._options, tags=True)
             self._first = record["instance"]
         key = record["instance"], record["call"]
-        if ends_task(record):
+        if self._ends_task(record):
             return
         if record["phase"] == "return" and not record.get("pending"):
             self._open.pop(key, None)

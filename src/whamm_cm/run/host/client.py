@@ -318,11 +318,10 @@ def _errors() -> Iterator[None]:
         yield
     except (Failure, Cancelled):
         raise
-    except socket.gaierror as error:
-        payload = {"rcode": str(error.strerror or error), "info-code": 0}
+    except (socket.gaierror, UnicodeError):  # a label that is too long, or none
+        # Guests pass it on to their clients: in the words of other hosts.
+        payload = {"rcode": "address not available", "info-code": None}
         raise _code("DNS-error", payload) from None
-    except UnicodeError:  # a label that is too long, or none
-        raise _code("DNS-error", {"rcode": "no such name", "info-code": 0}) from None
     except ConnectionRefusedError:
         raise _code("connection-refused") from None
     except TimeoutError:
