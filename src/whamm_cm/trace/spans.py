@@ -95,7 +95,7 @@ class Root:
 def all_spans(session: Session, base: int) -> Iterator[Span]:
     """Those of a whole log: of its calls in their order, then of what was asked of peers."""
     requests = {one.call: one for one in session.requests if one.call >= 0}
-    made = Spans(session, base, requests)
+    made = Spans(session, base, requests, gaps=bool(session.losses))
     for index in range(len(session.calls)):
         yield made.of_call(index)
     for request in session.requests:
@@ -112,7 +112,8 @@ class Spans:
     """Spans of the calls of a session.  ``base`` is what 0 of its clock is since 1970; ``requests``
     are by the index of the call they began with; ``longest`` is how many characters a value has at
     most; ``fixed`` the roots that spans have left with already, by the index of the call.
-    ``trap``: why what is open will not return."""
+    ``trap``: why what is open will not return.
+    ``gaps``: records are missing, so that nobody knows what has not returned."""
 
     def __init__(
         self,
@@ -122,9 +123,10 @@ class Spans:
         longest: int = LONGEST,
         fixed: Mapping[int, Root] | None = None,
         trap: Trap | None = None,
+        gaps: bool = False,
     ) -> None:
         self._calls, self._requests = session.calls, requests
-        self._base, self._longest, self._trap = base, longest, trap
+        self._base, self._longest, self._trap, self._gaps = base, longest, trap, gaps
         self._times = timeline(session)
         self.parents = parents_of(session)
         self.roots = roots_of(self.parents)
@@ -145,12 +147,16 @@ class Spans:
         attributes = dict(call_attributes(call))
         name, kind, trap = name_of(call), error_type(call), None
         error = _described(call, kind)
+        if self._gaps and call.outcome is Outcome.UNFINISHED:
+            kind = error = None
         if self._trap is not None and above is None and call.outcome is Outcome.UNFINISHED:
             kind, error, trap = "trap", self._trap.message, self._trap
         if request is not None:
             start, end = _wider(request, start, end)
             more, failure = request_attributes(request, call.run)
             attributes.update(more)
+            if self._gaps and request.error == UNFINISHED:
+                failure = None
             kind, error = failure or kind, error or ("" if failure else None)
             name = http_name(request.method, request.route) if request.is_http else name
             trap = trap or _trap_of(request)
