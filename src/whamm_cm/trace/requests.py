@@ -75,6 +75,7 @@ class Request:
     task: int
     peer: str | None = None
     hosted: bool = False
+    run: str = ""
 
     @property
     def is_http(self) -> bool:
@@ -139,6 +140,7 @@ class OpenRequest:
             self.req, self.call, self.function, part("method"), part("path"), part("authority"),
             part("scheme"), self.status, self.error, part("traceparent"), self.start_ns,
             self.dur_ns, self.answered_ns, self.instance, self.task, part("peer"), self.hosted,
+            part("run", ""),
         )  # fmt: skip
 
 
@@ -164,7 +166,7 @@ class Requests:
     def told(self, record: Record) -> OpenRequest:
         """A host says that a request begins (phase ``request``) or is over (``answer``)."""
         request = self._begun(record["req"], record.get("instance", 0))
-        for key in ("method", "path", "authority", "scheme", "traceparent", "peer"):
+        for key in ("method", "path", "authority", "scheme", "traceparent", "peer", "run"):
             if key in record:
                 request.known[key] = record[key]
         request.hosted = True

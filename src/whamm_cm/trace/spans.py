@@ -212,8 +212,9 @@ class Spans:
         return identity(SPAN_DIGITS, "exchange", *_key(call))
 
 
-def request_alone(request: Request, base: int, run: str = "") -> Span:
+def request_alone(request: Request, base: int) -> Span:
     """Of a request of which no call was recorded."""
+    run = request.run
     attributes, error = request_attributes(request, run)
     if error is not None:
         attributes["error.type"] = error
