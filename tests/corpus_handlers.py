@@ -17,7 +17,8 @@ The reference is asked twice: where it differs from itself (clocks, random numbe
 and the status are compared, and the table says so.
 
 Beside ``app.wasm`` may be ``app.requests``, with a line ``METHOD /path [body]`` for each request
-more, and lines ``--env NAME=VALUE``, ``--config NAME=VALUE``, ``--dir HOST::GUEST`` for all hosts.
+more, and lines ``--env NAME=VALUE``, ``--config NAME=VALUE``, ``--keyvalue NAME=VALUE`` and
+``--dir HOST::GUEST`` for all hosts.
 The same bytes count once.  Prints a line for each, and each difference; exits 1 if there is one.
 """
 
@@ -48,6 +49,8 @@ _HOSTS_OWN = (
 _NOT_COMPARED = (b"date:", b"connection:")
 #: Where nobody listens: some handlers pass all they get on to it, and would to themselves.
 _NOWHERE = "127.0.0.1:1"
+#: Options of ours that are settings (``-S``) of wasmtime.
+_SETTINGS = {"--config": "config-var", "--keyvalue": "keyvalue-in-memory-data"}
 _LARGE = bytes(range(256)) * 1200
 
 
@@ -175,7 +178,8 @@ def case_of(path: Path) -> Case:
         words = line.split(" ", 2)
         if line.startswith("--"):
             ours += [words[0], words[1]]
-            theirs += ["-S", f"config-var={words[1]}"] if words[0] == "--config" else words[:2]
+            setting = _SETTINGS.get(words[0])
+            theirs += ["-S", f"{setting}={words[1]}"] if setting else words[:2]
         elif line.strip():
             body = words[2].encode() if len(words) > 2 else None
             fields = ("Content-Type: application/json",) if body and body[:1] in b"{[" else ()
@@ -302,15 +306,16 @@ def serve(words: Sequence[str]) -> int:
     parser.add_argument("--env", action="append", default=[])
     parser.add_argument("--dir", action="append", default=[])
     parser.add_argument("--config", action="append", default=[])
+    parser.add_argument("--keyvalue", action="append", default=[])
     parser.add_argument("--allow-host", action="append")
     parser.add_argument("--inherit-network", action="store_true")
     parser.add_argument("path", type=Path)
     args = parser.parse_args(words)
     env = [pair for pair in map(parse_env, args.env) if pair is not None]
     host = HostOptions((args.path.name,), env, [*map(parse_dir, args.dir)], args.inherit_network)
-    settings = Settings(
-        host, args.allow_host, config=dict(one.split("=", 1) for one in args.config)
-    )
+    config = dict(one.split("=", 1) for one in args.config)
+    keys = {key: value.encode() for key, value in (one.split("=", 1) for one in args.keyvalue)}
+    settings = Settings(host, args.allow_host, config, keys)
     handler = Handler(Service(args.path.read_bytes(), settings))
     server = Server(handler, "127.0.0.1", 0, lambda answered: None)
     print("http://{}:{}/".format(*server.address), flush=True)
