@@ -4,9 +4,10 @@ woven, beside ``wasmtime serve`` where there is one.
     python -m bench.serve [--requests N] [--clients N] [--beside CHECKOUT] [APP.wasm]
 
 All servers answer the same requests, in turns, on kept connections; each line is the best of the
-rounds.  ``memory`` and ``files`` are the most that a server had after half of a round and at its
-end: what grows with the requests shows there.  The default guest sends back what it gets.  With
-``--beside`` those of another state of the project take their turns, too.
+rounds, ``us`` the processor time of the server for a request.  ``memory`` and ``files`` are the
+most that a server had after half of a round and at its end: what grows with the requests shows
+there.  The default guest sends back what it gets.  With ``--beside`` those of another state of the
+project take their turns, too.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class Contender:
     command: list[str]
     env: dict[str, str] | None = None
     seconds: list[float] = field(default_factory=list)
+    spent: list[float] = field(default_factory=list)
     memory: list[int] = field(default_factory=list)
     files: list[int] = field(default_factory=list)
     bad: int = 0
@@ -77,6 +79,12 @@ def ask(port: int, count: int, bad: list[int]) -> None:
                 return
 
 
+def spent(pid: int) -> float:
+    """Seconds of processor time, of which a busy machine takes nothing away."""
+    fields = open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()  # noqa: SIM115
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def a_round(contender: Contender, requests: int, clients: int) -> None:
     with started(contender) as (process, port):
         ask(port, 1, [])  # compiled, and warm
@@ -86,12 +94,13 @@ def a_round(contender: Contender, requests: int, clients: int) -> None:
                 threading.Thread(target=ask, args=(port, requests // clients // 2, bad))
                 for _ in range(clients)
             ]
-            began = time.monotonic()
+            began, before = time.monotonic(), spent(process.pid)
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
             contender.seconds.append((time.monotonic() - began) * 2)
+            contender.spent.append((spent(process.pid) - before) * 2)
             contender.bad += len(bad)
             state = open(f"/proc/{process.pid}/status").read()  # noqa: SIM115
             found = re.search(r"VmRSS:\s+(\d+)", state)
@@ -154,11 +163,11 @@ def main() -> None:
         for contender in all_:
             a_round(contender, args.requests, args.clients)
     print(f"{args.requests} requests, {args.clients} at a time")
-    print(f"{'':29} {'requests/s':>10}  memory (MiB)  files      bad")
+    print(f"{'':29} {'requests/s':>10} {'us':>6}  memory (MiB)  files      bad")
     for one in all_:
-        rate = args.requests / min(one.seconds)
+        rate, cost = args.requests / min(one.seconds), min(one.spent) / args.requests * 1e6
         print(
-            f"{one.name:29} {rate:10.0f}  {one.memory[0]:>4} -> {one.memory[1]:<4}"
+            f"{one.name:29} {rate:10.0f} {cost:6.0f}  {one.memory[0]:>4} -> {one.memory[1]:<4}"
             f"  {one.files[0]:>3} -> {one.files[1]:<3} {one.bad:>4}"
         )
 

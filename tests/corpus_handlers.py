@@ -2,16 +2,19 @@
 
     python -m tests.corpus_handlers [-k WORD] [-v] DIR…
 
-Each is asked the same by several requests: as it is on ``wasmtime serve``, as it is on our server,
-and woven on our server, with a trace of all and with ``--count``.  Compared are status, fields in
-their order, body and trailers; not what is about the connection or the clock (``connection``,
-``date``), nor where a body was cut into chunks.  A 500 that a host made of its own, since the guest
-trapped, is a 500, whatever it shows.  Counted as «cut», and no difference: a body that the guest
-trapped in is cut off here, where wasmtime ends it as if it were whole; where the guest goes back on
-its response, we answer 500 or cut it off, where wasmtime closes the connection and says nothing;
-behind a large body that was not read, wasmtime closes so early that the client may miss the end.
-wasmtime is asked twice: where it differs from itself (clocks, random numbers), fields' names and
-the status are compared, and the table says so.
+Each is asked the same by several requests: as it is on ``wasmtime serve`` (``wash dev`` for what
+that has no host for), as it is on our server, and woven on our server, with a trace of all and with
+``--count``.  Compared are status, fields in their order, body and trailers; not what is about the
+connection or the clock (``connection``, ``date``), nor where a body was cut into chunks.  A 500
+that a host made of its own, since the guest trapped, is a 500, whatever it shows.
+
+Counted as «cut», and no difference: a body that the guest trapped in is cut off here, where
+wasmtime ends it as if it were whole; where the guest goes back on its response, we answer 500 or
+cut it off, where wasmtime closes the connection and says nothing; behind a large body that was not
+read, wasmtime closes so early that the client may miss the end.
+
+The reference is asked twice: where it differs from itself (clocks, random numbers), fields' names
+and the status are compared, and the table says so.
 
 Beside ``app.wasm`` may be ``app.requests``, with a line ``METHOD /path [body]`` for each request
 more, and lines ``--env NAME=VALUE``, ``--config NAME=VALUE``, ``--dir HOST::GUEST`` for all hosts.
@@ -23,6 +26,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import re
+import signal
 import socket
 import sys
 import tempfile
@@ -33,6 +37,7 @@ from pathlib import Path
 
 from tests.corpus_readers import components
 from tests.hosts import rig, tools
+from tests.hosts.starting import wash_dev
 
 _HANDLER = b"wasi:http/incoming-handler@0.2"
 #: Fields of wasmtime's page for a guest that trapped, and of ours.
@@ -41,13 +46,13 @@ _HOSTS_OWN = (
     {b"content-length: 0"},
 )
 _NOT_COMPARED = (b"date:", b"connection:")
-#: In the place of the server's address, which some handlers send requests to.
-_HERE = b"127.0.0.1:PORT!"
+#: Where nobody listens: some handlers pass all they get on to it, and would to themselves.
+_NOWHERE = "127.0.0.1:1"
 _LARGE = bytes(range(256)) * 1200
 
 
 def _request(line: str, *fields: str, body: bytes | None = None) -> bytes:
-    head = [f"{line} HTTP/1.1", f"Host: {_HERE.decode()}", *fields]
+    head = [f"{line} HTTP/1.1", f"Host: {_NOWHERE}", *fields]
     if body is not None:
         head.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*head, "", ""]).encode() + (body or b"")
@@ -69,10 +74,10 @@ REQUESTS: dict[str, bytes] = {
     + b"5\r\nhello\r\n1\r\n!\r\n0\r\nX-T: yes\r\n\r\n",
     "large": _request("PUT /large", body=_LARGE),
     "close": _request("GET /", "Connection: close", "TE: trailers"),
-    "absolute": _request("GET http://other.example/path?q"),
+    "absolute": _request("GET http://127.0.0.2:1/path?q"),
     "trailers": _request("POST /echo", "Transfer-Encoding: chunked", "TE: trailers", "Trailer: X-T")
     + b"5\r\nhello\r\n0\r\nX-T: yes\r\n\r\n",
-    "old": b"GET / HTTP/1.0\r\nHost: " + _HERE + b"\r\n\r\n",
+    "old": f"GET / HTTP/1.0\r\nHost: {_NOWHERE}\r\n\r\n".encode(),
 }
 
 
@@ -94,11 +99,6 @@ class Answer:
         cut = "" if self.whole else " CUT"
         return f"{self.status} {list(self.fields)} {body!r} {list(self.trailers)}{cut}"
 
-    def moved(self, address: bytes) -> Answer:
-        """Of a server somewhere else."""
-        fields = tuple(field.replace(address, _HERE) for field in self.fields)
-        return replace(self, fields=fields, body=self.body.replace(address, _HERE))
-
     def names(self) -> Answer:
         """Without what clocks and random numbers are in."""
         known = sorted(field.partition(b":")[0] for field in self.fields)
@@ -110,7 +110,7 @@ def ask(port: int, request: bytes) -> Answer:
     try:
         with socket.create_connection(("127.0.0.1", port), rig.DEADLINE) as made:
             with suppress(OSError):  # answered before it was all read
-                made.sendall(request.replace(_HERE, b"127.0.0.1:%d" % port))
+                made.sendall(request)
             file = made.makefile("rb")
             while True:
                 status = file.readline().split()
@@ -118,8 +118,7 @@ def ask(port: int, request: bytes) -> Answer:
                     return Answer()
                 lines = tuple(_lines(file))
                 if status[1][:1] != b"1":
-                    found = _answer(int(status[1]), lines, file, request.startswith(b"HEAD "))
-                    return found.moved(b"127.0.0.1:%d" % port)
+                    return _answer(int(status[1]), lines, file, request.startswith(b"HEAD "))
     except OSError:
         return Answer()
 
@@ -203,6 +202,29 @@ def theirs(wasmtime: str, case: Case) -> list[dict[str, Answer]]:
     return _said([*command, str(case.path)], r"http://127\.0\.0\.1:(\d+)/", case, True)
 
 
+def by_wash(case: Case) -> list[dict[str, Answer]]:
+    """For what wasmtime has no host for: what ``wash dev`` answers, twice from the start."""
+    found = []
+    for _ in range(2):
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            server, program = stack.enter_context(wash_dev(folder, case.path.resolve()))
+            program.expect("listening for HTTP requests")
+            asked = [name for name in case.requests if name != "absolute"]  # which it refuses
+            found.append({name: ask(server.port, case.requests[name]) for name in asked})
+    return found
+
+
+def reference(wasmtime: str, case: Case) -> tuple[str, list[dict[str, Answer]]]:
+    """Whose answers these are; raises AssertionError with what the last host said instead."""
+    try:
+        return "wasmtime", theirs(wasmtime, case)
+    except AssertionError:
+        if tools.find("wash") is None or case.ours:
+            raise
+    return "wash", by_wash(case)
+
+
 #: How it is served here, and what is compared of it.
 MODES: dict[str, Sequence[str]] = {
     "original": ("-m", "tests.corpus_handlers", "--serve"),
@@ -214,8 +236,10 @@ MODES: dict[str, Sequence[str]] = {
 }  # fmt: skip
 
 
-def ours(mode: str, case: Case) -> dict[str, Answer]:
-    command = [sys.executable, *MODES[mode], "--inherit-network", *case.ours, str(case.path)]
+def ours(mode: str, host: str, case: Case) -> dict[str, Answer]:
+    # wash lets no request out that it is not told to.
+    network = ("--allow-host", "nowhere.invalid") if host == "wash" else ("--inherit-network",)
+    command = [sys.executable, *MODES[mode], *network, *case.ours, str(case.path)]
     return _said(command, r"http://127\.0\.0\.1:(\d+)/", case, False)[0]
 
 
@@ -230,35 +254,35 @@ def _is_cut(want: Answer, have: Answer) -> bool:
 
 
 def differences(
-    first: dict[str, Answer], again: dict[str, Answer], got: dict[str, Answer]
+    host: str, first: dict[str, Answer], again: dict[str, Answer], got: dict[str, Answer]
 ) -> Iterator[str]:
     for name, want in first.items():
         have = got[name]
         if want != again[name]:
             want, have = want.names(), have.names()
         if want != have and not _is_cut(want, have):
-            yield f"{name}\n      wasmtime {want}\n      here     {have}"
+            yield f"{name}\n      {host:8} {want}\n      here     {have}"
 
 
 def verdict(wasmtime: str, case: Case) -> tuple[str, list[str]]:
     """A row of the table, and what differs."""
     try:
-        first, again = theirs(wasmtime, case)
+        host, (first, again) = reference(wasmtime, case)
     except AssertionError as fault:
         return "no reference", [_last(str(fault))]
     faults, cut = list[str](), 0
     for mode in MODES:
         try:
-            got = ours(mode, case)
+            got = ours(mode, host, case)
         except AssertionError as fault:
             faults.append(f"{mode}: not served: {_last(str(fault))}")
             continue
-        faults += [f"{mode}: {one}" for one in differences(first, again, got)]
+        faults += [f"{mode}: {one}" for one in differences(host, first, again, got)]
         cut += sum(_is_cut(want, got[name]) for name, want in first.items())
     statuses = " ".join(sorted({str(one.status) for one in first.values()}))
     varies = sum(first[name] != again[name] for name in first)
     notes = [f"{count} {what}" for count, what in ((varies, "vary"), (cut, "cut")) if count]
-    row = f"{len(first)} requests ({', '.join([statuses, *notes])})"
+    row = f"{host}: {len(first)} requests ({', '.join([statuses, *notes])})"
     return ("DIFFERENT " if faults else "same ") + row, faults
 
 
@@ -278,12 +302,15 @@ def serve(words: Sequence[str]) -> int:
     parser.add_argument("--env", action="append", default=[])
     parser.add_argument("--dir", action="append", default=[])
     parser.add_argument("--config", action="append", default=[])
+    parser.add_argument("--allow-host", action="append")
     parser.add_argument("--inherit-network", action="store_true")
     parser.add_argument("path", type=Path)
     args = parser.parse_args(words)
     env = [pair for pair in map(parse_env, args.env) if pair is not None]
     host = HostOptions((args.path.name,), env, [*map(parse_dir, args.dir)], args.inherit_network)
-    settings = Settings(host, config=dict(one.split("=", 1) for one in args.config))
+    settings = Settings(
+        host, args.allow_host, config=dict(one.split("=", 1) for one in args.config)
+    )
     handler = Handler(Service(args.path.read_bytes(), settings))
     server = Server(handler, "127.0.0.1", 0, lambda answered: None)
     print("http://{}:{}/".format(*server.address), flush=True)
@@ -319,4 +346,6 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    rig.DEADLINE = 600.0  # what is large takes its time to compile
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # servers end, too
     sys.exit(main(sys.argv[1:]))

@@ -34,6 +34,7 @@ def test_what_cannot_be_said_to_wasmtime_is_said_to_the_user(
     assert "--request is answered by the embedded engine only" in text
     text = said(capsys, "--allow-host", "a.b", later)
     assert "wasmtime cannot be told where requests may go (--allow-host)" in text
+    assert "cannot be given a traceparent (--propagate)" in said(capsys, "--propagate", later)
     assert "choose one of them" in said(capsys, "--http", "--invoke", "f()", later)
 
 

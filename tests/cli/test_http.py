@@ -268,6 +268,25 @@ def test_an_instance_may_be_reused(app: str, tmp_path: Path) -> None:
     assert len(set(instances)) == 2
 
 
+@pytest.mark.parametrize("reuse", ["1", "16"])
+def test_one_request_in_four_is_recorded(app: str, tmp_path: Path, reuse: str) -> None:
+    """With what the host says of it, or nothing at all, an instance for each or not."""
+    log = tmp_path / "log.jsonl"
+    with serving("--sample", "1/4", "--reuse", reuse, "-o", str(log), app) as found:
+        for _ in range(100):
+            assert found.ask(post(b"hello")).startswith(b"HTTP/1.1 200 ")
+        assert found.end() == 0
+    made = records(log)
+    assert [one["sample"] for one in made if one["phase"] == "start"] == [4]
+    parts: dict[object, list[object]] = {}
+    for one in made:
+        if one["phase"] not in ("start", "end"):
+            parts.setdefault(one["req"], []).append((one["phase"], one.get("func")))
+    assert 6 < len(parts) < 60  # 25 ± 4 standard deviations and more
+    whole = next(iter(parts.values()))
+    assert len(whole) > 20 and all(part == whole for part in parts.values())
+
+
 def test_a_guest_that_never_answers(app: str) -> None:
     with serving("--timeout", "300ms", app) as found:
         found.ask(post(b"~"))

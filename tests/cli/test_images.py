@@ -146,6 +146,14 @@ def test_a_command_gets_a_woven_copy_of_an_image(
         assert "wasi:cli/run#run" in capfd.readouterr().err
         assert main(["trace", "-c", "--component", app, "--", wasmtime, "run", app]) == 0
         assert "wasi:cli/run#run" in capfd.readouterr().err
+        folder = tmp_path / "lay"
+        folder.mkdir()
+        push(f"{folder}:1", image([Path(file).read_bytes()], World()))
+        lay = f"{folder}:1"
+        assert main(["trace", "-c", "--component", lay, "--", wasmtime, "run", lay]) == 0
+        assert "wasi:cli/run#run" in capfd.readouterr().err
+        assert main(["trace", "--component", lay, "--", wasmtime, "run", file]) == 2
+        assert "is no argument of the command" in capfd.readouterr().err
         assert main(["trace", "--component", app, "--", wasmtime, "run", file]) == 2
         assert "is no argument of the command" in capfd.readouterr().err
 

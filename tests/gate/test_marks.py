@@ -15,7 +15,7 @@ from whamm_cm.wasm.leb import unsigned
 
 TCP = "wasi:sockets/tcp@0.2.3"
 DATA = component({TCP: ("bind", "listen")})
-SINKS = ("stderr", "logging", "host", "none")
+SINKS = ("stderr", "logging", "otel", "host", "none")
 SCRIPT = "wasm:opcode:call:before { report var n: u32; n++; }"
 
 

@@ -53,6 +53,24 @@ def test_every_record_once_in_order_in_its_own_run(
     assert seen == {f"{number:04}": 1 for number in range(ALL)}
 
 
+@pytest.mark.parametrize("reuse", [1, 64], ids=["fresh", "reused"])
+def test_one_request_in_four_is_recorded_whole(
+    echo: Path, tmp_path: Path, one_request: Counter[tuple[str, str]], reuse: int
+) -> None:
+    """The host's random bits tell fresh instances apart."""
+    log = tmp_path / "log.jsonl"
+    options = ("--max-instance-reuse-count", str(reuse))
+    sampled = live(log, "--sample", "1/4")
+    with serving(tmp_path, echo, *options, trace=sampled) as (server, program):
+        answers = each(ALL, lambda n: server.post(tag(n)) == (200, tag(n)), AT_ONCE)
+        assert program.stop() == 0
+    assert answers == [True] * ALL
+    runs = reading.runs(reading.load(log))
+    parts = [part for run in runs.values() for part in reading.requests(run)]
+    assert [part for part in parts if reading.shape(part) != one_request] == []
+    assert 35 < len(parts) < 130  # 75 ± 5 standard deviations
+
+
 def test_requests_that_trap_are_counted(echo: Path, tmp_path: Path) -> None:
     with serving(tmp_path, echo, trace=("-c",)) as (server, program):
         assert server.post(b"first") == (200, b"first")

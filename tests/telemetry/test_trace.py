@@ -11,6 +11,7 @@ import pytest
 
 from fixtures.build import path_of
 from tests.cli.test_http import serving
+from tests.hosts.tools import need
 from tests.run.host.rig import echo, post
 from tests.telemetry.receiver import Receiver, Reply
 from whamm_cm.cli.main import main
@@ -144,6 +145,47 @@ def test_it_is_sent_when_the_collector_comes_back(
     assert "is too busy (503 Service Unavailable); it is tried again" in server.said
     assert "the collector takes telemetry again" in server.said
     assert "not sent" not in server.said
+
+
+def test_requests_may_be_all_that_is_sent(receiver: Receiver, app: str) -> None:
+    """A span for each, though no call is recorded: the host knows of them."""
+    for _ in range(2):
+        with serving("--otlp", receiver.url, "-e", "trace=none", app) as server:
+            server.ask(post(b"hello"))
+            server.ask(post(b"hello", f"traceparent: 00-{TRACE}-{PARENT}-01"))
+            assert server.end() == 0
+    spans = receiver.spans
+    assert [span["name"] for span in spans] == ["POST /"] * 4
+    assert {span["kind"] for span in spans} == {2}
+    assert [span["trace"] == TRACE for span in spans] == [False, True] * 2
+    assert [span["parent"] for span in spans] == ["", PARENT] * 2
+    assert len({span["trace"] for span in spans}) == 3  # two runs have nothing in common
+    assert len({span["id"] for span in spans}) == 4
+    for span in spans:
+        assert span["attributes"]["http.response.status_code"] == 200
+        assert span["end"] > span["start"] > 10**18
+    assert list(receiver.metrics) == ["http.server.request.duration"]
+
+
+def test_what_was_traced_outlives_a_trace_that_is_killed(receiver: Receiver, app: str) -> None:
+    with serving("--otlp", receiver.url, app) as server:
+        server.ask(post(b"hello"))
+        receiver.until(lambda: served(receiver))
+        server.process.kill()
+        server.process.wait(60)
+    # Metrics only leave at the end, which the other process has come to.
+    receiver.until(lambda: "http.server.request.duration" in receiver.metrics)
+
+
+@pytest.mark.oracle
+def test_under_another_host(receiver: Receiver) -> None:
+    (wasmtime,) = need("wasmtime")
+    component = Path(__file__).parents[2] / "fixtures" / "c_command" / "command.wasm"
+    words = ["trace", "--otlp", receiver.url, "--", wasmtime, "run", str(component)]
+    assert main(words) == 0
+    (root,) = served(receiver)
+    assert root["name"] == "wasi:cli/run#run" and len(receiver.spans) == 16
+    assert root["resource"]["service.name"] == "command"
 
 
 def test_the_log_is_shown_too_when_it_is_asked_for(

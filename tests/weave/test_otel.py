@@ -97,7 +97,7 @@ def run(
     **plan: Any,
 ) -> list[Any]:
     """Calls of the woven component, and what they return."""
-    wishes = {"trace": host.everything, "timed": True, **plan}
+    wishes = {"trace": host.everything, **plan}
     woven = weave(wasm, Plan(sink=sink, **wishes))  # type: ignore[arg-type]
     ask = "outer-span-context" if sink == "otel" else "current-span-context"
     functions = host.Functions({**otel.functions(ask), **(more or {})})
@@ -134,7 +134,7 @@ def test_spans_of_a_composition(sink: str, multi_memory: bool) -> None:
         )
         assert (1_600_000_000, 0) < begin <= end
     about = {each["key"]: each["value"] for each in otel.named("run")[0]["attributes"]}
-    assert about["whamm_cm.func"] == '"run"' and about["whamm_cm.component"] == '"Caller"'
+    assert about["code.function.name"] == '"run"' and about["whamm_cm.component"] == '"Caller"'
 
 
 def test_a_host_that_is_nowhere_gets_a_new_trace_for_each_request() -> None:
@@ -169,8 +169,41 @@ def test_an_error_is_the_status() -> None:
         more={("", "try"): (type_, lambda n: answers[n])})  # fmt: skip
     statuses = [span["status"] for span in otel.named("try")]
     assert statuses == [{"unset": None}, {"error": '{"code":7}'}, {"error": '{"no":null}'}]
-    assert {span["span-kind"] for span in otel.named("try")} == {"client"}
+    assert {span["span-kind"] for span in otel.named("try")} == {"internal"}
     assert [span["status"] for span in otel.named("run")] == [{"unset": None}] * 3
+
+
+#: A component that calls one function of an interface, and exports one.
+_SERVICE = """(component
+  (import "{name}" (instance $i (export "{func}" (func))))
+  (core func $f (canon lower (func $i "{func}")))
+  (core module $M (import "" "f" (func $f)) (func (export "run") (call $f)))
+  (core instance $m (instantiate $M (with "" (instance (export "f" (func $f))))))
+  (func $run (canon lift (core func $m "run")))
+  (instance $out (export "go" (func $run)))
+  (export "{out}" (instance $out)))"""
+
+
+@pytest.mark.parametrize(
+    ("name", "out", "kinds"),
+    [
+        ("wasi:keyvalue/atomics@0.2.0-draft", "wasi:cli/run@0.2.0", ("client", "server")),
+        ("wasmcloud:messaging/consumer@0.2.0", "wasmcloud:messaging/handler@0.2.0",
+         ("producer", "consumer")),
+        ("my:other/thing@1.2.3", "my:own/thing", ("internal", "server")),
+    ],
+)  # fmt: skip
+def test_kinds(name: str, out: str, kinds: tuple[str, str]) -> None:
+    """As ``trace/semconv.py`` has them."""
+    otel = Otel()
+    func = "work"
+    wasm = host.text(_SERVICE.format(name=name, func=func, out=out))
+    run(wasm, otel, (f"{out}#go",), more={(name, func): (FuncT((), None), lambda: None)})
+    inner, outer = name.partition("@")[0], out.partition("@")[0]
+    assert tree(otel) == [
+        (f"{outer}#go", kinds[1], "the host"),
+        (f"{inner}#{func}", kinds[0], f"{outer}#go"),
+    ]
 
 
 def test_what_scripts_say_are_logs() -> None:

@@ -20,6 +20,8 @@ from tests.weave import host
 from tests.weave.test_async_random import DEFAULT, weaves
 from whamm_cm.agent.table import SiteTable
 from whamm_cm.front.read import read_log
+from whamm_cm.render.options import RenderOptions
+from whamm_cm.render.registry import RENDERERS
 from whamm_cm.trace.decode import Receiver, Record
 from whamm_cm.weave.api import weave
 from whamm_cm.weave.plan import Plan
@@ -159,6 +161,8 @@ def test_the_log_says_the_rate() -> None:
     receiver.begin(1)
     records = [r for block in sink.blocks for r in receiver.receive(block).records]
     assert [r["sample"] for r in records if r["phase"] == "start"] == [3]
+    shown = "".join(RENDERERS["summary"].render(iter(records), RenderOptions()))
+    assert "\none request in 3 is in here: " in shown
 
 
 def test_what_traps_is_not_half_there() -> None:

@@ -103,7 +103,7 @@ IMPORT("on-end") void host_end(const Span *span);
 IMPORT("on-emit") void host_emit(const Log *log);
 
 enum { TRACE = 32, SPAN = 16, OPEN = 256, ERROR_STATUS = 2, UNSET = 0 };
-enum { SERVER = 1, CLIENT = 0, INTERNAL = 4 };
+enum { CLIENT, SERVER, PRODUCER, CONSUMER, INTERNAL };
 enum { LOWER = 0, LIFT = 1, ASYNC = 2, SEVERITY_INFO = 9 };
 enum { IMPORT_EDGE = 0, EXPORT_EDGE = 1, INNER_EDGE = 2 };
 
@@ -157,6 +157,23 @@ static const Site *site_at(uint32_t number) {
     return (const Site *)(table_at() + table()->sites) + number;
 }
 
+/* Whether the text there begins with `with`, or is that where it is to be `all`. */
+static int is_text(uint32_t at, uint32_t size, const char *with, int all) {
+    uint32_t n = length_of(with);
+    return size >= n && !(all && size != n) && same_bytes((const uint8_t *)at, with, n);
+}
+
+/* Of a call as such, as in trace/semconv.py: what goes to a service of the host is a client's. */
+static uint32_t kind_of(const Site *site, int outermost) {
+    uint32_t at = table_at() + site->interface[0], size = site->interface[1], func = table_at() + site->func[0];
+    int message = is_text(at, size, "wasmcloud:messaging/", 0) || is_text(at, size, "wasi:messaging/", 0);
+    if (site->edge == EXPORT_EDGE && outermost) return message ? CONSUMER : SERVER;
+    if (site->edge != IMPORT_EDGE || (site->func[1] > 5 && is_text(func + site->func[1] - 5, 5, ".drop", 1)))
+        return INTERNAL;
+    if (message) return PRODUCER;
+    return is_text(at, size, "wasi:keyvalue/", 0) || is_text(at, size, "wasmcloud:keyvalue/", 0) ? CLIENT : INTERNAL;
+}
+
 /* --- spans ------------------------------------------------------------------------------------ */
 
 static Open *newest(uint32_t instance, uint32_t task) {
@@ -168,11 +185,8 @@ static Open *newest(uint32_t instance, uint32_t task) {
 }
 
 static int same_name(const Site *a, const Site *b) {
-    const char *p = (const char *)(table_at() + a->func[0]), *q = (const char *)(table_at() + b->func[0]);
-    if (a->func[1] != b->func[1]) return 0;
-    for (uint32_t i = 0; i < a->func[1]; i++)
-        if (p[i] != q[i]) return 0;
-    return 1;
+    const char *q = (const char *)(table_at() + b->func[0]);
+    return a->func[1] == b->func[1] && same_bytes((const uint8_t *)(table_at() + a->func[0]), q, a->func[1]);
 }
 
 /* A call into another component of ours that has not returned.  An export of the root may be called
@@ -230,8 +244,7 @@ static void opened(const Record *record, uint32_t instance) {
     one = n_open < OPEN ? &open[n_open++] : free_entry();
     if (!one) return;
     *one = (Open){.used = 1, .instance = instance, .task = record->task, .site = record->site_number};
-    one->kind = site->edge == IMPORT_EDGE ? CLIENT : INTERNAL;
-    if (outermost && !parent) one->kind = SERVER;
+    one->kind = kind_of(site, outermost && !parent);
     one->call = record->call;
     one->began = record->time;
     draw(one->span, SPAN);
@@ -253,6 +266,7 @@ static void free_one(Open *one) {
     while (n_open && !open[n_open - 1].used) n_open--;
 }
 
+static const char *const edges[] = {"import", "export", "inner", "builtin"};
 static KeyValue attributes[8];
 static uint32_t n_attributes;
 
@@ -261,11 +275,15 @@ static String since(const char *from) { return (String){from, (uint32_t)(text.at
 static String literal(const char *s) { return (String){s, length_of(s)}; }
 
 /* A value is JSON. */
-static void about(const char *key, const uint32_t span[2]) {
+static void about_text(const char *key, String value) {
     const char *from = text.at;
-    if (!span[1]) return;
-    put_span(span[0], span[1]);
+    if (!value.size) return;
+    put_name((const uint8_t *)value.at, value.size);
     attributes[n_attributes++] = (KeyValue){literal(key), since(from)};
+}
+
+static void about(const char *key, const uint32_t span[2]) {
+    about_text(key, (String){(const char *)(table_at() + span[0]), span[1]});
 }
 
 static void about_number(const char *key, uint64_t value) {
@@ -285,13 +303,14 @@ static String name_of(const Site *site) {
     return since(from);
 }
 
-/* What is in {"error":…} of a result; nothing where that is the end of a stream, which is no failure. */
+/* What is in {"error":…} of a result; nothing where that is no failure, as for trace/semconv.py. */
 static String payload_of(String result) {
-    static const char before[] = "{\"error\":", closed[] = "{\"closed\":null}";
-    uint32_t head = sizeof before - 1;
+    static const char *const none[] = {"{\"closed\":null}", "\"would-block\""};
+    uint32_t head = sizeof "{\"error\":" - 1;
     if (result.size <= head + 1) return result;
     String found = {result.at + head, result.size - head - 1};
-    if (found.size == sizeof closed - 1 && same_bytes((const uint8_t *)found.at, closed, found.size)) found.size = 0;
+    for (uint32_t i = 0; i < sizeof none / sizeof none[0]; i++)
+        if (is_text((uint32_t)found.at, found.size, none[i], 1)) found.size = 0;
     return found;
 }
 
@@ -329,10 +348,11 @@ static void closed(const Record *record, uint32_t instance) {
     span.start = when(one->began);
     span.end = when(record->time);
     n_attributes = 0;
+    about_text("code.function.name", span.name);
+    about_text("whamm_cm.edge", literal(edges[site->edge & 3]));
+    about("whamm_cm.component", site->component);
     about("whamm_cm.interface", site->interface);
     about("whamm_cm.version", site->version);
-    about("whamm_cm.func", site->func);
-    about("whamm_cm.component", site->component);
     about_number("whamm_cm.instance", instance);
     about_number("whamm_cm.task", one->task);
     span.attributes = attributes;

@@ -12,7 +12,7 @@ from whamm_cm.cli import outputs, scripts, serve, telemetry, weaving
 from whamm_cm.cli.common import read_input, say
 from whamm_cm.cli.recorder import Recorder
 from whamm_cm.errors import RunError, UsageError
-from whamm_cm.registry.names import SCHEME
+from whamm_cm.registry.names import SCHEME, is_image
 from whamm_cm.render.words import were
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _component(args: argparse.Namespace, words: list[str]) -> tuple[str, int | N
     from whamm_cm.run.replacing import find_wasm_argument, named_argument
 
     path: str | None = args.component
-    if path is not None and path.startswith(SCHEME):
+    if path is not None and is_image(path):
         if path not in words[1:]:
             raise UsageError(f"{path} is no argument of the command, which gets the copy there")
         return path, words.index(path, 1)

@@ -23,8 +23,8 @@ the host must provide wasi:logging; on wasmCloud add to the workload's hostInter
       version: 0.1.0-draft
       interfaces: [logging]"""
 _OTEL_PATCH = """\
-the host must provide wasi:otel (wash host --wasi-otel; wash dev with dev.wasi_otel: true); on
- wasmCloud add to the workload's hostInterfaces:
+the host must provide wasi:otel (wash host --wasi-otel; wash dev with dev.wasi_otel: true);
+on wasmCloud add to the workload's hostInterfaces:
     - namespace: wasi
       package: otel
       version: 0.2.0-rc.2

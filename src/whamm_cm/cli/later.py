@@ -23,6 +23,8 @@ _OURS = {
     " and send it the request",
     "allow_host": "wasmtime cannot be told where requests may go (--allow-host); only the embedded"
     " engine keeps to it",
+    "propagate": "requests by wasmtime cannot be given a traceparent (--propagate); those by the"
+    " embedded engine can",
 }
 
 
@@ -87,5 +89,5 @@ def _check_handler(args: argparse.Namespace, path: str, handler: bool, host: Hos
         )
     serve.check(args, path, host)
     for name, sentence in _OURS.items():
-        if getattr(args, name) is not None:
+        if getattr(args, name) != serve.OPTIONS[name]:
             raise UsageError(sentence.format(path))

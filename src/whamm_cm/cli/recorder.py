@@ -91,9 +91,10 @@ class Recorder:
     def trapped(self, trap: Trap) -> None:
         """The guest will not return from what is open."""
         if self._sending is not None:
-            from whamm_cm.trace.spans import Trap as Exception_
+            from whamm_cm.trace.spans import Trap as Ended
 
-            self._sending.trapped(Exception_(trap.message, "\n".join(map(str, trap.frames))))
+            stack = "\n".join(map(str, trap.frames))
+            self._sending.trap = Ended(trap.message, stack)
 
     def abandon(self) -> None:
         """The run failed: show nothing, and write nothing, if it did not even start."""
@@ -135,7 +136,9 @@ class LastLines:
     """
 
     def __init__(self, options: RenderOptions) -> None:
-        self._options = options
+        from whamm_cm.trace.losses import ends_task
+
+        self._options, self._ends_task = options, ends_task
         self._window: deque[Record] = deque()
         self._open: dict[tuple[int, int], list[Record]] = {}
         self._first: int | None = None
@@ -149,8 +152,6 @@ class LastLines:
             self._leave(self._window.popleft())
 
     def _leave(self, record: Record) -> None:
-        from whamm_cm.trace.losses import ends_task
-
         if record["phase"] not in ("call", "return"):
             return
         if self._first is None:
@@ -159,7 +160,7 @@ class LastLines:
             self._options = replace(self._options, tags=True)
             self._first = record["instance"]
         key = record["instance"], record["call"]
-        if ends_task(record):
+        if self._ends_task(record):
             return
         if record["phase"] == "return" and not record.get("pending"):
             self._open.pop(key, None)

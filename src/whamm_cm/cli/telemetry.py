@@ -6,13 +6,16 @@ import argparse
 import os
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from whamm_cm.cli.common import say
 
 if TYPE_CHECKING:
-    from whamm_cm.telemetry.export import Wish
+    from whamm_cm.telemetry.export import Telemetry
+    from whamm_cm.trace.records import Record
+    from whamm_cm.trace.spans import Trap
 
 
 def add_option(group: argparse._ArgumentGroup) -> None:
@@ -27,21 +30,14 @@ def add_option(group: argparse._ArgumentGroup) -> None:
 class Sending:
     """Takes records on their way; made by :func:`sending`."""
 
-    def __init__(self, args: argparse.Namespace, wish: Wish) -> None:
-        from whamm_cm.telemetry.export import Telemetry
-
-        self._args = args
-        self._telemetry = Telemetry(wish, lambda text: say(args, text))
-        self.feed = self._telemetry.feed
-        self.trapped = self._telemetry.trapped
+    def __init__(self, feed: Callable[[Record], None], end: Callable[[Trap | None], bool]) -> None:
+        self.feed, self._end = feed, end
+        #: Why the guest will not return.
+        self.trap: Trap | None = None
 
     def finish(self) -> bool:
-        """Sends what is left and says what could not be sent; whether all was."""
-        for sentence in self._telemetry.finish():
-            say(self._args, sentence)
-        if self._args.verbose:
-            say(self._args, self._telemetry.sent())
-        return not self._telemetry.lost()
+        """Sends what is left, and says what could not be sent; whether all was."""
+        return self._end(self.trap)
 
 
 def sending(args: argparse.Namespace, path: str | None = None) -> Sending | None:
@@ -51,11 +47,26 @@ def sending(args: argparse.Namespace, path: str | None = None) -> Sending | None
     """
     if args.otlp is None:
         return None
-    from whamm_cm.telemetry.export import Wish
+    from whamm_cm.telemetry.export import Telemetry, Wish
 
-    if path is None:
-        return Sending(args, Wish(args.otlp, patient=_are_files(args.logs)))
-    return Sending(args, Wish(args.otlp, "component" if path == "-" else PurePath(path).stem))
+    if path is not None:
+        from whamm_cm.telemetry.apart import Apart
+
+        wish = Wish(args.otlp, "component" if path == "-" else PurePath(path).stem)
+        apart = Apart(wish, args.quiet, args.verbose > 0)
+        return Sending(apart.feed, lambda trap: apart.finish(trap, lambda text: say(args, text)))
+    telemetry = Telemetry(
+        Wish(args.otlp, patient=_are_files(args.logs)), lambda text: say(args, text)
+    )
+    return Sending(telemetry.feed, lambda _: _ended(args, telemetry))
+
+
+def _ended(args: argparse.Namespace, telemetry: Telemetry) -> bool:
+    for sentence in telemetry.finish():
+        say(args, sentence)
+    if args.verbose:
+        say(args, telemetry.sent())
+    return not telemetry.lost()
 
 
 def _are_files(logs: list[str]) -> bool:

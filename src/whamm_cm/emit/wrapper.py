@@ -294,29 +294,27 @@ class Body:
     def _flush_if_late(self, now: int | None) -> None:
         """Send what is buffered when the last time was ``interval_ns`` ago, for a live log.  A
         handle that is dropped is what hosts most often trap at: it waits for less."""
-        f, interval = self.f, self.options.interval_ns
+        f, parts = self.f, _DROPS if self.w.kind == "resource.drop" else 1
+        interval = self.options.interval_ns // parts
         if now is None or not interval or not self.w.may_flush or self.probe.flush() is None:
             return
-        if self.w.kind == "resource.drop":
-            interval //= _DROPS
         if self.options.brief:  # the time counts from the first record of the instance
             self.agent.load_at(f, "i64.load", STATE + LAST_FLUSH)
             f.op("i64.eqz")
             with f.if_():
-                self._flushed(now)
+                f.i32(STATE + LAST_FLUSH)
+                f.get(now)
+                self.agent.store(f, "i64.store")
         f.get(now)
         self.agent.load_at(f, "i64.load", STATE + LAST_FLUSH)
         f.op("i64.sub")
         f.i64(interval)
         f.op("i64.gt_u")
         with f.if_():
-            self._flushed(now)
+            f.i32(STATE + LAST_FLUSH)
+            f.get(now)
+            self.agent.store(f, "i64.store")
             self._flush(Flush.PUSH | Flush.GOES_ON)
-
-    def _flushed(self, now: int) -> None:
-        self.f.i32(STATE + LAST_FLUSH)
-        self.f.get(now)
-        self.agent.store(self.f, "i64.store")
 
     def _record_return(self) -> None:
         """Result values are on the stack before and after."""

@@ -77,7 +77,7 @@ class Session:
         self._receiver = Receiver(found.table, show_secrets=plan.show_secrets)
         self.feed, self._serving = feed, serving
         self._scripted = plan.scripts is not None
-        self._timed = plan.timed
+        self._timed, self._samples = plan.timed, plan.samples
         settings = Settings(serving.host, serving.allow_hosts, serving.config, serving.keys)
         self.handler = Handler(
             Service(
@@ -143,11 +143,12 @@ class Session:
         with self._lock:
             if self._over:
                 return
-            records = self._said(under)
-            if ended is not None and (not ended.salvaged or self._scripted):
-                records.append({**self._receiver.lost("trap"), "req": under.req})
-            records.append(self._answer(under, status, why))
-            self.feed(records)
+            if under.said or not self._samples:  # else it is none of those that are recorded
+                records = self._said(under)
+                if ended is not None and (not ended.salvaged or self._scripted):
+                    records.append({**self._receiver.lost("trap"), "req": under.req})
+                records.append(self._answer(under, status, why))
+                self.feed(records)
             if ended is not None:
                 self._serving.on_trap(ended)
 

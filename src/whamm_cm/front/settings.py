@@ -90,7 +90,7 @@ class Settings:
             trace=_selector(self.trace),
             count=_selector(self.count),
             sink=sink,
-            timed=self.timed or sink.startswith("otel"),
+            timed=self.timed,
             flush_each=self.flush == "each",
             live=self.flush == "live",
             multi_memory=self.multi_memory,

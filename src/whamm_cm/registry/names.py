@@ -31,5 +31,11 @@ def is_target(path: str) -> bool:
     if path != "-" and is_image(path):
         return True
     folder, _, tag = path.rpartition(":")
-    empty = os.path.isdir(folder) and not os.listdir(folder) if folder else False
-    return empty and TAG.fullmatch(tag) is not None
+    return bool(folder) and TAG.fullmatch(tag) is not None and _is_empty(folder)
+
+
+def _is_empty(folder: str) -> bool:
+    try:
+        return not os.listdir(folder)
+    except (OSError, ValueError):
+        return False  # no folder, or none to look into: writing there says so

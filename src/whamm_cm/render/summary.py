@@ -63,6 +63,11 @@ def table(summary: Summary, options: RenderOptions) -> str:
         lines.append(f"{counted(total.unfinished, 'call')} never returned")
     if total.pending:
         lines.append(f"{counted(total.pending, 'call')} still pending at the end")
+    if summary.sample > 1:
+        lines.append(
+            f"one request in {summary.sample} is in here: there were about that many times as many"
+            " calls; what is only counted is exact"
+        )
     if summary.losses:
         lines.append(printable(summary.losses.sentence("the counts are too low")))
     return "\n".join(lines) + "\n"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import gc
 import os
-import selectors
 import socket
 import sys
 import threading
@@ -16,6 +15,7 @@ from functools import partial
 
 from whamm_cm.errors import UsageError
 from whamm_cm.run.connection import PATIENCE, Answered, Connection, Next
+from whamm_cm.run.ready import ready
 from whamm_cm.run.serving import Handler
 from whamm_cm.run.workers import LONG, Workers
 
@@ -25,6 +25,8 @@ _TICK = 0.1
 _GRACE = 1.0
 #: Clients that are let in before others are looked at.
 _AT_ONCE = 64
+#: Seconds in which more clients may say something, where there is enough to do.
+_PAUSE = 0.001
 
 
 class Server:
@@ -54,25 +56,32 @@ class Server:
         self.address: tuple[str, int] = self.socket.getsockname()[:2]
         self.socket.setblocking(False)
         self._workers = Workers(most)
-        self._selector = selectors.DefaultSelector()
+        self._ready = ready()
         self._stop = threading.Event()
         self._failed: BaseException | None = None
         self._open: set[Connection] = set()
-        # Those that wait in the selector, the one that has waited longest first.
+        # Those that wait for the client, the one that has waited longest first.
         self._waiting: dict[Connection, None] = {}
+        self._by_fd: dict[int, Connection] = {}
         self._changed = threading.Condition()
 
     def run(self, ended: Callable[[], bool]) -> None:
         """Serve until ``ended``; raises what went wrong on our side meanwhile."""
         _many_files()
         gc.freeze()  # what there is will stay: it need not be looked at again and again
-        self._selector.register(self.socket, selectors.EVENT_READ)
+        listening = self.socket.fileno()
+        self._ready.ask(listening)
         looked = time.monotonic()
         try:
             while not ended() and not self._stop.is_set():
                 busy = self._workers.busy
-                for key, _ in self._selector.select(LONG if busy else _TICK):
-                    self._comes(key.data)
+                if self._workers.behind:
+                    time.sleep(_PAUSE)
+                for fd in self._ready.wait(LONG if busy else _TICK):
+                    if fd == listening:
+                        self._let_in()
+                    elif (one := self._by_fd.get(fd)) is not None and self._taken(one):
+                        self._submit(one)
                 now = time.monotonic()
                 if busy:
                     self._workers.look()
@@ -85,14 +94,11 @@ class Server:
         if self._failed is not None:
             raise self._failed
 
-    def _comes(self, connection: Connection | None) -> None:
-        if connection is None:
-            for _ in range(_AT_ONCE):
-                if not self._accept():
-                    break
-            return
-        if self._taken(connection):
-            self._submit(connection)
+    def _let_in(self) -> None:
+        for _ in range(_AT_ONCE):
+            if not self._accept():
+                break
+        self._ready.ask(self.socket.fileno())
 
     def _submit(self, connection: Connection) -> None:
         self._workers.submit(partial(self._serve, connection), connection.hurry)
@@ -113,6 +119,7 @@ class Server:
             return True
         with self._changed:
             self._open.add(connection)
+            self._by_fd[made.fileno()] = connection
         self._wait(connection)
         return True
 
@@ -145,7 +152,7 @@ class Server:
             stopped = self._stop.is_set()
             if not stopped:
                 self._waiting[connection] = None
-                self._selector.register(connection.socket, selectors.EVENT_READ, connection)
+                self._ready.ask(connection.socket.fileno())
                 self._changed.notify_all()
         if stopped:
             self._over(connection)
@@ -156,12 +163,14 @@ class Server:
             if connection not in self._waiting:
                 return False
             del self._waiting[connection]
-            self._selector.unregister(connection.socket)
             return True
 
     def _over(self, connection: Connection) -> None:
-        connection.socket.close()
         with self._changed:
+            fd = connection.socket.fileno()
+            self._by_fd.pop(fd, None)
+            self._ready.forget(fd)
+            connection.socket.close()
             self._open.discard(connection)
             self._changed.notify_all()
 
@@ -203,7 +212,7 @@ class Server:
                 one.shut()
             self._emptied()
         self._workers.close()
-        self._selector.close()
+        self._ready.close()
 
     def _emptied(self) -> bool:
         """Whether all are gone, within the grace."""

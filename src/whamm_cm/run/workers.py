@@ -55,6 +55,11 @@ class Workers:
     def busy(self) -> bool:
         return self._turn is not None
 
+    @property
+    def behind(self) -> bool:
+        """Whether there is more to do than one job."""
+        return len(self._jobs) > 1
+
     def submit(self, job: Job, lost: Job = _nothing) -> None:
         """Have it run; ``lost`` is called, on another thread, when the turn is taken from it.
         Neither raises anything."""

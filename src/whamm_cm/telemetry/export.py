@@ -13,6 +13,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -39,11 +40,13 @@ _SETS = 8
 @dataclass(frozen=True, slots=True)
 class Wish:
     """``url`` is that of a collector, or :data:`ENVIRONMENT`; ``service`` the name of what has none
-    of its own.  ``patient``: the records are from files."""
+    of its own.  ``patient``: the records are from files.  ``waits``: whoever has more records than
+    can be looked at waits, as they do of files in any case."""
 
     url: str
     service: str = "component"
     patient: bool = False
+    waits: bool = False
 
 
 class Telemetry:
@@ -51,22 +54,15 @@ class Telemetry:
 
     def __init__(self, wish: Wish, note: Callable[[str], None]) -> None:
         """Raises UsageError for a URL that is none, and without the exporter."""
+        check(wish)
         sinks, self._resources, self._delta = _sinks(wish)
         #: Where spans go, without the path.
         self.where = _where(sinks)
-        environment = os.environ
-        delay = _number(environment, "OTEL_BSP_SCHEDULE_DELAY", 1000) / 1000
-        limits = Limits(
-            _number(environment, "OTEL_BSP_MAX_QUEUE_SIZE", 16384),
-            _number(environment, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512),
-            delay,
-            wish.patient,
-            of={"set of metrics": _SETS},
-        )
-        self._interval = _number(environment, "OTEL_METRIC_EXPORT_INTERVAL", 60_000) / 1000
-        self._delay, self._patient = delay, wish.patient
+        limits = _limits(wish)
+        self._interval = _number("OTEL_METRIC_EXPORT_INTERVAL", 60_000) / 1000
+        self._delay, self._waits = limits.delay, wish.patient or wish.waits
         self._sender = Sender(sinks, limits, note)
-        self._assembler = Assembler(_longest(environment))
+        self._assembler = Assembler(_longest())
         self._inbox: deque[Record] = deque()
         self._missed = 0
         self._wake, self._room = threading.Event(), threading.Event()
@@ -79,7 +75,7 @@ class Telemetry:
         """Takes at most the time to leave it; of files, as long as is needed."""
         inbox = self._inbox
         while len(inbox) >= MOST:
-            if not self._patient or not self._thread.is_alive():
+            if not self._waits or not self._thread.is_alive():
                 self._missed += 1
                 return
             self._room.clear()
@@ -89,9 +85,9 @@ class Telemetry:
         if len(inbox) == _WAKE:
             self._wake.set()
 
-    def trapped(self, trap: Trap) -> None:
+    def trapped(self, message: str, stack: str) -> None:
         """The guest has trapped: what is open will not return."""
-        self._assembler.trap = trap
+        self._assembler.trap = Trap(message, stack)
 
     def finish(self) -> list[str]:
         """Sends what is left, as far as the collector takes it.  Returns what is to be said of it:
@@ -191,37 +187,63 @@ class Telemetry:
             self._sender.put(noun, items)
 
 
-def _sinks(wish: Wish) -> tuple[dict[str, Sink], Resources, bool]:
-    url = None if wish.url == ENVIRONMENT else _checked(wish.url)
-    try:
-        from whamm_cm.telemetry import otlp
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in ("opentelemetry", "requests"):
-            raise
-        raise UsageError(
-            "--otlp needs the OpenTelemetry exporter: pip install 'whamm-cm[otlp]'"
-        ) from None
-    otlp.quiet()
-    resources = otlp.Resources(wish.service, str(uuid.uuid4()))
-    wanted = {
-        "span": "OTEL_TRACES_EXPORTER",
-        "log record": "OTEL_LOGS_EXPORTER",
-        "set of metrics": "OTEL_METRICS_EXPORTER",
-    }
-    sinks: dict[str, Sink] = {}
-    for noun, variable in wanted.items():
-        if os.environ.get(variable, "").strip().lower() != "none":
-            sinks[noun] = otlp.sink(noun, url, resources)
-    if not sinks:
+def check(wish: Wish) -> None:
+    """Raises UsageError for what cannot be: a URL that is none, numbers of the environment that are
+    none, nothing to send, and without the exporter."""
+    if wish.url != ENVIRONMENT:
+        _checked(wish.url)
+    _limits(wish)
+    _number("OTEL_METRIC_EXPORT_INTERVAL", 1)
+    _longest()
+    if not _wanted():
         raise UsageError(
             "--otlp has nothing to send: OTEL_TRACES_EXPORTER, OTEL_LOGS_EXPORTER and"
             " OTEL_METRICS_EXPORTER are all none"
         )
+    try:
+        found = find_spec("opentelemetry.exporter.otlp.proto.http")
+    except (ModuleNotFoundError, ValueError):
+        found = None
+    if found is None:
+        raise UsageError("--otlp needs the OpenTelemetry exporter: pip install 'whamm-cm[otlp]'")
+
+
+def _limits(wish: Wish) -> Limits:
+    return Limits(
+        _number("OTEL_BSP_MAX_QUEUE_SIZE", 16384),
+        _number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512),
+        _number("OTEL_BSP_SCHEDULE_DELAY", 1000) / 1000,
+        wish.patient,
+        of={"set of metrics": _SETS},
+    )
+
+
+def _wanted() -> list[str]:
+    """The kinds of things that are to be sent."""
+    variables = {
+        "span": "OTEL_TRACES_EXPORTER",
+        "log record": "OTEL_LOGS_EXPORTER",
+        "set of metrics": "OTEL_METRICS_EXPORTER",
+    }
+    return [
+        noun
+        for noun, variable in variables.items()
+        if os.environ.get(variable, "").strip().lower() != "none"
+    ]
+
+
+def _sinks(wish: Wish) -> tuple[dict[str, Sink], Resources, bool]:
+    from whamm_cm.telemetry import otlp
+
+    url = None if wish.url == ENVIRONMENT else wish.url
+    otlp.quiet()
+    resources = otlp.Resources(wish.service, str(uuid.uuid4()))
+    sinks: dict[str, Sink] = {noun: otlp.sink(noun, url, resources) for noun in _wanted()}
     return sinks, resources, otlp.deltas()
 
 
-def _checked(url: str) -> str:
-    """The base of a collector's URLs."""
+def _checked(url: str) -> None:
+    """Raises UsageError for what is not the base of a collector's URLs."""
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and bool(parts.hostname)
@@ -240,7 +262,6 @@ def _checked(url: str) -> str:
             )
     if parts.query or parts.fragment:
         raise UsageError(f"--otlp {url}: a query has no place there")
-    return url
 
 
 def _where(sinks: Mapping[str, Sink]) -> str:
@@ -249,9 +270,9 @@ def _where(sinks: Mapping[str, Sink]) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
-def _number(environment: Mapping[str, str], name: str, default: int) -> int:
-    """Raises UsageError for what is no number above 0."""
-    text = environment.get(name, "").strip()
+def _number(name: str, default: int) -> int:
+    """Of the environment; raises UsageError for what is no number above 0."""
+    text = os.environ.get(name, "").strip()
     if not text:
         return default
     if not text.isdigit() or not int(text):
@@ -259,8 +280,8 @@ def _number(environment: Mapping[str, str], name: str, default: int) -> int:
     return int(text)
 
 
-def _longest(environment: Mapping[str, str]) -> int:
+def _longest() -> int:
     for name in ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"):
-        if environment.get(name, "").strip():
-            return _number(environment, name, LONGEST)
+        if os.environ.get(name, "").strip():
+            return _number(name, LONGEST)
     return LONGEST

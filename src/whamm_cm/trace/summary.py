@@ -65,6 +65,8 @@ class Summary:
     rows: dict[tuple[str, str, int], Totals] = field(default_factory=dict)
     losses: Losses = field(default_factory=Losses)
     records: int = 0
+    #: Of one request in how many the log is.
+    sample: int = 1
     _tracker: Tracker = field(default_factory=Tracker)
     #: Calls that were only counted between two components: by the function, then by instance.
     _inner: dict[str, dict[int, int]] = field(default_factory=dict)
@@ -93,6 +95,8 @@ class Summary:
             self._add(tracker.given_up.pop())
         if call is None:
             self.losses.feed(record)
+            if phase == "start":
+                self.sample = max(self.sample, record.get("sample", 1))
         elif call.outcome is Outcome.RETURNED:
             self._add(call)
 

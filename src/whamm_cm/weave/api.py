@@ -108,6 +108,8 @@ def weave(data: bytes, plan: Plan, what: str = "input") -> Woven:
             f"{what} has already been instrumented by whamm-cm; start from the original,"
             " or use --force to weave again"
         )
+    if plan.sink in CONTEXTS:  # a span begins and ends at a time
+        plan = replace(plan, timed=True)
     woven = _Weave(root, plan, what).run(hashlib.sha256(data).hexdigest())
     faults = check(woven.component)
     if faults:

@@ -62,3 +62,11 @@ def test_what_a_guest_is_configured_with() -> None:
     assert CONFIG.functions["get"](world, "level") == "3"
     assert CONFIG.functions["get"](world, "other") is None
     assert CONFIG.functions["get-all"](world) == [["level", "3"]]
+
+
+def test_what_a_bucket_has_from_the_start() -> None:
+    world = World(Settings(keys={"k": b"v"}))
+    one, other = call(world, "open", "1"), call(world, "open", "2")
+    call(world, "[method]bucket.set", one, "k", b"w")
+    assert call(world, "[method]bucket.get", call(world, "open", "1"), "k") == b"w"
+    assert call(world, "[method]bucket.get", other, "k") == b"v"

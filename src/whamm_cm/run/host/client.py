@@ -108,6 +108,8 @@ class _Out:
         self.pipe = pipe
 
     def room(self) -> int:
+        if self.pipe.cancelled:
+            raise _code("connection-terminated")
         return self.pipe.room
 
     def send(self, data: bytes) -> None:
@@ -123,7 +125,7 @@ class _Out:
         self.pipe.fail(error)
 
     def pollable(self) -> Pollable:
-        return Pollable(lambda: self.pipe.room > 0)
+        return Pollable(lambda: self.pipe.cancelled or self.pipe.room > 0)
 
 
 class _Exchange:
@@ -318,11 +320,10 @@ def _errors() -> Iterator[None]:
         yield
     except (Failure, Cancelled):
         raise
-    except socket.gaierror as error:
-        payload = {"rcode": str(error.strerror or error), "info-code": 0}
+    except (socket.gaierror, UnicodeError):  # a label that is too long, or none
+        # Guests pass it on to their clients: in the words of other hosts.
+        payload = {"rcode": "address not available", "info-code": None}
         raise _code("DNS-error", payload) from None
-    except UnicodeError:  # a label that is too long, or none
-        raise _code("DNS-error", {"rcode": "no such name", "info-code": 0}) from None
     except ConnectionRefusedError:
         raise _code("connection-refused") from None
     except TimeoutError:
