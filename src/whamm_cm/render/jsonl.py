@@ -8,6 +8,7 @@ from typing import Any
 
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.render.safe import json_text
+from whamm_cm.trace.peers import OpenExchange
 from whamm_cm.trace.records import Record
 from whamm_cm.trace.traffic import Traffic
 
@@ -32,7 +33,11 @@ class Marked:
     """Lines of records, with the request that each is part of and the peer it is about."""
 
     def __init__(self) -> None:
-        self._traffic = Traffic()
+        self._traffic = Traffic(lazy=True)
+        # The exchange that was told last, and what is said of it.
+        self._about: OpenExchange | None = None
+        self._url: str | None = None
+        self._peer = ""
 
     def feed(self, record: Record) -> str:
         traffic = self._traffic
@@ -43,18 +48,37 @@ class Marked:
             more["req"] = traffic.req
         exchange = traffic.exchange
         if exchange is not None:
-            if exchange.url is not None:
-                more["url"] = exchange.url
-            more["peer"] = exchange.named()
+            if exchange is not self._about:
+                self._about, self._url, self._peer = exchange, exchange.url, exchange.named()
+            if self._url is not None:
+                more["url"] = self._url
+            more["peer"] = self._peer
         return line({**record, **more} if more else record)
+
+
+#: Keys as records have them, and in the order of a line; mostly the same few.
+_ORDERS: dict[tuple[str, ...], tuple[str, ...]] = {}
+_MAX_ORDERS = 1 << 12
+_encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def line(record: Record) -> str:
     """One record with its newline."""
-    ordered = {key: record[key] for key in KEYS if key in record}
-    return compact({**ordered, **record}) + "\n"
+    keys = tuple(record)
+    order = _ORDERS.get(keys) or _order(keys)
+    if order != keys:
+        record = {key: record[key] for key in order}
+    return compact(record) + "\n"
+
+
+def _order(keys: tuple[str, ...]) -> tuple[str, ...]:
+    if len(_ORDERS) >= _MAX_ORDERS:
+        _ORDERS.clear()
+    known = [key for key in KEYS if key in keys]
+    order = _ORDERS[keys] = (*known, *(key for key in keys if key not in KEYS))
+    return order
 
 
 def compact(value: Any) -> str:
     """JSON without spaces; text as it is, unless nothing should print it."""
-    return json_text(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    return json_text(_encoded(value))

@@ -86,9 +86,11 @@ class Traffic:
 
     ``requests.over`` and ``peers.over`` fill with what has ended; :meth:`take_requests` and
     :meth:`take_exchanges` empty them.  ``places``: follow files, buckets and containers, too.
+    ``lazy``: follow nothing before the first thing that may become an exchange, of which all else
+    is known then, but not what the guest asks of its requests, or logs; costs a fifth until then.
     """
 
-    def __init__(self, places: bool = False) -> None:
+    def __init__(self, places: bool = False, lazy: bool = False) -> None:
         self.tracker = Tracker()
         self.requests, self.peers = Requests(), Peers()
         #: The request that the last record belongs to, 0 for none.
@@ -100,6 +102,7 @@ class Traffic:
         #: What the guest logs with it: the level, or ``stderr`` or ``stdout``, and a piece of text.
         self.said: tuple[str, str] | None = None
         self._interfaces = _FOLLOWED + _PLACES * places
+        self._waits = lazy
         self._namer = Namer()
         self._frames: dict[int, _Frame] = {}
         self._subjects: dict[_Place, object] = {}
@@ -110,7 +113,8 @@ class Traffic:
         calls and returns."""
         phase = record["phase"]
         self.exchange = self.place = self.said = None
-        self._namer.see(record)
+        if not self._waits:
+            self._namer.see(record)
         if phase == "call" or phase == "return":
             call = self.tracker.feed(record)
             if call is None:
@@ -200,6 +204,9 @@ class Traffic:
         site = call.site
         is_root = call.parent is None and site.edge == "export" and call.req > 0
         request = self.requests.began(call) if is_root else None
+        if self._waits and site.item not in MAKES:
+            return
+        self._waits = False
         if call.outcome is Outcome.RETURNED or not self._follows(site.item, site.interface):
             return
         named = self._namer.open(record)
