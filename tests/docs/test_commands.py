@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import importlib.util
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -106,6 +109,34 @@ def follow(block: Block, folder: Path, bin_: Path) -> None:
         status = ran.returncode
 
 
+def serve(block: Block, folder: Path, bin_: Path) -> None:
+    """A server: it listens where there is room, gets the request of the mark, and is ended."""
+    (shown,) = block.commands()
+    words = shlex.split(shown.command)
+    _, method, target, body = block.mark.split()
+    with subprocess.Popen(
+        [*words[:2], "--addr", "127.0.0.1:0", *words[2:]],
+        cwd=folder, env=environment(bin_, folder), stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8",
+        executable=bin_ / words[0],
+    ) as process:  # fmt: skip
+        try:
+            assert process.stderr is not None
+            said = process.stderr.readline()
+            found = re.search(r"http://127\.0\.0\.1:(\d+)/", said)
+            assert found is not None, said
+            client = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=120)
+            client.request(method, target, body)
+            assert client.getresponse().read() == body.encode()
+            client.close()
+            process.terminate()
+            said += process.communicate(timeout=120)[1]
+        finally:
+            process.kill()
+    said = said.replace(f":{found[1]}/", ":8080/")
+    assert matches(shown.output, said), f"{block.name}: {shown.command}\n{said}"
+
+
 @pytest.mark.parametrize("block", RUN, ids=lambda block: block.name)
 def test_the_commands_do_what_is_shown(
     block: Block, samples: Path, bin_: Path, tmp_path: Path
@@ -119,6 +150,9 @@ def test_the_commands_do_what_is_shown(
         pytest.skip("NOT run: ziglang is not installed")
     folder = tmp_path / "checkout"
     shutil.copytree(samples, folder)
+    if block.mark.startswith("served:"):
+        serve(block, folder, bin_)
+        return
     if block.mark != "with a registry":
         follow(block, folder, bin_)
         return

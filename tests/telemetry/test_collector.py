@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -142,6 +143,29 @@ def test_a_composed_component(collector: Collector, tmp_path: Path, name: str, c
         attributes = {one["key"]: next(iter(one["value"].values())) for one in span["attributes"]}
         assert found[number]["attributes"] == attributes
     assert any(span.get("parentSpanId") for span in found.values())
+
+
+def test_a_file_is_taken_as_it_is(collector: Collector, tmp_path: Path) -> None:
+    """What ``-f otlp`` writes, posted by anybody."""
+    component = Path(__file__).parents[2] / "fixtures" / "c_command" / "command.wasm"
+    written = tmp_path / "run.otlp.json"
+    assert main(["trace", "-o", str(written), str(component)]) == 0
+    request = urllib.request.Request(
+        f"{collector.url}/v1/traces", written.read_bytes(), {"content-type": "application/json"}
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=60) as response:
+        assert response.status == 200
+    collector.until(lambda: collector.spans)
+    (of,) = json.loads(written.read_text())["resourceSpans"]
+    expected = {s["spanId"]: s for s in of["scopeSpans"][0]["spans"]}
+    assert {s["spanId"]: s["name"] for s in collector.spans} == {
+        number: span["name"] for number, span in expected.items()
+    }
+    (root,) = (span for span in collector.spans if span["kind"] == 2)
+    assert {s["parentSpanId"] for s in collector.spans if s is not root and s["kind"] != 2} == {
+        root["spanId"]
+    }
 
 
 def test_lines_of_logs(collector: Collector, tmp_path: Path) -> None:

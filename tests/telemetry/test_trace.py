@@ -147,6 +147,26 @@ def test_it_is_sent_when_the_collector_comes_back(
     assert "not sent" not in server.said
 
 
+def test_requests_may_be_all_that_is_sent(receiver: Receiver, app: str) -> None:
+    """A span for each, though no call is recorded: the host knows of them."""
+    for _ in range(2):
+        with serving("--otlp", receiver.url, "-e", "trace=none", app) as server:
+            server.ask(post(b"hello"))
+            server.ask(post(b"hello", f"traceparent: 00-{TRACE}-{PARENT}-01"))
+            assert server.end() == 0
+    spans = receiver.spans
+    assert [span["name"] for span in spans] == ["POST /"] * 4
+    assert {span["kind"] for span in spans} == {2}
+    assert [span["trace"] == TRACE for span in spans] == [False, True] * 2
+    assert [span["parent"] for span in spans] == ["", PARENT] * 2
+    assert len({span["trace"] for span in spans}) == 3  # two runs have nothing in common
+    assert len({span["id"] for span in spans}) == 4
+    for span in spans:
+        assert span["attributes"]["http.response.status_code"] == 200
+        assert span["end"] > span["start"] > 10**18
+    assert list(receiver.metrics) == ["http.server.request.duration"]
+
+
 def test_what_was_traced_outlives_a_trace_that_is_killed(receiver: Receiver, app: str) -> None:
     with serving("--otlp", receiver.url, app) as server:
         server.ask(post(b"hello"))

@@ -231,3 +231,29 @@ def test_requests_of_a_second_source_get_other_numbers() -> None:
 
     assert [number(1, "a"), number(2, "a"), number(1, "b"), number(1, "c")] == [1, 2, 10001, 20001]
     assert [number(3, "a"), number(2, "b")] == [3, 10002]
+
+
+def test_runs_in_one_log_do_not_share_requests() -> None:
+    """Two servers' logs, one line of each in turn; one began long before the other."""
+    identity = Identity()
+
+    def number(run: str, req: int) -> int:
+        found: int = identity.feed(Arrival({"v": 2, "run": run, "phase": "answer", "req": req}))[
+            "req"
+        ]
+        return found
+
+    assert [number("a", 5), number("b", 1), number("b", 2)] == [5, 1, 2]
+    assert [number("a", 6), number("b", 3), number("b", 4)] == [6, 3, 4]
+    moved = number("b", 5)
+    assert moved not in (1, 2, 3, 4, 5, 6)
+    assert [number("a", 5), number("b", 4), number("b", 5), number("a", 7)] == [5, 4, moved, 7]
+    assert number("b", 6) == moved + 1
+
+
+def test_numbers_that_were_given_before_stay() -> None:
+    """A log that ``report`` has written of several runs is read again."""
+    identity = Identity()
+    given = [("a", 1), ("b", 2), ("a", 3), ("c", 10_001), ("b", 2), ("c", 10_002)]
+    records = [{"v": 2, "run": run, "phase": "answer", "req": req} for run, req in given]
+    assert [identity.feed(Arrival(record))["req"] for record in records] == [n for _, n in given]

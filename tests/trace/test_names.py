@@ -273,6 +273,25 @@ def test_memory_is_bounded(monkeypatch):
     assert len(namer._entries) == 4
 
 
+def test_handles_that_are_over_are_forgotten_sooner(monkeypatch):
+    """As of instances that answer one request each; that of the first is still there."""
+    monkeypatch.setattr(names, "MAX_GONE", 4)
+    log, namer = Log(), Namer()
+    log.call("wasi:keyvalue/store#open", {"ok": 0}, identifier="kept")
+    for number in range(1, 100):
+        log.call("wasi:keyvalue/store#open", {"ok": number}, identifier="short")
+        log.call("wasi:keyvalue/store#bucket.drop", ..., number)
+    log.call("wasi:keyvalue/store#bucket.exists", ..., 0)
+    for record in log:
+        if record["phase"] == "call":
+            call = namer.open(record)
+        else:
+            namer.close(call, record)
+    assert call.receiver is not None
+    assert call.receiver.name == '"kept"'
+    assert len(namer._entries) == 5
+
+
 @pytest.mark.parametrize("item", RULES)
 def test_rows_survive_values_of_any_shape(item):
     shapes: list[Any] = [None, True, -1, 2, "x", [], [[]], [1, [2]], {"ok": None}, {"ok": [1]}]

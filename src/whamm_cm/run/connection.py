@@ -260,6 +260,8 @@ class Connection:
             self.flush()
 
     def room(self) -> int:
+        if self.gone:
+            raise Failure({"connection-terminated": None})
         return CHUNK if self._writable() else 0
 
     def _writable(self) -> bool:

@@ -215,6 +215,7 @@ class Handler:
         instance.world.traceparent = self.service.begun(request, peer)
         try:
             instance.call(self, request, out)
+            instance.world.table.leave()
             good = True
         except WasmtimeError as error:
             trap = self._trap(error, instance)

@@ -35,6 +35,42 @@ _NICE = 5
 _MODULE = "whamm_cm.telemetry.apart"
 
 
+class Admission:
+    """What is let in of records while ``waiting`` others of at most ``most`` wait.
+
+    Where it gets narrow, requests that begin are left out whole, as far as a host says when they
+    do: half a request is no trace.  ``requests`` and ``records`` count what was left out.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.requests = self.records = 0
+        self._most, self._narrow = most, most // 4 * 3
+        self._out: set[int] = set()
+        self._missed = 0
+
+    def admits(self, record: Record, waiting: int) -> bool:
+        req = record.get("req", 0)
+        if req and (self._out or waiting >= self._narrow):
+            if req in self._out:
+                if record["phase"] == "answer":
+                    self._out.discard(req)
+                return False
+            if record["phase"] == "request" and waiting >= self._narrow:
+                self._out.add(req)
+                self.requests += 1
+                return False
+        if waiting < self._most:
+            return True
+        self.records += 1
+        self._missed += 1
+        return False
+
+    def gap(self) -> Record | None:
+        """To be let in before the next: how many records are missing there."""
+        missed, self._missed = self._missed, 0
+        return {"v": 2, "phase": "lost", "lost": missed, "why": "buffer"} if missed else None
+
+
 class Apart:
     """What there is of :class:`Telemetry` here.  ``quiet``: nothing is said; ``verbose``: also what
     was sent."""
@@ -50,7 +86,7 @@ class Apart:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))},
         )
         self._inbox: deque[Record] = deque()
-        self._missed, self._ending = 0, False
+        self._admission, self._unpassed, self._ending = Admission(MOST), 0, False
         self._wake = threading.Event()
         self._pass((wish.url, wish.service, quiet, verbose))
         self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
@@ -59,9 +95,11 @@ class Apart:
     def feed(self, record: Record) -> None:
         """Never waits: what is too much is left out, and said at the end."""
         inbox = self._inbox
-        if len(inbox) >= MOST:
-            self._missed += 1
+        if not self._admission.admits(record, len(inbox)):
             return
+        gap = self._admission.gap()
+        if gap is not None:
+            inbox.append(gap)
         inbox.append(record)
         if len(inbox) == _CHUNK:
             self._wake.set()
@@ -78,16 +116,21 @@ class Apart:
         try:
             self._process.stdin.close()
         except BrokenPipeError:
-            self._missed += 1
+            self._unpassed += 1
         status = self._process.wait()
         if status not in (_SENT, _UNSENT):
             say(f"telemetry ended early, with status {status}; please report it")
-        if self._missed:
-            say(
-                f"{counted(self._missed, 'record')} came faster than they could be passed on, and"
-                " are in no span"
+        missed = [
+            counted(number, noun)
+            for number, noun in (
+                (self._admission.requests, "request"),
+                (self._admission.records + self._unpassed, "record"),
             )
-        return status == _SENT and not self._missed
+            if number
+        ]
+        if missed:
+            say(f"{' and '.join(missed)} came faster than spans are made, and are in none")
+        return status == _SENT and not missed
 
     def _run(self) -> None:
         inbox = self._inbox
@@ -97,7 +140,7 @@ class Apart:
             self._wake.clear()
             chunk = [inbox.popleft() for _ in range(min(len(inbox), _CHUNK))]
             if chunk and not self._pass(chunk):
-                self._missed += len(chunk)
+                self._unpassed += len(chunk)
 
     def _pass(self, what: Any) -> bool:
         assert self._process.stdin is not None
@@ -120,7 +163,7 @@ def main() -> int:
     os.nice(_NICE)
     source: Any = sys.stdin.buffer
     url, service, quiet, verbose = marshal.load(source)
-    telemetry = Telemetry(Wish(url, service), (lambda text: None) if quiet else _tell)
+    telemetry = Telemetry(Wish(url, service, waits=True), (lambda text: None) if quiet else _tell)
     while True:
         try:
             found = marshal.load(source)

@@ -180,6 +180,7 @@ class Assembler:
             self._longest,
             {where[index]: root for index, root in self._roots.items() if index in where},
             self.trap if final else None,
+            bool(self.losses),
         )
         ready = self._ready(order, made, final)
         for position in ready:

@@ -40,11 +40,13 @@ _SETS = 8
 @dataclass(frozen=True, slots=True)
 class Wish:
     """``url`` is that of a collector, or :data:`ENVIRONMENT`; ``service`` the name of what has none
-    of its own.  ``patient``: the records are from files."""
+    of its own.  ``patient``: the records are from files.  ``waits``: whoever has more records than
+    can be looked at waits, as they do of files in any case."""
 
     url: str
     service: str = "component"
     patient: bool = False
+    waits: bool = False
 
 
 class Telemetry:
@@ -58,7 +60,7 @@ class Telemetry:
         self.where = _where(sinks)
         limits = _limits(wish)
         self._interval = _number("OTEL_METRIC_EXPORT_INTERVAL", 60_000) / 1000
-        self._delay, self._patient = limits.delay, wish.patient
+        self._delay, self._waits = limits.delay, wish.patient or wish.waits
         self._sender = Sender(sinks, limits, note)
         self._assembler = Assembler(_longest())
         self._inbox: deque[Record] = deque()
@@ -73,7 +75,7 @@ class Telemetry:
         """Takes at most the time to leave it; of files, as long as is needed."""
         inbox = self._inbox
         while len(inbox) >= MOST:
-            if not self._patient or not self._thread.is_alive():
+            if not self._waits or not self._thread.is_alive():
                 self._missed += 1
                 return
             self._room.clear()

@@ -19,8 +19,11 @@ from whamm_cm.trace.records import Record
 MAX_OPEN = 65536
 #: Runs of one source and key that are told apart by their numbering alone, at a time.
 MAX_ALIKE = 1024
-#: Numbers of requests of a second source begin at a multiple of it, behind those of the first.
+#: Numbers of requests that another run has taken are counted from a multiple of it on instead.
 APART = 10_000
+#: So often the numbers of one run can be moved without what was under way then losing its own.
+MAX_SHIFTS = 16
+_UNMOVED = [0]
 
 _Key: TypeAlias = tuple[str, ...]
 
@@ -42,8 +45,10 @@ class Identity:
         self.guessed = 0
         self._runs: OrderedDict[_Key, list[_Run]] = OrderedDict()
         self._highest = 0
-        # What is added to the numbers of requests of each source, and the highest that came of it.
-        self._shifts: dict[str, int] = {}
+        # What is added to the numbers of requests of each run, the last of these being meant for
+        # new ones; whose each number is; and the highest.
+        self._shifts: dict[_Key, list[int]] = {}
+        self._owners: OrderedDict[int, _Key] = OrderedDict()
         self._requests = 0
 
     def feed(self, arrival: Arrival) -> Record:
@@ -59,7 +64,7 @@ class Identity:
             if "t_ns" in record:
                 changes.update(self._timed(run, record, arrival))
         if "req" in record:
-            changes["req"] = self._request(record["req"], arrival.source)
+            changes["req"] = self._request(record, arrival.source)
         if arrival.source and record.get("source") != arrival.source:
             changes["source"] = arrival.source
         return {**record, **changes} if changes else record
@@ -84,7 +89,7 @@ class Identity:
                 if source:
                     record["source"] = source
                     if "req" in record:
-                        record["req"] = self._request(record["req"], source)
+                        record["req"] = self._request(record, source)
         for record in reversed(records):
             if "t_ns" in record:
                 self.clock.saw(record["t_ns"])
@@ -117,15 +122,26 @@ class Identity:
             self._highest = max(self._highest, number)
         return number
 
-    def _request(self, req: int, source: str) -> int:
-        """Its number among the requests of all sources, of which each counts from 1."""
-        shift = self._shifts.get(source)
-        if shift is None:
+    def _request(self, record: Record, source: str) -> int:
+        """The number of its request among those of all runs, of which each may count from 1."""
+        req: int = record["req"]
+        key = source or record.get("source", ""), record.get("run", "")
+        shifts, owners = self._shifts.get(key, _UNMOVED), self._owners
+        for shift in shifts:
+            if owners.get(req + shift) == key:
+                return req + shift
+        number = req + shifts[-1]
+        if number in owners:
             if len(self._shifts) >= MAX_OPEN:
-                self._shifts.clear()
-            shift = self._shifts[source] = -(-self._requests // APART) * APART
-        self._requests = max(self._requests, req + shift)
-        return req + shift
+                del self._shifts[next(iter(self._shifts))]
+            shift = -(-self._requests // APART) * APART
+            self._shifts[key] = [*shifts, shift][-MAX_SHIFTS:]
+            number = req + shift
+        if len(owners) >= MAX_OPEN:
+            owners.popitem(last=False)
+        owners[number] = key
+        self._requests = max(self._requests, number)
+        return number
 
     def _timed(self, run: _Run, record: Record, arrival: Arrival) -> Record:
         t_ns = record["t_ns"]

@@ -22,6 +22,8 @@ from whamm_cm.trace.records import Record
 
 #: Handles remembered at most; beyond it the oldest are forgotten (fresh instances pile up).
 MAX_HANDLES = 1 << 16
+#: Of those so many that are over: their numbers may be given out anew.
+MAX_GONE = 1 << 12
 #: What records tell of handles is remembered for that many functions.
 _MAX_TOLD = 1 << 12
 
@@ -78,6 +80,8 @@ class Namer:
 
     def __init__(self) -> None:
         self._entries: dict[_Key, _Entry] = {}
+        # Those that are over, in the order in which they were.
+        self._gone: dict[_Key, None] = {}
         self._ends = Ends()
         self._sampled = False
         #: By instance: the request that its handles are known from.
@@ -316,6 +320,7 @@ class Namer:
     ) -> HandleRef:
         key = (instance, resource, number)
         before = self._entries.pop(key, None)
+        self._gone.pop(key, None)
         if len(self._entries) >= MAX_HANDLES:
             del self._entries[next(iter(self._entries))]
         generation = 1 if before is None else before.generation + 1
@@ -323,10 +328,15 @@ class Namer:
         return HandleRef(resource, number, generation, name)
 
     def _end(self, instance: int, resource: str, number: int) -> HandleRef:
-        ref = self._ref(instance, resource, number)
-        entry = self._entries.get((instance, resource, number))
+        ref, key = self._ref(instance, resource, number), (instance, resource, number)
+        entry = self._entries.get(key)
         if entry is not None:
             entry.alive = False
+            self._gone[key] = None
+            if len(self._gone) > MAX_GONE:
+                oldest = next(iter(self._gone))
+                del self._gone[oldest]
+                self._entries.pop(oldest, None)
         return ref
 
     def _rename(self, call: NamedCall, rule: Rule, result: Any) -> None:

@@ -55,6 +55,7 @@ class Request:
     ``route``: the path without what varies.  ``error``: the ``error-code`` it was answered by, the
     trap, ``never returned``; None for none.  Times are nanoseconds: ``dur_ns`` until the guest was
     done with it, ``answered_ns`` until it had a response.  ``peer``: who asked, ``host:port``.
+    ``hosted``: its number is the host's, who has told of it.
     """
 
     req: int
@@ -73,6 +74,8 @@ class Request:
     instance: int
     task: int
     peer: str | None = None
+    hosted: bool = False
+    run: str = ""
 
     @property
     def is_http(self) -> bool:
@@ -136,7 +139,8 @@ class OpenRequest:
         return Request(
             self.req, self.call, self.function, part("method"), part("path"), part("authority"),
             part("scheme"), self.status, self.error, part("traceparent"), self.start_ns,
-            self.dur_ns, self.answered_ns, self.instance, self.task, part("peer"),
+            self.dur_ns, self.answered_ns, self.instance, self.task, part("peer"), self.hosted,
+            part("run", ""),
         )  # fmt: skip
 
 
@@ -162,7 +166,7 @@ class Requests:
     def told(self, record: Record) -> OpenRequest:
         """A host says that a request begins (phase ``request``) or is over (``answer``)."""
         request = self._begun(record["req"], record.get("instance", 0))
-        for key in ("method", "path", "authority", "scheme", "traceparent", "peer"):
+        for key in ("method", "path", "authority", "scheme", "traceparent", "peer", "run"):
             if key in record:
                 request.known[key] = record[key]
         request.hosted = True

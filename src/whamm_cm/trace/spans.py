@@ -95,7 +95,7 @@ class Root:
 def all_spans(session: Session, base: int) -> Iterator[Span]:
     """Those of a whole log: of its calls in their order, then of what was asked of peers."""
     requests = {one.call: one for one in session.requests if one.call >= 0}
-    made = Spans(session, base, requests)
+    made = Spans(session, base, requests, gaps=bool(session.losses))
     for index in range(len(session.calls)):
         yield made.of_call(index)
     for request in session.requests:
@@ -112,7 +112,8 @@ class Spans:
     """Spans of the calls of a session.  ``base`` is what 0 of its clock is since 1970; ``requests``
     are by the index of the call they began with; ``longest`` is how many characters a value has at
     most; ``fixed`` the roots that spans have left with already, by the index of the call.
-    ``trap``: why what is open will not return."""
+    ``trap``: why what is open will not return.
+    ``gaps``: records are missing, so that nobody knows what has not returned."""
 
     def __init__(
         self,
@@ -122,9 +123,10 @@ class Spans:
         longest: int = LONGEST,
         fixed: Mapping[int, Root] | None = None,
         trap: Trap | None = None,
+        gaps: bool = False,
     ) -> None:
         self._calls, self._requests = session.calls, requests
-        self._base, self._longest, self._trap = base, longest, trap
+        self._base, self._longest, self._trap, self._gaps = base, longest, trap, gaps
         self._times = timeline(session)
         self.parents = parents_of(session)
         self.roots = roots_of(self.parents)
@@ -145,12 +147,16 @@ class Spans:
         attributes = dict(call_attributes(call))
         name, kind, trap = name_of(call), error_type(call), None
         error = _described(call, kind)
+        if self._gaps and call.outcome is Outcome.UNFINISHED:
+            kind = error = None
         if self._trap is not None and above is None and call.outcome is Outcome.UNFINISHED:
             kind, error, trap = "trap", self._trap.message, self._trap
         if request is not None:
             start, end = _wider(request, start, end)
             more, failure = request_attributes(request, call.run)
             attributes.update(more)
+            if self._gaps and request.error == UNFINISHED:
+                failure = None
             kind, error = failure or kind, error or ("" if failure else None)
             name = http_name(request.method, request.route) if request.is_http else name
             trap = trap or _trap_of(request)
@@ -176,7 +182,7 @@ class Spans:
     def of_exchange(self, exchange: Exchange, index: int, position: int) -> Span:
         """``index``: of the call that began it; ``position``: the how many-th request to a peer it
         is of those that belong to one request, from 0."""
-        call, root, above = self._calls[index], self.root(index), self.parents[index]
+        root, above = self.root(index), self.parents[index]
         parent = root.parent if above is None else span_id(self._calls[above])
         name, attributes, error = exchange_attributes(exchange)
         if error is not None:
@@ -184,7 +190,7 @@ class Spans:
         start = (exchange.start_ns or 0) + self._base
         return Span(
             root.trace_id,
-            exchange_id(call, exchange, position),
+            self._exchange_id(exchange, index, position),
             parent,
             name,
             Kind.CLIENT,
@@ -198,15 +204,17 @@ class Spans:
             root.source,
         )
 
+    def _exchange_id(self, exchange: Exchange, index: int, position: int) -> str:
+        """That which a host has passed on, if it was one that numbers requests."""
+        call, request = self._calls[index], self._requests.get(self.roots[index])
+        if exchange.kind == "http" and request is not None and request.hosted:
+            return exchange_span(call.run, request.req, position)
+        return identity(SPAN_DIGITS, "exchange", *_key(call))
 
-def exchange_id(call: Call, exchange: Exchange, position: int) -> str:
-    if exchange.kind == "http" and exchange.req and is_numbered(call):
-        return exchange_span(call.run, exchange.req, position)
-    return identity(SPAN_DIGITS, "exchange", *_key(call))
 
-
-def request_alone(request: Request, base: int, run: str = "") -> Span:
+def request_alone(request: Request, base: int) -> Span:
     """Of a request of which no call was recorded."""
+    run = request.run
     attributes, error = request_attributes(request, run)
     if error is not None:
         attributes["error.type"] = error
@@ -234,14 +242,9 @@ def root_of(call: Call, request: Request | None) -> Root:
     more = call.site.component, source_of(call)
     if context is not None:
         return Root(context.trace_id, context.span_id, *more)
-    if request is not None and is_numbered(call):
+    if request is not None and request.hosted:
         return Root(request_trace(call.run, request.req), None, *more)
     return Root(identity(TRACE_DIGITS, "trace", *_key(call)), None, *more)
-
-
-def is_numbered(call: Call) -> bool:
-    """Whether a host has given its request a number, and may have told others."""
-    return "req" in (call.opened or call.closed or ())
 
 
 def request_attributes(request: Request, run: str) -> tuple[Attributes, str | None]:

@@ -309,3 +309,34 @@ def test_much_comes_while_much_goes(here: World) -> None:
             got += len(stream.read(65536))
         body.finish(None)
     assert got == 4_000_000
+
+
+def test_a_body_that_nobody_takes_is_closed(here: World) -> None:
+    """As on other hosts: guests know that, and take any other failure for a fault of theirs."""
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        address = made.getsockname()
+    request = request_to(address, method="post")
+    body = request.new_body()
+    future = handle(here, request)
+    with pytest.raises(Failure):
+        answer_of(here, future)
+    out = http.BodyOutput(body)
+    here.wait([out.pollable()])
+    with pytest.raises(Failure) as caught:
+        while True:
+            out.write(b"x")
+            out.check_write()
+    assert caught.value.payload == {"closed": None}
+    with pytest.raises(Failure) as caught:
+        out.check_write()
+    assert caught.value.payload == {"closed": None}
+
+
+def test_more_than_was_said_is_a_failure_that_says_so(here: World) -> None:
+    request = request_to("127.0.0.1:1", method="post")
+    request.headers.values["content-length"] = [b"1"]
+    out = http.BodyOutput(request.new_body())
+    with pytest.raises(Failure) as caught:
+        out.write(b"xy")
+    code = caught.value.payload["last-operation-failed"].code
+    assert code == {"HTTP-request-body-size": 2}

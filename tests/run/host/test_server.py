@@ -6,7 +6,9 @@ import re
 import threading
 
 import pytest
+from wasmtime import wat2wasm
 
+from tests.run.guests import ROOT
 from tests.run.host.rig import Client, post, served
 from whamm_cm.errors import UsageError
 from whamm_cm.run.host.bridge import Fault
@@ -186,6 +188,18 @@ def test_a_fault_of_the_guest_is_its_trap(monkeypatch: pytest.MonkeyPatch) -> No
     (one,) = found.done
     assert one.ended is not None
     assert str(one.ended.trap) == f"wasi:io/streams@0.2.0#{name}: that is not done"
+
+
+@pytest.mark.parametrize("reuse", [1, 3])
+def test_a_body_that_is_left_ends_when_the_guest_returns(reuse: int) -> None:
+    """As JavaScript's does; what a guest traps in is cut off."""
+    finish = "(call $finish (local.get $outgoing) (i32.const 0) (i32.const 0) (i32.const 64))"
+    text = (ROOT / "fixtures" / "wat" / "http_echo.wat").read_text()
+    assert text.count(finish) == 1
+    with served(bytes(wat2wasm(text.replace(finish, ""))), reuse=reuse) as found:
+        assert found.ask(post(b"hello")).endswith(HELLO)
+        assert found.ask(post(b"hello")).endswith(HELLO)
+        assert not found.ask(post(b"!")).endswith(b"0\r\n\r\n")
 
 
 def test_an_error_of_the_host_is_one_guests_trap(monkeypatch: pytest.MonkeyPatch) -> None:

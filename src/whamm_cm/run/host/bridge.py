@@ -58,6 +58,9 @@ class Resource:
     def dropped(self) -> None:
         """The guest has dropped its handle."""
 
+    def returned(self) -> None:
+        """The guest has returned and still holds it."""
+
 
 Function = Callable[..., Any]
 F = TypeVar("F", bound=Function)
@@ -100,6 +103,11 @@ class Table:
 
     def drop(self, number: int) -> None:
         self.objects.pop(number).dropped()
+
+    def leave(self) -> None:
+        """The guest has returned."""
+        for value in [*self.objects.values()]:
+            value.returned()
 
     def close(self) -> None:
         """The instance is gone with all its handles."""

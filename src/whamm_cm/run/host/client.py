@@ -108,6 +108,8 @@ class _Out:
         self.pipe = pipe
 
     def room(self) -> int:
+        if self.pipe.cancelled:
+            raise _code("connection-terminated")
         return self.pipe.room
 
     def send(self, data: bytes) -> None:
@@ -123,7 +125,7 @@ class _Out:
         self.pipe.fail(error)
 
     def pollable(self) -> Pollable:
-        return Pollable(lambda: self.pipe.room > 0)
+        return Pollable(lambda: self.pipe.cancelled or self.pipe.room > 0)
 
 
 class _Exchange:

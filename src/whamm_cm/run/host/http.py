@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from whamm_cm.run.host.bridge import Failure, Interface, Resource
@@ -51,7 +52,8 @@ def target_of(method: str, text: str) -> tuple[str | None, str | None] | None:
 class Sink(Protocol):
     """Where the body of a message goes."""
 
-    def room(self) -> int: ...
+    def room(self) -> int:
+        """Raises Failure when nobody takes it any more."""
 
     def send(self, data: bytes) -> None:
         """Raises Failure when nobody takes it any more."""
@@ -144,8 +146,8 @@ class OutgoingBody(Resource):
     def write(self, data: bytes) -> None:
         self.sent += len(data)
         if self.length is not None and self.sent > self.length:
-            self.abort(self._size())
-            raise Failure(self._size())
+            self.abort(self.size())
+            raise Failure(self.size())
         if self.sink is None:
             self.waiting.append(data)
         else:
@@ -153,11 +155,11 @@ class OutgoingBody(Resource):
 
     def finish(self, trailers: Fields | None) -> None:
         if self.length is not None and self.sent != self.length:
-            self.abort(self._size())
-            raise Failure(self._size())
+            self.abort(self.size())
+            raise Failure(self.size())
         self._conclude("end", trailers)
 
-    def _size(self) -> dict[str, Any]:
+    def size(self) -> dict[str, Any]:
         return {f"HTTP-{self.kind}-body-size": self.sent}
 
     def abort(self, error: Any) -> None:
@@ -172,6 +174,12 @@ class OutgoingBody(Resource):
 
     def dropped(self) -> None:
         self.abort({"HTTP-protocol-error": None})
+
+    def returned(self) -> None:
+        """Whole, as on other hosts: engines of other languages return without a word about it."""
+        if self.sink is not None and not self.done:
+            with suppress(Failure):  # nobody takes it, or it is less than was said: it is cut off
+                self.finish(None)
 
     def lost(self) -> None:
         """The message will not be sent: writes fail from now on."""
@@ -188,7 +196,10 @@ class BodyOutput(OutputStream):
     def check_write(self) -> int:
         if self.body.done:
             raise closed()
-        return self.body.room()
+        try:
+            return self.body.room()
+        except Failure:
+            raise closed() from None
 
     def write(self, data: bytes) -> None:
         if self.body.done:
@@ -196,6 +207,8 @@ class BodyOutput(OutputStream):
         try:
             self.body.write(data)
         except Failure as failure:
+            if failure.payload != self.body.size():
+                raise closed() from None  # nobody takes it any more
             text = "the body cannot be sent"
             raise Failure({"last-operation-failed": IoError(text, failure.payload)}) from None
 

@@ -35,7 +35,12 @@ class Pipe:
     @property
     def room(self) -> int:
         with self._changed:
-            return CHUNK if self._cancelled else max(0, CHUNK - self._size)
+            return max(0, CHUNK - self._size)
+
+    @property
+    def cancelled(self) -> bool:
+        with self._changed:
+            return self._cancelled
 
     def put(self, data: bytes, wait: bool) -> None:
         """Raises Cancelled when nobody takes any more."""
