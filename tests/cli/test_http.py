@@ -306,6 +306,15 @@ def test_requests_under_way_are_in_the_log(app: str, tmp_path: Path) -> None:
     assert [one["phase"] for one in reads] == ["call", "return", "call"]
 
 
+def test_the_log_is_there_before_the_first_request(app: str, tmp_path: Path) -> None:
+    """So that ``top`` can follow it from the beginning."""
+    log = tmp_path / "log.jsonl"
+    log.write_text("of a run before\n")
+    with serving("-o", str(log), app) as found:
+        assert log.read_text() == ""
+        assert found.end() == 0
+
+
 # --- bad days -------------------------------------------------------------------------------------
 
 

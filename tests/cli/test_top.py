@@ -134,6 +134,22 @@ def test_a_log_that_grows_is_followed(tmp_path: Path, terminals: list[Terminal])
     assert top.ended() == 0
 
 
+def test_a_log_that_is_begun_anew_is_followed(tmp_path: Path, terminals: list[Terminal]) -> None:
+    """``trace`` was ended, and started again with the same file."""
+    path = tmp_path / "run.jsonl"
+    log = several()
+    path.write_text(lines(log) * 2)
+    top = Terminal(str(path), "-d", "100ms")
+    terminals.append(top)
+    top.until(f"{2 * len(log.records)} records")
+    again = Log()
+    again.call("a:b/c#after", 1)
+    path.write_text(lines(again))
+    top.until(f"{2 * len(log.records) + len(again.records)} records")
+    top.press("q")
+    assert top.ended() == 0
+
+
 def test_a_pipe_is_shown_and_keys_come_from_the_terminal(terminals: list[Terminal]) -> None:
     out, into = os.pipe()
     top = Terminal("-d", "100ms", stdin=out)

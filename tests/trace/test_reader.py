@@ -155,3 +155,45 @@ def test_open_log(tmp_path):
 
 def test_every_test_record_is_valid():
     assert [fault_of(record) for record in LOG] == [""] * len(LOG.records)
+
+
+def numbered(*numbers: int, run: str = "a" * 16) -> list[dict]:
+    head = {"v": 2, "run": run}
+    return [{**head, "seq": n, "phase": "lost", "lost": 0, "why": "trap"} for n in numbers]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "missing", "late"),
+    [
+        ((0, 1, 2, 3), 0, 0),
+        ((0, 1, 5, 6), 3, 0),  # some were taken out
+        ((7, 8, 9), 7, 0),  # the beginning is not there
+        ((3, 1, 0, 2), 0, 3),  # in another order
+        ((0, 1, 2, 0, 1, 2), 0, 3),  # twice
+    ],
+)
+def test_lines_that_are_missing_or_out_of_order_are_told(
+    numbers: tuple[int, ...], missing: int, late: int
+) -> None:
+    text = "".join(json.dumps(record) + "\n" for record in numbered(*numbers))
+    _, reader = read(text)
+    assert reader.missing == missing
+    said = [note for note in reader.warnings() if "twice or behind later ones" in note]
+    assert bool(said) == bool(late)
+    assert all(f"log: {late} record" in note for note in said)
+
+
+def test_runs_are_numbered_each_by_itself() -> None:
+    pairs = zip(numbered(*range(9)), numbered(*range(9), run="b" * 16), strict=True)
+    text = "".join(json.dumps(record) + "\n" for pair in pairs for record in pair)
+    _, reader = read(text)
+    assert (reader.missing, reader.warnings()) == (0, [])
+
+
+def test_a_gap_that_was_told_is_told_once() -> None:
+    """Where lines of a host's log were lost, their numbers are left out."""
+    told = {"v": 2, "run": "a" * 16, "seq": 2, "phase": "lost", "lost": 4, "why": "line"}
+    for behind in (6, 7):
+        records = [*numbered(0, 1), told, *numbered(behind, behind + 1)]
+        _, reader = read("".join(json.dumps(record) + "\n" for record in records))
+        assert reader.missing == 0

@@ -55,6 +55,11 @@ class Lines:
         self._done = threading.Event()
         self._watch: threading.Thread | None = None
 
+    def begin(self) -> None:
+        """The file is there from now on, for who wants to follow it."""
+        with self._lock:
+            self._stream()
+
     def feed(self, record: Record) -> None:
         with self._lock:
             text = self._strace.feed(record) if self._strace is not None else self._line(record)

@@ -67,6 +67,12 @@ class Recorder:
         #: Whether nobody reads any of it any more, as behind ``| head``.
         self.unread = False
 
+    def begin(self) -> None:
+        """What grows is there from now on, if nothing else is recorded for long."""
+        for output in self.outputs:
+            if isinstance(output, outputs.Lines):
+                output.begin()
+
     def feed(self, records: Sequence[Record]) -> None:
         for record in records:
             self.count += 1

@@ -139,7 +139,7 @@ def trace_http(
         if request is not None:
             status = _ask(args, session, request)
         else:
-            status = _serve(args, path, session, where)
+            status = _serve(args, path, session, where, recorder)
         if recorder.losses:
             say(args, recorder.losses.sentence())
         return status
@@ -165,8 +165,12 @@ def _watched(session: Session, recorder: Recorder) -> Callable[[Sequence[Record]
     return feed
 
 
-def _serve(args: argparse.Namespace, path: str, session: Session, address: tuple[str, int]) -> int:
+def _serve(
+    args: argparse.Namespace, path: str, session: Session, address: tuple[str, int],
+    recorder: Recorder,
+) -> int:  # fmt: skip
     def started(host: str, port: int) -> None:
+        recorder.begin()
         shown = f"[{host}]" if ":" in host else host
         say(args, f"serving {path} on http://{shown}:{port}/ (Ctrl-C ends it)")
 

@@ -149,11 +149,15 @@ def _grows(name: str, names: list[str]) -> bool:
 
 
 def _growing(name: str, stop: threading.Event, feed: Feed) -> Iterator[bytes]:
-    """The lines of a file as they come, until ``stop``."""
+    """The lines of a file as they come, until ``stop``; one that was emptied begins anew."""
     with open(name, "rb") as file:
         part, waited = b"", False
         while not stop.is_set():
             line = _line(file)
+            if not line and os.fstat(file.fileno()).st_size < file.tell():
+                file.seek(0)
+                part = b""
+                continue
             part += line
             feed.live = feed.live or bool(waited and line)
             if part.endswith(b"\n"):

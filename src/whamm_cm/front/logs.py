@@ -58,7 +58,7 @@ class Logs:
                     for part in (records,) if batch.run else [[record] for record in records]:
                         ends.feed(part)
                     yield records
-                if reader.malformed:
+                if reader.missing:
                     yield [_missing(reader)]
                 self.ended(reader)
                 found += reader.records
@@ -88,5 +88,5 @@ class Logs:
 
 
 def _missing(reader: RecordReader) -> Record:
-    lost: Record = {"v": 2, "phase": "lost", "lost": reader.malformed, "why": "line"}
+    lost: Record = {"v": 2, "phase": "lost", "lost": reader.missing, "why": "line"}
     return {**lost, **({"source": reader.label} if reader.label else {})}

@@ -22,6 +22,7 @@ from whamm_cm.errors import InputError, unreadable
 from whamm_cm.trace.hostkeys import HostKeys
 from whamm_cm.trace.lines import LineDecoder
 from whamm_cm.trace.logs.unwrap import DECODER, Line, Unwrapper
+from whamm_cm.trace.order import Order
 from whamm_cm.trace.records import Record as Record
 from whamm_cm.trace.records import fault_of as fault_of
 
@@ -95,6 +96,8 @@ class RecordReader(Iterable[Record]):
         self.malformed = 0
         self.first_malformed = 0  # line number, 0 when there is none
         self.first_fault = ""
+        self._order = Order()  # of the records that are lines of their own
+        self._first_late = 0
         self.nonces: dict[str, None] = {}
         #: Weaves whose packed lines could not be decoded for want of the table.
         self.unknown: dict[str, None] = {}
@@ -111,6 +114,11 @@ class RecordReader(Iterable[Record]):
     def __iter__(self) -> Iterator[Record]:
         for arrival in self.arrivals():
             yield arrival.record
+
+    @property
+    def missing(self) -> int:
+        """When all is read: how many records should be there and are not, damaged ones included."""
+        return max(self.malformed, self._order.missing)
 
     @property
     def bare(self) -> bool:
@@ -150,6 +158,13 @@ class RecordReader(Iterable[Record]):
             found.append(
                 f"{self.name}: {self.malformed} {noun} cut or damaged, first on line "
                 f"{self.first_malformed} ({self.first_fault})"
+            )
+        if late := self._order.late:
+            verb = "record stands" if late == 1 else "records stand"
+            found.append(
+                f"{self.name}: {late} {verb} here twice or behind later ones, first on line"
+                f" {self._first_late}: calls and requests may be told wrongly, or twice"
+                " (remedy: a log as it was written)"
             )
         for nonce in self.unknown:
             found.append(
@@ -210,6 +225,8 @@ class RecordReader(Iterable[Record]):
             if self._suspect is not None:
                 self._damaged(self._suspect[1], self._suspect[0])
         if self._plain:
+            if not self._order.feed(record):
+                self._first_late = self._first_late or self._line
             yield Batch([record], self._named(record.get("source", ""), line.source))
 
     def _named(self, *parts: str) -> str:
