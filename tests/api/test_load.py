@@ -91,7 +91,11 @@ def test_a_core_module(tmp_path: Path) -> None:
     assert [one.name for one in module.exports] == ["add"]
     (facts,) = module.modules
     assert (facts.name, facts.functions) == ("adder", 1)
-    assert module.sites() == ()
+    assert [(one.edge, one.interface, one.func) for one in module.sites()] == [
+        ("import", "env", "log"),
+        ("export", "", "add"),
+    ]
+    assert [one.func for one in module.sites("env#*")] == ["log"]
 
 
 def test_where_a_rule_matches() -> None:

@@ -172,7 +172,7 @@ def test_output_file_gets_plain_text(capsysbinary):
 @pytest.mark.parametrize(
     "data, arguments, code, said",
     [
-        (b"\0asm\x01\0\0\0", [], 3, "is a core WebAssembly module"),
+        (b"\0asm\x01\0\0\0\x01\x7f", [], 3, "(at offset 0x"),
         (b"", [], 3, "is empty"),
         (PREAMBLE + b"\x06\x7f", [], 3, "(at offset 0x"),
         (PREAMBLE, ["--wit", "--json"], 2, "not allowed with"),

@@ -144,7 +144,7 @@ def test_skipping_everything_is_no_pass(folder: Path, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     "data",
     [
-        b"\0asm\1\0\0\0",
+        b"\0asm\1\0\0\0\xff",
         b"\0asm\x0d\0\1\0\xff",
         b"\0asm",
         b"\x7fELF\2\1\1\xc8" + bytes(56),

@@ -426,3 +426,68 @@ def test_a_name_lasts_for_a_request_where_requests_are_sampled() -> None:
 
     assert name({})[0] is not None and name({})[1] == name({})[0]
     assert name({"sample": 2}) == [name({})[0], None]
+
+
+P1 = "wasi_snapshot_preview1#"
+
+
+def descriptors(*calls: tuple[str, dict[str, int | str], Any]) -> list[str]:
+    """What the descriptor ``fd`` of each call is shown as."""
+    log = Log()
+    for func, args, result in calls:
+        told = {f"args.{name}": "fd" for name in ("fd", "to", "new_fd") if name in args}
+        number = log.enter(P1 + func, args=args, handles=told)
+        made = {"handles": {"result.ok": "fd"}} if func in ("path_open", "sock_accept") else {}
+        log.leave(P1 + func, number, result=result, **made)
+    return [shown(call.args["fd"]) for call in Seen(log).calls]
+
+
+OPEN = ("path_open", {"fd": 3, "path": "a.txt"}, {"ok": 4})
+NAMED = ("fd_prestat_dir_name", {"fd": 3}, {"ok": "/data"})
+DONE, REFUSED = {"ok": None}, {"error": "badf"}
+
+
+def test_descriptors_of_preview1_have_their_paths():
+    read, write = ("fd_read", {"fd": 4}, DONE), ("fd_write", {"fd": 1}, DONE)
+    assert descriptors(NAMED, OPEN, read, write) == [
+        "fd#3", "fd#3</data>", "fd#4</data/a.txt>", "fd#1<stdout>",
+    ]  # fmt: skip
+
+
+def test_a_descriptor_ends_when_it_is_closed():
+    close, read = ("fd_close", {"fd": 4}, DONE), ("fd_read", {"fd": 4}, REFUSED)
+    other = ("path_open", {"fd": 3, "path": "b"}, {"ok": 4})
+    assert descriptors(NAMED, OPEN, close, read, other, read)[2:] == [
+        "fd#4</data/a.txt>", "fd#4", "fd#3</data>", "fd#4</data/b>",
+    ]  # fmt: skip
+
+
+def test_a_close_that_fails_ends_nothing():
+    refused, read = ("fd_close", {"fd": 4}, REFUSED), ("fd_read", {"fd": 4}, DONE)
+    assert descriptors(NAMED, OPEN, refused, read)[-1] == "fd#4</data/a.txt>"
+
+
+def test_a_renumbered_descriptor_takes_its_name_along():
+    over = ("fd_renumber", {"fd": 4, "to": 1}, DONE)
+    reads = [("fd_read", {"fd": number}, DONE) for number in (1, 4)]
+    assert descriptors(NAMED, OPEN, over, *reads)[-2:] == ["fd#1</data/a.txt>", "fd#4"]
+    refused = ("fd_renumber", {"fd": 4, "to": 1}, REFUSED)
+    assert descriptors(NAMED, OPEN, refused, *reads)[-2:] == ["fd#1<stdout>", "fd#4</data/a.txt>"]
+    same = ("fd_renumber", {"fd": 4, "to": 4}, DONE)
+    assert descriptors(NAMED, OPEN, same, *reads)[-1] == "fd#4</data/a.txt>"
+
+
+def test_an_open_that_fails_and_one_below_the_unknown_name_nothing():
+    failed = ("path_open", {"fd": 3, "path": "a"}, {"error": "noent"})
+    assert descriptors(NAMED, failed, ("fd_read", {"fd": 4}, DONE))[-1] == "fd#4"
+    assert descriptors(OPEN, ("fd_read", {"fd": 4}, DONE))[-1] == "fd#4<fd#3/a.txt>"
+
+
+def test_closed_streams_are_not_called_so_any_more():
+    assert descriptors(("fd_close", {"fd": 2}, DONE), ("fd_write", {"fd": 2}, REFUSED)) == [
+        "fd#2<stderr>", "fd#2",
+    ]  # fmt: skip
+    accept, read = ("sock_accept", {"fd": 5}, {"ok": 6}), ("fd_read", {"fd": 6}, DONE)
+    assert descriptors(NAMED, accept, read) == [
+        "fd#3", "fd#5", "fd#6<from fd#5>",
+    ]  # fmt: skip

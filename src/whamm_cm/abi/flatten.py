@@ -177,6 +177,8 @@ def _node_flat(table: Layouts, t: ValType) -> tuple[str, ...]:
             return once * length if once else ()
         case RecordT() | TupleT():
             return tuple(core for child in children(t) for core in table.flats[strip(child)])
+        case FlagsT(_, 8):
+            return ("i64",)
         case FlagsT(labels):
             return ("i32",) * flags_words(len(labels))
     if isinstance(t, (Own, Borrow, StreamT, FutureT)):

@@ -201,11 +201,12 @@ class Layouts:
         node = strip(t)
         found = self._variants.get(node)
         if found is None:
-            found = self._variants[node] = self._variant(variant_cases(node))
+            size = node.size if isinstance(node, EnumT) else 0
+            found = self._variants[node] = self._variant(variant_cases(node), size)
         return found
 
-    def _variant(self, cases: Cases) -> VariantLayout:
-        disc = discriminant_size(len(cases))
+    def _variant(self, cases: Cases, size: int) -> VariantLayout:
+        disc = size or discriminant_size(len(cases))
         payloads = tuple(payload for _, payload in cases)
         infos = [self.info(payload) for payload in payloads if payload is not None]
         payload_align = max((info.align for info in infos), default=1)
@@ -243,6 +244,8 @@ class Layouts:
             case RecordT() | TupleT():
                 layout = self.record(children(t))
                 return layout.size, layout.align, sum(info.flat for info in below)
+            case FlagsT(_, int(size)) if size:
+                return size, size, 1
             case FlagsT(labels):
                 size = flags_size(len(labels))
                 return size, min(max(size, 1), 4), flags_words(len(labels))

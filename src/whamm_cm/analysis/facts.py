@@ -119,7 +119,8 @@ class SiteFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """``faults``: sentences about parts that could not be understood."""
+    """``faults``: sentences about parts that could not be understood.  ``alone``: of a core module,
+    in the component around it (``analysis.alone``)."""
 
     size: int
     components: tuple[ComponentFacts, ...]
@@ -128,6 +129,7 @@ class Facts:
     exports: tuple[ExternFacts, ...]
     sites: tuple[SiteFacts, ...]
     faults: tuple[str, ...]
+    alone: bool = False
 
     @property
     def root(self) -> ComponentFacts:

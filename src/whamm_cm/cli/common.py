@@ -16,7 +16,7 @@ from whamm_cm.registry.inputs import opened
 from whamm_cm.render.safe import lines
 
 if TYPE_CHECKING:
-    from whamm_cm.front.app import Component
+    from whamm_cm.front.app import Guest
     from whamm_cm.registry.artifact import Artifact
 
 
@@ -42,12 +42,13 @@ def open_input(path: str) -> tuple[bytes, Artifact | None]:
     return opened(path)
 
 
-def component(path: str) -> Component:
-    """The component in a file or an image, ``-`` for standard input, not yet decoded."""
-    from whamm_cm.front.app import Component
+def component(path: str) -> Guest:
+    """The component or core module in a file or an image, ``-`` for standard input, not yet
+    decoded."""
+    from whamm_cm.front.app import Guest
 
     data, image = open_input(path)
-    return Component(data, display(path), image)
+    return Guest(data, display(path), image)
 
 
 def put_back(path: str) -> bool:

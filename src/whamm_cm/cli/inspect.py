@@ -12,7 +12,7 @@ from whamm_cm.errors import UsageError
 
 if TYPE_CHECKING:
     from whamm_cm.cli.inspect_tree import Twig
-    from whamm_cm.front.app import Component
+    from whamm_cm.front.app import Guest
 
 FORMATS = ("cyclonedx",)
 
@@ -94,7 +94,7 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("component and log cannot both come from standard input")
 
 
-def _tree(args: argparse.Namespace, app: Component) -> None:
+def _tree(args: argparse.Namespace, app: Guest) -> None:
     from whamm_cm.cli.inspect_tree import grow, plain
 
     tree = grow(app.facts, app.name, args.verbose > 0)

@@ -3,7 +3,8 @@
 Stable: keys are added, never renamed or taken away while ``v`` is 1; lists are in the order of the
 input, unknown values are null.
 
-    {"v": 1, "file": "app.wasm", "size": bytes,
+    {"v": 1, "file": "app.wasm", "size": bytes, "kind": component or module (then all else is that
+         of the component around it),
      "instrumented": {"tool", "version", "original-sha256", "script-sha256", "sink"} or null,
      "components": [{"path": "" for the root else "component[0].component[1]", "name", "offset",
          "size", "instantiated": bool, "instrumented", "sections": [{"name", "size"}] (custom ones),
@@ -52,6 +53,7 @@ def as_json(facts: Facts, path: str) -> _Json:
         "v": 1,
         "file": path,
         "size": facts.size,
+        "kind": "module" if facts.alone else "component",
         "instrumented": facts.root.stamp,
         "components": [_component(component) for component in facts.components],
         "modules": [_module(module) for module in facts.modules],

@@ -58,7 +58,7 @@ def grow(facts: Facts, name: str, verbose: bool) -> Twig:
         _group("inside", _inside(facts)),
         _group("faults", [Twig(printable(fault), warning=True) for fault in facts.faults]),
     ]
-    note = f"component, {facts.size:,} bytes"
+    note = f"{'core module' if facts.alone else 'component'}, {facts.size:,} bytes"
     return Twig(printable(name), note, tuple(branch for branch in branches if branch))
 
 

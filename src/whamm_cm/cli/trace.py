@@ -127,12 +127,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _is_component(path: str) -> bool:
-    """``trace -c -- app.wasm`` means the component, not a command of that name."""
+    """``trace -c -- app.wasm`` means the component or core module, not a command of that name."""
     if is_image(path):
         return True
     try:
         with open(path, "rb") as file:
-            return file.read(8) == b"\0asm\x0d\0\x01\0"
+            return file.read(4) == b"\0asm"
     except OSError:
         return False
 

@@ -12,6 +12,7 @@ from whamm_cm.analysis.site import Encoding, Kind
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import tree
 from whamm_cm.wasm.asm import FuncType
+from whamm_cm.wit.preview1 import Function
 from whamm_cm.wit.types import ListT, Resource, ValType
 
 #: ``note``: a record of the end of a stream or future that was made or dropped.
@@ -154,6 +155,8 @@ class Wrapper:
     one, and the module gets it as ``probe.r<k>``.  ``resources``: the types this component defines
     itself: its functions get them borrowed as representations, which nobody has to drop.
 
+    ``known``: a function of WASI preview 1, whose values are where that says.
+
     ``role``: where the module knows tasks; ``due_at``: where in the agent's table the function is
     for when a call of this wrapper is over later.  ``elements``: of a read or write of a stream or
     future, what is copied as a list.  ``request``: what is to be known where requests are sampled.
@@ -185,6 +188,7 @@ class Wrapper:
     answer: CoreSig | None = None
     later: tuple[EventProbe, ...] = ()
     elements: ListT | None = None
+    known: Function | None = None
     request: Request = ""
 
 

@@ -26,10 +26,11 @@ def build_probe(
     bind: bool = False,
     sink: str = PROBE,
     late: Mapping[int, int] | None = None,
+    way: bool = False,
 ) -> bytes:
     """The module of these wrappers; with ``bind`` it puts its function for last words into the
     agent's table, and there it puts the wrappers which are ``late``, by number.  ``sink``: the
-    module it imports ``emit`` from.
+    module it imports ``emit`` from.  With ``way`` it exports ``flush`` (:class:`Flush` flags).
 
     Raises WeaveError when a wrapper's values need a memory it does not have, or when ``memories``
     are more than the host's features allow."""
@@ -40,7 +41,7 @@ def build_probe(
     probe = Probe(wrappers, memories, options, sink)
     funcs = [probe.module.func(w.signature.params, w.signature.results) for w in wrappers]
     for k, (wrapper, func) in enumerate(zip(wrappers, funcs, strict=True)):
-        body = Body(probe, func, wrapper, probe.reallocs.get(k), probe.answers.get(k))
+        body = _body(wrapper)(probe, func, wrapper, probe.reallocs.get(k), probe.answers.get(k))
         body.write(probe.targets[k], _run_events, _run_over)
         probe.module.export_func(f"w{k}", func.index)
         if wrapper.due_at:
@@ -52,9 +53,20 @@ def build_probe(
             probe.module.elements(wrapper.due_at, [later.index], probe.table(1))
     if bind:
         probe.bind_last()
+    flush = probe.flush() if way else None
+    if flush is not None:
+        probe.module.export_func("flush", flush)
     for k, slot in (late or {}).items():
         probe.module.elements(slot, [funcs[k].index], probe.table(slot + 1))
     return probe.module.encode()
+
+
+def _body(wrapper: Wrapper) -> type[Body]:
+    if wrapper.known is None:
+        return Body
+    from whamm_cm.emit.preview1 import WasiBody
+
+    return WasiBody
 
 
 def build_flush(options: ProbeOptions) -> bytes:

@@ -23,6 +23,7 @@ from whamm_cm.wasm.asm import Func, Module
 from whamm_cm.wasm.types import MemoryType
 
 if TYPE_CHECKING:
+    from whamm_cm.emit.gathered import Gathered
     from whamm_cm.emit.script_env import ScriptImports
 
 #: The module of what each component gives its probes.
@@ -84,10 +85,16 @@ class Probe:
         self.sampling: Sampling | None = None
         if options.sampling is not None:
             self.sampling = Sampling(self.module, self.agent, options.sampling, self.clock)
+        self._nothing_made()
+
+    def _nothing_made(self) -> None:
+        """Helpers are made when they are first asked for."""
         self._flats: dict[int, Flats] = {}
         self._spans: dict[Guest, Spans] = {}
         self._tails: dict[tuple[Guest, Encoding], Tails] = {}
         self._texts: dict[tuple[Guest, Encoding], Texts] = {}
+        self._gathered: dict[Guest, Gathered] = {}
+        self._counts: dict[str, int] = {}
         self._flush: int | None = None
         self._begin: dict[bool, int] = {}
         self._fuel: int | None = None
@@ -116,7 +123,7 @@ class Probe:
             self._agent_memory = self.module.import_memory("agent", "memory", MemoryType())
         self.guests = [
             Guest(
-                self.module.import_memory("probe", f"m{i}", _memory_type(memory)),
+                self.module.import_memory("probe", f"m{i}", memory_type(memory)),
                 memory.is64,
                 memory.page_size_log2,
             )
@@ -192,6 +199,22 @@ class Probe:
                 caps,
             )
         return self._tails[key]
+
+    def gathered(self, guest: Guest) -> Gathered:
+        """What makes lists of buffers and strings in an array."""
+        if guest not in self._gathered:
+            from whamm_cm.emit.gathered import Gathered
+
+            caps = (self.options.max_string, self.options.max_list)
+            tails = self.tails(guest, "utf8")
+            self._gathered[guest] = Gathered(self.module, self.agent, guest, tails, caps)
+        return self._gathered[guest]
+
+    def count_of(self, function: str) -> int:
+        """A global with how many strings a function of WASI preview 1 fills in; -1: not known."""
+        if function not in self._counts:
+            self._counts[function] = self.module.global_("i32", -1)
+        return self._counts[function]
 
     def texts(self, guest: Guest, encoding: Encoding) -> Texts:
         key = (guest, encoding)
@@ -270,7 +293,7 @@ class Probe:
         return self._begin[may_flush]
 
 
-def _memory_type(memory: MemoryType) -> MemoryType:
+def memory_type(memory: MemoryType) -> MemoryType:
     """The widest type that matches any memory of its kind (a shared one needs a maximum)."""
     bits = 64 if memory.is64 else 32
     maximum = min(1 << (bits - memory.page_size_log2), (1 << bits) - 1) if memory.shared else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Unpack
 
@@ -54,6 +54,71 @@ class Guest:
         import hashlib
 
         return hashlib.sha256(self.data).hexdigest()
+
+    @cached_property
+    def root(self) -> ir.Component:
+        """The decoded definitions (DecodeError), for those who read ``docs/dev-intro.md``; of a
+        core module those of the component around it (``analysis.alone``)."""
+        from whamm_cm.analysis.alone import as_component
+
+        return decode(as_component(self.data), self.name)
+
+    @cached_property
+    def facts(self) -> Facts:
+        """All that is known of it without running it."""
+        from whamm_cm.analysis.facts import collect
+
+        alone = self.data[:8] == MODULE_PREAMBLE
+        return replace(collect(self.root), size=self.size, alone=alone)
+
+    def sites(self, pattern: str = "*") -> tuple[SiteFacts, ...]:
+        """The functions at boundaries that a SET selects, as in ``trace=``; one with a ``reason``
+        cannot be woven.  Raises PatternError, a UsageError."""
+        from whamm_cm.wit.classes import SiteSet
+
+        wanted = SiteSet.parse("all" if pattern == "*" else pattern)
+        return tuple(site for site in self.facts.sites if site.is_in(wanted))
+
+    def wit(self) -> str:
+        """Its world as WIT text."""
+        from whamm_cm.wit.printer import world_text
+        from whamm_cm.wit.resolve import resolve
+
+        return world_text(resolve(self.root).world)
+
+    def capabilities(self, observed: Run | None = None) -> Subject:
+        """What it may do, by function: imported, reachable from its exports, and, with a run, how
+        often it was called."""
+        from whamm_cm.gate.capabilities import Observed
+        from whamm_cm.gate.subject import analyse
+
+        seen = None if observed is None else Observed.of(observed.records)
+        return analyse(self.data, self.name, seen).subject
+
+    def diff(self, new: Guest) -> tuple[Change, ...]:
+        """What the release ``new`` can do that this one could not, and the other way round."""
+        from whamm_cm.gate.diff import diff
+
+        return diff(self.capabilities(), new.capabilities())
+
+    def gate(
+        self,
+        policy: str | os.PathLike[str] | Policy | None = None,
+        *,
+        observed: Run | None = None,
+        baseline: str | os.PathLike[str] | None = None,
+        fail_on: Severity | None = "error",
+        today: date | None = None,
+    ) -> Verdict:
+        """Judge it by a policy: a file, the name of a profile, or none for the rules' defaults.
+
+        ``observed``: a run, for what was used; what was not is believed of one that is ``vouched``.
+        ``baseline``: findings known before; ``fail_on`` None: findings never fail; ``today``:
+        waivers expire by it.  Nothing is run.  Raises UsageError for a wrong policy or baseline.
+        """
+        from whamm_cm.front.verdict import judge
+
+        return judge(self.data, self.name, policy, observed, baseline, fail_on, today)
 
     def matches(self, *scripts: str | os.PathLike[str]) -> Listing:
         """Where the probes of scripts would be, and why they would not elsewhere.  A match rule
@@ -144,25 +209,9 @@ class CoreModule(Guest):
 
         return (module_facts(self.module),)
 
-    def sites(self, pattern: str = "*") -> tuple[SiteFacts, ...]:
-        """None: a core module has no boundaries with types.  See :meth:`matches`."""
-        return ()
-
 
 class Component(Guest):
     """A component.  Everything is asked of the bytes when it is first wanted, once."""
-
-    @cached_property
-    def root(self) -> ir.Component:
-        """The decoded definitions (DecodeError), for those who read ``docs/dev-intro.md``."""
-        return decode(self.data, self.name)
-
-    @cached_property
-    def facts(self) -> Facts:
-        """All that :attr:`imports` and the like are taken from."""
-        from whamm_cm.analysis.facts import collect
-
-        return collect(self.root)
 
     @property
     def imports(self) -> tuple[ExternFacts, ...]:
@@ -176,55 +225,6 @@ class Component(Guest):
     def modules(self) -> tuple[ModuleFacts, ...]:
         """The core modules in it, at any depth."""
         return self.facts.modules
-
-    def sites(self, pattern: str = "*") -> tuple[SiteFacts, ...]:
-        """The functions at boundaries that a SET selects, as in ``trace=``; one with a ``reason``
-        cannot be woven.  Raises PatternError, a UsageError."""
-        from whamm_cm.wit.classes import SiteSet
-
-        wanted = SiteSet.parse("all" if pattern == "*" else pattern)
-        return tuple(site for site in self.facts.sites if site.is_in(wanted))
-
-    def wit(self) -> str:
-        """Its world as WIT text."""
-        from whamm_cm.wit.printer import world_text
-        from whamm_cm.wit.resolve import resolve
-
-        return world_text(resolve(self.root).world)
-
-    def capabilities(self, observed: Run | None = None) -> Subject:
-        """What it may do, by function: imported, reachable from its exports, and, with a run, how
-        often it was called."""
-        from whamm_cm.gate.capabilities import Observed
-        from whamm_cm.gate.subject import analyse
-
-        seen = None if observed is None else Observed.of(observed.records)
-        return analyse(self.data, self.name, seen).subject
-
-    def diff(self, new: Component) -> tuple[Change, ...]:
-        """What the release ``new`` can do that this one could not, and the other way round."""
-        from whamm_cm.gate.diff import diff
-
-        return diff(self.capabilities(), new.capabilities())
-
-    def gate(
-        self,
-        policy: str | os.PathLike[str] | Policy | None = None,
-        *,
-        observed: Run | None = None,
-        baseline: str | os.PathLike[str] | None = None,
-        fail_on: Severity | None = "error",
-        today: date | None = None,
-    ) -> Verdict:
-        """Judge it by a policy: a file, the name of a profile, or none for the rules' defaults.
-
-        ``observed``: a run, for what was used; what was not is believed of one that is ``vouched``.
-        ``baseline``: findings known before; ``fail_on`` None: findings never fail; ``today``:
-        waivers expire by it.  Nothing is run.  Raises UsageError for a wrong policy or baseline.
-        """
-        from whamm_cm.front.verdict import judge
-
-        return judge(self.data, self.name, policy, observed, baseline, fail_on, today)
 
 
 def load(source: str | os.PathLike[str] | bytes, name: str = "") -> Component | CoreModule:

@@ -53,8 +53,8 @@ def run_woven(found: Woven, running: Running, feed: Callable[[Sequence[Record]],
     """
     plan = found.plan
     receiver = Receiver(found.table, show_secrets=plan.show_secrets)
-    # The embedded engine's clock starts with the guest; a core module reads none.
-    clock = 0 if plan.timed and found.mark is not None else None
+    # The embedded engine's clock starts with the guest.
+    clock = 0 if found.timed else None
 
     def start() -> None:
         if running.on_start is not None:

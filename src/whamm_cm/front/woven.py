@@ -78,6 +78,11 @@ class Woven:
         return self.inner.mark if isinstance(self.inner, api.Woven) else None
 
     @property
+    def timed(self) -> bool:
+        """Whether records have times: a core module may have no clock to ask."""
+        return self.plan.timed if isinstance(self.inner, api.Woven) else self.inner.timed
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         return (*script_warnings(self.plan.scripts), *notes(self.report), *pooled(self.report))
 
@@ -119,12 +124,15 @@ class Woven:
                 f" {counted(added.woven_modules, 'core module')} with"
                 f" {counted(added.counters, 'counter')} woven"
             )
-            if not added.instances_after:
-                return core  # of a core module, which has no functions at boundaries
+            if not added.sites and not added.instances_after:
+                return core  # of a core module that is not traced
             core += "; "
+        core += f"{counted(added.sites, 'function')} woven: {counted(added.wrappers, 'wrapper')}"
+        if not added.instances_after:
+            return core  # of a core module, which it all becomes one with
         return core + (
-            f"{counted(added.sites, 'function')} woven: {counted(added.wrappers, 'wrapper')} in"
-            f" {counted(added.probe_modules, 'probe module')}, {counted(added.agents, 'agent')};"
+            f" in {counted(added.probe_modules, 'probe module')},"
+            f" {counted(added.agents, 'agent')};"
             f" {counted(added.core_modules, 'core module')} added,"
             f" {added.instances_before} → {counted(added.instances_after, 'core instance')}"
         )

@@ -181,6 +181,7 @@ def _subject(raw: dict[str, Any]) -> Subject:
         ),
         fault=_text(raw["fault"]),
         marks=tuple((_text(path), _text(sign)) for path, sign in raw["marks"]),
+        alone=raw["alone"] is True,
     )
 
 

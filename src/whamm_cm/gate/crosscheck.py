@@ -134,6 +134,8 @@ def check(
     whole = read(path) if data is None else data
     if hashlib.sha256(whole).hexdigest() != subject.sha256:
         raise InputError(f"{path} changes while it is read")
+    if subject.alone:
+        return ()  # a core module has no types that could be read in two ways
     try:
         return tuple(differences(subject, ask(tool, whole, path)))
     except InputError as error:

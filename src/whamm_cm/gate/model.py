@@ -180,7 +180,7 @@ class Subject:
     """What is judged.  ``stamp``: what a weave noted about itself, None for an original.
     ``marks``: (path of a component inside, "" for the root; what of a weave is there).
     ``producers``: (field, tool, version).  ``fault``: why reachability is unknown; then everything
-    counts as reachable."""
+    counts as reachable.  ``alone``: it is a core module and no component."""
 
     sha256: str
     size: int
@@ -192,6 +192,7 @@ class Subject:
     nested: tuple[NestedRow, ...] = ()
     fault: str = ""
     marks: tuple[tuple[str, str], ...] = ()
+    alone: bool = False
 
     @property
     def language(self) -> str:

@@ -21,6 +21,7 @@ from whamm_cm.wit import shapes
 from whamm_cm.wit.classes import patterns_of
 from whamm_cm.wit.glob import Glob, compile_glob, split_top
 from whamm_cm.wit.names import FunctionGlob, InterfaceName, ItemPattern
+from whamm_cm.wit.preview1 import MODULES
 from whamm_cm.wit.semver import PatternError
 
 
@@ -142,29 +143,35 @@ def _no_spaces(text: str, location: Location) -> None:
 
 def _dead(pattern: ItemPattern, labels: bool) -> int | None:
     """Where a part stands that no name can fit, -1 where nothing fits, None where all is well."""
-    world = [shapes.LABEL, shapes.WORLD] if "#" in pattern.text else []
+    world = [shapes.LABEL, shapes.CORE, shapes.WORLD] if "#" in pattern.text else []
     if labels:
         world.append(shapes.LABEL)
     for alternative in pattern.alternatives:
+        if any(map(alternative.interface.fullmatch, MODULES)):
+            continue
         place = alternative.interface.dead(shapes.INTERFACE, *world)
         if place is not None:
             return place
         if _miswritten(alternative.interface):
             return alternative.interface.places[0]
+    core = any(":" not in each.interface.text for each in pattern.alternatives)
     for function in pattern.functions or ():
-        place = _dead_function(function)
+        place = _dead_function(function, core)
         if place is not None:
             return place
     return None
 
 
-def _dead_function(function: FunctionGlob) -> int | None:
+def _dead_function(function: FunctionGlob, core: bool) -> int | None:
+    """``core``: it may be a function that a core module imports or exports."""
     if function.raw.startswith("[resource-"):
         return -1  # what a host gives has no such function
     if "constructor" in function.raw:
         return function.glob.dead(shapes.LABEL)
     method = "method" in function.raw or "static" in function.raw
-    return function.glob.dead(shapes.METHOD if method else shapes.FUNCTION)
+    if method:
+        return function.glob.dead(shapes.METHOD)
+    return function.glob.dead(shapes.FUNCTION, *([shapes.CORE] if core else ()))
 
 
 def _miswritten(glob: Glob) -> bool:

@@ -46,6 +46,7 @@ PROFILES = (
     "wasmtime-cli",
     "wasmtime-serve",
     "spin",
+    "wasi-preview1",
 )
 
 #: How files of policies end.

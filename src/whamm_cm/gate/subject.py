@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from whamm_cm.analysis.alone import as_component
 from whamm_cm.analysis.reach.analysis import reach
 from whamm_cm.analysis.reach.model import Provider
 from whamm_cm.component import nodes as n
-from whamm_cm.component.decode import decode
+from whamm_cm.component.decode import MODULE_PREAMBLE, decode
 from whamm_cm.component.ir import Component, walk
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
@@ -50,9 +51,11 @@ class Analysis:
 
 
 def analyse(data: bytes, what: str, observed: Observed | None = None) -> Analysis:
-    """``what`` names the input in errors.  Raises DecodeError for what is no sound component;
-    where only core code cannot be followed, everything counts as reachable."""
-    root = decode(data, what)
+    """A core module is judged as the component around it.  ``what`` names the input in errors.
+    Raises DecodeError for what is no sound component; where only core code cannot be followed,
+    everything counts as reachable."""
+    alone = data[:8] == MODULE_PREAMBLE
+    root = decode(as_component(data), what)
     resolved = resolve(root)
     fault = ""
     strangers: tuple[Site, ...] = ()
@@ -85,6 +88,7 @@ def analyse(data: bytes, what: str, observed: Observed | None = None) -> Analysi
         exports=tuple(_export(extern) for extern in resolved.world.exports),
         nested=nested,
         fault=fault,
+        alone=alone,
     )
     return Analysis(subject, strangers)
 

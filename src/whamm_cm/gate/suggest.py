@@ -50,7 +50,11 @@ def _allowed(functions: _Functions, told: bool) -> list[str]:
     """The section ``imports``; ``told``: say what was not seen."""
     entries: list[str] = []
     for interface, every in sorted(functions.items()):
-        names = {name: seen for name, seen in every.items() if not name or _label(name)}
+        names = {
+            name: seen
+            for name, seen in every.items()
+            if not name or _label(name, ":" not in interface)
+        }
         entries += [_unsayable(f"{interface}#{name}") for name in every if name not in names]
         if not names:
             continue
@@ -82,6 +86,8 @@ def _unsayable(text: str) -> str:
 
 #: What :func:`_pattern` and :func:`_exact` put around names.
 _PUT_AROUND = re.compile(r"([^#]*?)(@[=^]?[0-9A-Za-z.+-]+)?(#(.*))?", re.S)
+#: How core modules usually call things (``wit.shapes.CORE``).
+_CORE = re.compile(r"[A-Za-z0-9_.$-]+")
 
 
 def _proper(text: str) -> bool:
@@ -91,12 +97,16 @@ def _proper(text: str) -> bool:
         return False
     name, func = found[1], found[4] or "*"
     functions = [] if func == "*" else func.removeprefix("{").removesuffix("}").split(",")
-    if name and not is_label(name) and InterfaceName.try_parse(name) is None:
+    core = ":" not in name
+    if name and not _label(name, core) and InterfaceName.try_parse(name) is None:
         return False
-    return all(map(_label, functions))
+    return all(_label(function, core) for function in functions)
 
 
-def _label(function: str) -> bool:
+def _label(function: str, core: bool) -> bool:
+    """``core``: it may also be what a core module calls something."""
+    if core and _CORE.fullmatch(function):
+        return True
     return all(map(is_label, function.split(".")))
 
 

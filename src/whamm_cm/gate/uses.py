@@ -12,10 +12,22 @@ from typing import Any
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.gate.called import names, reading
+from whamm_cm.gate.descriptors import (
+    BELOW,
+    BELOW_HANDLE,
+    HARMLESS,
+    ON_FD,
+    ON_HANDLE,
+    STANDARD,
+    TALKING,
+    WRITING,
+    opened,
+)
 from whamm_cm.gate.hosts import Host, parse_authority, parse_host
 from whamm_cm.gate.permissions import Access, normal_path
 from whamm_cm.trace.address import address_text
 from whamm_cm.trace.reader import Record
+from whamm_cm.wit.preview1 import MODULES
 
 _DEFAULT_PORTS = {"HTTP": 80, "HTTPS": 443}
 
@@ -414,36 +426,6 @@ def _tls(uses: Uses, event: _Event) -> None:
 
 # files
 
-_READ: Access = "read"
-_WRITE: Access = "write"
-
-#: Methods of a descriptor → what they do to it.
-_ON_HANDLE: Mapping[str, Access] = {
-    "read": _READ, "read-via-stream": _READ, "read-directory": _READ, "stat": _READ,
-    "write": _WRITE, "write-via-stream": _WRITE, "append-via-stream": _WRITE,
-    "set-size": _WRITE, "set-times": _WRITE, "sync": _WRITE, "sync-data": _WRITE,
-}  # fmt: skip
-
-#: Methods with paths below a descriptor → (parameter of the path, of the descriptor, access).
-_BELOW: Mapping[str, tuple[tuple[str, str, Access], ...]] = {
-    "stat-at": (("path", "", _READ),),
-    "readlink-at": (("path", "", _READ),),
-    "metadata-hash-at": (("path", "", _READ),),
-    "create-directory-at": (("path", "", _WRITE),),
-    "remove-directory-at": (("path", "", _WRITE),),
-    "unlink-file-at": (("path", "", _WRITE),),
-    "set-times-at": (("path", "", _WRITE),),
-    "symlink-at": (("old-path", "", _READ), ("new-path", "", _WRITE)),
-    "link-at": (("old-path", "", _READ), ("new-path", "new-descriptor", _WRITE)),
-    "rename-at": (("old-path", "", _WRITE), ("new-path", "new-descriptor", _WRITE)),
-}
-
-#: Methods that say nothing of what a file holds or is called.
-_HARMLESS = frozenset((
-    "advise", "get-flags", "get-type", "is-same-object", "metadata-hash", "drop", "open-at",
-))  # fmt: skip
-_WRITING = frozenset(("write", "mutate-directory", "create", "truncate"))
-
 
 def _preopens(uses: Uses, event: _Event) -> None:
     if event.returned and isinstance(event.result, list):
@@ -464,15 +446,15 @@ def _files(uses: Uses, event: _Event) -> None:
         _open(uses, event)
     elif event.returned:
         return
-    elif method in _ON_HANDLE:
+    elif method in ON_HANDLE:
         base = uses._paths.get(event.key)
         if base is None:
             uses.odd("storage", event.how, "nobody saw its descriptor being opened")
         else:
-            uses.file((base,), _ON_HANDLE[method], event.how)
-    elif method not in _BELOW and method not in _HARMLESS:
+            uses.file((base,), ON_HANDLE[method], event.how)
+    elif method not in BELOW_HANDLE and method not in HARMLESS:
         uses.odd("storage", event.how, _STRANGE)
-    for name, descriptor, access in _BELOW.get(method, ()):
+    for name, descriptor, access in BELOW_HANDLE.get(method, ()):
         handle = event.args.get(descriptor) if descriptor else event.handle
         paths = _paths(uses, event, handle, event.args.get(name))
         if paths:
@@ -488,11 +470,11 @@ def _open(uses: Uses, event: _Event) -> None:
             uses._paths[event.instance, event.ok] = paths[0]
         return
     flags = {*_flags(event.args, "flags"), *_flags(event.args, "open-flags")}
-    writes = bool(flags & _WRITING)
+    writes = bool(flags & WRITING)
     if writes:
-        uses.file(paths, _WRITE, event.how)
+        uses.file(paths, "write", event.how)
     if "read" in flags or not writes:
-        uses.file(paths, _READ, event.how)
+        uses.file(paths, "read", event.how)
 
 
 def _flags(args: Mapping[str, Any], name: str) -> list[str]:
@@ -519,7 +501,7 @@ _NO_KEYS = ("get-arguments", "initial-cwd", "get-initial-cwd")
 
 
 def _environment(uses: Uses, event: _Event) -> None:
-    if event.returned and event.func in ("get-environment", "get-all"):
+    if event.returned and event.func in ("get-environment", "get-all", "environ_get"):
         pairs = event.ok
         if not isinstance(pairs, list):
             if not event.failed:
@@ -545,6 +527,55 @@ def _key(uses: Uses, event: _Event, key: object) -> None:
         uses.odd("environment", event.how, f"a key is {_why(key)}")
 
 
+# WASI preview 1
+
+
+def _preview1(uses: Uses, event: _Event) -> None:
+    """File descriptors are numbers of arguments there, and end when they are closed."""
+    func, instance, fd = event.func, event.instance, event.args.get("fd")
+    if func == "environ_get":
+        if event.returned:
+            _environment(uses, event)
+    elif func in TALKING:
+        if not event.returned:
+            uses.odd("network", event.how, "preview 1 does not say with whom")
+    elif func == "path_open":
+        _opened(uses, event, fd)
+    elif event.returned:
+        if not event.failed:
+            _changed(uses, event, fd)
+    elif func in ON_FD:
+        base = uses._paths.get((instance, fd)) if isinstance(fd, int) else None
+        if base is not None:
+            uses.file((base,), ON_FD[func], event.how)
+        elif fd not in STANDARD:
+            uses.odd("storage", event.how, "nobody saw its descriptor being opened")
+    for name, descriptor, access in () if event.returned else BELOW.get(func, ()):
+        paths = _paths(uses, event, event.args.get(descriptor), event.args.get(name))
+        if paths:
+            uses.file(paths, access, event.how)
+
+
+def _opened(uses: Uses, event: _Event, fd: Any) -> None:
+    paths = _paths(uses, event, fd, event.args.get("path"))
+    if paths and event.returned and isinstance(event.ok, int):
+        uses._paths[event.instance, event.ok] = paths[0]
+    for access in opened(event.args) if paths and not event.returned else ():
+        uses.file(paths, access, event.how)
+
+
+def _changed(uses: Uses, event: _Event, fd: Any) -> None:
+    """What descriptors are of after the call."""
+    if event.func == "fd_prestat_dir_name" and isinstance(event.ok, str):
+        uses._paths[event.instance, fd] = normal_path("/", event.ok)
+    elif event.func == "fd_prestat_dir_name":
+        uses.odd("storage", event.how, "the name of a preopen is not in the log")
+    elif event.func in ("fd_close", "fd_renumber"):
+        path, to = uses._paths.pop((event.instance, fd), None), event.args.get("to")
+        if path is not None and isinstance(to, int):
+            uses._paths[event.instance, to] = path
+
+
 _Handler = Callable[[Uses, _Event], None]
 
 #: By interface: what its records tell.
@@ -564,4 +595,5 @@ _HANDLERS: dict[str, _Handler] = {
     "wasi:cli/environment": _environment,
     "wasi:config/store": _environment,
     "wasi:config/runtime": _environment,
+    **dict.fromkeys(MODULES, _preview1),
 }

@@ -22,14 +22,15 @@ from whamm_cm.render.packed import (
     total_text,
 )
 from whamm_cm.render.safe import lines, printable
-from whamm_cm.render.wave import ValueStyle, handle_text, wave
+from whamm_cm.render.wave import ValueStyle, brief, handle_text, wave
 from whamm_cm.render.words import counted
-from whamm_cm.trace.calls import LiveCall, Outcome, Tracker
+from whamm_cm.trace.calls import LiveCall, Outcome, Site, Tracker
 from whamm_cm.trace.handle_rules import OPTION_IN_OK
 from whamm_cm.trace.losses import Losses
 from whamm_cm.trace.names import NamedCall, Namer
 from whamm_cm.trace.records import Record
 from whamm_cm.trace.reports import shown_text
+from whamm_cm.wit.preview1 import MODULES
 
 #: Column at which ``<time>`` stands where the line leaves room for it.
 TIME_COLUMN = 88
@@ -60,8 +61,10 @@ class Strace:
         self.options = options
         width, names = options.max_string, options.names
         # By whether a null inside ``ok`` is "none".
-        self._styles = [ValueStyle(width, names, optional) for optional in (False, True)]
-        self._bare = [ValueStyle(width, False, optional) for optional in (False, True)]
+        self._styles, self._bare = (
+            [ValueStyle(width, named, optional, options.each) for optional in (False, True)]
+            for named in (names, False)
+        )
         self._tracker = Tracker()
         self._namer = Namer() if namer is None else namer
         self._named: dict[int, NamedCall] = {}
@@ -261,7 +264,7 @@ class Strace:
         """What a call is of, where it is spoken of again."""
         named = self._named.get(call.index)
         if named is None or named.receiver is None or not is_copy(call.site):
-            return printable(call.site.shown)
+            return _title(call.site)
         end = handle_text(named.receiver, self.options.names)
         return f"{end}.{call.site.func.partition('.')[2]}"
 
@@ -270,9 +273,10 @@ class Strace:
         exported = site.edge == "export"
         packed = argument_text if site.edge == "builtin" else _no_text
         args = [
-            (key, packed(key, value) or wave(value, style)) for key, value in named.args.items()
+            (key, packed(key, value) or wave(brief(key, value, style), style))
+            for key, value in named.args.items()
         ]
-        label = printable(site.shown)
+        label = _title(site)
         if named.receiver is not None:
             receiver = handle_text(named.receiver, self.options.names)
             if exported:
@@ -344,6 +348,11 @@ class Strace:
         if self._first_instance is None:
             self._first_instance = instance
         self._several = self._several or instance != self._first_instance
+
+
+def _title(site: Site) -> str:
+    """Functions of WASI preview 1 are known by their names alone."""
+    return printable(site.func if site.interface in MODULES else site.shown)
 
 
 def _seconds(ns: int) -> str:

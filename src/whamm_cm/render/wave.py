@@ -19,11 +19,13 @@ MAX_DEPTH = 64
 @dataclass(frozen=True, slots=True)
 class ValueStyle:
     """``max_string``: characters or bytes shown; ``names``: handles with their names;
-    ``option_in_ok``: a null inside ``ok`` is ``none`` and not "nothing"."""
+    ``option_in_ok``: a null inside ``ok`` is ``none`` and not "nothing"; ``rights``: all that a
+    file descriptor has, which are up to thirty."""
 
     max_string: int = 32
     names: bool = False
     option_in_ok: bool = False
+    rights: bool = False
 
 
 def wave(value: Any, style: ValueStyle, depth: int = 0) -> str:
@@ -66,8 +68,19 @@ def _object(value: dict[str, Any], style: ValueStyle, depth: int) -> str:
         if payload is None and not (case == "ok" and style.option_in_ok and depth == 0):
             return _key(case)
         return f"{_key(case)}({wave(payload, style, depth + 1)})"
-    fields = (f"{_key(k)}: {wave(v, style, depth + 1)}" for k, v in value.items())
+    fields = (f"{_key(k)}: {wave(brief(k, v, style), style, depth + 1)}" for k, v in value.items())
     return "{" + ", ".join(fields) + "}"
+
+
+_RIGHTS = ("fs_rights_base", "fs_rights_inheriting")
+_FEW = 2
+
+
+def brief(key: str, value: Any, style: ValueStyle) -> Any:
+    """A list of rights, as far as it is to be shown."""
+    if style.rights or key not in _RIGHTS or not isinstance(value, list) or len(value) <= _FEW:
+        return value
+    return {"~cut": len(value), "~list": value[:_FEW]}
 
 
 def _marked(value: dict[str, Any], style: ValueStyle, depth: int) -> str:

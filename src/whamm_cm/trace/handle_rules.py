@@ -10,7 +10,8 @@ have a name of its own: ``0:stream=body of {this}``.
 ``takes``    places of the arguments whose handles are handed over (they end with the call); the end
              of a stream or future that stays gets the name
 ``borrows``  places of the arguments that hold handles which stay
-``renames``  a new name for ``self`` once the call has succeeded
+``renames``  a new name for ``self`` once the call has succeeded, or for the argument ``of``
+``closes``   the argument whose handle ends once the call has succeeded
 ``part``     a part of an HTTP request's name: ``method=@`` from the result, else an argument
 
 Names are templates: ``{self}`` is the name of the handle the method was called on, ``{x}`` the
@@ -21,6 +22,7 @@ handle stands in, ``{result.0}`` item 0 of the result.
 from __future__ import annotations
 
 from whamm_cm.dataclass import dataclass
+from whamm_cm.wit.preview1 import MODULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Rule:
     borrows: str = ""
     renames: str = ""
     part: str = ""
+    of: str = ""
+    closes: str = ""
 
 
 _FS = "wasi:filesystem/types#descriptor."
@@ -56,6 +60,18 @@ _FILES = (
     Rule(_FS + "is-same-object", borrows="other:descriptor"),
     Rule("wasi:filesystem/types#filesystem-error-code", borrows="err:error"),
 )
+
+
+def _descriptors(module: str) -> tuple[Rule, ...]:
+    """File descriptors of WASI preview 1."""
+    return (
+        Rule(f"{module}#fd_prestat_dir_name", renames="{result}", of="fd"),
+        Rule(f"{module}#path_open", "ok:fd", "{fd}/{path}"),
+        Rule(f"{module}#sock_accept", "ok:fd", "from {fd}"),
+        Rule(f"{module}#fd_close", closes="fd"),
+        Rule(f"{module}#fd_renumber", renames="{fd}", of="to", closes="fd"),
+    )
+
 
 _NETWORK = (
     Rule(_SOCKETS + "instance-network#instance-network", "@:network"),
@@ -248,8 +264,13 @@ _STORES = (
     Rule("wasi:messaging/types#client.connect", "ok:client", '"{name}"'),
 )
 
+_ALL = (
+    *_FILES, *_NETWORK, *_WEB, *_IO, *_STORES,
+    *(rule for module in MODULES for rule in _descriptors(module)),
+)  # fmt: skip
+
 #: By ``interface#func``.
-RULES: dict[str, Rule] = {rule.item: rule for rule in (*_FILES, *_NETWORK, *_WEB, *_IO, *_STORES)}
+RULES: dict[str, Rule] = {rule.item: rule for rule in _ALL}
 
 #: By method, for interfaces that have no row of their own; ``{resource}`` is the method's resource.
 METHOD_RULES: dict[str, Rule] = {

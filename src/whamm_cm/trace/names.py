@@ -19,6 +19,7 @@ from whamm_cm.trace.ends import GONE, KINDS, NEW, End, Ends, is_hidden
 from whamm_cm.trace.failures import is_error
 from whamm_cm.trace.handle_rules import METHOD_RULES, RULES, Rule
 from whamm_cm.trace.records import Record
+from whamm_cm.wit.preview1 import MODULES
 
 #: Handles remembered at most; beyond it the oldest are forgotten (fresh instances pile up).
 MAX_HANDLES = 1 << 16
@@ -71,6 +72,8 @@ class _Entry:
 
 
 _Key = tuple[int, str, int]
+#: The resource of file descriptors.
+_FD = "fd"
 #: What stands before the name of a resource whose representation a number is.
 _REP = "rep:"
 
@@ -109,6 +112,8 @@ class Namer:
         """Name the handles of a call record; handles it hands over are gone afterwards."""
         rule = _rule(record)
         instance, exported = record["instance"], record.get("edge") == "export"
+        if record.get("interface") in MODULES:
+            self._standard(instance)
         args: dict[str, Any] = dict(record.get("args", {}))
         kind = record["func"].partition(".")[0]
         if record.get("edge") == "builtin" and kind in KINDS and type(args.get(kind)) is int:
@@ -130,6 +135,12 @@ class Namer:
         named = NamedCall(instance, rule, receiver, args, None, tuple(passed))
         self._name_passed(named, record)
         return named
+
+    def _standard(self, instance: int) -> None:
+        """What every program has from the start."""
+        for number, name in enumerate(("stdin", "stdout", "stderr")):
+            if (instance, _FD, number) not in self._entries:
+                self._begin(instance, _FD, number, name)
 
     def _of_end(self, record: Record, kind: str, args: dict[str, Any]) -> NamedCall:
         """A built-in about an end, which is its receiver; where its buffer is says nothing."""
@@ -233,13 +244,13 @@ class Namer:
             self._name_passed(call, record, result)
         if call.end is not None and not record.get("pending"):
             call.end.copied(record)
-        if (
-            rule is not None
-            and call.receiver is not None
-            and not is_error(result)
-            and not record.get("pending")
-        ):
-            self._rename(call, rule, result)
+        if rule is not None and not is_error(result) and not record.get("pending"):
+            ref = call.args.get(rule.of) if rule.of else call.receiver
+            ended = call.args.get(rule.closes)
+            if isinstance(ended, HandleRef) and ended != ref:
+                self._end(call.instance, ended.resource, ended.handle)
+            if isinstance(ref, HandleRef):
+                self._rename(call, rule, ref, result)
         return result
 
     def cancel(self, call: NamedCall, record: Record) -> None:
@@ -339,9 +350,8 @@ class Namer:
                 self._entries.pop(oldest, None)
         return ref
 
-    def _rename(self, call: NamedCall, rule: Rule, result: Any) -> None:
-        ref = call.receiver
-        if ref is None or not (rule.renames or rule.part):
+    def _rename(self, call: NamedCall, rule: Rule, ref: HandleRef, result: Any) -> None:
+        if not (rule.renames or rule.part):
             return
         key = (call.instance, ref.resource, ref.handle)
         entry = self._entries.get(key)
@@ -476,7 +486,7 @@ def _expand(template: str, call: NamedCall, near: Any = None, result: Any = None
         if text is None:
             return None
         texts.append(text)
-    if template == "{self}/{path}" and texts[1].endswith("/"):
+    if template.endswith("}/{path}") and texts[1].endswith("/"):
         del texts[2]
     return "".join(texts)
 

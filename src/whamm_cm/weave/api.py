@@ -32,7 +32,7 @@ from whamm_cm.weave.near import NearSink
 from whamm_cm.weave.orders import Orders, may_last
 from whamm_cm.weave.otel import CONTEXTS
 from whamm_cm.weave.outlet import Block, Supply
-from whamm_cm.weave.plan import Added, Chosen, Plan
+from whamm_cm.weave.plan import LIVE_NS, Added, Chosen, Plan
 from whamm_cm.weave.report_export import INTERFACE, Flushes, is_exported, report_export
 from whamm_cm.weave.sampling import SHARE, sampling_of, sharing, ways
 from whamm_cm.weave.sinks import (
@@ -56,9 +56,7 @@ from whamm_cm.weave.wiring import SinkOptions, SinkWiring
 if TYPE_CHECKING:  # the language is slow to import, and most weaves have no script
     from whamm_cm.weave.scripting import Scripting
 
-#: How long a live log may hold a record back.
-LIVE_NS = 4_000_000
-#: The same of brief instances, from their first record on: most are over before.
+#: What LIVE_NS is for brief instances, from their first record on: most are over before.
 BRIEF_NS = 200_000_000
 #: Those of the sinks that draw random bits to name their runs.
 _NAMING = ("stderr", "logging", *CONTEXTS)

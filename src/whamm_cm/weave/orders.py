@@ -28,6 +28,7 @@ from whamm_cm.weave.redact import rule_at, secret_elements
 from whamm_cm.weave.sampling import request_of
 from whamm_cm.weave.tasks import answering, exports, roles
 from whamm_cm.wit.glob import compile_glob
+from whamm_cm.wit.preview1 import MODULES
 
 if TYPE_CHECKING:  # the language is slow to import, and most weaves have no script
     from whamm_cm.weave.scripting import Scripting
@@ -36,6 +37,7 @@ if TYPE_CHECKING:  # the language is slow to import, and most weaves have no scr
 WAITS: tuple[tuple[str, str], ...] = (
     ("wasi:io/poll", "{poll,pollable.block}"),
     ("wasi:io/streams", "input-stream.blocking-*"),
+    ("wasi_{snapshot_preview1,unstable}", "{poll_oneoff,fd_read,sock_accept,sock_recv}"),
     ("", "{waitable-set.wait,thread.{suspend,yield}*}"),
 )
 _WAITS = tuple((compile_glob(i), compile_glob(f)) for i, f in WAITS)
@@ -83,7 +85,10 @@ def _blocks(node: Canon) -> bool:
 
 def leaves(site: Site) -> bool:
     """Whether the call never returns: what is buffered has to go before it."""
-    return site.kind == "lower" and any(n.interface == "wasi:cli/exit" for n in site.names)
+    return site.kind == "lower" and any(
+        n.interface == "wasi:cli/exit" or (n.interface in MODULES and n.func == "proc_exit")
+        for n in site.names
+    )
 
 
 def _count_once(sites: Sequence[Site], wanted: dict[Component, dict[Site, bool]]) -> None:

@@ -1,4 +1,4 @@
-"""A plain core module made self-contained: guest, script unit, agent and the way out in one.
+"""A plain core module made self-contained: guest, probes, script unit, agent and way out in one.
 
 The exported functions of the guest get a gate around them, so that what was recorded leaves when
 the outermost call returns.  The parts keep memories of their own behind the guest's.
@@ -7,7 +7,8 @@ the outermost call returns.  The parts keep memories of their own behind the gue
 from __future__ import annotations
 
 import hashlib
-from dataclasses import field
+from collections.abc import Mapping, Set
+from dataclasses import field, replace
 
 from whamm_cm.agent.layout import Flush, load_wasm
 from whamm_cm.agent.sites import SiteTableBuilder
@@ -15,12 +16,14 @@ from whamm_cm.agent.table import known_table, packed_table
 from whamm_cm.analysis.stamp import SITES, STAMP
 from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.script.memories import LENT
-from whamm_cm.errors import WeaveError
+from whamm_cm.errors import DecodeError, WeaveError
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.walk import walk
+from whamm_cm.wasm import snippets
 from whamm_cm.wasm.asm import Module
 from whamm_cm.wasm.cursor import Cursor
 from whamm_cm.wasm.customs import about_code
+from whamm_cm.wasm.edit import ModuleEdit
 from whamm_cm.wasm.leb import name_bytes
 from whamm_cm.wasm.link import Part, link
 from whamm_cm.wasm.module import CoreModule
@@ -33,7 +36,8 @@ from whamm_cm.weave.opcodes.leftover import pure_counters
 from whamm_cm.weave.opcodes.match import Matcher
 from whamm_cm.weave.opcodes.memories import lend_memories
 from whamm_cm.weave.opcodes.rows import Rows
-from whamm_cm.weave.plain_sinks import sink_parts
+from whamm_cm.weave.plain_sinks import sink_parts, wasi_name
+from whamm_cm.weave.plain_sites import WRAPPED, Traced, choose
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
 from whamm_cm.weave.scripting import everything, refuse_boundaries
 from whamm_cm.weave.unit import Beats, UnitBuilder, binder_module
@@ -56,6 +60,8 @@ class WovenModule:
     added: Added
     #: None if it will not run on the embedded engine.
     moved: Moved | None
+    #: Whether records have times.
+    timed: bool = False
 
     @property
     def table(self) -> bytes:
@@ -68,23 +74,21 @@ class WovenModule:
 
 
 def weave_module(data: bytes, plan: Plan, what: str = "input") -> WovenModule:
-    """Weave the scripts of ``plan`` into a plain core module; same input, same bytes.
+    """Weave ``plan`` into a plain core module; same input, same bytes.
 
-    Raises DecodeError for what is no module, WeaveError when the scripts cannot be woven into it.
+    Raises DecodeError for what is no module, WeaveError when the plan cannot be carried out on it.
     """
-    if plan.scripts is None:
-        raise WeaveError(
-            f"{what} is a core module, which has no component boundaries to trace; give a script"
-            " with -s or -e"
-        )
     module = CoreModule(data)
     if any(s.name == STAMP for s in module.custom_sections):
         raise WeaveError(
             f"{what} has already been instrumented by whamm-cm, and a core module can be woven"
             " once; start from the original"
         )
-    refuse_boundaries(plan.scripts.scripts)
-    return _Weave(module, plan, plan.scripts).run(hashlib.sha256(data).hexdigest())
+    if plan.samples:
+        raise WeaveError(f"{what} is a core module, which has no requests; leave out --sample")
+    if plan.scripts is not None:
+        refuse_boundaries(plan.scripts.scripts)
+    return _Weave(module, plan).run(hashlib.sha256(data).hexdigest())
 
 
 def _sends(scripts: t.Scripts) -> bool:
@@ -100,25 +104,50 @@ def _sends(scripts: t.Scripts) -> bool:
 
 
 @dataclass(slots=True)
+class _Scripted:
+    """The guest with scripts woven into it, and what it takes with it."""
+
+    guest: CoreModule
+    unit: bytes
+    binder: bytes | None
+    sends: bool
+
+
+@dataclass(slots=True)
 class _Weave:
     module: CoreModule
     plan: Plan
-    scripts: ScriptPlan
     added: Added = field(default_factory=Added)
     builder: SiteTableBuilder = field(default_factory=SiteTableBuilder)
+    moved: Moved | None = None
+    traced: Traced | None = None
 
     def run(self, origin: str) -> WovenModule:
-        scripts, plan = self.scripts.scripts, self.plan
-        sends = _sends(scripts) and plan.sink != "none"
+        self.moved = Moved(self.module) if self.plan.embedded else None
+        self.traced = choose(self.module, self.plan, self.added, self.builder)
+        scripted = None if self.plan.scripts is None else self._scripted(self.plan.scripts)
+        table = packed_table(self.builder.to_bytes())
+        wasm = bytes(self.module.data)
+        if scripted is not None or self.traced is not None:
+            parts = self._parts(scripted)
+            order = [name for name in ("unit", "guest") if any(p.name == name for p in parts)]
+            wasm = link(parts, start_order=order)
+        timed = self.traced is not None and self.traced.timed
+        return WovenModule(self._stamped(wasm, origin, table), table, self.added, self.moved, timed)
+
+    def _scripted(self, scripts: ScriptPlan) -> _Scripted:
+        plan = self.plan
+        sends = _sends(scripts.scripts) and plan.sink != "none"
         beats = Beats.of(plan) if sends else None
-        unit = UnitBuilder(self.scripts, self.builder, beat=beats)
+        unit = UnitBuilder(scripts, self.builder, beat=beats)
         unit.unit.memories = unit.numbering(self.module)
-        matcher = Matcher(scripts.probes, self.scripts.evaluate, as_whamm=plan.compat)
-        rows = Rows(self.builder, scripts.names, self.module.names.module or "")
+        probes = scripts.scripts.probes
+        matcher = Matcher(probes, scripts.evaluate, as_whamm=plan.compat)
+        rows = Rows(self.builder, scripts.scripts.names, self.module.names.module or "")
         weaver = GuestWeaver(
-            self.module, matcher, unit, rows, pure_counters(everything(scripts)),
+            self.module, matcher, unit, rows, pure_counters(everything(scripts.scripts)),
             exits=EXIT if sends else None,
-            validate=self.scripts.validate,
+            validate=scripts.validate,
             beats=beats is not None and plan.interval_ns > 0,
             each=plan.flush_each,
             # Such a host calls the report's export when the module has trapped.
@@ -129,10 +158,10 @@ class _Weave:
         weaver.shadows.literal = plan.compat
         woven = weaver.weave()
         push = tabled = False
-        guest, moved = self.module, Moved(self.module) if plan.embedded else None
+        guest = self.module
         if woven is not None:
             guest, push, tabled = CoreModule(woven.wasm), woven.push, woven.tabled
-            moved = woven.moved or moved
+            self.moved = woven.moved or self.moved
             self.added.core_sites, self.added.counters = woven.sites, woven.counters
             self.added.globals = woven.in_globals
             self.added.woven_modules = 1
@@ -142,42 +171,67 @@ class _Weave:
         slot = unit.push_slot() if push else None
         wasm_unit = unit.module(False, sends)
         guest = lend_memories(self.module, guest, wasm_unit)
-        table = packed_table(self.builder.to_bytes())
         binder = None if slot is None else binder_module(slot, PUSH, UNIT, tabled)
-        parts = self._parts(guest, wasm_unit, sends, binder)
-        wasm = link(parts, start_order=["unit", "guest"])
-        return WovenModule(self._stamped(wasm, origin, table), table, self.added, moved)
+        return _Scripted(guest, wasm_unit, binder, sends)
 
-    def _parts(
-        self, guest: CoreModule, unit: bytes, sends: bool, binder: bytes | None
-    ) -> list[Part]:
+    def _parts(self, scripted: _Scripted | None) -> list[Part]:
+        guest = self.module if scripted is None else scripted.guest
+        traced, unit = self.traced, None if scripted is None else scripted.unit
+        sends = self.plan.sink != "none" and (
+            traced is not None or (scripted is not None and scripted.sends)
+        )
+        wrapped = {} if traced is None else traced.exports
         gated = _gated(guest) if sends else {}
+        if scripted is None:  # wrappers send by themselves
+            gated = {name: kind for name, kind in gated.items() if name not in wrapped}
         entry = _entry(self.module) if self.plan.compat else None
         if entry is not None:
             gated = {name: kind for name, kind in gated.items() if name == entry}
-        ours = (PUSH, PUSH + "?")
-        names = [e.name for e in guest.exports if e.name not in ours]
-        names = [name for name in names if not name.startswith(LENT)]
-        kept = {name: name for name in names if name not in gated}
-        getters = {e.name: e.name for e in CoreModule(unit).exports if e.name.startswith("get_")}
-        taken = {e.name for e in guest.exports}
-        getters = {name: new for name, new in getters.items() if name not in taken}
-        parts = [Part("guest", guest, "guest", kept), Part("unit", unit, UNIT, getters)]
-        if binder is not None:
-            parts.append(Part("binder", binder))
-        recording = any(i.module == "agent" for i in CoreModule(unit).imports)
-        if recording:
-            exports = {"memory": SINK_MEMORY} if self.plan.sink == "host" and sends else {}
-            parts.append(Part("agent", load_wasm("agent.wasm"), "agent", exports))
-            self.added.agents = 1
+        if traced is not None:
+            if scripted is None and sends:
+                guest = self._with_last_words(guest)
+            guest = traced.redirected(guest)
+        parts = [Part("guest", guest, "guest", _kept(guest, {*gated, *wrapped}))]
+        if unit is not None:
+            parts.append(Part("unit", unit, UNIT, _getters(guest, unit)))
+        if scripted is not None and scripted.binder is not None:
+            parts.append(Part("binder", scripted.binder))
+        parts += self._recording(guest, unit, sends)
+        if traced is not None:
+            given, probe = traced.parts(guest)
+            shown = {f"w{k}": name for name, k in wrapped.items() if name not in gated}
+            parts += [given, replace(probe, keep_exports=shown)]
         if sends:
-            if recording:
-                parts += sink_parts(guest, self.plan.sink, self._sink_options())
-            parts.append(Part("exit", _exit(unit), EXIT, {"flush": FLUSH}))
+            parts.append(Part("exit", _exit(unit, traced is not None), EXIT, {"flush": FLUSH}))
             if gated:
-                parts.append(Part("gates", _gates(guest, gated), None, "all"))
+                parts.append(Part("gates", _gates(guest, gated, wrapped), None, "all"))
             elif entry is not None:
                 parts.append(Part("started", _started()))
+        return parts
+
+    def _with_last_words(self, guest: CoreModule) -> CoreModule:
+        """What is buffered leaves before ``unreachable``; scripts see to that themselves.  A host
+        that calls the report's export when the module has trapped needs no such thing."""
+        if not self.plan.last_words or self.plan.sink == "host":
+            return guest
+        edit = ModuleEdit(guest)
+        edit.last_words = snippets.call(edit.import_func(EXIT, "flush", (), ()))
+        try:
+            wasm = edit.encode()
+        except DecodeError:
+            return guest  # what we cannot read is left as it is
+        return CoreModule(wasm) if edit.endings else guest
+
+    def _recording(self, guest: CoreModule, unit: bytes | None, sends: bool) -> list[Part]:
+        """The agent, and the way out of its records."""
+        asked = unit is not None and any(i.module == "agent" for i in CoreModule(unit).imports)
+        if not asked and self.traced is None:
+            return []
+        exports = {"memory": SINK_MEMORY} if self.plan.sink == "host" and sends else {}
+        self.added.agents = 1
+        parts = [Part("agent", load_wasm("agent.wasm"), "agent", exports)]
+        if sends:
+            parts += sink_parts(guest, self.plan.sink, self._sink_options(), wasi_name(self.module))
         return parts
 
     def _sink_options(self) -> SinkOptions:
@@ -186,6 +240,7 @@ class _Weave:
             self.builder.to_bytes(named=json),
             self.plan.nonce,
             json,
+            timed=self.traced is not None and self.traced.timed,
             show_secrets=self.plan.show_secrets,
         )
 
@@ -193,6 +248,18 @@ class _Weave:
         sections = [(_CUSTOM, name_bytes(STAMP) + self.plan.stamp(origin))]
         sections.append((_CUSTOM, name_bytes(SITES) + table))
         return CoreModule(wasm).encode(additions=sections)
+
+
+def _kept(guest: CoreModule, others: Set[str]) -> dict[str, str]:
+    """Exports of the guest that stay as they are: not those that others export for it."""
+    names = [e.name for e in guest.exports if e.name not in (PUSH, PUSH + "?")]
+    return {name: name for name in names if name not in others and not name.startswith(LENT)}
+
+
+def _getters(guest: CoreModule, unit: bytes) -> dict[str, str]:
+    taken = {e.name for e in guest.exports}
+    names = [e.name for e in CoreModule(unit).exports if e.name.startswith("get_")]
+    return {name: name for name in names if name not in taken}
 
 
 def _gated(guest: CoreModule) -> dict[str, int]:
@@ -218,20 +285,22 @@ def _entry(module: CoreModule) -> str | None:
     return "main" if "main" in names else None
 
 
-def _exit(unit: bytes) -> bytes:
+def _exit(unit: bytes | None, traced: bool) -> bytes:
     """``flush``: report and send everything; ``leave``: the same for the last time."""
     module = Module()
-    report = module.import_func(UNIT, "report")
-    has_way = any(e.name == "flush" for e in CoreModule(unit).exports)
-    send = module.import_func(UNIT, "flush", ("i32",)) if has_way else None
+    report = None if unit is None else module.import_func(UNIT, "report")
+    has_way = unit is not None and any(e.name == "flush" for e in CoreModule(unit).exports)
+    way = WRAPPED if traced else UNIT if has_way else None
+    send = None if way is None else module.import_func(way, "flush", ("i32",))
     left = module.global_("i32", 0)
     f = module.func()
     f.global_get(left)
     with f.if_():
         f.op("return")
-    f.call(report)
+    if report is not None:
+        f.call(report)
     if send is not None:
-        f.i32(int(Flush.PUSH))
+        f.i32(int(Flush.PUSH | Flush.REPORT if traced else Flush.PUSH))
         f.call(send)
     module.export_func("flush", f.index)
     leave = module.func()
@@ -252,11 +321,17 @@ def _started() -> bytes:
     return module.encode()
 
 
-def _gates(guest: CoreModule, gated: dict[str, int]) -> bytes:
-    """The types are the guest's own: equal ones need not be interchangeable."""
+def _gates(guest: CoreModule, gated: dict[str, int], wrapped: Mapping[str, int]) -> bytes:
+    """The types are the guest's own: equal ones need not be interchangeable.  ``wrapped``: exports
+    that have a wrapper of that number."""
     module = Module(_type_groups(guest), len(guest.types))
     flush = module.import_func(EXIT, "flush")
-    inner = {name: module.import_func_of("guest", name, kind) for name, kind in gated.items()}
+    inner = {
+        name: module.import_func_of(WRAPPED, f"w{wrapped[name]}", kind)
+        if name in wrapped
+        else module.import_func_of("guest", name, kind)
+        for name, kind in gated.items()
+    }
     depth = module.global_("i32", 0)
     for name, kind in gated.items():
         params = tuple(map(str, guest.type_func(kind).params))

@@ -12,35 +12,80 @@ from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.types import MemoryType
 from whamm_cm.weave.sinks import add_stubs
 from whamm_cm.weave.wiring import SinkOptions, heap_base
+from whamm_cm.wit.preview1 import MODULES, PREVIEW1
 
 #: What the unit imports ``emit`` of.
 OUT = "out"
 _SINK, _WRITE = "preview1-sink", "preview1-out"
-_WASI = "wasi_snapshot_preview1"
 _IOV, _NWRITTEN, _TEXT = 0, 8, 16
 _CHUNK = 4096
 _SEED = 16  # bytes
 _STDERR = 2
+_REALTIME, _MONOTONIC = 0, 1
 
 
-def sink_parts(guest: CoreModule, sink: str, options: SinkOptions) -> list[Part]:
-    """The parts that provide ``out``; WeaveError for a sink that only components have."""
+def sink_parts(guest: CoreModule, sink: str, options: SinkOptions, wasi: str) -> list[Part]:
+    """The parts that provide ``out``; WeaveError for a sink that only components have.  ``wasi``:
+    the name by which it is imported (:func:`wasi_name`)."""
     if sink == "host":
         return [Part("out", _host(), OUT)]
     if sink != "stderr":
         raise WeaveError(f"--sink {sink} is for components; a core module has stderr, host or none")
     borrowed = _borrows(guest)
-    random = any(each.module == _WASI for each in guest.imports)
     return [
         Part("sink", _sink(options), _SINK, None if borrowed else {"memory": "memory"}),
         Part("out", _copying(), OUT),
-        Part("write", _borrowing(random) if borrowed else _writing(random), _WRITE),
+        Part("write", _borrowing(wasi, options.timed) if borrowed else _writing(wasi), _WRITE),
     ]
 
 
 def uses_wasi(data: bytes) -> bool:
     """Whether a core module imports something of WASI preview 1, or of what came before."""
     return any(each.module.startswith("wasi_") for each in CoreModule(data).imports)
+
+
+def wasi_name(guest: CoreModule) -> str:
+    """By which name a core module imports WASI, "" where it does not."""
+    used = {each.module for each in guest.imports}
+    return next((name for name in MODULES if name in used), "")
+
+
+def can_lend(guest: CoreModule) -> bool:
+    """Whether WASI can be asked by way of the guest's memory."""
+    try:
+        return _borrows(guest)
+    except WeaveError:
+        return False
+
+
+def add_clock(module: Module, time: int, memory: int) -> int:
+    """A function that asks ``clock_time_get`` for the clock of that number, in nanoseconds, by way
+    of the first bytes of the guest's memory, which look the same afterwards; 0 for no answer."""
+    f = module.func(("i32",), ("i64",))
+    kept, found = f.local("i64"), f.local("i64")
+    f.memory_size(memory)
+    with f.if_():
+        f.i32(0)
+        f.memory_op("i64.load", 0, memory)
+        f.set(kept)
+        f.get(0)
+        f.i64(0)
+        f.i32(0)
+        f.call(time)
+        f.op("i32.eqz")
+        with f.if_():
+            f.i32(0)
+            f.memory_op("i64.load", 0, memory)
+            f.set(found)
+        f.i32(0)
+        f.get(kept)
+        f.memory_op("i64.store", 0, memory)
+    f.get(found)
+    return f.index
+
+
+def import_time(module: Module, wasi: str) -> int:
+    return module.import_func(wasi, "clock_time_get", ("i32", "i64", "i32"), ("i32",))
 
 
 def _borrows(guest: CoreModule) -> bool:
@@ -103,8 +148,8 @@ def _copying() -> bytes:
     return module.encode()
 
 
-def _fd_write(module: Module) -> int:
-    return module.import_func(_WASI, "fd_write", ("i32",) * 4, ("i32",))
+def _fd_write(module: Module, wasi: str) -> int:
+    return module.import_func(wasi or PREVIEW1, "fd_write", ("i32",) * 4, ("i32",))
 
 
 def _call_fd_write(f: Func, fd_write: int) -> None:
@@ -114,16 +159,17 @@ def _call_fd_write(f: Func, fd_write: int) -> None:
     f.op("drop")
 
 
-def _random_get(module: Module) -> int:
-    return module.import_func(_WASI, "random_get", ("i32", "i32"), ("i32",))
+def _random_get(module: Module, wasi: str) -> int | None:
+    if not wasi:
+        return None
+    return module.import_func(wasi, "random_get", ("i32", "i32"), ("i32",))
 
 
-def _writing(random: bool) -> bytes:
+def _writing(wasi: str) -> bytes:
     """``write`` where the sink's memory is the exported one: WASI reads the text in place."""
     module = Module()
     memory = module.import_memory(_SINK, "memory", MemoryType())
-    fd_write = _fd_write(module)
-    random_get = _random_get(module) if random else None
+    fd_write, random_get = _fd_write(module, wasi), _random_get(module, wasi)
     f = module.func(("i32", "i32"))
     for offset, local in ((_IOV, 0), (_IOV + 4, 1)):
         f.i32(offset)
@@ -138,11 +184,11 @@ def _writing(random: bool) -> bytes:
         seed.call(random_get)
         seed.op("drop")
         module.export_func("seed", seed.index)
-    add_stubs(module, ("wall", "now") if random else ("seed", "wall", "now"))
+    add_stubs(module, ("wall", "now") if wasi else ("seed", "wall", "now"))
     return module.encode()
 
 
-def _borrowing(random: bool) -> bytes:
+def _borrowing(wasi: str, timed: bool) -> bytes:
     """``write`` where WASI reads the guest's memory: its first bytes are lent for each chunk.
 
     Nothing of the guest runs in between, so it never sees them.
@@ -151,8 +197,23 @@ def _borrowing(random: bool) -> bytes:
     guest = module.import_memory("guest", "memory", MemoryType())
     sink = module.import_memory(_SINK, "memory", MemoryType())
     agent = module.import_memory("agent", "memory", MemoryType())
-    fd_write = _fd_write(module)
-    random_get = _random_get(module) if random else None
+    fd_write, random_get = _fd_write(module, wasi), _random_get(module, wasi)
+    time = import_time(module, wasi) if timed and wasi else None
+    f = _lent_write(module, fd_write, (guest, sink, agent))
+    module.export_func("write", f.index)
+    if random_get is not None:
+        _borrow_seed(module, random_get, (guest, sink, agent))
+    else:
+        add_stubs(module, ("seed",))
+    if time is not None:
+        _add_clocks(module, time, guest, sink)
+    else:
+        add_stubs(module, ("wall", "now"))
+    return module.encode()
+
+
+def _lent_write(module: Module, fd_write: int, memories: tuple[int, int, int]) -> Func:
+    guest, sink, agent = memories
     f = module.func(("i32", "i32"))
     size = f.local("i32")
     with f.block() as done, f.loop() as again:
@@ -185,11 +246,29 @@ def _borrowing(random: bool) -> bytes:
             f.op(op)
             f.set(local)
         f.br(again)
-    module.export_func("write", f.index)
-    if random_get is not None:
-        _borrow_seed(module, random_get, (guest, sink, agent))
-    add_stubs(module, ("wall", "now") if random else ("seed", "wall", "now"))
-    return module.encode()
+    return f
+
+
+def _add_clocks(module: Module, time: int, guest: int, sink: int) -> None:
+    """``now``, and ``wall``: seconds and nanoseconds, each of 64 bits, at an address of the
+    sink's."""
+    clock = add_clock(module, time, guest)
+    f = module.func((), ("i64",))
+    f.i32(_MONOTONIC)
+    f.call(clock)
+    module.export_func("now", f.index)
+    f = module.func(("i32",))
+    found = f.local("i64")
+    f.i32(_REALTIME)
+    f.call(clock)
+    f.set(found)
+    for offset, op in ((0, "i64.div_u"), (8, "i64.rem_u")):
+        f.get(0)
+        f.get(found)
+        f.i64(10**9)
+        f.op(op)
+        f.memory_op("i64.store", offset, sink)
+    module.export_func("wall", f.index)
 
 
 def _borrow_seed(module: Module, random_get: int, memories: tuple[int, int, int]) -> None:

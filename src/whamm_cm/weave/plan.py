@@ -31,6 +31,10 @@ SinkName: TypeAlias = Literal["host", "stderr", "logging", "none", "otel", "otel
 LineForm: TypeAlias = Literal["packed", "json"]
 
 
+#: How long a live log may hold a record back.
+LIVE_NS = 4_000_000
+
+
 def fresh_nonce() -> str:
     """Characters that no guest can know; woven in, they mark the lines of a sink."""
     return "".join(secrets.choice(NONCE_LETTERS) for _ in range(NONCE_SIZE))

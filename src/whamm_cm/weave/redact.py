@@ -20,6 +20,7 @@ _RESULT = Redact(result="values")
 #: (interface glob, function glob, rule), first match decides.
 RULES: tuple[tuple[str, str, Redact], ...] = (
     ("wasi:cli/environment", "get-environment", _RESULT),
+    ("wasi_{snapshot_preview1,unstable}", "environ_get", _RESULT),
     ("wasi:config/*", "*", _RESULT),
     ("wasi:runtime-config/*", "*", _RESULT),
     ("wasmcloud:secrets/*", "*", _RESULT),

@@ -14,17 +14,26 @@ from whamm_cm.errors import nearest
 from whamm_cm.wit.glob import split_top
 from whamm_cm.wit.names import FuncName, ItemPattern, PatternError
 
+#: WASI preview 1, and what came before it.
+_P1 = "wasi_{snapshot_preview1,unstable}"
+
 #: class → (what it covers, patterns). One row per class; ``%inner`` goes by the edge instead,
 #: ``%async`` by both.
 CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
     "http": ("HTTP requests and responses", ("wasi:http/*",)),
-    "fs": ("files and directories", ("wasi:filesystem/*",)),
-    "net": ("sockets, name lookup and TLS", ("wasi:sockets/*", "wasi:tls/*")),
+    "fs": ("files and directories", ("wasi:filesystem/*", f"{_P1}#{{fd,path}}_*")),
+    "net": ("sockets, name lookup and TLS", ("wasi:sockets/*", "wasi:tls/*", f"{_P1}#sock_*")),
     "dns": ("name lookup", ("wasi:sockets/ip-name-lookup",)),
-    "clock": ("clocks", ("wasi:clocks/*",)),
-    "random": ("random numbers", ("wasi:random/*",)),
-    "stdio": ("standard streams and terminals", ("wasi:cli/{stdin,stdout,stderr,terminal-*}",)),
-    "env": ("environment variables and arguments", ("wasi:cli/environment",)),
+    "clock": ("clocks", ("wasi:clocks/*", f"{_P1}#clock_*")),
+    "random": ("random numbers", ("wasi:random/*", f"{_P1}#random_get")),
+    "stdio": (
+        "standard streams and terminals",
+        ("wasi:cli/{stdin,stdout,stderr,terminal-*}", f"{_P1}#fd_{{read,write}}"),
+    ),
+    "env": (
+        "environment variables and arguments",
+        ("wasi:cli/environment", f"{_P1}#{{args,environ}}_*"),
+    ),
     "config": ("configuration", ("wasi:config/*", "wasi:runtime-config/*")),
     "secrets": ("secrets", ("wasmcloud:secrets/*",)),
     "kv": ("key-value stores", ("wasi:keyvalue/*", "wasmcloud:keyvalue/*")),

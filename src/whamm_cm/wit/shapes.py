@@ -9,8 +9,8 @@ from whamm_cm.wit.glob import Language
 
 _LOWER, _UPPER, _DIGIT = "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789"
 
-#: All characters that names have.
-ALPHABET = _LOWER + _UPPER + _DIGIT + "-:/."
+#: All characters that names have, those of core modules among them, as far as they are usual.
+ALPHABET = _LOWER + _UPPER + _DIGIT + "-:/._$"
 
 Rows = dict[str, dict[str, str]]
 
@@ -71,6 +71,12 @@ FUNCTION: Language = (
 
 #: ``bucket.get`` alone.
 METHOD: Language = (FUNCTION[0], _ends("method"))
+
+#: ``env``, ``_start``, ``fd_read``: what core modules import and export, as it usually looks.
+CORE: Language = (
+    dict.fromkeys(("start", "more"), dict.fromkeys(_LOWER + _UPPER + _DIGIT + "_-.$", "more")),
+    frozenset(("more",)),
+)
 
 #: The empty text: what belongs to the world itself.
 WORLD: Language = ({}, frozenset(("start",)))

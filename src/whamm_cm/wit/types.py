@@ -54,12 +54,18 @@ class VariantT:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EnumT:
+    """``size``: bytes in memory where that is not what the canonical ABI says; 0: that."""
+
     labels: tuple[str, ...]
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FlagsT:
+    """``size`` as of enums; flags of 8 bytes are one ``i64``."""
+
     labels: tuple[str, ...]
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -186,12 +186,17 @@ def _bad_name(context: Context) -> Iterator[Hit]:
         for nested in context.subject.nested
         for row in nested.imports
     ]
+    if context.subject.alone:  # core modules call things what they like, but for look-alikes
+        rows += [
+            (one.raw, "import", "") for row in context.subject.imports for one in row.functions
+        ]
+        rows = [(name, what, where) for name, what, where in rows if not name.isascii()]
     for name, what, where in dict.fromkeys(rows):
         if ExternNameParts.try_parse(name) is None:
             odd = next((ch for ch in name if not ch.isascii()), "")
             why = f"has U+{ord(odd):04X} in it" if odd else "is no name of the component model"
             yield Hit(name, f"{what} {name!a}{cut(where)} {why}")
-    for row in context.subject.imports:
+    for row in () if context.subject.alone else context.subject.imports:
         for function in row.functions:
             if ExternNameParts.try_parse(function.raw) is None:
                 item = f"{row.item}#{function.name}"

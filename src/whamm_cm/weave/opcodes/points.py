@@ -58,7 +58,7 @@ class _Wanted:
 
 #: Imports that do not come back: the program ends.
 _PROGRAM_EXITS = re.compile(
-    r"wasi_snapshot_preview1#proc_exit|wasi:cli/exit(@[^#]*)?#exit(-with-code)?"
+    r"wasi_(snapshot_preview1|unstable)#proc_exit|wasi:cli/exit(@[^#]*)?#exit(-with-code)?"
 )
 
 
