@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import field
 
 from whamm_cm.analysis.dwarf import SourceLines
+from whamm_cm.analysis.function_code import FunctionCode, function_codes
 from whamm_cm.analysis.guests import find_guests
 from whamm_cm.analysis.program import Program
 from whamm_cm.component.decode import MODULE_PREAMBLE, decode
@@ -37,14 +39,33 @@ class LineFinder:
         found = self.modules.get(module)
         if found is None:
             return ""
-        if module not in self.known:
-            self.known[module] = self._read(module, found)
-        lines = self.known[module]
+        lines = self._lines(module)
         index = fid - len(found.imported("func"))
         if lines is None or not 0 <= index < len(found.bodies):
             return ""
         place = lines.find(first_group(found, index) + pc - 1)
         return "" if place is None else f"{place[0]}:{place[1]}"
+
+    def code(self) -> Iterator[tuple[str, int, FunctionCode]]:
+        """(core module, function, its code) of all modules that have DWARF.  Raises DecodeError for
+        malformed code."""
+        told = len(self.notes)
+        seen: list[CoreModule] = []
+        for name, module in self.modules.items():
+            lines = self._lines(name)
+            if lines is None or lines.note or any(module is one for one in seen):
+                continue
+            seen.append(module)
+            imported = len(module.imported("func"))
+            for index, code in enumerate(function_codes(module, lines)):
+                yield name, imported + index, code
+        if not seen and len(self.notes) == told:
+            self.notes.append("no source lines: no core module has DWARF (build with -g)")
+
+    def _lines(self, name: str) -> SourceLines | None:
+        if name not in self.known:
+            self.known[name] = self._read(name, self.modules[name])
+        return self.known[name]
 
     def _read(self, name: str, module: CoreModule) -> SourceLines | None:
         try:

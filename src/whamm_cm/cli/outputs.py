@@ -232,8 +232,8 @@ def add_options(
     group = parser.add_argument_group("display")
     group.add_argument(
         "-f", "--format", metavar="FMT",
-        help="strace, summary, jsonl, chrome, speedscope, otlp, folded, table, json, csv or whamm"
-        " (default: strace)",
+        help="strace, summary, jsonl, chrome, speedscope, otlp, folded, table, json, csv, whamm,"
+        " lcov or cobertura (default: strace)",
     )  # fmt: skip
     group.add_argument(
         "-o", "--output", metavar="FILE",
@@ -313,6 +313,7 @@ def settle(args: argparse.Namespace) -> None:
 
     if args.by not in BY:
         raise UsageError(f"--by {args.by}: expected one of {', '.join(BY)}")
+    _settle_lines(args)
     if args.slow and args.by == "function":
         args.by = "request"
     if args.slow and args.by != "request":
@@ -328,6 +329,19 @@ def settle(args: argparse.Namespace) -> None:
     if args.per_instance and args.by != "function":
         raise UsageError(f"--per-instance is for --by function, not --by {args.by}")
     args.summary = args.summary or not args.both
+
+
+def _settle_lines(args: argparse.Namespace) -> None:
+    """Formats of source lines need them: those of what is woven here, or of what ``--lines`` of
+    ``report`` names."""
+    from whamm_cm.render.registry import BY_LINE, format_for_path
+
+    name = args.format or (format_for_path(args.output) if args.output else "")
+    if name not in BY_LINE or args.summary and args.format is None:
+        return
+    if args.lines is None:
+        raise UsageError(f"{name} needs source lines; add --lines and the original component")
+    args.lines = args.lines or True
 
 
 def render_options(args: argparse.Namespace, lines: LineFinder | None) -> RenderOptions:
@@ -355,7 +369,7 @@ def render_options(args: argparse.Namespace, lines: LineFinder | None) -> Render
 
 def formats(args: argparse.Namespace, reports: bool) -> list[tuple[str | None, str]]:
     """(path, format) of each output the options ask for; ``reports``: scripts report something."""
-    from whamm_cm.render.registry import format_for_path, renderer
+    from whamm_cm.render.registry import BY_LINE, format_for_path, renderer
 
     if args.compat is not None:
         return [(args.output or "-", args.compat)]
@@ -373,6 +387,10 @@ def formats(args: argparse.Namespace, reports: bool) -> list[tuple[str | None, s
     if args.otlp is not None and not (args.format or args.output or args.both):
         return [(None, "table")] if reports else []
     name = args.format or (format_for_path(args.output) if args.output else "strace")
+    if name in BY_LINE and not reports:
+        from whamm_cm.render.coverage import NOTHING
+
+        raise UsageError(f"{name}: {NOTHING}")
     result: list[tuple[str | None, str]] = [(args.output, name)]
     if reports and name == "strace":
         result.append((None, "table"))
