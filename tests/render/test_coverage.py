@@ -357,6 +357,15 @@ def test_lost_counts_are_not_zeros(programs: dict[tuple[str, str], Path]) -> Non
     assert "DA:7,3\n" in partly and not re.search(r"^(DA|FNDA):.*,0$|^FNDA:0", partly, re.M)
 
 
+def test_another_component_than_was_counted_in(
+    programs: dict[tuple[str, str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = str(traced(programs["loop.c", "-O0"], ending="jsonl"))
+    other = str(programs["inlined.cpp", "-O0"])
+    assert main(["report", "-f", "lcov", "--lines", other, log]) == 2
+    assert "give the component that was woven" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", BY_LINE)
 def test_without_counts_there_is_no_coverage(
     programs: dict[tuple[str, str], Path], name: str

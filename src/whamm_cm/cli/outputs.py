@@ -284,7 +284,8 @@ def _add_grouping(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--by", default="function", metavar="WHAT",
         help="rows of the summary: function, peer (hosts it talked to) or route (what was asked of"
-        " it); or request: the log, put together by request",
+        " it); or request: the log, put together by request; or line: what scripts count, by the"
+        " lines of the source",
     )  # fmt: skip
     group.add_argument(
         "--percentiles", action="store_true",
@@ -318,7 +319,7 @@ def settle(args: argparse.Namespace) -> None:
         args.by = "request"
     if args.slow and args.by != "request":
         raise UsageError(f"--slow is of the log by request, --by {args.by} of the summary")
-    if args.by == "request" or args.by == "function" and not args.percentiles:
+    if args.by in ("request", "line") or args.by == "function" and not args.percentiles:
         if args.by == "request" and (args.summary or args.format not in (None, "strace")):
             raise UsageError("--by request puts the log together; leave out -c and -f")
         return
@@ -337,7 +338,13 @@ def _settle_lines(args: argparse.Namespace) -> None:
     from whamm_cm.render.registry import BY_LINE, format_for_path
 
     name = args.format or (format_for_path(args.output) if args.output else "")
-    if name not in BY_LINE or args.summary and args.format is None:
+    if args.by == "line":
+        if args.summary or args.both or args.format not in (None, "table"):
+            raise UsageError("--by line is of scripts' tables (-f table); leave out -c, -C and -f")
+        if args.per_instance or args.percentiles or args.slow:
+            raise UsageError("--by line adds up what instances count, whatever time it takes")
+        args.format, name = "table", "--by line"
+    elif name not in BY_LINE or args.summary and args.format is None:
         return
     if args.lines is None:
         raise UsageError(f"{name} needs source lines; add --lines and the original component")
@@ -387,10 +394,10 @@ def formats(args: argparse.Namespace, reports: bool) -> list[tuple[str | None, s
     if args.otlp is not None and not (args.format or args.output or args.both):
         return [(None, "table")] if reports else []
     name = args.format or (format_for_path(args.output) if args.output else "strace")
-    if name in BY_LINE and not reports:
+    if (name in BY_LINE or args.by == "line") and not reports:
         from whamm_cm.render.coverage import NOTHING
 
-        raise UsageError(f"{name}: {NOTHING}")
+        raise UsageError(f"{name if name in BY_LINE else '--by line'}: {NOTHING}")
     result: list[tuple[str | None, str]] = [(args.output, name)]
     if reports and name == "strace":
         result.append((None, "table"))

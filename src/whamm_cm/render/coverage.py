@@ -69,6 +69,12 @@ def covered(records: Iterable[Record], options: RenderOptions) -> Coverage:
     if finder is None:
         return Coverage("", {})
     title, counts = _counts(session)
+    if not any(module in finder.modules for module, _ in counts):
+        name = next(iter(counts), ("", 0))[0]
+        raise UsageError(
+            f"what was counted is in the core module {name}, which --lines names none of; give the"
+            " component that was woven"
+        )
     files: dict[str, File] = {}
     nobody = None if session.losses.unknown else 0
     for module, fid, code in finder.code():

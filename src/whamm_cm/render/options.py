@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 Stamps: TypeAlias = Literal["none", "start", "delta"]
 
-#: What ``--by`` may be: rows of the summary, or ``request`` for the log.
-BY = ("function", "peer", "route", "request")
+#: What ``--by`` may be: rows of the summary, ``request`` for the log, ``line`` for tables.
+BY = ("function", "peer", "route", "request", "line")
 #: What ``top`` has rows of, and can sort by.
 TOP_KINDS = ("function", "peer", "route", "path", "bucket")
 TOP_SORTS = ("calls", "errors", "latency", "bytes", "total", "name")
@@ -31,7 +31,8 @@ class RenderOptions:
     ``per_instance``: results of each component instance by itself, not of all together.  ``each``
     (``-v``): reads and writes of streams that follow each other closely are not put together.
     ``by`` (``--by``): what the summary has rows of, or ``request``: the log is put together by
-    request, of which only those are shown that took ``slow_ns`` or longer.  ``percentiles``: the
+    request, of which only those are shown that took ``slow_ns`` or longer; or ``line``: tables add
+    up what is counted in each line of the source, which needs ``lines``.  ``percentiles``: the
     summary by function has them.
     """
 
