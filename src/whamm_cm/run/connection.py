@@ -17,7 +17,7 @@ import h11
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.run.host.bridge import Failure
-from whamm_cm.run.host.fields import Fields, announced, received
+from whamm_cm.run.host.fields import Fields, announced, is_value, received
 from whamm_cm.run.host.http import (
     IncomingBody,
     IncomingRequest,
@@ -35,6 +35,8 @@ from whamm_cm.run.serving import Ended, Handler
 PATIENCE = 60.0
 #: Bytes of a request line with its fields.
 _HEAD = 1 << 16
+#: Most fields, and characters of a target, as in other hosts.
+_FIELDS, _TARGET = 100, 65534
 #: Seconds, and bytes, in which a client may end a request that was answered before it was read.
 _LINGER, _LINGER_BYTES = 1.0, 1 << 20
 #: Bytes that are sent even if more may follow at once.
@@ -296,8 +298,9 @@ class Connection:
             return Next.OVER
         method, target = event.method.decode("ascii"), event.target.decode("latin-1")
         where = target_of(method, target)
-        if where is None:
-            return self._refused(400)
+        status = _fault(event) or (400 if where is None else 0)
+        if where is None or status:
+            return self._refused(status)
         ended = self._answer(handler, event, method, *where)
         took = time.monotonic() - began
         done(Answered(method, target, self.status, took, ended, self.error))
@@ -407,6 +410,18 @@ def _date(second: int) -> bytes:
 def _shown(address: Any) -> str:
     host, port = address[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _fault(request: h11.Request) -> int:
+    """The status for a head that h11 lets pass and no other host does, 0 for none."""
+    if len(request.target) > _TARGET:
+        return 414
+    if len(request.headers) > _FIELDS:
+        return 431
+    known = request.http_version in (b"1.0", b"1.1")
+    hosts = (value for name, value in request.headers if name == b"host")
+    good = all(is_value(value) for _, value in request.headers) and all(map(bytes.isascii, hosts))
+    return 0 if known and good else 400
 
 
 def _status_of(error: Any) -> int:

@@ -103,6 +103,16 @@ def test_head_gets_no_body() -> None:
         (b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         (b"GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", 400),
+        (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\x1b[1m\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: \xe2\x80\xae\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX-A: b\x1b[31m\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX-A: b\x7f\r\n\r\n", 400),
+        (b"GET /`a HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b'GET /?"a" HTTP/1.1\r\nHost: a\r\n\r\n', 400),
+        (b"GET /<script> HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET /" + b"a" * 65534 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 100 + b"\r\n", 431),
         (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * (1 << 17), 431),
     ],
 )
@@ -122,6 +132,9 @@ def test_targets() -> None:
     assert target_of("GET", "http://a:1/b/?c") == ("a:1", "/b/?c")
     assert target_of("GET", "HTTP://a?c/d") == ("a", "/?c/d")
     assert target_of("GET", "http://a") == ("a", "/")
+    assert target_of("GET", "/a?b#c?d") == (None, "/a?b")
+    assert target_of("GET", "http://a#b") == ("a", "/")
+    assert target_of("GET", "/a{b}|\\^?c`{d}") == (None, "/a{b}|\\^?c`{d}")
     assert [target_of("GET", text) for text in ("", "a", "*", "http:///a", "ws://a/")] == [None] * 5
 
 
