@@ -14,7 +14,7 @@ from whamm_cm.run.embedded import noted_signals
 from whamm_cm.run.host.world import Settings
 from whamm_cm.run.options import HostOptions
 from whamm_cm.run.serving import Ended, Handler, Service
-from whamm_cm.trace.contents import text_of
+from whamm_cm.trace.contents import method_of
 from whamm_cm.trace.context import Outgoing
 from whamm_cm.trace.decode import Block, Receiver
 from whamm_cm.trace.records import Record
@@ -49,8 +49,8 @@ class Serving:
     propagate: bool = False
 
 
-#: Characters of a path that are recorded.
-_LONG = 1024
+#: Characters of a text that are recorded, and of a method.
+_LONG, _LONG_METHOD = 1024, 64
 
 
 class _Under:
@@ -209,14 +209,18 @@ class Session:
 
 def _asked(request: IncomingRequest, peer: str) -> Record:
     """What a record of phase ``request`` says of it."""
-    found: Record = {"method": (text_of(request.method) or "").upper(), "scheme": request.scheme}
-    for name, value in (("path", request.path), ("authority", request.authority), ("peer", peer)):
-        if value:
-            found[name] = value if len(value) <= _LONG else value[:_LONG] + "…"
     parents = request.headers.values.get("traceparent", ())
-    if len(parents) == 1:
-        found["traceparent"] = parents[0].decode("latin-1")
-    return found
+    parent = parents[0].decode("latin-1") if len(parents) == 1 else None
+    found: Record = {
+        "method": method_of(request.method), "scheme": request.scheme, "path": request.path,
+        "authority": request.authority, "peer": peer, "traceparent": parent,
+    }  # fmt: skip
+    most = {"method": _LONG_METHOD}
+    return {
+        name: value if len(value) <= (size := most.get(name, _LONG)) else value[:size] + "…"
+        for name, value in found.items()
+        if value
+    }
 
 
 def _instance(received: Block) -> int:
