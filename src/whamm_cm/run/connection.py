@@ -51,7 +51,7 @@ Away = Callable[[], AbstractContextManager[None]]
 @dataclass(frozen=True, slots=True)
 class Answered:
     """A request that is over: ``status`` 0 where the client had gone before there was one;
-    ``error``: the code that the guest answered by instead."""
+    ``error``: the code that the guest answered by instead, or why the response is not whole."""
 
     method: str
     path: str
@@ -196,11 +196,14 @@ class Connection:
                 data = data.replace(b"Transfer-Encoding: chunked\r\n", b"")
             self._out(data)
         except h11.LocalProtocolError:
-            self.gone = True
-            raise Failure({"HTTP-protocol-error": None}) from None
+            raise self._lost("HTTP-protocol-error") from None
         except OSError:
-            self.gone = True
-            raise Failure({"connection-terminated": None}) from None
+            raise self._lost("connection-terminated") from None
+
+    def _lost(self, error: str) -> Failure:
+        """The client does not get the response, or not whole, and why."""
+        self.gone, self.error = True, self.error or error
+        return Failure({error: None})
 
     def _out(self, data: bytes) -> None:
         """What is little goes out with what follows, unless that takes long: to send costs more
@@ -278,7 +281,7 @@ class Connection:
 
     def abort(self, error: Any) -> None:
         """The client sees that the body is not whole."""
-        self.gone = True
+        self._lost(next(iter(error)))
 
     def pollable(self) -> Pollable:
         return Pollable(self._writable, writing=self.socket)
@@ -336,7 +339,7 @@ class Connection:
         try:
             self.flush()
         except OSError:
-            self.gone = True
+            self._lost("connection-terminated")
         return ended
 
     def _respond(self, response: OutgoingResponse | None, error: Any) -> None:

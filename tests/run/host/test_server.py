@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import socket
+import struct
 import threading
 
 import pytest
@@ -156,6 +158,19 @@ def test_a_client_that_goes_in_its_request_harms_nobody() -> None:
         client.socket.close()
         assert head_of(found.ask(post(b"hello")))[2] == HELLO
     assert [one.ended for one in found.done] == [None, None]
+
+
+def test_a_response_that_is_not_whole_has_its_reason() -> None:
+    with served() as found:
+        client = found.client()
+        client.say(post(b"hello")[:-3])
+        client.until(b"he\r\n")
+        reset = struct.pack("ii", 1, 0)
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+        client.socket.close()
+        assert head_of(found.ask(post(b"hello")))[2] == HELLO
+    told = {(one.status, one.error) for one in found.done}
+    assert told == {(200, "connection-terminated"), (200, None)}
 
 
 def test_a_client_that_takes_nothing_stops_the_guest_and_no_more_is_read() -> None:
