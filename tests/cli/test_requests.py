@@ -61,6 +61,13 @@ def test_a_guest_that_records_nothing_was_asked_all_the_same(tmp_path: Path) -> 
     assert all("t_ns" not in r and "dur_ns" not in r for r in records)
 
 
+def test_a_secret_at_the_end_of_what_is_recorded_is_none_in_part(tmp_path: Path) -> None:
+    start = "/?token=verysecret&back="
+    path = f"{start}{'a' * (1024 - len(start) - 6)}/verysecret"
+    (asked,) = (r for r in recorded(tmp_path, path) if r["phase"] == "request")
+    assert asked["path"] == f"{path[:1019].replace('verysecret', '*' * 10)}*****…"
+
+
 @pytest.mark.parametrize("shown", [True, False])
 def test_secrets_of_a_path_are_shown_only_where_they_are_to_be(tmp_path: Path, shown: bool) -> None:
     records = recorded(tmp_path, "/?token=verysecret", *["--show-secrets"] * shown)

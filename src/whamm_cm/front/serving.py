@@ -118,7 +118,9 @@ class Session:
         with self._lock:
             self._requests += 1
             req = self._requests
-            asked = {k: self._receiver.shown(v) for k, v in _asked(request, peer).items()}
+            told = _asked(request, peer).items()
+            # In this order: what is left of a secret that was cut is not known for one.
+            asked = {name: _cut(name, self._receiver.shown(value)) for name, value in told}
             self._now.under = _Under(req, asked, time.monotonic_ns())
         if not self._serving.propagate:
             return None
@@ -215,12 +217,12 @@ def _asked(request: IncomingRequest, peer: str) -> Record:
         "method": method_of(request.method), "scheme": request.scheme, "path": request.path,
         "authority": request.authority, "peer": peer, "traceparent": parent,
     }  # fmt: skip
-    most = {"method": _LONG_METHOD}
-    return {
-        name: value if len(value) <= (size := most.get(name, _LONG)) else value[:size] + "…"
-        for name, value in found.items()
-        if value
-    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _cut(name: str, text: str) -> str:
+    most = _LONG_METHOD if name == "method" else _LONG
+    return text if len(text) <= most else text[:most] + "…"
 
 
 def _instance(received: Block) -> int:
