@@ -315,6 +315,34 @@ def test_what_it_does_not_want_is_said(
     assert "3 of 14 spans were not sent" in line and "rejected them (too old)" in line
 
 
+@pytest.mark.parametrize(("told", "counted"), [(1 << 40, 14), (-(1 << 40), 0)])
+def test_no_more_is_rejected_than_was_sent(
+    receiver: Receiver, log: str, capsys: pytest.CaptureFixture[str], told: int, counted: int
+) -> None:
+    """And what it says of it is one line of ours."""
+    receiver.always["/v1/traces"] = partial(told, "too\nwhamm-cm:  old" + "x" * 10_000)
+    assert main(["report", "--otlp", receiver.url, log]) == (2 if counted else 0)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == bool(counted)
+    for line in lines:
+        assert f"{counted} of 14 spans were not sent" in line and "too whamm-cm: old" in line
+        assert len(line) < 1000
+
+
+def test_an_answer_without_end_is_not_read_to_it(receiver: Receiver, log: str) -> None:
+    """A 200 is a 200, whatever is behind it."""
+    receiver.always["/v1/traces"] = Reply(body=b"x" * 65536, forever=True)
+    assert main(["report", "--otlp", receiver.url, log]) == 0
+    assert len(receiver.spans) == 14
+
+
+def test_an_answer_that_cannot_be_decoded_is_one(receiver: Receiver, log: str) -> None:
+    """A 200 whose body is not what its headers say does not turn telemetry off."""
+    receiver.always["/v1/traces"] = Reply(headers={"content-encoding": "gzip"}, body=b"no gzip")
+    assert main(["report", "--otlp", receiver.url, log]) == 0
+    assert len(receiver.spans) == 14
+
+
 def test_one_kind_may_be_unwanted(
     receiver: Receiver, log: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -43,6 +43,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from whamm_cm._version import __version__
+from whamm_cm.errors import cut
 from whamm_cm.telemetry.loglines import LogLine
 from whamm_cm.telemetry.metrics import Instrument, Metrics, Point
 from whamm_cm.telemetry.sending import Answer, many
@@ -55,6 +56,9 @@ _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _AGAIN = (429, 502, 503, 504)
 #: Those of an address where nobody takes this kind.
 _NOBODY = (404, 405)
+#: Bytes that are read of an answer: what a collector has to say is short, and whoever is in its
+#: place can send without end.
+_ANSWER = 1 << 16
 PATHS: Final = {"span": "v1/traces", "log record": "v1/logs", "set of metrics": "v1/metrics"}
 
 
@@ -100,7 +104,7 @@ class _Notes(requests.Session):
         if isinstance(self.verify, str):  # before what is in the environment for all
             more["verify"] = self.verify
         try:
-            self.response = super().request(*args, **more)
+            self.response = _begun(super().request(*args, **(more | {"stream": True})))
         except requests.exceptions.SSLError as error:
             self.error = error
             # It will be no other the next time: no error of a connection, as it is one otherwise.
@@ -111,6 +115,22 @@ class _Notes(requests.Session):
         if 300 <= self.response.status_code < 400:
             raise _MovedError(self.response.headers.get("location", "elsewhere"))
         return self.response
+
+
+def _begun(response: requests.Response) -> requests.Response:
+    """With as much of its body as can be read and is, whatever there is more of it: the status has
+    said what became of the batch."""
+    found = b""
+    try:
+        for piece in response.iter_content(_ANSWER):
+            found += piece
+            if len(found) > _ANSWER:
+                break
+    except requests.exceptions.RequestException:
+        found = b""
+    response.close()
+    response._content = found
+    return response
 
 
 class _UntrustedError(Exception):
@@ -142,11 +162,11 @@ class _Sink:
     def send(self, batch: Sequence[Any]) -> Answer:
         self._notes.response = self._notes.error = None
         if self._export(batch):
-            return self._rejected()
+            return self._rejected(len(batch))
         return why_not(self.endpoint, self.noun, self._notes.response, self._notes.error)
 
-    def _rejected(self) -> Answer:
-        """Of a batch that arrived: whether some of it was not wanted."""
+    def _rejected(self, size: int) -> Answer:
+        """Of a batch of that size that arrived: whether some of it was not wanted."""
         response = self._notes.response
         if response is None or not response.content:
             return Answer()
@@ -157,7 +177,9 @@ class _Sink:
         except Exception:  # whatever it is, it is behind a 2xx
             return Answer()
         count = sum(value for _, value in told.ListFields() if isinstance(value, int))
-        why = f"{self.endpoint} rejected them ({told.error_message or 'it does not say why'})"
+        count = min(max(count, 0), size)  # data points are counted, and sets of them sent
+        words = cut(" ".join(told.error_message.split())) or "it does not say why"
+        why = f"{self.endpoint} rejected them ({words})"
         return Answer(why, rejected=count) if count else Answer()
 
     def stop(self) -> None:
