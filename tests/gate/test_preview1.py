@@ -106,6 +106,16 @@ def test_look_alikes_are_bad_names() -> None:
     assert len(shown) == 1 and "U+0430" in shown[0]
 
 
+@pytest.mark.parametrize("odd", [0, 7, 27, 127])
+def test_names_that_end_early_for_some_hosts_are_bad(odd: int) -> None:
+    """In C a name is over at a zero byte: what is WASI's name before it is WASI."""
+    for names in (f'"{WASI}\\{odd:02x}" "path_open"', f'"{WASI}" "path_open\\{odd:02x}x"'):
+        data = bytes(wasmtime.wat2wasm(f"(module (import {names} (func)))"))
+        found = judge(data, "imports: {default: allow, deny: ['%fs']}").all()
+        (shown,) = [one.message for one in found if one.rule == "WCM017"]
+        assert f"U+{odd:04X}" in shown
+
+
 def test_a_woven_module_says_so() -> None:
     woven = whamm_cm.load(build("preview1")).weave(trace="*").bytes
     assert "WCM041" in [rule for rule, _ in said(judge(woven, ""))]
