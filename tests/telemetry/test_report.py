@@ -434,3 +434,28 @@ def test_a_pipe_is_sent_while_it_is_written(receiver: Receiver) -> None:
         process.stdin.close()
         assert process.wait(60) == 0
     assert len(receiver.spans) == 18
+
+
+@pytest.mark.parametrize("bad", ["\ud800", "a\udc80b", "\0", "\x1b[31m", "x" * 1_000_000, ""])
+def test_no_name_keeps_the_others_from_leaving(
+    receiver: Receiver, tmp_path: Path, bad: str
+) -> None:
+    """Of a log that anybody can have written: what is no text is sent as far as it is."""
+    writer = Writer()
+    writer.request("/a")
+    writer.one("import", f"a:b/c{bad[:9]}", f"f{bad}", bad, args={bad: bad})
+    writer.request(f"/{bad}")
+    assert main(["report", "--otlp", receiver.url, str(writer.write(tmp_path / "a.jsonl"))]) == 0
+    assert len(receiver.spans) == 13
+    whole = f"f{bad}".encode("utf-8", "replace").decode()[:1000]
+    assert any(whole in span["attributes"]["code.function.name"] for span in receiver.spans)
+
+
+@pytest.mark.parametrize("wall", [0, (1 << 63) - 1, (1 << 64) - 1])
+def test_no_clock_keeps_spans_from_leaving(receiver: Receiver, tmp_path: Path, wall: int) -> None:
+    writer = Writer()
+    writer.records[0]["wall_ns"] = wall
+    writer.request("/a")
+    assert main(["report", "--otlp", receiver.url, str(writer.write(tmp_path / "a.jsonl"))]) == 0
+    assert len(receiver.spans) == 6
+    assert all(one["start"] <= one["end"] < 1 << 64 for one in receiver.spans)

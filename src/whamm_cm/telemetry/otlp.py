@@ -11,7 +11,7 @@ import logging
 import os
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -47,7 +47,7 @@ from whamm_cm.errors import cut
 from whamm_cm.telemetry.loglines import LogLine
 from whamm_cm.telemetry.metrics import Instrument, Metrics, Point
 from whamm_cm.telemetry.sending import Answer, many
-from whamm_cm.trace.spans import Span
+from whamm_cm.trace.spans import Span, clock_ns
 
 _SCOPE: Final = InstrumentationScope("whamm-cm", __version__)
 _KINDS = {kind.value + 1: kind for kind in SpanKind}
@@ -81,8 +81,8 @@ class Resources:
                 self._known.clear()
             own = Resource(
                 {
-                    "service.name": service or self._service,
-                    "service.instance.id": source or self._instance,
+                    "service.name": _text(service or self._service),
+                    "service.instance.id": _text(source or self._instance),
                     "telemetry.distro.name": "whamm-cm",
                     "telemetry.distro.version": __version__,
                 }
@@ -257,6 +257,18 @@ def deltas() -> bool:
 # --- what is sent ---------------------------------------------------------------------------------
 
 
+def _text(text: str) -> str:
+    """As it can be sent, in UTF-8: one name that cannot would keep a whole batch from leaving."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _attributes(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        _text(key): _text(value) if isinstance(value, str) else value
+        for key, value in found.items()
+    }
+
+
 def _readable(span: Span, resources: Resources) -> ReadableSpan:
     trace = int(span.trace_id, 16)
     parent = None
@@ -264,14 +276,14 @@ def _readable(span: Span, resources: Resources) -> ReadableSpan:
         parent = SpanContext(trace, int(span.parent_id, 16), span.remote, _SAMPLED)
     status = Status(StatusCode.UNSET)
     if span.error is not None:
-        status = Status(StatusCode.ERROR, span.error or None)
+        status = Status(StatusCode.ERROR, _text(span.error) or None)
     return ReadableSpan(
-        name=span.name,
+        name=_text(span.name),
         context=SpanContext(trace, int(span.span_id, 16), False, _SAMPLED),
         parent=parent,
         resource=resources.of(span.service, span.source),
-        attributes=span.attributes,
-        events=[Event(one.name, one.attributes, one.time_ns) for one in span.events],
+        attributes=_attributes(span.attributes),
+        events=[Event(one.name, _attributes(one.attributes), one.time_ns) for one in span.events],
         kind=_KINDS[int(span.kind)],
         status=status,
         start_time=span.start,
@@ -282,15 +294,15 @@ def _readable(span: Span, resources: Resources) -> ReadableSpan:
 
 def _logged(line: LogLine, resources: Resources) -> ReadableLogRecord:
     record = LogRecord(
-        timestamp=line.time_ns,
+        timestamp=clock_ns(line.time_ns),
         observed_timestamp=time.time_ns(),
         trace_id=int(line.trace_id or "0", 16),
         span_id=int(line.span_id or "0", 16),
         trace_flags=_SAMPLED,
-        severity_text=line.severity or None,
+        severity_text=_text(line.severity) or None,
         severity_number=SeverityNumber(line.number),
-        body=line.text,
-        attributes=line.attributes,
+        body=_text(line.text),
+        attributes=_attributes(line.attributes),
     )
     return ReadableLogRecord(record, resources.of(line.service, line.source), _SCOPE)
 
@@ -303,13 +315,17 @@ def snapshot(metrics: Metrics, now_ns: int, resource: Resource, delta: bool) -> 
         data: Any
         if instrument.bounds:
             rows = [
-                _bucketed(instrument, dict(key), point, metrics.start_ns, now_ns)
+                _bucketed(
+                    instrument, _attributes(dict(key)), point, clock_ns(metrics.start_ns), now_ns
+                )
                 for key, point in points.items()
             ]
             data = Histogram(rows, kind)
         else:
             counts = [
-                NumberDataPoint(dict(key), metrics.start_ns, now_ns, point.count)
+                NumberDataPoint(
+                    _attributes(dict(key)), clock_ns(metrics.start_ns), now_ns, point.count
+                )
                 for key, point in points.items()
             ]
             data = Sum(counts, kind, is_monotonic=True)
