@@ -164,10 +164,12 @@ def receiving(certificate: tuple[Path, Path] | None = None) -> Iterator[Receiver
             if not reply.forever:
                 self.send_header("content-length", str(len(reply.body)))
             self.end_headers()
-            self.wfile.write(reply.body)
             self.close_connection = reply.forever
+            if not reply.forever:
+                self.wfile.write(reply.body)
+                return
             with suppress(OSError):
-                while reply.forever:
+                while True:
                     self.wfile.write(reply.body)
 
         def log_message(self, *_: object) -> None:

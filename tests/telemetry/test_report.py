@@ -315,6 +315,27 @@ def test_what_it_does_not_want_is_said(
     assert "3 of 14 spans were not sent" in line and "rejected them (too old)" in line
 
 
+@pytest.mark.parametrize("kind", ["", "TRACES_", "LOGS_", "METRICS_"])
+@pytest.mark.parametrize(
+    "url", ["http://[::1", "file:///etc/passwd", "collector:4318", "http://a:b"]
+)
+def test_what_is_no_url_in_the_environment(
+    log: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    kind: str, url: str,
+) -> None:  # fmt: skip
+    monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{kind}ENDPOINT", url)
+    assert main(["report", "--otlp", "env", log]) == 2
+    assert f"OTEL_EXPORTER_OTLP_{kind}ENDPOINT: expected a URL" in capsys.readouterr().err
+
+
+def test_a_password_of_the_collectors_is_not_said(
+    receiver: Receiver, log: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    receiver.always["/v1/traces"] = partial(3, "too old")
+    (line,) = failing(log, receiver.url.replace("//", "//us:s3cret@"), capsys)
+    assert "s3cret" not in line and "rejected them (too old)" in line
+
+
 @pytest.mark.parametrize(("told", "counted"), [(1 << 40, 14), (-(1 << 40), 0)])
 def test_no_more_is_rejected_than_was_sent(
     receiver: Receiver, log: str, capsys: pytest.CaptureFixture[str], told: int, counted: int

@@ -179,7 +179,7 @@ class _Sink:
         count = sum(value for _, value in told.ListFields() if isinstance(value, int))
         count = min(max(count, 0), size)  # data points are counted, and sets of them sent
         words = cut(" ".join(told.error_message.split())) or "it does not say why"
-        why = f"{self.endpoint} rejected them ({words})"
+        why = f"{_collector(self.endpoint)} rejected them ({words})"
         return Answer(why, rejected=count) if count else Answer()
 
     def stop(self) -> None:
@@ -346,12 +346,17 @@ def _bucketed(
 # --- what went wrong ------------------------------------------------------------------------------
 
 
+def _collector(endpoint: str) -> str:
+    """By its address, without the password that may be in there."""
+    parts = urlsplit(endpoint)
+    return f"the collector at {parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
 def why_not(
     endpoint: str, noun: str, response: requests.Response | None, error: Exception | None
 ) -> Answer:
     """What is to be said of a batch that did not arrive, and whether to try again."""
-    parts = urlsplit(endpoint)
-    where = f"the collector at {parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    parts, where = urlsplit(endpoint), _collector(endpoint)
     if error is not None:
         return _unreached(where, parts.port, error)
     if response is None:
