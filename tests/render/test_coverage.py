@@ -12,9 +12,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from whamm_cm.analysis.function_code import FunctionCode, Instruction
 from whamm_cm.analysis.lines import LineFinder
 from whamm_cm.cli.main import main
 from whamm_cm.errors import UsageError
+from whamm_cm.render.coverage import counts_of_lines
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.render.registry import BY_LINE, RENDERERS
 from whamm_cm.wasm.function import first_group
@@ -334,6 +336,16 @@ def test_what_is_missing_is_said(
         capsys.readouterr()
         assert main(words) == status, words
         assert said in capsys.readouterr().err
+
+
+def test_an_end_that_is_only_branched_to_is_no_line() -> None:
+    code = [
+        Instruction(3, "a.c", 1, 0, False), Instruction(4, "a.c", 2, 0, True),
+        Instruction(5, "a.c", 3, 0, True), Instruction(6, "a.c", 4, 0, False),
+        Instruction(7, "a.c", 1, 0, False), Instruction(8, "a.c", 1, 1, False),
+    ]  # fmt: skip
+    found = counts_of_lines(FunctionCode(code, []), {3: 2, 5: 6, 7: 9, 8: 1}, 0)
+    assert found == {("a.c", 1, 0): 9, ("a.c", 1, 1): 1, ("a.c", 3, 0): 6, ("a.c", 4, 0): 0}
 
 
 def test_lost_counts_are_not_zeros(programs: dict[tuple[str, str], Path]) -> None:

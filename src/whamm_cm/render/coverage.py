@@ -79,7 +79,7 @@ def covered(records: Iterable[Record], options: RenderOptions) -> Coverage:
     nobody = None if session.losses.unknown else 0
     for module, fid, code in finder.code():
         known = counts.get((module, fid), {})
-        for (name, line, _), count in _lines(code, known, nobody).items():
+        for (name, line, _), count in counts_of_lines(code, known, nobody).items():
             if count is not None:
                 file = files.setdefault(name, File())
                 file.lines[line] = file.lines.get(line, 0) + count
@@ -92,7 +92,7 @@ def covered(records: Iterable[Record], options: RenderOptions) -> Coverage:
     return Coverage(title, dict(sorted(files.items())))
 
 
-def _lines(
+def counts_of_lines(
     code: FunctionCode, known: Mapping[int, int | None], nobody: int | None
 ) -> dict[tuple[str, int, int], int | None]:
     """How often each copy of a line was executed: as often as its most frequent instruction.
