@@ -43,11 +43,13 @@ def test_every_text_fixture_assembles() -> None:
     assert set(build.text_names()) >= {"async", "indirect", "memory64", "strings", "trap"}
     for name in build.text_names():
         assert build.build(name)[:8] == b"\0asm\x0d\0\x01\0"
+    for name in build.core_names():
+        assert build.build(name)[:8] == b"\0asm\x01\0\0\0"
 
 
 @pytest.mark.oracle
 @pytest.mark.skipif(shutil.which("wasm-tools") is None, reason="needs wasm-tools")
-@pytest.mark.parametrize("name", [*build.text_names(), "relay", "command"])
+@pytest.mark.parametrize("name", [*build.text_names(), *build.core_names(), "relay", "command"])
 def test_wasm_tools_accepts_the_fixtures(name: str) -> None:
     command = ["wasm-tools", "validate", "--features", "all", str(build.path_of(name))]
     subprocess.run(command, check=True)

@@ -192,7 +192,7 @@ NASTY = "a\x1b]0;owned\x07\x9b31m\u202edcb\u200b"
 def test_names_in_messages_do_not_act_on_a_terminal(
     folder: Path, capfd: pytest.CaptureFixture[str], words: tuple[str, ...]
 ) -> None:
-    (folder / f"{NASTY}.wasm").write_bytes(b"\0asm\1\0\0\0")
+    (folder / f"{NASTY}.wasm").write_bytes(b"\0asm\1\0\0\0\x63")
     (folder / f"{NASTY}.mm").write_text(f"wasm:func:entry {{ print({NASTY}); }}")
     try:
         status = main([word.format(NASTY) for word in words])
