@@ -10,7 +10,7 @@ from typing import Protocol
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.events import Event
-from whamm_cm.lang.source import ScriptError, Source, suggest, together
+from whamm_cm.lang.source import ScriptError, Source, WrittenRule, suggest, together
 from whamm_cm.lang.tree import (
     F64,
     I32,
@@ -44,6 +44,7 @@ class Env:
     libraries: dict[str, LibSignature] = field(default_factory=dict)
     known_libraries: Mapping[str, LibSignature] = field(default_factory=dict)
     warnings: dict[int, ScriptError] = field(default_factory=dict)  # by place: one each
+    written: dict[Span, WrittenRule] = field(default_factory=dict)
     errors: list[ScriptError] = field(default_factory=list)
     #: Names of what is wrong itself: nothing more is said of them.
     spoiled: set[str] = field(default_factory=set)
@@ -155,6 +156,8 @@ class Body:
 
     def place(self) -> str:
         """Where the body stands, for messages."""
+        if self.blank:
+            return "a probe at a WIT boundary"
         if self.wit is not None:
             return f"{self.wit.site.interface}#{self.wit.site.func}".lstrip("#")
         if self.event is None:

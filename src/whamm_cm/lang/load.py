@@ -70,8 +70,9 @@ def load(
     warnings = tuple(str(warning) for env in envs for warning in env.warnings.values())
     used = dict.fromkeys(name for env in envs for name in env.libraries)
     names = tuple(name for name, _ in sources)
+    written = {span: rule for env in envs for span, rule in env.written.items()}
     return Scripts(tuple(globals_), tuple(functions), tuple(probes), tuple(rules), tuple(used),
-                   names, warnings)  # fmt: skip
+                   names, warnings, written)  # fmt: skip
 
 
 # --- the top of a script -------------------------------------------------------------------------

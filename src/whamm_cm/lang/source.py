@@ -73,6 +73,16 @@ class ScriptError(UsageError):
         return f"  {number} | {line}\n  {' ' * len(number)} | {pad}{'^' * length}"
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenRule:
+    """A rule as it stands in a script.  ``place``: ``S.mm:3:1``; ``optional``: it may match
+    nothing."""
+
+    text: str
+    place: str
+    optional: bool = False
+
+
 def together(errors: Iterable[ScriptError]) -> ScriptError:
     """Mistakes as one error that tells the first :data:`MOST` of them: in order of place, and of
     each place what was found first."""
