@@ -9,12 +9,14 @@ from __future__ import annotations
 import io
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import PurePosixPath, PureWindowsPath
+from posixpath import normpath
 from typing import Any, TypeAlias
 
-from whamm_cm.analysis.inlined import InlinedCall, InlinedCalls
+from whamm_cm.analysis.inlined import InlinedCall, InlinedCalls, SourceFunction
 from whamm_cm.wasm.cursor import Cursor
 from whamm_cm.wasm.module import CoreModule, SectionId
 
@@ -33,6 +35,24 @@ _NEEDED = (".debug_line", ".debug_info", ".debug_abbrev")
 
 #: (address, whether a line begins there, file, line); the second is False where a sequence ends.
 Row: TypeAlias = tuple[int, bool, str, int]
+
+
+class SourceFile(str):
+    """A file as the compiler was given it; ``path`` is from the root, if it is known where the
+    compiler ran."""
+
+    __slots__ = ("path",)
+    path: str
+
+    def __new__(cls, name: str, folder: str) -> SourceFile:
+        made = super().__new__(cls, name)
+        known = folder and not _is_absolute(name)
+        made.path = normpath(f"{folder.rstrip('/')}/{name}") if known else name
+        return made
+
+
+def _is_absolute(name: str) -> bool:
+    return PurePosixPath(name).is_absolute() or PureWindowsPath(name).is_absolute()
 
 
 class SourceLines:
@@ -88,8 +108,8 @@ class SourceLines:
     def find(self, offset: int) -> tuple[str, int] | None:
         """(file, line) of the instruction at ``offset`` of the module's bytes.
 
-        The file is as the compiler was given it, with its directory unless that is the one the
-        compiler ran in.
+        The file (a :class:`SourceFile`) is as the compiler was given it, with its directory unless
+        that is the one the compiler ran in.
         """
         at = bisect_right(self._addresses, offset - self._base)
         return self._places[at - 1] if at else None
@@ -103,6 +123,25 @@ class SourceLines:
             return self._inlined.at(offset - self._base)
         except Exception:  # as above; what is missing is said by nobody but the lines remain
             return ()
+
+    def functions(self) -> tuple[SourceFunction, ...]:
+        """All code of functions of the source, an outer one before those in it; addresses are
+        offsets into the module's bytes.  None where that part of the DWARF is malformed."""
+        if self._inlined is None:
+            return ()
+        try:
+            found = tuple(self._inlined.functions())
+        except Exception:  # as above
+            return ()
+        base = self._base
+        return tuple(
+            replace(
+                one,
+                entry=one.entry + base,
+                ranges=tuple((first + base, end + base) for first, end in one.ranges),
+            )
+            for one in found
+        )
 
     def __len__(self) -> int:
         """How many places are told apart."""
@@ -139,14 +178,15 @@ def _strings(section: bytes) -> Callable[[int], bytes]:
 def _rows(lines: bytes, inlined: InlinedCalls, size: int) -> Iterator[Row]:
     """The units go to ``inlined``."""
     for unit in inlined.info.iter_CUs():
-        start = unit.get_top_DIE().attributes.get("DW_AT_stmt_list")
+        said = unit.get_top_DIE().attributes
+        start, folder = said.get("DW_AT_stmt_list"), said.get("DW_AT_comp_dir")
         if start is None:
             continue
         _check_header(lines, start.value)
         program = inlined.info.line_program_for_CU(unit)
         if program is None:
             continue
-        files = _Files(program)
+        files = _Files(program, b"" if folder is None else folder.value)
         inlined.units.append((unit, files))
         sequence: list[Row] = []
         for entry in program.get_entries():
@@ -216,7 +256,8 @@ def _skip_form(cur: Cursor, form: int, size: int) -> None:
 class _Files:
     """The files of one line program, by their number."""
 
-    def __init__(self, program: Any) -> None:
+    def __init__(self, program: Any, folder: bytes) -> None:
+        self._folder = str(folder, "utf-8", "replace")
         header = program.header
         self._first = 0 if header["version"] >= 5 else 1
         self._files, self._folders = header["file_entry"], header["include_directory"]
@@ -225,7 +266,7 @@ class _Files:
     def __getitem__(self, number: int) -> str:
         known = self._known.get(number)
         if known is None:
-            known = self._known[number] = self._path(number - self._first)
+            known = self._known[number] = SourceFile(self._path(number - self._first), self._folder)
         return known
 
     def _path(self, index: int) -> str:
@@ -234,7 +275,6 @@ class _Files:
         entry = self._files[index]
         name = str(entry.name, "utf-8", "replace")
         folder = entry.dir_index - self._first  # 0 is the compiler's directory
-        absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).is_absolute()
-        if absolute or entry.dir_index == 0 or not 0 <= folder < len(self._folders):
+        if _is_absolute(name) or entry.dir_index == 0 or not 0 <= folder < len(self._folders):
             return name
         return f"{str(self._folders[folder], 'utf-8', 'replace').rstrip('/')}/{name}"

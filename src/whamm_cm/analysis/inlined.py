@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import field
 from typing import Any, Protocol, TypeAlias
 
@@ -31,6 +31,23 @@ class InlinedCall:
     name: str
     file: str
     line: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFunction:
+    """Code of a function of the source: its own, or ``inlined`` a copy of it in another one's.
+
+    ``name`` as in the DWARF, which may be mangled (empty: it has none); ``file`` and ``line`` are
+    where it is declared (line 0: unknown); ``ranges`` are addresses, ``entry`` is the first to be
+    executed as far as the DWARF says.
+    """
+
+    name: str
+    file: str
+    line: int
+    entry: int
+    ranges: tuple[Range, ...]
+    inlined: bool
 
 
 @dataclass(slots=True)
@@ -73,6 +90,29 @@ class InlinedCalls:
             elif entry.tag == _FUNCTION and ranges:
                 # Linkers let what they drop begin at 0, where no function is.
                 linked = ranges[0][0] > 0
+
+    def functions(self) -> Iterator[SourceFunction]:
+        """All code of functions, an outer one before those in it.
+
+        Raises nearly anything for malformed sections.
+        """
+        files = {unit.cu_offset: of for unit, of in self.units}
+        for unit, _ in self.units:
+            linked = False
+            for entry in _entries(unit):
+                if entry.tag not in (_CALL, _FUNCTION):
+                    continue
+                ranges = tuple(self._ranges(entry))
+                if entry.tag == _FUNCTION and ranges:
+                    linked = ranges[0][0] > 0  # as above
+                if not (linked and ranges):
+                    continue
+                first = entry.attributes.get("DW_AT_entry_pc")
+                absolute = first is not None and first.form.startswith("DW_FORM_addr")
+                entered = first.value if absolute else min(start for start, _ in ranges)
+                yield SourceFunction(
+                    _name(entry), *_declared(entry, files), entered, ranges, entry.tag == _CALL
+                )
 
     def _ranges(self, entry: Any) -> Iterator[Range]:
         low, high = entry.attributes.get("DW_AT_low_pc"), entry.attributes.get("DW_AT_high_pc")
@@ -118,17 +158,34 @@ def _call(entry: Any, files: Files) -> InlinedCall:
 def _name(entry: Any) -> str:
     """The full name where there is one, as in the name section."""
     plain = b""
-    for _ in range(_MOST_STEPS):
-        full = entry.attributes.get("DW_AT_linkage_name")
+    for one in _with_origins(entry):
+        full = one.attributes.get("DW_AT_linkage_name")
         if full is not None:
             return str(full.value, "utf-8", "replace")
-        if "DW_AT_name" in entry.attributes:
-            plain = plain or entry.attributes["DW_AT_name"].value
+        if "DW_AT_name" in one.attributes:
+            plain = plain or one.attributes["DW_AT_name"].value
+    return str(plain, "utf-8", "replace")
+
+
+def _declared(entry: Any, files: Mapping[int, Files]) -> tuple[str, int]:
+    """The file and line of a declaration; ``files`` by the offset of their unit."""
+    file, line = "?", 0
+    for one in _with_origins(entry):
+        if file == "?" and "DW_AT_decl_file" in one.attributes and one.cu.cu_offset in files:
+            file = files[one.cu.cu_offset][one.attributes["DW_AT_decl_file"].value]
+        if not line and "DW_AT_decl_line" in one.attributes:
+            line = one.attributes["DW_AT_decl_line"].value
+    return file, line
+
+
+def _with_origins(entry: Any) -> Iterator[Any]:
+    """An entry, and those that it takes further attributes from."""
+    for _ in range(_MOST_STEPS):
+        yield entry
         origin = next(
             (at for at in ("DW_AT_abstract_origin", "DW_AT_specification")
              if at in entry.attributes), None,
         )  # fmt: skip
         if origin is None:
-            break
+            return
         entry = entry.get_DIE_from_attribute(origin)
-    return str(plain, "utf-8", "replace")

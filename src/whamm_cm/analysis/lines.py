@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import field
 
-from whamm_cm.analysis.dwarf import SourceLines
+from whamm_cm.analysis.dwarf import SourceFile, SourceLines
+from whamm_cm.analysis.function_code import FunctionCode, function_codes
 from whamm_cm.analysis.guests import find_guests
 from whamm_cm.analysis.program import Program
 from whamm_cm.component.decode import MODULE_PREAMBLE, decode
@@ -12,6 +15,28 @@ from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
 from whamm_cm.wasm.function import first_group
 from whamm_cm.wasm.module import CoreModule
+
+#: What is longer is hardly source.
+_LONGEST_TEXT = 16 << 20
+
+
+def source_text(file: str) -> list[str] | None:
+    """The lines of a file that DWARF names, if it is below the current directory.
+
+    The name comes with the component: it must not show what else is on this machine.
+    """
+    here = os.path.realpath(os.curdir)
+    for name in dict.fromkeys((file.path if isinstance(file, SourceFile) else file, file)):
+        path = os.path.realpath(name)
+        if os.path.commonprefix((path, here + os.sep)) != here + os.sep:
+            continue
+        if os.path.isfile(path) and os.path.getsize(path) <= _LONGEST_TEXT:
+            try:
+                with open(path, encoding="utf-8", errors="replace") as opened:
+                    return opened.read().split("\n")
+            except OSError:  # as if it were not there
+                continue
+    return None
 
 
 @dataclass(slots=True)
@@ -34,17 +59,40 @@ class LineFinder:
 
     def __call__(self, module: str, fid: int, pc: int) -> str:
         """``file:line``, empty when nothing is known."""
+        place = self.find(module, fid, pc)
+        return "" if place is None else f"{place[0]}:{place[1]}"
+
+    def find(self, module: str, fid: int, pc: int) -> tuple[str, int] | None:
+        """The file, as the compiler was given it, and the line; None when nothing is known."""
         found = self.modules.get(module)
         if found is None:
-            return ""
-        if module not in self.known:
-            self.known[module] = self._read(module, found)
-        lines = self.known[module]
+            return None
+        lines = self._lines(module)
         index = fid - len(found.imported("func"))
         if lines is None or not 0 <= index < len(found.bodies):
-            return ""
-        place = lines.find(first_group(found, index) + pc - 1)
-        return "" if place is None else f"{place[0]}:{place[1]}"
+            return None
+        return lines.find(first_group(found, index) + pc - 1)
+
+    def code(self) -> Iterator[tuple[str, int, FunctionCode]]:
+        """(core module, function, its code) of all modules that have DWARF.  Raises DecodeError for
+        malformed code."""
+        told = len(self.notes)
+        seen: list[CoreModule] = []
+        for name, module in self.modules.items():
+            lines = self._lines(name)
+            if lines is None or lines.note or any(module is one for one in seen):
+                continue
+            seen.append(module)
+            imported = len(module.imported("func"))
+            for index, code in enumerate(function_codes(module, lines)):
+                yield name, imported + index, code
+        if not seen and len(self.notes) == told:
+            self.notes.append("no source lines: no core module has DWARF (build with -g)")
+
+    def _lines(self, name: str) -> SourceLines | None:
+        if name not in self.known:
+            self.known[name] = self._read(name, self.modules[name])
+        return self.known[name]
 
     def _read(self, name: str, module: CoreModule) -> SourceLines | None:
         try:

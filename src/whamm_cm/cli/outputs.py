@@ -44,13 +44,13 @@ class Lines:
     """
 
     def __init__(self, path: str | None, name: str, options: RenderOptions) -> None:
-        from whamm_cm.render.jsonl import Marked
+        from whamm_cm.render.jsonl import live as json_lines
         from whamm_cm.render.strace import live
 
         self.path = path
         self._file: TextIO | None = None
         self._strace = live(options) if name == "strace" else None
-        self._line = Marked().feed
+        self._line = json_lines()
         self._lock = threading.Lock()
         self._done = threading.Event()
         self._watch: threading.Thread | None = None
@@ -232,8 +232,8 @@ def add_options(
     group = parser.add_argument_group("display")
     group.add_argument(
         "-f", "--format", metavar="FMT",
-        help="strace, summary, jsonl, chrome, speedscope, otlp, folded, table, json, csv or whamm"
-        " (default: strace)",
+        help="strace, summary, jsonl, chrome, speedscope, otlp, folded, table, json, csv, whamm,"
+        " lcov or cobertura (default: strace)",
     )  # fmt: skip
     group.add_argument(
         "-o", "--output", metavar="FILE",
@@ -284,7 +284,8 @@ def _add_grouping(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--by", default="function", metavar="WHAT",
         help="rows of the summary: function, peer (hosts it talked to) or route (what was asked of"
-        " it); or request: the log, put together by request",
+        " it); or request: the log, put together by request; or line: what scripts count, by the"
+        " lines of the source",
     )  # fmt: skip
     group.add_argument(
         "--percentiles", action="store_true",
@@ -313,11 +314,12 @@ def settle(args: argparse.Namespace) -> None:
 
     if args.by not in BY:
         raise UsageError(f"--by {args.by}: expected one of {', '.join(BY)}")
+    _settle_lines(args)
     if args.slow and args.by == "function":
         args.by = "request"
     if args.slow and args.by != "request":
         raise UsageError(f"--slow is of the log by request, --by {args.by} of the summary")
-    if args.by == "request" or args.by == "function" and not args.percentiles:
+    if args.by in ("request", "line") or args.by == "function" and not args.percentiles:
         if args.by == "request" and (args.summary or args.format not in (None, "strace")):
             raise UsageError("--by request puts the log together; leave out -c and -f")
         return
@@ -328,6 +330,25 @@ def settle(args: argparse.Namespace) -> None:
     if args.per_instance and args.by != "function":
         raise UsageError(f"--per-instance is for --by function, not --by {args.by}")
     args.summary = args.summary or not args.both
+
+
+def _settle_lines(args: argparse.Namespace) -> None:
+    """Formats of source lines need them: those of what is woven here, or of what ``--lines`` of
+    ``report`` names."""
+    from whamm_cm.render.registry import BY_LINE, format_for_path
+
+    name = args.format or (format_for_path(args.output) if args.output else "")
+    if args.by == "line":
+        if args.summary or args.both or args.format not in (None, "table"):
+            raise UsageError("--by line is of scripts' tables (-f table); leave out -c, -C and -f")
+        if args.per_instance or args.percentiles or args.slow:
+            raise UsageError("--by line adds up what instances count, whatever time it takes")
+        args.format, name = "table", "--by line"
+    elif name not in BY_LINE or args.summary and args.format is None:
+        return
+    if args.lines is None:
+        raise UsageError(f"{name} needs source lines; add --lines and the original component")
+    args.lines = args.lines or True
 
 
 def render_options(args: argparse.Namespace, lines: LineFinder | None) -> RenderOptions:
@@ -355,7 +376,7 @@ def render_options(args: argparse.Namespace, lines: LineFinder | None) -> Render
 
 def formats(args: argparse.Namespace, reports: bool) -> list[tuple[str | None, str]]:
     """(path, format) of each output the options ask for; ``reports``: scripts report something."""
-    from whamm_cm.render.registry import format_for_path, renderer
+    from whamm_cm.render.registry import BY_LINE, format_for_path, renderer
 
     if args.compat is not None:
         return [(args.output or "-", args.compat)]
@@ -373,6 +394,10 @@ def formats(args: argparse.Namespace, reports: bool) -> list[tuple[str | None, s
     if args.otlp is not None and not (args.format or args.output or args.both):
         return [(None, "table")] if reports else []
     name = args.format or (format_for_path(args.output) if args.output else "strace")
+    if (name in BY_LINE or args.by == "line") and not reports:
+        from whamm_cm.render.coverage import NOTHING
+
+        raise UsageError(f"{name if name in BY_LINE else '--by line'}: {NOTHING}")
     result: list[tuple[str | None, str]] = [(args.output, name)]
     if reports and name == "strace":
         result.append((None, "table"))

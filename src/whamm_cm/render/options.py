@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from whamm_cm.dataclass import dataclass
 
+if TYPE_CHECKING:
+    from whamm_cm.analysis.lines import LineFinder
+
 Stamps: TypeAlias = Literal["none", "start", "delta"]
 
-#: What ``--by`` may be: rows of the summary, or ``request`` for the log.
-BY = ("function", "peer", "route", "request")
+#: What ``--by`` may be: rows of the summary, ``request`` for the log, ``line`` for tables.
+BY = ("function", "peer", "route", "request", "line")
 #: What ``top`` has rows of, and can sort by.
 TOP_KINDS = ("function", "peer", "route", "path", "bucket")
 TOP_SORTS = ("calls", "errors", "latency", "bytes", "total", "name")
@@ -25,11 +27,12 @@ class RenderOptions:
 
     ``base_ns`` is the clock reading that counts as 0; None: that of the first record.  ``tags``:
     name the instance of each line from the start, not only when a second one appears.  ``lines``:
-    the source line, as text, of a place in a core module (its name, function index, pc).
+    what knows the source lines of places in core modules.
     ``per_instance``: results of each component instance by itself, not of all together.  ``each``
     (``-v``): reads and writes of streams that follow each other closely are not put together.
     ``by`` (``--by``): what the summary has rows of, or ``request``: the log is put together by
-    request, of which only those are shown that took ``slow_ns`` or longer.  ``percentiles``: the
+    request, of which only those are shown that took ``slow_ns`` or longer; or ``line``: tables add
+    up what is counted in each line of the source, which needs ``lines``.  ``percentiles``: the
     summary by function has them.
     """
 
@@ -40,7 +43,7 @@ class RenderOptions:
     sort: str = "time"
     base_ns: int | None = None
     tags: bool = False
-    lines: Callable[[str, int, int], str] | None = None
+    lines: LineFinder | None = None
     per_instance: bool = False
     each: bool = False
     by: str = "function"

@@ -9,8 +9,10 @@ from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import UsageError, nearest
 from whamm_cm.render import (
     chrome,
+    cobertura,
     folded,
     jsonl,
+    lcov,
     otlp,
     report_csv,
     report_json,
@@ -60,12 +62,17 @@ RENDERERS: dict[str, Renderer] = {
         ),
         Renderer("csv", "a script's variables, as CSV", (".csv",), False, report_csv.render),
         Renderer("whamm", "a script's variables, as whamm", (".whamm",), False, whamm.render),
+        Renderer("lcov", "coverage of source lines, for genhtml", (".info",), False, lcov.render),
+        Renderer(
+            "cobertura", "coverage of source lines, as XML", (".xml",), False, cobertura.render
+        ),
     )
 }
 
 
-#: Formats of what scripts report.
-REPORTS = ("table", "json", "csv", "whamm")
+#: Formats of what scripts report, and those of them that are about source lines.
+REPORTS = ("table", "json", "csv", "whamm", "lcov", "cobertura")
+BY_LINE = ("lcov", "cobertura")
 
 
 def renderer(name: str) -> Renderer:

@@ -92,6 +92,12 @@ def _group(group: list[Cell], several: bool, options: RenderOptions) -> list[str
     """All cells of a variable: a title that says what they have in common, then a line each."""
     kind = parse_type(group[0].row.type)
     title = f"{_title(group[0], several)}: {printable(group[0].row.type)}"
+    if options.by == "line" and options.lines is not None:
+        from whamm_cm.render import by_line
+
+        if by_line.adds_up(group[0]):
+            return [title, *by_line.annotated(group, options.lines)]
+        group = by_line.joined(group, options.lines)
     each = {(id(cell.row), cell.instance): cell for cell in group}.values()
     differ = [name for name, of in _ORIGINS.items() if len({of(cell) for cell in each}) > 1]
     common = [
@@ -102,7 +108,9 @@ def _group(group: list[Cell], several: bool, options: RenderOptions) -> list[str
     of = _merged(max(group, key=lambda cell: cell.instances)).strip()
     head = "  ".join(filter(None, [title, *common, of]))
     columns = {name: of for name, of in _PLACES.items() if any(of(cell) for cell in group)}
-    if options.lines is not None:
+    if options.by == "line":
+        columns = {"line": _PLACES["function"]}
+    elif options.lines is not None:
         columns["source"] = lambda cell: printable(scripted.source(cell, options))
     columns |= {name: _ORIGINS[name] for name in differ}
     shown, rest = _worth_showing(kind, group)
