@@ -233,3 +233,14 @@ def test_what_is_no_module_is_refused(capsys: pytest.CaptureFixture[str], tmp_pa
     path.write_text("no module")
     assert main(["info", "wasm:func:entry", str(path)]) == 3
     assert main(["info", "wasm:func:entry", str(tmp_path / "missing.wasm")]) == 3
+
+
+def test_pc_counts_from_the_declaration_of_locals(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """02 01 7f 01 7e are two groups of locals, so the first instruction is at 5."""
+    path = tmp_path / "locals.wasm"
+    text = '(module (func (export "f") (local i32 i64) nop) (func (export "g") nop))'
+    path.write_bytes(wasmtime.wat2wasm(text))
+    places = facts(capsys, "wasm:opcode:nop:before", str(path))["places"]
+    assert [place["pc"] for place in places] == [5, 1]

@@ -167,8 +167,8 @@ def test_where_nothing_is_asynchronous_there_are_no_tasks() -> None:
     run = scripted(text(PLAIN), script)
     assert [run.call("f"), run.call("f")] == [7, 7]
     assert run.printed == ["1 0", "2 0"]
-    why = ("wasm:task:start", "no asynchronous component", 0)
-    assert why in run.woven.added.unmatched and "context" not in printed(run)
+    why = ("script0:3:9", "wasm:task:start", "no asynchronous component")
+    assert why in run.woven.added.idle and "context" not in printed(run)
 
 
 PLAIN = """(component (core module $m (func (export "f") (result i32) (i32.const 7))

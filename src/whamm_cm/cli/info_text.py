@@ -50,6 +50,8 @@ def described(rule: str) -> tuple[list[EventRow], Scripts | None]:
     if "#" not in rule and not rule.lstrip().startswith("wit"):
         return describe(rule.partition("/")[0]), None
     scripts = load([("rule", f"{rule} {{ }}")])
+    for error in filter(None, (one.mistake(None) for one in scripts.wit_rules)):
+        raise error
     return [], scripts
 
 

@@ -23,7 +23,7 @@ from whamm_cm.render.safe import lines
 
 #: One row per command: module under ``whamm_cm.cli`` with ``register`` and ``run``.
 COMMANDS = (
-    "inspect", "trace", "instrument", "info", "report", "top", "gate", "policy", "diff",
+    "inspect", "trace", "instrument", "info", "check", "report", "top", "gate", "policy", "diff",
     "completion",
 )  # fmt: skip
 

@@ -232,17 +232,19 @@ def notes(added: Added, verbose: bool = True) -> Iterator[str]:
     if verbose:
         for title, reason in added.skipped:
             yield f"not woven: {title}: {reason}"
+        for place, rule, reason in added.idle:
+            yield f"no match: {rule} ({place}): {reason}"
         for rule, reason, count in added.unmatched:
-            yield f"no match: {rule}: {reason}" + (f" ({count} sites)" if count else "")
+            yield f"no match: {rule}: {reason} ({count} sites)"
         for place, section in added.dropped:
             yield f"{place}: custom section {section} left out, for code has moved"
         return
     if added.skipped:
         yield f"{were(len(added.skipped), 'function')} left alone (-v lists them)"
-    idle = list(dict.fromkeys(rule for rule, _, count in added.unmatched if not count))
-    if idle:
-        many = "" if len(idle) == 1 else f" and {len(idle) - 1} more (-v lists them)"
-        yield f"{idle[0]}{many}: no function of the component matches"
+    for place, rule, reason in added.idle[:1]:
+        more = len(added.idle) - 1
+        too = f" (as {counted(more, 'rule')} more; -v lists them)" if more else ""
+        yield f"{place}: {rule} matches nothing: {reason}{too}"
 
 
 def pooled(added: Added, instances: bool = True) -> Iterator[str]:

@@ -117,7 +117,7 @@ def _by_name(*variables: BoundVariable) -> dict[str, BoundVariable]:
 #: Bound in every probe of provider wasm; zero and empty where it is at no place in a function.
 SCOPE = _by_name(
     _static("fid", U32, "number of the function the probe is in"),
-    _static("pc", U32, "byte offset of the instruction in the function's body, plus 1"),
+    _static("pc", U32, "byte offset of the instruction in the function's body, from its locals on"),
     _static("opidx", U32, "number of the instruction in the function"),
     _static("at_func_end", BOOL, "whether this is the function's last end"),
     _static("fname", STR, "name of the function, empty if it has none"),

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import field
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import syntax as s
-from whamm_cm.lang.body import Body, Env
+from whamm_cm.lang.body import Body, Env, Unknowable
 from whamm_cm.lang.calls import invoke
 from whamm_cm.lang.events import BY_NAME, NUMBERED, TASK_MODES, Event, Mode
 from whamm_cm.lang.exprs import EXPR_RULES
-from whamm_cm.lang.paths import site_of
+from whamm_cm.lang.mistakes import mistakes
+from whamm_cm.lang.paths import site_of, unknown_site
 from whamm_cm.lang.rules import CoreRule, events_of, parse_core_rule, parse_wit_rule
-from whamm_cm.lang.source import ScriptError
+from whamm_cm.lang.source import ScriptError, WrittenRule, together
 from whamm_cm.lang.stmts import STMT_RULES, block
-from whamm_cm.lang.tree import BOOL, Expr, Probe, Span, Stmt, Type, WitRule, WitSite
+from whamm_cm.lang.tree import (
+    BOOL,
+    Expr,
+    Probe,
+    Span,
+    Stmt,
+    Type,
+    WitRule,
+    WitSite,
+)
 
 RULES = {**EXPR_RULES, s.Invoke: invoke}
 
@@ -47,6 +57,7 @@ class _Checked:
 
 def expand(env: Env, probe: s.ProbeSyntax, numbering: Numbering) -> Iterator[Probe | WitRule]:
     """The probes of one rule; ``number`` of events beyond whamm's is -1 until ``finish``."""
+    probe = _written(env, probe)
     if probe.is_wit:
         yield from _wit_rules(env, probe)
         return
@@ -73,6 +84,17 @@ def expand(env: Env, probe: s.ProbeSyntax, numbering: Numbering) -> Iterator[Pro
             yield _probe(env, probe, event, mode, number, checked)
 
 
+def _written(env: Env, probe: s.ProbeSyntax) -> s.ProbeSyntax:
+    """The probe without the mark of rules that may match nothing."""
+    text = probe.rule.removeprefix("?").lstrip()
+    at = probe.at + len(probe.rule) - len(text)
+    line, column = env.source.place(at)
+    place = f"{env.source.name}:{line}:{column}"
+    span = Span(env.source.number, at, probe.end)
+    env.written[span] = WrittenRule(text, place, text != probe.rule)
+    return probe._replace(rule=text, at=at)
+
+
 def _probe(
     env: Env, probe: s.ProbeSyntax, event: Event, mode: Mode, number: int, checked: _Checked
 ) -> Probe:
@@ -85,9 +107,15 @@ def _probe(
 
 def _wit_rules(env: Env, probe: s.ProbeSyntax) -> Iterator[WitRule]:
     pattern = parse_wit_rule(env.source, probe)
+    optional = env.written[Span(env.source.number, probe.at, probe.end)].optional
+
+    def mistake(sites: Sequence[WitSite] | None) -> ScriptError | None:
+        found = [] if optional else mistakes(env.source, pattern, sites)
+        return together(found) if found else None
+
     reports = _declares_report(probe)
     for mode in pattern.modes:
-        yield _wit_rule(env, probe, probe.rule, mode, reports, pattern.match)
+        yield _wit_rule(env, probe, probe.rule, mode, reports, pattern.match, mistake)
 
 
 def _wit_rule(
@@ -97,9 +125,15 @@ def _wit_rule(
     mode: str,
     reports: bool,
     matches: Callable[[WitSite], bool],
+    mistake: Callable[[Sequence[WitSite] | None], ScriptError | None] = lambda sites: None,
     package: str = "",
 ) -> WitRule:
+    """Its body is checked as far as that goes without the function, whether or not there is one."""
     span = Span(env.source.number, probe.at, probe.end)
+    unknown = body_of(env, "probe", mode=mode, blank=True,
+                      wit=unknown_site(mode, env.libraries))  # fmt: skip
+    with env.going_on():
+        check_probe(unknown, probe)
 
     def check(rule: WitRule, site: WitSite) -> Probe:
         body = body_of(env, "probe", mode=rule.mode, wit=site_of(site, rule.mode))
@@ -107,7 +141,8 @@ def _wit_rule(
         return Probe(rule.number, rule.rule, rule.script, "wit", site.func, rule.mode, {},
                      found.predicate, found.body, rule.span)  # fmt: skip
 
-    return WitRule(-1, text, env.source.number, mode, span, reports, matches, check, package)
+    return WitRule(-1, text, env.source.number, mode, span, reports, matches, check, mistake,
+                   package)  # fmt: skip
 
 
 def _boundary_rules(
@@ -122,10 +157,10 @@ def _boundary_rules(
         package, text = event.package, f"wasm:{event.package}:{event.name}"
         if package == "task":
             mode = TASK_MODES[event.name]
-            yield _wit_rule(env, probe, text, mode, reports, _is_entered, package)
+            yield _wit_rule(env, probe, text, mode, reports, _is_entered, package=package)
         else:
             copies = _copies(f"{package}.{event.name}")
-            yield _wit_rule(env, probe, text, "after", reports, copies, package)
+            yield _wit_rule(env, probe, text, "after", reports, copies, package=package)
 
 
 def _is_entered(site: WitSite) -> bool:
@@ -181,8 +216,14 @@ def check_probe(body: Body, probe: s.ProbeSyntax) -> _Checked:
     """Predicate and body of a probe in the surroundings that ``body`` stands for."""
     predicate = None
     if probe.predicate is not None:
-        predicate = body.typed(probe.predicate, BOOL, "a predicate")
+        try:
+            predicate = body.typed(probe.predicate, BOOL, "a predicate")
+        except ScriptError as error:
+            body.errors.append(error)
+        except Unknowable:
+            pass  # it is checked where there is such a function
     statements = block(body, probe.body)
+    body.finish()
     return _Checked(body.bounds, predicate, statements)
 
 

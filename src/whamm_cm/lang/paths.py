@@ -6,11 +6,11 @@ script value at its end becomes a :class:`~whamm_cm.lang.tree.Scalar`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
 from whamm_cm.lang import copies
 from whamm_cm.lang import syntax as s
-from whamm_cm.lang.body import Body, Site
+from whamm_cm.lang.body import Body, Site, Unknowable
 from whamm_cm.lang.source import listed, suggest
 from whamm_cm.lang.tree import (
     BOOL,
@@ -67,6 +67,31 @@ def site_of(site: WitSite, mode: str) -> Site:
             names["result"] = _maker(Bound, WitT(site.type.result), "result")
         names["is_err"] = _is_err(site)
     return Site(site, names)
+
+
+class _Unknown(Mapping[str, Callable[[Span], Expr]]):
+    """Any name may be a parameter's, and what it is nobody knows."""
+
+    def __init__(self, mode: str, libraries: Container[str]) -> None:
+        self.over, self.libraries = mode in ("after", "cancel", "end"), libraries
+
+    def __contains__(self, name: object) -> bool:
+        return name not in self.libraries and (self.over or name not in AFTER_ONLY)
+
+    def __getitem__(self, name: str) -> Callable[[Span], Expr]:
+        raise Unknowable(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def unknown_site(mode: str, libraries: Container[str]) -> Site:
+    """A boundary function of which nothing is known."""
+    nothing = WitSite("", "", "", "", "", "", False, w.FuncT((), None))
+    return Site(nothing, _Unknown(mode, libraries))
 
 
 def _maker(node: type[Static] | type[Bound], type_: Type, name: str) -> Callable[[Span], Expr]:

@@ -7,7 +7,7 @@ them.  Rules on WIT boundaries keep the case and the version rules of ``wit.name
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import syntax as s
@@ -15,7 +15,7 @@ from whamm_cm.lang.events import BY_NAME, PACKAGES, Event, Mode
 from whamm_cm.lang.source import ScriptError, Source, listed, suggest
 from whamm_cm.lang.tree import Type, WitSite
 from whamm_cm.lang.types import parse_type
-from whamm_cm.wit.glob import Glob, compile_glob
+from whamm_cm.wit.glob import Glob, compile_glob, split_top
 from whamm_cm.wit.names import ItemPattern
 from whamm_cm.wit.semver import PatternError
 
@@ -51,13 +51,15 @@ class CoreRule:
 
 @dataclass(frozen=True, slots=True)
 class WitPattern:
-    """``side``: import, export, inner or ``*``; ``modes`` in the order of :data:`WIT_MODES`."""
+    """``side``: import, export, inner or ``*``; ``modes`` in the order of :data:`WIT_MODES`.
+    ``at``: where the item stands in the script."""
 
     text: str
     sides: Glob
     side: str
     item: ItemPattern
     modes: tuple[str, ...]
+    at: int = 0
 
     def match(self, site: WitSite) -> bool:
         if site.copies or not self.sides.fullmatch(site.direction):
@@ -140,6 +142,7 @@ def events_of(source: Source, rule: CoreRule) -> list[tuple[Event, tuple[Mode, .
     ]
     if not packages:
         raise _nothing(source, rule.parts[1], "package", PACKAGES)
+    _all_there(source, rule.parts[1], "package", PACKAGES)
     found: list[tuple[Event, tuple[Mode, ...]]] = []
     for package in packages:
         for event in PACKAGES[package]:
@@ -148,7 +151,22 @@ def events_of(source: Source, rule: CoreRule) -> list[tuple[Event, tuple[Mode, .
                 found.append((event, modes))
     if not found:
         raise _no_event(source, rule, packages)
+    named = [event for package in packages for event in PACKAGES[package]]
+    if len(rule.parts) > 2:
+        _all_there(source, rule.parts[2], "event", [event.name for event in named])
+    if len(rule.parts) > 3:
+        texts = dict.fromkeys(mode.text for event in named for mode in event.modes)
+        _all_there(source, rule.parts[3], "mode", texts)
     return found
+
+
+def _all_there(source: Source, part: Part, what: str, known: Iterable[str]) -> None:
+    """Each alternative that is a name has to be one: beside others it would go unnoticed."""
+    names = list(known)
+    for at, text in split_top(part.text, "|"):
+        if text and not re.search(r"[*?\[{]", text) and text.lower() not in names:
+            start = part.at + at
+            raise _nothing(source, Part(text, part.glob, start, start + len(text)), what, names)
 
 
 def _matching(rule: CoreRule, event: Event) -> tuple[Mode, ...]:
@@ -224,7 +242,8 @@ def parse_wit_rule(source: Source, probe: s.ProbeSyntax) -> WitPattern:
     named = "cancel" in mode  # what means all modes does not mean that one
     matched = tuple(m for m in WIT_MODES if modes.fullmatch(m) and (named or m != "cancel"))
     those = [s_ for s_ in SIDES if sides.fullmatch(s_)]
-    return WitPattern(probe.rule, sides, those[0] if len(those) == 1 else "*", pattern, matched)
+    side = those[0] if len(those) == 1 else "*"
+    return WitPattern(probe.rule, sides, side, pattern, matched, probe.at + shift)
 
 
 def _wit_part(source: Source, text: str, at: int, known: tuple[str, ...], what: str) -> Glob:

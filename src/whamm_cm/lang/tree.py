@@ -9,11 +9,12 @@ definitions, ``x++`` and ``x += e`` by :class:`Update`, string methods and ``==`
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from typing import TypeAlias
 
 from whamm_cm.dataclass import dataclass
+from whamm_cm.lang.source import ScriptError, WrittenRule
 from whamm_cm.wit.types import FuncT, ValType
 
 # --- types ---------------------------------------------------------------------------------------
@@ -538,6 +539,8 @@ class WitRule:
     reports: bool
     matches: Callable[[WitSite], bool]
     check: Callable[[WitRule, WitSite], Probe]
+    #: What is misspelt in it, given all functions of the component, or None without one.
+    mistake: Callable[[Sequence[WitSite] | None], ScriptError | None]
     package: str = ""  # of an event of provider wasm: "task", "stream", "future"
 
     def at(self, site: WitSite) -> Probe:
@@ -587,3 +590,5 @@ class Scripts:
     names: tuple[str, ...] = ()  # of the scripts: "script0", …
     #: What is legal and surely not meant, in the form of errors.
     warnings: tuple[str, ...] = ()
+    #: By the ``span`` of their probes, in order.
+    written: Mapping[Span, WrittenRule] = field(default_factory=dict)

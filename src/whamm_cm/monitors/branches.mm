@@ -5,11 +5,11 @@ wasm:opcode:br_if|if:before {
     total++;
     if (arg0 != 0) { taken++; }
 }
-wasm:opcode:br_table:before {
+?wasm:opcode:br_table:before {
     report var targets_taken: map<u32, u64>;
     targets_taken[target]++;
 }
-wasm:opcode:select|typed_select(arg0: i32):before {
+?wasm:opcode:select|typed_select(arg0: i32):before {
     report var selected_first: u64;
     report var selects: u64;
     selects++;

@@ -8,7 +8,7 @@ wasm:opcode:call|return_call:before {
     count++;
     if (target_fn_type == "import") { imported++; } else { direct++; }
 }
-wasm:opcode:call_indirect|return_call_indirect|call_ref|return_call_ref:before {
+?wasm:opcode:call_indirect|return_call_indirect|call_ref|return_call_ref:before {
     report var count: u64;
     count++;
     indirect++;

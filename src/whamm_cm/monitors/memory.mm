@@ -12,7 +12,7 @@ wasm:opcode:i*load*|f*load*|v128.load*|i*store*|f*store*|v128.store*|i*.atomic.*
     if (is_write) { writes++; bytes_written += data_size as u64; }
     else { reads++; bytes_read += data_size as u64; }
 }
-wasm:opcode:memory.copy|memory.fill|memory.init:before {
+?wasm:opcode:memory.copy|memory.fill|memory.init:before {
     report var count: u64;
     count++;
     bulk++;

@@ -115,7 +115,8 @@ class FunctionInfo:
         return first_group(self.module, self.index)
 
     def pc(self, opidx: int) -> int:
-        """Where the instruction is: 1 is the byte behind the number of groups of locals."""
+        """The offset in the body, which begins with the number of groups of locals: a byte here,
+        however it is encoded."""
         pos = self.steps[opidx][0] if opidx else self.body.code
         return pos - self._first_group + 1
 

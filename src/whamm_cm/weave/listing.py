@@ -5,6 +5,7 @@ The command ``info`` prints it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import field, replace
 
@@ -15,7 +16,7 @@ from whamm_cm.analysis.site import Site
 from whamm_cm.analysis.sites import find_sites
 from whamm_cm.component.decode import decode
 from whamm_cm.dataclass import dataclass
-from whamm_cm.lang.tree import Scripts, WitRule
+from whamm_cm.lang.tree import Scripts, Span, WitRule
 from whamm_cm.wasm.disassemble import Naming, disassemble, instruction, names_of
 from whamm_cm.wasm.edit import ModuleEdit
 from whamm_cm.wasm.encoding import ValType
@@ -28,7 +29,14 @@ from whamm_cm.weave.opcodes.match import Firing, Matcher
 from whamm_cm.weave.opcodes.points import find_events
 from whamm_cm.weave.opcodes.rows import Rows
 from whamm_cm.weave.plan import Added, ScriptPlan
-from whamm_cm.weave.scripting import MISSING, Scripting, as_seen, comes_to_pass, everything
+from whamm_cm.weave.scripting import (
+    MISSING,
+    Scripting,
+    as_seen,
+    comes_to_pass,
+    everything,
+    refuse_boundaries,
+)
 from whamm_cm.weave.unit import UnitBuilder
 from whamm_cm.wit.printer import handles_text
 from whamm_cm.wit.types import FuncT
@@ -204,6 +212,22 @@ def list_code(plan: ScriptPlan, given: Input) -> Listing:
         _check_boundaries(plan, scripts, given.program, given.sites)
     generated = CoreModule(unit.encode().wasm)
     found.functions = list(_functions(generated))
+    return found
+
+
+def count_places(plan: ScriptPlan, given: Input) -> Counter[Span]:
+    """How many places each rule of the scripts matches.  Raises what weaving them would."""
+    if given.program is None:
+        refuse_boundaries(plan.scripts)
+    list_code(plan, given)
+    found = Counter[Span]()
+    matcher = Matcher(plan.scripts.probes, plan.evaluate)
+    for _, module in given.guests:
+        for function in matcher.functions(module):
+            found.update(firing.left.probe.span for firing in function.firings)
+    found.update(p.span for p in plan.scripts.probes if p.package in ("begin", "end", "report"))
+    for rule in plan.scripts.wit_rules:
+        found[rule.span] += sum(not site.reason for site in _boundaries(rule, given.sites))
     return found
 
 

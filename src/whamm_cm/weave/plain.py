@@ -39,7 +39,7 @@ from whamm_cm.weave.opcodes.rows import Rows
 from whamm_cm.weave.plain_sinks import sink_parts, wasi_name
 from whamm_cm.weave.plain_sites import WRAPPED, Traced, choose
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
-from whamm_cm.weave.scripting import everything, refuse_boundaries
+from whamm_cm.weave.scripting import everything, idle, refuse_boundaries
 from whamm_cm.weave.unit import Beats, UnitBuilder, binder_module
 from whamm_cm.weave.wiring import SinkOptions
 
@@ -168,6 +168,8 @@ class _Weave:
         self.added.dropped = [("", name) for name in about_code(self.module)]
         for (rule, why), count in sorted(matcher.skipped.items()):
             self.added.unmatched.append((rule, why, count))
+        if not plan.compat:
+            self.added.idle += idle(scripts.scripts, matcher.idle())
         slot = unit.push_slot() if push else None
         wasm_unit = unit.module(False, sends)
         guest = lend_memories(self.module, guest, wasm_unit)

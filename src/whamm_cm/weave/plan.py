@@ -199,6 +199,8 @@ class Added:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     #: Rules that did not match somewhere, with the reason and how often.
     unmatched: list[tuple[str, str, int]] = field(default_factory=list)
+    #: Rules that matched nothing at all: where they stand, what they are, why.
+    idle: list[tuple[str, str, str]] = field(default_factory=list)
     #: Why nothing was validated, if it was not.
     unvalidated: str = ""
 

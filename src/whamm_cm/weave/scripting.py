@@ -28,7 +28,7 @@ from whamm_cm.emit.paths import acts, has_trace, mentions
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.fold import fold
-from whamm_cm.lang.source import ScriptError
+from whamm_cm.lang.source import ScriptError, together
 from whamm_cm.lang.walk import walk
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.moved import Moved
@@ -36,7 +36,7 @@ from whamm_cm.weave.libs.model import Functions, Library
 from whamm_cm.weave.opcodes.emit import PUSH, GuestWeaver, WovenGuest
 from whamm_cm.weave.opcodes.imports import UNIT
 from whamm_cm.weave.opcodes.leftover import pure_counters
-from whamm_cm.weave.opcodes.match import Matcher
+from whamm_cm.weave.opcodes.match import REASONS, Matcher
 from whamm_cm.weave.opcodes.rows import Rows, variable_spec
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
 from whamm_cm.weave.tasks import exports, may_return, no_tasks, roles
@@ -46,7 +46,7 @@ from whamm_cm.wit.types import FuncT
 
 #: What there is none of, where a rule matches nothing.
 MISSING = {
-    "": "no function of the component",
+    "": "no function of the component has that side, interface, version and name",
     "task": "no asynchronous component",
     "stream": "no stream is copied like that",
     "future": "no future is copied like that",
@@ -92,6 +92,8 @@ class Scripting:
     multi_memory: bool = True
     #: Whether it is kept where code came from.
     origins: bool = True
+    #: Whether nothing is said of rules that match nothing.
+    as_whamm: bool = False
 
     @classmethod
     def of(cls, plan: Plan, program: Program, builder: SiteTableBuilder, added: Added) -> Scripting:
@@ -100,7 +102,7 @@ class Scripting:
         return cls(
             program, plan.scripts, builder, added, beats=Beats.of(plan),
             last_words=plan.last_words and plan.sink != "none", multi_memory=plan.multi_memory,
-            origins=plan.embedded,
+            origins=plan.embedded, as_whamm=plan.compat,
         )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -205,6 +207,8 @@ class Scripting:
                 self._again(guest, matcher, counters)
         for (rule, why), count in sorted(matcher.skipped.items()):
             self.added.unmatched.append((rule, why, count))
+        if not self.as_whamm:
+            self.added.idle += idle(scripts, matcher.idle())
 
     def _woven(
         self, guest: Guest, place: str, matcher: Matcher, counters: frozenset[t.Variable]
@@ -257,6 +261,8 @@ class Scripting:
     def _boundaries(self, sites: Sequence[Site]) -> None:
         scripts = self.plan.scripts
         matched: set[int] = set()
+        fire: set[t.Span] = set()
+        errors: list[ScriptError] = []
         for site in sites:
             if site.edge == "builtin" and site.func not in COPIES:
                 continue
@@ -268,16 +274,40 @@ class Scripting:
                     continue
                 matched.add(id(rule))
                 if site.reason:
+                    fire.add(rule.span)
                     self.added.skipped.append((site.title, site.reason))
                     continue
-                probe = self._event(rule, site, seen)
+                try:
+                    probe = self._event(rule, site, seen)
+                except ScriptError as error:
+                    errors.append(error)
+                    continue
                 if probe is not None:
+                    fire.add(rule.span)
                     self._place(site, probe, sites)
-        for rule in scripts.wit_rules:
-            if id(rule) not in matched:
-                if id(rule) in self.misfits:
-                    raise self.misfits[id(rule)]
-                self.added.unmatched.append((rule.rule, MISSING[rule.package], 0))
+        self._settle(matched, fire, errors, sites)
+
+    def _settle(
+        self,
+        matched: set[int],
+        fire: set[t.Span],
+        errors: list[ScriptError],
+        sites: Sequence[Site],
+    ) -> None:
+        """What is wrong, or idle, in rules of which these matched and these fire somewhere."""
+        scripts = self.plan.scripts
+        nothing = [rule for rule in scripts.wit_rules if id(rule) not in matched]
+        errors += (self.misfits[id(rule)] for rule in nothing if id(rule) in self.misfits)
+        errors += misspelt(nothing, sites)
+        if errors:
+            raise together(errors)
+        missing = {
+            rule.span: REASONS["predicate"][1] if id(rule) in matched else MISSING[rule.package]
+            for rule in sorted(scripts.wit_rules, key=lambda rule: id(rule) in matched)
+            if rule.span not in fire
+        }
+        if not self.as_whamm:
+            self.added.idle += idle(scripts, missing.items())
 
     def _fits(self, rule: t.WitRule, site: Site, seen: t.WitSite) -> bool:
         """Whether a script means what streams of that type copy; there may be several."""
@@ -444,6 +474,20 @@ def everything(scripts: t.Scripts) -> Iterable[t.Stmt | t.Expr]:
             yield from probe.body
 
 
+def misspelt(rules: Iterable[t.WitRule], sites: Sequence[Site]) -> list[ScriptError]:
+    """What is wrong with the names of rules that match none of these sites."""
+    seen = [as_seen(site) for site in sites if site.edge != "builtin"]
+    return [error for rule in rules for error in [rule.mistake(seen)] if error is not None]
+
+
+def idle(scripts: t.Scripts, why: Iterable[tuple[t.Span, str]]) -> Iterator[tuple[str, str, str]]:
+    """Where rules stand that match nothing, what they are, and why: not of those that may."""
+    for span, reason in why:
+        rule = scripts.written[span]
+        if not rule.optional:
+            yield rule.place, rule.text, reason
+
+
 def as_seen(site: Site) -> t.WitSite:
     """A boundary function as rules and scripts see it."""
     resource, dot, _ = site.func.partition(".")
@@ -496,4 +540,6 @@ def _is_over(lift: Site, mode: str, site: Site) -> bool:
 def refuse_boundaries(scripts: t.Scripts) -> None:
     """WeaveError for scripts with WIT probes, where the input is a plain module."""
     for rule in scripts.wit_rules:
+        if scripts.written[rule.span].optional:
+            continue
         raise WeaveError(f"{rule.rule}: a plain core module has no WIT boundary to probe")

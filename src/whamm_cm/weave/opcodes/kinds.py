@@ -167,6 +167,7 @@ class Kinds:
                 if why is None:
                     return None
                 if why:
+                    prober.reached = prober.reached or "bound"
                     skipped.append((prober.probe.rule, why))
                     continue
                 facts = {**self.facts, **self.matcher.facts(prober.probe)}
@@ -176,6 +177,7 @@ class Kinds:
                 found = _fires(left, operands, statics)
                 if found is None:
                     return None
+                prober.reached = "fires"
                 fires.append(found)
         return Kind(tuple(fires), tuple(skipped))
 

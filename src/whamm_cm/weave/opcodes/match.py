@@ -28,6 +28,13 @@ _OPERAND = re.compile(r"(arg|res|local)(0|[1-9]\d{0,8})")
 #: What builtins that belong to an instruction need of its operands.
 NEEDED = {"dup_at": ("arg0", "arg1"), "resolve_funcref": (), "target_funcref": ("arg0",)}
 _PACKAGES = frozenset(("opcode", "func", "block"))
+#: Why a rule matches nothing, by how far it came.
+REASONS = {
+    "": (0, "there is no such place in the core modules"),
+    "bound": (1, "no place has operands or locals of these types"),
+    "predicate": (2, "the predicate is false at every place"),
+    "fires": (3, ""),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,9 +90,13 @@ class Prober:
             if isinstance(node, t.Declare) and node.variable.kind is t.Kind.CELL
         )
         self.found: dict[tuple[Any, ...], Left | None] = {}
+        #: How far it came: "" nowhere, "bound" to its event, "predicate" to its type bounds, and
+        #: "fires".
+        self.reached = ""
 
     def at(self, statics: Mapping[str, Any]) -> Left | None:
         """What is left where these facts hold; None when the probe never fires."""
+        self.reached = self.reached if self.reached == "fires" else "predicate"
         if self.folder.calls_static:  # it may answer otherwise each time
             return self._left(statics)
         key = tuple(_hashable(statics.get(name)) for name in self.relevant)
@@ -186,18 +197,30 @@ class Matcher:
         alt: Firing | None = None
         for prober in self.by_event[point.package, point.event, mode]:
             if not self._bounds_hold(info, point, prober.probe):
+                prober.reached = prober.reached or "bound"
                 continue
             if statics is None:  # asking for its truth would count all it has
                 statics = Statics(info, point)
             left = prober.at(Facts(statics, known[id(prober)]))
             if left is None or any(n not in statics for n in left.statics):
                 continue
+            prober.reached = "fires"
             firing = Firing(point, left, {name: statics[name] for name in left.statics})
             if point.mode == "alt":
                 if alt is not None:
                     raise _two_alts(info, alt, firing)
                 alt = firing
             yield firing
+
+    def idle(self) -> Iterator[tuple[t.Span, str]]:
+        """Rules that matched nothing of all that was asked for, by their spans, and why."""
+        reached = dict[t.Span, str]()
+        for prober in (prober for found in self.by_event.values() for prober in found):
+            span = prober.probe.span
+            reached[span] = max(reached.get(span, ""), prober.reached, key=REASONS.get)  # type: ignore[arg-type]
+        for span in sorted(reached, key=lambda span: (span.script, span.start)):
+            if reached[span] != "fires":
+                yield span, REASONS[reached[span]][1]
 
     def _bounds_hold(self, info: FunctionInfo, point: Point, probe: t.Probe) -> bool:
         for name, wanted in probe.bounds.items():
