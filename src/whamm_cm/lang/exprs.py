@@ -10,6 +10,7 @@ from whamm_cm.lang import paths
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body, ExprRule
 from whamm_cm.lang.events import BoundVariable
+from whamm_cm.lang.numbers import INTS
 from whamm_cm.lang.source import ScriptError, Source
 from whamm_cm.lang.tree import (
     BOOL,
@@ -55,7 +56,20 @@ def number(body: Body, node: s.Number, want: Type | None) -> Expr:
         raise body.error(node, f"this is no {type_}", f"write it without a point, or as {type_}")
     if not -(1 << 63) <= node.value < 1 << 64:
         raise body.error(node, "this number has more than 64 bits")
+    _check_range(body, node, type_)
     return Const(type_, wrap(node.value, type_), span)
+
+
+def _check_range(body: Body, node: s.Number, type_: Type) -> None:
+    """A literal has to fit the bits of its type.  As in whamm, either sign will do, for masks; a
+    minus in front of what has none is worth a word."""
+    kind, text = INTS[str(type_)], body.env.source.text[node.at : node.end]
+    if not -(1 << (kind.bits - 1)) <= node.value < 1 << kind.bits:
+        raise body.error(node, f"{text} is no {type_}, which is {kind.low} to {kind.high}",
+                         f"write {text} as {type_} for its low {kind.bits} bits")  # fmt: skip
+    if node.value < kind.low:
+        body.env.warn(node, f"{text} is no {type_} and means {kind.wrap(int(node.value))} here",
+                      f"write {text} as {type_}")  # fmt: skip
 
 
 def _float(value: float, type_: Type) -> float:
@@ -274,7 +288,11 @@ def cast(body: Body, node: s.As, want: Type | None) -> Expr:
     target = resolve_type(body.env.source, node.type)
     if not isinstance(target, Prim) or target in (STR, FUNCREF):
         raise body.error(node, f'"as" cannot make {a(target)}', "it makes numbers and bool")
-    operand = body.value(node.operand, _cast_context(body, node.operand, target))
+    literal = node.operand
+    if isinstance(literal, s.Number) and isinstance(literal.value, int) and target in INTEGERS:
+        # Not what fits but what is left of it, as of any other integer.
+        literal = literal._replace(value=wrap(literal.value, target))
+    operand = body.value(literal, _cast_context(body, literal, target))
     if operand.type == target:
         return operand
     if operand.type not in NUMBERS and operand.type != BOOL:
