@@ -16,6 +16,7 @@ from whamm_cm.lang.tree import (
     I64,
     STR,
     U64,
+    Const,
     Expr,
     Function,
     Kind,
@@ -83,6 +84,7 @@ class Body:
     declared: set[str] = field(default_factory=set)  # in the innermost block
     statement: s.ExprSyntax | None = None  # the call that is a statement of its own
     initialising: str = ""  # the cell whose initialiser is being checked
+    loops: int = 0  # around the statement
 
     # --- errors
 
@@ -152,7 +154,7 @@ class Body:
 
     def flexible(self, node: s.ExprSyntax) -> bool:
         """Whether the type of ``node`` comes from its context alone."""
-        match node:
+        match self.literal(node):
             case s.Number():
                 return True
             case s.Name(name):
@@ -164,6 +166,18 @@ class Body:
             case s.Conditional(_, then, otherwise):
                 return self.flexible(then) and self.flexible(otherwise)
         return False
+
+    def literal(self, node: s.ExprSyntax) -> s.ExprSyntax:
+        """``node``, or the literal that a constant without a type stands for."""
+        found = self.variable(node.name) if isinstance(node, s.Name) else None
+        if found is None or found.kind is not Kind.LITERAL:
+            return node
+        assert isinstance(found.meaning, Const) and isinstance(found.meaning.value, int | float)
+        return s.Number(found.meaning.value, node.at, node.end)
+
+    def variable(self, name: str) -> Variable | None:
+        """What the script has declared by that name."""
+        return self.locals.get(name) or self.env.globals.get(name)
 
     def is_untyped(self, name: str) -> bool:
         """Whether ``name`` is a bound variable whose type nobody said yet, or inf or nan."""
@@ -181,7 +195,7 @@ class Body:
         largest, smallest, floats = 0, 0, False
         stack = list(nodes)
         while stack:
-            node = stack.pop()
+            node = self.literal(stack.pop())
             if isinstance(node, s.Number):
                 floats |= isinstance(node.value, float)
                 largest, smallest = max(largest, node.value), min(smallest, node.value)  # type: ignore[assignment]
@@ -223,10 +237,11 @@ class Body:
             hint = "the rule matches it too: name only events that bind it"
         return self.error(node, f'"{node.name}" is not known in {self.place()}', hint)
 
-    def declare(self, node: s.Decl | s.Count, name: str, type_: Type, kind: Kind,
-                report: bool = False) -> Variable:  # fmt: skip
+    def declare(self, node: s.Decl | s.Count | s.Each, name: str, type_: Type, kind: Kind,
+                report: bool = False, meaning: Expr | None = None) -> Variable:  # fmt: skip
         """A new variable of the innermost block."""
-        variable = Variable(name, type_, kind, report, self.env.source.number, self.span(node))
+        variable = Variable(name, type_, kind, report, self.env.source.number, self.span(node),
+                            meaning=meaning)  # fmt: skip
         if name in self.declared:
             raise self.error(node, f'"{name}" is declared twice', "rename one of the two")
         self.locals[name] = variable

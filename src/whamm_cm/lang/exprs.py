@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from dataclasses import replace
 from functools import cache
 
 from whamm_cm.lang import paths
@@ -95,8 +96,13 @@ def name(body: Body, node: s.Name, want: Type | None) -> Expr:
     span = body.span(node)
     if node.name in _WORDS:
         return Const(BOOL, _WORDS[node.name], span)
-    variable = body.locals.get(node.name) or body.env.globals.get(node.name)
+    variable = body.variable(node.name)
     if variable is not None:
+        literal = body.literal(node)
+        if isinstance(literal, s.Number):
+            return number(body, literal, want)
+        if variable.meaning is not None:
+            return replace(variable.meaning, span=span)
         if body.initialising and variable.kind is Kind.LOCAL:
             raise body.error(
                 node, f'"{node.name}" is fresh at each firing, but {body.initialising} is'
@@ -288,7 +294,7 @@ def cast(body: Body, node: s.As, want: Type | None) -> Expr:
     target = resolve_type(body.env.source, node.type)
     if not isinstance(target, Prim) or target in (STR, FUNCREF):
         raise body.error(node, f'"as" cannot make {a(target)}', "it makes numbers and bool")
-    literal = node.operand
+    literal = body.literal(node.operand)
     if isinstance(literal, s.Number) and isinstance(literal.value, int) and target in INTEGERS:
         # Not what fits but what is left of it, as of any other integer.
         literal = literal._replace(value=wrap(literal.value, target))
@@ -348,7 +354,10 @@ def index(body: Body, node: s.Index, want: Type | None) -> Expr:
         return MapGet(operand.type.value, operand, key, span)
     listed = w.strip(operand.type.type) if isinstance(operand.type, WitT) else None
     if isinstance(listed, w.ListT):
-        return Element(WitT(listed.element), operand, body.typed(node.key, U32, "the index"), span)
+        at = body.value(node.key, U32)
+        if at.type not in INTEGERS:
+            raise body.error(node.key, f"this is {a(at.type)}, but the index is an integer")
+        return Element(WitT(listed.element), operand, at, span)
     hint = "members of a tuple are t.0, t.1 …" if isinstance(operand.type, TupleT) else ""
     raise body.error(node, f"{a(operand.type)} has no entries", hint)
 

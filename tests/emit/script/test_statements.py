@@ -106,15 +106,29 @@ def statements(depth: int = 2) -> st.SearchStrategy[tuple[t.Stmt, ...]]:
         block = statements(depth - 1)
         condition = expressions(t.BOOL, 2)
         one.append(st.builds(t.If, condition, block, block))
-        one.append(st.builds(_loop, st.integers(-3, 4), st.integers(-3, 4), block))
-        one.append(st.builds(_counted, st.integers(0, 4), block))
+        inner = st.builds(_leaving, block, st.sampled_from((None, *_JUMPS)), condition, block)
+        kinds = st.sampled_from((t.I8, t.I32, t.I64))
+        one.append(st.builds(_loop, kinds, st.integers(-3, 4), st.integers(-3, 4), inner))
+        ends = st.integers(0, 6), st.integers(0, 6)
+        one.append(st.builds(_loop, st.sampled_from((t.U8, t.U32, t.U64)), *ends, inner))
+        one.append(st.builds(_counted, st.integers(0, 4), inner))
     return st.lists(st.one_of(one), max_size=4).map(tuple)
 
 
-def _loop(low: int, high: int, block: tuple[t.Stmt, ...]) -> t.Stmt:
-    i = t.Variable("i", t.I32, t.Kind.LOCAL)
-    sum_ = t.Update(VARIABLES[1], "+", t.Cast(t.I64, t.Var(t.I32, i)))
-    return t.For(i, t.Const(t.I32, low), t.Const(t.I32, high), (sum_, *block))
+_JUMPS = (t.Jump(on=False), t.Jump(on=True))
+
+
+def _leaving(
+    first: tuple[t.Stmt, ...], jump: t.Stmt | None, condition: t.Expr, rest: tuple[t.Stmt, ...]
+) -> tuple[t.Stmt, ...]:
+    """A round of a loop that may end early."""
+    return (*first, *((t.If(condition, (jump,)),) if jump else ()), *rest)
+
+
+def _loop(kind: t.Type, low: int, high: int, block: tuple[t.Stmt, ...]) -> t.Stmt:
+    i = t.Variable("i", kind, t.Kind.LOCAL)
+    sum_ = t.Update(VARIABLES[1], "+", t.Cast(t.I64, t.Var(kind, i)))
+    return t.For(i, t.Const(kind, low), t.Const(kind, high), (sum_, *block))
 
 
 def _counted(rounds: int, block: tuple[t.Stmt, ...]) -> t.Stmt:
