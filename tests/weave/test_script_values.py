@@ -26,6 +26,16 @@ def echo(func: FuncT, script: str, **plan: Any) -> Scripted:
     return scripted(echo_component([func]), script, functions=host, **plan)
 
 
+def in_core_module(script: str, tmp_path: Any, capfd: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """The map that a script reports which fires once in a core module, as its CSV says it."""
+    app, mm = tmp_path / "app.wasm", tmp_path / "s.mm"
+    app.write_bytes(text('(module (memory (export "memory") 1) (func (export "_start") nop))'))
+    mm.write_text(script)
+    assert main(["trace", "-q", "-f", "csv", "-s", str(mm), str(app)]) == 0
+    rows = [line.split(",") for line in capfd.readouterr().err.splitlines()[1:]]
+    return {row[-2]: row[-1] for row in rows}
+
+
 # --- without any list: components and core modules alike ------------------------------------------
 
 LOOPS = """
@@ -103,12 +113,8 @@ def test_loops_and_constants_in_components(plan: dict[str, Any]) -> None:
 def test_loops_and_constants_in_core_modules(
     tmp_path: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    app, script = tmp_path / "app.wasm", tmp_path / "s.mm"
-    app.write_bytes(text('(module (memory (export "memory") 1) (func (export "_start") nop))'))
-    script.write_text(LOOPS.replace("EVENT", "wasm:func:entry"))
-    assert main(["trace", "-q", "-f", "csv", "-s", str(script), str(app)]) == 0
-    rows = [line.split(",") for line in capfd.readouterr().err.splitlines()[1:]]
-    assert {row[-2]: int(row[-1]) for row in rows} == answers()
+    found = in_core_module(LOOPS.replace("EVENT", "wasm:func:entry"), tmp_path, capfd)
+    assert found == {key: str(value) for key, value in answers().items()}
 
 
 def test_breaks_leave_the_program_as_it_was(tmp_path: Any) -> None:
@@ -192,3 +198,45 @@ def test_an_empty_list_has_no_rounds_and_a_long_one_a_million() -> None:
     assert run.reported.get("n", 0) == 0
     run.call("f0", b"\1" * 1_000_500)
     assert run.reported["n"] == 1_000_000
+
+
+# --- keys of maps ---------------------------------------------------------------------------------
+
+KEYS = """
+var seen: map<str, u32>;
+var pairs: map<(u32, bool), map<u8, f64>>;
+report var found: map<str, bool>;
+EVENT {
+    found["empty"] = "a" in seen;
+    found["read"] = seen["a"] == 0 && "a" in seen;
+    seen["a"] = 0;
+    seen["b"]++;
+    found["zero"] = "a" in seen;
+    found["prefix"] = "" in seen || "ab" in seen;
+    found["both"] = "a" in seen && "b" in seen && !("c" in seen);
+    pairs[(1, true)][7] = 0.0;
+    found["pair"] = (1, true) in pairs;
+    found["other"] = (1, false) in pairs;
+    found["inner"] = 3 + 4 in pairs[(1, true)];
+    found["missing"] = 7 in pairs[(2, true)];
+    var there = "b" in seen ? 1 : 2;
+    found["choice"] = there == 1;
+    found["len"] = len(seen) == 2 && seen.len() == 2;
+}
+"""
+KNOWN = {
+    "empty": False, "read": False, "zero": True, "prefix": False, "both": True, "pair": True,
+    "other": False, "inner": True, "missing": False, "choice": True, "len": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("plan", [{}, {"multi_memory": False}])
+def test_keys_in_components(plan: dict[str, Any]) -> None:
+    run = echo(POINTS, KEYS.replace("EVENT", "wit:import:*#f0:before"), **plan)
+    run.call("f0", [], [])
+    assert run.reported["found"] == KNOWN
+
+
+def test_keys_in_core_modules(tmp_path: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    found = in_core_module(KEYS.replace("EVENT", "wasm:func:entry"), tmp_path, capfd)
+    assert found == {key: str(value).lower() for key, value in KNOWN.items()}

@@ -214,6 +214,8 @@ _INTEGER_ONLY = frozenset(("&", "|", "^", "<<", ">>"))
 def infix(body: Body, node: s.Infix, want: Type | None) -> Expr:
     if node.op in ("&&", "||"):
         return _logic(body, node)
+    if node.op == "in":
+        return _has_key(body, node)
     if node.op in _COMPARISONS:
         return _comparison(body, node)
     left, right = body.pair(node.left, node.right, want if want in NUMBERS else None)
@@ -261,6 +263,20 @@ def _comparison(body: Body, node: s.Infix) -> Expr:
         hint = "compare its members" if isinstance(type_, TupleT) else ""
         raise body.error(node, f'"{node.op}" cannot compare {a(type_)} with another', hint)
     return Binary(BOOL, node.op, left, right, span)
+
+
+def _has_key(body: Body, node: s.Infix) -> Expr:
+    table = body.expr(node.right)
+    if not isinstance(table.type, MapT):
+        raise body.error(node.right, f"{a(table.type)} has no keys", "maps have")
+    if isinstance(table, Static) or (isinstance(table, Var) and table.variable.kind is Kind.LOCAL):
+        raise body.error(node, "its keys are the numbers below num_targets",
+                         "compare with num_targets")  # fmt: skip
+    if body.initialising:
+        raise body.error(node, f"a map changes, but {body.initialising} is initialised once",
+                         "declare first and assign in a statement of its own")  # fmt: skip
+    key = body.typed(node.left, table.type.key, "the key")
+    return Builtin(BOOL, "map.has", (table, key), body.span(node))
 
 
 def prefix(body: Body, node: s.Prefix, want: Type | None) -> Expr:

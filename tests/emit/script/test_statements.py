@@ -85,9 +85,17 @@ def _value(type: t.Type) -> st.SearchStrategy[t.Expr]:
         choices.append(expressions(PAIR, 1).map(lambda key: t.MapGet(t.U16, MAPS[0], key)))
     if type == t.STR:
         choices.append(expressions(KEY, 1).map(lambda key: t.MapGet(t.STR, MAPS[1], key)))
+    if type == t.BOOL:
+        choices += [_asked(table) for table in MAPS]
     if type == t.U32:
         choices.append(st.sampled_from(MAPS).map(lambda m: t.Builtin(t.U32, "map.len", (m,))))
     return st.one_of(choices)
+
+
+def _asked(table: t.Expr) -> st.SearchStrategy[t.Expr]:
+    assert isinstance(table.type, t.MapT)
+    keys = expressions(table.type.key, 1)
+    return keys.map(lambda key: t.Builtin(t.BOOL, "map.has", (table, key)))
 
 
 def _store(place: t.Expr) -> st.SearchStrategy[t.Stmt]:
@@ -147,6 +155,10 @@ def _reads() -> t.TupleMake:
         parts.append(t.MapGet(PAIR, inner, t.Const(t.STR, text)))
         parts.append(t.MapGet(t.STR, MAPS[1], t.Const(KEY, (key % 9, text, key))))
     parts += [t.MapGet(t.F64, MAPS[4], t.Const(t.BOOL, b)) for b in (False, True)]
+    for key, text in ((3, "a"), (0, "")):
+        parts.append(t.Builtin(t.BOOL, "map.has", (MAPS[3], t.Const(t.I64, key))))
+        inner = t.MapGet(t.MapT(t.STR, PAIR), MAPS[3], t.Const(t.I64, key))
+        parts.append(t.Builtin(t.BOOL, "map.has", (inner, t.Const(t.STR, text))))
     return t.TupleMake(t.TupleT(tuple(p.type for p in parts)), tuple(parts))
 
 

@@ -199,6 +199,8 @@ class Tiny:
 
     def _Builtin(self, node: t.Builtin) -> Any:
         args = [self.expr(arg) for arg in node.args]
+        if node.name == "map.has":
+            return _key(args[1]) in args[0]
         texts = [arg.encode() if isinstance(arg, str) else arg for arg in args]
         return {
             "str.len": lambda a: len(a), "str.eq": lambda a, b: a == b,
