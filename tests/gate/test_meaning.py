@@ -10,9 +10,9 @@ import pytest
 from tests.gate.making import policy
 from tests.gate.test_names import DENY, importing, judge
 from whamm_cm.errors import UsageError
-from whamm_cm.gate.known import INTERFACES
 from whamm_cm.gate.rules import RULES
 from whamm_cm.wit.classes import CLASSES
+from whamm_cm.wit.known import INTERFACES
 
 EXAMPLES = max(1, int(60 * float(os.environ.get("WHAMM_EXAMPLES", "1"))))
 

@@ -7,12 +7,12 @@ from datetime import date
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.gate.context import Context
-from whamm_cm.gate.known import INTERFACES, resembles
 from whamm_cm.gate.model import ImportRow, Location
 from whamm_cm.gate.patterns import Line
 from whamm_cm.gate.policy import Imports, Policy
 from whamm_cm.gate.renamed import may_rename, other_interfaces
 from whamm_cm.gate.rules.shape import exports_match
+from whamm_cm.wit.known import INTERFACES, resembles
 from whamm_cm.wit.names import Alternative, FunctionGlob, ItemPattern
 from whamm_cm.wit.semver import Version, VersionPattern
 from whamm_cm.wit.shapes import ALPHABET

@@ -13,13 +13,13 @@ from functools import lru_cache
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import SHOWN, UsageError, cut
-from whamm_cm.gate.known import INTERFACES
 from whamm_cm.gate.model import Location
 from whamm_cm.gate.renamed import other_interfaces, other_names
 from whamm_cm.gate.yamldoc import Node
 from whamm_cm.wit import shapes
 from whamm_cm.wit.classes import patterns_of
 from whamm_cm.wit.glob import Glob, compile_glob, split_top
+from whamm_cm.wit.known import INTERFACES
 from whamm_cm.wit.names import FunctionGlob, InterfaceName, ItemPattern
 from whamm_cm.wit.preview1 import MODULES
 from whamm_cm.wit.semver import PatternError

@@ -11,8 +11,8 @@ from collections import Counter
 
 from whamm_cm.component.nodes import ExternName
 from whamm_cm.dataclass import dataclass
-from whamm_cm.gate.known import INTERFACES
 from whamm_cm.gate.model import Form
+from whamm_cm.wit.known import INTERFACES
 from whamm_cm.wit.model import full_name, interface_id, split_version
 from whamm_cm.wit.names import ExternNameParts, InterfaceName, is_label
 from whamm_cm.wit.semver import Version

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import field
 from typing import Protocol
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.events import Event
-from whamm_cm.lang.source import ScriptError, Source, suggest
+from whamm_cm.lang.source import ScriptError, Source, suggest, together
 from whamm_cm.lang.tree import (
     F64,
     I32,
@@ -44,9 +45,25 @@ class Env:
     libraries: dict[str, LibSignature] = field(default_factory=dict)
     known_libraries: Mapping[str, LibSignature] = field(default_factory=dict)
     warnings: dict[int, ScriptError] = field(default_factory=dict)  # by place: one each
+    errors: list[ScriptError] = field(default_factory=list)
+    #: Names of what is wrong itself: nothing more is said of them.
+    spoiled: set[str] = field(default_factory=set)
+
+    @contextmanager
+    def going_on(self, name: str = "") -> Iterator[None]:
+        """Keeps an error for the end; ``name``: what was to be declared."""
+        try:
+            yield
+        except ScriptError as error:
+            self.errors.append(error)
+            self.spoiled.add(name)
 
     def warn(self, node: s.ExprSyntax, message: str, hint: str) -> None:
         self.warnings[node.at] = self.source.error(message, node.at, node.end, hint)
+
+
+class Unknowable(Exception):
+    """What this means depends on a function that is not there."""
 
 
 class ExprRule(Protocol):
@@ -85,6 +102,52 @@ class Body:
     statement: s.ExprSyntax | None = None  # the call that is a statement of its own
     initialising: str = ""  # the cell whose initialiser is being checked
     loops: int = 0  # around the statement
+    blank: bool = False  # at a boundary function of which nothing is known
+    errors: list[ScriptError] = field(default_factory=list)
+    spoiled: set[str] = field(default_factory=set)
+
+    # --- statements
+
+    def each(self, nodes: Sequence[s.StmtSyntax]) -> list[Stmt]:
+        """Statements one by one; what is wrong in one is kept for :meth:`finish`."""
+        found: list[Stmt] = []
+        for node in nodes:
+            declared, initialising = self.declared, self.initialising
+            try:
+                found.extend(() if self._depends(node) else self.stmt_rules[type(node)](self, node))
+            except (ScriptError, Unknowable) as error:
+                self.declared, self.initialising = declared, initialising
+                self._refused(node, error)
+        return found
+
+    def _depends(self, node: s.StmtSyntax) -> bool:
+        """Whether a statement asks for the result type of a function of which nothing is known."""
+        call = node.call if isinstance(node, s.Do) else None
+        fails = isinstance(call, s.Invoke) and call.name == "fail"
+        return self.blank and (fails or isinstance(node, s.Leave))
+
+    def _refused(self, node: s.StmtSyntax, error: ScriptError | Unknowable) -> None:
+        """Remember what is wrong, and look at what there is inside."""
+        if isinstance(error, ScriptError):
+            self.errors += error.each
+        if isinstance(node, s.Decl):
+            self.spoiled.add(node.name)
+        inner = {s.Branch: lambda n: [*(then for _, then in n.arms), n.otherwise],
+                 s.Loop: lambda n: [n.body]}.get(type(node), lambda n: [])(node)  # fmt: skip
+        self.loops += isinstance(node, s.Loop)
+        for nodes in inner:
+            outer, self.declared = self.declared, set()
+            self.each(nodes)
+            self.declared = outer
+        self.loops -= isinstance(node, s.Loop)
+
+    def finish(self) -> None:
+        """Raises what is wrong.  Names are not known, either, that something wrong declares; that
+        is said once."""
+        spoiled = self.spoiled | self.env.spoiled
+        errors = [error for error in self.errors if error.about not in spoiled - {""}]
+        if errors:
+            raise together(errors)
 
     # --- errors
 
@@ -235,7 +298,9 @@ class Body:
         hint = suggest(node.name, self.visible())
         if not hint and self.many:
             hint = "the rule matches it too: name only events that bind it"
-        return self.error(node, f'"{node.name}" is not known in {self.place()}', hint)
+        error = self.error(node, f'"{node.name}" is not known in {self.place()}', hint)
+        error.about = node.name
+        return error
 
     def declare(self, node: s.Decl | s.Count | s.Each, name: str, type_: Type, kind: Kind,
                 report: bool = False, meaning: Expr | None = None) -> Variable:  # fmt: skip

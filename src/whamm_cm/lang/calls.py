@@ -79,7 +79,9 @@ def _no_function(body: Body, node: s.Invoke) -> Exception:
         *_SPECIAL,
         *(body.event.functions if body.event else ()),
     ]
-    return body.error(node, f'there is no function "{node.name}"', suggest(node.name, known))
+    error = body.error(node, f'there is no function "{node.name}"', suggest(node.name, known))
+    error.about = node.name
+    return error
 
 
 def counted(number: int) -> str:

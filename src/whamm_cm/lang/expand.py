@@ -8,7 +8,7 @@ from dataclasses import field
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import syntax as s
-from whamm_cm.lang.body import Body, Env
+from whamm_cm.lang.body import Body, Env, Unknowable
 from whamm_cm.lang.calls import invoke
 from whamm_cm.lang.events import BY_NAME, NUMBERED, TASK_MODES, Event, Mode
 from whamm_cm.lang.exprs import EXPR_RULES
@@ -181,8 +181,14 @@ def check_probe(body: Body, probe: s.ProbeSyntax) -> _Checked:
     """Predicate and body of a probe in the surroundings that ``body`` stands for."""
     predicate = None
     if probe.predicate is not None:
-        predicate = body.typed(probe.predicate, BOOL, "a predicate")
+        try:
+            predicate = body.typed(probe.predicate, BOOL, "a predicate")
+        except ScriptError as error:
+            body.errors.append(error)
+        except Unknowable:
+            pass  # it is checked where there is such a function
     statements = block(body, probe.body)
+    body.finish()
     return _Checked(body.bounds, predicate, statements)
 
 

@@ -10,7 +10,7 @@ from whamm_cm.lang.body import Env
 from whamm_cm.lang.builtins import WHAMM_CORE
 from whamm_cm.lang.expand import Numbering, body_of, expand
 from whamm_cm.lang.parse import parse
-from whamm_cm.lang.source import Source, suggest
+from whamm_cm.lang.source import Source, suggest, together
 from whamm_cm.lang.stmts import block, check_name, declared_type, meaning_of
 from whamm_cm.lang.tree import (
     I32,
@@ -41,7 +41,7 @@ def load(
 ) -> Scripts:
     """Parse and check scripts, given as (name, text); ``libraries`` by the name ``use`` says.
 
-    Raises ScriptError, a UsageError that points into the script.
+    Raises ScriptError, a UsageError that points into the script, with all there is to say.
     """
     known = {WHAMM_CORE.name: WHAMM_CORE, **(libraries or {})}
     envs: list[Env] = []
@@ -52,14 +52,21 @@ def load(
     leaves = 0
     for number, (name, text) in enumerate(sources):
         env = Env(Source(number, name, text), known_libraries=known)
-        script = parse(env.source)
+        envs.append(env)
+        script = s.Script(())
+        with env.going_on():
+            script = parse(env.source)
+        if env.errors:
+            continue
         globals_ += _declare(env, script, leaves)
         leaves += sum(_leaves(v.type) for v in env.globals.values() if v.kind is Kind.TASK)
         functions += env.functions.values()
         _check_functions(env, script)
         for found in _probes(env, script):
             (probes if isinstance(found, Probe) else rules).append(found)  # type: ignore[arg-type]
-        envs.append(env)
+    errors = [error for env in envs for error in env.errors]
+    if errors:
+        raise together(errors)
     warnings = tuple(str(warning) for env in envs for warning in env.warnings.values())
     used = dict.fromkeys(name for env in envs for name in env.libraries)
     names = tuple(name for name, _ in sources)
@@ -73,17 +80,27 @@ def load(
 def _declare(env: Env, script: s.Script, leaves: int) -> tuple[Stmt, ...]:
     """Fills ``env``; the statements at the top, checked in order."""
     body = body_of(env, "global")
+    top: list[s.StmtSyntax] = []
     for item in script.items:
         if isinstance(item, s.Use):
-            _use(env, item)
-        elif isinstance(item, s.Decl):
-            _global(env, item, leaves)
-            leaves += _leaves(env.globals[item.name].type) if item.task else 0
+            with env.going_on(item.name):
+                _use(env, item)
         elif isinstance(item, s.Fn):
-            check_name(body, item)
-            _signature(env, item)
-    top = tuple(item for item in script.items if not isinstance(item, s.Use | s.Fn | s.ProbeSyntax))
-    return block(body, top)
+            with env.going_on(item.name):
+                check_name(body, item)
+                _signature(env, item)
+        elif isinstance(item, s.Decl):
+            with env.going_on(item.name):
+                _global(env, item, leaves)
+                leaves += _leaves(env.globals[item.name].type) if item.task else 0
+                top.append(item)
+        elif not isinstance(item, s.ProbeSyntax):
+            top.append(item)
+    found = block(body, tuple(top))
+    env.spoiled |= body.spoiled - env.globals.keys()
+    with env.going_on():
+        body.finish()
+    return found
 
 
 def _use(env: Env, item: s.Use) -> None:
@@ -135,19 +152,27 @@ def _signature(env: Env, item: s.Fn) -> None:
 
 def _check_functions(env: Env, script: s.Script) -> None:
     for item in script.items:
-        if isinstance(item, s.Fn):
-            function = env.functions[item.name]
-            body = body_of(env, "function", result=function.result)
-            for param, variable in zip(item.params, function.params, strict=True):
-                check_name(body, param)
-                if variable.name in body.locals:
-                    raise env.source.error(f'"{param.name}" is declared twice', param.at, param.end)
-                body.locals[variable.name] = variable
-            function.body = block(body, item.body)
-            if function.result != UNIT and not _returns(function.body):
-                raise env.source.error(f'"{item.name}" can end without returning'
-                                       f" {a(function.result)}", item.at, item.end,
-                                       "end it with return")  # fmt: skip
+        if isinstance(item, s.Fn) and item.name in env.functions:
+            with env.going_on():
+                _check_function(env, item, env.functions[item.name])
+
+
+def _check_function(env: Env, item: s.Fn, function: Function) -> None:
+    if function.span.start != item.at:
+        return  # the second of that name, which has been said
+    body = body_of(env, "function", result=function.result)
+    for param, variable in zip(item.params, function.params, strict=True):
+        check_name(body, param)
+        if variable.name in body.locals:
+            raise env.source.error(f'"{param.name}" is declared twice', param.at, param.end)
+        body.locals[variable.name] = variable
+    function.body = block(body, item.body)
+    body.finish()
+    if body.errors:
+        return
+    if function.result != UNIT and not _returns(function.body):
+        raise env.source.error(f'"{item.name}" can end without returning {a(function.result)}',
+                               item.at, item.end, "end it with return")  # fmt: skip
 
 
 def _returns(statements: tuple[Stmt, ...]) -> bool:
@@ -168,8 +193,9 @@ def _probes(env: Env, script: s.Script) -> list[Probe | WitRule]:
     found: list[Probe | WitRule] = []
     for item in script.items:
         if isinstance(item, s.ProbeSyntax):
-            found.extend(expand(env, item, numbering))
-    if not found:
+            with env.going_on():
+                found.extend(expand(env, item, numbering))
+    if not found and not env.errors:
         end = len(env.source.text)
         raise env.source.error("the script has no probe", end, hint="add one, for instance"
                                " wasm:opcode:call:before { }")  # fmt: skip

@@ -11,7 +11,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedToken, VisitError
 
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.build import MAX_DEPTH, Builder, Refusal
-from whamm_cm.lang.source import ScriptError, Source, listed, suggest
+from whamm_cm.lang.source import MOST, ScriptError, Source, listed, suggest, together
 from whamm_cm.lang.tables import parser
 
 #: Characters a script may have.
@@ -61,10 +61,26 @@ _NOT_NEWLINE = re.compile(r"[^\n]")
 
 
 def parse(source: Source) -> s.Script:
-    """Raises ScriptError with the place of the first mistake."""
+    """Raises ScriptError with the first mistake of each item that has one."""
     if len(source.text) > MAX_LENGTH:
         raise source.error(f"the script is longer than {MAX_LENGTH} characters", 0)
-    text = _without_comments(source)
+    text: str | None = _without_comments(source)
+    errors: list[ScriptError] = []
+    while text is not None:
+        try:
+            script = _parsed(source, text)
+        except ScriptError as error:
+            errors.append(error)
+            text = _without_item(text, error.start) if len(errors) <= MOST else None
+        else:
+            break
+    if errors:
+        raise together(errors)
+    _check_depth(source, script)
+    return script
+
+
+def _parsed(source: Source, text: str) -> s.Script:
     try:
         tree: Any = _parser().parse(text)
     except UnexpectedToken as error:
@@ -76,8 +92,26 @@ def parse(source: Source) -> s.Script:
     except Refusal as refusal:
         raise source.error(refusal.message, refusal.at, refusal.end, refusal.hint) from None
     script: s.Script = tree
-    _check_depth(source, script)
     return script
+
+
+#: Strings, braces of globs, and what items begin and end with.
+_BOUNDS = re.compile(r'"(?:[^"\\]|\\.)*"|\{[^\s{};:"()]*,[^\s{};:"()]*\}|[{};]', re.S)
+_GOES_ON = re.compile(r"\s*(?:else|elif)\b")
+
+
+def _without_item(text: str, at: int) -> str | None:
+    """The text with blanks for the item at an offset; None where nothing says where it ends."""
+    start = depth = 0
+    for found in _BOUNDS.finditer(text):
+        depth += (found[0] == "{") - (found[0] == "}" and depth > 0)
+        if depth or found[0] not in ("}", ";") or _GOES_ON.match(text, found.end()):
+            continue
+        if found.end() > at:
+            blank = _NOT_NEWLINE.sub(" ", text[start : found.end()])
+            return text[:start] + blank + text[found.end() :]
+        start = found.end()
+    return None
 
 
 def _check_depth(source: Source, script: s.Script) -> None:

@@ -9,6 +9,8 @@ from whamm_cm.errors import UsageError, nearest
 
 #: Longest source line shown under a message.
 _SHOWN = 160
+#: Mistakes that are told at once.
+MOST = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +42,26 @@ class ScriptError(UsageError):
     """A script is wrong: where, what, and what to do about it.
 
     ``line`` and ``column`` count from 1; ``message`` and ``hint`` are the halves of the sentence.
+    ``others``: what else is wrong, in order of place (:func:`together`).  ``about``: the name that
+    is not known, if that is what is wrong.
     """
+
+    about = ""
 
     def __init__(self, source: Source, message: str, start: int, end: int, hint: str = "") -> None:
         start = min(start, len(source.text))
         self.source, self.message, self.hint = source, message, hint
         self.start, self.end = start, end
         self.line, self.column = source.place(start)
+        self.others: tuple[ScriptError, ...] = ()
         said = f"{message}; {hint}" if hint else message
-        super().__init__(f"{source.name}:{self.line}:{self.column}: {said}\n{self._excerpt()}")
+        self.said = f"{source.name}:{self.line}:{self.column}: {said}\n{self._excerpt()}"
+        super().__init__(self.said)
+
+    @property
+    def each(self) -> tuple[ScriptError, ...]:
+        """Itself and the others."""
+        return (self, *self.others)
 
     def _excerpt(self) -> str:
         line, first = self.source.line_at(self.start), self.column - 1
@@ -58,6 +71,23 @@ class ScriptError(UsageError):
         pad = "".join("\t" if ch == "\t" else " " for ch in line[: first - cut])
         number = str(self.line)
         return f"  {number} | {line}\n  {' ' * len(number)} | {pad}{'^' * length}"
+
+
+def together(errors: Iterable[ScriptError]) -> ScriptError:
+    """Mistakes as one error that tells the first :data:`MOST` of them: in order of place, and of
+    each place what was found first."""
+    found: dict[tuple[int, int], ScriptError] = {}
+    for error in errors:
+        for one in error.each:
+            found.setdefault((one.source.number, one.start), one)
+    first, *others = (found[place] for place in sorted(found))
+    for one in others:
+        one.others, one.args = (), (one.said,)
+    told = [one.said for one in (first, *others[: MOST - 1])]
+    if len(others) >= MOST:
+        told.append(f"and {len(others) + 1 - MOST} more")
+    first.others, first.args = tuple(others), ("\n".join(told),)
+    return first
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

@@ -67,9 +67,7 @@ def block(body: Body, statements: s.Block) -> tuple[Stmt, ...]:
     """
     outer, body.declared = body.declared, set()
     before = dict(body.locals)
-    found: list[Stmt] = []
-    for node in statements:
-        found.extend(body.stmt_rules[type(node)](body, node))
+    found = body.each(statements)
     body.locals.update((name, before[name]) for name in body.declared & before.keys())
     body.declared = outer
     return tuple(found)

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from whamm_cm.errors import cut
 from whamm_cm.gate.context import Context, Decision, Hit, Rule, Verdict
-from whamm_cm.gate.known import resembles
 from whamm_cm.gate.model import ExportRow, ImportRow, NestedRow
 from whamm_cm.gate.policy import HostProfile
+from whamm_cm.wit.known import resembles
 from whamm_cm.wit.names import ExternNameParts
 
 
