@@ -11,6 +11,9 @@ from pathlib import Path
 
 from whamm_cm.errors import InputError, UsageError, unreadable
 
+#: How the names of files begin that take the place of others when they are whole.
+TEMPORARY = ".whamm-cm-"
+
 #: Inputs above this size are refused: no component is that large, and memory is not endless.
 MAX_INPUT = 1 << 30
 
@@ -60,7 +63,7 @@ def replacing(path: str) -> Iterator[Path]:
             yield Path(path)
             return
         target = Path(os.path.realpath(path))  # a symbolic link stays one
-        temporary = target.with_name(f".whamm-cm-{secrets.token_hex(8)}")
+        temporary = target.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
         # Created as any file is, so that nobody has to ask for the process's umask by setting it.
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     except BrokenPipeError:

@@ -133,6 +133,7 @@ def test_who_reads_the_answer_may_go(app: str) -> None:
         (["--http", "-H", "a: b"], "-H and -d are for --request"),
         (["--http", "-d", "x"], "-H and -d are for --request"),
         (["--request", "G(T /"], "--request 'G(T /': expected 'METHOD /path', such as 'GET /'"),
+        (["--request", "GET /<a>"], "--request 'GET /<a>': expected 'METHOD /path'"),
         (["--request", "GET /", "-H", "a"], "-H 'a': expected 'Name: value'"),
         (["--http", "--addr", "a:b"], "--addr a:b: expected HOST:PORT, such as 127.0.0.1:8080"),
         (["--http", "--addr", "127.0.0.1:65536"], "--addr 127.0.0.1:65536: expected HOST:PORT"),

@@ -43,12 +43,29 @@ def test_a_host_says_what_it_knows(tmp_path: Path) -> None:
     assert request.dur_ns == answer["dur_ns"]
 
 
+def test_what_a_client_says_is_recorded_as_it_is_and_not_for_ever(tmp_path: Path) -> None:
+    log = tmp_path / "run.jsonl"
+    asked = ["--request", f"get{'x' * 100} /a", "-H", f"traceparent: {'0' * 5000}"]
+    assert main(["-q", "trace", *asked, "-o", str(log), str(path_of("py_http"))]) == 0
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    (told,) = (record for record in records if record["phase"] == "request")
+    assert told["method"] == f"get{'x' * 61}…"
+    assert told["traceparent"] == "0" * 1024 + "…"
+
+
 def test_a_guest_that_records_nothing_was_asked_all_the_same(tmp_path: Path) -> None:
     records = recorded(tmp_path, "/x", "-e", "trace=wasi:keyvalue/*", "--no-time")
     phases = [r["phase"] for r in records]
     assert phases.count("request") == phases.count("answer") == 1
     assert not {"call", "return"} & set(phases)
     assert all("t_ns" not in r and "dur_ns" not in r for r in records)
+
+
+def test_a_secret_at_the_end_of_what_is_recorded_is_none_in_part(tmp_path: Path) -> None:
+    start = "/?token=verysecret&back="
+    path = f"{start}{'a' * (1024 - len(start) - 6)}/verysecret"
+    (asked,) = (r for r in recorded(tmp_path, path) if r["phase"] == "request")
+    assert asked["path"] == f"{path[:1019].replace('verysecret', '*' * 10)}*****…"
 
 
 @pytest.mark.parametrize("shown", [True, False])

@@ -10,6 +10,7 @@ import wasmtime
 import whamm_cm
 from fixtures.build import build
 from tests.gate.making import TODAY, judge, policy, said
+from whamm_cm.cli.main import main
 from whamm_cm.gate.lint import lint
 from whamm_cm.gate.subject import analyse
 
@@ -39,6 +40,45 @@ def test_what_tables_lead_to_is_reachable() -> None:
     assert all(one.reachable for one in row.functions)
 
 
+#: How the host of a module gets at function 1, which no exported function calls.
+SHARED = {
+    "an exported table": '(table (export "t") 1 funcref) (elem (i32.const 0) func 1)',
+    "an imported table": '(import "env" "t" (table 1 funcref)) (elem (i32.const 0) func 1)',
+    "a table that is filled later": """(table (export "t") 1 funcref) (elem declare func 1)
+      (func (export "fill") (table.set (i32.const 0) (ref.func 1)))""",
+    "an exported global": '(global (export "g") funcref (ref.func 1))',
+    "a result": '(elem declare func 1) (func (export "give") (result funcref) (ref.func 1))',
+    "an argument": """(import "env" "take" (func (param funcref))) (elem declare func 1)
+      (func (export "give") (call 2 (ref.func 1)))""",
+    "an imported global": """(import "env" "g" (global (mut funcref))) (elem declare func 1)
+      (func (export "give") (global.set 0 (ref.func 1)))""",
+    "an exception": """(tag (export "e") (param funcref)) (elem declare func 1)
+      (func (export "give") (throw 0 (ref.func 1)))""",
+}
+KEPT = {
+    "a table of its own": "(table 1 funcref) (elem (i32.const 0) func 1)",
+    "a global of its own": "(global funcref (ref.func 1))",
+    "an exported table of others": """(table 1 funcref) (elem (i32.const 0) func 1)
+      (table (export "t") 1 funcref)""",
+}
+
+
+@pytest.mark.parametrize("how", [*SHARED, *KEPT])
+def test_what_the_host_can_get_at_is_reachable(
+    how: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = module("fd_write", "sock_send", more=(SHARED | KEPT)[how])
+    (row,) = [one for one in analyse(data, "m").subject.imports if one.interface == WASI]
+    reached = {one.name: one.reachable for one in row.functions}
+    assert reached == {"fd_write": True, "sock_send": how in SHARED}
+    (tmp_path / "m.wasm").write_bytes(data)
+    assert main(["inspect", "--why", f"{WASI}#sock_send", str(tmp_path / "m.wasm")]) == 0
+    shown = capsys.readouterr().out
+    assert ("the host" in shown) == (how in SHARED) and ("cannot be reached" in shown) == (
+        how in KEPT
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -64,6 +104,16 @@ def test_look_alikes_are_bad_names() -> None:
     assert "WCM017" in [rule for rule, _ in said(judge(data))]
     shown = [one.message for one in judge(data).all() if one.rule == "WCM017"]
     assert len(shown) == 1 and "U+0430" in shown[0]
+
+
+@pytest.mark.parametrize("odd", [0, 7, 27, 127])
+def test_names_that_end_early_for_some_hosts_are_bad(odd: int) -> None:
+    """In C a name is over at a zero byte: what is WASI's name before it is WASI."""
+    for names in (f'"{WASI}\\{odd:02x}" "path_open"', f'"{WASI}" "path_open\\{odd:02x}x"'):
+        data = bytes(wasmtime.wat2wasm(f"(module (import {names} (func)))"))
+        found = judge(data, "imports: {default: allow, deny: ['%fs']}").all()
+        (shown,) = [one.message for one in found if one.rule == "WCM017"]
+        assert f"U+{odd:04X}" in shown
 
 
 def test_a_woven_module_says_so() -> None:

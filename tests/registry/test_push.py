@@ -22,9 +22,11 @@ from tests.registry.fake import INDEX, Image, descriptor, index
 from tests.registry.server import Answer, Images, Request, digest, fault, serving
 from whamm_cm.cli.main import main
 from whamm_cm.errors import UsageError
+from whamm_cm.registry import names
 from whamm_cm.registry import push as pushing
 from whamm_cm.registry.client import Timeouts
 from whamm_cm.registry.image import World, image
+from whamm_cm.registry.names import MARK
 from whamm_cm.registry.pull import pull
 from whamm_cm.registry.push import _chunks, push
 
@@ -618,6 +620,20 @@ def test_many_write_into_a_layout_at_the_same_time(tmp_path: Path) -> None:
     listed = json.loads((folder / "index.json").read_text())["manifests"]
     tags = {one["annotations"]["org.opencontainers.image.ref.name"] for one in listed}
     assert tags == set(names)
+
+
+@pytest.mark.parametrize("there", [".whamm-cm-0123456789abcdef", MARK])
+def test_a_folder_that_somebody_else_makes_a_layout_of_is_a_target(
+    there: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who looks between two steps of it would write a file ``lay:1`` beside it."""
+    monkeypatch.setattr(names, "split", lambda path: None)  # it was not one a moment ago
+    folder = tmp_path / "lay"
+    folder.mkdir()
+    (folder / there).touch()
+    assert names.is_target(f"{folder}:1")
+    (folder / "x").touch()
+    assert names.is_target(f"{folder}:1") is (there == MARK)
 
 
 def test_from_a_layout_into_a_registry_and_back(

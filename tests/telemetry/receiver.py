@@ -7,7 +7,7 @@ import ssl
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -38,13 +38,14 @@ KINDS = {
 @dataclass
 class Reply:
     """How one request is answered.  ``closes``: the connection ends without an answer; ``waits``:
-    for this first."""
+    for this first; ``forever``: the body comes again and again, while somebody reads it."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     closes: bool = False
     waits: threading.Event | None = None
+    forever: bool = False
 
 
 @dataclass
@@ -160,9 +161,16 @@ def receiving(certificate: tuple[Path, Path] | None = None) -> Iterator[Receiver
             headers = {"content-type": "application/x-protobuf", **reply.headers}
             for name, value in headers.items():
                 self.send_header(name, value)
-            self.send_header("content-length", str(len(reply.body)))
+            if not reply.forever:
+                self.send_header("content-length", str(len(reply.body)))
             self.end_headers()
-            self.wfile.write(reply.body)
+            self.close_connection = reply.forever
+            if not reply.forever:
+                self.wfile.write(reply.body)
+                return
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(reply.body)
 
         def log_message(self, *_: object) -> None:
             pass

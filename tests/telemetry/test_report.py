@@ -315,6 +315,55 @@ def test_what_it_does_not_want_is_said(
     assert "3 of 14 spans were not sent" in line and "rejected them (too old)" in line
 
 
+@pytest.mark.parametrize("kind", ["", "TRACES_", "LOGS_", "METRICS_"])
+@pytest.mark.parametrize(
+    "url", ["http://[::1", "file:///etc/passwd", "collector:4318", "http://a:b"]
+)
+def test_what_is_no_url_in_the_environment(
+    log: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    kind: str, url: str,
+) -> None:  # fmt: skip
+    monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{kind}ENDPOINT", url)
+    assert main(["report", "--otlp", "env", log]) == 2
+    assert f"OTEL_EXPORTER_OTLP_{kind}ENDPOINT: expected a URL" in capsys.readouterr().err
+
+
+def test_a_password_of_the_collectors_is_not_said(
+    receiver: Receiver, log: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    receiver.always["/v1/traces"] = partial(3, "too old")
+    (line,) = failing(log, receiver.url.replace("//", "//us:s3cret@"), capsys)
+    assert "s3cret" not in line and "rejected them (too old)" in line
+
+
+@pytest.mark.parametrize(("told", "counted"), [(1 << 40, 14), (-(1 << 40), 0)])
+def test_no_more_is_rejected_than_was_sent(
+    receiver: Receiver, log: str, capsys: pytest.CaptureFixture[str], told: int, counted: int
+) -> None:
+    """And what it says of it is one line of ours."""
+    receiver.always["/v1/traces"] = partial(told, "too\nwhamm-cm:  old" + "x" * 10_000)
+    assert main(["report", "--otlp", receiver.url, log]) == (2 if counted else 0)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == bool(counted)
+    for line in lines:
+        assert f"{counted} of 14 spans were not sent" in line and "too whamm-cm: old" in line
+        assert len(line) < 1000
+
+
+def test_an_answer_without_end_is_not_read_to_it(receiver: Receiver, log: str) -> None:
+    """A 200 is a 200, whatever is behind it."""
+    receiver.always["/v1/traces"] = Reply(body=b"x" * 65536, forever=True)
+    assert main(["report", "--otlp", receiver.url, log]) == 0
+    assert len(receiver.spans) == 14
+
+
+def test_an_answer_that_cannot_be_decoded_is_one(receiver: Receiver, log: str) -> None:
+    """A 200 whose body is not what its headers say does not turn telemetry off."""
+    receiver.always["/v1/traces"] = Reply(headers={"content-encoding": "gzip"}, body=b"no gzip")
+    assert main(["report", "--otlp", receiver.url, log]) == 0
+    assert len(receiver.spans) == 14
+
+
 def test_one_kind_may_be_unwanted(
     receiver: Receiver, log: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -406,3 +455,28 @@ def test_a_pipe_is_sent_while_it_is_written(receiver: Receiver) -> None:
         process.stdin.close()
         assert process.wait(60) == 0
     assert len(receiver.spans) == 18
+
+
+@pytest.mark.parametrize("bad", ["\ud800", "a\udc80b", "\0", "\x1b[31m", "x" * 1_000_000, ""])
+def test_no_name_keeps_the_others_from_leaving(
+    receiver: Receiver, tmp_path: Path, bad: str
+) -> None:
+    """Of a log that anybody can have written: what is no text is sent as far as it is."""
+    writer = Writer()
+    writer.request("/a")
+    writer.one("import", f"a:b/c{bad[:9]}", f"f{bad}", bad, args={bad: bad})
+    writer.request(f"/{bad}")
+    assert main(["report", "--otlp", receiver.url, str(writer.write(tmp_path / "a.jsonl"))]) == 0
+    assert len(receiver.spans) == 13
+    whole = f"f{bad}".encode("utf-8", "replace").decode()[:1000]
+    assert any(whole in span["attributes"]["code.function.name"] for span in receiver.spans)
+
+
+@pytest.mark.parametrize("wall", [0, (1 << 63) - 1, (1 << 64) - 1])
+def test_no_clock_keeps_spans_from_leaving(receiver: Receiver, tmp_path: Path, wall: int) -> None:
+    writer = Writer()
+    writer.records[0]["wall_ns"] = wall
+    writer.request("/a")
+    assert main(["report", "--otlp", receiver.url, str(writer.write(tmp_path / "a.jsonl"))]) == 0
+    assert len(receiver.spans) == 6
+    assert all(one["start"] <= one["end"] < 1 << 64 for one in receiver.spans)

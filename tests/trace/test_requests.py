@@ -44,6 +44,20 @@ def streamed(log: Log) -> list[Request]:
     return traffic.take_requests()
 
 
+def test_methods_go_by_their_letters() -> None:
+    log = Log()
+    call = log.enter(HANDLE, edge="export", args={"request": 1, "response-out": 2})
+    log.call(HTTP + "incoming-request.method", {"other": "Purge"}, 1)
+    log.call(HTTP + "outgoing-request.new", 6, headers=5)
+    method = {"method": {"other": "get"}}
+    log.call(HTTP + "outgoing-request.set-method", {"ok": None}, 6, **method)
+    log.call("wasi:http/outgoing-handler#handle", {"ok": 7}, request=6, options=None)
+    log.leave(HANDLE, call)
+    session = Session.build(log)
+    assert [request.method for request in session.requests] == ["Purge"]
+    assert [exchange.method for exchange in session.exchanges] == ["get"]
+
+
 def test_what_the_guest_asks_for_is_what_is_known() -> None:
     log = Log()
     log.leave(HANDLE, ask(log, status=503))

@@ -285,6 +285,17 @@ def test_without_a_memory_that_wasi_uses(memory: str, reason: str) -> None:
     assert woven.report.sites == 2
 
 
+@pytest.mark.parametrize("memory", ["", "(memory 1)", '(memory (export "mem") 1)'])
+def test_what_wasi_would_do_to_the_sinks_memory(memory: str) -> None:
+    """A host refuses the calls of a module that exports no memory: it must not find the sink's."""
+    text = f"""{WRITE} {memory} (func (export "_start") (drop
+      (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 100))))"""
+    with pytest.raises(WeaveError, match="exports none.*use --sink host"):
+        module(text).weave(trace="*")
+    plain, traced = (module(text).trace(trace=which) for which in ("none", "*"))
+    assert (plain.status, plain.stdout) == (traced.status, traced.stdout)
+
+
 def test_a_memory_that_is_imported_and_functions_of_others() -> None:
     """What is not WASI has its core values; a function by the name and not of the type of one of
     WASI's is none of it."""

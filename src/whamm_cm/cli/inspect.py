@@ -64,9 +64,10 @@ def run(args: argparse.Namespace) -> int:
         write_output(args.output, bill(app.root, app.data, args.app))
     elif args.capabilities or args.why is not None:
         from whamm_cm.cli import inspect_capabilities
+        from whamm_cm.component.decode import MODULE_PREAMBLE
 
         (inspect_capabilities.show if args.capabilities else inspect_capabilities.explain)(
-            args, app.root
+            args, app.root, app.data[:8] == MODULE_PREAMBLE
         )
     elif args.wit:
         write_output(args.output, app.wit())

@@ -41,11 +41,11 @@ _Json = dict[str, Any]
 _Found = tuple[ComponentReach, ImportReach, ItemReach]
 
 
-def show(args: argparse.Namespace, root: Component) -> None:
-    """``--capabilities``."""
+def show(args: argparse.Namespace, root: Component, alone: bool) -> None:
+    """``--capabilities``.  ``alone``: as of :func:`reach`."""
     from whamm_cm.cli.logs import read_logs
 
-    found = reach(root)
+    found = reach(root, alone=alone)
     observed = Observed.of(read_logs(args, args.trace_log)) if args.trace_log else None
     known = capabilities(found, observed)
     _warn(args, known)
@@ -212,12 +212,12 @@ def _provider(provider: Provider) -> _Json:
 # --why
 
 
-def explain(args: argparse.Namespace, root: Component) -> None:
+def explain(args: argparse.Namespace, root: Component, alone: bool) -> None:
     """``--why ITEM``.  Raises UsageError when no import is meant."""
     from whamm_cm.wit.classes import patterns_of
 
     patterns = patterns_of(args.why)
-    found = reach(root)
+    found = reach(root, alone=alone)
     chosen = _chosen(found, patterns)
     if not chosen:
         raise UsageError(

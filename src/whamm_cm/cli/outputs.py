@@ -44,13 +44,13 @@ class Lines:
     """
 
     def __init__(self, path: str | None, name: str, options: RenderOptions) -> None:
-        from whamm_cm.render.jsonl import Marked
+        from whamm_cm.render.jsonl import live as json_lines
         from whamm_cm.render.strace import live
 
         self.path = path
         self._file: TextIO | None = None
         self._strace = live(options) if name == "strace" else None
-        self._line = Marked().feed
+        self._line = json_lines()
         self._lock = threading.Lock()
         self._done = threading.Event()
         self._watch: threading.Thread | None = None

@@ -14,7 +14,7 @@ from whamm_cm.run.embedded import noted_signals
 from whamm_cm.run.host.world import Settings
 from whamm_cm.run.options import HostOptions
 from whamm_cm.run.serving import Ended, Handler, Service
-from whamm_cm.trace.contents import text_of
+from whamm_cm.trace.contents import method_of
 from whamm_cm.trace.context import Outgoing
 from whamm_cm.trace.decode import Block, Receiver
 from whamm_cm.trace.records import Record
@@ -49,8 +49,8 @@ class Serving:
     propagate: bool = False
 
 
-#: Characters of a path that are recorded.
-_LONG = 1024
+#: Characters of a text that are recorded, and of a method.
+_LONG, _LONG_METHOD = 1024, 64
 
 
 class _Under:
@@ -118,7 +118,9 @@ class Session:
         with self._lock:
             self._requests += 1
             req = self._requests
-            asked = {k: self._receiver.shown(v) for k, v in _asked(request, peer).items()}
+            told = _asked(request, peer).items()
+            # In this order: what is left of a secret that was cut is not known for one.
+            asked = {name: _cut(name, self._receiver.shown(value)) for name, value in told}
             self._now.under = _Under(req, asked, time.monotonic_ns())
         if not self._serving.propagate:
             return None
@@ -209,14 +211,18 @@ class Session:
 
 def _asked(request: IncomingRequest, peer: str) -> Record:
     """What a record of phase ``request`` says of it."""
-    found: Record = {"method": (text_of(request.method) or "").upper(), "scheme": request.scheme}
-    for name, value in (("path", request.path), ("authority", request.authority), ("peer", peer)):
-        if value:
-            found[name] = value if len(value) <= _LONG else value[:_LONG] + "…"
     parents = request.headers.values.get("traceparent", ())
-    if len(parents) == 1:
-        found["traceparent"] = parents[0].decode("latin-1")
-    return found
+    parent = parents[0].decode("latin-1") if len(parents) == 1 else None
+    found: Record = {
+        "method": method_of(request.method), "scheme": request.scheme, "path": request.path,
+        "authority": request.authority, "peer": peer, "traceparent": parent,
+    }  # fmt: skip
+    return {name: value for name, value in found.items() if value}
+
+
+def _cut(name: str, text: str) -> str:
+    most = _LONG_METHOD if name == "method" else _LONG
+    return text if len(text) <= most else text[:most] + "…"
 
 
 def _instance(received: Block) -> int:

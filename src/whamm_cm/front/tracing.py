@@ -15,6 +15,7 @@ from whamm_cm.front.running import Running, run_woven, woven_to_run
 from whamm_cm.front.settings import Settings
 from whamm_cm.registry.names import is_image
 from whamm_cm.run.options import Dir, HostOptions, parse_dir
+from whamm_cm.trace.marked import Marked
 from whamm_cm.trace.records import Record
 from whamm_cm.trace.reports import declared
 
@@ -58,11 +59,13 @@ class Tracing:
         return Run(tuple(kept), outcome, out, err, found.warnings, known)
 
     def _feed(self, kept: list[Record]) -> Callable[[Sequence[Record]], None]:
+        marked = Marked()
+
         def feed(records: Sequence[Record]) -> None:
-            if self.keep:
-                kept.extend(records)
-            if self.on_record is not None:
-                for record in records:
+            for record in map(marked.feed, records):
+                if self.keep:
+                    kept.append(record)
+                if self.on_record is not None:
                     self.on_record(record)
 
         return feed

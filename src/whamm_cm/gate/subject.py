@@ -61,7 +61,7 @@ def analyse(data: bytes, what: str, observed: Observed | None = None) -> Analysi
     strangers: tuple[Site, ...] = ()
     nested: tuple[NestedRow, ...] = ()
     try:
-        known = capabilities(reach(root, resolved), observed)
+        known = capabilities(reach(root, resolved, alone=alone), observed)
     except DecodeError as error:
         fault = str(error)
         imports = tuple(_unknown(extern) for extern in resolved.world.imports)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 
+from whamm_cm.files import TEMPORARY
+
 SCHEME = "oci://"
 MARK = "oci-layout"
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
@@ -31,11 +33,13 @@ def is_target(path: str) -> bool:
     if path != "-" and is_image(path):
         return True
     folder, _, tag = path.rpartition(":")
-    return bool(folder) and TAG.fullmatch(tag) is not None and _is_empty(folder)
+    return bool(folder) and TAG.fullmatch(tag) is not None and _is_free(folder)
 
 
-def _is_empty(folder: str) -> bool:
+def _is_free(folder: str) -> bool:
+    """Whether there is nothing in it, or it becomes a layout just now, by somebody else."""
     try:
-        return not os.listdir(folder)
+        names = os.listdir(folder)
+        return MARK in names or all(name.startswith(TEMPORARY) for name in names)
     except (OSError, ValueError):
         return False  # no folder, or none to look into: writing there says so

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.render.safe import json_text
-from whamm_cm.trace.peers import OpenExchange
+from whamm_cm.trace.marked import Marked
 from whamm_cm.trace.records import Record
-from whamm_cm.trace.traffic import Traffic
 
 #: Order of keys in a record; unknown ones follow as they came.
 KEYS = (
@@ -24,36 +23,13 @@ KEYS = (
 
 
 def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
-    marked = Marked()
-    for record in records:
-        yield marked.feed(record)
+    yield from map(live(), records)
 
 
-class Marked:
-    """Lines of records, with the request that each is part of and the peer it is about."""
-
-    def __init__(self) -> None:
-        self._traffic = Traffic(lazy=True)
-        # The exchange that was told last, and what is said of it.
-        self._about: OpenExchange | None = None
-        self._url: str | None = None
-        self._peer = ""
-
-    def feed(self, record: Record) -> str:
-        traffic = self._traffic
-        traffic.feed(record)
-        traffic.drop()
-        more: Record = {}
-        if traffic.req and "req" not in record and record["phase"] not in ("start", "end"):
-            more["req"] = traffic.req
-        exchange = traffic.exchange
-        if exchange is not None:
-            if exchange is not self._about:
-                self._about, self._url, self._peer = exchange, exchange.url, exchange.named()
-            if self._url is not None:
-                more["url"] = self._url
-            more["peer"] = self._peer
-        return line({**record, **more} if more else record)
+def live() -> Callable[[Record], str]:
+    """What makes a line of each record, in order."""
+    marked = Marked().feed
+    return lambda record: line(marked(record))
 
 
 #: Keys as records have them, and in the order of a line; mostly the same few.

@@ -17,7 +17,7 @@ import h11
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.run.host.bridge import Failure
-from whamm_cm.run.host.fields import Fields, announced, received
+from whamm_cm.run.host.fields import Fields, announced, is_value, received
 from whamm_cm.run.host.http import (
     IncomingBody,
     IncomingRequest,
@@ -35,6 +35,8 @@ from whamm_cm.run.serving import Ended, Handler
 PATIENCE = 60.0
 #: Bytes of a request line with its fields.
 _HEAD = 1 << 16
+#: Most fields, and characters of a target, as in other hosts.
+_FIELDS, _TARGET = 100, 65534
 #: Seconds, and bytes, in which a client may end a request that was answered before it was read.
 _LINGER, _LINGER_BYTES = 1.0, 1 << 20
 #: Bytes that are sent even if more may follow at once.
@@ -49,7 +51,7 @@ Away = Callable[[], AbstractContextManager[None]]
 @dataclass(frozen=True, slots=True)
 class Answered:
     """A request that is over: ``status`` 0 where the client had gone before there was one;
-    ``error``: the code that the guest answered by instead."""
+    ``error``: the code that the guest answered by instead, or why the response is not whole."""
 
     method: str
     path: str
@@ -194,11 +196,14 @@ class Connection:
                 data = data.replace(b"Transfer-Encoding: chunked\r\n", b"")
             self._out(data)
         except h11.LocalProtocolError:
-            self.gone = True
-            raise Failure({"HTTP-protocol-error": None}) from None
+            raise self._lost("HTTP-protocol-error") from None
         except OSError:
-            self.gone = True
-            raise Failure({"connection-terminated": None}) from None
+            raise self._lost("connection-terminated") from None
+
+    def _lost(self, error: str) -> Failure:
+        """The client does not get the response, or not whole, and why."""
+        self.gone, self.error = True, self.error or error
+        return Failure({error: None})
 
     def _out(self, data: bytes) -> None:
         """What is little goes out with what follows, unless that takes long: to send costs more
@@ -278,7 +283,7 @@ class Connection:
 
     def abort(self, error: Any) -> None:
         """The client sees that the body is not whole."""
-        self.gone = True
+        self._lost(next(iter(error)))
 
     def pollable(self) -> Pollable:
         return Pollable(self._writable, writing=self.socket)
@@ -298,8 +303,9 @@ class Connection:
             return Next.OVER
         method, target = event.method.decode("ascii"), event.target.decode("latin-1")
         where = target_of(method, target)
-        if where is None:
-            return self._refused(400)
+        status = _fault(event) or (400 if where is None else 0)
+        if where is None or status:
+            return self._refused(status)
         ended = self._answer(handler, event, method, *where)
         took = time.monotonic() - began
         done(Answered(method, target, self.status, took, ended, self.error))
@@ -335,7 +341,7 @@ class Connection:
         try:
             self.flush()
         except OSError:
-            self.gone = True
+            self._lost("connection-terminated")
         return ended
 
     def _respond(self, response: OutgoingResponse | None, error: Any) -> None:
@@ -409,6 +415,18 @@ def _date(second: int) -> bytes:
 def _shown(address: Any) -> str:
     host, port = address[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _fault(request: h11.Request) -> int:
+    """The status for a head that h11 lets pass and no other host does, 0 for none."""
+    if len(request.target) > _TARGET:
+        return 414
+    if len(request.headers) > _FIELDS:
+        return 431
+    known = request.http_version in (b"1.0", b"1.1")
+    hosts = (value for name, value in request.headers if name == b"host")
+    good = all(is_value(value) for _, value in request.headers) and all(map(bytes.isascii, hosts))
+    return 0 if known and good else 400
 
 
 def _status_of(error: Any) -> int:

@@ -36,7 +36,8 @@ class Request:
         """``METHOD TARGET`` or just ``TARGET``; ``Name: value`` each.  Raises UsageError."""
         method, _, target = text.strip().rpartition(" ")
         method = method.strip() or ("GET" if body is None else "POST")
-        if not is_token(method.encode()) or not target.isprintable() or not target:
+        good = is_token(method.encode()) and target.isprintable() and target
+        if not good or _found(method, target) is None:
             raise UsageError(f"--request {text!r}: expected 'METHOD /path', such as 'GET /'")
         pairs = []
         for header in headers:
@@ -107,10 +108,12 @@ def ask(handler: Handler, request: Request, out: Callable[[bytes], object]) -> A
 
 def _where(request: Request) -> tuple[str, str | None]:
     """Authority and path."""
-    target = request.target
-    found = target_of(request.method, target) or target_of(request.method, f"/{target}")
-    authority, path = found or (None, None)
+    authority, path = _found(request.method, request.target) or (None, None)
     return authority or "localhost", path
+
+
+def _found(method: str, target: str) -> tuple[str | None, str | None] | None:
+    return target_of(method, target) or target_of(method, f"/{target}")
 
 
 def _filled(world: World, body: bytes) -> Pipe:

@@ -192,6 +192,8 @@ def check(wish: Wish) -> None:
     none, nothing to send, and without the exporter."""
     if wish.url != ENVIRONMENT:
         _checked(wish.url)
+    else:
+        _named()
     _limits(wish)
     _number("OTEL_METRIC_EXPORT_INTERVAL", 1)
     _longest()
@@ -244,17 +246,12 @@ def _sinks(wish: Wish) -> tuple[dict[str, Sink], Resources, bool]:
 
 def _checked(url: str) -> None:
     """Raises UsageError for what is not the base of a collector's URLs."""
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname)
-        good = good and (parts.port is None or parts.port > 0)
-    except ValueError:
-        good = False
-    if not good:
+    if not _is_http(url):
         raise UsageError(
             f"--otlp {url}: expected the URL of a collector, such as http://127.0.0.1:4318, or"
             f" {ENVIRONMENT} for that of OTEL_EXPORTER_OTLP_ENDPOINT"
         )
+    parts = urlsplit(url)
     for path in ("/v1/traces", "/v1/logs", "/v1/metrics"):
         if parts.path.rstrip("/").endswith(path):
             raise UsageError(
@@ -262,6 +259,24 @@ def _checked(url: str) -> None:
             )
     if parts.query or parts.fragment:
         raise UsageError(f"--otlp {url}: a query has no place there")
+
+
+def _named() -> None:
+    """Raises UsageError for what is no URL in the environment."""
+    for kind in ("", "TRACES_", "LOGS_", "METRICS_"):
+        name = f"OTEL_EXPORTER_OTLP_{kind}ENDPOINT"
+        url = os.environ.get(name, "")
+        if url and not _is_http(url):
+            raise UsageError(f"{name}: expected a URL, such as http://127.0.0.1:4318")
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname)
+        return good and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
 
 
 def _where(sinks: Mapping[str, Sink]) -> str:

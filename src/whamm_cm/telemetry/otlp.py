@@ -11,7 +11,7 @@ import logging
 import os
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -43,10 +43,11 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from whamm_cm._version import __version__
+from whamm_cm.errors import cut
 from whamm_cm.telemetry.loglines import LogLine
 from whamm_cm.telemetry.metrics import Instrument, Metrics, Point
 from whamm_cm.telemetry.sending import Answer, many
-from whamm_cm.trace.spans import Span
+from whamm_cm.trace.spans import Span, clock_ns
 
 _SCOPE: Final = InstrumentationScope("whamm-cm", __version__)
 _KINDS = {kind.value + 1: kind for kind in SpanKind}
@@ -55,6 +56,9 @@ _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _AGAIN = (429, 502, 503, 504)
 #: Those of an address where nobody takes this kind.
 _NOBODY = (404, 405)
+#: Bytes that are read of an answer: what a collector has to say is short, and whoever is in its
+#: place can send without end.
+_ANSWER = 1 << 16
 PATHS: Final = {"span": "v1/traces", "log record": "v1/logs", "set of metrics": "v1/metrics"}
 
 
@@ -77,8 +81,8 @@ class Resources:
                 self._known.clear()
             own = Resource(
                 {
-                    "service.name": service or self._service,
-                    "service.instance.id": source or self._instance,
+                    "service.name": _text(service or self._service),
+                    "service.instance.id": _text(source or self._instance),
                     "telemetry.distro.name": "whamm-cm",
                     "telemetry.distro.version": __version__,
                 }
@@ -100,7 +104,7 @@ class _Notes(requests.Session):
         if isinstance(self.verify, str):  # before what is in the environment for all
             more["verify"] = self.verify
         try:
-            self.response = super().request(*args, **more)
+            self.response = _begun(super().request(*args, **(more | {"stream": True})))
         except requests.exceptions.SSLError as error:
             self.error = error
             # It will be no other the next time: no error of a connection, as it is one otherwise.
@@ -111,6 +115,22 @@ class _Notes(requests.Session):
         if 300 <= self.response.status_code < 400:
             raise _MovedError(self.response.headers.get("location", "elsewhere"))
         return self.response
+
+
+def _begun(response: requests.Response) -> requests.Response:
+    """With as much of its body as can be read and is, whatever there is more of it: the status has
+    said what became of the batch."""
+    found = b""
+    try:
+        for piece in response.iter_content(_ANSWER):
+            found += piece
+            if len(found) > _ANSWER:
+                break
+    except requests.exceptions.RequestException:
+        found = b""
+    response.close()
+    response._content = found
+    return response
 
 
 class _UntrustedError(Exception):
@@ -142,11 +162,11 @@ class _Sink:
     def send(self, batch: Sequence[Any]) -> Answer:
         self._notes.response = self._notes.error = None
         if self._export(batch):
-            return self._rejected()
+            return self._rejected(len(batch))
         return why_not(self.endpoint, self.noun, self._notes.response, self._notes.error)
 
-    def _rejected(self) -> Answer:
-        """Of a batch that arrived: whether some of it was not wanted."""
+    def _rejected(self, size: int) -> Answer:
+        """Of a batch of that size that arrived: whether some of it was not wanted."""
         response = self._notes.response
         if response is None or not response.content:
             return Answer()
@@ -157,7 +177,9 @@ class _Sink:
         except Exception:  # whatever it is, it is behind a 2xx
             return Answer()
         count = sum(value for _, value in told.ListFields() if isinstance(value, int))
-        why = f"{self.endpoint} rejected them ({told.error_message or 'it does not say why'})"
+        count = min(max(count, 0), size)  # data points are counted, and sets of them sent
+        words = cut(" ".join(told.error_message.split())) or "it does not say why"
+        why = f"{_collector(self.endpoint)} rejected them ({words})"
         return Answer(why, rejected=count) if count else Answer()
 
     def stop(self) -> None:
@@ -235,6 +257,18 @@ def deltas() -> bool:
 # --- what is sent ---------------------------------------------------------------------------------
 
 
+def _text(text: str) -> str:
+    """As it can be sent, in UTF-8: one name that cannot would keep a whole batch from leaving."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _attributes(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        _text(key): _text(value) if isinstance(value, str) else value
+        for key, value in found.items()
+    }
+
+
 def _readable(span: Span, resources: Resources) -> ReadableSpan:
     trace = int(span.trace_id, 16)
     parent = None
@@ -242,14 +276,14 @@ def _readable(span: Span, resources: Resources) -> ReadableSpan:
         parent = SpanContext(trace, int(span.parent_id, 16), span.remote, _SAMPLED)
     status = Status(StatusCode.UNSET)
     if span.error is not None:
-        status = Status(StatusCode.ERROR, span.error or None)
+        status = Status(StatusCode.ERROR, _text(span.error) or None)
     return ReadableSpan(
-        name=span.name,
+        name=_text(span.name),
         context=SpanContext(trace, int(span.span_id, 16), False, _SAMPLED),
         parent=parent,
         resource=resources.of(span.service, span.source),
-        attributes=span.attributes,
-        events=[Event(one.name, one.attributes, one.time_ns) for one in span.events],
+        attributes=_attributes(span.attributes),
+        events=[Event(one.name, _attributes(one.attributes), one.time_ns) for one in span.events],
         kind=_KINDS[int(span.kind)],
         status=status,
         start_time=span.start,
@@ -260,15 +294,15 @@ def _readable(span: Span, resources: Resources) -> ReadableSpan:
 
 def _logged(line: LogLine, resources: Resources) -> ReadableLogRecord:
     record = LogRecord(
-        timestamp=line.time_ns,
+        timestamp=clock_ns(line.time_ns),
         observed_timestamp=time.time_ns(),
         trace_id=int(line.trace_id or "0", 16),
         span_id=int(line.span_id or "0", 16),
         trace_flags=_SAMPLED,
-        severity_text=line.severity or None,
+        severity_text=_text(line.severity) or None,
         severity_number=SeverityNumber(line.number),
-        body=line.text,
-        attributes=line.attributes,
+        body=_text(line.text),
+        attributes=_attributes(line.attributes),
     )
     return ReadableLogRecord(record, resources.of(line.service, line.source), _SCOPE)
 
@@ -281,13 +315,17 @@ def snapshot(metrics: Metrics, now_ns: int, resource: Resource, delta: bool) -> 
         data: Any
         if instrument.bounds:
             rows = [
-                _bucketed(instrument, dict(key), point, metrics.start_ns, now_ns)
+                _bucketed(
+                    instrument, _attributes(dict(key)), point, clock_ns(metrics.start_ns), now_ns
+                )
                 for key, point in points.items()
             ]
             data = Histogram(rows, kind)
         else:
             counts = [
-                NumberDataPoint(dict(key), metrics.start_ns, now_ns, point.count)
+                NumberDataPoint(
+                    _attributes(dict(key)), clock_ns(metrics.start_ns), now_ns, point.count
+                )
                 for key, point in points.items()
             ]
             data = Sum(counts, kind, is_monotonic=True)
@@ -308,12 +346,17 @@ def _bucketed(
 # --- what went wrong ------------------------------------------------------------------------------
 
 
+def _collector(endpoint: str) -> str:
+    """By its address, without the password that may be in there."""
+    parts = urlsplit(endpoint)
+    return f"the collector at {parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
 def why_not(
     endpoint: str, noun: str, response: requests.Response | None, error: Exception | None
 ) -> Answer:
     """What is to be said of a batch that did not arrive, and whether to try again."""
-    parts = urlsplit(endpoint)
-    where = f"the collector at {parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    parts, where = urlsplit(endpoint), _collector(endpoint)
     if error is not None:
         return _unreached(where, parts.port, error)
     if response is None:

@@ -26,6 +26,15 @@ def text_of(value: Any) -> str | None:
     return payload if isinstance(payload, str) else str(case)
 
 
+def method_of(value: Any) -> str | None:
+    """The method of a request, which goes by its letters: a case of the variant is in capitals,
+    what is in ``other`` as it is."""
+    text = text_of(value)
+    if text is None or isinstance(value, dict) and "other" in value:
+        return text
+    return text.upper()
+
+
 def code_of(result: Any) -> str:
     """The name of the error in a result that is one: ``DNS-timeout``."""
     while isinstance(result, dict) and len(result) == 1:

@@ -84,7 +84,7 @@ def shown(call: LiveCall) -> str:
 
 
 def of_request(request: Request) -> Sample:
-    key = request.function
+    key = request.function or "?"
     if request.method is not None or request.path is not None:
         key = f"{request.method or '?'} {request.route or '?'}"
     outcome = request.error or (str(request.status) if request.status else "")

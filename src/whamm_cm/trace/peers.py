@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.address import address_text
 from whamm_cm.trace.calls import LiveCall
-from whamm_cm.trace.contents import bytes_in, code_of, text_of
+from whamm_cm.trace.contents import bytes_in, code_of, method_of, text_of
 from whamm_cm.trace.failures import FAILURE, is_error
 
 #: Exchanges under way that are remembered; of more, the oldest is taken for over.
@@ -242,12 +242,12 @@ class Peers:
         part = call.site.func.rpartition(".set-")[2].partition("-")[0]
         if is_error(call.result) or exchange.begun:
             return
-        text = text_of(next(iter(call.args.values()), None))
+        value = next(iter(call.args.values()), None)
+        text = method_of(value) if part == "method" else text_of(value)
         if text is None:
             exchange.parts.pop(part, None)
         else:
-            fold = {"method": str.upper, "scheme": str.lower}.get(part, str)
-            exchange.parts[part] = fold(text)
+            exchange.parts[part] = text.lower() if part == "scheme" else text
 
     def _sent(self, exchange: OpenExchange, call: LiveCall) -> None:
         """``handle`` of 0.2 has a future, ``send`` of 0.3 the response."""

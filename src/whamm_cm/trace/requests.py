@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.calls import LiveCall, Outcome
-from whamm_cm.trace.contents import code_of, field_of, text_of
+from whamm_cm.trace.contents import code_of, field_of, method_of, text_of
 from whamm_cm.trace.failures import FAILURE, STATUS_SET, is_error
 from whamm_cm.trace.records import Record
 
@@ -93,7 +93,7 @@ class Request:
     def title(self) -> str:
         """``GET /x?y``, or the function that was called."""
         if self.method is None and self.path is None:
-            return self.function
+            return self.function or "?"
         return f"{self.method or '?'} {self.path or '?'}"
 
 
@@ -217,9 +217,8 @@ class Requests:
     def asked(self, request: OpenRequest, item: str, result: Any) -> None:
         """The guest has asked for a part of the request."""
         part = _PARTS.get(item)
-        text = None if part is None else text_of(result)
+        text = method_of(result) if part == "method" else text_of(result)
         if part is not None and text is not None:
-            text = text.upper() if part == "method" else text
             request.known.setdefault(part, text.lower() if part == "scheme" else text)
 
     def fields(self, request: OpenRequest, call: LiveCall) -> None:

@@ -169,8 +169,8 @@ class Spans:
             root.parent if above is None else span_id(self._calls[above]),
             name,
             kind_of(call),
-            max(0, start + self._base),
-            max(0, end + self._base),
+            clock_ns(start + self._base),
+            clock_ns(end + self._base),
             limited(attributes, self._longest),
             (*_events(call, start + self._base), *_exceptions(trap, end + self._base)),
             error,
@@ -194,8 +194,8 @@ class Spans:
             parent,
             name,
             Kind.CLIENT,
-            max(0, start),
-            max(0, start + (exchange.dur_ns or 0)),
+            clock_ns(start),
+            clock_ns(start + (exchange.dur_ns or 0)),
             limited(attributes, self._longest),
             (),
             None if error is None else "",
@@ -227,8 +227,8 @@ def request_alone(request: Request, base: int) -> Span:
         None if context is None else context.span_id,
         http_name(request.method, request.route),
         Kind.SERVER,
-        max(0, start),
-        max(0, end),
+        clock_ns(start),
+        clock_ns(end),
         limited(attributes),
         tuple(_exceptions(_trap_of(request), end)),
         None if error is None else "",
@@ -301,7 +301,12 @@ def _exceptions(trap: Trap | None, time_ns: int) -> Iterator[Event]:
         about: Attributes = {"exception.type": "trap", "exception.message": trap.message}
         if trap.stack:
             about["exception.stacktrace"] = trap.stack
-        yield Event("exception", max(0, time_ns), about)
+        yield Event("exception", clock_ns(time_ns), about)
+
+
+def clock_ns(time_ns: int) -> int:
+    """A time as it can be sent, in 64 bits: a log may say anything."""
+    return min(max(0, time_ns), (1 << 64) - 1)
 
 
 def _wider(request: Request, start: int, end: int) -> tuple[int, int]:
@@ -361,10 +366,10 @@ def _key(call: Call) -> Iterable[str | int | None]:
 
 def _events(call: Call, start: int) -> Iterator[Event]:
     if call.starting_ns is not None:
-        yield Event("started", max(0, start + call.starting_ns))
+        yield Event("started", clock_ns(start + call.starting_ns))
     if call.dur_ns is not None and call.dur_ns < (call.exit_ns or 0):
         name = "cancelled" if call.cancelled else "returned"
-        yield Event(name, max(0, start + call.dur_ns))
+        yield Event(name, clock_ns(start + call.dur_ns))
 
 
 def _described(call: Call, kind: str | None) -> str | None:

@@ -32,6 +32,11 @@ def sink_parts(guest: CoreModule, sink: str, options: SinkOptions, wasi: str) ->
     if sink != "stderr":
         raise WeaveError(f"--sink {sink} is for components; a core module has stderr, host or none")
     borrowed = _borrows(guest)
+    if wasi and not borrowed:
+        raise WeaveError(
+            "--sink stderr needs a memory that is exported as memory, and the module exports none:"
+            " what it calls of WASI would work on the sink's; use --sink host"
+        )
     return [
         Part("sink", _sink(options), _SINK, None if borrowed else {"memory": "memory"}),
         Part("out", _copying(), OUT),

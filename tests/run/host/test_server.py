@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import socket
+import struct
 import threading
 
 import pytest
@@ -105,6 +107,16 @@ def test_head_gets_no_body() -> None:
         (b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         (b"GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", 400),
+        (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\x1b[1m\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: \xe2\x80\xae\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX-A: b\x1b[31m\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX-A: b\x7f\r\n\r\n", 400),
+        (b"GET /`a HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b'GET /?"a" HTTP/1.1\r\nHost: a\r\n\r\n', 400),
+        (b"GET /<script> HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET /" + b"a" * 65534 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 100 + b"\r\n", 431),
         (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * (1 << 17), 431),
     ],
 )
@@ -124,6 +136,9 @@ def test_targets() -> None:
     assert target_of("GET", "http://a:1/b/?c") == ("a:1", "/b/?c")
     assert target_of("GET", "HTTP://a?c/d") == ("a", "/?c/d")
     assert target_of("GET", "http://a") == ("a", "/")
+    assert target_of("GET", "/a?b#c?d") == (None, "/a?b")
+    assert target_of("GET", "http://a#b") == ("a", "/")
+    assert target_of("GET", "/a{b}|\\^?c`{d}") == (None, "/a{b}|\\^?c`{d}")
     assert [target_of("GET", text) for text in ("", "a", "*", "http:///a", "ws://a/")] == [None] * 5
 
 
@@ -145,6 +160,19 @@ def test_a_client_that_goes_in_its_request_harms_nobody() -> None:
         client.socket.close()
         assert head_of(found.ask(post(b"hello")))[2] == HELLO
     assert [one.ended for one in found.done] == [None, None]
+
+
+def test_a_response_that_is_not_whole_has_its_reason() -> None:
+    with served() as found:
+        client = found.client()
+        client.say(post(b"hello")[:-3])
+        client.until(b"he\r\n")
+        reset = struct.pack("ii", 1, 0)
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+        client.socket.close()
+        assert head_of(found.ask(post(b"hello")))[2] == HELLO
+    told = {(one.status, one.error) for one in found.done}
+    assert told == {(200, "connection-terminated"), (200, None)}
 
 
 def test_a_client_that_takes_nothing_stops_the_guest_and_no_more_is_read() -> None:

@@ -22,6 +22,7 @@ from whamm_cm.analysis.reach.values import (
     OwnResource,
     Path,
     Place,
+    Unknown,
     Value,
     source,
     take,
@@ -31,6 +32,7 @@ from whamm_cm.analysis.reach.witness import frames
 from whamm_cm.component.ir import Component
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
+from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wit.model import (
     Extern,
     FuncItem,
@@ -41,6 +43,8 @@ from whamm_cm.wit.model import (
 )
 from whamm_cm.wit.names import func_label
 from whamm_cm.wit.resolve import Resolved, ResolvedComponent, resolve
+
+_NUMBERS = frozenset(("i32", "i64", "f32", "f64", "v128"))
 
 
 @dataclass(slots=True)
@@ -73,8 +77,11 @@ class Reachability:
         return best
 
 
-def reach(root: Component, resolved: Resolved | None = None) -> Reachability:
-    """Analyse a decoded component.
+def reach(
+    root: Component, resolved: Resolved | None = None, *, alone: bool = False
+) -> Reachability:
+    """Analyse a decoded component.  ``alone``: it is the one around a core module, whose host
+    shares tables and references with it.
 
     Raises DecodeError where references make no sense, for malformed core modules, and where
     components instantiate each other without end.
@@ -82,6 +89,8 @@ def reach(root: Component, resolved: Resolved | None = None) -> Reachability:
     resolved = resolved or resolve(root)
     instances = elaborate(root)
     instances.entrances = [*_exports(resolved, instances.root), *instances.entrances]
+    if alone:
+        instances.entrances.append(_embedder(instances))
     index = _Index(resolved)
     walk = _walk(instances, index)
     by_component: dict[int, list[Place]] = {}
@@ -107,6 +116,33 @@ def _exports(resolved: Resolved, place: Place) -> Iterator[Entrance]:
             if isinstance(entity, FuncItem):
                 value = _at(place.exports.get(path[0]), path[1:], place)
                 yield Entrance("export", place, path, [("export", value)])
+
+
+def _embedder(instances: Instances) -> Entrance:
+    """The host of a core module: it may call whatever gets into a table that it can see, or out by
+    a reference."""
+    core = instances.cores[-1]
+    module = core.graph.module
+    at = [*range(len(module.imported("table")))]
+    at += [each.index for each in module.exports if each.kind == "table"]
+    cells = list(dict.fromkeys(core.tables[index] for index in at))
+    if _refers(module):
+        cells.append(core.place.pool)
+    host = Unknown(core.place, "the host", cells=cells)
+    return Entrance("instantiation", core.place, (module.path,), [("instantiation", host)])
+
+
+def _refers(module: CoreModule) -> bool:
+    """Whether references can leave a module otherwise than in tables."""
+    shared = {kind: [*range(len(module.imported(kind)))] for kind in ("func", "global", "tag")}
+    for each in module.exports:
+        shared.setdefault(each.kind, []).append(each.index)
+    kinds = [module.global_type(index).type for index in shared["global"]]
+    for index in shared["func"]:
+        flat = module.func_type(index)
+        kinds += [*flat.params, *flat.results]
+    kinds += [kind for index in shared["tag"] for kind in module.tag_type(index).params]
+    return not _NUMBERS.issuperset(kinds)
 
 
 def _at(value: Value, path: Path, place: Place) -> Value:

@@ -178,6 +178,12 @@ def _needs_option(context: Context) -> Iterator[Hit]:
             yield Hit(row.item, text, host.location)
 
 
+def _odd(name: str) -> str:
+    """The first character that looks like another or like none, "" without one.  At a zero byte
+    a name is over for hosts in C."""
+    return next((ch for ch in name if not ch.isascii() or not ch.isprintable()), "")
+
+
 def _bad_name(context: Context) -> Iterator[Hit]:
     rows = [(row.name, "import", "") for row in context.subject.imports]
     rows += [(row.name, "export", "") for row in context.subject.exports]
@@ -186,14 +192,16 @@ def _bad_name(context: Context) -> Iterator[Hit]:
         for nested in context.subject.nested
         for row in nested.imports
     ]
-    if context.subject.alone:  # core modules call things what they like, but for look-alikes
+    if (
+        context.subject.alone
+    ):  # core modules call things what they like, but for what looks otherwise
         rows += [
             (one.raw, "import", "") for row in context.subject.imports for one in row.functions
         ]
-        rows = [(name, what, where) for name, what, where in rows if not name.isascii()]
+        rows = [(name, what, where) for name, what, where in rows if _odd(name)]
     for name, what, where in dict.fromkeys(rows):
         if ExternNameParts.try_parse(name) is None:
-            odd = next((ch for ch in name if not ch.isascii()), "")
+            odd = _odd(name)
             why = f"has U+{ord(odd):04X} in it" if odd else "is no name of the component model"
             yield Hit(name, f"{what} {name!a}{cut(where)} {why}")
     for row in () if context.subject.alone else context.subject.imports:

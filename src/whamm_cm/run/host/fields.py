@@ -73,7 +73,7 @@ class Fields(Resource):
     def _key(self, name: str, *values: bytes) -> str:
         if self.fixed:
             raise Failure({"immutable": None})
-        if not is_token(name.encode()) or not all(map(_VALUE.fullmatch, values)):
+        if not is_token(name.encode()) or not all(map(is_value, values)):
             raise Failure({"invalid-syntax": None})
         if name.lower() in FORBIDDEN:
             raise Failure({"forbidden": None})
@@ -92,6 +92,10 @@ class Fields(Resource):
     def sent(self) -> list[tuple[bytes, bytes]]:
         """As they go over the wire."""
         return [(name.encode(), value) for name, value in self]
+
+
+def is_value(value: bytes) -> bool:
+    return _VALUE.fullmatch(value) is not None
 
 
 def is_token(name: bytes) -> bool:

@@ -18,6 +18,8 @@ TYPES = Interface("wasi:http/types")
 #: The methods with a case of their own.
 _METHODS = ["get", "head", "post", "put", "delete", "connect", "options", "trace", "patch"]
 _PATH = re.compile(r"[/*?][!$-;=?-Z\[\]^_a-z|~%{}\"\x80-\U0010ffff]*")
+#: What the target of a request that comes has to spell by percent signs.
+_NOT_IN_PATH, _NOT_IN_QUERY = re.compile(r"[<>`]"), re.compile(r'["<>]')
 _AUTHORITY = re.compile(
     r"(?:[^@\[\]/?#\s]*@)?(?:\[[0-9A-Fa-f:.]+\]|[!$&-.0-9;=A-Z_a-z~%]+)(?::(\d{1,5}))?"
 )
@@ -36,7 +38,12 @@ def method_text(method: dict[str, Any]) -> str:
 
 
 def target_of(method: str, text: str) -> tuple[str | None, str | None] | None:
-    """Authority and path of a request's target, None for what is no target (RFC 9112, 3.2)."""
+    """Authority and path of a request's target, None for what is no target (RFC 9112, 3.2).  A
+    fragment, which is the client's own, is left out."""
+    text = text.partition("#")[0]
+    path, _, query = text.partition("?")
+    if _NOT_IN_PATH.search(path) or _NOT_IN_QUERY.search(query):
+        return None
     if text.startswith("/") or (text == "*" and method == "OPTIONS"):
         return None, text
     if method == "CONNECT":
