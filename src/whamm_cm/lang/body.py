@@ -131,6 +131,8 @@ class Body:
         if isinstance(error, ScriptError):
             self.errors += error.each
         if isinstance(node, s.Decl):
+            for one in error.each if isinstance(error, ScriptError) else ():
+                one.about = "" if one.about == node.name else one.about  # it spoils itself
             self.spoiled.add(node.name)
         inner = {s.Branch: lambda n: [*(then for _, then in n.arms), n.otherwise],
                  s.Loop: lambda n: [n.body]}.get(type(node), lambda n: [])(node)  # fmt: skip
