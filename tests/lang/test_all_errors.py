@@ -93,3 +93,24 @@ def test_the_first_is_the_error_itself() -> None:
     error = caught.value
     assert (error.line, error.column, len(error.others)) == (1, 19, 1)
     assert str(error.others[0]).startswith('script.mm:1:24: "y" is not known')
+
+
+def test_a_jump_in_a_loop_whose_condition_is_wrong_is_no_second_error() -> None:
+    with pytest.raises(ScriptError) as caught:
+        loaded("wasm:func:entry { while (unknwn) { if (fid > 1) { break; } } }")
+    assert "unknwn" in str(caught.value) and "break" not in str(caught.value).splitlines()[0]
+    assert len(caught.value.each) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "wasm:func:entry { var m: map<i32, i32> = m; }",
+        "wasm:func:entry { var m: u32 = m; m++; }",
+        "wasm:func:entry { var m = m; m++; }",
+        "var m = m; wasm:func:entry { m++; }",
+        "const m = m; wasm:func:entry { var x = m; }",
+    ],
+)
+def test_a_name_in_its_own_declaration_is_not_known(text: str) -> None:
+    assert [message.partition(" in ")[0] for _, message in wrong(text)] == ['"m" is not known']

@@ -9,6 +9,7 @@ import pytest
 
 from tests.lang.samples import loaded
 from whamm_cm.lang import tree as t
+from whamm_cm.lang.fold import fold_expr
 from whamm_cm.lang.source import ScriptError
 
 
@@ -28,8 +29,9 @@ def value(text: str, type_: str = "i32", **more: str) -> t.Expr:
 @pytest.mark.parametrize(
     ("text", "type_", "expected"),
     [
-        ("-1", "u8", 255), ("0xFFFF0000", "i32", -65536), ("1_000", "u16", 1000),
-        ("0b101", "i64", 5), ("300", "u8", 44), ("0xffffffffffffffff", "i64", -1),
+        ("-1 as u8", "u8", 255), ("0xFFFF0000", "i32", -65536), ("1_000", "u16", 1000),
+        ("0b101", "i64", 5), ("300 as u8", "u8", 44), ("0xffffffffffffffff as i64", "i64", -1),
+        ("255", "u8", 255), ("-128", "i8", -128), ("0xFFFFFFFF", "u32", 0xFFFFFFFF),
         ("-9223372036854775808", "i64", -(1 << 63)), ("1", "f32", 1.0), ("1.5e3", "f64", 1500.0),
         ("-inf", "f64", -math.inf), ("INFINITY", "f32", math.inf), ("1e999", "f32", math.inf),
         ("0.1", "f32", 0.10000000149011612), ("true", "bool", True),
@@ -40,6 +42,50 @@ def test_literals_take_their_type_from_the_context(text: str, type_: str, expect
     found = value(text, type_)
     assert isinstance(found, t.Const) and found.value == expected
     assert str(found.type) == type_
+
+
+@pytest.mark.parametrize(
+    ("text", "range_"),
+    [
+        ("var a: u8 = 99999;", "u8, which is 0 to 255"),
+        ("var a: i8 = 256;", "i8, which is -128 to 127"),
+        ("var a: i32 = 0x1FFFF0000;", "i32, which is -2147483648 to 2147483647"),
+        ("var a: u16; a = 0x10000;", "u16, which is 0 to 65535"),
+        ("var a: u16; a += 70000;", "u16, which is 0 to 65535"),
+        ("var a: bool = fid == 4294967296;", "u32, which is 0 to 4294967295"),
+        ("var a: bool = -2147483649 < pc;", "u32, which is 0 to 4294967295"),
+        ("m[300]++;", "u8, which is 0 to 255"),
+        ("pairs[(1, -129)] = 1;", "i8, which is -128 to 127"),
+        ("var a: u8 = f(256);", "u8, which is 0 to 255"),
+        ("var a: (u8, i8) = (1, 256);", "i8, which is -128 to 127"),
+        ("var a: u8 = true ? 1 : 256;", "u8, which is 0 to 255"),
+        ("var a: u8 = 1 + 256;", "u8, which is 0 to 255"),
+        ("for i in 0..5000000000 { }", "i32, which is -2147483648 to 2147483647"),
+    ],
+)  # fmt: skip
+def test_literals_that_do_not_fit_are_errors(text: str, range_: str) -> None:
+    """whamm 2.0.1 refuses them, too; what arithmetic makes of them wraps in both."""
+    top = """var m: map<u8, u32>; var pairs: map<(u32, i8), u32>;
+             fn f(x: u8) -> u8 { return x; }"""
+    with pytest.raises(ScriptError, match=re.escape(f" is no {range_}")):
+        body(text, top=top)
+
+
+def test_a_minus_where_there_is_none_is_worth_a_word() -> None:
+    """whamm takes it for the bits, and so do we."""
+    found = loaded("wasm:func:entry { var a: u8 = -1; var b: u32 = -2 as u32; var c: i8 = 255; }")
+    (warning,) = found.warnings
+    assert "-1 is no u8 and means 255 here; write -1 as u8" in warning
+    a, b, c = found.probes[0].body
+    assert [d.init.value for d in (a, b, c)] == [255, 4294967294, -1]  # type: ignore[union-attr]
+
+
+def test_arithmetic_on_literals_wraps() -> None:
+    for text, type_, expected in [
+        ("1 << 40", "u32", 256), ("200 + 100", "u8", 44), ("~0", "u8", 255), ("-(5 - 0)", "u8", 251)
+    ]:  # fmt: skip
+        found = fold_expr(value(text, type_), {})
+        assert isinstance(found, t.Const) and found.value == expected, text
 
 
 @pytest.mark.parametrize(

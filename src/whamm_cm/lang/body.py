@@ -17,6 +17,7 @@ from whamm_cm.lang.tree import (
     I64,
     STR,
     U64,
+    Const,
     Expr,
     Function,
     Kind,
@@ -101,6 +102,7 @@ class Body:
     declared: set[str] = field(default_factory=set)  # in the innermost block
     statement: s.ExprSyntax | None = None  # the call that is a statement of its own
     initialising: str = ""  # the cell whose initialiser is being checked
+    loops: int = 0  # around the statement
     blank: bool = False  # at a boundary function of which nothing is known
     errors: list[ScriptError] = field(default_factory=list)
     spoiled: set[str] = field(default_factory=set)
@@ -130,13 +132,17 @@ class Body:
         if isinstance(error, ScriptError):
             self.errors += error.each
         if isinstance(node, s.Decl):
+            for one in error.each if isinstance(error, ScriptError) else ():
+                one.about = "" if one.about == node.name else one.about  # it spoils itself
             self.spoiled.add(node.name)
         inner = {s.Branch: lambda n: [*(then for _, then in n.arms), n.otherwise],
                  s.Loop: lambda n: [n.body]}.get(type(node), lambda n: [])(node)  # fmt: skip
+        self.loops += isinstance(node, s.Loop)
         for nodes in inner:
             outer, self.declared = self.declared, set()
             self.each(nodes)
             self.declared = outer
+        self.loops -= isinstance(node, s.Loop)
 
     def finish(self) -> None:
         """Raises what is wrong.  Names are not known, either, that something wrong declares; that
@@ -216,7 +222,7 @@ class Body:
 
     def flexible(self, node: s.ExprSyntax) -> bool:
         """Whether the type of ``node`` comes from its context alone."""
-        match node:
+        match self.literal(node):
             case s.Number():
                 return True
             case s.Name(name):
@@ -228,6 +234,18 @@ class Body:
             case s.Conditional(_, then, otherwise):
                 return self.flexible(then) and self.flexible(otherwise)
         return False
+
+    def literal(self, node: s.ExprSyntax) -> s.ExprSyntax:
+        """``node``, or the literal that a constant without a type stands for."""
+        found = self.variable(node.name) if isinstance(node, s.Name) else None
+        if found is None or found.kind is not Kind.LITERAL:
+            return node
+        assert isinstance(found.meaning, Const) and isinstance(found.meaning.value, int | float)
+        return s.Number(found.meaning.value, node.at, node.end)
+
+    def variable(self, name: str) -> Variable | None:
+        """What the script has declared by that name."""
+        return self.locals.get(name) or self.env.globals.get(name)
 
     def is_untyped(self, name: str) -> bool:
         """Whether ``name`` is a bound variable whose type nobody said yet, or inf or nan."""
@@ -245,7 +263,7 @@ class Body:
         largest, smallest, floats = 0, 0, False
         stack = list(nodes)
         while stack:
-            node = stack.pop()
+            node = self.literal(stack.pop())
             if isinstance(node, s.Number):
                 floats |= isinstance(node.value, float)
                 largest, smallest = max(largest, node.value), min(smallest, node.value)  # type: ignore[assignment]
@@ -289,10 +307,11 @@ class Body:
         error.about = node.name
         return error
 
-    def declare(self, node: s.Decl | s.Count, name: str, type_: Type, kind: Kind,
-                report: bool = False) -> Variable:  # fmt: skip
+    def declare(self, node: s.Decl | s.Count | s.Each, name: str, type_: Type, kind: Kind,
+                report: bool = False, meaning: Expr | None = None) -> Variable:  # fmt: skip
         """A new variable of the innermost block."""
-        variable = Variable(name, type_, kind, report, self.env.source.number, self.span(node))
+        variable = Variable(name, type_, kind, report, self.env.source.number, self.span(node),
+                            meaning=meaning)  # fmt: skip
         if name in self.declared:
             raise self.error(node, f'"{name}" is declared twice', "rename one of the two")
         self.locals[name] = variable

@@ -18,7 +18,7 @@ LEVELS = (
     ("|",),
     ("^",),
     ("&",),
-    ("==", "!=", ">=", ">", "<=", "<"),
+    ("==", "!=", ">=", ">", "<=", "<", "in"),
     ("<<", ">>"),
     ("+", "-"),
     ("*", "/", "%"),
@@ -94,7 +94,12 @@ class Builder(Transformer[Token, Any]):
         *words, name, type_, init = parts
         kinds = [word.type for word in words]
         return s.Decl(str(name), type_, init, "REPORT" in kinds, "UNSHARED" in kinds,
-                      "TASK" in kinds, _start(name), _end(name))  # fmt: skip
+                      "TASK" in kinds, False, _start(name), _end(name))  # fmt: skip
+
+    def constant(
+        self, word: Token, name: Token, type_: s.TypeSyntax | None, value: s.ExprSyntax
+    ) -> s.Decl:
+        return s.Decl(str(name), type_, value, False, False, False, True, _start(name), _end(name))
 
     def elif_(self, *parts: Any) -> tuple[s.ExprSyntax, s.Block]:
         return parts[-2], parts[-1]
@@ -110,6 +115,13 @@ class Builder(Transformer[Token, Any]):
     def for_(self, word: Token, name: Token, in_: Token, low: s.ExprSyntax, high: s.ExprSyntax,
              body: s.Block) -> s.Count:  # fmt: skip
         return s.Count(str(name), low, high, body, _start(name), _end(name))
+
+    def each(self, word: Token, name: Token, in_: Token, listed: s.ExprSyntax,
+             body: s.Block) -> s.Each:  # fmt: skip
+        return s.Each(str(name), listed, body, _start(name), _end(name))
+
+    def jump(self, word: Token) -> s.Jump:
+        return s.Jump(str(word), _start(word), _end(word))
 
     def return_(self, word: Token, value: s.ExprSyntax | None) -> s.Leave:
         return s.Leave(value, _start(word), value.end if value else _end(word))

@@ -95,6 +95,7 @@ ACTS: dict[str, BuiltinFunction] = {
 #: Made by the checker for operators and names.
 _IMPLIED: dict[str, BuiltinFunction] = {
     "str.eq": _F((STR, STR), BOOL, "== on strings (!= is its negation)", True),
+    "map.has": _F((), BOOL, "in: whether a map has a key; the arguments are both"),
     "memid": _F((STR,), U32, "the number of a library's memory; the argument is its name", True),
     "app_memid": _F((), U32, "APP_MEMID: the number of the module's own memory", True),
 }

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import struct
+from dataclasses import replace
 from functools import cache
 
 from whamm_cm.lang import paths
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body, ExprRule
 from whamm_cm.lang.events import BoundVariable
+from whamm_cm.lang.numbers import INTS
 from whamm_cm.lang.source import ScriptError, Source
 from whamm_cm.lang.tree import (
     BOOL,
@@ -55,7 +57,20 @@ def number(body: Body, node: s.Number, want: Type | None) -> Expr:
         raise body.error(node, f"this is no {type_}", f"write it without a point, or as {type_}")
     if not -(1 << 63) <= node.value < 1 << 64:
         raise body.error(node, "this number has more than 64 bits")
+    _check_range(body, node, type_)
     return Const(type_, wrap(node.value, type_), span)
+
+
+def _check_range(body: Body, node: s.Number, type_: Type) -> None:
+    """A literal has to fit the bits of its type.  As in whamm, either sign will do, for masks; a
+    minus in front of what has none is worth a word."""
+    kind, text = INTS[str(type_)], body.env.source.text[node.at : node.end]
+    if not -(1 << (kind.bits - 1)) <= node.value < 1 << kind.bits:
+        raise body.error(node, f"{text} is no {type_}, which is {kind.low} to {kind.high}",
+                         f"write {text} as {type_} for its low {kind.bits} bits")  # fmt: skip
+    if node.value < kind.low:
+        body.env.warn(node, f"{text} is no {type_} and means {kind.wrap(int(node.value))} here",
+                      f"write {text} as {type_}")  # fmt: skip
 
 
 def _float(value: float, type_: Type) -> float:
@@ -81,8 +96,13 @@ def name(body: Body, node: s.Name, want: Type | None) -> Expr:
     span = body.span(node)
     if node.name in _WORDS:
         return Const(BOOL, _WORDS[node.name], span)
-    variable = body.locals.get(node.name) or body.env.globals.get(node.name)
+    variable = body.variable(node.name)
     if variable is not None:
+        literal = body.literal(node)
+        if isinstance(literal, s.Number):
+            return number(body, literal, want)
+        if variable.meaning is not None:
+            return replace(variable.meaning, span=span)
         if body.initialising and variable.kind is Kind.LOCAL:
             raise body.error(
                 node, f'"{node.name}" is fresh at each firing, but {body.initialising} is'
@@ -194,6 +214,8 @@ _INTEGER_ONLY = frozenset(("&", "|", "^", "<<", ">>"))
 def infix(body: Body, node: s.Infix, want: Type | None) -> Expr:
     if node.op in ("&&", "||"):
         return _logic(body, node)
+    if node.op == "in":
+        return _has_key(body, node)
     if node.op in _COMPARISONS:
         return _comparison(body, node)
     left, right = body.pair(node.left, node.right, want if want in NUMBERS else None)
@@ -243,6 +265,20 @@ def _comparison(body: Body, node: s.Infix) -> Expr:
     return Binary(BOOL, node.op, left, right, span)
 
 
+def _has_key(body: Body, node: s.Infix) -> Expr:
+    table = body.expr(node.right)
+    if not isinstance(table.type, MapT):
+        raise body.error(node.right, f"{a(table.type)} has no keys", "maps have")
+    if isinstance(table, Static) or (isinstance(table, Var) and table.variable.kind is Kind.LOCAL):
+        raise body.error(node, "its keys are the numbers below num_targets",
+                         "compare with num_targets")  # fmt: skip
+    if body.initialising:
+        raise body.error(node, f"a map changes, but {body.initialising} is initialised once",
+                         "declare first and assign in a statement of its own")  # fmt: skip
+    key = body.typed(node.left, table.type.key, "the key")
+    return Builtin(BOOL, "map.has", (table, key), body.span(node))
+
+
 def prefix(body: Body, node: s.Prefix, want: Type | None) -> Expr:
     span = body.span(node)
     if node.op == "!":
@@ -274,7 +310,11 @@ def cast(body: Body, node: s.As, want: Type | None) -> Expr:
     target = resolve_type(body.env.source, node.type)
     if not isinstance(target, Prim) or target in (STR, FUNCREF):
         raise body.error(node, f'"as" cannot make {a(target)}', "it makes numbers and bool")
-    operand = body.value(node.operand, _cast_context(body, node.operand, target))
+    literal = body.literal(node.operand)
+    if isinstance(literal, s.Number) and isinstance(literal.value, int) and target in INTEGERS:
+        # Not what fits but what is left of it, as of any other integer.
+        literal = literal._replace(value=wrap(literal.value, target))
+    operand = body.value(literal, _cast_context(body, literal, target))
     if operand.type == target:
         return operand
     if operand.type not in NUMBERS and operand.type != BOOL:
@@ -330,7 +370,10 @@ def index(body: Body, node: s.Index, want: Type | None) -> Expr:
         return MapGet(operand.type.value, operand, key, span)
     listed = w.strip(operand.type.type) if isinstance(operand.type, WitT) else None
     if isinstance(listed, w.ListT):
-        return Element(WitT(listed.element), operand, body.typed(node.key, U32, "the index"), span)
+        at = body.value(node.key, U32)
+        if at.type not in INTEGERS:
+            raise body.error(node.key, f"this is {a(at.type)}, but the index is an integer")
+        return Element(WitT(listed.element), operand, at, span)
     hint = "members of a tuple are t.0, t.1 …" if isinstance(operand.type, TupleT) else ""
     raise body.error(node, f"{a(operand.type)} has no entries", hint)
 

@@ -49,7 +49,7 @@ STRING_OPERATIONS: dict[str, Callable[..., object]] = {
 FACTS = frozenset({"memid", "app_memid", "active_data_start", "active_data_len", "page_size"})
 """Builtins that a module answers: ``values`` may hold a function of that name."""
 _NO_EFFECT = frozenset(
-    {*STRING_OPERATIONS, *FACTS, "str.addr", "mem_size", "map.len", "map.id", "task"}
+    {*STRING_OPERATIONS, *FACTS, "str.addr", "mem_size", "map.len", "map.has", "map.id", "task"}
 )
 
 
@@ -340,7 +340,8 @@ def _act(fold: _Fold, node: t.Act) -> Stmts:
 _STATEMENTS: dict[type, Callable[[_Fold, Any], Stmts]] = {
     t.Declare: _declare, t.Assign: _store, t.Update: _store, t.Sample: _store, t.If: _if,
     t.While: _while, t.For: _for, t.Evaluate: _evaluate, t.Return: _return,
-    t.Trace: lambda fold, node: (node,), t.Print: _print, t.Act: _act,
+    **dict.fromkeys((t.Trace, t.Jump), lambda fold, node: (node,)),
+    t.Print: _print, t.Act: _act,
 }  # fmt: skip
 
 

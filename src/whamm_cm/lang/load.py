@@ -11,7 +11,7 @@ from whamm_cm.lang.builtins import WHAMM_CORE
 from whamm_cm.lang.expand import Numbering, body_of, expand
 from whamm_cm.lang.parse import parse
 from whamm_cm.lang.source import Source, suggest, together
-from whamm_cm.lang.stmts import block, check_name
+from whamm_cm.lang.stmts import block, check_name, declared_type, meaning_of
 from whamm_cm.lang.tree import (
     I32,
     STR,
@@ -121,8 +121,15 @@ def _global(env: Env, item: s.Decl, leaves: int) -> None:
     if item.name in env.globals:
         raise env.source.error(f'"{item.name}" is declared twice', item.at, item.end,
                                "rename one of the two")  # fmt: skip
-    type_ = resolve_type(env.source, item.type)
     span = Span(env.source.number, item.at, item.end)
+    top = body_of(env, "global")
+    if item.const:
+        check_name(top, item)
+        meant, meaning = meaning_of(top, item)
+        env.globals[item.name] = Variable(item.name, meaning.type, meant, False, env.source.number,
+                                          span, meaning=meaning)  # fmt: skip
+        return
+    type_ = declared_type(top, item)
     kind, leaf = (Kind.TASK, leaves) if item.task else (Kind.GLOBAL, 0)
     env.globals[item.name] = Variable(item.name, type_, kind, item.report, env.source.number, span,
                                       leaf)  # fmt: skip

@@ -26,11 +26,14 @@ from whamm_cm.lang.tree import (
     Cast,
     Const,
     Declare,
+    Element,
     Evaluate,
     Expr,
     For,
     If,
+    Jump,
     Kind,
+    Length,
     MapGet,
     MapT,
     Prim,
@@ -46,11 +49,13 @@ from whamm_cm.lang.tree import (
     Type,
     Update,
     Var,
+    Variable,
     While,
     WitT,
 )
 from whamm_cm.lang.types import AGGREGATIONS, INTEGERS, NUMBERS, a, resolve_type
 from whamm_cm.lang.wit_values import case_name
+from whamm_cm.wit import types as w
 
 # --- blocks --------------------------------------------------------------------------------------
 
@@ -71,7 +76,7 @@ def block(body: Body, statements: s.Block) -> tuple[Stmt, ...]:
 # --- declarations --------------------------------------------------------------------------------
 
 
-def check_name(body: Body, node: s.Decl | s.Count | s.Param | s.Fn) -> None:
+def check_name(body: Body, node: s.Decl | s.Count | s.Each | s.Param | s.Fn) -> None:
     """Names that the language needs for itself cannot be declared."""
     if NUMBERED.fullmatch(node.name):
         raise body.env.source.error(f'"{node.name}" is bound by probes and cannot be declared',
@@ -83,13 +88,15 @@ def check_name(body: Body, node: s.Decl | s.Count | s.Param | s.Fn) -> None:
 
 def declare(body: Body, node: s.Decl) -> tuple[Stmt, ...]:
     check_name(body, node)
+    if node.const:
+        return _constant(body, node)
     if node.task:
         return _declare_of_task(body, node)
     special = node.report or node.unshared
     if special and body.kind == "function":
         raise body.error(node, "functions have no report or unshared variables",
                          "declare it at the top of the script")  # fmt: skip
-    type_ = resolve_type(body.env.source, node.type)
+    type_ = declared_type(body, node)
     known = body.env.globals.get(node.name)
     at_top = body.kind == "global" and known is not None and known.span.start == node.at
     if body.kind == "global" and special and not at_top:
@@ -107,6 +114,42 @@ def declare(body: Body, node: s.Decl) -> tuple[Stmt, ...]:
     else:
         variable = body.declare(node, node.name, type_, kind, node.report)
     return (Declare(variable, init, body.span(node)),)
+
+
+def declared_type(body: Body, node: s.Decl) -> Type:
+    """The type a declaration says, else that of its value."""
+    if node.type is not None:
+        return resolve_type(body.env.source, node.type)
+    if node.init is None:
+        raise body.error(node, f'nothing says what type "{node.name}" has',
+                         f"write var {node.name}: u32; or give it a value")  # fmt: skip
+    found = body.value(node.init)
+    if found.type == UNIT:
+        raise body.error(node.init, f'this has no value that "{node.name}" could have')
+    return found.type
+
+
+def meaning_of(body: Body, node: s.Decl) -> tuple[Kind, Const]:
+    """What a constant stands for; literals without a type stay literals."""
+    assert node.init is not None
+    literal = node.type is None and body.flexible(node.init)
+    want = None if node.type is None else declared_type(body, node)
+    if literal:  # 1 << 40 is meant as it is
+        want = I64 if body.default((node.init,)) == I32 else body.default((node.init,))
+    init = body.value(node.init, want) if want is None else body.typed(node.init, want, node.name)
+    found = fold_expr(init, {})
+    if not isinstance(found, Const):
+        raise body.error(node.init, f'"{node.name}" is known only when the script runs',
+                         f"write var {node.name}")  # fmt: skip
+    return (Kind.LITERAL if literal else Kind.MEANING), found
+
+
+def _constant(body: Body, node: s.Decl) -> tuple[Stmt, ...]:
+    known = body.env.globals.get(node.name)
+    if body.kind != "global" or known is None or known.span.start != node.at:
+        kind, meaning = meaning_of(body, node)
+        body.declare(node, node.name, meaning.type, kind, meaning=meaning)
+    return ()
 
 
 def _declare_of_task(body: Body, node: s.Decl) -> tuple[Stmt, ...]:
@@ -171,8 +214,14 @@ def _same_width(body: Body, node: s.Decl, type_: Type) -> Expr | None:
 
 
 def assign(body: Body, node: s.Set) -> tuple[Stmt, ...]:
-    if isinstance(node.target, s.Name) and _is_new(body, node.target):
-        raise body.unknown(node.target)
+    if isinstance(node.target, s.Name):
+        if _is_new(body, node.target):
+            raise body.unknown(node.target)
+        known = body.variable(node.target.name)
+        if known is not None and known.meaning is not None:
+            what = "a constant" if isinstance(known.meaning, Const) else "an element of the list"
+            raise body.error(node.target, f'"{known.name}" is {what} and cannot be assigned',
+                             "assign a variable")  # fmt: skip
     target = body.expr(node.target, _target_type(body, node))
     span = body.span(node)
     if isinstance(target.type, AggT):
@@ -275,22 +324,69 @@ def branch(body: Body, node: s.Branch) -> tuple[Stmt, ...]:
 
 def loop(body: Body, node: s.Loop) -> tuple[Stmt, ...]:
     condition = body.typed(node.condition, BOOL, "a condition")
-    return (While(condition, block(body, node.body), body.span(node)),)
+    return (While(condition, _round(body, node.body), body.span(node)),)
+
+
+def _round(body: Body, statements: s.Block) -> tuple[Stmt, ...]:
+    body.loops += 1
+    found = block(body, statements)
+    body.loops -= 1
+    return found
 
 
 def count(body: Body, node: s.Count) -> tuple[Stmt, ...]:
     check_name(body, node)
-    low, high = (body.typed(bound, I32, "the range") for bound in (node.low, node.high))
+    low, high = _range(body, node)
+    variable, inner = _named_round(body, node, low.type, Kind.LOCAL)
+    return (For(variable, low, high, inner, body.span(node)),)
+
+
+def _range(body: Body, node: s.Count) -> tuple[Expr, Expr]:
+    """Both ends, of one type: i32 where nothing says another."""
+    if body.flexible(node.low) and body.flexible(node.high):
+        return body.typed(node.low, I32, "the range"), body.typed(node.high, I32, "the range")
+    low, high = body.pair(node.low, node.high, None)
+    if low.type not in INTEGERS:
+        raise body.error(node.low, f"a range has integers, this is {a(low.type)}")
+    return low, high
+
+
+def _named_round(
+    body: Body, node: s.Count | s.Each, type_: Type, kind: Kind, meaning: Expr | None = None
+) -> tuple[Variable, tuple[Stmt, ...]]:
+    """The body of a loop with a name that only it knows."""
     outer, before = body.declared, body.locals.get(node.name)
     body.declared = set()
-    variable = body.declare(node, node.name, I32, Kind.LOCAL)
-    inner = block(body, node.body)
+    variable = body.declare(node, node.name, type_, kind, meaning=meaning)
+    inner = _round(body, node.body)
     body.declared = outer
     if before is None:
         del body.locals[node.name]
     else:
         body.locals[node.name] = before
-    return (For(variable, low, high, inner, body.span(node)),)
+    return variable, inner
+
+
+def each(body: Body, node: s.Each) -> tuple[Stmt, ...]:
+    """``for x in list``: ``x`` is another name for ``list[i]``, with an ``i`` that nobody sees."""
+    check_name(body, node)
+    listed, span = body.expr(node.listed), body.span(node)
+    type_ = w.strip(listed.type.type) if isinstance(listed.type, WitT) else None
+    if not isinstance(type_, w.ListT):
+        raise body.error(node.listed, f"{a(listed.type)} has no elements to go through",
+                         "lists of WIT have, and ranges such as 0..3")  # fmt: skip
+    position = Variable(node.name, U32, Kind.LOCAL, False, span.script, span)
+    element = WitT(type_.element)
+    meaning = Element(element, listed, Var(U32, position, span), span)
+    _, inner = _named_round(body, node, element, Kind.MEANING, meaning)
+    return (For(position, Const(U32, 0, span), Length(U32, listed, span), inner, span),)
+
+
+def jump(body: Body, node: s.Jump) -> tuple[Stmt, ...]:
+    if not body.loops:
+        raise body.error(node, f"there is no loop that {node.word} could mean",
+                         "it stands in while or for")  # fmt: skip
+    return (Jump(node.word == "continue", body.span(node)),)
 
 
 def leave(body: Body, node: s.Leave) -> tuple[Stmt, ...]:
@@ -433,5 +529,7 @@ STMT_RULES: dict[type, StmtRule] = {
     s.Branch: branch,  # type: ignore[dict-item]
     s.Loop: loop,  # type: ignore[dict-item]
     s.Count: count,  # type: ignore[dict-item]
+    s.Each: each,  # type: ignore[dict-item]
+    s.Jump: jump,  # type: ignore[dict-item]
     s.Leave: leave,  # type: ignore[dict-item]
 }

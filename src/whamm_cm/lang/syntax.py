@@ -155,12 +155,15 @@ ExprSyntax: TypeAlias = (
 
 
 class Decl(NamedTuple):
+    """``type`` None: that of ``init``; ``const``: a name for the value of ``init``."""
+
     name: str
-    type: TypeSyntax
+    type: TypeSyntax | None
     init: ExprSyntax | None
     report: bool
     unshared: bool
     task: bool
+    const: bool
     at: int
     end: int
 
@@ -208,13 +211,31 @@ class Count(NamedTuple):
     end: int
 
 
+class Each(NamedTuple):
+    """``for name in listed``."""
+
+    name: str
+    listed: ExprSyntax
+    body: Block
+    at: int
+    end: int
+
+
+class Jump(NamedTuple):
+    """``break`` or ``continue``."""
+
+    word: str
+    at: int
+    end: int
+
+
 class Leave(NamedTuple):
     value: ExprSyntax | None
     at: int
     end: int
 
 
-StmtSyntax: TypeAlias = Decl | Set | Do | Branch | Loop | Count | Leave
+StmtSyntax: TypeAlias = Decl | Set | Do | Branch | Loop | Count | Each | Jump | Leave
 Block: TypeAlias = tuple[StmtSyntax, ...]
 
 # --- items ---------------------------------------------------------------------------------------

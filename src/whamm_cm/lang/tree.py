@@ -98,6 +98,8 @@ class Kind(enum.Enum):
     LOCAL = "local"  # fresh at each firing; also parameters of fn
     CELL = "cell"  # unshared: one per match site
     TASK = "task"  # one for each task
+    MEANING = "meaning"  # none at all: a name for an expression
+    LITERAL = "literal"  # the same, of a literal that takes its type from where it stands
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,6 +114,8 @@ class Variable:
     span: Span = NOWHERE
     #: Of a variable of tasks: how many scalars and strings of others lie before it.
     leaf: int = 0
+    #: What a constant or an element of a list stands for; no checked body holds such variables.
+    meaning: Expr | None = None
 
 
 # --- expressions ---------------------------------------------------------------------------------
@@ -332,29 +336,10 @@ class WitConst:
 
 
 Expr: TypeAlias = (
-    Const
-    | WitConst
-    | Static
-    | Bound
-    | Var
-    | Unary
-    | Binary
-    | Cast
-    | Ternary
-    | TupleMake
-    | TupleGet
-    | MapGet
-    | Call
-    | LibCall
-    | Builtin
-    | Field
-    | Payload
-    | IsCase
-    | HasFlag
-    | Element
-    | Length
-    | Scalar
-)
+    Const | WitConst | Static | Bound | Var | Unary | Binary | Cast | Ternary | TupleMake
+    | TupleGet | MapGet | Call | LibCall | Builtin | Field | Payload | IsCase | HasFlag | Element
+    | Length | Scalar
+)  # fmt: skip
 
 # --- statements ----------------------------------------------------------------------------------
 
@@ -415,12 +400,21 @@ class While:
 
 @dataclass(frozen=True, slots=True)
 class For:
-    """``for i in low..high``: i32, ``high`` is not reached."""
+    """``for i in low..high``: all of one integer type; ``high`` is not reached.  At most a million
+    rounds."""
 
     variable: Variable
     low: Expr
     high: Expr
     body: tuple[Stmt, ...]
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """Out of the innermost loop, or ``on`` to its next round."""
+
+    on: bool
     span: Span = NOWHERE
 
 
@@ -468,8 +462,9 @@ class Act:
 
 
 Stmt: TypeAlias = (
-    Declare | Assign | Update | Sample | If | While | For | Evaluate | Return | Trace | Print | Act
-)
+    Declare | Assign | Update | Sample | If | While | For | Jump | Evaluate | Return | Trace
+    | Print | Act
+)  # fmt: skip
 
 # --- the script ----------------------------------------------------------------------------------
 

@@ -23,7 +23,8 @@ PARTS: dict[type, tuple[str, ...]] = {
     t.Declare: ("init",), t.Assign: ("target", "value"), t.Update: ("target", "value"),
     t.Sample: ("target", "value"), t.If: ("condition", "then", "otherwise"),
     t.While: ("condition", "body"), t.For: ("low", "high", "body"), t.Evaluate: ("value",),
-    t.Return: ("value",), t.Trace: (), t.Print: ("parts",), t.Act: ("args",),
+    t.Jump: (), t.Return: ("value",), t.Trace: (),
+    t.Print: ("parts",), t.Act: ("args",),
 }  # fmt: skip
 
 

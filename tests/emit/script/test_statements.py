@@ -85,9 +85,17 @@ def _value(type: t.Type) -> st.SearchStrategy[t.Expr]:
         choices.append(expressions(PAIR, 1).map(lambda key: t.MapGet(t.U16, MAPS[0], key)))
     if type == t.STR:
         choices.append(expressions(KEY, 1).map(lambda key: t.MapGet(t.STR, MAPS[1], key)))
+    if type == t.BOOL:
+        choices += [_asked(table) for table in MAPS]
     if type == t.U32:
         choices.append(st.sampled_from(MAPS).map(lambda m: t.Builtin(t.U32, "map.len", (m,))))
     return st.one_of(choices)
+
+
+def _asked(table: t.Expr) -> st.SearchStrategy[t.Expr]:
+    assert isinstance(table.type, t.MapT)
+    keys = expressions(table.type.key, 1)
+    return keys.map(lambda key: t.Builtin(t.BOOL, "map.has", (table, key)))
 
 
 def _store(place: t.Expr) -> st.SearchStrategy[t.Stmt]:
@@ -106,15 +114,29 @@ def statements(depth: int = 2) -> st.SearchStrategy[tuple[t.Stmt, ...]]:
         block = statements(depth - 1)
         condition = expressions(t.BOOL, 2)
         one.append(st.builds(t.If, condition, block, block))
-        one.append(st.builds(_loop, st.integers(-3, 4), st.integers(-3, 4), block))
-        one.append(st.builds(_counted, st.integers(0, 4), block))
+        inner = st.builds(_leaving, block, st.sampled_from((None, *_JUMPS)), condition, block)
+        kinds = st.sampled_from((t.I8, t.I32, t.I64))
+        one.append(st.builds(_loop, kinds, st.integers(-3, 4), st.integers(-3, 4), inner))
+        ends = st.integers(0, 6), st.integers(0, 6)
+        one.append(st.builds(_loop, st.sampled_from((t.U8, t.U32, t.U64)), *ends, inner))
+        one.append(st.builds(_counted, st.integers(0, 4), inner))
     return st.lists(st.one_of(one), max_size=4).map(tuple)
 
 
-def _loop(low: int, high: int, block: tuple[t.Stmt, ...]) -> t.Stmt:
-    i = t.Variable("i", t.I32, t.Kind.LOCAL)
-    sum_ = t.Update(VARIABLES[1], "+", t.Cast(t.I64, t.Var(t.I32, i)))
-    return t.For(i, t.Const(t.I32, low), t.Const(t.I32, high), (sum_, *block))
+_JUMPS = (t.Jump(on=False), t.Jump(on=True))
+
+
+def _leaving(
+    first: tuple[t.Stmt, ...], jump: t.Stmt | None, condition: t.Expr, rest: tuple[t.Stmt, ...]
+) -> tuple[t.Stmt, ...]:
+    """A round of a loop that may end early."""
+    return (*first, *((t.If(condition, (jump,)),) if jump else ()), *rest)
+
+
+def _loop(kind: t.Type, low: int, high: int, block: tuple[t.Stmt, ...]) -> t.Stmt:
+    i = t.Variable("i", kind, t.Kind.LOCAL)
+    sum_ = t.Update(VARIABLES[1], "+", t.Cast(t.I64, t.Var(kind, i)))
+    return t.For(i, t.Const(kind, low), t.Const(kind, high), (sum_, *block))
 
 
 def _counted(rounds: int, block: tuple[t.Stmt, ...]) -> t.Stmt:
@@ -133,6 +155,10 @@ def _reads() -> t.TupleMake:
         parts.append(t.MapGet(PAIR, inner, t.Const(t.STR, text)))
         parts.append(t.MapGet(t.STR, MAPS[1], t.Const(KEY, (key % 9, text, key))))
     parts += [t.MapGet(t.F64, MAPS[4], t.Const(t.BOOL, b)) for b in (False, True)]
+    for key, text in ((3, "a"), (0, "")):
+        parts.append(t.Builtin(t.BOOL, "map.has", (MAPS[3], t.Const(t.I64, key))))
+        inner = t.MapGet(t.MapT(t.STR, PAIR), MAPS[3], t.Const(t.I64, key))
+        parts.append(t.Builtin(t.BOOL, "map.has", (inner, t.Const(t.STR, text))))
     return t.TupleMake(t.TupleT(tuple(p.type for p in parts)), tuple(parts))
 
 

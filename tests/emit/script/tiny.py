@@ -122,6 +122,14 @@ class _Returned(Exception):
         self.value = value
 
 
+class _Broken(Exception):
+    pass
+
+
+class _Continued(Exception):
+    pass
+
+
 class Tiny:
     """``values``: static and bound variables by name; ``state``: variables; ``out``: printed."""
 
@@ -191,6 +199,8 @@ class Tiny:
 
     def _Builtin(self, node: t.Builtin) -> Any:
         args = [self.expr(arg) for arg in node.args]
+        if node.name == "map.has":
+            return _key(args[1]) in args[0]
         texts = [arg.encode() if isinstance(arg, str) else arg for arg in args]
         return {
             "str.len": lambda a: len(a), "str.eq": lambda a, b: a == b,
@@ -249,13 +259,28 @@ class Tiny:
     def _While(self, node: t.While) -> None:
         rounds = 0
         while self.expr(node.condition) and rounds < 1_000_000:
-            self.block(node.body)
             rounds += 1
+            if self._leaves(node.body):
+                return
 
     def _For(self, node: t.For) -> None:
         for i in range(self.expr(node.low), self.expr(node.high)):
             self.state[node.variable] = i
-            self.block(node.body)
+            if self._leaves(node.body):
+                return
+
+    def _leaves(self, stmts: Sequence[Any]) -> bool:
+        """One round of a loop; whether it was the last."""
+        try:
+            self.block(stmts)
+        except _Continued:
+            return False
+        except _Broken:
+            return True
+        return False
+
+    def _Jump(self, node: t.Jump) -> None:
+        raise _Continued if node.on else _Broken
 
     def _Evaluate(self, node: t.Evaluate) -> None:
         self.expr(node.value)

@@ -1,1 +1,1 @@
-wasm:opcode:call:before { for i in 0..fid { } }
+wasm:opcode:call:before { for i in 0..1.5 { } }

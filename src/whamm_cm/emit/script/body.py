@@ -15,7 +15,7 @@ from whamm_cm.emit.script.env import Env, Globals, Locals, Memory, Place, Pool
 from whamm_cm.emit.script.types import LEAF_SIZE, flats
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.walk import Node, walk
-from whamm_cm.wasm.asm import Func
+from whamm_cm.wasm.asm import Func, Label
 
 _LOUD = t.MapGet | t.Call | t.LibCall | t.Builtin | t.Field | t.Payload | t.IsCase | t.HasFlag
 WIT_PATHS = (t.Field, t.Payload, t.IsCase, t.HasFlag, t.Element, t.Length, t.Scalar)
@@ -44,6 +44,8 @@ class Body:
         self.pool = pool or Pool(f)
         self.params = params or {}
         self._locals: dict[t.Variable, tuple[int, ...]] = dict(self.params)
+        #: Of the loops around: where leaving leads, and where the next round begins.
+        self.loops: list[tuple[Label, Label]] = []
         #: Where the variables of the task are, as they were asked for last.
         self._task: int | None = None
 

@@ -11,8 +11,9 @@ from whamm_cm.emit.script.places import getters, load, resolve
 from whamm_cm.emit.script.types import flat_range, flats, is_handle, leaves
 from whamm_cm.errors import InternalError
 from whamm_cm.lang import tree as t
-from whamm_cm.lang.numbers import name_of
+from whamm_cm.lang.numbers import INTS, name_of
 from whamm_cm.lang.walk import walk
+from whamm_cm.wasm.asm import Label
 
 MAX_ROUNDS = 1_000_000
 
@@ -157,41 +158,54 @@ def _while(body: Body, node: t.While) -> None:
         f.op("i32.eqz")
         f.br_if(done)
         _count_down(body, rounds, done)
-        body.block(node.body)
-        f.br(again)
+        _round(body, node.body, (done, again))
     body.pool.give(("i32",), (rounds,))
+
+
+def _round(body: Body, stmts: tuple[t.Stmt, ...], loop: tuple[Label, Label]) -> None:
+    body.loops.append(loop)
+    body.block(stmts)
+    body.loops.pop()
+    body.f.br(loop[1])
+
+
+def _jump(body: Body, node: t.Jump) -> None:
+    body.f.br(body.loops[-1][node.on])
 
 
 def _for(body: Body, node: t.For) -> None:
     """A hidden counter runs: assigning the variable does not change the number of rounds."""
     f = body.f
+    kind = INTS[name_of(node.low.type)]
+    core = kind.core
     low, high = body.stash_value(node.low)[0], body.stash_value(node.high)[0]
     rounds = body.pool.take("i32")
     f.get(high)
     f.get(low)
-    f.op("i32.sub")
-    f.i32(0)
+    f.op(f"{core}.sub")
+    f.const(core, 0)
     f.get(low)
     f.get(high)
-    f.op("i32.lt_s", "select")
-    f.tee(rounds)
-    f.i32(MAX_ROUNDS)
-    f.get(rounds)
-    f.i32(MAX_ROUNDS)
-    f.op("i32.lt_u", "select")
+    f.op(f"{core}.lt_{'s' if kind.signed else 'u'}", "select")
+    # the difference of two ends is no negative number, whatever their sign
+    f.tee(high)
+    f.const(core, MAX_ROUNDS)
+    f.get(high)
+    f.const(core, MAX_ROUNDS)
+    f.op(f"{core}.lt_u", "select")
+    f.op(*(("i32.wrap_i64",) if core == "i64" else ()))
     f.set(rounds)
     variable = body.variable(node.variable)
     with f.block() as done, f.loop() as again:
         _count_down(body, rounds, done)
         f.get(low)
-        places.store_stack(body, variable, t.I32)
+        places.store_stack(body, variable, node.low.type)
         f.get(low)
-        f.i32(1)
-        f.op("i32.add")
+        f.const(core, 1)
+        f.op(f"{core}.add")
         f.set(low)
-        body.block(node.body)
-        f.br(again)
-    body.pool.give(("i32",) * 3, (low, high, rounds))
+        _round(body, node.body, (done, again))
+    body.pool.give((core, core, "i32"), (low, high, rounds))
 
 
 def _evaluate(body: Body, node: t.Evaluate) -> None:
@@ -252,6 +266,6 @@ def _act(body: Body, node: t.Act | t.Trace) -> None:
 
 STATEMENTS.update({
     t.Declare: _declare, t.Assign: _assign, t.Update: _update, t.Sample: _sample, t.If: _if,
-    t.While: _while, t.For: _for, t.Evaluate: _evaluate, t.Return: _return, t.Trace: _act,
-    t.Print: _print, t.Act: _act,
+    t.While: _while, t.For: _for, t.Jump: _jump,
+    t.Evaluate: _evaluate, t.Return: _return, t.Trace: _act, t.Print: _print, t.Act: _act,
 })  # fmt: skip

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from whamm_cm.agent import layout
 from whamm_cm.emit.memory import Guest
+from whamm_cm.emit.script import places
 from whamm_cm.emit.script.body import Body
 from whamm_cm.emit.script.env import STATE
 from whamm_cm.emit.script.memories import STATE_SIZE
@@ -242,6 +244,16 @@ def _map_len(body: Body, node: t.Builtin) -> None:
     body.run("map_size")
 
 
+def _map_has(body: Body, node: t.Builtin) -> None:
+    """A key that is missing reads the zeros, which lie where no entry does."""
+    table, key = node.args
+    places.handle(body, table, create=False)
+    places.fill_key(body, key)
+    body.run("map_get")
+    body.f.i32(layout.ZEROS)
+    body.f.op("i32.ne")
+
+
 def _task(body: Body, node: t.Builtin) -> None:
     body.run("task_number")
 
@@ -252,6 +264,6 @@ BUILTINS: dict[str, Callable[[Body, t.Builtin], None]] = {
     "str.contains": _method("str_contains"),
     "strcmp": _compare_memory("str_eq"), "strcontains": _compare_memory("str_contains"),
     "read_str": _read_str, "write_str": _write_str, "memcpy": _memcpy, "mem_size": _mem_size,
-    "map.id": _map_id, "map.len": _map_len, "task": _task,
+    "map.id": _map_id, "map.len": _map_len, "map.has": _map_has, "task": _task,
 }  # fmt: skip
 """The builtins compiled alike everywhere; the place compiles the others (``Env.builtin``)."""

@@ -1,0 +1,2 @@
+const LIMIT = 5;
+wasm:func:entry { LIMIT = 6; }

@@ -1,0 +1,2 @@
+const BIG = 1 << 40;
+wasm:func:entry { var x: u32 = BIG; }

@@ -1,0 +1,3 @@
+const A = 1;
+var A: u32;
+wasm:func:entry { }

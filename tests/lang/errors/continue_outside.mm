@@ -1,0 +1,2 @@
+fn f() { continue; }
+wasm:func:entry { while (fid > 1) { f(); } }

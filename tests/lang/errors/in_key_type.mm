@@ -1,0 +1,2 @@
+var m: map<str, u32>;
+wasm:func:entry / fid in m / { }

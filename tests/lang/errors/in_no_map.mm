@@ -1,0 +1,1 @@
+wasm:func:entry / 1 in fname / { }

@@ -1,0 +1,1 @@
+wasm:opcode:br_table:before / 1 in targets / { }

@@ -1,0 +1,2 @@
+fn f() { }
+wasm:func:entry { var x = f(); }

@@ -1,0 +1,1 @@
+wasm:func:entry { var a: u8 = 99999; }
