@@ -16,6 +16,7 @@ from whamm_cm.component.decode import COMPONENT_PREAMBLE, MODULE_PREAMBLE
 from whamm_cm.component.ir import SectionId
 from whamm_cm.component.types import PRIMITIVES
 from whamm_cm.dataclass import dataclass
+from whamm_cm.errors import DecodeError
 from whamm_cm.wasm import asm, encoding
 from whamm_cm.wasm.leb import name_bytes, signed, unsigned
 from whamm_cm.wasm.module import CoreModule
@@ -123,9 +124,15 @@ def _boundary(module: CoreModule, origin: str, name: str, index: int) -> Boundar
     return Boundary(origin, name, index, flat, known, reason)
 
 
-def as_component(data: bytes) -> bytes:
-    """``data``, or where it is a core module the component around it.  Raises DecodeError."""
-    return around(CoreModule(data)) if data[:8] == MODULE_PREAMBLE else data
+def as_component(data: bytes, what: str = "") -> bytes:
+    """``data``, or where it is a core module the component around it.  ``what`` names the input in
+    errors.  Raises DecodeError."""
+    if data[:8] != MODULE_PREAMBLE:
+        return data
+    try:
+        return around(CoreModule(data))
+    except DecodeError as error:
+        raise DecodeError(error.message, error.offset, error.path, what) from None
 
 
 def around(module: CoreModule) -> bytes:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from whamm_cm.cli import scripts
 from whamm_cm.cli.common import INPUT, display, read_input, tell, write_output
 from whamm_cm.errors import UsageError
-from whamm_cm.front.settings import Settings
-from whamm_cm.lang.source import ScriptError
 from whamm_cm.render.safe import printable
 from whamm_cm.render.words import counted
 
 if TYPE_CHECKING:
+    from whamm_cm.front.settings import Settings
+    from whamm_cm.lang.source import ScriptError
     from whamm_cm.weave.plan import ScriptPlan
 
 
@@ -44,6 +44,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(args: argparse.Namespace) -> int:
     """2 where something is wrong.  Raises UsageError and InputError."""
+    from whamm_cm.front.settings import Settings
+    from whamm_cm.lang.source import ScriptError
+
     path, args.script = args.script, [args.script]
     sources = scripts.sources(args, ())
     libraries = scripts.libraries(args.lib)

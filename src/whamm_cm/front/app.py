@@ -61,7 +61,7 @@ class Guest:
         core module those of the component around it (``analysis.alone``)."""
         from whamm_cm.analysis.alone import as_component
 
-        return decode(as_component(self.data), self.name)
+        return decode(as_component(self.data, self.name), self.name)
 
     @cached_property
     def facts(self) -> Facts:

@@ -55,7 +55,7 @@ def analyse(data: bytes, what: str, observed: Observed | None = None) -> Analysi
     Raises DecodeError for what is no sound component; where only core code cannot be followed,
     everything counts as reachable."""
     alone = data[:8] == MODULE_PREAMBLE
-    root = decode(as_component(data), what)
+    root = decode(as_component(data, what), what)
     resolved = resolve(root)
     fault = ""
     strangers: tuple[Site, ...] = ()
