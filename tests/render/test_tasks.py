@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.render.random_tasks import BACK, FRONT, HANDLE, Program
+from tests.render.random_tasks import BACK, FRONT, GET, HANDLE, Program
 from whamm_cm.errors import UsageError
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.render.registry import RENDERERS
@@ -238,3 +238,23 @@ def test_a_log_of_tasks_without_times_can_be_seen(name: str) -> None:
     assert HANDLE in text
     if name == "chrome":
         assert not [e for e in json.loads(text)["traceEvents"] if e["ph"] in ("s", "f")]
+
+
+def test_a_log_that_breaks_off_leaves_open_which_call_has_started() -> None:
+    """Both calls wait to start; of the second nothing more is heard, for it was the end."""
+    program = Program(Random(1), 0)
+    says: list[tuple[int, str, int, int, str, int, dict[str, Any]]] = [
+        (1001, "call", FRONT, 1, HANDLE, 1, {}),
+        (1008, "call", FRONT, 2, GET, 1, {}),
+        (1009, "return", FRONT, 2, GET, 1, {"pending": True, "status": 2 << 4, "dur_ns": 1}),
+        (1010, "call", FRONT, 3, HANDLE, 2, {}),
+        (1011, "call", FRONT, 4, GET, 2, {}),
+        (1012, "return", FRONT, 4, GET, 2, {"pending": True, "status": 2 << 4, "dur_ns": 1}),
+        (1017, "call", BACK, 1, GET, 1, {}),
+        (1021, "return", BACK, 1, GET, 1, {"result": 1, "dur_ns": 4}),
+        (1023, "call", BACK, 2, GET, 2, {}),
+        (1026, "started", FRONT, 2, GET, 1, {"dur_ns": 18}),
+    ]
+    for program.now, phase, instance, call, item, task, more in says:
+        program.write(phase, instance, call, item, task, **more)
+    assert flows(Session.build(program.records)) == []

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol, TypeAlias
 
 from whamm_cm.trace.call import Call
+from whamm_cm.trace.calls import Outcome
 
 #: A run and a function.
 _Target: TypeAlias = tuple[str, str, str]
@@ -67,7 +68,8 @@ def _until(call: Call) -> float:
     if call.starts_later:
         if call.starting_ns is not None:
             return start + call.starting_ns
-        return float("inf") if call.end_ns is None else call.end_ns
+        over = call.outcome is not Outcome.PENDING and call.end_ns is not None
+        return call.end_ns or 0 if over else float("inf")
     return float("inf") if call.frame_ns is None else start + call.frame_ns
 
 
