@@ -47,8 +47,8 @@ def test_force_weaves_a_third_time(sink: Any) -> None:
 def test_names_that_differ_in_case_only_are_taken() -> None:
     inner = '(component (import "whamm-CM-emit" (func)) (import "whamm-cm-now2" (func)))'
     root = decode(text(f"(component (component) {inner})"))
-    found = Names.free(root)
-    assert (found.emit, found.now) == ("whamm-cm-emit2", "whamm-cm-now")
+    sampling = {"seed": "whamm-cm-seed", "share": "whamm-cm-share"}
+    assert Names.free(root) == Names("whamm-cm-emit2", "whamm-cm-now", sampling=sampling)
 
 
 def test_the_hosts_sink_can_be_there_once() -> None:
