@@ -12,16 +12,16 @@ from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.agent.table import SiteTable
 from whamm_cm.agent.variables import VariableSpec
 from whamm_cm.emit.script.types import description, leaves, string_mask
-from whamm_cm.lang import tree
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.trace.decode import Receiver
 
 AGGS = {"hist": 0, "min": 1, "max": 2, "avg": 3}
 FLOATS = {"f32": "<fI", "f64": "<d"}
 
 
-def flat(t: tree.Type, value: Any) -> list[Any]:
+def flat(t: vt.Type, value: Any) -> list[Any]:
     """The members of a value, one per leaf of its type."""
-    if isinstance(t, tree.TupleT):
+    if isinstance(t, vt.TupleT):
         return [x for item, each in zip(t.items, value, strict=True) for x in flat(item, each)]
     return [value]
 
@@ -29,7 +29,7 @@ def flat(t: tree.Type, value: Any) -> list[Any]:
 class Script(State):
     """``values`` of type map are dicts, of an aggregation lists of samples."""
 
-    def __init__(self, *types: tree.Type, draining: bool = True) -> None:
+    def __init__(self, *types: vt.Type, draining: bool = True) -> None:
         super().__init__(draining)
         builder = SiteTableBuilder()
         for i, t in enumerate(types):
@@ -38,9 +38,9 @@ class Script(State):
         self.table = SiteTable.parse(builder.to_bytes())
         self.receiver = Receiver(self.table)
         self._static = layout.STATIC
-        self._descriptions: dict[tree.Type, int] = {}
+        self._descriptions: dict[vt.Type, int] = {}
         for t in types:
-            if isinstance(t, tree.MapT):
+            if isinstance(t, vt.MapT):
                 self._describe(t.key)
                 self._describe(t.value)
         self.state_init(self._static)
@@ -55,60 +55,60 @@ class Script(State):
         self.write(at, data)
         return at, len(data)
 
-    def leaf(self, t: tree.Type, value: Any) -> bytes:
-        if t == tree.STR:
+    def leaf(self, t: vt.Type, value: Any) -> bytes:
+        if t == vt.STR:
             return struct.pack("<II", *self.text(value))
-        if isinstance(t, tree.Prim) and t.name in FLOATS:
+        if isinstance(t, vt.Prim) and t.name in FLOATS:
             return struct.pack(FLOATS[t.name], *(value, 0)[: len(FLOATS[t.name]) - 1])
         return (int(value) & (1 << 64) - 1).to_bytes(8, "little")
 
-    def key(self, t: tree.Type, value: Any) -> None:
+    def key(self, t: vt.Type, value: Any) -> None:
         parts = zip(leaves(t), flat(t, value), strict=True)
         self.write(layout.KEY, b"".join(self.leaf(*part) for part in parts))
 
-    def new(self, t: tree.Type) -> int:
-        if isinstance(t, tree.AggT):
+    def new(self, t: vt.Type) -> int:
+        if isinstance(t, vt.AggT):
             return int(self.agg_new(AGGS[t.name]))
-        assert isinstance(t, tree.MapT)
+        assert isinstance(t, vt.MapT)
         return int(self.map_new(len(leaves(t.key)), string_mask(t.key), 8 * len(leaves(t.value))))
 
-    def fill(self, id: int, t: tree.Type, value: Any) -> None:
+    def fill(self, id: int, t: vt.Type, value: Any) -> None:
         """Puts all of ``value`` into a map or an aggregation."""
-        if isinstance(t, tree.AggT):
+        if isinstance(t, vt.AggT):
             for sample in value:
                 self.agg_add(id, sample)
             return
-        assert isinstance(t, tree.MapT)
+        assert isinstance(t, vt.MapT)
         for key, each in value.items():
             self.key(t.key, key)
             self.put(self.map_at(id), t.value, each)
 
-    def put(self, at: int, t: tree.Type, value: Any) -> None:
+    def put(self, at: int, t: vt.Type, value: Any) -> None:
         for i, (leaf, part) in enumerate(zip(leaves(t), flat(t, value), strict=True)):
-            if isinstance(leaf, tree.MapT | tree.AggT):
+            if isinstance(leaf, vt.MapT | vt.AggT):
                 held = self.ld32(at + 8 * i)
                 if not held:
                     held = self.new(leaf)
                     self.st32(at + 8 * i, held)
                 self.fill(held, leaf, part)
-            elif leaf == tree.STR:
+            elif leaf == vt.STR:
                 p, size = self.text(part)
                 self.write(at + 8 * i, struct.pack("<II", self.str_keep(p, size), size))
             else:
                 self.write(at + 8 * i, self.leaf(leaf, part))
 
-    def _describe(self, t: tree.Type) -> None:
+    def _describe(self, t: vt.Type) -> None:
         data = description(t)
         self._descriptions[t] = self._static
         self.write(self._static, data)
         self._static += len(data)
 
-    def map_report(self, site: int, id: int, t: tree.Type) -> None:
-        assert isinstance(t, tree.MapT)
+    def map_report(self, site: int, id: int, t: vt.Type) -> None:
+        assert isinstance(t, vt.MapT)
         self.report_map(site, 0, id, self._descriptions[t.key], self._descriptions[t.value])
 
-    def map_print(self, id: int, t: tree.Type, rows: bool) -> str:
-        assert isinstance(t, tree.MapT)
+    def map_print(self, id: int, t: vt.Type, rows: bool) -> str:
+        assert isinstance(t, vt.MapT)
         key, value = self._descriptions[t.key], self._descriptions[t.value]
         self.print_map(self.print_site, id, key, value, int(rows))
         records = self.records()

@@ -19,15 +19,15 @@ from whamm_cm.agent.table import SiteTable
 from whamm_cm.agent.variables import Cells, VariableSpec
 from whamm_cm.emit.script.env import RUNTIME
 from whamm_cm.emit.script.types import leaves
-from whamm_cm.lang import tree
-from whamm_cm.lang.tree import BOOL, F32, F64, I8, I16, I32, I64, STR, U8, U16, U32, U64
+from whamm_cm.lang import valtypes as vt
+from whamm_cm.lang.valtypes import BOOL, F32, F64, I8, I16, I32, I64, STR, U8, U16, U32, U64
 from whamm_cm.render.whamm import float_text, value_text
 from whamm_cm.trace.decode import Receiver
 from whamm_cm.trace.floats import shortest32
 from whamm_cm.trace.reports import Reports
 from whamm_cm.wit.types import Prim
 
-T = tree.TupleT
+T = vt.TupleT
 INTS = {
     kind: (-(1 << bits - 1) * signed, (1 << bits - signed) - 1)
     for bits, signed, kind in (
@@ -37,13 +37,13 @@ INTS = {
 }
 
 
-def values(t: tree.Type) -> st.SearchStrategy[Any]:
+def values(t: vt.Type) -> st.SearchStrategy[Any]:
     match t:
-        case tree.TupleT(items):
+        case vt.TupleT(items):
             return st.tuples(*map(values, items))
-        case tree.MapT(key, value):
+        case vt.MapT(key, value):
             return st.dictionaries(values(key), values(value), max_size=5)
-        case tree.AggT():
+        case vt.AggT():
             return st.lists(st.integers(-(1 << 40), 1 << 62), max_size=5)
     if t in INTS:
         return st.integers(*INTS[t])
@@ -52,31 +52,31 @@ def values(t: tree.Type) -> st.SearchStrategy[Any]:
     return st.booleans() if t == BOOL else texts()
 
 
-def types(key: bool = False) -> st.SearchStrategy[tree.Type]:
+def types(key: bool = False) -> st.SearchStrategy[vt.Type]:
     scalars = st.sampled_from([*INTS, F32, F64, BOOL, STR])
     if key:
         inner = st.lists(scalars, min_size=2, max_size=3).map(lambda ts: T(tuple(ts)))
         pairs = st.tuples(scalars, inner).map(T)
         return scalars | inner | pairs
-    aggs = st.sampled_from([tree.AggT(name) for name in ("hist", "min", "max", "avg")])
-    maps = st.tuples(types(key=True), scalars | aggs).map(lambda kv: tree.MapT(*kv))
+    aggs = st.sampled_from([vt.AggT(name) for name in ("hist", "min", "max", "avg")])
+    maps = st.tuples(types(key=True), scalars | aggs).map(lambda kv: vt.MapT(*kv))
     return types(key=True) | aggs | maps
 
 
-def shown(t: tree.Type, value: Any) -> Any:
+def shown(t: vt.Type, value: Any) -> Any:
     """A value as a report has it."""
     match t:
-        case tree.TupleT(items):
+        case vt.TupleT(items):
             return [shown(*each) for each in zip(items, value, strict=True)]
-        case tree.MapT(key, inner):
+        case vt.MapT(key, inner):
             return [[shown(key, k), shown(inner, v)] for k, v in value.items()]
-        case tree.AggT("hist"):
+        case vt.AggT("hist"):
             lows = [0 if x <= 0 else 1 << x.bit_length() - 1 for x in value]
             return [[low, lows.count(low)] for low in sorted({*lows})]
-        case tree.AggT("avg"):
+        case vt.AggT("avg"):
             wrapped = (sum(value) + (1 << 63)) % (1 << 64) - (1 << 63)  # sums wrap like any i64
             return [len(value), shown(I64, wrapped)]
-        case tree.AggT(name):
+        case vt.AggT(name):
             chosen = min(value) if name == "min" and value else max(value, default=None)
             return None if chosen is None else shown(I64, chosen)
     return value
@@ -159,7 +159,7 @@ def test_what_is_freed_is_given_again() -> None:
 
 
 def test_without_memory_everything_goes_on_and_is_counted() -> None:
-    script = Script(tree.MapT(U32, U32), U32)
+    script = Script(vt.MapT(U32, U32), U32)
     id = script.map_new(1, 0, 8)
     while script.alloc(1 << 20):
         pass
@@ -179,7 +179,7 @@ def test_without_memory_everything_goes_on_and_is_counted() -> None:
     assert script.str_keep(p, size) == p
     assert script.agent.get(layout.DROPPED) == before + 10
     script.agg_add(0, 5)
-    script.map_report(0, id, tree.MapT(U32, U32))
+    script.map_report(0, id, vt.MapT(U32, U32))
     script.report_agg(0, 0, 0)
     for _ in range(3):  # it cannot be remembered what was sent
         script.report_cell(1, 0, 0, 4, 8)
@@ -192,8 +192,8 @@ def test_without_memory_everything_goes_on_and_is_counted() -> None:
 
 
 @given(st.data(), types(key=True), st.sampled_from([U64, T((U32, STR))]))
-def test_a_map_is_a_dictionary(data: st.DataObject, key: tree.Type, value: tree.Type) -> None:
-    t = tree.MapT(key, value)
+def test_a_map_is_a_dictionary(data: st.DataObject, key: vt.Type, value: vt.Type) -> None:
+    t = vt.MapT(key, value)
     script = Script(t)
     id, expected = script.new(t), {}
     for _ in range(data.draw(st.integers(0, 8))):
@@ -216,7 +216,7 @@ def test_a_map_is_a_dictionary(data: st.DataObject, key: tree.Type, value: tree.
 
 
 def test_a_large_map_keeps_addresses_and_the_order_of_arrival() -> None:
-    t = tree.MapT(U32, U32)
+    t = vt.MapT(U32, U32)
     script = Script(t)
     id = script.new(t)
     addresses = {}
@@ -242,7 +242,7 @@ WORDS = st.integers(0, 40).map(lambda n: n << 12) | st.integers(0, 2**64 - 1)
 @given(st.lists(st.tuples(WORDS, WORDS, st.booleans()), max_size=60))
 def test_what_is_counted_by_an_integer(events: list[tuple[int, int, bool]]) -> None:
     """In one call, or in several by the address of the value or the key's."""
-    t = tree.MapT(U64, U64)
+    t = vt.MapT(U64, U64)
     script = Script(t)
     id, expected = script.new(t), dict[int, int]()
     for key, amount, at_once in events:
@@ -266,7 +266,7 @@ def test_what_is_counted_by_an_integer(events: list[tuple[int, int, bool]]) -> N
 
 
 def test_growing_loses_no_count() -> None:
-    t = tree.MapT(U64, U64)
+    t = vt.MapT(U64, U64)
     script = Script(t)
     id = script.new(t)
     for turn in range(3):
@@ -278,7 +278,7 @@ def test_growing_loses_no_count() -> None:
 
 
 def test_only_entries_asked_for_since_are_reported_again() -> None:
-    t = tree.MapT(STR, U32)
+    t = vt.MapT(STR, U32)
     script = Script(t)
     id = script.new(t)
     script.fill(id, t, {"a": 1, "b": 2, "c": 3})
@@ -290,7 +290,7 @@ def test_only_entries_asked_for_since_are_reported_again() -> None:
 
 
 def test_a_string_that_fills_a_record_is_cut() -> None:
-    t = tree.MapT(STR, STR)
+    t = vt.MapT(STR, STR)
     script = Script(t)
     id = script.new(t)
     script.fill(id, t, {"k" * 9000: "v" * 9000, "short": "x"})
@@ -305,12 +305,12 @@ def test_a_string_that_fills_a_record_is_cut() -> None:
 
 
 @given(st.data(), types())
-def test_any_value_is_reported(data: st.DataObject, t: tree.Type) -> None:
+def test_any_value_is_reported(data: st.DataObject, t: vt.Type) -> None:
     script, value = Script(t), data.draw(values(t))
-    if isinstance(t, tree.MapT | tree.AggT):
+    if isinstance(t, vt.MapT | vt.AggT):
         id = script.new(t)
         script.fill(id, t, value)
-        if isinstance(t, tree.MapT):
+        if isinstance(t, vt.MapT):
             script.map_report(0, id, t)
         else:
             script.report_agg(0, 0, id)
@@ -324,7 +324,7 @@ def test_any_value_is_reported(data: st.DataObject, t: tree.Type) -> None:
     assert found == [shown(t, value)] or (not found and not any(flat(t, value)))
 
 
-def record(script: Script, t: tree.Type, value: Any) -> None:
+def record(script: Script, t: vt.Type, value: Any) -> None:
     """What generated code does for a value that is neither scalar nor a map."""
     from whamm_cm.emit.script.types import image_offsets
 
@@ -462,8 +462,8 @@ def test_raw_text_of_any_length_comes_whole() -> None:
 
 
 @given(st.data(), types(key=True).filter(lambda t: not {F32, F64} & {*leaves(t)}))
-def test_a_map_is_printed_in_the_order_of_its_keys(data: st.DataObject, key: tree.Type) -> None:
-    t = tree.MapT(key, I32)
+def test_a_map_is_printed_in_the_order_of_its_keys(data: st.DataObject, key: vt.Type) -> None:
+    t = vt.MapT(key, I32)
     script = Script(t)
     id, value = script.new(t), data.draw(values(t))
     script.fill(id, t, value)

@@ -14,6 +14,7 @@ from tests.emit.rig import PAGES, Callee, Rig, engine
 from whamm_cm.agent import layout
 from whamm_cm.emit.model import ExportedGlobal, ProbeOptions, ScriptLink, Wrapper
 from whamm_cm.lang import tree
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.wasm.asm import Module
 from whamm_cm.wasm.types import MemoryType
 
@@ -38,7 +39,7 @@ def runtime(store: wt.Store, agent: Any, multi_memory: bool) -> Any:
     return wt.Instance(store, module, externs).exports(store)
 
 
-def variable(name: str, kind: tree.Type) -> tree.Variable:
+def variable(name: str, kind: vt.Type) -> tree.Variable:
     return tree.Variable(name, kind, tree.Kind.GLOBAL)
 
 
@@ -60,7 +61,7 @@ class EventRig(Rig):
         self.variables: dict[tree.Variable, tuple[ExportedGlobal, ...]] = {}
         for variable in globals_:
             kinds = (
-                ["i32"] * 2 if variable.type == tree.STR else [CORES.get(str(variable.type), "i32")]
+                ["i32"] * 2 if variable.type == vt.STR else [CORES.get(str(variable.type), "i32")]
             )
             self.variables[variable] = tuple(
                 (f"{variable.name}{i}", kind) for i, kind in enumerate(kinds)
@@ -133,7 +134,7 @@ class EventRig(Rig):
         found = [
             self._unit["globals"][name].value(self.store) for name, _ in self.variables[variable]
         ]
-        if variable.type == tree.STR:
+        if variable.type == vt.STR:
             memory = self.state_unit["memory"]
             return bytes(memory.read(self.store, found[0], found[0] + found[1]))
         return found[0]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.emit import canon
 from whamm_cm.lang import tree
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.wit.types import EnumT, FlagsT, ListT, Prim, ValType, strip
 
 MAX_TEXT = 16384
@@ -34,7 +35,7 @@ class Probe:
 @st.composite
 def paths(draw: st.DrawFn, name: str, t: ValType, value: Any, encoding: str) -> Probe:
     """A path from the variable ``name`` of type ``t`` and that value."""
-    expr: Any = tree.Bound(tree.WitT(t), name)
+    expr: Any = tree.Bound(vt.WitT(t), name)
     while True:
         node = strip(t)
         steps = _steps(node)
@@ -74,23 +75,23 @@ def _step(draw: st.DrawFn, expr: Any, t: ValType, value: Any) -> tuple[Any, ValT
         inner = cases[case][1]
         assert inner is not None
         there = payload if case == found else MISSING
-        return tree.Payload(tree.WitT(inner), expr, case), inner, there
+        return tree.Payload(vt.WitT(inner), expr, case), inner, there
     element = canon.element_of(t)
     parts = canon.parts_of(t)
     if element is None and not isinstance(t, ListT):
         assert parts is not None
         index = draw(st.integers(0, len(parts) - 1))
         there = MISSING if value is MISSING else canon.items_of(t, value)[index]
-        return tree.Field(tree.WitT(parts[index]), expr, index), parts[index], there
+        return tree.Field(vt.WitT(parts[index]), expr, index), parts[index], there
     if element is None:
         element = t.element  # type: ignore[union-attr]
     have = [] if value is MISSING else list(value)
     at = draw(st.integers(0, max(len(have) - 1, 0)) | st.sampled_from((-1, len(have), 1 << 31)))
-    kinds = [tree.I32, tree.I64] if at < 1 << 31 else [tree.I64]
-    kinds += [] if at < 0 else [tree.U32, tree.U64]
+    kinds = [vt.I32, vt.I64] if at < 1 << 31 else [vt.I64]
+    kinds += [] if at < 0 else [vt.U32, vt.U64]
     index_expr = tree.Const(draw(st.sampled_from(kinds)), at)
     there = have[at] if 0 <= at < len(have) else MISSING
-    return tree.Element(tree.WitT(element), expr, index_expr), element, there
+    return tree.Element(vt.WitT(element), expr, index_expr), element, there
 
 
 @st.composite
@@ -101,12 +102,12 @@ def _leaf(draw: st.DrawFn, expr: Any, t: ValType, value: Any, encoding: str, kin
         assert cases is not None
         found = -1 if missing else canon.pick(t, cases, value)[0]
         case = draw(st.sampled_from([max(found, 0), len(cases) - 1]))
-        return Probe(tree.IsCase(tree.BOOL, expr, case), int(case == found), "i32")
+        return Probe(tree.IsCase(vt.BOOL, expr, case), int(case == found), "i32")
     if kind == "flag":
         assert isinstance(t, FlagsT)
         index = draw(st.integers(0, len(t.labels) - 1))
         has = not missing and t.labels[index] in value
-        return Probe(tree.HasFlag(tree.BOOL, expr, index), int(has), "i32")
+        return Probe(tree.HasFlag(vt.BOOL, expr, index), int(has), "i32")
     if kind == "length":
         if not missing and isinstance(t, Prim):
             length = len(canon.encode_text(value, encoding)[0])
@@ -114,7 +115,7 @@ def _leaf(draw: st.DrawFn, expr: Any, t: ValType, value: Any, encoding: str, kin
             length = 0 if missing else t.length
         else:
             length = 0 if missing else len(value)
-        return Probe(tree.Length(tree.U32, expr), length, "i32")
+        return Probe(tree.Length(vt.U32, expr), length, "i32")
     return _scalar(expr, t, value, missing)
 
 
@@ -122,7 +123,7 @@ def _scalar(expr: Any, t: ValType, value: Any, missing: bool) -> Probe:
     if isinstance(t, Prim) and t.name == "string":
         text = b"" if missing else value.encode()
         assert len(text) <= MAX_TEXT
-        return Probe(tree.Scalar(tree.STR, expr), text, "str")
+        return Probe(tree.Scalar(vt.STR, expr), text, "str")
     script, core = _types(t)
     if missing:
         return Probe(tree.Scalar(script, expr), 0, core)
@@ -135,15 +136,15 @@ def _scalar(expr: Any, t: ValType, value: Any, missing: bool) -> Probe:
     return Probe(tree.Scalar(script, expr), bits, core)
 
 
-def _types(t: ValType) -> tuple[tree.Type, str]:
+def _types(t: ValType) -> tuple[vt.Type, str]:
     name = t.name if isinstance(t, Prim) else "u32"
-    table: dict[str, tuple[tree.Type, str]] = {
-        "bool": (tree.BOOL, "i32"), "s8": (tree.I8, "i32"), "u8": (tree.U8, "i32"),
-        "s16": (tree.I16, "i32"), "u16": (tree.U16, "i32"), "s32": (tree.I32, "i32"),
-        "s64": (tree.I64, "i64"), "u64": (tree.U64, "i64"), "f32": (tree.F32, "f32"),
-        "f64": (tree.F64, "f64"),
+    table: dict[str, tuple[vt.Type, str]] = {
+        "bool": (vt.BOOL, "i32"), "s8": (vt.I8, "i32"), "u8": (vt.U8, "i32"),
+        "s16": (vt.I16, "i32"), "u16": (vt.U16, "i32"), "s32": (vt.I32, "i32"),
+        "s64": (vt.I64, "i64"), "u64": (vt.U64, "i64"), "f32": (vt.F32, "f32"),
+        "f64": (vt.F64, "f64"),
     }  # fmt: skip
-    return table.get(name, (tree.U32, "i32"))
+    return table.get(name, (vt.U32, "i32"))
 
 
 def bits_of(core: str, value: float) -> int:

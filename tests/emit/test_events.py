@@ -14,7 +14,8 @@ from whamm_cm.agent import layout
 from whamm_cm.emit.model import EventProbe, ProbeOptions, Redact, Wrapper
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree
-from whamm_cm.lang.tree import BOOL, I32, STR, U16, U32, U64
+from whamm_cm.lang import valtypes as vt
+from whamm_cm.lang.valtypes import BOOL, I32, STR, U16, U32, U64
 from whamm_cm.wit.types import (
     Borrow,
     EnumT,
@@ -36,11 +37,11 @@ modes = pytest.mark.parametrize("multi", [True, False])
 
 
 def bound(name: str, t: ValType) -> tree.Bound:
-    return tree.Bound(tree.WitT(t), name)
+    return tree.Bound(vt.WitT(t), name)
 
 
-HOST = tree.Scalar(STR, tree.Field(tree.WitT(STRING), bound("remote_address", ADDRESS), 0))
-PORT = tree.Scalar(U16, tree.Field(tree.WitT(WU16), bound("remote_address", ADDRESS), 1))
+HOST = tree.Scalar(STR, tree.Field(vt.WitT(STRING), bound("remote_address", ADDRESS), 0))
+PORT = tree.Scalar(U16, tree.Field(vt.WitT(WU16), bound("remote_address", ADDRESS), 1))
 N = variable("n", U32)
 LAST = variable("last", STR)
 NUMBER = variable("number", U64)
@@ -228,8 +229,8 @@ def test_loops_walk_a_list() -> None:
     hosts = ListT(ADDRESS)
     func = FuncT((("hosts", hosts),), None)
     i = tree.Variable("i", I32, tree.Kind.LOCAL)
-    element = tree.Element(tree.WitT(ADDRESS), bound("hosts", hosts), tree.Var(I32, i))
-    port = tree.Scalar(U16, tree.Field(tree.WitT(WU16), element, 1))
+    element = tree.Element(vt.WitT(ADDRESS), bound("hosts", hosts), tree.Var(I32, i))
+    port = tree.Scalar(U16, tree.Field(vt.WitT(WU16), element, 1))
     add = tree.Update(tree.Var(U32, N), "+", tree.Cast(U32, port))
     length = tree.Cast(I32, tree.Length(U32, bound("hosts", hosts)))
     more = tree.Binary(I32, "+", length, tree.Const(I32, 2))

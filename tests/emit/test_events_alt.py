@@ -39,7 +39,8 @@ from whamm_cm.emit.constants import has_handles
 from whamm_cm.emit.model import EventProbe, ProbeOptions, Wrapper
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree
-from whamm_cm.lang.tree import BOOL, STR, U16, U32
+from whamm_cm.lang import valtypes as vt
+from whamm_cm.lang.valtypes import BOOL, STR, U16, U32
 from whamm_cm.wasm.types import MemoryType
 from whamm_cm.wit.types import (
     Borrow,
@@ -66,7 +67,7 @@ SOCKET = Resource("socket")
 
 
 def give(t: ValType, value: Any) -> tree.Stmt:
-    return tree.Return(tree.WitConst(tree.WitT(t), value))
+    return tree.Return(tree.WitConst(vt.WitT(t), value))
 
 
 def alt(*body: tree.Stmt, when: tree.Expr | None = None) -> EventProbe:
@@ -123,28 +124,28 @@ VALUE = {"a": 1, "b": 2.5, "c": "x"}
 @pytest.mark.parametrize("more", [0, 16])
 def test_scalars_are_assigned(more: int) -> None:
     record = bound("p", RECORD)
-    some = tree.Field(tree.WitT(OptionT(Prim("f32"))), record, 1)
+    some = tree.Field(vt.WitT(OptionT(Prim("f32"))), record, 1)
     cases: list[tuple[ValType, Any, tree.Const, tree.Expr, Any]] = [
         (WU32, 7, tree.Const(U32, 9), P32, 9),
         (WU32, 7, tree.Const(U32, 9), tree.Bound(U32, "p"), 9),
-        (RECORD, VALUE, tree.Const(tree.U8, 255),
-         tree.Field(tree.WitT(Prim("u8")), record, 0), VALUE | {"a": 255}),
-        (RECORD, VALUE, tree.Const(tree.F32, -1.5),
-         tree.Payload(tree.WitT(Prim("f32")), some, 1), VALUE | {"b": -1.5}),
-        (RECORD, VALUE | {"b": None}, tree.Const(tree.F32, -1.5),
-         tree.Payload(tree.WitT(Prim("f32")), some, 1), VALUE | {"b": None}),
+        (RECORD, VALUE, tree.Const(vt.U8, 255),
+         tree.Field(vt.WitT(Prim("u8")), record, 0), VALUE | {"a": 255}),
+        (RECORD, VALUE, tree.Const(vt.F32, -1.5),
+         tree.Payload(vt.WitT(Prim("f32")), some, 1), VALUE | {"b": -1.5}),
+        (RECORD, VALUE | {"b": None}, tree.Const(vt.F32, -1.5),
+         tree.Payload(vt.WitT(Prim("f32")), some, 1), VALUE | {"b": None}),
         (RECORD, VALUE, tree.Const(U32, 0x1F600),
-         tree.Field(tree.WitT(CHAR), record, 2), VALUE | {"c": "😀"}),
+         tree.Field(vt.WitT(CHAR), record, 2), VALUE | {"c": "😀"}),
         (RECORD, VALUE, tree.Const(U32, 0xD800),
-         tree.Field(tree.WitT(CHAR), record, 2), VALUE),
+         tree.Field(vt.WitT(CHAR), record, 2), VALUE),
         (ERROR, "refused", tree.Const(U32, 1), bound("p", ERROR), "timeout"),
         (ERROR, "refused", tree.Const(U32, 2), bound("p", ERROR), "refused"),
-        (JOINED, {"n": 1.5}, tree.Const(tree.F32, 2.5),
-         tree.Payload(tree.WitT(Prim("f32")), bound("p", JOINED), 0), {"n": 2.5}),
-        (JOINED, {"m": 1}, tree.Const(tree.U64, 1 << 60),
-         tree.Payload(tree.WitT(Prim("u64")), bound("p", JOINED), 1), {"m": 1 << 60}),
+        (JOINED, {"n": 1.5}, tree.Const(vt.F32, 2.5),
+         tree.Payload(vt.WitT(Prim("f32")), bound("p", JOINED), 0), {"n": 2.5}),
+        (JOINED, {"m": 1}, tree.Const(vt.U64, 1 << 60),
+         tree.Payload(vt.WitT(Prim("u64")), bound("p", JOINED), 1), {"m": 1 << 60}),
         (JOINED, {"s": "before"}, tree.Const(STR, "after"),
-         tree.Payload(tree.WitT(STRING), bound("p", JOINED), 2), {"s": "after"}),
+         tree.Payload(vt.WitT(STRING), bound("p", JOINED), 2), {"s": "after"}),
     ]  # fmt: skip
     for t, value, to, path, expected in cases:
         assert same(seen_after(t, value, to, path, more), expected), (path, to)
@@ -261,7 +262,7 @@ def test_numbers_can_be_computed() -> None:
     pick = wrapper(FuncT((("p", WU32),), error), alt(tree.Return(tree.Bound(U32, "p"))))
     rig = EventRig([pick], [never])
     assert [rig.call(n) for n in (0, 1, 2, -1)] == [0, 1, 0, 0]
-    floats = wrapper(FuncT((), Prim("f64")), alt(tree.Return(tree.Const(tree.F64, 2.5))))
+    floats = wrapper(FuncT((), Prim("f64")), alt(tree.Return(tree.Const(vt.F64, 2.5))))
     assert EventRig([floats], [never]).call() == 2.5
 
 

@@ -27,6 +27,7 @@ from whamm_cm.emit.script.env import RUNTIME
 from whamm_cm.emit.texts import State, Texts
 from whamm_cm.emit.wit_values import Values, parameters
 from whamm_cm.lang import tree
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.wasm.asm import Func, Module
 from whamm_cm.wasm.types import MemoryType
 from whamm_cm.wit.types import (
@@ -93,7 +94,7 @@ class Reader:
 
 def push_index(f: Func, expr: tree.Expr) -> None:
     assert isinstance(expr, tree.Const) and isinstance(expr.value, int)
-    f.const("i64" if expr.type in (tree.I64, tree.U64) else "i32", expr.value)
+    f.const("i64" if expr.type in (vt.I64, vt.U64) else "i32", expr.value)
 
 
 def wrapper(types: list[ValType], guest: Guest) -> Wrapper:
@@ -149,11 +150,11 @@ def test_paths_yield_what_the_guest_says(data: st.DataObject) -> None:
 
 
 def bound(t: ValType, i: int = 0) -> tree.Bound:
-    return tree.Bound(tree.WitT(t), f"arg{i}")
+    return tree.Bound(vt.WitT(t), f"arg{i}")
 
 
 def text_of(t: ValType, i: int = 0) -> Probe:
-    return Probe(tree.Scalar(tree.STR, bound(t, i)), b"", "str")
+    return Probe(tree.Scalar(vt.STR, bound(t, i)), b"", "str")
 
 
 @pytest.mark.parametrize("multi", [True, False])
@@ -166,7 +167,7 @@ def test_long_strings_are_cut_between_characters(ptr: int, encoding: str, multi:
     probes = []
     for i, value in enumerate(values):
         expected = value.encode()[:MAX_TEXT].decode(errors="ignore").encode()
-        probes.append(Probe(tree.Scalar(tree.STR, bound(STRING, i)), expected, "str"))
+        probes.append(Probe(tree.Scalar(vt.STR, bound(STRING, i)), expected, "str"))
     check(types, values, probes, guest, multi)
 
 
@@ -191,12 +192,12 @@ def test_what_leaves_memory_is_empty(encoding: Any, multi: bool) -> None:
     end = PAGES * 65536
     lists = ListT(U32)
     w = wrapper([STRING, lists], Guest(4, encoding))
-    element = tree.Element(tree.WitT(U32), bound(lists, 1), tree.Const(tree.U32, 1))
+    element = tree.Element(vt.WitT(U32), bound(lists, 1), tree.Const(vt.U32, 1))
     probes = [
         text_of(STRING),
-        Probe(tree.Length(tree.U32, bound(STRING)), 0, "i32"),
-        Probe(tree.Length(tree.U32, bound(lists, 1)), 0, "i32"),
-        Probe(tree.Scalar(tree.U32, element), 0, "i32"),
+        Probe(tree.Length(vt.U32, bound(STRING)), 0, "i32"),
+        Probe(tree.Length(vt.U32, bound(lists, 1)), 0, "i32"),
+        Probe(tree.Scalar(vt.U32, element), 0, "i32"),
     ]
     reader = Reader(w, probes, multi)
     for at, count in ((end - 7, 8), (end, 1), (TOP, 2), (4, (1 << 31) - 1), (8, 1 << 30)):
@@ -211,7 +212,7 @@ def test_a_bad_pointer_to_the_parameters_reads_zero() -> None:
     types: list[ValType] = [STRING] * 8 + [U32]
     w = wrapper(types, Guest())
     assert w.signature.params_spilled
-    number = Probe(tree.Scalar(tree.U32, bound(U32, 8)), 0, "i32")
+    number = Probe(tree.Scalar(vt.U32, bound(U32, 8)), 0, "i32")
     reader = Reader(w, [text_of(STRING), number], True)
     end = PAGES * 65536
     reader.guest["m"].write(reader.store, b"\1" * 68, end - 68)
@@ -225,11 +226,11 @@ def test_fixed_lists_in_flat_slots_take_a_computed_index() -> None:
     """The slots of a joined list differ in type from element to element."""
     pair = ListT(Prim("f32"), 3)
     t = VariantT((("a", pair), ("b", TupleT((Prim("f32"), Prim("u64"), Prim("u32"))))))
-    payload = tree.Payload(tree.WitT(pair), bound(t), 0)
-    index = tree.Scalar(tree.U32, bound(U32, 1))
-    element = tree.Element(tree.WitT(Prim("f32")), payload, index)
+    payload = tree.Payload(vt.WitT(pair), bound(t), 0)
+    index = tree.Scalar(vt.U32, bound(U32, 1))
+    element = tree.Element(vt.WitT(Prim("f32")), payload, index)
     w = wrapper([t, U32], Guest())
-    probe = Probe(tree.Scalar(tree.F32, element), 0, "f32")
+    probe = Probe(tree.Scalar(vt.F32, element), 0, "f32")
 
     module_values: list[Values] = []
 
@@ -256,12 +257,12 @@ def test_fixed_lists_in_flat_slots_take_a_computed_index() -> None:
 
 def test_wrong_cases_and_discriminants_are_no_case() -> None:
     t = ResultT(OptionT(U32), RecordT((("code", U32),)))
-    ok = tree.Payload(tree.WitT(OptionT(U32)), bound(t), 0)
-    some = tree.Payload(tree.WitT(U32), ok, 1)
+    ok = tree.Payload(vt.WitT(OptionT(U32)), bound(t), 0)
+    some = tree.Payload(vt.WitT(U32), ok, 1)
     probes = [
-        Probe(tree.Scalar(tree.U32, some), 0, "i32"),
-        Probe(tree.IsCase(tree.BOOL, bound(t), 0), 0, "i32"),
-        Probe(tree.IsCase(tree.BOOL, ok, 1), 0, "i32"),
+        Probe(tree.Scalar(vt.U32, some), 0, "i32"),
+        Probe(tree.IsCase(vt.BOOL, bound(t), 0), 0, "i32"),
+        Probe(tree.IsCase(vt.BOOL, ok, 1), 0, "i32"),
     ]
     reader = Reader(wrapper([t], Guest()), probes, True)
     for flat, expected in (
@@ -278,7 +279,7 @@ def test_flat_numbers_are_read_as_lifting_reads_them() -> None:
     """High bits of narrow integers mean nothing, any number but 0 is true."""
     names = ("bool", "u8", "s8", "u16", "s16")
     types: list[ValType] = [Prim(name) for name in names]
-    probes = [Probe(tree.Scalar(tree.U32, bound(t, i)), 0, "i32") for i, t in enumerate(types)]
+    probes = [Probe(tree.Scalar(vt.U32, bound(t, i)), 0, "i32") for i, t in enumerate(types)]
     reader = Reader(wrapper(types, Guest()), probes, True)
     args: list[int | float] = [0x100, 0x1FF, 0x1FF, 0x1FFFF, 0x1FFFF]
     found = [reader.read(i, "i32", args) for i in range(len(types))]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from whamm_cm.lang.load import load
-from whamm_cm.lang.tree import I32, UNIT, LibFunction, LibSignature, Probe, Scripts, WitSite
+from whamm_cm.lang.tree import LibFunction, LibSignature, Probe, Scripts, WitSite
+from whamm_cm.lang.valtypes import I32, UNIT
 from whamm_cm.wit import types as w
 
 LIBRARIES = {

@@ -9,6 +9,7 @@ import pytest
 
 from tests.lang.samples import loaded
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.fold import fold_expr
 from whamm_cm.lang.source import ScriptError
 
@@ -184,8 +185,8 @@ def test_blocks_loops_and_names_that_come_back() -> None:
         " if (fid == 1) { i = 1; } else if (fid == 2) { i = 2; } else { i = 3; }"
     )
     _, loop, assign, _, branch = found
-    assert isinstance(loop, t.For) and loop.variable.type == t.I32
-    assert isinstance(assign, t.Assign) and assign.value.type == t.I64
+    assert isinstance(loop, t.For) and loop.variable.type == vt.I32
+    assert isinstance(assign, t.Assign) and assign.value.type == vt.I64
     assert isinstance(branch, t.If) and isinstance(branch.otherwise[0], t.If)
 
 
@@ -205,7 +206,7 @@ def test_aggregations() -> None:
     first, second = body("h[fname] = hist(arg0); low = min(fid);",
                          top="report var h: map<str, hist>; report var low: min;")  # fmt: skip
     assert isinstance(first, t.Sample) and isinstance(first.target, t.MapGet)
-    assert first.value.type == t.I64 and isinstance(second, t.Sample)
+    assert first.value.type == vt.I64 and isinstance(second, t.Sample)
 
 
 def test_print() -> None:

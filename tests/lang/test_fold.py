@@ -8,28 +8,29 @@ import pytest
 
 from tests.steps import steps
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.fold import Folder, fold, fold_expr, relevant
 
-FID, PC = t.Static(t.U32, "fid"), t.Static(t.U32, "pc")
-NAME = t.Static(t.STR, "opname")
-ARG = t.Bound(t.I32, "arg0")
-FLAG = t.Bound(t.BOOL, "flag")
-COUNT = t.Var(t.U32, t.Variable("count", t.U32, t.Kind.GLOBAL))
-TRUE, FALSE = t.Const(t.BOOL, True), t.Const(t.BOOL, False)
-STEP = t.Update(COUNT, "+", t.Const(t.U32, 1))
-LOUD = t.Call(t.BOOL, t.Function("f", (), t.BOOL), ())
+FID, PC = t.Static(vt.U32, "fid"), t.Static(vt.U32, "pc")
+NAME = t.Static(vt.STR, "opname")
+ARG = t.Bound(vt.I32, "arg0")
+FLAG = t.Bound(vt.BOOL, "flag")
+COUNT = t.Var(vt.U32, t.Variable("count", vt.U32, t.Kind.GLOBAL))
+TRUE, FALSE = t.Const(vt.BOOL, True), t.Const(vt.BOOL, False)
+STEP = t.Update(COUNT, "+", t.Const(vt.U32, 1))
+LOUD = t.Call(vt.BOOL, t.Function("f", (), vt.BOOL), ())
 
 
 def u32(n: int) -> t.Const:
-    return t.Const(t.U32, n)
+    return t.Const(vt.U32, n)
 
 
 def logic(op: str, left: t.Expr, right: t.Expr) -> t.Binary:
-    return t.Binary(t.BOOL, op, left, right)
+    return t.Binary(vt.BOOL, op, left, right)
 
 
 def is_name(text: str) -> t.Expr:
-    return t.Builtin(t.BOOL, "str.eq", (NAME, t.Const(t.STR, text)))
+    return t.Builtin(vt.BOOL, "str.eq", (NAME, t.Const(vt.STR, text)))
 
 
 def probe(predicate: t.Expr | None, *body: t.Stmt) -> t.Probe:
@@ -48,7 +49,7 @@ def test_a_true_predicate_removes_the_test() -> None:
 
 
 def test_what_is_dynamic_stays() -> None:
-    dynamic = logic("==", ARG, t.Const(t.I32, 0))
+    dynamic = logic("==", ARG, t.Const(vt.I32, 0))
     residual = fold(probe(logic("&&", is_name("br_if"), dynamic), STEP), {"opname": "br_if"})
     assert residual is not None
     assert residual.predicate is dynamic
@@ -67,12 +68,12 @@ def test_what_is_dynamic_stays() -> None:
         (logic("||", TRUE, LOUD), TRUE),
         (logic("||", FLAG, TRUE), TRUE),
         (logic("||", LOUD, TRUE), logic("||", LOUD, TRUE)),
-        (t.Unary(t.BOOL, "!", t.Unary(t.BOOL, "!", FLAG)), FLAG),
-        (t.Ternary(t.I32, TRUE, ARG, t.Const(t.I32, 1)), ARG),
-        (t.Cast(t.I32, ARG), ARG),
-        (t.TupleGet(t.I32, t.TupleMake(t.TupleT((t.I32, t.U32)), (ARG, FID)), 0), ARG),
-        (t.TupleGet(t.U32, t.Const(t.TupleT((t.I32, t.U32)), (1, 2)), 1), u32(2)),
-        (t.Builtin(t.U32, "str.len", (t.Const(t.STR, "é"),)), u32(2)),
+        (t.Unary(vt.BOOL, "!", t.Unary(vt.BOOL, "!", FLAG)), FLAG),
+        (t.Ternary(vt.I32, TRUE, ARG, t.Const(vt.I32, 1)), ARG),
+        (t.Cast(vt.I32, ARG), ARG),
+        (t.TupleGet(vt.I32, t.TupleMake(vt.TupleT((vt.I32, vt.U32)), (ARG, FID)), 0), ARG),
+        (t.TupleGet(vt.U32, t.Const(vt.TupleT((vt.I32, vt.U32)), (1, 2)), 1), u32(2)),
+        (t.Builtin(vt.U32, "str.len", (t.Const(vt.STR, "é"),)), u32(2)),
     ],
 )
 def test_identities(expr: t.Expr, expected: t.Expr) -> None:
@@ -85,7 +86,9 @@ def test_branches_that_cannot_be_reached_are_gone() -> None:
     body = (
         t.If(is_name("call"), (STEP,), (other,)),
         t.While(is_name("br"), (STEP,)),
-        t.For(t.Variable("i", t.I32, t.Kind.LOCAL), t.Const(t.I32, 3), t.Const(t.I32, 3), (STEP,)),
+        t.For(
+            t.Variable("i", vt.I32, t.Kind.LOCAL), t.Const(vt.I32, 3), t.Const(vt.I32, 3), (STEP,)
+        ),
         t.If(FLAG, (), ()),
         t.Evaluate(FID),
     )
@@ -94,20 +97,22 @@ def test_branches_that_cannot_be_reached_are_gone() -> None:
 
 
 def test_values_take_the_range_of_their_type() -> None:
-    assert fold_expr(t.Static(t.I32, "imm0"), {"imm0": 2**32 - 1}) == t.Const(t.I32, -1)
-    assert fold_expr(t.Static(t.F32, "imm0"), {"imm0": 0.1}) == t.Const(t.F32, 0.10000000149011612)
+    assert fold_expr(t.Static(vt.I32, "imm0"), {"imm0": 2**32 - 1}) == t.Const(vt.I32, -1)
+    assert fold_expr(t.Static(vt.F32, "imm0"), {"imm0": 0.1}) == t.Const(
+        vt.F32, 0.10000000149011612
+    )
 
 
 def test_static_maps() -> None:
-    table = t.Static(t.MapT(t.U32, t.U32), "targets")
+    table = t.Static(vt.MapT(vt.U32, vt.U32), "targets")
     values: dict[str, Any] = {"targets": {0: 5, 1: 7}, "fid": 1}
-    assert fold_expr(t.MapGet(t.U32, table, FID), values) == u32(7)
-    assert fold_expr(t.MapGet(t.U32, table, u32(9)), values) == u32(0)
+    assert fold_expr(t.MapGet(vt.U32, table, FID), values) == u32(7)
+    assert fold_expr(t.MapGet(vt.U32, table, u32(9)), values) == u32(0)
 
 
 def test_facts_of_the_module() -> None:
-    lib = t.Builtin(t.U32, "memid", (t.Const(t.STR, "lib"),))
-    expr = t.Builtin(t.U32, "page_size", (lib,))
+    lib = t.Builtin(vt.U32, "memid", (t.Const(vt.STR, "lib"),))
+    expr = t.Builtin(vt.U32, "page_size", (lib,))
     assert relevant(probe(None, t.Evaluate(expr))) == {"memid", "page_size"}
     answers: dict[str, Any] = {"memid": lambda name: 2, "page_size": lambda memory: memory << 16}
     assert fold_expr(expr, answers) == u32(2 << 16)
@@ -121,11 +126,11 @@ def test_static_calls_are_made_left_to_right_and_on_both_sides() -> None:
         return len(made)
 
     def call(*args: t.Expr) -> t.Expr:
-        return t.Cast(t.BOOL, t.LibCall(t.I32, "lib", "f", args, "static"))
+        return t.Cast(vt.BOOL, t.LibCall(vt.I32, "lib", "f", args, "static"))
 
     predicate = logic("||", call(FID), call(PC))
     other = probe(
-        predicate, t.Assign(COUNT, t.Cast(t.U32, t.LibCall(t.I32, "lib", "g", (), "static")))
+        predicate, t.Assign(COUNT, t.Cast(vt.U32, t.LibCall(vt.I32, "lib", "g", (), "static")))
     )
     assert Folder(other.predicate, other.body).calls_static
     residual = fold(other, {"fid": 4, "pc": 5}, evaluate)
@@ -136,18 +141,18 @@ def test_static_calls_are_made_left_to_right_and_on_both_sides() -> None:
 
 def test_a_rejected_site_does_not_evaluate_its_body() -> None:
     made: list[str] = []
-    body = t.Evaluate(t.LibCall(t.I32, "lib", "f", (), "static"))
+    body = t.Evaluate(t.LibCall(vt.I32, "lib", "f", (), "static"))
     assert fold(probe(is_name("call"), body), {"opname": "br"}, lambda *a: made.append("")) is None
     assert made == []
 
 
 def test_only_deciding_facts_are_relevant() -> None:
     """Facts that are only values may stay open: sites that differ in them share their code."""
-    table = t.Var(t.MapT(t.U32, t.U32), t.Variable("m", t.MapT(t.U32, t.U32), t.Kind.GLOBAL))
+    table = t.Var(vt.MapT(vt.U32, vt.U32), t.Variable("m", vt.MapT(vt.U32, vt.U32), t.Kind.GLOBAL))
     body = (
-        t.Update(t.MapGet(t.U32, table, PC), "+", FID),
-        t.If(logic("<", t.Static(t.U32, "imm0"), u32(4)), (t.Assign(COUNT, PC),)),
-        t.If(logic("==", ARG, t.Static(t.I32, "imm1")), (STEP,)),
+        t.Update(t.MapGet(vt.U32, table, PC), "+", FID),
+        t.If(logic("<", t.Static(vt.U32, "imm0"), u32(4)), (t.Assign(COUNT, PC),)),
+        t.If(logic("==", ARG, t.Static(vt.I32, "imm1")), (STEP,)),
     )
     assert relevant(probe(is_name("call"), *body)) == {"opname", "imm0", "imm1"}
     residual = fold(probe(None, *body), {"imm0": 9})

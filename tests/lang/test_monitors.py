@@ -17,7 +17,8 @@ from tests.lang.monitor_runs import COMMAND, Row, numbers, rows, run
 from whamm_cm.cli.main import main
 from whamm_cm.lang.events import CATEGORIES
 from whamm_cm.lang.load import load
-from whamm_cm.lang.tree import I32, LibFunction, LibSignature
+from whamm_cm.lang.tree import LibFunction, LibSignature
+from whamm_cm.lang.valtypes import I32
 from whamm_cm.monitors import monitors
 from whamm_cm.weave.api import weave
 from whamm_cm.weave.listing import list_sites, open_input

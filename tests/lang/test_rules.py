@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.lang.samples import loaded, site
-from whamm_cm.lang.tree import F32, I32, I64, Probe
+from whamm_cm.lang.tree import Probe
+from whamm_cm.lang.valtypes import F32, I32, I64
 
 
 def rules(text: str) -> list[str]:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.lang.samples import ADDRESS, CONNECT, ERROR, at_site, site
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.source import ScriptError
 from whamm_cm.wit import types as w
 
@@ -97,9 +98,9 @@ def test_assignments() -> None:
     number, added, text = body('count = 3; count += 2; name = "short";')
     for statement in (number, added, text):
         assert isinstance(statement, t.Assign) and isinstance(statement.target, t.Bound)
-    assert isinstance(number, t.Assign) and number.value.type == t.U32
+    assert isinstance(number, t.Assign) and number.value.type == vt.U32
     assert isinstance(added, t.Assign) and path(added.value) == "u32(count) + 2"
-    assert isinstance(text, t.Assign) and text.value.type == t.STR
+    assert isinstance(text, t.Assign) and text.value.type == vt.STR
 
 
 def test_an_enum_parameter_takes_a_case() -> None:

@@ -24,7 +24,7 @@ from whamm_cm.agent.layout import NONE, RecordFlag
 from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.agent.table import SiteTable
 from whamm_cm.agent.variables import Cells, VariableSpec
-from whamm_cm.lang import tree
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.trace.decode import BlockError, Receiver
 from whamm_cm.trace.reader import RecordReader
 from whamm_cm.trace.reports import Cell, Place, Reports, Row, declared, initial, parse_type
@@ -277,7 +277,7 @@ def test_types_and_their_initial_values(name: str) -> None:
 
 @given(st.text("map<>(),u32 ", max_size=12))
 def test_no_text_of_a_type_is_too_odd(name: str) -> None:
-    assert isinstance(parse_type(name), tree.Prim | tree.TupleT | tree.MapT | tree.AggT)
+    assert isinstance(parse_type(name), vt.Prim | vt.TupleT | vt.MapT | vt.AggT)
 
 
 def test_reports_let_other_records_pass() -> None:

@@ -29,7 +29,7 @@ from whamm_cm.component.encode import encode
 from whamm_cm.component.ir import Component
 from whamm_cm.emit.libglue import build_glue
 from whamm_cm.errors import InputError, WeaveError
-from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.load import load
 from whamm_cm.lang.tree import LibFunction
 from whamm_cm.run.embedded import run_component
@@ -117,11 +117,11 @@ SCALARS = component_library(
 def test_functions_over_plain_wit_types_become_script_functions() -> None:
     assert SCALARS.kind == "component"
     assert SCALARS.signature.functions == {
-        "turn_it": LibFunction((t.BOOL,), t.BOOL),
-        "small": LibFunction((t.I8, t.U16), t.I8),
-        "wide": LibFunction((t.U64, t.F32, t.F64), t.F64),
-        "next": LibFunction((t.U32,), t.U32),
-        "nothing": LibFunction((), t.UNIT),
+        "turn_it": LibFunction((vt.BOOL,), vt.BOOL),
+        "small": LibFunction((vt.I8, vt.U16), vt.I8),
+        "wide": LibFunction((vt.U64, vt.F32, vt.F64), vt.F64),
+        "next": LibFunction((vt.U32,), vt.U32),
+        "nothing": LibFunction((), vt.UNIT),
     }
     assert not SCALARS.signature.has_memory
 
@@ -365,13 +365,13 @@ def test_a_component_nobody_can_call_is_one_sentence() -> None:
 def test_the_python_cache_simulator_can_be_called() -> None:
     library = load_library("cache", fixture("cache_component"), "cache.wasm")
     assert library.signature.functions == {
-        "check_access": LibFunction((t.U32, t.U32), t.U32),
-        "hits": LibFunction((), t.U64),
-        "misses": LibFunction((), t.U64),
-        "hit_rate": LibFunction((), t.F64),
-        "summary": LibFunction((t.STR,), t.STR),
-        "holds": LibFunction((t.U32,), t.BOOL),
-        "reset": LibFunction((), t.UNIT),
+        "check_access": LibFunction((vt.U32, vt.U32), vt.U32),
+        "hits": LibFunction((), vt.U64),
+        "misses": LibFunction((), vt.U64),
+        "hit_rate": LibFunction((), vt.F64),
+        "summary": LibFunction((vt.STR,), vt.STR),
+        "holds": LibFunction((vt.U32,), vt.BOOL),
+        "reset": LibFunction((), vt.UNIT),
     }
     scripts = load([("docs", shown_scripts()[1])], {"cache": library.signature})
     assert scripts.libraries == ("cache",) and scripts.probes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from whamm_cm.errors import InternalError
-from whamm_cm.lang import tree
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.wit.types import ListT, OptionT, Prim, TupleT, ValType
 
 _PRIMS = {
@@ -19,19 +19,19 @@ _AGGS: dict[str, ValType] = {
 }
 
 
-def wit_type(t: tree.Type) -> ValType:
+def wit_type(t: vt.Type) -> ValType:
     """The WIT type of a reported value: a map is a list of pairs, ``hist`` a list of (least
     sample, count), ``min`` and ``max`` an option<s64>, ``avg`` (count, sum).
 
     Raises InternalError for a type that cannot be reported.
     """
     match t:
-        case tree.Prim(name) if name in _PRIMS:
+        case vt.Prim(name) if name in _PRIMS:
             return _PRIMS[name]
-        case tree.TupleT(items):
+        case vt.TupleT(items):
             return TupleT(tuple(map(wit_type, items)))
-        case tree.MapT(key, value):
+        case vt.MapT(key, value):
             return ListT(TupleT((wit_type(key), wit_type(value))))
-        case tree.AggT(name):
+        case vt.AggT(name):
             return _AGGS[name]
     raise InternalError(f"a variable of type {t} cannot be reported")

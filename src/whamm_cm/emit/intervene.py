@@ -29,6 +29,7 @@ from whamm_cm.emit.texts import Texts
 from whamm_cm.emit.wit_values import JOIN, Flat, Image, Values, is_text, reading, wit_type
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.wasm.asm import Func, Label
 from whamm_cm.wit.types import (
     Borrow,
@@ -232,7 +233,7 @@ class Interventions:
         node = strip(result)
         simple = isinstance(node, (Prim, EnumT, FlagsT)) and not is_text(node)
         direct = w.is_async or into is not None
-        if not direct or not simple or isinstance(value.type, tree.WitT):
+        if not direct or not simple or isinstance(value.type, vt.WitT):
             raise WeaveError("return: only a number can be computed, other answers are constants")
         how = reading(node, self.events.layouts)
         given, new = f.local(how.core), f.local(how.core)

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from whamm_cm.emit.model import EventProbe, Wrapper
 from whamm_cm.lang import tree
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.walk import PARTS, Node
 from whamm_cm.lang.walk import walk as nodes
 from whamm_cm.wit.types import ResultT, ValType, strip
@@ -75,7 +76,7 @@ def normal(node: Any, types: Mapping[str, ValType]) -> Any:
     """
 
     def change(part: Any) -> Any:
-        if isinstance(part, tree.Bound) and not isinstance(part.type, tree.WitT):
+        if isinstance(part, tree.Bound) and not isinstance(part.type, vt.WitT):
             return _variable(part, types)
         if isinstance(part, tree.Builtin) and part.name == "handle":
             return _scalar(part.args[0], part.type)
@@ -90,16 +91,16 @@ def _variable(part: tree.Bound, types: Mapping[str, ValType]) -> tree.Expr:
     if part.name == "is_err" and part.name not in types:
         result = types.get("result")
         if result is None or not isinstance(strip(result), ResultT):
-            return tree.Const(tree.BOOL, False)
-        bound = tree.Bound(tree.WitT(result), "result")
-        return tree.IsCase(tree.BOOL, bound, 1)
+            return tree.Const(vt.BOOL, False)
+        bound = tree.Bound(vt.WitT(result), "result")
+        return tree.IsCase(vt.BOOL, bound, 1)
     if part.name in types:
-        return tree.Scalar(part.type, tree.Bound(tree.WitT(types[part.name]), part.name))
+        return tree.Scalar(part.type, tree.Bound(vt.WitT(types[part.name]), part.name))
     return part
 
 
-def _scalar(part: tree.Expr, t: tree.Type) -> tree.Expr:
-    return tree.Scalar(t, part) if isinstance(part.type, tree.WitT) else part
+def _scalar(part: tree.Expr, t: vt.Type) -> tree.Expr:
+    return tree.Scalar(t, part) if isinstance(part.type, vt.WitT) else part
 
 
 def _assignment(part: tree.Assign | tree.Update) -> tree.Stmt:

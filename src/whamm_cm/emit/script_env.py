@@ -15,6 +15,7 @@ from whamm_cm.emit.texts import State
 from whamm_cm.emit.wit_values import Values, is_text, wit_type
 from whamm_cm.errors import InternalError, WeaveError
 from whamm_cm.lang import tree
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.wasm.asm import Func, Module
 from whamm_cm.wasm.types import MemoryType
 
@@ -40,7 +41,7 @@ class _Recorder(Recorder):
         if probe.predicate is not None:
             exprs.append(probe.predicate)
         for expr in exprs:
-            if not isinstance(expr.type, tree.WitT):
+            if not isinstance(expr.type, vt.WitT):
                 compile_expr(f, expr, self)
 
 

@@ -20,6 +20,7 @@ from whamm_cm.emit.spans import out_of_bounds
 from whamm_cm.emit.texts import Texts
 from whamm_cm.errors import InternalError
 from whamm_cm.lang import tree
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.wasm.asm import Func, Label
 from whamm_cm.wit.types import (
     EnumT,
@@ -156,7 +157,7 @@ def element_of(t: ValType) -> ValType:
 
 def wit_type(expr: tree.Expr) -> ValType:
     """The WIT type a path stands at."""
-    if not isinstance(expr.type, tree.WitT):
+    if not isinstance(expr.type, vt.WitT):
         raise InternalError(f"{type(expr).__name__} of type {expr.type} is no WIT value")
     return expr.type.type
 

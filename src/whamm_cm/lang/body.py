@@ -12,11 +12,6 @@ from whamm_cm.lang import syntax as s
 from whamm_cm.lang.events import Event
 from whamm_cm.lang.source import ScriptError, Source, WrittenRule, suggest, together
 from whamm_cm.lang.tree import (
-    F64,
-    I32,
-    I64,
-    STR,
-    U64,
     Const,
     Expr,
     Function,
@@ -25,12 +20,11 @@ from whamm_cm.lang.tree import (
     Scalar,
     Span,
     Stmt,
-    Type,
     Variable,
     WitSite,
-    WitT,
 )
 from whamm_cm.lang.types import NUMBERS, a
+from whamm_cm.lang.valtypes import F64, I32, I64, STR, U64, Type, WitT
 from whamm_cm.lang.wit_values import case_name, scalar_type, ways_on
 from whamm_cm.wit.types import ValType
 

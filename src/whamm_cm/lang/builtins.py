@@ -8,21 +8,8 @@ A checked script holds them as :class:`~whamm_cm.lang.tree.Builtin` nodes whose 
 from __future__ import annotations
 
 from whamm_cm.dataclass import dataclass
-from whamm_cm.lang.tree import (
-    BOOL,
-    F32,
-    F64,
-    FUNCREF,
-    I32,
-    I64,
-    STR,
-    U32,
-    UNIT,
-    LibFunction,
-    LibSignature,
-    TupleT,
-    Type,
-)
+from whamm_cm.lang.tree import LibFunction, LibSignature
+from whamm_cm.lang.valtypes import BOOL, F32, F64, FUNCREF, I32, I64, STR, U32, UNIT, TupleT, Type
 
 _ADDRESS = TupleT((I32, I32))
 

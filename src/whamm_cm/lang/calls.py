@@ -9,9 +9,6 @@ from whamm_cm.lang.body import Body
 from whamm_cm.lang.builtins import ACTS, EVENT_FUNCTIONS, FUNCTIONS, METHODS, WHAMM_CORE
 from whamm_cm.lang.source import listed, suggest
 from whamm_cm.lang.tree import (
-    I32,
-    STR,
-    U32,
     Bound,
     Builtin,
     Call,
@@ -21,13 +18,11 @@ from whamm_cm.lang.tree import (
     Length,
     LibCall,
     LibSignature,
-    MapT,
-    Type,
     Var,
     Variable,
-    WitT,
 )
 from whamm_cm.lang.types import AGGREGATIONS, a
+from whamm_cm.lang.valtypes import I32, STR, U32, MapT, Type, WitT
 from whamm_cm.lang.walk import Node, children
 from whamm_cm.wit import types as w
 

@@ -9,8 +9,9 @@ from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body
 from whamm_cm.lang.paths import find_label
 from whamm_cm.lang.source import listed, suggest
-from whamm_cm.lang.tree import I32, U32, Act, Const, Return, Stmt, WitConst, WitT
+from whamm_cm.lang.tree import Act, Const, Return, Stmt, WitConst
 from whamm_cm.lang.types import INTEGERS, wrap
+from whamm_cm.lang.valtypes import I32, U32, WitT
 from whamm_cm.lang.wit_values import PRIMS, cases_of, scalar_type
 from whamm_cm.wit import types as w
 

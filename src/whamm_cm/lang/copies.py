@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from whamm_cm.lang.tree import STR, U32, U64, Bound, Expr, Span, Static, Type, WitSite, WitT
+from whamm_cm.lang.tree import Bound, Expr, Span, Static, WitSite
+from whamm_cm.lang.valtypes import STR, U32, U64, Type, WitT
 from whamm_cm.wit.types import EnumT, ListT, Prim, ValType, strip
 
 #: What becomes of a copy: what was asked for, or what there was; the other end was gone; given up.

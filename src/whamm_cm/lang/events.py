@@ -13,7 +13,7 @@ from dataclasses import field
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang.opcode_events import MORE_ROWS, ORDER, ROWS
-from whamm_cm.lang.tree import BOOL, FUNCREF, I32, STR, U16, U32, U64, MapT, Prim, Type
+from whamm_cm.lang.valtypes import BOOL, FUNCREF, I32, STR, U16, U32, U64, MapT, Prim, Type
 from whamm_cm.wasm.opcodes import OPCODES, Opcode
 
 # --- what an event is ----------------------------------------------------------------------------

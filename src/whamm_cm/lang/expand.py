@@ -17,16 +17,8 @@ from whamm_cm.lang.paths import site_of, unknown_site
 from whamm_cm.lang.rules import CoreRule, events_of, parse_core_rule, parse_wit_rule
 from whamm_cm.lang.source import ScriptError, WrittenRule, together
 from whamm_cm.lang.stmts import STMT_RULES, block
-from whamm_cm.lang.tree import (
-    BOOL,
-    Expr,
-    Probe,
-    Span,
-    Stmt,
-    Type,
-    WitRule,
-    WitSite,
-)
+from whamm_cm.lang.tree import Expr, Probe, Span, Stmt, WitRule, WitSite
+from whamm_cm.lang.valtypes import BOOL, Type
 
 RULES = {**EXPR_RULES, s.Invoke: invoke}
 

@@ -14,12 +14,6 @@ from whamm_cm.lang.events import BoundVariable
 from whamm_cm.lang.numbers import INTS
 from whamm_cm.lang.source import ScriptError, Source
 from whamm_cm.lang.tree import (
-    BOOL,
-    F32,
-    FUNCREF,
-    STR,
-    U32,
-    UNIT,
     Binary,
     Bound,
     Builtin,
@@ -29,20 +23,28 @@ from whamm_cm.lang.tree import (
     Expr,
     Kind,
     MapGet,
-    MapT,
-    Prim,
     Span,
     Static,
     Ternary,
     TupleGet,
     TupleMake,
-    TupleT,
-    Type,
     Unary,
     Var,
-    WitT,
 )
 from whamm_cm.lang.types import FLOATS, INTEGERS, NUMBERS, a, resolve_type, wrap
+from whamm_cm.lang.valtypes import (
+    BOOL,
+    F32,
+    FUNCREF,
+    STR,
+    U32,
+    UNIT,
+    MapT,
+    Prim,
+    TupleT,
+    Type,
+    WitT,
+)
 from whamm_cm.wit import types as w
 
 # --- literals ------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import numbers
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.walk import Node, children, walk
 
 Values: TypeAlias = Mapping[str, Any]
@@ -137,7 +138,7 @@ def _binary(fold: _Fold, node: t.Binary) -> t.Expr:
             return decided
     elif type(left) is t.Const and type(right) is t.Const:
         value: Any
-        if left.type == t.STR:
+        if left.type == vt.STR:
             value = (left.value == right.value) is (node.op == "==")
         else:
             name = numbers.name_of(left.type)
@@ -209,8 +210,8 @@ def _lib_call(fold: _Fold, node: t.LibCall) -> t.Expr:
     if node.annotation == "static" and fold.evaluate and all(type(a) is t.Const for a in args):
         given = tuple(a.value for a in args)  # type: ignore[union-attr]
         value = fold.evaluate(node.library, node.function, given)
-        if node.type == t.UNIT:
-            return t.Const(t.UNIT, (), node.span)
+        if node.type == vt.UNIT:
+            return t.Const(vt.UNIT, (), node.span)
         return t.Const(node.type, numbers.normal(node.type, value), node.span)
     return node if args is node.args else replace(node, args=args)
 
@@ -281,7 +282,7 @@ def _place(fold: _Fold, target: t.Expr) -> t.Expr:
 
 def _is_table(variable: t.Variable) -> bool:
     """A local map is another name for a static one (``targets``)."""
-    return variable.kind is t.Kind.LOCAL and isinstance(variable.type, t.MapT)
+    return variable.kind is t.Kind.LOCAL and isinstance(variable.type, vt.MapT)
 
 
 def _declare(fold: _Fold, node: t.Declare) -> Stmts:
@@ -382,9 +383,9 @@ def _decides(node: Node) -> tuple[Node, ...]:
     match node:
         case t.Unary(op="!") | t.Builtin() | t.Act():
             return tuple(children(node))
-        case t.Binary() if node.op in ("&&", "||") or node.left.type == t.STR:
+        case t.Binary() if node.op in ("&&", "||") or node.left.type == vt.STR:
             return (node.left, node.right)
-        case t.Binary() if node.type == t.BOOL:
+        case t.Binary() if node.type == vt.BOOL:
             both = (node.left, node.right)
             return () if any(isinstance(n, t.Bound | t.Var) for n in walk(*both)) else both
         case t.If() | t.While() | t.Ternary():
@@ -400,7 +401,7 @@ def _decides(node: Node) -> tuple[Node, ...]:
 
 def _deciding(node: Node, decides: bool, found: set[str]) -> None:
     if isinstance(node, t.Static):
-        if decides or isinstance(node.type, t.MapT):
+        if decides or isinstance(node.type, vt.MapT):
             found.add(node.name)
         return
     if isinstance(node, t.Builtin) and node.name in FACTS:

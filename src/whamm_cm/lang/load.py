@@ -13,9 +13,6 @@ from whamm_cm.lang.parse import parse
 from whamm_cm.lang.source import Source, suggest, together
 from whamm_cm.lang.stmts import block, check_name, declared_type, meaning_of
 from whamm_cm.lang.tree import (
-    I32,
-    STR,
-    UNIT,
     Const,
     Function,
     If,
@@ -27,12 +24,11 @@ from whamm_cm.lang.tree import (
     Span,
     Static,
     Stmt,
-    TupleT,
-    Type,
     Variable,
     WitRule,
 )
 from whamm_cm.lang.types import a, resolve_type
+from whamm_cm.lang.valtypes import I32, STR, UNIT, TupleT, Type
 from whamm_cm.lang.walk import Node, transform, walk
 
 

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Callable
 
 from whamm_cm.dataclass import dataclass
-from whamm_cm.lang.tree import Type
+from whamm_cm.lang.valtypes import Type
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,6 @@ from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body, Site, Unknowable
 from whamm_cm.lang.source import listed, suggest
 from whamm_cm.lang.tree import (
-    BOOL,
-    STR,
-    U32,
-    U64,
     Assign,
     Binary,
     Bound,
@@ -30,12 +26,11 @@ from whamm_cm.lang.tree import (
     Span,
     Static,
     Stmt,
-    Type,
     Unary,
     WitSite,
-    WitT,
 )
 from whamm_cm.lang.types import NUMBERS, a
+from whamm_cm.lang.valtypes import BOOL, STR, U32, U64, Type, WitT
 from whamm_cm.lang.wit_values import cases_of, scalar_type, script_name, ways_on
 from whamm_cm.wit import types as w
 

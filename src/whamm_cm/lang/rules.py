@@ -13,8 +13,9 @@ from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.events import BY_NAME, PACKAGES, Event, Mode
 from whamm_cm.lang.source import ScriptError, Source, listed, suggest
-from whamm_cm.lang.tree import Type, WitSite
+from whamm_cm.lang.tree import WitSite
 from whamm_cm.lang.types import parse_type
+from whamm_cm.lang.valtypes import Type
 from whamm_cm.wit.glob import Glob, compile_glob, split_top
 from whamm_cm.wit.names import ItemPattern
 from whamm_cm.wit.semver import PatternError

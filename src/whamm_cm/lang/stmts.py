@@ -11,16 +11,7 @@ from whamm_cm.lang.events import NUMBERED
 from whamm_cm.lang.fold import fold_expr
 from whamm_cm.lang.paths import assign_parameter
 from whamm_cm.lang.tree import (
-    BOOL,
-    FUNCREF,
-    I32,
-    I64,
-    STR,
-    U32,
-    U64,
-    UNIT,
     Act,
-    AggT,
     Assign,
     Bound,
     Cast,
@@ -35,8 +26,6 @@ from whamm_cm.lang.tree import (
     Kind,
     Length,
     MapGet,
-    MapT,
-    Prim,
     Print,
     Return,
     Sample,
@@ -45,15 +34,28 @@ from whamm_cm.lang.tree import (
     Stmt,
     Trace,
     TupleGet,
-    TupleT,
-    Type,
     Update,
     Var,
     Variable,
     While,
-    WitT,
 )
 from whamm_cm.lang.types import AGGREGATIONS, INTEGERS, NUMBERS, a, resolve_type
+from whamm_cm.lang.valtypes import (
+    BOOL,
+    FUNCREF,
+    I32,
+    I64,
+    STR,
+    U32,
+    U64,
+    UNIT,
+    AggT,
+    MapT,
+    Prim,
+    TupleT,
+    Type,
+    WitT,
+)
 from whamm_cm.lang.wit_values import case_name
 from whamm_cm.wit import types as w
 

@@ -6,7 +6,7 @@ import re
 
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.source import Source, listed, suggest
-from whamm_cm.lang.tree import (
+from whamm_cm.lang.valtypes import (
     BOOL,
     F32,
     F64,

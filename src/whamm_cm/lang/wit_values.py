@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from whamm_cm.lang.source import listed
-from whamm_cm.lang.tree import (
+from whamm_cm.lang.tree import Const, Expr, IsCase, Ternary
+from whamm_cm.lang.valtypes import (
     BOOL,
     F32,
     F64,
@@ -16,10 +17,6 @@ from whamm_cm.lang.tree import (
     U16,
     U32,
     U64,
-    Const,
-    Expr,
-    IsCase,
-    Ternary,
     Type,
     WitT,
 )

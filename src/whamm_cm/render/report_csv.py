@@ -11,7 +11,7 @@ import io
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from whamm_cm.lang import tree
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.render import scripted
 from whamm_cm.render.jsonl import compact
 from whamm_cm.render.options import RenderOptions
@@ -52,13 +52,13 @@ def _values(cell: Cell) -> Iterator[tuple[tuple[str, ...], str]]:
     yield from _flat(parse_type(cell.row.type), cell.value, ())
 
 
-def _flat(t: tree.Type, value: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+def _flat(t: vt.Type, value: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
     """(keys on the way, text) of everything in a value."""
-    if t == tree.AggT("avg") and isinstance(value, list):
+    if t == vt.AggT("avg") and isinstance(value, list):
         yield (*keys, "count"), str(value[0])
         yield (*keys, "sum"), str(value[1])
     elif scripted.is_map(t):
-        key, inner = (t.key, t.value) if isinstance(t, tree.MapT) else (tree.U64, tree.U64)
+        key, inner = (t.key, t.value) if isinstance(t, vt.MapT) else (vt.U64, vt.U64)
         pairs = sorted(scripted.entries(value), key=lambda pair: scripted.order(key, pair[0]))
         for name, each in pairs:
             yield from _flat(inner, each, (*keys, scripted.text(key, name)))

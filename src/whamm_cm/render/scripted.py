@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from whamm_cm.demangle.name import demangle
-from whamm_cm.lang import tree
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.trace.merge import pairs
 from whamm_cm.trace.reports import Cell, Place, shown_text
 from whamm_cm.trace.types import FLOATS, INTS
 
 
-def text(t: tree.Type, value: Any) -> str:
+def text(t: vt.Type, value: Any) -> str:
     """A value that fits one line: not a map, not a histogram."""
     match t:
-        case tree.TupleT(items) if isinstance(value, list):
+        case vt.TupleT(items) if isinstance(value, list):
             return f"({', '.join(map(text, items, value))})"
-        case tree.AggT("avg") if isinstance(value, list):
+        case vt.AggT("avg") if isinstance(value, list):
             count, total = map(int, value)
             return f"{total / count:g} (count {count}, sum {total})" if count else "-"
     if value is None:
@@ -27,30 +27,30 @@ def text(t: tree.Type, value: Any) -> str:
     return shown_text(value)
 
 
-def order(t: tree.Type, value: Any) -> Any:
+def order(t: vt.Type, value: Any) -> Any:
     """What values of one type sort by: numbers by size, strings by their bytes, maps not at all."""
     match t:
-        case tree.TupleT(items) if isinstance(value, list):
+        case vt.TupleT(items) if isinstance(value, list):
             return tuple(map(order, items, value))
-        case tree.Prim("str"):
+        case vt.Prim("str"):
             return shown_text(value).encode("utf-8", "surrogatepass")
-        case tree.Prim(name) if name in INTS:
+        case vt.Prim(name) if name in INTS:
             return int(value)
-        case tree.Prim(name) if name in FLOATS:
+        case vt.Prim(name) if name in FLOATS:
             return float(value)
-        case tree.AggT("min" | "max"):
+        case vt.AggT("min" | "max"):
             return (0, 0) if value is None else (1, int(value))
-        case tree.AggT("avg") if isinstance(value, list):
+        case vt.AggT("avg") if isinstance(value, list):
             count, total = map(int, value)
             return total / count if count else 0.0
-        case tree.MapT() | tree.AggT():
+        case vt.MapT() | vt.AggT():
             return len(value) if isinstance(value, list) else 0
     return value is True
 
 
-def is_map(t: tree.Type) -> bool:
+def is_map(t: vt.Type) -> bool:
     """Several lines of keys and values: a map or a histogram."""
-    return isinstance(t, tree.MapT) or t == tree.AggT("hist")
+    return isinstance(t, vt.MapT) or t == vt.AggT("hist")
 
 
 def entries(value: Any) -> list[Any]:

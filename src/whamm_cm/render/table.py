@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from whamm_cm.lang import tree
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.render import scripted
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.render.safe import printable
@@ -135,7 +135,7 @@ def _group(group: list[Cell], several: bool, options: RenderOptions) -> list[str
 _UNTOUCHED = 10
 
 
-def _worth_showing(kind: tree.Type, group: list[Cell]) -> tuple[list[Cell], list[str]]:
+def _worth_showing(kind: vt.Type, group: list[Cell]) -> tuple[list[Cell], list[str]]:
     """The cells to show, and a line about those left out."""
     if scripted.is_map(kind):
         touched, value = [cell for cell in group if scripted.entries(cell.value)], "empty"
@@ -178,12 +178,12 @@ def _grid(rows: list[list[str]], right: Iterable[str]) -> list[str]:
     ]
 
 
-def _entries(t: tree.Type, value: Any, lead: str) -> list[str]:
+def _entries(t: vt.Type, value: Any, lead: str) -> list[str]:
     """A map with the largest values first, or the bars of a histogram."""
     pairs = scripted.entries(value)
     if not pairs:
         return [f"{lead}(empty)"]
-    if not isinstance(t, tree.MapT):
+    if not isinstance(t, vt.MapT):
         return [lead + line for line in _bars({int(low): int(n) for low, n in pairs})]
     key, inner = t.key, t.value
     pairs = sorted(pairs, key=lambda pair: scripted.order(key, pair[0]))

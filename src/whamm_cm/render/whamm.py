@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
-from whamm_cm.lang import tree
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.render import scripted
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.render.safe import lines, printable
@@ -85,17 +85,17 @@ def _globals(cells: Sequence[Cell]) -> Iterator[str]:
     ordered = sorted(cells, key=lambda cell: cell.row.var.encode("utf-8", "replace"))
     typed = [(cell, parse_type(cell.row.type)) for cell in ordered]
     for cell, kind in typed:
-        if not isinstance(kind, tree.MapT):
+        if not isinstance(kind, vt.MapT):
             parts = len(_core_types(kind))
             ids = [str(number + i) for i in range(parts)]
             yield _line(_several(ids), _several(["global_id"] * parts), cell, kind, [""] * 4)
             number += parts
-    maps = (row for row in typed if isinstance(row[1], tree.MapT))
+    maps = (row for row in typed if isinstance(row[1], vt.MapT))
     for i, (cell, kind) in enumerate(maps):
         yield _line(str(i), "map_id", cell, kind, [""] * 4)
 
 
-def _line(number: str, id_type: str, cell: Cell, kind: tree.Type, where: list[str]) -> str:
+def _line(number: str, id_type: str, cell: Cell, kind: vt.Type, where: list[str]) -> str:
     types = (cell.row.type.replace(" ", ""), _several(_core_types(kind)))
     parts = (number, id_type, cell.row.var, *types, cell.row.script, *where)
     value = value_text(kind, cell.value) if cell.known else "unknown"
@@ -106,66 +106,66 @@ def _several(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"({'; '.join(parts)})"
 
 
-def _rank(t: tree.Type) -> tuple[int, bytes]:
+def _rank(t: vt.Type) -> tuple[int, bytes]:
     match t:
-        case tree.Prim(name):
+        case vt.Prim(name):
             return _RANKS.get(name, _REST), b""
-        case tree.TupleT():
+        case vt.TupleT():
             return _TUPLE, str(t).replace(" ", "").encode()
-        case tree.MapT():
+        case vt.MapT():
             return _MAP, str(t).replace(" ", "").encode()
     return _REST, b""
 
 
-def _size(t: tree.Type) -> int:
-    if isinstance(t, tree.TupleT):
+def _size(t: vt.Type) -> int:
+    if isinstance(t, vt.TupleT):
         return sum(map(_size, t.items))
-    return _SIZES.get(t.name, 4) if isinstance(t, tree.Prim) else 4
+    return _SIZES.get(t.name, 4) if isinstance(t, vt.Prim) else 4
 
 
-def _core_types(t: tree.Type) -> list[str]:
+def _core_types(t: vt.Type) -> list[str]:
     match t:
-        case tree.TupleT(items):
+        case vt.TupleT(items):
             return [core for item in items for core in _core_types(item)]
-        case tree.Prim("str"):
+        case vt.Prim("str"):
             return ["i32", "i32"]
-        case tree.Prim("u64" | "i64"):
+        case vt.Prim("u64" | "i64"):
             return ["i64"]
-        case tree.Prim("f32" | "f64" as name):
+        case vt.Prim("f32" | "f64" as name):
             return [name]
     return ["i32"]
 
 
-def value_text(t: tree.Type, value: Any) -> str:
+def value_text(t: vt.Type, value: Any) -> str:
     """A reported value as whamm prints it."""
     match t:
-        case tree.TupleT(items) if isinstance(value, list):
+        case vt.TupleT(items) if isinstance(value, list):
             return f"({'; '.join(map(value_text, items, value))})"
-        case tree.MapT(key, inner):
+        case vt.MapT(key, inner):
             pairs = [(_signed(key, k), _signed(inner, v)) for k, v in scripted.entries(value)]
             pairs.sort(key=lambda pair: scripted.order(key, pair[0]))
             texts = [f"{_entry_text(key, k)}->{_entry_text(inner, v)}" for k, v in pairs]
             return ";".join(texts) or "empty map"
-        case tree.AggT("hist"):
-            return value_text(tree.MapT(tree.U64, tree.U64), value)
-        case tree.AggT("avg"):
-            return value_text(tree.TupleT((tree.U64, tree.I64)), value)
-        case tree.Prim("f32" | "f64"):
+        case vt.AggT("hist"):
+            return value_text(vt.MapT(vt.U64, vt.U64), value)
+        case vt.AggT("avg"):
+            return value_text(vt.TupleT((vt.U64, vt.I64)), value)
+        case vt.Prim("f32" | "f64"):
             return float_text(value)
     return shown_text(scripted.text(t, value))
 
 
-def _entry_text(t: tree.Type, value: Any) -> str:
-    if isinstance(t, tree.TupleT):
+def _entry_text(t: vt.Type, value: Any) -> str:
+    if isinstance(t, vt.TupleT):
         return f"({','.join(map(_entry_text, t.items, value))})"
     return value_text(t, value)
 
 
-def _signed(t: tree.Type, value: Any) -> Any:
+def _signed(t: vt.Type, value: Any) -> Any:
     """In maps, u32 are kept and printed as i32."""
-    if isinstance(t, tree.TupleT):
+    if isinstance(t, vt.TupleT):
         return list(map(_signed, t.items, value))
-    if t != tree.U32:
+    if t != vt.U32:
         return value
     return int(value) - (1 << 32) if int(value) >= 1 << 31 else int(value)
 

@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from whamm_cm.lang import tree
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.trace.types import INTS
 
 
-def merged(t: tree.Type, values: Sequence[Any]) -> Any:
+def merged(t: vt.Type, values: Sequence[Any]) -> Any:
     """Integers and histograms add up, ``min``, ``max`` and ``avg`` become those of all samples,
     maps are merged key by key.  Of everything else it is the last value that counts.
 
@@ -19,28 +19,28 @@ def merged(t: tree.Type, values: Sequence[Any]) -> Any:
     if len(values) == 1:
         return values[0]
     match t:
-        case tree.MapT(_, inner):
+        case vt.MapT(_, inner):
             return _map(inner, values)
-        case tree.AggT("hist"):
-            return sorted(_map(tree.U64, values))
-        case tree.AggT("avg"):
+        case vt.AggT("hist"):
+            return sorted(_map(vt.U64, values))
+        case vt.AggT("avg"):
             return [sum(int(value[part]) for value in values) for part in (0, 1)]
-        case tree.AggT("min" | "max" as name):
+        case vt.AggT("min" | "max" as name):
             known = [int(value) for value in values if value is not None]
             return None if not known else min(known) if name == "min" else max(known)
-        case tree.Prim(name) if name in INTS:
+        case vt.Prim(name) if name in INTS:
             return sum(map(int, values))
     return values[-1]
 
 
-def adds_up(t: tree.Type) -> bool:
+def adds_up(t: vt.Type) -> bool:
     """Whether a merged value says something of all instances, not only of the last."""
     match t:
-        case tree.MapT(_, inner):
+        case vt.MapT(_, inner):
             return adds_up(inner)
-        case tree.AggT():
+        case vt.AggT():
             return True
-        case tree.Prim(name):
+        case vt.Prim(name):
             return name in INTS
     return False
 
@@ -51,7 +51,7 @@ def pairs(value: Any) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
-def _map(inner: tree.Type, values: Iterable[Any]) -> list[list[Any]]:
+def _map(inner: vt.Type, values: Iterable[Any]) -> list[list[Any]]:
     found: dict[str, tuple[Any, list[Any]]] = {}
     for value in values:
         for key, each in pairs(value):

@@ -6,7 +6,7 @@ import sys
 from functools import lru_cache
 from typing import Any
 
-from whamm_cm.lang import tree
+from whamm_cm.lang import valtypes as vt
 
 AGGREGATIONS = ("hist", "min", "max", "avg")
 #: A type nested deeper is no type of ours.
@@ -14,12 +14,12 @@ _MAX_DEPTH = 32
 
 INTS = ("u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64")
 FLOATS = ("f32", "f64")
-_NO_TYPE = tree.Prim("")
+_NO_TYPE = vt.Prim("")
 _HUGE = sys.float_info.max
 
 
 @lru_cache(maxsize=4096)
-def parse_type(text: str) -> tree.Type:
+def parse_type(text: str) -> vt.Type:
     """The type of that text; a word it does not know is a primitive of that name."""
     return _Types(text.replace(" ", "")).whole(0)
 
@@ -28,7 +28,7 @@ class _Types:
     def __init__(self, text: str) -> None:
         self._text, self._at = text, 0
 
-    def whole(self, depth: int) -> tree.Type:
+    def whole(self, depth: int) -> vt.Type:
         if depth > _MAX_DEPTH:
             self._at = len(self._text)
             return _NO_TYPE
@@ -37,20 +37,20 @@ class _Types:
             self._take(",")
             value = self.whole(depth + 1)
             self._take(">")
-            return tree.MapT(key, value)
+            return vt.MapT(key, value)
         if self._take("("):
             items = []
             while self._at < len(self._text) and not self._take(")"):
                 items.append(self.whole(depth + 1))
                 self._take(",")
-            return tree.TupleT(tuple(items))
+            return vt.TupleT(tuple(items))
         start = self._at
         while self._at < len(self._text) and self._text[self._at] not in "(),<>":
             self._at += 1
         word = self._text[start : self._at]
         if not word:  # what is no type at all must not keep us here
             self._at = len(self._text)
-        return tree.AggT(word) if word in AGGREGATIONS else tree.Prim(word)
+        return vt.AggT(word) if word in AGGREGATIONS else vt.Prim(word)
 
     def _take(self, part: str) -> bool:
         found = self._text.startswith(part, self._at)
@@ -58,22 +58,22 @@ class _Types:
         return found
 
 
-def initial(t: tree.Type) -> Any:
+def initial(t: vt.Type) -> Any:
     """The value before anything happened, as JSON has it."""
     match t:
-        case tree.TupleT(items):
+        case vt.TupleT(items):
             return [initial(item) for item in items]
-        case tree.MapT() | tree.AggT("hist"):
+        case vt.MapT() | vt.AggT("hist"):
             return []
-        case tree.AggT("avg"):
+        case vt.AggT("avg"):
             return [0, 0]
-        case tree.AggT():
+        case vt.AggT():
             return None
-        case tree.Prim("bool"):
+        case vt.Prim("bool"):
             return False
-        case tree.Prim("str"):
+        case vt.Prim("str"):
             return ""
-        case tree.Prim("f32" | "f64"):
+        case vt.Prim("f32" | "f64"):
             return 0.0
     return 0
 
@@ -83,25 +83,25 @@ def value_fault(text: str, value: Any) -> str:
     return "" if _fits(parse_type(text), value) else f"no value of type {text:.60}"
 
 
-def _fits(t: tree.Type, value: Any) -> bool:
+def _fits(t: vt.Type, value: Any) -> bool:
     match t:
-        case tree.TupleT(items):
+        case vt.TupleT(items):
             good = isinstance(value, list) and len(value) == len(items)
             return good and all(map(_fits, items, value))
-        case tree.MapT(key, inner):
+        case vt.MapT(key, inner):
             return _pairs(key, inner, value)
-        case tree.AggT("hist"):
-            return _pairs(tree.U64, tree.U64, value)
-        case tree.AggT("avg"):
+        case vt.AggT("hist"):
+            return _pairs(vt.U64, vt.U64, value)
+        case vt.AggT("avg"):
             return isinstance(value, list) and len(value) == 2 and all(map(_integer, value))
-        case tree.AggT():
+        case vt.AggT():
             return value is None or _integer(value)
-        case tree.Prim(name):
+        case vt.Prim(name):
             return _PRIMS.get(name, _plain)(value)
     return False
 
 
-def _pairs(key: tree.Type, inner: tree.Type, value: Any) -> bool:
+def _pairs(key: vt.Type, inner: vt.Type, value: Any) -> bool:
     if isinstance(value, dict):  # cut
         value = value.get("~list")
     return isinstance(value, list) and all(

@@ -25,6 +25,7 @@ from whamm_cm.emit.tick import build_tick, no_tick
 from whamm_cm.emit.way import build_way
 from whamm_cm.errors import InternalError
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.builtins import WHAMM_CORE
 from whamm_cm.lang.walk import walk
 from whamm_cm.wasm.asm import Module
@@ -71,7 +72,7 @@ class _Chunk:
     """Cells ``first`` … of a row at ``address``; ``used`` so far."""
 
     row: int
-    type: t.Type
+    type: vt.Type
     address: int
     first: int
     used: int = 0
@@ -198,7 +199,7 @@ class UnitBuilder:
             )
             args = tuple(t.Var(p.type, p) for p in params)
             call = t.LibCall(signature.result, library, function, args)
-            body = t.Evaluate(call) if signature.result == t.UNIT else t.Return(call)
+            body = t.Evaluate(call) if signature.result == vt.UNIT else t.Return(call)
             self.wrapped[key] = t.Function(
                 f"{library}.{function}", params, signature.result, (body,)
             )
@@ -253,7 +254,7 @@ class UnitBuilder:
             self.unit.cell_start(address, variable.type, init, dict(others))
         return address
 
-    def _reported(self, type_: t.Type, row: int, number: int) -> int:
+    def _reported(self, type_: vt.Type, row: int, number: int) -> int:
         key = row, str(type_)
         chunk = self.chunks.get(key)
         if chunk is None or chunk.used == _CHUNK or number != chunk.first + chunk.used:
@@ -273,7 +274,7 @@ class UnitBuilder:
             self.spare += range(start, start + 8 * _CHUNK, 8)
         return self.spare.pop(0)
 
-    def fill(self, address: int, type: t.Type, value: object) -> None:
+    def fill(self, address: int, type: vt.Type, value: object) -> None:
         self.unit.area.fill(address, type, value)
 
     def push_slot(self) -> int:
@@ -433,7 +434,7 @@ def _prints(node: t.Expr | t.Stmt) -> TypeGuard[t.Print | t.LibCall]:
     return core or isinstance(node, t.Print)
 
 
-def _zip(names: tuple[str, ...], type_: t.Type) -> tuple[Global, ...]:
+def _zip(names: tuple[str, ...], type_: vt.Type) -> tuple[Global, ...]:
     return tuple(zip(names, flats(type_), strict=True))
 
 

@@ -17,6 +17,7 @@ from whamm_cm.emit.script.compile import compile_expr, compile_function
 from whamm_cm.emit.script.env import RUNTIME, STATE, Globals, Memory, Place
 from whamm_cm.emit.script.types import flats, size_of
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.wasm.asm import Func, Module
 from whamm_cm.wasm.types import MemoryType
 
@@ -103,7 +104,7 @@ class Snippet:
     def __init__(
         self,
         direct: bool,
-        bound: Mapping[str, t.Type],
+        bound: Mapping[str, vt.Type],
         statics: Mapping[str, object],
         functions: Sequence[t.Function] = (),
         guest: bytes | None = None,
@@ -200,7 +201,7 @@ class Machine:
         result: t.Expr | None = None,
         *,
         direct: bool = True,
-        bound: Mapping[str, t.Type] | None = None,
+        bound: Mapping[str, vt.Type] | None = None,
         statics: Mapping[str, object] | None = None,
         functions: Sequence[t.Function] = (),
         guest: bytes | None = None,
@@ -232,7 +233,7 @@ class Machine:
 
         init = env.module.func()
         for variable, indices in env._globals.items():
-            if isinstance(variable.type, t.MapT | t.AggT) and variable.kind is t.Kind.GLOBAL:
+            if isinstance(variable.type, vt.MapT | vt.AggT) and variable.kind is t.Kind.GLOBAL:
                 places.make(Body(init, env), variable.type)
                 init.global_set(indices[0])
         env.module.export_func("init", init.index)
@@ -259,11 +260,11 @@ class Machine:
         parts = out if isinstance(out, list) else [out]
         return self._value(self.result.type, iter(parts))
 
-    def _flatten(self, kind: t.Type, value: Any) -> list[Any]:
-        if isinstance(kind, t.TupleT):
+    def _flatten(self, kind: vt.Type, value: Any) -> list[Any]:
+        if isinstance(kind, vt.TupleT):
             pairs = zip(kind.items, value, strict=True)
             return [flat for item, part in pairs for flat in self._flatten(item, part)]
-        if kind == t.STR:
+        if kind == vt.STR:
             raw = value.encode()
             store = self.state.store
             p = self.state.exports["tmp"](store, len(raw))
@@ -275,10 +276,10 @@ class Machine:
             return [(value + (1 << 63)) % (1 << 64) - (1 << 63)]
         return [value]
 
-    def _value(self, kind: t.Type, parts: Any) -> Any:
-        if isinstance(kind, t.TupleT):
+    def _value(self, kind: vt.Type, parts: Any) -> Any:
+        if isinstance(kind, vt.TupleT):
             return tuple(self._value(item, parts) for item in kind.items)
-        if kind == t.STR:
+        if kind == vt.STR:
             p, size = next(parts), next(parts)
             return self.state.read(p & 0xFFFFFFFF, size).decode()
         value = next(parts)

@@ -14,37 +14,38 @@ from tests.emit.script.programs import BOUND, PAIR, STATIC, expressions, facts
 from tests.emit.script.rig import Machine, State
 from tests.emit.script.tiny import Tiny, same
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.fold import Folder
 from whamm_cm.lang.numbers import INTS
 
-KEY = t.TupleT((t.U32, t.STR, t.I8))
-DEEP = t.MapT(t.I64, t.MapT(t.STR, PAIR))
+KEY = vt.TupleT((vt.U32, vt.STR, vt.I8))
+DEEP = vt.MapT(vt.I64, vt.MapT(vt.STR, PAIR))
 
 
-def var(name: str, type: t.Type, kind: t.Kind = t.Kind.GLOBAL) -> t.Var:
+def var(name: str, type: vt.Type, kind: t.Kind = t.Kind.GLOBAL) -> t.Var:
     return t.Var(type, t.Variable(name, type, kind))
 
 
 #: Globals, cells in wasm globals ("g…") and in memory, maps of every shape.
 VARIABLES = (
-    var("count", t.U8),
-    var("total", t.I64),
-    var("ratio", t.F32),
-    var("text", t.STR),
+    var("count", vt.U8),
+    var("total", vt.I64),
+    var("ratio", vt.F32),
+    var("text", vt.STR),
     var("pair", PAIR),
-    var("g_cell", t.I16, t.Kind.CELL),
-    var("g_flag", t.BOOL, t.Kind.CELL),
-    var("mem_cell", t.U64, t.Kind.CELL),
-    var("mem_text", t.STR, t.Kind.CELL),
+    var("g_cell", vt.I16, t.Kind.CELL),
+    var("g_flag", vt.BOOL, t.Kind.CELL),
+    var("mem_cell", vt.U64, t.Kind.CELL),
+    var("mem_text", vt.STR, t.Kind.CELL),
     var("mem_pair", PAIR, t.Kind.CELL),
-    var("local", t.I32, t.Kind.LOCAL),
+    var("local", vt.I32, t.Kind.LOCAL),
 )
 MAPS = (
-    var("by_pair", t.MapT(PAIR, t.U16)),
-    var("by_key", t.MapT(KEY, t.STR)),
-    var("by_float", t.MapT(t.F32, PAIR)),
+    var("by_pair", vt.MapT(PAIR, vt.U16)),
+    var("by_key", vt.MapT(KEY, vt.STR)),
+    var("by_float", vt.MapT(vt.F32, PAIR)),
     var("deep", DEEP),
-    var("mem_map", t.MapT(t.BOOL, t.F64), t.Kind.CELL),
+    var("mem_map", vt.MapT(vt.BOOL, vt.F64), t.Kind.CELL),
 )
 
 
@@ -55,7 +56,7 @@ def places() -> st.SearchStrategy[t.Expr]:
 
     def entry(table: t.Expr) -> st.SearchStrategy[t.Expr]:
         kind = table.type
-        if not isinstance(kind, t.MapT):
+        if not isinstance(kind, vt.MapT):
             return st.just(table)
         return (
             expressions(kind.key, 1)
@@ -64,7 +65,7 @@ def places() -> st.SearchStrategy[t.Expr]:
         )
 
     def inside(place: t.Expr) -> st.SearchStrategy[t.Expr]:
-        if not isinstance(place.type, t.TupleT):
+        if not isinstance(place.type, vt.TupleT):
             return st.just(place)
         members = st.sampled_from(range(len(place.type.items))).map(
             lambda i: t.TupleGet(place.type.items[i], place, i)  # type: ignore[union-attr]
@@ -75,27 +76,27 @@ def places() -> st.SearchStrategy[t.Expr]:
 
 
 @cache
-def _value(type: t.Type) -> st.SearchStrategy[t.Expr]:
+def _value(type: vt.Type) -> st.SearchStrategy[t.Expr]:
     """An expression, or what a variable or a map of that type holds."""
     reads = [v for v in VARIABLES if v.type == type]
     choices = [expressions(type, 2)]
     if reads:
         choices.append(st.sampled_from(reads))
-    if type == t.U16:
-        choices.append(expressions(PAIR, 1).map(lambda key: t.MapGet(t.U16, MAPS[0], key)))
-    if type == t.STR:
-        choices.append(expressions(KEY, 1).map(lambda key: t.MapGet(t.STR, MAPS[1], key)))
-    if type == t.BOOL:
+    if type == vt.U16:
+        choices.append(expressions(PAIR, 1).map(lambda key: t.MapGet(vt.U16, MAPS[0], key)))
+    if type == vt.STR:
+        choices.append(expressions(KEY, 1).map(lambda key: t.MapGet(vt.STR, MAPS[1], key)))
+    if type == vt.BOOL:
         choices += [_asked(table) for table in MAPS]
-    if type == t.U32:
-        choices.append(st.sampled_from(MAPS).map(lambda m: t.Builtin(t.U32, "map.len", (m,))))
+    if type == vt.U32:
+        choices.append(st.sampled_from(MAPS).map(lambda m: t.Builtin(vt.U32, "map.len", (m,))))
     return st.one_of(choices)
 
 
 def _asked(table: t.Expr) -> st.SearchStrategy[t.Expr]:
-    assert isinstance(table.type, t.MapT)
+    assert isinstance(table.type, vt.MapT)
     keys = expressions(table.type.key, 1)
-    return keys.map(lambda key: t.Builtin(t.BOOL, "map.has", (table, key)))
+    return keys.map(lambda key: t.Builtin(vt.BOOL, "map.has", (table, key)))
 
 
 def _store(place: t.Expr) -> st.SearchStrategy[t.Stmt]:
@@ -112,13 +113,13 @@ def statements(depth: int = 2) -> st.SearchStrategy[tuple[t.Stmt, ...]]:
     one: list[Any] = [places().flatmap(_store)]
     if depth:
         block = statements(depth - 1)
-        condition = expressions(t.BOOL, 2)
+        condition = expressions(vt.BOOL, 2)
         one.append(st.builds(t.If, condition, block, block))
         inner = st.builds(_leaving, block, st.sampled_from((None, *_JUMPS)), condition, block)
-        kinds = st.sampled_from((t.I8, t.I32, t.I64))
+        kinds = st.sampled_from((vt.I8, vt.I32, vt.I64))
         one.append(st.builds(_loop, kinds, st.integers(-3, 4), st.integers(-3, 4), inner))
         ends = st.integers(0, 6), st.integers(0, 6)
-        one.append(st.builds(_loop, st.sampled_from((t.U8, t.U32, t.U64)), *ends, inner))
+        one.append(st.builds(_loop, st.sampled_from((vt.U8, vt.U32, vt.U64)), *ends, inner))
         one.append(st.builds(_counted, st.integers(0, 4), inner))
     return st.lists(st.one_of(one), max_size=4).map(tuple)
 
@@ -133,33 +134,33 @@ def _leaving(
     return (*first, *((t.If(condition, (jump,)),) if jump else ()), *rest)
 
 
-def _loop(kind: t.Type, low: int, high: int, block: tuple[t.Stmt, ...]) -> t.Stmt:
+def _loop(kind: vt.Type, low: int, high: int, block: tuple[t.Stmt, ...]) -> t.Stmt:
     i = t.Variable("i", kind, t.Kind.LOCAL)
-    sum_ = t.Update(VARIABLES[1], "+", t.Cast(t.I64, t.Var(kind, i)))
+    sum_ = t.Update(VARIABLES[1], "+", t.Cast(vt.I64, t.Var(kind, i)))
     return t.For(i, t.Const(kind, low), t.Const(kind, high), (sum_, *block))
 
 
 def _counted(rounds: int, block: tuple[t.Stmt, ...]) -> t.Stmt:
-    n = t.Var(t.U8, t.Variable("n", t.U8, t.Kind.LOCAL))
-    one, less = t.Const(t.U8, 1), t.Binary(t.BOOL, "<", n, t.Const(t.U8, rounds))
+    n = t.Var(vt.U8, t.Variable("n", vt.U8, t.Kind.LOCAL))
+    one, less = t.Const(vt.U8, 1), t.Binary(vt.BOOL, "<", n, t.Const(vt.U8, rounds))
     body = (t.Update(n, "+", one), *block)
-    return t.If(t.Const(t.BOOL, True), (t.Declare(n.variable), t.While(less, body)))
+    return t.If(t.Const(vt.BOOL, True), (t.Declare(n.variable), t.While(less, body)))
 
 
 def _reads() -> t.TupleMake:
     """Everything there is to see at the end."""
     parts: list[t.Expr] = [*VARIABLES]
-    parts += [t.Builtin(t.U32, "map.len", (m,)) for m in MAPS]
+    parts += [t.Builtin(vt.U32, "map.len", (m,)) for m in MAPS]
     for key, text in ((3, "a"), (0, ""), (-1, "fd")):
-        inner = t.MapGet(t.MapT(t.STR, PAIR), MAPS[3], t.Const(t.I64, key))
-        parts.append(t.MapGet(PAIR, inner, t.Const(t.STR, text)))
-        parts.append(t.MapGet(t.STR, MAPS[1], t.Const(KEY, (key % 9, text, key))))
-    parts += [t.MapGet(t.F64, MAPS[4], t.Const(t.BOOL, b)) for b in (False, True)]
+        inner = t.MapGet(vt.MapT(vt.STR, PAIR), MAPS[3], t.Const(vt.I64, key))
+        parts.append(t.MapGet(PAIR, inner, t.Const(vt.STR, text)))
+        parts.append(t.MapGet(vt.STR, MAPS[1], t.Const(KEY, (key % 9, text, key))))
+    parts += [t.MapGet(vt.F64, MAPS[4], t.Const(vt.BOOL, b)) for b in (False, True)]
     for key, text in ((3, "a"), (0, "")):
-        parts.append(t.Builtin(t.BOOL, "map.has", (MAPS[3], t.Const(t.I64, key))))
-        inner = t.MapGet(t.MapT(t.STR, PAIR), MAPS[3], t.Const(t.I64, key))
-        parts.append(t.Builtin(t.BOOL, "map.has", (inner, t.Const(t.STR, text))))
-    return t.TupleMake(t.TupleT(tuple(p.type for p in parts)), tuple(parts))
+        parts.append(t.Builtin(vt.BOOL, "map.has", (MAPS[3], t.Const(vt.I64, key))))
+        inner = t.MapGet(vt.MapT(vt.STR, PAIR), MAPS[3], t.Const(vt.I64, key))
+        parts.append(t.Builtin(vt.BOOL, "map.has", (inner, t.Const(vt.STR, text))))
+    return t.TupleMake(vt.TupleT(tuple(p.type for p in parts)), tuple(parts))
 
 
 @settings(
@@ -196,22 +197,24 @@ def test_statements(
 
 
 def test_assigned_operands_are_handed_back() -> None:
-    x = t.Bound(t.I32, "arg0")
+    x = t.Bound(vt.I32, "arg0")
     machine = Machine(
-        [t.Update(x, "+", t.Const(t.I32, 2))], bound={"arg0": t.I32}, read_back=["arg0"]
+        [t.Update(x, "+", t.Const(vt.I32, 2))], bound={"arg0": vt.I32}, read_back=["arg0"]
     )
     assert machine.run(40) == 42
 
 
 def test_key_is_evaluated_once() -> None:
     """``m[f()]++`` with an ``f`` that counts its calls."""
-    calls = var("calls", t.U32)
-    f = t.Function("f", (), t.U32, (t.Update(calls, "+", t.Const(t.U32, 1)), t.Return(calls)))
-    table = var("m", t.MapT(t.U32, t.U32))
-    entry = t.MapGet(t.U32, table, t.Call(t.U32, f, ()))
+    calls = var("calls", vt.U32)
+    f = t.Function("f", (), vt.U32, (t.Update(calls, "+", t.Const(vt.U32, 1)), t.Return(calls)))
+    table = var("m", vt.MapT(vt.U32, vt.U32))
+    entry = t.MapGet(vt.U32, table, t.Call(vt.U32, f, ()))
     machine = Machine(
-        [t.Update(entry, "+", t.Const(t.U32, 5))],
-        t.TupleMake(t.TupleT((t.U32, t.U32)), (calls, t.MapGet(t.U32, table, t.Const(t.U32, 1)))),
+        [t.Update(entry, "+", t.Const(vt.U32, 5))],
+        t.TupleMake(
+            vt.TupleT((vt.U32, vt.U32)), (calls, t.MapGet(vt.U32, table, t.Const(vt.U32, 1)))
+        ),
         functions=[f],
     )
     assert machine.run() == (1, 5)
@@ -220,23 +223,23 @@ def test_key_is_evaluated_once() -> None:
 
 @pytest.mark.parametrize("direct", [True, False])
 def test_recursion_and_strings_of_functions(direct: bool) -> None:
-    n = t.Var(t.U32, t.Variable("n", t.U32, t.Kind.LOCAL))
-    pair = t.TupleT((t.U64, t.STR))
+    n = t.Var(vt.U32, t.Variable("n", vt.U32, t.Kind.LOCAL))
+    pair = vt.TupleT((vt.U64, vt.STR))
     f = t.Function("fib", (n.variable,), pair)
-    less = t.Binary(t.BOOL, "<", n, t.Const(t.U32, 2))
+    less = t.Binary(vt.BOOL, "<", n, t.Const(vt.U32, 2))
 
     def call(k: int) -> t.Expr:
-        arg = t.Binary(t.U32, "-", n, t.Const(t.U32, k))
-        return t.TupleGet(t.U64, t.Call(pair, f, (arg,)), 0)
+        arg = t.Binary(vt.U32, "-", n, t.Const(vt.U32, k))
+        return t.TupleGet(vt.U64, t.Call(pair, f, (arg,)), 0)
 
-    total = t.Binary(t.U64, "+", call(1), call(2))
+    total = t.Binary(vt.U64, "+", call(1), call(2))
     f.body = (
-        t.If(less, (t.Return(t.TupleMake(pair, (t.Cast(t.U64, n), t.Const(t.STR, "end")))),)),
-        t.Return(t.TupleMake(pair, (total, t.Const(t.STR, "sum")))),
+        t.If(less, (t.Return(t.TupleMake(pair, (t.Cast(vt.U64, n), t.Const(vt.STR, "end")))),)),
+        t.Return(t.TupleMake(pair, (total, t.Const(vt.STR, "sum")))),
     )
     machine = Machine(
-        result=t.Call(pair, f, (t.Bound(t.U32, "x"),)),
-        bound={"x": t.U32},
+        result=t.Call(pair, f, (t.Bound(vt.U32, "x"),)),
+        bound={"x": vt.U32},
         functions=[f],
         direct=direct,
     )
@@ -250,24 +253,24 @@ def test_a_function_without_return_gives_zero() -> None:
 
 
 def test_endless_loops_end() -> None:
-    n = var("n", t.U32)
-    forever = t.While(t.Const(t.BOOL, True), (t.Update(n, "+", t.Const(t.U32, 1)),))
+    n = var("n", vt.U32)
+    forever = t.While(t.Const(vt.BOOL, True), (t.Update(n, "+", t.Const(vt.U32, 1)),))
     assert Machine([forever], n).run() == 1_000_000
-    i = t.Variable("i", t.I32, t.Kind.LOCAL)
-    low, high = t.Const(t.I32, -(2**31)), t.Const(t.I32, 2**31 - 1)
-    long = t.For(i, low, high, (t.Update(n, "+", t.Const(t.U32, 1)),))
+    i = t.Variable("i", vt.I32, t.Kind.LOCAL)
+    low, high = t.Const(vt.I32, -(2**31)), t.Const(vt.I32, 2**31 - 1)
+    long = t.For(i, low, high, (t.Update(n, "+", t.Const(vt.U32, 1)),))
     assert Machine([long], n).run() == 1_000_000
 
 
 def test_short_circuit_leaves_calls_out() -> None:
-    calls = var("calls", t.U32)
-    body = (t.Update(calls, "+", t.Const(t.U32, 1)), t.Return(t.Const(t.BOOL, True)))
-    f = t.Function("f", (), t.BOOL, body)
-    hit = t.Call(t.BOOL, f, ())
-    x = t.Bound(t.BOOL, "x")
-    tests = [t.Binary(t.BOOL, op, x, hit) for op in ("&&", "||")]
+    calls = var("calls", vt.U32)
+    body = (t.Update(calls, "+", t.Const(vt.U32, 1)), t.Return(t.Const(vt.BOOL, True)))
+    f = t.Function("f", (), vt.BOOL, body)
+    hit = t.Call(vt.BOOL, f, ())
+    x = t.Bound(vt.BOOL, "x")
+    tests = [t.Binary(vt.BOOL, op, x, hit) for op in ("&&", "||")]
     machine = Machine(
-        [t.Evaluate(test) for test in tests], calls, bound={"x": t.BOOL}, functions=[f]
+        [t.Evaluate(test) for test in tests], calls, bound={"x": vt.BOOL}, functions=[f]
     )
     assert machine.run(True) == 1
     assert machine.run(False) == 2
@@ -275,10 +278,10 @@ def test_short_circuit_leaves_calls_out() -> None:
 
 def test_print() -> None:
     parts = (
-        t.Const(t.STR, "x = "), t.Bound(t.I8, "x"), t.Const(t.STR, ", "), t.Bound(PAIR, "p"),
-        t.Const(t.STR, ", "), t.Const(t.BOOL, True), t.Bound(t.U64, "big"), t.Bound(t.STR, "s"),
+        t.Const(vt.STR, "x = "), t.Bound(vt.I8, "x"), t.Const(vt.STR, ", "), t.Bound(PAIR, "p"),
+        t.Const(vt.STR, ", "), t.Const(vt.BOOL, True), t.Bound(vt.U64, "big"), t.Bound(vt.STR, "s"),
     )  # fmt: skip
-    bound: dict[str, t.Type] = {"x": t.I8, "p": PAIR, "big": t.U64, "s": t.STR}
+    bound: dict[str, vt.Type] = {"x": vt.I8, "p": PAIR, "big": vt.U64, "s": vt.STR}
     for direct in (True, False):
         machine = Machine([t.Print(parts)], bound=bound, direct=direct)
         machine.run(-5, (-7, (200, 0.5)), 2**64 - 1, "é!")
@@ -286,22 +289,22 @@ def test_print() -> None:
 
 
 def test_a_print_within_a_print() -> None:
-    f = t.Function("f", (), t.U8, (t.Print((t.Const(t.STR, "in"),)), t.Return(t.Const(t.U8, 1))))
-    machine = Machine([t.Print((t.Const(t.STR, "out "), t.Call(t.U8, f, ())))], functions=[f])
+    f = t.Function("f", (), vt.U8, (t.Print((t.Const(vt.STR, "in"),)), t.Return(t.Const(vt.U8, 1))))
+    machine = Machine([t.Print((t.Const(vt.STR, "out "), t.Call(vt.U8, f, ())))], functions=[f])
     machine.run()
     assert machine.state.texts() == ["in", "out 1"]
 
 
 def test_aggregations_take_samples() -> None:
-    sums, kinds = var("a", t.AggT("avg")), t.MapT(t.STR, t.AggT("max"))
+    sums, kinds = var("a", vt.AggT("avg")), vt.MapT(vt.STR, vt.AggT("max"))
     by_name = var("m", kinds)
-    one = t.MapGet(t.AggT("max"), by_name, t.Bound(t.STR, "s"))
-    cell = var("mem_min", t.AggT("min"), t.Kind.CELL)
-    x = t.Bound(t.I32, "x")
+    one = t.MapGet(vt.AggT("max"), by_name, t.Bound(vt.STR, "s"))
+    cell = var("mem_min", vt.AggT("min"), t.Kind.CELL)
+    x = t.Bound(vt.I32, "x")
     machine = Machine(
-        [t.Sample(sums, t.Cast(t.I64, x)), t.Sample(one, x), t.Sample(cell, x)],
-        t.TupleMake(t.TupleT((t.U32, t.U32)), (t.Builtin(t.U32, "map.id", (sums,)),) * 2),
-        bound={"x": t.I32, "s": t.STR},
+        [t.Sample(sums, t.Cast(vt.I64, x)), t.Sample(one, x), t.Sample(cell, x)],
+        t.TupleMake(vt.TupleT((vt.U32, vt.U32)), (t.Builtin(vt.U32, "map.id", (sums,)),) * 2),
+        bound={"x": vt.I32, "s": vt.STR},
     )
     for value in (3, -5, 9):
         id_ = machine.run(value, "k")[0]
@@ -317,20 +320,20 @@ MEMORY = b"hello world" + bytes(100)
 
 @pytest.mark.parametrize("direct", [True, False])
 def test_strings_of_the_program(direct: bool) -> None:
-    where = t.TupleMake(t.TupleT((t.I32, t.I32)), (t.Bound(t.I32, "p"), t.Bound(t.I32, "n")))
-    own = t.Const(t.U32, 0)
+    where = t.TupleMake(vt.TupleT((vt.I32, vt.I32)), (t.Bound(vt.I32, "p"), t.Bound(vt.I32, "n")))
+    own = t.Const(vt.U32, 0)
     read = t.Builtin(
-        t.STR, "read_str", (own, t.Bound(t.I32, "p"), t.Cast(t.U32, t.Bound(t.I32, "n")))
+        vt.STR, "read_str", (own, t.Bound(vt.I32, "p"), t.Cast(vt.U32, t.Bound(vt.I32, "n")))
     )
     results = (
-        t.Builtin(t.BOOL, "strcmp", (where, t.Const(t.STR, "world"))),
-        t.Builtin(t.BOOL, "strcontains", (where, t.Const(t.STR, "or"))),
+        t.Builtin(vt.BOOL, "strcmp", (where, t.Const(vt.STR, "world"))),
+        t.Builtin(vt.BOOL, "strcontains", (where, t.Const(vt.STR, "or"))),
         read,
-        t.Builtin(t.U32, "mem_size", (own,)),
+        t.Builtin(vt.U32, "mem_size", (own,)),
     )
     machine = Machine(
-        result=t.TupleMake(t.TupleT(tuple(r.type for r in results)), results),
-        bound={"p": t.I32, "n": t.I32}, direct=direct, guest=MEMORY,
+        result=t.TupleMake(vt.TupleT(tuple(r.type for r in results)), results),
+        bound={"p": vt.I32, "n": vt.I32}, direct=direct, guest=MEMORY,
     )  # fmt: skip
     assert machine.run(6, 5) == (True, True, "world", 1)
     assert machine.run(6, 4) == (False, True, "worl", 1)
@@ -341,27 +344,27 @@ def test_strings_of_the_program(direct: bool) -> None:
 
 @pytest.mark.parametrize("direct", [True, False])
 def test_strcmp_of_an_address_of_a_script_string(direct: bool) -> None:
-    s = t.Bound(t.STR, "s")
-    parts = tuple(t.Cast(t.I32, t.Builtin(t.U32, n, (s,))) for n in ("str.addr", "str.len"))
-    where = t.TupleMake(t.TupleT((t.I32, t.I32)), parts)
-    same = t.Builtin(t.BOOL, "strcmp", (where, t.Const(t.STR, "abc")))
-    machine = Machine(result=same, bound={"s": t.STR}, direct=direct)
+    s = t.Bound(vt.STR, "s")
+    parts = tuple(t.Cast(vt.I32, t.Builtin(vt.U32, n, (s,))) for n in ("str.addr", "str.len"))
+    where = t.TupleMake(vt.TupleT((vt.I32, vt.I32)), parts)
+    same = t.Builtin(vt.BOOL, "strcmp", (where, t.Const(vt.STR, "abc")))
+    machine = Machine(result=same, bound={"s": vt.STR}, direct=direct)
     assert machine.run("abc") is True
     assert machine.run("abd") is False
 
 
 @pytest.mark.parametrize("direct", [True, False])
 def test_writing_to_the_program(direct: bool) -> None:
-    p, s = t.Bound(t.I32, "p"), t.Bound(t.STR, "s")
-    own = t.Const(t.U32, 0)
-    copy = (own, t.Const(t.U32, 0), own, t.Const(t.U32, 20), t.Const(t.U32, 4))
+    p, s = t.Bound(vt.I32, "p"), t.Bound(vt.STR, "s")
+    own = t.Const(vt.U32, 0)
+    copy = (own, t.Const(vt.U32, 0), own, t.Const(vt.U32, 20), t.Const(vt.U32, 4))
     machine = Machine(
         [
-            t.Evaluate(t.Builtin(t.UNIT, "write_str", (own, p, s))),
-            t.Evaluate(t.Builtin(t.UNIT, "memcpy", copy)),
+            t.Evaluate(t.Builtin(vt.UNIT, "write_str", (own, p, s))),
+            t.Evaluate(t.Builtin(vt.UNIT, "memcpy", copy)),
         ],
-        t.Builtin(t.STR, "read_str", (own, t.Const(t.I32, 0), t.Const(t.U32, 24))),
-        bound={"p": t.I32, "s": t.STR}, direct=direct, guest=MEMORY,
+        t.Builtin(vt.STR, "read_str", (own, t.Const(vt.I32, 0), t.Const(vt.U32, 24))),
+        bound={"p": vt.I32, "s": vt.STR}, direct=direct, guest=MEMORY,
     )  # fmt: skip
     assert machine.run(1, "EY")[:11] == "hEYlo world"
     assert machine.run(2, "")[20:] == "hEYl"
@@ -370,15 +373,15 @@ def test_writing_to_the_program(direct: bool) -> None:
 
 def test_stored_strings_last() -> None:
     """What a map or a global holds survives the ring of short-lived strings."""
-    table, kept = var("m", t.MapT(t.STR, t.STR)), var("kept", t.STR)
-    s = t.Bound(t.STR, "s")
-    entry = t.MapGet(t.STR, table, s)
-    if_new = t.If(t.Binary(t.BOOL, "==", kept, t.Const(t.STR, "")), (t.Assign(kept, s),))
-    first = t.MapGet(t.STR, table, t.Const(t.STR, "text 0"))
+    table, kept = var("m", vt.MapT(vt.STR, vt.STR)), var("kept", vt.STR)
+    s = t.Bound(vt.STR, "s")
+    entry = t.MapGet(vt.STR, table, s)
+    if_new = t.If(t.Binary(vt.BOOL, "==", kept, t.Const(vt.STR, "")), (t.Assign(kept, s),))
+    first = t.MapGet(vt.STR, table, t.Const(vt.STR, "text 0"))
     machine = Machine(
         [t.Assign(entry, s), if_new],
-        t.TupleMake(t.TupleT((t.STR, t.STR)), (kept, first)),
-        bound={"s": t.STR},
+        t.TupleMake(vt.TupleT((vt.STR, vt.STR)), (kept, first)),
+        bound={"s": vt.STR},
     )
     for i in range(3000):
         result = machine.run(f"text {i}" + "." * (100 if i else 0))
@@ -386,15 +389,15 @@ def test_stored_strings_last() -> None:
 
 
 def test_a_table_known_when_weaving() -> None:
-    targets = t.Const(t.MapT(t.U32, t.U32), {0: 5, 1: 7, 2: 5, 9: 1})
-    machine = Machine(result=t.MapGet(t.U32, targets, t.Bound(t.U32, "i")), bound={"i": t.U32})
+    targets = t.Const(vt.MapT(vt.U32, vt.U32), {0: 5, 1: 7, 2: 5, 9: 1})
+    machine = Machine(result=t.MapGet(vt.U32, targets, t.Bound(vt.U32, "i")), bound={"i": vt.U32})
     assert [machine.run(i) for i in (0, 1, 2, 3, 9, 2**32 - 1)] == [5, 7, 5, 0, 1, 0]
 
 
 def test_declared_variables_start_again() -> None:
-    n = var("n", t.I32, t.Kind.LOCAL)
-    body = [t.Declare(n.variable), t.Update(n, "+", t.Const(t.I32, 1))]
+    n = var("n", vt.I32, t.Kind.LOCAL)
+    body = [t.Declare(n.variable), t.Update(n, "+", t.Const(vt.I32, 1))]
     loop = t.For(
-        t.Variable("i", t.I32, t.Kind.LOCAL), t.Const(t.I32, 0), t.Const(t.I32, 5), tuple(body)
+        t.Variable("i", vt.I32, t.Kind.LOCAL), t.Const(vt.I32, 0), t.Const(vt.I32, 5), tuple(body)
     )
     assert Machine([loop], n).run() == 1

@@ -14,6 +14,7 @@ from tests.emit.script.programs import BOUND, PAIR, SCALARS, STATIC, expressions
 from tests.emit.script.rig import Machine, State
 from tests.emit.script.tiny import Tiny, same
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.fold import fold_expr
 
 EXAMPLES = int(os.environ.get("WHAMM_EXAMPLES", "60"))
@@ -33,7 +34,7 @@ def state() -> State:
     return _STATE[0]
 
 
-TYPES = st.sampled_from((*SCALARS, t.STR, PAIR))
+TYPES = st.sampled_from((*SCALARS, vt.STR, PAIR))
 
 
 @SETTINGS
@@ -58,7 +59,7 @@ def _closed(expr: Any, bound: dict[str, Any]) -> Any:
         return t.Const(expr.type, bound[expr.name])
     if isinstance(expr, tuple):
         return tuple(_closed(e, bound) for e in expr)
-    if not hasattr(expr, "__dataclass_fields__") or isinstance(expr, t.Prim | t.TupleT | t.Span):
+    if not hasattr(expr, "__dataclass_fields__") or isinstance(expr, vt.Prim | vt.TupleT | t.Span):
         return expr
     return replace(expr, **{f.name: _closed(getattr(expr, f.name), bound) for f in fields(expr)})
 
@@ -67,9 +68,9 @@ def _closed(expr: Any, bound: dict[str, Any]) -> Any:
 @pytest.mark.parametrize("source", ["f32", "f64"])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e30, -1e30, 300.7, -300.7, -0.9])
 def test_floats_saturate(kind: str, source: str, value: float) -> None:
-    start = Tiny().expr(t.Cast(t.Prim(source), t.Const(t.F64, value)))
-    expr = t.Cast(t.Prim(kind), t.Bound(t.Prim(source), "x"))
+    start = Tiny().expr(t.Cast(vt.Prim(source), t.Const(vt.F64, value)))
+    expr = t.Cast(vt.Prim(kind), t.Bound(vt.Prim(source), "x"))
     expected = Tiny({"x": start}).expr(expr)
-    machine = Machine(result=expr, bound={"x": t.Prim(source)}, state=state())
+    machine = Machine(result=expr, bound={"x": vt.Prim(source)}, state=state())
     assert machine.run(start) == expected
-    assert fold_expr(t.Cast(t.Prim(kind), t.Const(t.Prim(source), start)), {}).value == expected  # type: ignore[union-attr]
+    assert fold_expr(t.Cast(vt.Prim(kind), t.Const(vt.Prim(source), start)), {}).value == expected  # type: ignore[union-attr]

@@ -12,13 +12,14 @@ from whamm_cm.emit.script.types import size_of
 from whamm_cm.emit.script.unit import ScriptUnit, UnitParts
 from whamm_cm.emit.script.unit_module import UnitModule
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.wasm.asm import Module
 
-PAIR = t.TupleT((t.U32, t.U32))
+PAIR = vt.TupleT((vt.U32, vt.U32))
 I32 = wt.ValType.i32()
 
 
-def variable(name: str, type: t.Type, kind: t.Kind = t.Kind.GLOBAL, script: int = 0) -> t.Variable:
+def variable(name: str, type: vt.Type, kind: t.Kind = t.Kind.GLOBAL, script: int = 0) -> t.Variable:
     return t.Variable(name, type, kind, script=script)
 
 
@@ -27,7 +28,7 @@ def of(v: t.Variable) -> t.Var:
 
 
 def u32(n: int) -> t.Const:
-    return t.Const(t.U32, n)
+    return t.Const(vt.U32, n)
 
 
 class Running:
@@ -58,8 +59,8 @@ class Running:
 
 
 def test_scalars_need_no_state() -> None:
-    count, ratio = variable("count", t.U8), variable("ratio", t.F64)
-    unit = ScriptUnit(t.Scripts((t.Declare(count, t.Const(t.U8, 200)), t.Declare(ratio))))
+    count, ratio = variable("count", vt.U8), variable("ratio", vt.F64)
+    unit = ScriptUnit(t.Scripts((t.Declare(count, t.Const(vt.U8, 200)), t.Declare(ratio))))
     parts = UnitModule(unit).encode()
     assert parts.state is None
     running = Running(unit)
@@ -70,17 +71,17 @@ def test_scalars_need_no_state() -> None:
 
 
 def test_initialisers_run_in_order() -> None:
-    a, b, c = (variable(name, t.I32) for name in "abc")
-    table = variable("m", t.MapT(t.STR, t.I32))
-    entry = t.MapGet(t.I32, of(table), t.Const(t.STR, "k"))
+    a, b, c = (variable(name, vt.I32) for name in "abc")
+    table = variable("m", vt.MapT(vt.STR, vt.I32))
+    entry = t.MapGet(vt.I32, of(table), t.Const(vt.STR, "k"))
     stmts = (
-        t.Declare(a, t.Const(t.I32, 3)),
-        t.Declare(b, t.Binary(t.I32, "*", of(a), t.Const(t.I32, 7))),
+        t.Declare(a, t.Const(vt.I32, 3)),
+        t.Declare(b, t.Binary(vt.I32, "*", of(a), t.Const(vt.I32, 7))),
         t.Declare(table),
         t.Assign(entry, of(b)),
-        t.Declare(c, t.LibCall(t.I32, "lib", "twice", (entry,), "init")),
+        t.Declare(c, t.LibCall(vt.I32, "lib", "twice", (entry,), "init")),
     )
-    signature = t.LibSignature("lib", {"twice": t.LibFunction((t.I32,), t.I32)})
+    signature = t.LibSignature("lib", {"twice": t.LibFunction((vt.I32,), vt.I32)})
     probe = t.Probe(0, "wasm:begin", 0, "begin", "", "", {}, None, (t.Update(of(c), "+", of(a)),))
     unit = ScriptUnit(t.Scripts(stmts, probes=(probe,)), libraries={"lib": signature})
     running = Running(unit, {"lib": {"twice": lambda x: 2 * x}})
@@ -89,17 +90,17 @@ def test_initialisers_run_in_order() -> None:
 
 
 def test_two_globals_of_one_name() -> None:
-    first, second = variable("x", t.I32), variable("x", t.I32, script=1)
-    globals_ = (t.Declare(first, t.Const(t.I32, 1)), t.Declare(second, t.Const(t.I32, 2)))
+    first, second = variable("x", vt.I32), variable("x", vt.I32, script=1)
+    globals_ = (t.Declare(first, t.Const(vt.I32, 1)), t.Declare(second, t.Const(vt.I32, 2)))
     running = Running(ScriptUnit(t.Scripts(globals_, names=("script0", "script1"))))
     assert running.call("get_x") == 1
     assert running.call("get_x@script1") == 2
 
 
 def test_strings_and_tuples_have_getters_of_several_values() -> None:
-    text, pair = variable("text", t.STR), variable("pair", PAIR)
+    text, pair = variable("text", vt.STR), variable("pair", PAIR)
     globals_ = (
-        t.Declare(text, t.Const(t.STR, "héllo")),
+        t.Declare(text, t.Const(vt.STR, "héllo")),
         t.Declare(pair, t.Const(PAIR, (1, 2))),
     )
     running = Running(ScriptUnit(t.Scripts(globals_)))
@@ -109,9 +110,9 @@ def test_strings_and_tuples_have_getters_of_several_values() -> None:
 
 def test_report_of_globals() -> None:
     u, i, f, b = (
-        variable(n, k) for n, k in (("u", t.U16), ("i", t.I8), ("f", t.F32), ("b", t.BOOL))
+        variable(n, k) for n, k in (("u", vt.U16), ("i", vt.I8), ("f", vt.F32), ("b", vt.BOOL))
     )
-    text, mixed = variable("t", t.STR), variable("p", t.TupleT((t.U8, t.STR, t.F64)))
+    text, mixed = variable("t", vt.STR), variable("p", vt.TupleT((vt.U8, vt.STR, vt.F64)))
     values: dict[t.Variable, Any] = {
         u: 65535, i: -2, f: 1.5, b: True, text: "abc", mixed: (7, "xy", 0.5)
     }  # fmt: skip
@@ -132,14 +133,14 @@ def test_report_of_globals() -> None:
 
 
 def test_report_of_maps_and_aggregations() -> None:
-    table = variable("m", t.MapT(t.TupleT((t.U8, t.STR)), t.I16))
-    low = variable("low", t.AggT("min"))
-    entry = t.MapGet(t.I16, of(table), t.Const(t.TupleT((t.U8, t.STR)), (3, "k")))
+    table = variable("m", vt.MapT(vt.TupleT((vt.U8, vt.STR)), vt.I16))
+    low = variable("low", vt.AggT("min"))
+    entry = t.MapGet(vt.I16, of(table), t.Const(vt.TupleT((vt.U8, vt.STR)), (3, "k")))
     stmts = (
         t.Declare(table),
         t.Declare(low),
-        t.Assign(entry, t.Const(t.I16, -9)),
-        t.Sample(of(low), t.Const(t.I64, 4)),
+        t.Assign(entry, t.Const(vt.I16, -9)),
+        t.Sample(of(low), t.Const(vt.I64, 4)),
     )
     unit = ScriptUnit(t.Scripts(stmts))
     unit.report_global(1, table)
@@ -152,9 +153,9 @@ def test_report_of_maps_and_aggregations() -> None:
 
 
 def test_report_of_cells_that_are_maps() -> None:
-    kind = t.MapT(t.U32, t.U32)
+    kind = vt.MapT(vt.U32, vt.U32)
     cell = variable("m", kind, t.Kind.CELL)
-    update = t.Update(t.MapGet(t.U32, of(cell), u32(8)), "+", u32(1))
+    update = t.Update(t.MapGet(vt.U32, of(cell), u32(8)), "+", u32(1))
     end = t.Probe(0, "wasm:end", 0, "end", "", "", {}, None, (update,))
     unit = ScriptUnit(t.Scripts(probes=(end,)))
     base = unit.cells(kind, 2)
@@ -166,10 +167,10 @@ def test_report_of_cells_that_are_maps() -> None:
 
 def test_end_and_report_probes() -> None:
     """``wasm:report`` replaces the rows; ``wasm:end`` comes first."""
-    x = variable("x", t.U32)
+    x = variable("x", vt.U32)
 
     def probe(package: str, text: str) -> t.Probe:
-        body = (t.Print((t.Const(t.STR, text), of(x))), t.Update(of(x), "+", u32(1)))
+        body = (t.Print((t.Const(vt.STR, text), of(x))), t.Update(of(x), "+", u32(1)))
         return t.Probe(0, f"wasm:{package}", 0, package, "", "", {}, None, body)
 
     scripts = t.Scripts((t.Declare(x),), probes=(probe("report", "report "), probe("end", "end ")))
@@ -208,13 +209,13 @@ def test_guests_push_before_the_report() -> None:
 def test_cells_that_are_computed_at_initialisation() -> None:
     unit = ScriptUnit(
         t.Scripts(),
-        libraries={"lib": t.LibSignature("lib", {"next": t.LibFunction((t.I32,), t.I32)})},
+        libraries={"lib": t.LibSignature("lib", {"next": t.LibFunction((vt.I32,), vt.I32)})},
     )
     given: list[int] = []
-    first = unit.cells(t.I32)
-    value = t.LibCall(t.I32, "lib", "next", (t.Const(t.I32, 5),), "init")
-    unit.cell_start(first, t.I32, value)
-    alone = t.LibCall(t.I32, "lib", "next", (t.Const(t.I32, 6),), "init")
+    first = unit.cells(vt.I32)
+    value = t.LibCall(vt.I32, "lib", "next", (t.Const(vt.I32, 5),), "init")
+    unit.cell_start(first, vt.I32, value)
+    alone = t.LibCall(vt.I32, "lib", "next", (t.Const(vt.I32, 6),), "init")
     (name,) = unit.at_init(alone)
     assert unit.at_init(alone) == (name,)
     running = Running(unit, {"lib": {"next": lambda x: given.append(x) or x + 1}})
@@ -226,23 +227,23 @@ def test_cells_that_are_computed_at_initialisation() -> None:
 def test_much_static_data() -> None:
     """More than the memory state.wasm comes with: it gets a larger one."""
     unit = ScriptUnit(t.Scripts())
-    base = unit.cells(t.U64, 100_000)
-    unit.cell_start(base + 8 * 99_999, t.U64, t.Const(t.U64, 1))
+    base = unit.cells(vt.U64, 100_000)
+    unit.cell_start(base + 8 * 99_999, vt.U64, t.Const(vt.U64, 1))
     running = Running(unit)
     assert running.state.read(base + 8 * 99_999, 8) == b"\1" + bytes(7)
 
 
 def test_user_functions_are_exported() -> None:
-    p = variable("p", t.I32, t.Kind.LOCAL)
-    f = t.Function("double", (p,), t.I32, (t.Return(t.Binary(t.I32, "+", of(p), of(p))),))
+    p = variable("p", vt.I32, t.Kind.LOCAL)
+    f = t.Function("double", (p,), vt.I32, (t.Return(t.Binary(vt.I32, "+", of(p), of(p))),))
     unit = ScriptUnit(t.Scripts(functions=(f,)))
     assert unit.user_function(f) == "f0"
     assert Running(unit).call("f0", 21) == 42
 
 
 def test_initialisation_on_request() -> None:
-    x = variable("x", t.I32)
-    stmts = (t.Declare(x), t.Assign(of(x), t.Const(t.I32, 4)))
+    x = variable("x", vt.I32)
+    stmts = (t.Declare(x), t.Assign(of(x), t.Const(vt.I32, 4)))
     parts = UnitModule(ScriptUnit(t.Scripts(stmts))).encode(start=False)
     store = wt.Store(engine())
     exports: Any = wt.Instance(store, wt.Module(engine(), parts.wasm), []).exports(store)
@@ -252,7 +253,7 @@ def test_initialisation_on_request() -> None:
 
 
 def test_the_same_bytes_every_time() -> None:
-    table = variable("graph", t.MapT(PAIR, t.U32))
+    table = variable("graph", vt.MapT(PAIR, vt.U32))
 
     def encode() -> UnitParts:
         unit = ScriptUnit(t.Scripts((t.Declare(table),)))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 
 _C: dict[str, Any] = {
     "u8": ctypes.c_uint8, "i8": ctypes.c_int8, "u16": ctypes.c_uint16, "i16": ctypes.c_int16,
@@ -91,12 +92,12 @@ def _int_to_float(target: str, value: int) -> float:
     return math.copysign(float(low + step if up else low), value)
 
 
-def zero(type: t.Type) -> Any:
-    if isinstance(type, t.TupleT):
+def zero(type: vt.Type) -> Any:
+    if isinstance(type, vt.TupleT):
         return tuple(map(zero, type.items))
-    if isinstance(type, t.MapT):
+    if isinstance(type, vt.MapT):
         return {}
-    if isinstance(type, t.AggT):
+    if isinstance(type, vt.AggT):
         return []
     return {"str": "", "bool": False, "f32": 0.0, "f64": 0.0}.get(type.name, 0)  # type: ignore[union-attr]
 

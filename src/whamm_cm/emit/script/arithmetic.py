@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from whamm_cm.emit.script.env import Pool
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.numbers import FLOATS, INTS, Int, name_of
 from whamm_cm.wasm.asm import Func
 
@@ -198,7 +199,7 @@ def _resize(f: Func, target: Int, source: Int) -> None:
         wrap(f, target)
 
 
-def to_i64(f: Func, type: t.Type) -> None:
+def to_i64(f: Func, type: vt.Type) -> None:
     """Any scalar as the i64 that records and keys carry: extended, floats by their bits."""
     name = name_of(type)
     if name == "f32":

@@ -14,6 +14,7 @@ from typing import Any
 from whamm_cm.emit.script.env import Env, Globals, Locals, Memory, Place, Pool
 from whamm_cm.emit.script.types import LEAF_SIZE, flats
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.walk import Node, walk
 from whamm_cm.wasm.asm import Func, Label
 
@@ -38,7 +39,7 @@ class Body:
         env: Env,
         pool: Pool | None = None,
         params: dict[t.Variable, tuple[int, ...]] | None = None,
-        returns: t.Type | None = None,
+        returns: vt.Type | None = None,
     ) -> None:
         self.f, self.env, self.returns = f, env, returns
         self.pool = pool or Pool(f)
@@ -59,7 +60,7 @@ class Body:
         """Does evaluating ``node`` leave maps, the key buffer and variables alone?"""
         return not any(isinstance(n, _LOUD | t.Element | t.Length | t.Scalar) for n in walk(node))
 
-    def stash(self, type: t.Type) -> tuple[int, ...]:
+    def stash(self, type: vt.Type) -> tuple[int, ...]:
         """Move a value from the stack to locals; ``give`` them back."""
         held = self.pool.take_all(flats(type))
         for index in reversed(held):
@@ -70,7 +71,7 @@ class Body:
         self.expr(node)
         return self.stash(node.type)
 
-    def give(self, type: t.Type, held: Sequence[int]) -> None:
+    def give(self, type: vt.Type, held: Sequence[int]) -> None:
         self.pool.give(flats(type), held)
 
     def get_all(self, held: Sequence[int]) -> None:
@@ -112,17 +113,17 @@ class Body:
         """Push the flats of a value."""
         EXPRESSIONS[type(node)](self, node)
 
-    def const(self, type: t.Type, value: Any) -> None:
-        if isinstance(type, t.TupleT):
+    def const(self, type: vt.Type, value: Any) -> None:
+        if isinstance(type, vt.TupleT):
             for item, part in zip(type.items, value, strict=True):
                 self.const(item, part)
-        elif type == t.STR:
+        elif type == vt.STR:
             for number in self.env.string(value):
                 self.f.i32(number)
         else:
             self.f.const(flats(type)[0], value)
 
-    def zero(self, type: t.Type) -> None:
+    def zero(self, type: vt.Type) -> None:
         """Push what a variable starts with.  Strings start as (0, 0)."""
         for core in flats(type):
             self.f.const(core, 0)

@@ -6,6 +6,7 @@ from whamm_cm.emit.script.arithmetic import to_i64
 from whamm_cm.emit.script.body import Body
 from whamm_cm.emit.script.types import description, flats
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.numbers import INTS, name_of
 
 NAME = "whamm_core"
@@ -13,8 +14,8 @@ _MEMORY = {"mem_alloc": "alloc", "mem_free": "free"}
 _OTHER_PUTS = {"putc": "print_char", "putf32": "print_exp32", "putf64": "print_exp64"}
 _MAPS = ("print_map", "print_map_as_csv")
 #: Functions that print one value: the type it is printed as.
-_PUTS: dict[str, t.Type] = {
-    f"put{name}": t.Prim(name) for name in (*INTS, "f32", "f64")
+_PUTS: dict[str, vt.Type] = {
+    f"put{name}": vt.Prim(name) for name in (*INTS, "f32", "f64")
 }  # fmt: skip
 
 
@@ -51,7 +52,7 @@ def call(body: Body, node: t.LibCall) -> None:
     body.run("print_end_raw")
 
 
-def print_scalar(body: Body, type: t.Type) -> None:
+def print_scalar(body: Body, type: vt.Type) -> None:
     """Print the one flat on the stack; a funcref as whether it is null."""
     name = name_of(type)
     if name in ("f32", "f64", "bool"):
@@ -89,7 +90,7 @@ def _print_map(body: Body, node: t.LibCall, named: t.Expr, number: int | None) -
     """``named`` is ``map.id`` of a map."""
     assert isinstance(named, t.Builtin)
     table = named.args[0]
-    assert isinstance(table.type, t.MapT)
+    assert isinstance(table.type, vt.MapT)
     f, rows = body.f, node.function == "print_map_as_csv"
     id_ = body.pool.take("i32")
     body.expr(table)
@@ -111,7 +112,7 @@ def _number(named: t.Builtin) -> int | None:
     return found.value if isinstance(found, t.Const) else None  # type: ignore[return-value]
 
 
-def _print_head(body: Body, node: t.LibCall, type: t.MapT, id_: int, number: int | None) -> None:
+def _print_head(body: Body, node: t.LibCall, type: vt.MapT, id_: int, number: int | None) -> None:
     """The lines above the rows; an empty map with tuples for keys has no line of types."""
     f, site = body.f, body.env.print_site(node)
     f.i32(site)
@@ -125,7 +126,7 @@ def _print_head(body: Body, node: t.LibCall, type: t.MapT, id_: int, number: int
         _text(body, str(number))
     _text(body, " CSV FLUSH ==\n")
     types = f"key ({_core_name(type.key)}), val ({_core_name(type.value)})\n"
-    if isinstance(type.key, t.TupleT):
+    if isinstance(type.key, vt.TupleT):
         f.get(id_)
         body.run("map_size")
         with f.if_():
@@ -141,10 +142,10 @@ def _text(body: Body, text: str) -> None:
     body.run("print_str")
 
 
-def _core_name(type: t.Type) -> str:
+def _core_name(type: vt.Type) -> str:
     """A type as whamm_core names it: integers by their core type, ``(i32,bool)``."""
-    if isinstance(type, t.TupleT):
+    if isinstance(type, vt.TupleT):
         return f"({','.join(map(_core_name, type.items))})"
-    if type in (t.BOOL, t.STR) or not isinstance(type, t.Prim):
+    if type in (vt.BOOL, vt.STR) or not isinstance(type, vt.Prim):
         return str(type)
     return flats(type)[0]

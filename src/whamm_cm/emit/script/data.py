@@ -6,7 +6,7 @@ import struct
 
 from whamm_cm.agent import layout
 from whamm_cm.emit.script.types import flats
-from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.fold import utf8
 
 
@@ -45,18 +45,18 @@ class StaticArea:
         raw = utf8(text)
         return self.put(raw), len(raw)
 
-    def fill(self, address: int, type: t.Type, value: object) -> None:
+    def fill(self, address: int, type: vt.Type, value: object) -> None:
         """Give a reserved cell its first value."""
         raw = self.encode(type, value)
         if any(raw):
             self._segments[address] = raw
 
-    def encode(self, type: t.Type, value: object) -> bytes:
+    def encode(self, type: vt.Type, value: object) -> bytes:
         """The leaves of a constant."""
-        if isinstance(type, t.TupleT):
+        if isinstance(type, vt.TupleT):
             parts = zip(type.items, value, strict=True)  # type: ignore[call-overload]
             return b"".join(self.encode(item, part) for item, part in parts)
-        if type == t.STR:
+        if type == vt.STR:
             return struct.pack("<II", *self.string(str(value)))
         match flats(type)[0]:
             case "f32":

@@ -10,6 +10,7 @@ from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.memory import Guest
 from whamm_cm.emit.script.types import flats
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.wasm.asm import Func
 
 _I, _II, _III, _IIII = ("i32",), ("i32",) * 2, ("i32",) * 3, ("i32",) * 4
@@ -211,7 +212,7 @@ class Recorder:
         self.needs.guests = True
 
 
-def _some(type: t.Type) -> tuple[int, ...]:
+def _some(type: vt.Type) -> tuple[int, ...]:
     return (0,) * len(flats(type))
 
 

@@ -9,6 +9,7 @@ from whamm_cm.emit.script.places import load, resolve
 from whamm_cm.emit.script.strings import BUILTINS
 from whamm_cm.emit.script.types import flat_range, flats, is_handle, leaves
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.numbers import INTS, name_of
 
 
@@ -51,7 +52,7 @@ def _binary(body: Body, node: t.Binary) -> None:
         return
     body.expr(node.left)
     body.expr(node.right)
-    if node.left.type == t.STR:
+    if node.left.type == vt.STR:
         body.run("str_eq")
         if node.op == "!=":
             f.op("i32.eqz")

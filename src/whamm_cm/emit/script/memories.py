@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.builtins import WHAMM_CORE
 from whamm_cm.lang.fold import fold_expr
 from whamm_cm.wasm.types import MemoryType
@@ -43,8 +44,10 @@ class LibraryMemory(NamedTuple):
 
 
 STATE_REF = MemoryRef("state")
-_SIZE = t.Builtin(t.U32, "mem_size", (t.Builtin(t.U32, "memid", (t.Const(t.STR, "whamm_core"),)),))
-STATE_SIZE = t.Function("mem_size(memid(whamm_core))", (), t.U32, (t.Return(_SIZE),))
+_SIZE = t.Builtin(
+    vt.U32, "mem_size", (t.Builtin(vt.U32, "memid", (t.Const(vt.STR, "whamm_core"),)),)
+)
+STATE_SIZE = t.Function("mem_size(memid(whamm_core))", (), vt.U32, (t.Return(_SIZE),))
 """What code that cannot reach the script's memory calls to learn its size."""
 
 

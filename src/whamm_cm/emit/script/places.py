@@ -19,6 +19,7 @@ from whamm_cm.emit.script.types import (
     string_mask,
 )
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.numbers import INTS, name_of
 
 Push = Callable[[], None]
@@ -36,7 +37,7 @@ _STORES = {
 }
 
 
-def member(place: Place, type: t.Type, index: int) -> Place:
+def member(place: Place, type: vt.Type, index: int) -> Place:
     """The place of member ``index`` of a tuple at ``place``."""
     match place:
         case Memory(base, offset):
@@ -71,7 +72,7 @@ def _access(body: Body, names: tuple[str, str], offset: int) -> None:
         body.f.memory_op(names[0], offset, memory)
 
 
-def load(body: Body, place: Place, type: t.Type) -> None:
+def load(body: Body, place: Place, type: vt.Type) -> None:
     """Push the flats of the value at ``place``."""
     match place:
         case Locals(indices):
@@ -87,7 +88,7 @@ def load(body: Body, place: Place, type: t.Type) -> None:
                     _access(body, _LOADS[core], offset)
 
 
-def store_stack(body: Body, place: Place, type: t.Type) -> None:
+def store_stack(body: Body, place: Place, type: vt.Type) -> None:
     """Store the flats on the stack."""
     if isinstance(place, Memory):
         held = body.stash(type)
@@ -107,11 +108,11 @@ def getters(body: Body, held: Sequence[int]) -> list[Push]:
     return [_getter(body, index) for index in held]
 
 
-def store(body: Body, place: Memory, type: t.Type, pushes: Sequence[Push]) -> None:
+def store(body: Body, place: Memory, type: vt.Type, pushes: Sequence[Push]) -> None:
     """Store flats, each pushed by its function, to leaves in memory."""
     k = 0
     for i, leaf in enumerate(leaves(type)):
-        if leaf == t.STR:
+        if leaf == vt.STR:
             for half in (0, 1):
                 offset = _address(body, place, LEAF_SIZE * i + 4 * half)
                 pushes[k + half]()
@@ -124,7 +125,7 @@ def store(body: Body, place: Memory, type: t.Type, pushes: Sequence[Push]) -> No
         k += 1
 
 
-def store_leaf(body: Body, leaf: t.Type, offset: int) -> None:
+def store_leaf(body: Body, leaf: vt.Type, offset: int) -> None:
     """Stack: address, one scalar: stored as a whole leaf."""
     core = flats(leaf)[0]
     if core in ("i32", "f32"):
@@ -142,7 +143,7 @@ def fill_key(body: Body, key: t.Expr) -> None:
     buffer = Memory(None, layout.KEY)
     items = _items(key)
     kinds = leaves(key.type)
-    if len(items) == len(kinds) and t.STR not in kinds and all(map(body.quiet, items)):
+    if len(items) == len(kinds) and vt.STR not in kinds and all(map(body.quiet, items)):
         for i, item in enumerate(items):
             offset = _address(body, buffer, LEAF_SIZE * i)
             body.expr(item)
@@ -157,7 +158,7 @@ def fill_key(body: Body, key: t.Expr) -> None:
     body.give(key.type, held)
 
 
-def _key_part(body: Body, index: int, leaf: t.Type) -> Push:
+def _key_part(body: Body, index: int, leaf: vt.Type) -> Push:
     def push() -> None:
         body.f.get(index)
         _one_zero(body, leaf)
@@ -165,9 +166,9 @@ def _key_part(body: Body, index: int, leaf: t.Type) -> Push:
     return push
 
 
-def _one_zero(body: Body, leaf: t.Type) -> None:
+def _one_zero(body: Body, leaf: vt.Type) -> None:
     """Keys are compared by their bits: -0.0 becomes 0.0, which equals it, and there is one NaN."""
-    if leaf not in (t.F32, t.F64):
+    if leaf not in (vt.F32, vt.F64):
         return
     f = body.f
     core = flats(leaf)[0]
@@ -187,23 +188,23 @@ def _items(key: t.Expr) -> tuple[t.Expr, ...]:
     if isinstance(key, t.TupleMake):
         parts = tuple(part for item in key.items for part in _items(item))
         return parts
-    if isinstance(key, t.Const) and isinstance(key.type, t.TupleT):
+    if isinstance(key, t.Const) and isinstance(key.type, vt.TupleT):
         values: tuple[object, ...] = key.value  # type: ignore[assignment]
         consts = map(t.Const, key.type.items, values)
         return tuple(part for const in consts for part in _items(const))
-    if isinstance(key.type, t.TupleT) and len(leaves(key.type)) == 1:
+    if isinstance(key.type, vt.TupleT) and len(leaves(key.type)) == 1:
         return (t.TupleGet(key.type.items[0], key, 0),)
     return (key,)
 
 
-def make(body: Body, type: t.Type) -> None:
+def make(body: Body, type: vt.Type) -> None:
     """Push the id of a new map or aggregation."""
     f = body.f
-    if isinstance(type, t.AggT):
+    if isinstance(type, vt.AggT):
         f.i32(layout.Agg[type.name.upper()])
         body.run("agg_new")
         return
-    assert isinstance(type, t.MapT)
+    assert isinstance(type, vt.MapT)
     f.i32(len(leaves(type.key)))
     f.i32(string_mask(type.key))
     f.i32(size_of(type.value))
@@ -253,7 +254,7 @@ def entry(body: Body, node: t.MapGet, create: bool) -> None:
 
 def by_integer(node: t.MapGet) -> bool:
     """Whether the map's keys are integers, which need not go through the buffer."""
-    return isinstance(node.key.type, t.Prim) and name_of(node.key.type) in INTS
+    return isinstance(node.key.type, vt.Prim) and name_of(node.key.type) in INTS
 
 
 def one_key(body: Body, node: t.MapGet) -> None:
@@ -281,11 +282,11 @@ def resolve(body: Body, target: t.Expr, create: bool = True) -> tuple[Place, tup
     raise AssertionError(f"{type(target).__name__} is no place")
 
 
-def keep_strings(body: Body, type: t.Type, held: Sequence[int]) -> None:
+def keep_strings(body: Body, type: vt.Type, held: Sequence[int]) -> None:
     """Make what the string flats in locals point to last for ever."""
     k = 0
     for leaf in leaves(type):
-        if leaf == t.STR:
+        if leaf == vt.STR:
             body.f.get(held[k])
             body.f.get(held[k + 1])
             body.run("str_keep")
@@ -308,4 +309,4 @@ def lasting(node: t.Expr) -> bool:
             return lasting(operand)
         case t.Ternary():
             return lasting(node.then) and lasting(node.otherwise)
-    return t.STR not in leaves(node.type)
+    return vt.STR not in leaves(node.type)

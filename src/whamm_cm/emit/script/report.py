@@ -11,6 +11,7 @@ from whamm_cm.emit.script.env import Memory, Place
 from whamm_cm.emit.script.places import load, member
 from whamm_cm.emit.script.types import description, image_offsets, size_of
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class CellRow:
     ``first`` first."""
 
     site: int
-    type: t.Type
+    type: vt.Type
     address: int
     count: int
     index: int
@@ -57,11 +58,11 @@ def wanted(row: Row) -> tuple[str, ...]:
     """The runtime functions a row needs."""
     kind = row.variable.type if isinstance(row, GlobalRow) else row.type
     match kind:
-        case t.MapT():
+        case vt.MapT():
             return ("report_map",)
-        case t.AggT():
+        case vt.AggT():
             return ("report_agg",)
-        case t.TupleT() | t.STR:
+        case vt.TupleT() | vt.STR:
             return ("rec_begin", "rec_put", "rec_str", "rec_end")
     return ("report_cell",)
 
@@ -107,7 +108,7 @@ def _value(
     cell: int | None,
     index: int,
     place: Place,
-    type: t.Type,
+    type: vt.Type,
     descriptor: dict[bytes, int],
     first: int = 0,
 ) -> None:
@@ -123,15 +124,15 @@ def _value(
             f.i64(first)
             f.op("i64.add")
     match type:
-        case t.MapT(key, value):
+        case vt.MapT(key, value):
             load(body, place, type)
             f.i32(descriptor[description(key)])
             f.i32(descriptor[description(value)])
             body.run("report_map")
-        case t.AggT():
+        case vt.AggT():
             load(body, place, type)
             body.run("report_agg")
-        case t.TupleT() | t.STR:
+        case vt.TupleT() | vt.STR:
             _record(body, place, type)
         case _:
             f.i32(index)
@@ -143,12 +144,12 @@ def _value(
             body.run("report_cell")
 
 
-def _word(body: Body, place: Place, leaf: t.Type) -> None:
+def _word(body: Body, place: Place, leaf: vt.Type) -> None:
     load(body, place, leaf)
     to_i64(body.f, leaf)
 
 
-def _record(body: Body, place: Place, type: t.Type) -> None:
+def _record(body: Body, place: Place, type: vt.Type) -> None:
     """Stack: site, cell.  Image first, then the bytes of the strings in it."""
     f = body.f
     body.run("rec_begin")
@@ -157,8 +158,8 @@ def _record(body: Body, place: Place, type: t.Type) -> None:
         parts = list(_leaf_places(place, type))
         for offset, (where, leaf) in zip(offsets, parts, strict=True):
             f.i32(offset)
-            f.i32(8 if leaf == t.STR else image_offsets(leaf)[1])
-            if leaf == t.STR:
+            f.i32(8 if leaf == vt.STR else image_offsets(leaf)[1])
+            if leaf == vt.STR:
                 load(body, where, leaf)
                 f.op("i64.extend_i32_u")
                 f.i64(32)
@@ -172,15 +173,15 @@ def _record(body: Body, place: Place, type: t.Type) -> None:
                 _word(body, where, leaf)
             body.run("rec_put")
         for where, leaf in parts:
-            if leaf == t.STR:
+            if leaf == vt.STR:
                 load(body, where, leaf)
                 body.run("rec_str")
         f.i32(size)
         body.run("rec_end")
 
 
-def _leaf_places(place: Place, type: t.Type) -> list[tuple[Place, t.Type]]:
-    if not isinstance(type, t.TupleT):
+def _leaf_places(place: Place, type: vt.Type) -> list[tuple[Place, vt.Type]]:
+    if not isinstance(type, vt.TupleT):
         return [(place, type)]
     return [
         found

@@ -11,6 +11,7 @@ from whamm_cm.emit.script.places import getters, load, resolve
 from whamm_cm.emit.script.types import flat_range, flats, is_handle, leaves
 from whamm_cm.errors import InternalError
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.numbers import INTS, name_of
 from whamm_cm.lang.walk import walk
 from whamm_cm.wasm.asm import Label
@@ -36,7 +37,7 @@ def assign(body: Body, target: t.Expr, value: t.Expr) -> None:
     local = isinstance(target, t.Bound) or (
         isinstance(target, t.Var) and target.variable.kind is t.Kind.LOCAL
     )
-    copied = not local and t.STR in leaves(kind) and not places.lasting(value)
+    copied = not local and vt.STR in leaves(kind) and not places.lasting(value)
     if not copied and body.quiet(value) and len(flats(kind)) == 1 and not _calls(target):
         place, held = resolve(body, target)
         if isinstance(place, Memory):
@@ -106,17 +107,17 @@ def _counts(node: t.Update) -> bool:
     target = node.target
     if not isinstance(target, t.MapGet) or node.op not in ("+", "-"):
         return False
-    return target.type in (t.U64, t.I64) and places.by_integer(target)
+    return target.type in (vt.U64, vt.I64) and places.by_integer(target)
 
 
 def _sample(body: Body, node: t.Sample) -> None:
-    value = node.value if name_of(node.value.type) == "i64" else t.Cast(t.I64, node.value)
+    value = node.value if name_of(node.value.type) == "i64" else t.Cast(vt.I64, node.value)
     direct = body.quiet(value) and not _calls(node.target)
     stash = () if direct else body.stash_value(value)
     places.handle(body, node.target, create=True)
     if stash:
         body.get_all(stash)
-        body.give(t.I64, stash)
+        body.give(vt.I64, stash)
     else:
         body.expr(value)
     body.run("agg_add")
@@ -124,7 +125,7 @@ def _sample(body: Body, node: t.Sample) -> None:
 
 def _if(body: Body, node: t.If) -> None:
     if not node.then and node.otherwise:
-        body.expr(t.Unary(t.BOOL, "!", node.condition))
+        body.expr(t.Unary(vt.BOOL, "!", node.condition))
         with body.f.if_():
             body.block(node.otherwise)
         return
@@ -234,7 +235,7 @@ def _print(body: Body, node: t.Print) -> None:
                 body.expr(part)
                 core_library.print_scalar(body, part.type)
                 continue
-            if part.type == t.STR:
+            if part.type == vt.STR:
                 body.expr(part)
                 body.run("print_str")
                 continue
@@ -244,10 +245,10 @@ def _print(body: Body, node: t.Print) -> None:
     body.run("print_end")
 
 
-def _print_value(body: Body, type: t.Type, held: tuple[int, ...]) -> None:
-    if not isinstance(type, t.TupleT):
+def _print_value(body: Body, type: vt.Type, held: tuple[int, ...]) -> None:
+    if not isinstance(type, vt.TupleT):
         body.get_all(held)
-        body.run("print_str") if type == t.STR else core_library.print_scalar(body, type)
+        body.run("print_str") if type == vt.STR else core_library.print_scalar(body, type)
         return
     for i, item in enumerate(type.items):
         _print_text(body, "; " if i else "(")
@@ -256,7 +257,7 @@ def _print_value(body: Body, type: t.Type, held: tuple[int, ...]) -> None:
 
 
 def _print_text(body: Body, text: str) -> None:
-    body.const(t.STR, text)
+    body.const(vt.STR, text)
     body.run("print_str")
 
 

@@ -16,6 +16,7 @@ from whamm_cm.emit.script.body import Body
 from whamm_cm.emit.script.env import STATE
 from whamm_cm.emit.script.memories import STATE_SIZE
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.numbers import name_of
 
 MAX_READ = 16384
@@ -24,7 +25,7 @@ MAX_READ = 16384
 def _length(body: Body, node: t.Builtin) -> None:
     where = body.stash_value(node.args[0])
     body.f.get(where[1])
-    body.give(t.STR, where)
+    body.give(vt.STR, where)
 
 
 def _address(body: Body, node: t.Builtin) -> None:

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from whamm_cm.agent.layout import DESCRIBE_AGG, Agg, NodeKind
 from whamm_cm.errors import InternalError
-from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 
 _CORE: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("u8", "i8", "u16", "i16", "u32", "i32", "bool"), ("i32",)),
@@ -29,78 +29,78 @@ NODE_KINDS: dict[str, NodeKind] = {
 
 
 @lru_cache(maxsize=4096)
-def flats(type: t.Type) -> tuple[str, ...]:
+def flats(type: vt.Type) -> tuple[str, ...]:
     """The core types of a value."""
     match type:
-        case t.Prim(name):
+        case vt.Prim(name):
             return _CORE[name]
-        case t.TupleT(items):
+        case vt.TupleT(items):
             return tuple(core for item in items for core in flats(item))
-        case t.MapT() | t.AggT():
+        case vt.MapT() | vt.AggT():
             return ("i32",)
     raise InternalError(f"{type} is not a value of the script")
 
 
 @lru_cache(maxsize=4096)
-def leaves(type: t.Type) -> tuple[t.Type, ...]:
+def leaves(type: vt.Type) -> tuple[vt.Type, ...]:
     """The scalar, string, map and aggregation members of a value, in order."""
-    if isinstance(type, t.TupleT):
+    if isinstance(type, vt.TupleT):
         return tuple(leaf for item in type.items for leaf in leaves(item))
     return (type,)
 
 
-def flat_range(type: t.Type, index: int) -> slice:
+def flat_range(type: vt.Type, index: int) -> slice:
     """Which flats of a tuple belong to member ``index``."""
-    assert isinstance(type, t.TupleT)
+    assert isinstance(type, vt.TupleT)
     start = sum(len(flats(item)) for item in type.items[:index])
     return slice(start, start + len(flats(type.items[index])))
 
 
-def leaf_offset(type: t.Type, index: int) -> int:
+def leaf_offset(type: vt.Type, index: int) -> int:
     """Byte offset in memory of member ``index`` of a tuple."""
-    assert isinstance(type, t.TupleT)
+    assert isinstance(type, vt.TupleT)
     return LEAF_SIZE * sum(len(leaves(item)) for item in type.items[:index])
 
 
-def size_of(type: t.Type) -> int:
+def size_of(type: vt.Type) -> int:
     return LEAF_SIZE * len(leaves(type))
 
 
-def is_handle(type: t.Type) -> bool:
+def is_handle(type: vt.Type) -> bool:
     """Does a value stand for something that lives in the runtime and is made on first use?"""
-    return isinstance(type, t.MapT | t.AggT)
+    return isinstance(type, vt.MapT | vt.AggT)
 
 
-def string_mask(type: t.Type) -> int:
+def string_mask(type: vt.Type) -> int:
     """Bit ``i``: leaf ``i`` is a string."""
-    return sum(1 << i for i, leaf in enumerate(leaves(type)) if leaf == t.STR)
+    return sum(1 << i for i, leaf in enumerate(leaves(type)) if leaf == vt.STR)
 
 
-def _item(type: t.Type) -> bytes:
+def _item(type: vt.Type) -> bytes:
     match type:
-        case t.TupleT(items):
+        case vt.TupleT(items):
             return bytes((NodeKind.TUPLE, len(items))) + b"".join(map(_item, items))
-        case t.MapT(key, value):
+        case vt.MapT(key, value):
             return bytes((NodeKind.MAP,)) + description(key) + description(value)
-        case t.AggT(name):
+        case vt.AggT(name):
             return bytes((DESCRIBE_AGG + Agg[name.upper()],))
-    return bytes((NODE_KINDS[type.name],)) if isinstance(type, t.Prim) else b""
+    return bytes((NODE_KINDS[type.name],)) if isinstance(type, vt.Prim) else b""
 
 
-def description(type: t.Type) -> bytes:
+def description(type: vt.Type) -> bytes:
     """A key's or a value's descriptor for ``report_map`` (agent/describe.h)."""
-    if isinstance(type, t.TupleT):
+    if isinstance(type, vt.TupleT):
         return bytes((len(type.items),)) + b"".join(map(_item, type.items))
     return b"\1" + _item(type)
 
 
-def image_offsets(type: t.Type) -> tuple[tuple[int, ...], int]:
+def image_offsets(type: vt.Type) -> tuple[tuple[int, ...], int]:
     """Offsets of a value's leaves in a record (canonical ABI), and the size of the whole."""
     offsets: list[int] = []
 
-    def place(part: t.Type, at: int) -> tuple[int, int]:
+    def place(part: vt.Type, at: int) -> tuple[int, int]:
         """Where ``part`` ends when it may start at ``at``, and its alignment."""
-        if not isinstance(part, t.TupleT):
+        if not isinstance(part, vt.TupleT):
             size, align = _image(part)
             at = -(-at // align) * align
             offsets.append(at)
@@ -115,7 +115,7 @@ def image_offsets(type: t.Type) -> tuple[tuple[int, ...], int]:
     return tuple(offsets), end
 
 
-def _image(type: t.Type) -> tuple[int, int]:
+def _image(type: vt.Type) -> tuple[int, int]:
     name = getattr(type, "name", "")
     if name == "str":
         return 8, 4
@@ -123,7 +123,7 @@ def _image(type: t.Type) -> tuple[int, int]:
     return size, size
 
 
-def _align(type: t.Type) -> int:
-    if isinstance(type, t.TupleT):
+def _align(type: vt.Type) -> int:
+    if isinstance(type, vt.TupleT):
         return max(map(_align, type.items), default=1)
     return _image(type)[1]

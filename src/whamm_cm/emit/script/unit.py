@@ -19,6 +19,7 @@ from whamm_cm.emit.script.memories import Numbering
 from whamm_cm.emit.script.report import CellRow, CountRow, GlobalRow, Row
 from whamm_cm.emit.script.types import LEAF_SIZE, flats, is_handle, size_of
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.numbers import zero
 
 PrintSite = Callable[[t.Print | t.LibCall], int]
@@ -41,7 +42,7 @@ class CellStart:
     may read."""
 
     address: int
-    type: t.Type
+    type: vt.Type
     value: t.Expr
     cells: Mapping[t.Variable, int] = field(default_factory=dict)
 
@@ -114,14 +115,14 @@ class ScriptUnit:
         self.extra[name] = None
         return name
 
-    def cells(self, type: t.Type, count: int = 1) -> int:
+    def cells(self, type: vt.Type, count: int = 1) -> int:
         """The address of ``count`` new zeroed cells, ``types.size_of(type)`` bytes apart."""
         return self.area.reserve(size_of(type) * count)
 
     def cell_start(
         self,
         address: int,
-        type: t.Type,
+        type: vt.Type,
         value: t.Expr,
         cells: Mapping[t.Variable, int] | None = None,
     ) -> None:
@@ -158,7 +159,7 @@ class ScriptUnit:
         self.rows.append(GlobalRow(site, variable, index))
 
     def report_cells(
-        self, site: int, type: t.Type, address: int, count: int = 1, first: int = 0
+        self, site: int, type: vt.Type, address: int, count: int = 1, first: int = 0
     ) -> None:
         """``count`` cells of a row, from ``cells``, number ``first`` first."""
         if count:

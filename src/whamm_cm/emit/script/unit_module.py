@@ -17,6 +17,7 @@ from whamm_cm.emit.script.types import description, flats, is_handle, leaves
 from whamm_cm.emit.script.unit import CellStart, ScriptUnit, UnitParts, state_module
 from whamm_cm.errors import InternalError, WeaveError
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.fold import FACTS, fold_expr
 from whamm_cm.lang.numbers import zero
 from whamm_cm.lang.walk import Node, transform
@@ -91,7 +92,7 @@ class UnitModule:
         found: dict[bytes, int] = {}
         for row in () if self._replaced else self.unit.rows:
             kind = row.variable.type if isinstance(row, report.GlobalRow) else row.type
-            if isinstance(kind, t.MapT):
+            if isinstance(kind, vt.MapT):
                 for part in (kind.key, kind.value):
                     raw = description(part)
                     found[raw] = self.unit.area.put(raw)
@@ -125,10 +126,10 @@ class UnitModule:
             names.add("st64")
         for variable in unit.globals:
             if is_handle(variable.type):
-                names.add("agg_new" if isinstance(variable.type, t.AggT) else "map_new")
+                names.add("agg_new" if isinstance(variable.type, vt.AggT) else "map_new")
         if any(need.memory for need in found) or unit.area.used:
             names.add("state_init")
-        if any(isinstance(s, CellStart) and t.STR in leaves(s.type) for s in unit.starts):
+        if any(isinstance(s, CellStart) and vt.STR in leaves(s.type) for s in unit.starts):
             names.add("str_keep")
         if unit.task_vars is not None:
             names.add("task_init")
@@ -196,11 +197,11 @@ class UnitModule:
         for variable, indices in self._globals.items():
             self._getter(variable, indices, getters)
 
-    def _flatten(self, type: t.Type, value: object) -> list[float]:
-        if isinstance(type, t.TupleT) and value is not None:
+    def _flatten(self, type: vt.Type, value: object) -> list[float]:
+        if isinstance(type, vt.TupleT) and value is not None:
             pairs = zip(type.items, value, strict=True)  # type: ignore[call-overload]
             return [flat for item, part in pairs for flat in self._flatten(item, part)]
-        if type == t.STR:
+        if type == vt.STR:
             return list(self.unit.string(str(value))) if value else [0, 0]
         return [value or 0] if not is_handle(type) else [0]  # type: ignore[list-item]
 

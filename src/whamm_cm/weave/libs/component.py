@@ -28,7 +28,7 @@ from whamm_cm.emit.libglue import (
     needs_adapter,
 )
 from whamm_cm.errors import InputError, WeaveError
-from whamm_cm.lang import tree
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.tree import LibFunction, LibSignature
 from whamm_cm.weave.libs.model import Beside, Embedded, Library, Source
 from whamm_cm.wit.model import Extern, FuncItem, InstanceItem, split_version
@@ -36,10 +36,10 @@ from whamm_cm.wit.names import version_matches
 from whamm_cm.wit.resolve import resolve
 from whamm_cm.wit.types import FuncT, Prim, ValType, strip
 
-_SCRIPT_TYPES: dict[str, tree.Type] = {
-    "bool": tree.BOOL, "s8": tree.I8, "u8": tree.U8, "s16": tree.I16, "u16": tree.U16,
-    "s32": tree.I32, "u32": tree.U32, "s64": tree.I64, "u64": tree.U64, "f32": tree.F32,
-    "f64": tree.F64, "char": tree.U32, "string": tree.STR,
+_SCRIPT_TYPES: dict[str, vt.Type] = {
+    "bool": vt.BOOL, "s8": vt.I8, "u8": vt.U8, "s16": vt.I16, "u16": vt.U16,
+    "s32": vt.I32, "u32": vt.U32, "s64": vt.I64, "u64": vt.U64, "f32": vt.F32,
+    "f64": vt.F64, "char": vt.U32, "string": vt.STR,
 }  # fmt: skip
 _STUB = "build it without imports (componentize-py: --stub-wasi)"
 
@@ -107,7 +107,7 @@ def _prim(type_: ValType) -> str | None:
 
 def _script(found: Source) -> LibFunction:
     params = tuple(_SCRIPT_TYPES[prim] for prim in found.params)
-    return LibFunction(params, tree.UNIT if found.result is None else _SCRIPT_TYPES[found.result])
+    return LibFunction(params, vt.UNIT if found.result is None else _SCRIPT_TYPES[found.result])
 
 
 # --- in the new root, and in the components below it ----------------------------------------------

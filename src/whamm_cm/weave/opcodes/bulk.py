@@ -13,6 +13,7 @@ from whamm_cm.emit.script.types import flats
 from whamm_cm.kernel import layout
 from whamm_cm.kernel.layout import From, Part, Step
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.wasm import snippets
 from whamm_cm.wasm.code_edit import UNREACHABLE, CodeEdit, Drafted, Plans, Target
 from whamm_cm.wasm.opcodes import Opcode
@@ -194,7 +195,7 @@ class _Planner:
     class_codes: list[int] = field(default_factory=list)
     outer: list[_Outer] = field(default_factory=list)
     _variables: dict[t.Variable, int] = field(default_factory=dict)
-    _classes: dict[tuple[t.Type, Any, int | None], int] = field(default_factory=dict)
+    _classes: dict[tuple[vt.Type, Any, int | None], int] = field(default_factory=dict)
     _outer: dict[tuple[int, int, Any], int] = field(default_factory=dict)
 
     def plan(self, kind: Kind, count: int) -> tuple[list[int] | None, list[int]]:

@@ -14,7 +14,7 @@ from dataclasses import field
 from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.script.types import flats
 from whamm_cm.kernel.layout import Part
-from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.wasm import encoding, snippets
 from whamm_cm.wasm.edit import ModuleEdit
 from whamm_cm.wasm.function import FunctionInfo
@@ -34,7 +34,7 @@ class Cell:
     ``first``: the value it starts with."""
 
     row: int | None
-    type: t.Type
+    type: vt.Type
     first: int | float = 0
 
 
@@ -53,7 +53,7 @@ class Counters:
         return len(self.rows.counted)
 
     def batch(
-        self, info: FunctionInfo, rows: Sequence[int], pcs: Sequence[int], type: t.Type
+        self, info: FunctionInfo, rows: Sequence[int], pcs: Sequence[int], type: vt.Type
     ) -> int:
         """The spot of a counter that stands for several cells, which begin with zero."""
         counted = self.rows.counted
@@ -113,20 +113,20 @@ class Counters:
         """The distance of spots that were reserved together."""
         return 1 if self.memory is None else 8
 
-    def count(self, spot: int, type: t.Type, amount: int) -> bytes:
+    def count(self, spot: int, type: vt.Type, amount: int) -> bytes:
         """Code that adds to it; what a bool becomes is true."""
         return Template.of(self.counting(type, amount)).fill((spot,))
 
-    def counting(self, type: t.Type, amount: int) -> tuple[bytes | Hole, ...]:
+    def counting(self, type: vt.Type, amount: int) -> tuple[bytes | Hole, ...]:
         """The same for any spot, which is the one argument."""
         kind, spot = flats(type)[0], Hole(Part.SPOT_U32, 0)
-        if self.memory is None and type == t.BOOL:
+        if self.memory is None and type == vt.BOOL:
             return snippets.i32_const(amount) + _SET, spot
         if self.memory is None:
             const, add = snippets.adding(kind)
             return _GET, spot, const + signed(amount) + add + _SET, spot
         access = b"\3" if not self.memory else b"\x43" + unsigned(self.memory)
         amount_ = snippets.i64_const(amount)
-        if type == t.BOOL:
+        if type == vt.BOOL:
             return _ZERO + amount_ + _STORE + access, spot
         return _ZERO + _ZERO + _LOAD + access, spot, amount_ + _ADD + _STORE + access, spot

@@ -8,6 +8,7 @@ from dataclasses import field
 from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.script.types import flats
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.fold import fold_expr
 from whamm_cm.wasm import snippets
 from whamm_cm.wasm.function import FunctionInfo, runs
@@ -59,7 +60,7 @@ class _Batch:
     are row and pc."""
 
     globals: dict[t.Variable, int] = field(default_factory=dict)
-    cells: dict[tuple[t.Type, int], list[tuple[int, int]]] = field(default_factory=dict)
+    cells: dict[tuple[vt.Type, int], list[tuple[int, int]]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

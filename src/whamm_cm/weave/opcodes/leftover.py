@@ -10,6 +10,7 @@ from whamm_cm.emit.script.compile import needs
 from whamm_cm.emit.script.env import Needs
 from whamm_cm.emit.script.types import flats
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.walk import walk
 from whamm_cm.weave.opcodes.match import Left
 
@@ -37,14 +38,14 @@ def increments(left: Left, counters: Collection[t.Variable]) -> tuple[Increment,
         if isinstance(stmt, t.Declare):
             if stmt.init is not None and not isinstance(stmt.init, t.Const):
                 return None
-            if stmt.init is not None and stmt.variable.type == t.BOOL:
+            if stmt.init is not None and stmt.variable.type == vt.BOOL:
                 return None
             continue
         increment = _increment(stmt) or _mark(stmt)
         if increment is None or not _free(increment.variable, counters):
             return None
         before = found.get(increment.variable, 0)
-        marks = increment.variable.type == t.BOOL
+        marks = increment.variable.type == vt.BOOL
         found[increment.variable] = 1 if marks else before + increment.amount
     return tuple(Increment(*item) for item in found.items()) or None
 
@@ -73,7 +74,7 @@ def _mark(stmt: t.Stmt) -> Increment | None:
         return None
     variable, value = stmt.target.variable, stmt.value
     marks = isinstance(value, t.Const) and value.value is True
-    if not marks or variable.kind is not t.Kind.CELL or variable.type != t.BOOL:
+    if not marks or variable.kind is not t.Kind.CELL or variable.type != vt.BOOL:
         return None
     return Increment(variable, 1)
 
@@ -119,7 +120,7 @@ def guest_cells(left: Left) -> frozenset[t.Variable]:
 
 def _in_guest(variable: t.Variable, init: t.Expr | None) -> bool:
     constant = init is None or isinstance(init, t.Const)
-    return constant and isinstance(variable.type, t.Prim) and variable.type.name in _SCALARS
+    return constant and isinstance(variable.type, vt.Prim) and variable.type.name in _SCALARS
 
 
 def needs_of(left: Left) -> Needs:

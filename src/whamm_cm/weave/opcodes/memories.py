@@ -20,6 +20,7 @@ from whamm_cm.emit.script.memories import (
 )
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.walk import Node, transform, walk
 from whamm_cm.wasm.edit import ModuleEdit
 from whamm_cm.wasm.function import FunctionInfo
@@ -107,7 +108,7 @@ def _named(arg: t.Expr, here: Numbering, unit: Numbering) -> t.Expr:
     if ref.kind == "program":
         unit.own()
     name = "whamm_core" if ref is STATE_REF else ref.name
-    return t.Builtin(t.U32, "memid", (t.Const(t.STR, name),), arg.span)
+    return t.Builtin(vt.U32, "memid", (t.Const(vt.STR, name),), arg.span)
 
 
 # --- in guests -----------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from whamm_cm.emit.script.env import Globals, Memory
 from whamm_cm.emit.script.types import flats
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.walk import walk
 from whamm_cm.wasm.asm import Func, Label
 from whamm_cm.wasm.function import FunctionInfo
@@ -162,7 +163,7 @@ class _Site:
                 first += cell_width(variable)
             else:
                 base = self.f.local("i32")
-                self.f.static(t.Static(t.I32, self.compiler.address_name(variable)))
+                self.f.static(t.Static(vt.I32, self.compiler.address_name(variable)))
                 self.f.set(base)
                 self.places[variable] = Memory(base)
 

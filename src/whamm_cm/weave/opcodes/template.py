@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.script.types import flats
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.wasm.asm import Func
 from whamm_cm.wasm.leb import signed, unsigned
 
@@ -26,7 +27,7 @@ class Slot(NamedTuple):
     kind: str
     number: int
     name: str = ""
-    type: t.Type | None = None
+    type: vt.Type | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ def cell_slots(first: int, variable: t.Variable) -> tuple[int, ...]:
     return tuple(_CELLS + first + i for i in range(len(flats(variable.type))))
 
 
-def constant(type_: t.Type, value: Any) -> bytes:
+def constant(type_: vt.Type, value: Any) -> bytes:
     """The instructions that push a scalar of a script type, or a string as (address, length)."""
     f = Func(0, 0, ())
     values = value if isinstance(value, tuple) else (value,)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from whamm_cm.emit.script.memories import MemoryRef, Numbering
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.types import MemoryType
 
@@ -74,7 +75,7 @@ class Unit(Protocol):
     def unreported(self) -> int:
         """The address of 8 bytes for a cell that is counted there and not reported."""
 
-    def fill(self, address: int, type: t.Type, value: object) -> None:
+    def fill(self, address: int, type: vt.Type, value: object) -> None:
         """Let a cell start with a value."""
 
     def push_slot(self) -> int:
