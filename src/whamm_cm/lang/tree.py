@@ -354,6 +354,32 @@ class For:
 
 
 @dataclass(frozen=True, slots=True)
+class Entries:
+    """``for k in m`` and ``for (k, v) in m``: the entries there are when it begins, in the order in
+    which they came, but for those deleted before their turn."""
+
+    map: Expr
+    key: Variable
+    value: Variable | None
+    body: tuple[Stmt, ...]
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    target: MapGet
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """``target``: a map or an aggregation."""
+
+    target: Expr
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
 class Jump:
     """Out of the innermost loop, or ``on`` to its next round."""
 
@@ -405,8 +431,8 @@ class Act:
 
 
 Stmt: TypeAlias = (
-    Declare | Assign | Update | Sample | If | While | For | Jump | Evaluate | Return | Trace
-    | Print | Act
+    Declare | Assign | Update | Sample | If | While | For | Entries | Delete | Clear | Jump
+    | Evaluate | Return | Trace | Print | Act
 )  # fmt: skip
 
 # --- the script ----------------------------------------------------------------------------------
