@@ -257,3 +257,7 @@ def _trace_like(body: Body, node: s.Invoke) -> Expr:
 
 
 _SPECIAL = {"memid": _memid, "len": _len, "handle": _handle, "print": _trace_like}
+
+
+#: Functions that are words of the language, beside those of ``builtins.py``.
+WORDS = (*_SPECIAL, "trace")
