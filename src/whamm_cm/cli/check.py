@@ -34,10 +34,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="write to FILE instead of standard output"
     )
-    parser.add_argument(
-        "--lib", action="append", default=[], metavar="NAME=FILE.wasm",
-        help="the library that scripts `use` under that name; repeatable",
-    )  # fmt: skip
+    scripts.add_values(parser)
     parser.set_defaults(run=run, monitor=[])
 
 
@@ -48,14 +45,16 @@ def run(args: argparse.Namespace) -> int:
 
     path, args.script = args.script, [args.script]
     sources = scripts.sources(args, ())
-    libraries = scripts.libraries(args.lib)
+    settings = Settings(
+        scripts=sources, libraries=scripts.libraries(args.lib), **scripts.parameters(args)
+    )
     if path == "-" and args.app == "-":
         raise UsageError("the script and APP.wasm cannot both be standard input")
     warnings: list[str] = []
     rows: list[dict[str, Any]] = []
     errors: tuple[ScriptError, ...] = ()
     try:
-        warnings, rows = _checked(args, Settings(scripts=sources, libraries=libraries))
+        warnings, rows = _checked(args, settings)
     except ScriptError as error:
         if not args.json:
             raise

@@ -230,6 +230,8 @@ def _advice(source: Source, token: Token, expected: set[str]) -> str:
     if word and re.match(r"[\w{(]", text):
         if word[0] in ("else", "elif"):
             return "there is no if before it"
+        if word[0] == "param":
+            return "parameters are declared at the top of a script"
         if word[0] in _TYPES:
             return f"declare variables as var {text}: {word[0]};"
         close = suggest(word[0], _KEYWORDS)
