@@ -32,6 +32,7 @@ EXPECTED: dict[str, tuple[str, ...]] = {
     "INT": ("constant.numeric", "variable.other.member"), "FLOAT": ("constant.numeric",),
     "STRING": ("string",), "RULE": ("entity.name.function.rule",),
     "WIT_RULE": ("entity.name.function.rule",), "MAP": ("support.type",),
+    "GIVEN": ("variable.parameter",),
 }  # fmt: skip
 
 
