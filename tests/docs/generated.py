@@ -10,7 +10,13 @@ from collections.abc import Callable, Iterable
 from whamm_cm.cli.info_text import BOUNDARY
 from whamm_cm.lang.builtins import ACTS, EVENT_FUNCTIONS, FUNCTIONS, METHODS, BuiltinFunction
 from whamm_cm.lang.events import (
-    CATEGORIES, PACKAGE_DOCS, PACKAGES, SCOPE, SOURCE_PACKAGES, BoundVariable, Event,
+    CATEGORIES,
+    PACKAGE_DOCS,
+    PACKAGES,
+    SCOPE,
+    SOURCE_PACKAGES,
+    BoundVariable,
+    Event,
 )  # fmt: skip
 from whamm_cm.lang.wit_values import PRIMS
 
