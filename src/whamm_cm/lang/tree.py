@@ -11,12 +11,15 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang.source import ScriptError, WrittenRule
 from whamm_cm.lang.valtypes import Type
 from whamm_cm.wit.types import FuncT, ValType
+
+if TYPE_CHECKING:
+    from whamm_cm.lang.places import SourceRule
 
 # --- places in the source ------------------------------------------------------------------------
 
@@ -462,13 +465,15 @@ class Probe:
     number: int
     rule: str
     script: int
-    package: str  # "opcode", "func", "block", "begin", "end", "report", "wit"
+    package: str  # "opcode", "func", "block", "line", "source", "begin", "end", "report", "wit"
     event: str  # mnemonic, "entry", "exit", "start", "end", or ""
     mode: str  # "before", "after", "alt", "entry", "exit", "at_target", or ""
     bounds: Mapping[str, Type]
     predicate: Expr | None
     body: tuple[Stmt, ...]
     span: Span = NOWHERE
+    #: Of a probe at places of the source: which ones.
+    source: SourceRule | None = None
 
 
 @dataclass(frozen=True, slots=True)
