@@ -16,7 +16,9 @@ from pathlib import PurePosixPath, PureWindowsPath
 from posixpath import normpath
 from typing import Any, TypeAlias
 
+from whamm_cm.analysis.frames import Frames
 from whamm_cm.analysis.inlined import InlinedCall, InlinedCalls, SourceFunction
+from whamm_cm.analysis.variables import SourceVariables
 from whamm_cm.wasm.cursor import Cursor
 from whamm_cm.wasm.module import CoreModule, SectionId
 
@@ -62,7 +64,7 @@ class SourceLines:
     then), else empty.
     """
 
-    __slots__ = ("_addresses", "_base", "_inlined", "_places", "note")
+    __slots__ = ("_addresses", "_base", "_inlined", "_module", "_places", "note")
 
     def __init__(
         self,
@@ -70,12 +72,14 @@ class SourceLines:
         base: int,
         note: str = "",
         inlined: InlinedCalls | None = None,
+        module: CoreModule | None = None,
     ) -> None:
         ordered = sorted(rows, key=lambda row: row[:2])  # where one ends another may begin
         self._addresses = [row[0] for row in ordered]
         # Line 0 is code that no line stands for.
         self._places = [row[2:] if row[1] and row[3] else None for row in ordered]
         self._base, self._inlined, self.note = base, inlined, note
+        self._module = module
 
     @classmethod
     def of(cls, module: CoreModule) -> SourceLines | None:
@@ -99,7 +103,7 @@ class SourceLines:
         try:
             inlined = InlinedCalls(_info(found), [])
             rows = list(_rows(found[".debug_line"], inlined, code.end - code.start))
-            return cls(rows, code.start, inlined=inlined)
+            return cls(rows, code.start, inlined=inlined, module=module)
         except Exception as fault:  # pyelftools raises nearly anything for malformed sections
             why = str(fault).strip().splitlines() or [type(fault).__name__]
             note = f"no source lines: the module's DWARF is malformed ({why[0][:80]})"
@@ -142,6 +146,12 @@ class SourceLines:
             )
             for one in found
         )
+
+    def variables(self) -> SourceVariables | None:
+        """The variables of the source; None where there are no lines, either."""
+        if self._inlined is None or self._module is None:
+            return None
+        return SourceVariables(self._inlined, self._base, Frames(self._module))
 
     def __len__(self) -> int:
         """How many places are told apart."""
