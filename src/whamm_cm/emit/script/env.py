@@ -44,6 +44,12 @@ RUNTIME: dict[str, FuncType] = {
     "stf32": (("i32", "f32"), ()), "stf64": (("i32", "f64"), ()),
 }  # fmt: skip
 
+#: Functions that ask the world outside, by way of ``emit/clocks.py``.
+OUTSIDE: dict[str, FuncType] = {
+    "now": ((), ("i64",)), "wall": ((), ("i64",)), "rand": ((), _I),
+}  # fmt: skip
+FUNCTIONS = {**RUNTIME, **OUTSIDE}
+
 
 @dataclass(frozen=True, slots=True)
 class Locals:
@@ -81,7 +87,7 @@ class Env(Protocol):
     def memory(self) -> int | None: ...
 
     def function(self, name: str) -> int:
-        """Index of a runtime function (a key of ``RUNTIME``)."""
+        """Index of a runtime function (a key of ``FUNCTIONS``)."""
 
     def user(self, function: t.Function) -> int:
         """Index of a function of the script."""
