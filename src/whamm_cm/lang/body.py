@@ -45,6 +45,8 @@ class Env:
     errors: list[ScriptError] = field(default_factory=list)
     #: Names of what is wrong itself: nothing more is said of them.
     spoiled: set[str] = field(default_factory=set)
+    #: Told of each call of ``calls.CURSOR``, and of the body that it stands in.
+    watch: Callable[[Body, s.Invoke], None] | None = None
 
     @contextmanager
     def going_on(self, name: str = "") -> Iterator[None]:

@@ -267,4 +267,13 @@ def _rand(body: Body, node: s.Invoke) -> Expr:
     return Builtin(U32, "rand", args, body.span(node))
 
 
-_SPECIAL = {"rand": _rand, "memid": _memid, "len": _len, "handle": _handle, "print": _trace_like}
+_SPECIAL = {
+    "memid": _memid, "len": _len, "handle": _handle, "rand": _rand,
+    **dict.fromkeys(("print", "delete", "clear"), _trace_like),
+}  # fmt: skip
+
+
+#: Functions that are words of the language, beside those of ``builtins.py``.
+WORDS = (*_SPECIAL, "trace")
+#: What editors put where the cursor is, to be told what is known there (``look.py``).
+CURSOR = "__whamm_cm_cursor"

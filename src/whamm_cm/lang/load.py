@@ -60,17 +60,17 @@ def load(
         if env.errors:
             continue
         asked |= parameters.named(script) if given else set()
-        globals_ += _declare(env, script, leaves)
+        globals_ += declare_all(env, script, leaves)
         leaves += sum(_leaves(v.type) for v in env.globals.values() if v.kind is Kind.TASK)
         functions += env.functions.values()
-        _check_functions(env, script)
+        check_functions(env, script)
         for found in _probes(env, script):
             (probes if isinstance(found, Probe) else rules).append(found)  # type: ignore[arg-type]
     errors = [error for env in envs for error in env.errors]
     if errors:
         raise together(errors)
     parameters.check_used(given or {}, asked)
-    warnings = tuple(str(warning) for env in envs for warning in env.warnings.values())
+    warnings = tuple(warning for env in envs for warning in env.warnings.values())
     used = dict.fromkeys(name for env in envs for name in env.libraries)
     names = tuple(name for name, _ in sources)
     written = {span: rule for env in envs for span, rule in env.written.items()}
@@ -81,7 +81,7 @@ def load(
 # --- the top of a script -------------------------------------------------------------------------
 
 
-def _declare(env: Env, script: s.Script, leaves: int) -> tuple[Stmt, ...]:
+def declare_all(env: Env, script: s.Script, leaves: int) -> tuple[Stmt, ...]:
     """Fills ``env``; the statements at the top, checked in order."""
     body = body_of(env, "global")
     top: list[s.StmtSyntax] = []
@@ -165,7 +165,7 @@ def _signature(env: Env, item: s.Fn) -> None:
 # --- functions -----------------------------------------------------------------------------------
 
 
-def _check_functions(env: Env, script: s.Script) -> None:
+def check_functions(env: Env, script: s.Script) -> None:
     for item in script.items:
         if isinstance(item, s.Fn) and item.name in env.functions:
             with env.going_on():
