@@ -16,7 +16,9 @@ from pathlib import PurePosixPath, PureWindowsPath
 from posixpath import normpath
 from typing import Any, NamedTuple
 
+from whamm_cm.analysis.frames import Frames
 from whamm_cm.analysis.inlined import InlinedCall, InlinedCalls, SourceFunction, innermost
+from whamm_cm.analysis.variables import SourceVariables
 from whamm_cm.wasm.cursor import Cursor
 from whamm_cm.wasm.module import CoreModule, SectionId
 
@@ -72,7 +74,8 @@ class SourceLines:
     """
 
     __slots__ = (
-        "_addresses", "_base", "_functions", "_inlined", "_innermost", "_rows", "_whole", "note",
+        "_addresses", "_base", "_functions", "_inlined", "_innermost", "_module", "_rows", "_whole",
+        "note",
     )  # fmt: skip
 
     def __init__(
@@ -81,6 +84,7 @@ class SourceLines:
         base: int,
         note: str = "",
         inlined: InlinedCalls | None = None,
+        module: CoreModule | None = None,
     ) -> None:
         self._rows = sorted(rows, key=lambda row: row[:2])  # where one ends another may begin
         self._addresses = [row.address for row in self._rows]
@@ -88,6 +92,7 @@ class SourceLines:
         self._functions: tuple[SourceFunction, ...] | None = None
         self._innermost: tuple[list[int], list[int]] | None = None
         self._whole: list[tuple[int, int]] | None = None
+        self._module = module
 
     @classmethod
     def of(cls, module: CoreModule) -> SourceLines | None:
@@ -111,7 +116,7 @@ class SourceLines:
         try:
             inlined = InlinedCalls(_info(found), [])
             rows = list(_rows(found[".debug_line"], inlined, code.end - code.start))
-            return cls(rows, code.start, inlined=inlined)
+            return cls(rows, code.start, inlined=inlined, module=module)
         except Exception as fault:  # pyelftools raises nearly anything for malformed sections
             why = str(fault).strip().splitlines() or [type(fault).__name__]
             note = f"no source lines: the module's DWARF is malformed ({why[0][:80]})"
@@ -207,6 +212,12 @@ class SourceLines:
             )
             for one in found
         )
+
+    def variables(self) -> SourceVariables | None:
+        """The variables of the source; None where there are no lines, either."""
+        if self._inlined is None or self._module is None:
+            return None
+        return SourceVariables(self._inlined, self._base, Frames(self._module))
 
     def __len__(self) -> int:
         """How many places are told apart."""

@@ -74,6 +74,11 @@ class Builder(Transformer[Token, Any]):
     def wit_rule(self, rule: Token) -> tuple[Token, bool]:
         return rule, True
 
+    def parameter(
+        self, word: Token, name: Token, type_: s.TypeSyntax | None, value: s.ExprSyntax
+    ) -> s.Decl:
+        return self.constant(word, name, type_, value)._replace(param=True)
+
     def predicate(self, begin: Token, expr: s.ExprSyntax, end: Token) -> s.ExprSyntax:
         return expr
 
@@ -209,6 +214,13 @@ class Builder(Transformer[Token, Any]):
 
     def string(self, token: Token) -> s.String:
         return s.String(_unquoted(token), _start(token), _end(token))
+
+    def given(self, token: Token) -> s.Parameter:
+        name = token[1:]
+        if name[0].isdigit() and not name.isdigit():
+            raise Refusal(f'"{token}" is no parameter', _start(token), _end(token),
+                          "write $1 for the first --arg, $name for what -D names")  # fmt: skip
+        return s.Parameter(name, _start(token), _end(token))
 
     def parens(self, opening: Token, items: tuple[s.ExprSyntax, ...]) -> s.ExprSyntax:
         if len(items) == 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body, StmtRule
 from whamm_cm.lang.builtins import ACTS
-from whamm_cm.lang.calls import counted, is_static
+from whamm_cm.lang.calls import CURSOR, counted, is_static
 from whamm_cm.lang.constants import act_of_wit, wit_return
 from whamm_cm.lang.events import NUMBERED
 from whamm_cm.lang.fold import fold_expr
@@ -431,6 +431,9 @@ def do(body: Body, node: s.Do) -> tuple[Stmt, ...]:
                              "use it in a rule such as wasi:http/*#*:after")  # fmt: skip
         return (Trace(span),)
     assert isinstance(call, s.Invoke)
+    if body.env.watch is not None and call.name == CURSOR:
+        body.env.watch(body, call)
+        return ()
     own = call.receiver is None and call.name not in body.env.functions
     if own and call.name == "print":
         return (_print(body, call),)

@@ -532,6 +532,11 @@ class Scripts:
     libraries: tuple[str, ...] = ()
     names: tuple[str, ...] = ()  # of the scripts: "script0", …
     #: What is legal and surely not meant, in the form of errors.
-    warnings: tuple[str, ...] = ()
+    warned: tuple[ScriptError, ...] = ()
     #: By the ``span`` of their probes, in order.
     written: Mapping[Span, WrittenRule] = field(default_factory=dict)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What :attr:`warned` says."""
+        return tuple(map(str, self.warned))
