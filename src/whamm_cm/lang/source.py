@@ -80,6 +80,7 @@ class WrittenRule:
 
     text: str
     place: str
+    source: Source
     optional: bool = False
 
 
