@@ -229,6 +229,7 @@ def notes(added: Added, verbose: bool = True) -> Iterator[str]:
     if added.unvalidated:
         text = "not validated here, for this wasmtime refuses the original, too"
         yield f"{text}: {added.unvalidated}"
+    yield from added.remarks
     if verbose:
         for title, reason in added.skipped:
             yield f"not woven: {title}: {reason}"

@@ -89,7 +89,7 @@ def _written(env: Env, probe: s.ProbeSyntax) -> s.ProbeSyntax:
     line, column = env.source.place(at)
     place = f"{env.source.name}:{line}:{column}"
     span = Span(env.source.number, at, probe.end)
-    env.written[span] = WrittenRule(text, place, text != probe.rule)
+    env.written[span] = WrittenRule(text, place, env.source, text != probe.rule)
     return probe._replace(rule=text, at=at)
 
 

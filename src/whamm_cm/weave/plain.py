@@ -36,6 +36,7 @@ from whamm_cm.weave.opcodes.leftover import pure_counters
 from whamm_cm.weave.opcodes.match import Matcher
 from whamm_cm.weave.opcodes.memories import lend_memories
 from whamm_cm.weave.opcodes.rows import Rows
+from whamm_cm.weave.opcodes.symbols import misread
 from whamm_cm.weave.plain_sinks import TIME, sink_parts, time_part, wasi_name
 from whamm_cm.weave.plain_sites import WRAPPED, Traced, choose, has_clock
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
@@ -175,6 +176,7 @@ class _Weave:
         for (rule, why), count in sorted(matcher.skipped.items()):
             self.added.unmatched.append((rule, why, count))
         check_names(scripts.scripts, matcher)
+        self.added.remarks += map(str, misread(scripts.scripts, [self.module]))
         if not plan.compat:
             self.added.idle += idle(scripts.scripts, matcher.idle())
         slot = unit.push_slot() if push else None
