@@ -443,6 +443,7 @@ class Probe:
     predicate: Expr | None
     body: tuple[Stmt, ...]
     span: Span = NOWHERE
+    chosen: bool = False  # one of several that have other types for the parameters of the rule
 
 
 @dataclass(frozen=True, slots=True)
