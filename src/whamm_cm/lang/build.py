@@ -123,7 +123,11 @@ class Builder(Transformer[Token, Any]):
 
     def each(self, word: Token, name: Token, in_: Token, listed: s.ExprSyntax,
              body: s.Block) -> s.Each:  # fmt: skip
-        return s.Each(str(name), listed, body, _start(name), _end(name))
+        return s.Each(str(name), "", listed, body, _start(name), _end(name))
+
+    def each_pair(self, word: Token, opening: Token, key: Token, value: Token, in_: Token,
+                  listed: s.ExprSyntax, body: s.Block) -> s.Each:  # fmt: skip
+        return s.Each(str(key), str(value), listed, body, _start(key), _end(value))
 
     def jump(self, word: Token) -> s.Jump:
         return s.Jump(str(word), _start(word), _end(word))

@@ -256,7 +256,10 @@ def _trace_like(body: Body, node: s.Invoke) -> Expr:
     raise body.error(node, f"{node.name} has no value", "call it as a statement")
 
 
-_SPECIAL = {"memid": _memid, "len": _len, "handle": _handle, "print": _trace_like}
+_SPECIAL = {
+    "memid": _memid, "len": _len, "handle": _handle,
+    **dict.fromkeys(("print", "delete", "clear"), _trace_like),
+}  # fmt: skip
 
 
 #: Functions that are words of the language, beside those of ``builtins.py``.
