@@ -1,0 +1,63 @@
+"""The types of the script language, as the checked script (``tree.py``) holds them."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from whamm_cm.dataclass import dataclass
+from whamm_cm.wit.types import ValType
+
+
+@dataclass(frozen=True, slots=True)
+class Prim:
+    """``u8 i8 u16 i16 u32 i32 f32 u64 i64 f64 bool str funcref``."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class TupleT:
+    items: tuple[Type, ...]
+
+    def __str__(self) -> str:
+        return f"({', '.join(map(str, self.items))})"
+
+
+@dataclass(frozen=True, slots=True)
+class MapT:
+    key: Type
+    value: Type
+
+    def __str__(self) -> str:
+        return f"map<{self.key}, {self.value}>"
+
+
+@dataclass(frozen=True, slots=True)
+class AggT:
+    """An aggregation: ``hist`` (log2 buckets), ``min``, ``max``, ``avg``; its samples are i64."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class WitT:
+    """A WIT value that is no script value yet: only paths lead out of it."""
+
+    type: ValType
+
+    def __str__(self) -> str:
+        return f"a WIT {type(self.type).__name__.lower()}"
+
+
+Type: TypeAlias = Prim | TupleT | MapT | AggT | WitT
+
+U8, I8, U16, I16, U32, I32 = map(Prim, ("u8", "i8", "u16", "i16", "u32", "i32"))
+U64, I64, F32, F64 = map(Prim, ("u64", "i64", "f32", "f64"))
+BOOL, STR, FUNCREF = Prim("bool"), Prim("str"), Prim("funcref")
+UNIT = TupleT(())
