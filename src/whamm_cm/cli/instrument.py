@@ -71,6 +71,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="12 characters of a-z and 2-7 that mark the lines as ours (default: drawn anew, so"
         " that no guest knows them)",
     )  # fmt: skip
+    parser.add_argument(
+        "--engine", choices=("wizard",),
+        help="write a monitor module for this engine, which runs the core module as it is:"
+        " wizeng --monitors=OUT.wasm APP.wasm",
+    )  # fmt: skip
     parser.add_argument("--time", action="store_true", help="record time stamps and durations")
     parser.add_argument("--no-time", dest="time", action="store_false", help="do not (default)")
     parser.add_argument(

@@ -130,6 +130,7 @@ def settings(
         lines=args.lines_as,
         compat=args.compat == "whamm",
         sample=args.sample,
+        engine="wizard" if args.engine == "wizard" else None,
     )
 
 
