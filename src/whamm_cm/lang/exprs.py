@@ -7,7 +7,7 @@ import struct
 from dataclasses import replace
 from functools import cache
 
-from whamm_cm.lang import paths
+from whamm_cm.lang import parameters, paths
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body, ExprRule
 from whamm_cm.lang.events import BoundVariable
@@ -86,6 +86,13 @@ def _float(value: float, type_: Type) -> float:
 
 def string(body: Body, node: s.String, want: Type | None) -> Expr:
     return Const(STR, node.value, body.span(node))
+
+
+def parameter(body: Body, node: s.Parameter, want: Type | None) -> Expr:
+    """``$name``: a text where one is wanted, else the literal that it looks like."""
+    if want == STR and node.name not in body.env.globals:
+        return string(body, parameters.string(body.env.source, body.env.given, node), want)
+    return body.expr(body.literal(node), want)
 
 
 # --- names ---------------------------------------------------------------------------------------
@@ -368,6 +375,9 @@ def index(body: Body, node: s.Index, want: Type | None) -> Expr:
     operand = body.expr(node.operand)
     span = body.span(node)
     if isinstance(operand.type, MapT):
+        if body.initialising and not isinstance(operand, Static):
+            raise body.error(node, f"the map is empty when {body.initialising} is initialised",
+                             "declare first and assign in a statement of its own")  # fmt: skip
         key = body.typed(node.key, operand.type.key, "the key")
         return MapGet(operand.type.value, operand, key, span)
     listed = w.strip(operand.type.type) if isinstance(operand.type, WitT) else None
@@ -388,6 +398,7 @@ def no_list(body: Body, node: s.ListOf | s.Record, want: Type | None) -> Expr:
 EXPR_RULES: dict[type, ExprRule] = {
     s.Number: number,  # type: ignore[dict-item]
     s.String: string,  # type: ignore[dict-item]
+    s.Parameter: parameter,  # type: ignore[dict-item]
     s.Name: name,  # type: ignore[dict-item]
     s.Infix: infix,  # type: ignore[dict-item]
     s.Prefix: prefix,  # type: ignore[dict-item]
