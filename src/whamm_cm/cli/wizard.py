@@ -51,7 +51,7 @@ def _modules(args: argparse.Namespace, path: str, data: bytes) -> list[tuple[str
 
     found = []
     reasons = []
-    for guest in find_guests(Program(decode(data, path))):
+    for guest in find_guests(Program.of(decode(data, path))):
         why = cannot_run(guest.module, args.invoke)
         if why:
             reasons.append(f"core module {guest.place}: {why}")
