@@ -19,6 +19,7 @@ from tests.golden import check_golden
 from tests.weave import wizard_scripts as scripts
 from tests.weave.control_programs import Statement, choices, programs
 from tests.weave.interpreter import Stop
+from tests.weave.sources import compiled
 from tests.weave.stand_in import Monitor, StandIn
 from tests.weave.test_counts import EVERYTHING, EXAMPLES, module_of
 from tests.weave.throwing_programs import throwing_module
@@ -100,6 +101,27 @@ def test_a_module_with_a_bit_of_everything(tmp_path: Path) -> None:
         ours = scripts.rows(scripts.reported(tmp_path, app, *options)[0])
         theirs = scripts.rows(scripts.stood_in(tmp_path, app, *options))
         assert scripts.some(theirs) == scripts.some(ours)
+
+
+LINES = """
+report var lines: map<(str, u32), u64>;
+wasm:line:src/count.c:* { lines[(func, line)]++; }
+wasm:source:*.c:fn *:entry { report var entered: u64; entered++; }
+?wasm:source:*.c:fn *:exit { report var left: u64; left++; }
+"""
+
+
+@pytest.mark.parametrize("level", ["-O0", "-O2"])
+def test_places_of_the_source(level: str, tmp_path: Path) -> None:
+    app = compiled(tmp_path, "count.c", level)
+    script = tmp_path / "lines.mm"
+    script.write_text(LINES)
+    options = ("-s", str(script))
+    text, _ = scripts.reported(tmp_path, app, "--invoke", "run()", *options)
+    ours = scripts.some(scripts.rows(text))
+    theirs = scripts.some(scripts.rows(scripts.stood_in(tmp_path, app, *options, export="run")))
+    assert len(ours) > 10
+    assert theirs == ours
 
 
 @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))

@@ -127,10 +127,12 @@ def monitor(folder: Path, app: Path, *options: str) -> Path:
     return found
 
 
-def stood_in(folder: Path, app: Path, *options: str, form: str = "csv") -> str:
+def stood_in(
+    folder: Path, app: Path, *options: str, form: str = "csv", export: str = "_start"
+) -> str:
     """What the monitor writes on the stand-in, as ``report`` reads it."""
     made, log, output = monitor(folder, app, *options), folder / "log", folder / f"stood-in.{form}"
-    log.write_bytes(StandIn(app.read_bytes(), Monitor(made.read_bytes())).finish())
+    log.write_bytes(StandIn(app.read_bytes(), Monitor(made.read_bytes())).finish(export))
     asked = ("-q", "report", "--woven", str(made), "-f", form, "-o", str(output), str(log))
     assert main(asked) == 0
     return output.read_text("utf-8")

@@ -34,7 +34,7 @@ from whamm_cm.weave.opcodes.rows import Rows
 from whamm_cm.weave.plain import EXIT, WovenModule, exit_module, stamped
 from whamm_cm.weave.plain_sinks import sink_parts
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan, nothing
-from whamm_cm.weave.scripting import idle, refuse_boundaries
+from whamm_cm.weave.scripting import check_names, idle, refuse_boundaries
 from whamm_cm.weave.unit import UnitBuilder
 from whamm_cm.weave.wiring import SinkOptions
 from whamm_cm.weave.wizard.operands import Operands
@@ -43,7 +43,7 @@ from whamm_cm.weave.wizard.slots import Jumps, Rank, Slot, refused, slots
 #: What the engine calls at the program's end.
 _END = "wasm:exit"
 _EMPTY = b"\0asm\1\0\0\0"
-_PACKAGES = ("opcode", "func", "block")
+_PACKAGES = ("opcode", "func", "block", "line", "source")
 
 
 def weave_monitor(data: bytes, plan: Plan, what: str = "input") -> WovenModule:
@@ -90,9 +90,13 @@ class _Monitor:
         self.rows = Rows(self.builder, names, self.module.names.module or "")
         self.order = {id(probe): k for k, probe in enumerate(checked.probes)}
         numbering = self.unit.numbering(self.module)
-        matcher = Matcher(checked.probes, self.scripts.evaluate, as_whamm=self.plan.compat)
+        matcher = Matcher(
+            checked.probes, self.scripts.evaluate, as_whamm=self.plan.compat,
+            sources=self.scripts.sources,
+        )  # fmt: skip
         for function in matcher.functions(self.module, numbering.facts):
             self._function(function)
+        check_names(checked, matcher)
         if self.catches:
             self._exceptions()
         self._say(matcher)

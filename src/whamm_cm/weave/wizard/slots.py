@@ -24,10 +24,11 @@ class Rank(IntEnum):
     AFTER = 0  # the instruction before it
     BEHIND = 1  # a block that ends, or begins, with the instruction before it
     BEFORE = 2
-    ENTRY = 3
-    LEAVING = 4  # an arm, then the function
-    EXIT = 5
-    LAST = 6
+    ENDING = 3  # the program
+    ENTRY = 4
+    LEAVING = 5  # an arm, then the function
+    EXIT = 6
+    LAST = 7
 
 
 class Slot(NamedTuple):
@@ -51,10 +52,14 @@ def slots(firing: Firing, info: FunctionInfo, thrown: bool) -> list[Slot]:
     """Where a probe is to fire: nowhere if its code never runs.  ``thrown``: a function is also
     left where it traps or throws.  WeaveError for what the engine has no way to do."""
     point = firing.point
-    if point.package == "func":
-        return _func(point.mode, point.opidx, info, thrown)
+    if point.enters:
+        return [Slot(0, Rank.ENTRY)]
+    if point.package in ("func", "source") and point.mode == "exit":
+        ways = RETURNS | THROWS if thrown else RETURNS
+        last = Slot(info.last, Rank.EXIT, False)
+        return [Slot(way, Rank.EXIT) for way in info.of(ways)] + [last]
     if point.mode == "before":
-        return [Slot(point.opidx, Rank.BEFORE)]
+        return [Slot(point.opidx, Rank.ENDING if point.leaves else Rank.BEFORE)]
     if point.mode == "after":
         return _after(point.opidx, info)
     if point.mode == "entry":
@@ -66,15 +71,6 @@ def slots(firing: Firing, info: FunctionInfo, thrown: bool) -> list[Slot]:
         "at_target": "does not say which branch led to a place",
     }
     raise refused(firing, info, why[point.mode])
-
-
-def _func(mode: str, opidx: int, info: FunctionInfo, thrown: bool) -> list[Slot]:
-    if mode == "entry":
-        return [Slot(0, Rank.ENTRY)]
-    if mode == "before":  # a call that ends the program
-        return [Slot(opidx, Rank.LAST)]
-    ways = RETURNS | THROWS if thrown else RETURNS
-    return [Slot(way, Rank.EXIT) for way in info.of(ways)] + [Slot(info.last, Rank.EXIT, False)]
 
 
 def _after(opidx: int, info: FunctionInfo) -> list[Slot]:
