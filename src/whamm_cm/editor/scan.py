@@ -11,7 +11,7 @@ import re
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang.calls import CURSOR
-from whamm_cm.lang.tables import terminals
+from whamm_cm.lang.tables import rules
 
 #: What hides brackets: comments, and strings as far as their line goes, for one that is not closed
 #: must not hide the rest.  ``/*`` in a rule begins no comment.
@@ -227,8 +227,8 @@ def _in_head(found: Scan, item: Item, call: str) -> str:
 
 def rule_of(head: str) -> str:
     """The match rule that an item begins with, "" for one that is none."""
-    for name in ("WIT_RULE", "RULE"):
-        found = re.match(terminals()[name], head)
+    for pattern in rules():
+        found = re.match(pattern, head)
         if found and found[0].strip():
             return found[0]
     return ""

@@ -8,6 +8,7 @@ from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body
 from whamm_cm.lang.builtins import ACTS, EVENT_FUNCTIONS, FUNCTIONS, METHODS, WHAMM_CORE
 from whamm_cm.lang.source import listed, suggest
+from whamm_cm.lang.texts import format_, str_
 from whamm_cm.lang.tree import (
     Bound,
     Builtin,
@@ -256,7 +257,10 @@ def _trace_like(body: Body, node: s.Invoke) -> Expr:
     raise body.error(node, f"{node.name} has no value", "call it as a statement")
 
 
-_SPECIAL = {"memid": _memid, "len": _len, "handle": _handle, "print": _trace_like}
+_SPECIAL = {
+    "memid": _memid, "len": _len, "handle": _handle, "str": str_, "format": format_,
+    **dict.fromkeys(("print", "delete", "clear"), _trace_like),
+}  # fmt: skip
 
 
 #: Functions that are words of the language, beside those of ``builtins.py``.

@@ -39,7 +39,7 @@ from whamm_cm.weave.opcodes.rows import Rows
 from whamm_cm.weave.plain_sinks import sink_parts, wasi_name
 from whamm_cm.weave.plain_sites import WRAPPED, Traced, choose
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
-from whamm_cm.weave.scripting import everything, idle, refuse_boundaries
+from whamm_cm.weave.scripting import check_names, everything, idle, refuse_boundaries
 from whamm_cm.weave.unit import Beats, UnitBuilder, binder_module
 from whamm_cm.weave.wiring import SinkOptions
 
@@ -142,7 +142,7 @@ class _Weave:
         unit = UnitBuilder(scripts, self.builder, beat=beats)
         unit.unit.memories = unit.numbering(self.module)
         probes = scripts.scripts.probes
-        matcher = Matcher(probes, scripts.evaluate, as_whamm=plan.compat)
+        matcher = Matcher(probes, scripts.evaluate, as_whamm=plan.compat, sources=scripts.sources)
         rows = Rows(self.builder, scripts.scripts.names, self.module.names.module or "")
         weaver = GuestWeaver(
             self.module, matcher, unit, rows, pure_counters(everything(scripts.scripts)),
@@ -168,6 +168,7 @@ class _Weave:
         self.added.dropped = [("", name) for name in about_code(self.module)]
         for (rule, why), count in sorted(matcher.skipped.items()):
             self.added.unmatched.append((rule, why, count))
+        check_names(scripts.scripts, matcher)
         if not plan.compat:
             self.added.idle += idle(scripts.scripts, matcher.idle())
         slot = unit.push_slot() if push else None
@@ -195,7 +196,8 @@ class _Weave:
             guest = traced.redirected(guest)
         parts = [Part("guest", guest, "guest", _kept(guest, {*gated, *wrapped}))]
         if unit is not None:
-            parts.append(Part("unit", unit, UNIT, _getters(guest, unit)))
+            getters = _getters(guest, unit, "__whamm_" if self.plan.compat else "")
+            parts.append(Part("unit", unit, UNIT, getters))
         if scripted is not None and scripted.binder is not None:
             parts.append(Part("binder", scripted.binder))
         parts += self._recording(guest, unit, sends)
@@ -258,10 +260,11 @@ def _kept(guest: CoreModule, others: Set[str]) -> dict[str, str]:
     return {name: name for name in names if name not in others and not name.startswith(LENT)}
 
 
-def _getters(guest: CoreModule, unit: bytes) -> dict[str, str]:
+def _getters(guest: CoreModule, unit: bytes, prefix: str) -> dict[str, str]:
+    """What reads the variables of scripts, by the names that are exported."""
     taken = {e.name for e in guest.exports}
     names = [e.name for e in CoreModule(unit).exports if e.name.startswith("get_")]
-    return {name: name for name in names if name not in taken}
+    return {name: prefix + name for name in names if prefix + name not in taken}
 
 
 def _gated(guest: CoreModule) -> dict[str, int]:

@@ -10,7 +10,7 @@ from whamm_cm.emit.memory import Guest
 from whamm_cm.emit.script import report
 from whamm_cm.emit.script.body import Body
 from whamm_cm.emit.script.compile import compile_function, needs
-from whamm_cm.emit.script.env import RUNTIME, STATE, Memory, Needs, Place
+from whamm_cm.emit.script.env import RUNTIME, STATE, TEXTS, Memory, Needs, Place
 from whamm_cm.emit.script.memories import LENT, PROGRAM, MemoryRef
 from whamm_cm.emit.script.places import make
 from whamm_cm.emit.script.types import description, flats, is_handle, leaves
@@ -158,7 +158,8 @@ class UnitModule:
             self.module.start(init.index)
         else:
             self.module.export_func("init", init.index)
-        state = state_module(max(pages, layout.STATE_PAGES)) if wanted else None
+        texts = not TEXTS.keys().isdisjoint(wanted)
+        state = state_module(max(pages, layout.STATE_PAGES), texts) if wanted else None
         return UnitParts(self.module.encode(), state, tuple(self._libraries))
 
     def _import(self, found: Sequence[Needs], wanted: dict[str, None]) -> None:
