@@ -217,11 +217,13 @@ def _probes(env: Env, script: s.Script) -> list[Probe | WitRule]:
         end = len(env.source.text)
         raise env.source.error("the script has no probe", end, hint="add one, for instance"
                                " wasm:opcode:call:before { }")  # fmt: skip
-    number = numbering.known
+    number, last = numbering.known, None
     for position, probe in enumerate(found):
         if probe.number < 0:
+            one = probe.span, probe.rule, probe.mode  # of which there may be several, by types
+            number += last is not None and one != last
+            last = one
             found[position] = replace(probe, number=number)
-            number += 1
     return [_knowing_itself(env, p) if isinstance(p, Probe) else p for p in found]
 
 

@@ -141,13 +141,13 @@ def sides(body: Body, node: s.Infix, want: Type | None) -> tuple[Expr, Expr]:
             return body.pair(left, right, want)
         second = body.expr(right, want)
         if is_text(second.type):
-            raise _no_text(body, node, left)
+            return _literal(body, node, left), _as_text(body, node, right, second)
         second = body.scalar(second, right)
         return body.typed(left, second.type, "the other side"), second
     first = body.expr(left, want)
     if body.flexible(right):
         if is_text(first.type):
-            raise _no_text(body, node, right)
+            return _as_text(body, node, left, first), _literal(body, node, right)
         first = body.scalar(first, left)
         return first, body.typed(right, first.type, "the other side")
     second = body.expr(right, _number(first.type))
@@ -157,6 +157,13 @@ def sides(body: Body, node: s.Infix, want: Type | None) -> tuple[Expr, Expr]:
         return _same_types(body, node, first, second)
     first = body.scalar(first, left)
     return first, body.fitting(body.scalar(second, right), right, first.type, "the other side")
+
+
+def _literal(body: Body, node: s.Infix, side: s.ExprSyntax) -> Expr:
+    """What stands beside a text: a parameter is one, too, a number is none."""
+    if isinstance(side, s.Parameter):
+        return body.typed(side, STR, "the other side")
+    raise _no_text(body, node, side)
 
 
 def _number(type_: Type) -> Type | None:
