@@ -36,6 +36,9 @@ def test_the_command_line_weaves_the_same_bytes(
 ) -> None:
     (tmp_path / "in.wasm").write_bytes(COMMAND)
     (tmp_path / "s.mm").write_text("wasm:opcode:call:before { report var n: u32; n++; }")
+    (tmp_path / "p.mm").write_text(
+        "param step = 1; wasm:opcode:call:before / fname != $1 / { report var n: u32; n += step; }"
+    )
     path, out = str(tmp_path / "in.wasm"), str(tmp_path / "out.wasm")
     options = ("--nonce", NONCE, "-o", out, path)
     for words, wishes in (
@@ -45,6 +48,8 @@ def test_the_command_line_weaves_the_same_bytes(
         (("-m", "calls", "--flush", "each"), {"monitor": "calls", "flush": "each"}),
         (("-s", str(tmp_path / "s.mm"), "--interval", "100ms"),
          {"scripts": tmp_path / "s.mm", "interval_ns": 100_000_000}),
+        (("-s", str(tmp_path / "p.mm"), "-D", "step=3", "--arg", "run"),
+         {"scripts": tmp_path / "p.mm", "define": {"step": 3}, "script_args": ["run"]}),
     ):  # fmt: skip
         assert main(("instrument", "-q", *words, *options)) == 0
         woven = command.weave(nonce=NONCE, **wishes)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Any, Protocol, TypeAlias
 
+from whamm_cm.analysis.entries import entries, full_name, with_origins
 from whamm_cm.dataclass import dataclass
 
 #: First address and the one after the last.
 Range: TypeAlias = tuple[int, int]
 
 _CALL, _FUNCTION = "DW_TAG_inlined_subroutine", "DW_TAG_subprogram"
-#: A name may be that of an origin, and this one that of a declaration.
-_MOST_STEPS = 4
 _MOST_RANGES = 1_000_000
 
 
@@ -67,7 +67,7 @@ class InlinedCalls:
         Raises nearly anything for malformed sections.
         """
         if not self.ranges:
-            self.ranges = [tuple(self._ranges(unit.get_top_DIE())) for unit, _ in self.units]
+            self.ranges = [tuple(self.spans(unit.get_top_DIE())) for unit, _ in self.units]
         for number, ranges in enumerate(self.ranges):
             if not any(first <= address < end for first, end in ranges):
                 continue
@@ -81,10 +81,10 @@ class InlinedCalls:
     def _calls(self, unit: Any) -> Iterator[tuple[Range, Any]]:
         """Every inlined call of a unit, an outer one before those in it."""
         linked = False
-        for entry in _entries(unit):
+        for entry in entries(unit):
             if entry.tag not in (_CALL, _FUNCTION):
                 continue
-            ranges = list(self._ranges(entry))
+            ranges = list(self.spans(entry))
             if entry.tag == _CALL and linked:
                 yield from ((one, entry) for one in ranges)
             elif entry.tag == _FUNCTION and ranges:
@@ -99,10 +99,10 @@ class InlinedCalls:
         files = {unit.cu_offset: of for unit, of in self.units}
         for unit, _ in self.units:
             linked = False
-            for entry in _entries(unit):
+            for entry in entries(unit):
                 if entry.tag not in (_CALL, _FUNCTION):
                     continue
-                ranges = tuple(self._ranges(entry))
+                ranges = tuple(self.spans(entry))
                 if entry.tag == _FUNCTION and ranges:
                     linked = ranges[0][0] > 0  # as above
                 if not (linked and ranges):
@@ -111,10 +111,10 @@ class InlinedCalls:
                 absolute = first is not None and first.form.startswith("DW_FORM_addr")
                 entered = first.value if absolute else min(start for start, _ in ranges)
                 yield SourceFunction(
-                    _name(entry), *_declared(entry, files), entered, ranges, entry.tag == _CALL
+                    full_name(entry), *_declared(entry, files), entered, ranges, entry.tag == _CALL
                 )
 
-    def _ranges(self, entry: Any) -> Iterator[Range]:
+    def spans(self, entry: Any) -> Iterator[Range]:
         low, high = entry.attributes.get("DW_AT_low_pc"), entry.attributes.get("DW_AT_high_pc")
         several = entry.attributes.get("DW_AT_ranges")
         if several is not None:
@@ -138,54 +138,41 @@ class InlinedCalls:
                 yield one.begin_offset + more, one.end_offset + more
 
 
-def _entries(unit: Any) -> Iterator[Any]:
-    """pyelftools' own iterator keeps them all, which takes gigabytes where a unit is large."""
-    top = unit.get_top_DIE()
-    offset, end = top.offset, unit.cu_offset + unit.size
-    while offset < end:
-        entry = type(top)(unit, top.stream, offset)
-        yield entry
-        offset += entry.size
+def innermost(functions: Sequence[SourceFunction]) -> tuple[list[int], list[int]]:
+    """Addresses in order, and the number of the innermost function from each on (-1: none).
+
+    Of several ranges around an address the one with the highest number is the innermost.
+    """
+    ranges = [(span, number) for number, one in enumerate(functions) for span in one.ranges]
+    waiting = sorted(ranges, reverse=True)
+    starts, numbers = list[int](), list[int]()
+    open_: list[tuple[int, int]] = []
+    for address in sorted({address for span, _ in ranges for address in span}):
+        while waiting and waiting[-1][0][0] <= address:
+            (_, end), number = waiting.pop()
+            heapq.heappush(open_, (-number, end))
+        while open_ and open_[0][1] <= address:
+            heapq.heappop(open_)
+        starts.append(address)
+        numbers.append(-open_[0][0] if open_ else -1)
+    return starts, numbers
 
 
 def _call(entry: Any, files: Files) -> InlinedCall:
     file, line = (entry.attributes.get(f"DW_AT_call_{what}") for what in ("file", "line"))
     return InlinedCall(
-        _name(entry), "?" if file is None else files[file.value], 0 if line is None else line.value
+        full_name(entry),
+        "?" if file is None else files[file.value],
+        0 if line is None else line.value,
     )
-
-
-def _name(entry: Any) -> str:
-    """The full name where there is one, as in the name section."""
-    plain = b""
-    for one in _with_origins(entry):
-        full = one.attributes.get("DW_AT_linkage_name")
-        if full is not None:
-            return str(full.value, "utf-8", "replace")
-        if "DW_AT_name" in one.attributes:
-            plain = plain or one.attributes["DW_AT_name"].value
-    return str(plain, "utf-8", "replace")
 
 
 def _declared(entry: Any, files: Mapping[int, Files]) -> tuple[str, int]:
     """The file and line of a declaration; ``files`` by the offset of their unit."""
     file, line = "?", 0
-    for one in _with_origins(entry):
+    for one in with_origins(entry):
         if file == "?" and "DW_AT_decl_file" in one.attributes and one.cu.cu_offset in files:
             file = files[one.cu.cu_offset][one.attributes["DW_AT_decl_file"].value]
         if not line and "DW_AT_decl_line" in one.attributes:
             line = one.attributes["DW_AT_decl_line"].value
     return file, line
-
-
-def _with_origins(entry: Any) -> Iterator[Any]:
-    """An entry, and those that it takes further attributes from."""
-    for _ in range(_MOST_STEPS):
-        yield entry
-        origin = next(
-            (at for at in ("DW_AT_abstract_origin", "DW_AT_specification")
-             if at in entry.attributes), None,
-        )  # fmt: skip
-        if origin is None:
-            return
-        entry = entry.get_DIE_from_attribute(origin)

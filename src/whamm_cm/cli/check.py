@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from whamm_cm.cli import scripts
@@ -16,7 +15,7 @@ from whamm_cm.render.words import counted
 if TYPE_CHECKING:
     from whamm_cm.front.settings import Settings
     from whamm_cm.lang.source import ScriptError
-    from whamm_cm.weave.plan import ScriptPlan
+    from whamm_cm.weave.listing import Input
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -35,10 +34,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="write to FILE instead of standard output"
     )
-    parser.add_argument(
-        "--lib", action="append", default=[], metavar="NAME=FILE.wasm",
-        help="the library that scripts `use` under that name; repeatable",
-    )  # fmt: skip
+    scripts.add_values(parser)
     parser.set_defaults(run=run, monitor=[])
 
 
@@ -49,14 +45,16 @@ def run(args: argparse.Namespace) -> int:
 
     path, args.script = args.script, [args.script]
     sources = scripts.sources(args, ())
-    libraries = scripts.libraries(args.lib)
+    settings = Settings(
+        scripts=sources, libraries=scripts.libraries(args.lib), **scripts.parameters(args)
+    )
     if path == "-" and args.app == "-":
         raise UsageError("the script and APP.wasm cannot both be standard input")
     warnings: list[str] = []
     rows: list[dict[str, Any]] = []
     errors: tuple[ScriptError, ...] = ()
     try:
-        warnings, rows = _checked(args, Settings(scripts=sources, libraries=libraries))
+        warnings, rows = _checked(args, settings)
     except ScriptError as error:
         if not args.json:
             raise
@@ -74,36 +72,22 @@ def _checked(
     args: argparse.Namespace, settings: Settings
 ) -> tuple[list[str], list[dict[str, Any]]]:
     """Warnings and rules."""
-    from whamm_cm.front.scripts import script_plan, script_warnings
+    from whamm_cm.front.checking import check
 
-    plan = script_plan(settings)
-    assert plan is not None
-    if args.app is None:
-        _names(plan)
-        places = None
-    else:
-        places = _places(plan, read_input(args.app), display(args.app))
+    given = None if args.app is None else _opened(args.app)
+    checked = check(settings, given)
     rows: list[dict[str, Any]] = [
-        {"rule": rule.text, "at": rule.place, "optional": rule.optional}
-        | ({} if places is None else {"places": places[span]})
-        for span, rule in plan.scripts.written.items()
+        {"rule": one.rule.text, "at": one.rule.place, "optional": one.rule.optional}
+        | ({} if one.places is None else {"places": one.places})
+        for one in checked.rules
     ]
-    return script_warnings(plan), rows
+    return [str(warning) for warning in checked.warnings], rows
 
 
-def _names(plan: ScriptPlan) -> None:
-    from whamm_cm.lang.source import together
+def _opened(app: str) -> Input:
+    from whamm_cm.weave.listing import open_input
 
-    found = [rule.mistake(None) for rule in plan.scripts.wit_rules]
-    errors = [error for error in found if error is not None]
-    if errors:
-        raise together(errors)
-
-
-def _places(plan: ScriptPlan, data: bytes, name: str) -> Counter[Any]:
-    from whamm_cm.weave.listing import count_places, open_input
-
-    return count_places(plan, open_input(data, name))
+    return open_input(read_input(app), display(app))
 
 
 def _line(row: dict[str, Any]) -> str:

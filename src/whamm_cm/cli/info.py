@@ -59,7 +59,9 @@ def run(args: argparse.Namespace) -> int:
         write_output(args.output, text)
         return 0
     settings = Settings(
-        scripts=scripts.sources(args, args.expr), libraries=scripts.libraries(args.lib)
+        scripts=scripts.sources(args, args.expr),
+        libraries=scripts.libraries(args.lib),
+        **scripts.parameters(args),
     )
     plan = scripts.checked(args, settings)
     rule, app = _words(args, plan)

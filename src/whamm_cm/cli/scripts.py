@@ -1,11 +1,12 @@
-"""Scripts on the command line: ``-s FILE``, ``-e TEXT``, ``-m MONITOR``, ``--lib NAME=FILE``."""
+"""Scripts on the command line: ``-s FILE``, ``-e TEXT``, ``-m MONITOR``, ``--lib NAME=FILE``,
+and their parameters ``-D NAME=VALUE`` and ``--arg VALUE``."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from whamm_cm.cli.common import display, read_input, say
 from whamm_cm.errors import UsageError
@@ -33,10 +34,40 @@ def add_options(parser: argparse.ArgumentParser, expressions: bool = False) -> N
         "-m", "--monitor", action="append", default=[], metavar="NAME",
         help="weave one of the ready monitors (`whamm-cm info --monitors` lists them); repeatable",
     )  # fmt: skip
+    add_values(group)
+
+
+class _Values(TypedDict):
+    define: list[tuple[str, str]]
+    script_args: list[str]
+
+
+def add_values(group: argparse._ActionsContainer) -> None:
+    """What scripts are given: ``--lib``, ``-D`` and ``--arg``."""
     group.add_argument(
         "--lib", action="append", default=[], metavar="NAME=FILE.wasm",
         help="the library that scripts `use` under that name; repeatable",
     )  # fmt: skip
+    group.add_argument(
+        "-D", "--define", action="append", default=[], metavar="NAME=VALUE",
+        help="what $NAME and param NAME are in scripts: a number, true, false or a text;"
+        " repeatable",
+    )  # fmt: skip
+    group.add_argument(
+        "--arg", action="append", default=[], metavar="VALUE",
+        help="what $1 is in scripts, given again what $2 is, and so on",
+    )  # fmt: skip
+
+
+def parameters(args: argparse.Namespace) -> _Values:
+    """What ``-D`` and ``--arg`` say.  Raises UsageError."""
+    define: list[tuple[str, str]] = []
+    for text in args.define:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise UsageError(f"-D {text!r}: expected NAME=VALUE, such as -D limit=10")
+        define.append((name, value))
+    return {"define": define, "script_args": args.arg}
 
 
 def sources(args: argparse.Namespace, texts: Sequence[str]) -> list[tuple[str, str]]:
@@ -73,7 +104,8 @@ def libraries(options: Sequence[str]) -> dict[str, Library]:
 
 def checked(args: argparse.Namespace, settings: Settings) -> ScriptPlan | None:
     """The scripts of the settings; None when there are none.  Raises UsageError, InputError."""
-    if not settings.scripted and not settings.libraries:
+    given = settings.libraries or settings.define or settings.script_args
+    if not settings.scripted and not given:
         return None  # the language is slow to import
     from whamm_cm.front.scripts import script_plan, script_warnings
 

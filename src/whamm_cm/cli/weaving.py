@@ -116,6 +116,7 @@ def settings(
         count=count,
         scripts=scripts.sources(args, texts),
         libraries=scripts.libraries(args.lib),
+        **scripts.parameters(args),
         sink=args.sink,
         timed=args.time,
         flush=args.flush,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from whamm_cm.errors import InputError, UsageError, nearest
 from whamm_cm.files import read
-from whamm_cm.front.settings import LibrarySource, Script, Settings
+from whamm_cm.front.settings import Define, LibrarySource, Script, Settings
 from whamm_cm.monitors import monitors
 from whamm_cm.weave.plan import ScriptPlan
 
@@ -24,24 +24,33 @@ def script_plan(settings: Settings) -> ScriptPlan | None:
     """None when there are none.  Raises UsageError (a wrong script among others) and InputError."""
     sources = list(_sources(settings))
     if not sources:
-        if settings.libraries:
-            raise UsageError("--lib is for scripts; add one with -s or -e")
+        for option, given in (("--lib", settings.libraries), ("-D", settings.define),
+                              ("--arg", settings.script_args)):  # fmt: skip
+            if given:
+                raise UsageError(f"{option} is for scripts; add one with -s or -e")
         return None
     if settings.compat:  # whamm calls them that
         sources = [(f"script{number}", text) for number, (_, text) in enumerate(sources)]
+    from whamm_cm.lang import parameters
     from whamm_cm.lang.load import load  # slow to import
     from whamm_cm.run.engine import validate_module
     from whamm_cm.run.static import StaticLibraries
 
     libraries = {name: _library(name, given) for name, given in settings.libraries.items()}
     signatures = {name: library.signature for name, library in libraries.items()}
-    scripts = load(sources, signatures)
+    given = parameters.given(_pairs(settings.define), settings.script_args)
+    scripts = load(sources, signatures, given)
     unused = sorted(set(libraries) - set(scripts.libraries))
     if unused:
         raise UsageError(f"--lib {unused[0]}: no script has `use {unused[0]};`")
-    text = "\0".join(text for _, text in sources)
+    text = "\0".join([*(text for _, text in sources), *(f"{k}={v}" for k, v in given.items())])
     static = StaticLibraries(libraries.values())
     return ScriptPlan(scripts, libraries, static, text, validate_module)
+
+
+def _pairs(define: Define) -> Iterable[tuple[str, object]]:
+    """Parameters by name, which the command line gives one by one."""
+    return define.items() if isinstance(define, Mapping) else define
 
 
 def script_warnings(plan: ScriptPlan | None) -> list[str]:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 Script: TypeAlias = "str | os.PathLike[str] | tuple[str, str]"
 #: A file, its bytes, or what was loaded from either.
 LibrarySource: TypeAlias = "str | os.PathLike[str] | bytes | Library"
+#: What ``$name`` means in scripts.
+Parameter: TypeAlias = str | int | float | bool
+Define: TypeAlias = "Mapping[str, Parameter] | Sequence[tuple[str, Parameter]]"
 Flush: TypeAlias = Literal["full", "live", "each"]
 
 
@@ -29,7 +32,9 @@ class Settings:
 
     ``trace`` and ``count``: a SET of boundary functions, such as ``"*"``, ``"%net"`` or
     ``"wasi:io/*,!%clock"``; None for none.  ``scripts``: texts, or paths of files; ``monitor``:
-    names of ready scripts; ``libraries``: what scripts ``use``, by that name.  ``sink`` None:
+    names of ready scripts; ``libraries``: what scripts ``use``, by that name; ``define``: what
+    ``$name`` and ``param name`` mean in them, ``script_args`` the same of ``$1``, ``$2`` and so on,
+    a str as on the command line.  ``sink`` None:
     ``stderr``, for a core module that uses no WASI ``none``.  ``timed``: records have times.
     ``flush``: when records leave the guest.  ``interval_ns``: how often, in nanoseconds, what
     scripts count leaves while the guest runs; 0: when an export returns.  ``max_string`` is in
@@ -46,6 +51,8 @@ class Settings:
     scripts: str | os.PathLike[str] | Sequence[Script] = ()
     monitor: str | Sequence[str] = ()
     libraries: Mapping[str, LibrarySource] = field(default_factory=dict)
+    define: Define = field(default_factory=dict)
+    script_args: Sequence[Parameter] = ()
     sink: SinkName | None = None
     timed: bool = False
     flush: Flush = "live"
@@ -119,6 +126,8 @@ class Wishes(TypedDict, total=False):
     scripts: str | os.PathLike[str] | Sequence[Script]
     monitor: str | Sequence[str]
     libraries: Mapping[str, LibrarySource]
+    define: Define
+    script_args: Sequence[Parameter]
     sink: SinkName | None
     timed: bool
     flush: Flush

@@ -8,6 +8,7 @@ from dataclasses import field
 from typing import Protocol
 
 from whamm_cm.dataclass import dataclass
+from whamm_cm.lang import parameters
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.events import Event
 from whamm_cm.lang.source import ScriptError, Source, WrittenRule, suggest, together
@@ -39,11 +40,14 @@ class Env:
     functions: dict[str, Function] = field(default_factory=dict)
     libraries: dict[str, LibSignature] = field(default_factory=dict)
     known_libraries: Mapping[str, LibSignature] = field(default_factory=dict)
+    given: Mapping[str, str] = field(default_factory=dict)  # parameters by name or number
     warnings: dict[int, ScriptError] = field(default_factory=dict)  # by place: one each
     written: dict[Span, WrittenRule] = field(default_factory=dict)
     errors: list[ScriptError] = field(default_factory=list)
     #: Names of what is wrong itself: nothing more is said of them.
     spoiled: set[str] = field(default_factory=set)
+    #: Told of each call of ``calls.CURSOR``, and of the body that it stands in.
+    watch: Callable[[Body, s.Invoke], None] | None = None
 
     @contextmanager
     def going_on(self, name: str = "") -> Iterator[None]:
@@ -179,11 +183,11 @@ class Body:
     def scalar(self, found: Expr, node: s.ExprSyntax, want: Type | None = None) -> Expr:
         if isinstance(found.type, WitT):
             if want == STR and not is_plain(found.type.type):
-                return self.text(found, node)
+                return self.shown(found, node)
             return self._end(found, found.type.type, node)
         return found
 
-    def text(self, found: Expr, node: s.ExprSyntax) -> Expr:
+    def shown(self, found: Expr, node: s.ExprSyntax) -> Expr:
         """A WIT value as it is shown: a number or string, or the text of anything else."""
         assert isinstance(found.type, WitT)
         if is_plain(found.type.type):
@@ -204,6 +208,10 @@ class Body:
     def fitting(self, found: Expr, node: s.ExprSyntax, want: Type, what: str = "") -> Expr:
         """``found`` if it is of that type."""
         if found.type != want:
+            if isinstance(node, s.Parameter) and node.name in self.env.given:
+                given = parameters.said(self.env.given, node.name)
+                raise self.error(node, f"{given} is {a(found.type)}, but {what or 'this'} is"
+                                 f" {a(want)}")  # fmt: skip
             wanted = f"{what} is {a(want)}" if what else f"{a(want)} is wanted"
             raise self.error(node, f"this is {a(found.type)}, but {wanted}",
                              self._conversion(node, found.type, want))  # fmt: skip
@@ -248,12 +256,26 @@ class Body:
         return False
 
     def literal(self, node: s.ExprSyntax) -> s.ExprSyntax:
-        """``node``, or the literal that a constant without a type stands for."""
+        """``node``, or the literal that a parameter or a constant without a type stands for."""
+        if isinstance(node, s.Parameter):
+            declared = self.env.globals.get(node.name)
+            if declared is None:
+                return parameters.literal(self.env.source, self.env.given, node)
+            node = s.Name(node.name, node.at, node.end)
         found = self.variable(node.name) if isinstance(node, s.Name) else None
         if found is None or found.kind is not Kind.LITERAL:
             return node
         assert isinstance(found.meaning, Const) and isinstance(found.meaning.value, int | float)
         return s.Number(found.meaning.value, node.at, node.end)
+
+    def text(self, node: s.String | s.Parameter) -> s.String:
+        """The text that a literal is, or a parameter where a text is wanted."""
+        if isinstance(node, s.String):
+            return node
+        found = self.expr(node, STR)
+        if not isinstance(found, Const) or not isinstance(found.value, str):
+            raise self.error(node, f"this is {a(found.type)}, but a text is wanted")
+        return s.String(found.value, node.at, node.end)
 
     def variable(self, name: str) -> Variable | None:
         """What the script has declared by that name."""

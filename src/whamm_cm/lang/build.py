@@ -74,6 +74,11 @@ class Builder(Transformer[Token, Any]):
     def wit_rule(self, rule: Token) -> tuple[Token, bool]:
         return rule, True
 
+    def parameter(
+        self, word: Token, name: Token, type_: s.TypeSyntax | None, value: s.ExprSyntax
+    ) -> s.Decl:
+        return self.constant(word, name, type_, value)._replace(param=True)
+
     def predicate(self, begin: Token, expr: s.ExprSyntax, end: Token) -> s.ExprSyntax:
         return expr
 
@@ -118,7 +123,11 @@ class Builder(Transformer[Token, Any]):
 
     def each(self, word: Token, name: Token, in_: Token, listed: s.ExprSyntax,
              body: s.Block) -> s.Each:  # fmt: skip
-        return s.Each(str(name), listed, body, _start(name), _end(name))
+        return s.Each(str(name), "", listed, body, _start(name), _end(name))
+
+    def each_pair(self, word: Token, opening: Token, key: Token, value: Token, in_: Token,
+                  listed: s.ExprSyntax, body: s.Block) -> s.Each:  # fmt: skip
+        return s.Each(str(key), str(value), listed, body, _start(key), _end(value))
 
     def jump(self, word: Token) -> s.Jump:
         return s.Jump(str(word), _start(word), _end(word))
@@ -209,6 +218,13 @@ class Builder(Transformer[Token, Any]):
 
     def string(self, token: Token) -> s.String:
         return s.String(_unquoted(token), _start(token), _end(token))
+
+    def given(self, token: Token) -> s.Parameter:
+        name = token[1:]
+        if name[0].isdigit() and not name.isdigit():
+            raise Refusal(f'"{token}" is no parameter', _start(token), _end(token),
+                          "write $1 for the first --arg, $name for what -D names")  # fmt: skip
+        return s.Parameter(name, _start(token), _end(token))
 
     def parens(self, opening: Token, items: tuple[s.ExprSyntax, ...]) -> s.ExprSyntax:
         if len(items) == 1:

@@ -258,6 +258,13 @@ def _trace_like(body: Body, node: s.Invoke) -> Expr:
 
 
 _SPECIAL = {
-    "memid": _memid, "len": _len, "handle": _handle, "print": _trace_like, "str": str_,
+    "memid": _memid, "len": _len, "handle": _handle, "str": str_,
     "format": format_,
+    **dict.fromkeys(("print", "delete", "clear"), _trace_like),
 }  # fmt: skip
+
+
+#: Functions that are words of the language, beside those of ``builtins.py``.
+WORDS = (*_SPECIAL, "trace")
+#: What editors put where the cursor is, to be told what is known there (``look.py``).
+CURSOR = "__whamm_cm_cursor"

@@ -37,7 +37,7 @@ def wit_return(body: Body, node: s.Leave) -> Stmt:
 
 
 def _is_constant(node: s.ExprSyntax, type_: w.ValType) -> bool:
-    if isinstance(node, s.Number | s.String | s.Record | s.ListOf):
+    if isinstance(node, s.Number | s.String | s.Parameter | s.Record | s.ListOf):
         return True
     if isinstance(w.strip(type_), w.EnumT | w.FlagsT):
         return True
@@ -60,6 +60,8 @@ def act_of_wit(body: Body, call: s.Invoke) -> Stmt:
 def _error_case(body: Body, call: s.Invoke) -> int:
     assert body.wit is not None
     (arg,) = call.args
+    if isinstance(arg, s.Parameter):
+        arg = body.text(arg)
     if not isinstance(arg, s.String):
         raise body.error(
             arg, "the error case must be a text", 'write for instance fail("timeout");'
@@ -90,6 +92,9 @@ def _error_case(body: Body, call: s.Invoke) -> int:
 def constant(body: Body, node: s.ExprSyntax, type_: w.ValType) -> Any:
     """The value of a constant, in the shapes of ``abi.values``."""
     stripped = w.strip(type_)
+    if isinstance(node, s.Parameter):
+        number = isinstance(stripped, w.Prim) and stripped.name not in ("string", "char")
+        node = body.literal(node) if number else body.text(node)
     return _MAKERS[type(stripped)](body, node, stripped)
 
 

@@ -123,6 +123,11 @@ SCOPE = _by_name(
     _static("fname", STR, "name of the function, empty if it has none"),
     _static("probe_id", I32, "number of the probe"),
     _static("script", STR, "name of the script"),
+    _static("file", STR, "source file the code is of, as the compiler was given it"),
+    _static("line", U32, "line of it"),
+    _static("column", U32, "column in it, 0 if that is not known"),
+    _static("func", STR, "function of the source, demangled: the innermost inlined one"),
+    _static("inlined", BOOL, "whether that function was put in place of a call"),
     _dynamic("task", U32, "number of the task that runs, 0 outside of tasks"),
     _dynamic("localN", None, "local number N of the function (parameters first)"),
 )
@@ -371,6 +376,8 @@ PACKAGES: dict[str, tuple[Event, ...]] = {
     "stream": (_copy("stream", "read"), _copy("stream", "write")),
     "future": (_copy("future", "read"), _copy("future", "write")),
 }
+#: What is named by a place in the source (``source_rules.py``): bound are the variables of SCOPE.
+SOURCE_PACKAGES = ("line", "source")
 #: Packages that ``*`` does not mean: their probes stand at boundaries, not in core modules.
 BY_NAME = ("task", "stream", "future")
 #: The modes that their events are at those exports.
@@ -386,6 +393,8 @@ PACKAGE_DOCS: dict[str, str] = {
     "task": "a call of an export begins, returns, is cancelled or is over",
     "stream": "a read or write of a stream is over",
     "future": "a read or write of a future is over",
+    "line": "execution comes to a line of the source",
+    "source": "a function of the source is entered or left",
 }
 
 #: Events of ``wasm:opcode`` by name.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import syntax as s
@@ -14,8 +14,10 @@ from whamm_cm.lang.events import BY_NAME, NUMBERED, TASK_MODES, Event, Mode
 from whamm_cm.lang.exprs import EXPR_RULES
 from whamm_cm.lang.mistakes import mistakes
 from whamm_cm.lang.paths import site_of, unknown_site
+from whamm_cm.lang.places import SourceRule
 from whamm_cm.lang.rules import CoreRule, events_of, parse_core_rule, parse_wit_rule
 from whamm_cm.lang.source import ScriptError, WrittenRule, together
+from whamm_cm.lang.source_rules import is_source_rule, parse_source_rule
 from whamm_cm.lang.stmts import STMT_RULES, block
 from whamm_cm.lang.tree import Expr, Probe, Span, Stmt, WitRule, WitSite
 from whamm_cm.lang.valtypes import BOOL, Type
@@ -52,6 +54,9 @@ def expand(env: Env, probe: s.ProbeSyntax, numbering: Numbering) -> Iterator[Pro
     probe = _written(env, probe)
     if probe.is_wit:
         yield from _wit_rules(env, probe)
+        return
+    if is_source_rule(probe.rule):
+        yield _source_probe(env, probe, parse_source_rule(env.source, probe))
         return
     rule = parse_core_rule(env.source, probe)
     bounds = _checked_bounds(env, rule)
@@ -95,6 +100,14 @@ def _probe(
     return Probe(number, rule, env.source.number, event.package, event.name, mode.text,
                  checked.bounds, checked.predicate, checked.body,
                  Span(env.source.number, probe.at, probe.end))  # fmt: skip
+
+
+def _source_probe(env: Env, probe: s.ProbeSyntax, rule: SourceRule) -> Probe:
+    event = rule.event
+    body = body_of(env, "probe", event=event, mode=rule.mode)
+    checked = check_probe(body, probe)
+    found = _probe(env, probe, event, event.modes[0], -1, checked)
+    return replace(found, event=f"{rule.text}:{rule.mode}", source=rule)
 
 
 def _wit_rules(env: Env, probe: s.ProbeSyntax) -> Iterator[WitRule]:

@@ -7,7 +7,7 @@ import struct
 from dataclasses import replace
 from functools import cache
 
-from whamm_cm.lang import paths, texts
+from whamm_cm.lang import parameters, paths, texts
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body, ExprRule
 from whamm_cm.lang.events import BoundVariable
@@ -86,6 +86,13 @@ def _float(value: float, type_: Type) -> float:
 
 def string(body: Body, node: s.String, want: Type | None) -> Expr:
     return Const(STR, node.value, body.span(node))
+
+
+def parameter(body: Body, node: s.Parameter, want: Type | None) -> Expr:
+    """``$name``: a text where one is wanted, else the literal that it looks like."""
+    if want == STR and node.name not in body.env.globals:
+        return string(body, parameters.string(body.env.source, body.env.given, node), want)
+    return body.expr(body.literal(node), want)
 
 
 # --- names ---------------------------------------------------------------------------------------
@@ -395,6 +402,7 @@ def no_list(body: Body, node: s.ListOf | s.Record, want: Type | None) -> Expr:
 EXPR_RULES: dict[type, ExprRule] = {
     s.Number: number,  # type: ignore[dict-item]
     s.String: string,  # type: ignore[dict-item]
+    s.Parameter: parameter,  # type: ignore[dict-item]
     s.Name: name,  # type: ignore[dict-item]
     s.Infix: infix,  # type: ignore[dict-item]
     s.Prefix: prefix,  # type: ignore[dict-item]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from whamm_cm.lang import parameters
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Env
 from whamm_cm.lang.builtins import WHAMM_CORE
@@ -28,14 +29,17 @@ from whamm_cm.lang.tree import (
     WitRule,
 )
 from whamm_cm.lang.types import a, resolve_type
-from whamm_cm.lang.valtypes import I32, STR, UNIT, TupleT, Type
+from whamm_cm.lang.valtypes import I32, STR, UNIT, Prim, TupleT, Type
 from whamm_cm.lang.walk import Node, transform, walk
 
 
 def load(
-    sources: Sequence[tuple[str, str]], libraries: Mapping[str, LibSignature] | None = None
+    sources: Sequence[tuple[str, str]],
+    libraries: Mapping[str, LibSignature] | None = None,
+    given: Mapping[str, str] | None = None,
 ) -> Scripts:
-    """Parse and check scripts, given as (name, text); ``libraries`` by the name ``use`` says.
+    """Parse and check scripts, given as (name, text); ``libraries`` by the name ``use`` says;
+    ``given``: parameters, as :func:`parameters.given` makes them.
 
     Raises ScriptError, a UsageError that points into the script, with all there is to say.
     """
@@ -46,24 +50,27 @@ def load(
     probes: list[Probe] = []
     rules: list[WitRule] = []
     leaves = 0
+    asked: set[str] = set()
     for number, (name, text) in enumerate(sources):
-        env = Env(Source(number, name, text), known_libraries=known)
+        env = Env(Source(number, name, text), known_libraries=known, given=given or {})
         envs.append(env)
         script = s.Script(())
         with env.going_on():
             script = parse(env.source)
         if env.errors:
             continue
-        globals_ += _declare(env, script, leaves)
+        asked |= parameters.named(script) if given else set()
+        globals_ += declare_all(env, script, leaves)
         leaves += sum(_leaves(v.type) for v in env.globals.values() if v.kind is Kind.TASK)
         functions += env.functions.values()
-        _check_functions(env, script)
+        check_functions(env, script)
         for found in _probes(env, script):
             (probes if isinstance(found, Probe) else rules).append(found)  # type: ignore[arg-type]
     errors = [error for env in envs for error in env.errors]
     if errors:
         raise together(errors)
-    warnings = tuple(str(warning) for env in envs for warning in env.warnings.values())
+    parameters.check_used(given or {}, asked)
+    warnings = tuple(warning for env in envs for warning in env.warnings.values())
     used = dict.fromkeys(name for env in envs for name in env.libraries)
     names = tuple(name for name, _ in sources)
     written = {span: rule for env in envs for span, rule in env.written.items()}
@@ -74,7 +81,7 @@ def load(
 # --- the top of a script -------------------------------------------------------------------------
 
 
-def _declare(env: Env, script: s.Script, leaves: int) -> tuple[Stmt, ...]:
+def declare_all(env: Env, script: s.Script, leaves: int) -> tuple[Stmt, ...]:
     """Fills ``env``; the statements at the top, checked in order."""
     body = body_of(env, "global")
     top: list[s.StmtSyntax] = []
@@ -122,6 +129,8 @@ def _global(env: Env, item: s.Decl, leaves: int) -> None:
     if item.const:
         check_name(top, item)
         meant, meaning = meaning_of(top, item)
+        if item.param:
+            meaning = _parameter(env, item, meaning, meant is Kind.LITERAL)
         env.globals[item.name] = Variable(item.name, meaning.type, meant, False, env.source.number,
                                           span, meaning=meaning)  # fmt: skip
         return
@@ -129,6 +138,15 @@ def _global(env: Env, item: s.Decl, leaves: int) -> None:
     kind, leaf = (Kind.TASK, leaves) if item.task else (Kind.GLOBAL, 0)
     env.globals[item.name] = Variable(item.name, type_, kind, item.report, env.source.number, span,
                                       leaf)  # fmt: skip
+
+
+def _parameter(env: Env, item: s.Decl, default: Const, is_literal: bool) -> Const:
+    """What ``param`` names: its default, or what is given in its place."""
+    if not isinstance(default.type, Prim):
+        raise env.source.error("a parameter is a number, a bool or a str", item.at, item.end)
+    if item.name not in env.given:
+        return default
+    return parameters.overridden(env.source, env.given, item, default, is_literal)
 
 
 def _signature(env: Env, item: s.Fn) -> None:
@@ -147,7 +165,7 @@ def _signature(env: Env, item: s.Fn) -> None:
 # --- functions -----------------------------------------------------------------------------------
 
 
-def _check_functions(env: Env, script: s.Script) -> None:
+def check_functions(env: Env, script: s.Script) -> None:
     for item in script.items:
         if isinstance(item, s.Fn) and item.name in env.functions:
             with env.going_on():

@@ -53,6 +53,8 @@ _SKIP = re.compile(
     + r"|[A-Za-z0-9_.*?|!\[\]-]+:"
     + _ITEM
     + r"(?=#))"
+    r"|(?<![A-Za-z0-9_./:*#@-])wasm\s*:\s*(?:line|source)\s*:"
+    r"(?:[^\s:;\"#{}()]|\{[^\s{};:\"()]*,[^\s{};:\"()]*\})*"
     r"|//[^\n]*|/\*|\"",
     re.S,
 )
@@ -62,10 +64,18 @@ _NOT_NEWLINE = re.compile(r"[^\n]")
 
 def parse(source: Source) -> s.Script:
     """Raises ScriptError with the first mistake of each item that has one."""
+    script, errors = recovered(source)
+    if errors:
+        raise together(errors)
+    return script
+
+
+def recovered(source: Source) -> tuple[s.Script, list[ScriptError]]:
+    """The items that are no mistake of grammar, and the first mistake of each other one."""
     if len(source.text) > MAX_LENGTH:
         raise source.error(f"the script is longer than {MAX_LENGTH} characters", 0)
     text: str | None = _without_comments(source)
-    errors: list[ScriptError] = []
+    script, errors = s.Script(()), list[ScriptError]()
     while text is not None:
         try:
             script = _parsed(source, text)
@@ -74,10 +84,9 @@ def parse(source: Source) -> s.Script:
             text = _without_item(text, error.start) if len(errors) <= MOST else None
         else:
             break
-    if errors:
-        raise together(errors)
-    _check_depth(source, script)
-    return script
+    if not errors:
+        _check_depth(source, script)
+    return script, errors
 
 
 def _parsed(source: Source, text: str) -> s.Script:
@@ -223,6 +232,8 @@ def _advice(source: Source, token: Token, expected: set[str]) -> str:
     if word and re.match(r"[\w{(]", text):
         if word[0] in ("else", "elif"):
             return "there is no if before it"
+        if word[0] == "param":
+            return "parameters are declared at the top of a script"
         if word[0] in _TYPES:
             return f"declare variables as var {text}: {word[0]};"
         close = suggest(word[0], _KEYWORDS)

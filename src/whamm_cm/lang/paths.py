@@ -168,9 +168,9 @@ def compare_case(body: Body, node: s.Infix) -> Expr | None:
     if body.wit is None or node.op not in ("==", "!="):
         return None
     sides = (node.left, node.right)
-    text = next((side for side in sides if isinstance(side, s.String)), None)
-    other = next((side for side in sides if not isinstance(side, s.String)), None)
-    if text is None or other is None:
+    text = next((side for side in sides if isinstance(side, s.String | s.Parameter)), None)
+    other = next((side for side in sides if side is not text), None)
+    if text is None or other is None or isinstance(other, s.String | s.Parameter):
         return None
     operand = body.expr(other)
     if not isinstance(operand.type, WitT) or not isinstance(
@@ -178,7 +178,7 @@ def compare_case(body: Body, node: s.Infix) -> Expr | None:
     ):
         return None
     labels = [label for label, _ in cases_of(operand.type.type)]
-    span = body.span(node)
+    text, span = body.text(text), body.span(node)
     same = IsCase(BOOL, operand, _position(body, text, labels, text.value, "case"), span)
     return same if node.op == "==" else Unary(BOOL, "!", same, span)
 
@@ -211,8 +211,8 @@ def assign_parameter(body: Body, node: s.Set, target: Expr) -> Stmt:
 
 
 def _assigned(body: Body, node: s.Set, stripped: w.ValType, type_: Type, name: str) -> Expr:
-    if isinstance(stripped, w.EnumT) and isinstance(node.value, s.String):
-        text = node.value
+    if isinstance(stripped, w.EnumT) and isinstance(node.value, s.String | s.Parameter):
+        text = body.text(node.value)
         position = _position(body, text, list(stripped.labels), text.value, "case")
         return Const(U32, position, body.span(text))
     return body.typed(node.value, type_, name)

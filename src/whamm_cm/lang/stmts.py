@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from whamm_cm.lang import maps
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body, StmtRule
 from whamm_cm.lang.builtins import ACTS
-from whamm_cm.lang.calls import counted, is_static
+from whamm_cm.lang.calls import CURSOR, counted, is_static
 from whamm_cm.lang.constants import act_of_wit, wit_return
 from whamm_cm.lang.events import NUMBERED
 from whamm_cm.lang.fold import fold_expr
@@ -369,11 +370,16 @@ def _named_round(
 def each(body: Body, node: s.Each) -> tuple[Stmt, ...]:
     """``for x in list``: ``x`` is another name for ``list[i]``, with an ``i`` that nobody sees."""
     check_name(body, node)
+    check_name(body, node._replace(name=node.value))
     listed, span = body.expr(node.listed), body.span(node)
+    if isinstance(listed.type, MapT):
+        return (maps.entries(body, node, listed, _round),)
     type_ = w.strip(listed.type.type) if isinstance(listed.type, WitT) else None
     if not isinstance(type_, w.ListT):
         raise body.error(node.listed, f"{a(listed.type)} has no elements to go through",
-                         "lists of WIT have, and ranges such as 0..3")  # fmt: skip
+                         "maps and lists of WIT have, and ranges such as 0..3")  # fmt: skip
+    if node.value:
+        raise body.error(node, "a list has no keys", f"write for {node.name} in …")
     position = Variable(node.name, U32, Kind.LOCAL, False, span.script, span)
     element = WitT(type_.element)
     meaning = Element(element, listed, Var(U32, position, span), span)
@@ -428,7 +434,12 @@ def do(body: Body, node: s.Do) -> tuple[Stmt, ...]:
                              "use it in a rule such as wasi:http/*#*:after")  # fmt: skip
         return (Trace(span),)
     assert isinstance(call, s.Invoke)
+    if body.env.watch is not None and call.name == CURSOR:
+        body.env.watch(body, call)
+        return ()
     own = call.receiver is None and call.name not in body.env.functions
+    if own and call.name in maps.STATEMENTS:
+        return (maps.STATEMENTS[call.name](body, call),)
     if own and call.name == "print":
         return (print_statement(body, call),)
     if own and call.name in ACTS and _may_act(body, call.name):

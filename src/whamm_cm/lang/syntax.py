@@ -55,6 +55,14 @@ class String(NamedTuple):
     end: int
 
 
+class Parameter(NamedTuple):
+    """``$name`` or ``$1``: what the script is given from outside."""
+
+    name: str
+    at: int
+    end: int
+
+
 class Prefix(NamedTuple):
     op: str
     operand: ExprSyntax
@@ -147,15 +155,16 @@ class Record(NamedTuple):
 
 
 ExprSyntax: TypeAlias = (
-    Name | Number | String | Prefix | Infix | Conditional | As | Is | Has | Dot | Index | Invoke
-    | Tuple | ListOf | Record
+    Name | Number | String | Parameter | Prefix | Infix | Conditional | As | Is | Has | Dot | Index
+    | Invoke | Tuple | ListOf | Record
 )  # fmt: skip
 
 # --- statements ----------------------------------------------------------------------------------
 
 
 class Decl(NamedTuple):
-    """``type`` None: that of ``init``; ``const``: a name for the value of ``init``."""
+    """``type`` None: that of ``init``; ``const``: a name for the value of ``init``, or with
+    ``param`` for one that is given from outside."""
 
     name: str
     type: TypeSyntax | None
@@ -166,6 +175,7 @@ class Decl(NamedTuple):
     const: bool
     at: int
     end: int
+    param: bool = False
 
 
 class Set(NamedTuple):
@@ -212,9 +222,10 @@ class Count(NamedTuple):
 
 
 class Each(NamedTuple):
-    """``for name in listed``."""
+    """``for name in listed``, or ``for (name, value) in listed``."""
 
     name: str
+    value: str
     listed: ExprSyntax
     body: Block
     at: int

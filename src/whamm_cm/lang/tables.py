@@ -7,6 +7,7 @@ than all else that a short script needs.
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,12 @@ def _numbered(found: dict[str, Any]) -> dict[str | int, Any]:
 
 def _worked_out(**options: Any) -> lark.Lark:
     return lark.Lark(GRAMMAR.read_text("utf-8"), parser="lalr", lexer="contextual", **options)
+
+
+@cache
+def terminals() -> dict[str, str]:
+    """The regular expressions of the grammar's terminals by name."""
+    return {found.name: found.pattern.to_regexp() for found in _worked_out().terminals}
 
 
 def made() -> str:

@@ -11,13 +11,16 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang.layout import Layout
 from whamm_cm.lang.source import ScriptError, WrittenRule
 from whamm_cm.lang.valtypes import Type
 from whamm_cm.wit.types import FuncT, ValType
+
+if TYPE_CHECKING:
+    from whamm_cm.lang.places import SourceRule
 
 # --- places in the source ------------------------------------------------------------------------
 
@@ -383,6 +386,32 @@ class For:
 
 
 @dataclass(frozen=True, slots=True)
+class Entries:
+    """``for k in m`` and ``for (k, v) in m``: the entries there are when it begins, in the order in
+    which they came, but for those deleted before their turn."""
+
+    map: Expr
+    key: Variable
+    value: Variable | None
+    body: tuple[Stmt, ...]
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    target: MapGet
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """``target``: a map or an aggregation."""
+
+    target: Expr
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
 class Jump:
     """Out of the innermost loop, or ``on`` to its next round."""
 
@@ -434,8 +463,8 @@ class Act:
 
 
 Stmt: TypeAlias = (
-    Declare | Assign | Update | Sample | If | While | For | Jump | Evaluate | Return | Trace
-    | Print | Act
+    Declare | Assign | Update | Sample | If | While | For | Entries | Delete | Clear | Jump
+    | Evaluate | Return | Trace | Print | Act
 )  # fmt: skip
 
 # --- the script ----------------------------------------------------------------------------------
@@ -465,13 +494,15 @@ class Probe:
     number: int
     rule: str
     script: int
-    package: str  # "opcode", "func", "block", "begin", "end", "report", "wit"
+    package: str  # "opcode", "func", "block", "line", "source", "begin", "end", "report", "wit"
     event: str  # mnemonic, "entry", "exit", "start", "end", or ""
     mode: str  # "before", "after", "alt", "entry", "exit", "at_target", or ""
     bounds: Mapping[str, Type]
     predicate: Expr | None
     body: tuple[Stmt, ...]
     span: Span = NOWHERE
+    #: Of a probe at places of the source: which ones.
+    source: SourceRule | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -556,6 +587,11 @@ class Scripts:
     libraries: tuple[str, ...] = ()
     names: tuple[str, ...] = ()  # of the scripts: "script0", …
     #: What is legal and surely not meant, in the form of errors.
-    warnings: tuple[str, ...] = ()
+    warned: tuple[ScriptError, ...] = ()
     #: By the ``span`` of their probes, in order.
     written: Mapping[Span, WrittenRule] = field(default_factory=dict)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What :attr:`warned` says."""
+        return tuple(map(str, self.warned))

@@ -102,11 +102,14 @@ class Reports:
         values = places.get(at)
         if values is None:
             values = places[at] = {}
-        if "value" not in record:  # it was too long for a line
+        instance = record["instance"]
+        if record.get("anew"):  # a map that has lost entries
+            values.pop(instance, None)
+        elif "value" not in record:  # it was too long for a line
             return
-        value, instance = record["value"], record["instance"]
         self._instances.add(instance)
         known = values.pop(instance, None)
+        value = record.get("value", [])
         if row.type.startswith("map<"):
             value = _updated(known or {}, value)
         values[instance] = value

@@ -39,7 +39,7 @@ from whamm_cm.weave.opcodes.rows import Rows
 from whamm_cm.weave.plain_sinks import sink_parts, wasi_name
 from whamm_cm.weave.plain_sites import WRAPPED, Traced, choose
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
-from whamm_cm.weave.scripting import everything, idle, refuse_boundaries
+from whamm_cm.weave.scripting import check_names, everything, idle, refuse_boundaries
 from whamm_cm.weave.unit import Beats, UnitBuilder, binder_module
 from whamm_cm.weave.wiring import SinkOptions
 
@@ -142,7 +142,7 @@ class _Weave:
         unit = UnitBuilder(scripts, self.builder, beat=beats)
         unit.unit.memories = unit.numbering(self.module)
         probes = scripts.scripts.probes
-        matcher = Matcher(probes, scripts.evaluate, as_whamm=plan.compat)
+        matcher = Matcher(probes, scripts.evaluate, as_whamm=plan.compat, sources=scripts.sources)
         rows = Rows(self.builder, scripts.scripts.names, self.module.names.module or "")
         weaver = GuestWeaver(
             self.module, matcher, unit, rows, pure_counters(everything(scripts.scripts)),
@@ -168,6 +168,7 @@ class _Weave:
         self.added.dropped = [("", name) for name in about_code(self.module)]
         for (rule, why), count in sorted(matcher.skipped.items()):
             self.added.unmatched.append((rule, why, count))
+        check_names(scripts.scripts, matcher)
         if not plan.compat:
             self.added.idle += idle(scripts.scripts, matcher.idle())
         slot = unit.push_slot() if push else None

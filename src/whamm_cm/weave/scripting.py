@@ -191,7 +191,7 @@ class Scripting:
         scripts = self.plan.scripts
         if not scripts.probes:
             return
-        matcher = Matcher(scripts.probes, self.plan.evaluate)
+        matcher = Matcher(scripts.probes, self.plan.evaluate, sources=self.plan.sources)
         counters = pure_counters(everything(scripts))
         for guest in find_guests(self.program):
             reason = guest.reason
@@ -207,6 +207,7 @@ class Scripting:
                 self._again(guest, matcher, counters)
         for (rule, why), count in sorted(matcher.skipped.items()):
             self.added.unmatched.append((rule, why, count))
+        check_names(scripts, matcher)
         if not self.as_whamm:
             self.added.idle += idle(scripts, matcher.idle())
 
@@ -486,6 +487,13 @@ def idle(scripts: t.Scripts, why: Iterable[tuple[t.Span, str]]) -> Iterator[tupl
         rule = scripts.written[span]
         if not rule.optional:
             yield rule.place, rule.text, reason
+
+
+def check_names(scripts: t.Scripts, matcher: Matcher) -> None:
+    """Raises ScriptError for what rules call by a name that the source does not have."""
+    errors = matcher.mistakes(scripts.written)
+    if errors:
+        raise together(errors)
 
 
 def as_seen(site: Site) -> t.WitSite:

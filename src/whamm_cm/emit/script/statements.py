@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from whamm_cm.emit.script import arithmetic, places
+from whamm_cm.emit.script import arithmetic, maps, places
 from whamm_cm.emit.script.body import STATEMENTS, Body
 from whamm_cm.emit.script.env import Locals, Memory
+from whamm_cm.emit.script.loops import MAX_ROUNDS, count_down, round_
 from whamm_cm.emit.script.places import getters, load, resolve
 from whamm_cm.emit.script.texts import join, print_parts, stash_parts
 from whamm_cm.emit.script.types import flats, is_handle, leaves
@@ -15,9 +14,6 @@ from whamm_cm.lang import tree as t
 from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.numbers import INTS, name_of
 from whamm_cm.lang.walk import walk
-from whamm_cm.wasm.asm import Label
-
-MAX_ROUNDS = 1_000_000
 
 
 def _declare(body: Body, node: t.Declare) -> None:
@@ -160,18 +156,6 @@ def _if(body: Body, node: t.If) -> None:
             body.block(node.otherwise)
 
 
-def _count_down(body: Body, rounds: int, done: Any) -> None:
-    """Leave to ``done`` when local ``rounds`` is zero, else take one off."""
-    f = body.f
-    f.get(rounds)
-    f.op("i32.eqz")
-    f.br_if(done)
-    f.get(rounds)
-    f.i32(1)
-    f.op("i32.sub")
-    f.set(rounds)
-
-
 def _while(body: Body, node: t.While) -> None:
     f = body.f
     rounds = body.pool.take("i32")
@@ -181,16 +165,9 @@ def _while(body: Body, node: t.While) -> None:
         body.expr(node.condition)
         f.op("i32.eqz")
         f.br_if(done)
-        _count_down(body, rounds, done)
-        _round(body, node.body, (done, again))
+        count_down(body, rounds, done)
+        round_(body, node.body, (done, again))
     body.pool.give(("i32",), (rounds,))
-
-
-def _round(body: Body, stmts: tuple[t.Stmt, ...], loop: tuple[Label, Label]) -> None:
-    body.loops.append(loop)
-    body.block(stmts)
-    body.loops.pop()
-    body.f.br(loop[1])
 
 
 def _jump(body: Body, node: t.Jump) -> None:
@@ -221,14 +198,14 @@ def _for(body: Body, node: t.For) -> None:
     f.set(rounds)
     variable = body.variable(node.variable)
     with f.block() as done, f.loop() as again:
-        _count_down(body, rounds, done)
+        count_down(body, rounds, done)
         f.get(low)
         places.store_stack(body, variable, node.low.type)
         f.get(low)
         f.const(core, 1)
         f.op(f"{core}.add")
         f.set(low)
-        _round(body, node.body, (done, again))
+        round_(body, node.body, (done, again))
     body.pool.give((core, core, "i32"), (low, high, rounds))
 
 
@@ -240,10 +217,12 @@ def _evaluate(body: Body, node: t.Evaluate) -> None:
 
 def _return(body: Body, node: t.Return) -> None:
     if body.returns is None:
+        maps.leave_loops(body)
         body.env.act(body.f, node)
         return
     if node.value is not None:
         body.expr(node.value)
+    maps.leave_loops(body)
     body.f.op("return")
 
 
@@ -261,6 +240,7 @@ def _act(body: Body, node: t.Act | t.Trace) -> None:
 
 STATEMENTS.update({
     t.Declare: _declare, t.Assign: _assign, t.Update: _update, t.Sample: _sample, t.If: _if,
-    t.While: _while, t.For: _for, t.Jump: _jump,
+    t.While: _while, t.For: _for, t.Entries: maps.entries, t.Delete: maps.delete,
+    t.Clear: maps.clear, t.Jump: _jump,
     t.Evaluate: _evaluate, t.Return: _return, t.Trace: _act, t.Print: _print, t.Act: _act,
 })  # fmt: skip

@@ -109,7 +109,8 @@ class FunctionEditor:
 
     def place(self, point: Point, snippet: bytes) -> None:
         """Put a snippet where the point's package and mode want it."""
-        prefix = "func_" if point.package == "func" and point.mode in ("entry", "exit") else ""
+        whole = point.package in ("func", "source") and point.mode in ("entry", "exit")
+        prefix = "func_" if whole else ""
         self.add(point.opidx, prefix + point.mode, snippet)
 
     def alt(self, opidx: int, snippet: bytes, leaves: int = 0, goes_on: bool = False) -> None:

@@ -1,0 +1,2 @@
+param n = fid;
+wasm:func:entry { }

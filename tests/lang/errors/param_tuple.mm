@@ -1,0 +1,2 @@
+param pair = (1, 2);
+wasm:func:entry { }

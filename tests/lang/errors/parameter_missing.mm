@@ -1,0 +1,4 @@
+wasm:func:entry / fname == $who / {
+  report var n: u32;
+  n += $2;
+}

@@ -1,0 +1,1 @@
+wasm:func:entry { var n: u32 = $2nd; }

@@ -1,0 +1,1 @@
+wasm:func:entry { var n: u32 = $0; var m: u32 = $1; }
