@@ -382,6 +382,9 @@ def index(body: Body, node: s.Index, want: Type | None) -> Expr:
     operand = body.expr(node.operand)
     span = body.span(node)
     if isinstance(operand.type, MapT):
+        if body.initialising and not isinstance(operand, Static):
+            raise body.error(node, f"the map is empty when {body.initialising} is initialised",
+                             "declare first and assign in a statement of its own")  # fmt: skip
         key = body.typed(node.key, operand.type.key, "the key")
         return MapGet(operand.type.value, operand, key, span)
     listed = w.strip(operand.type.type) if isinstance(operand.type, WitT) else None

@@ -112,6 +112,9 @@ def _use(env: Env, item: s.Use) -> None:
     if found is None:
         hint = suggest(item.name, env.known_libraries) or f"pass --lib {item.name}=path.wasm"
         raise env.source.error(f'library "{item.name}" is not given', item.at, item.end, hint)
+    if item.name in env.libraries:
+        raise env.source.error(f'library "{item.name}" is used twice', item.at, item.end,
+                               "leave one of the two out")  # fmt: skip
     env.libraries[item.name] = found
 
 

@@ -196,7 +196,8 @@ class _Weave:
             guest = traced.redirected(guest)
         parts = [Part("guest", guest, "guest", _kept(guest, {*gated, *wrapped}))]
         if unit is not None:
-            parts.append(Part("unit", unit, UNIT, _getters(guest, unit)))
+            getters = _getters(guest, unit, "__whamm_" if self.plan.compat else "")
+            parts.append(Part("unit", unit, UNIT, getters))
         if scripted is not None and scripted.binder is not None:
             parts.append(Part("binder", scripted.binder))
         parts += self._recording(guest, unit, sends)
@@ -259,10 +260,11 @@ def _kept(guest: CoreModule, others: Set[str]) -> dict[str, str]:
     return {name: name for name in names if name not in others and not name.startswith(LENT)}
 
 
-def _getters(guest: CoreModule, unit: bytes) -> dict[str, str]:
+def _getters(guest: CoreModule, unit: bytes, prefix: str) -> dict[str, str]:
+    """What reads the variables of scripts, by the names that are exported."""
     taken = {e.name for e in guest.exports}
     names = [e.name for e in CoreModule(unit).exports if e.name.startswith("get_")]
-    return {name: name for name in names if name not in taken}
+    return {name: prefix + name for name in names if prefix + name not in taken}
 
 
 def _gated(guest: CoreModule) -> dict[str, int]:
