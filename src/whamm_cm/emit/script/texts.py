@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from whamm_cm.emit.script import core_library
 from whamm_cm.emit.script.body import Body
+from whamm_cm.emit.script.strings import push_span
 from whamm_cm.emit.script.types import flat_range, flats
 from whamm_cm.lang import tree as t
 from whamm_cm.lang import valtypes as vt
@@ -47,15 +48,8 @@ def make(body: Body, parts: Sequence[t.Expr]) -> None:
 
 def end(body: Body) -> None:
     """Push the text that has begun."""
-    f = body.f
     body.run("text_end")
-    span = body.pool.take("i64")
-    f.tee(span)
-    f.op("i32.wrap_i64")
-    f.get(span)
-    f.i64(32)
-    f.op("i64.shr_u", "i32.wrap_i64")
-    body.pool.give(("i64",), (span,))
+    push_span(body)
 
 
 def join(body: Body, left: Sequence[int], right: Sequence[int]) -> None:
