@@ -420,6 +420,17 @@ class Print:
 
 
 @dataclass(frozen=True, slots=True)
+class Draw:
+    """``print(m);``, ``print(m, 10);``: a map or an aggregation as the table of a report shows it,
+    under its ``title``; ``limit``: so many entries, a u32."""
+
+    target: Expr
+    title: str
+    limit: Expr | None = None
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
 class Act:
     """What an ``alt`` probe does.  ``what``: ``proceed`` ``fail`` (the case's number)
     ``delay`` (ms) at a boundary; ``drop_args`` ``alt_call_by_id`` ``alt_call_by_name`` at an
@@ -432,7 +443,7 @@ class Act:
 
 Stmt: TypeAlias = (
     Declare | Assign | Update | Sample | If | While | For | Entries | Delete | Clear | Jump
-    | Evaluate | Return | Trace | Print | Act
+    | Evaluate | Return | Trace | Print | Draw | Act
 )  # fmt: skip
 
 # --- the script ----------------------------------------------------------------------------------

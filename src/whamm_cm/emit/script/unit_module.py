@@ -10,9 +10,9 @@ from whamm_cm.emit.memory import Guest
 from whamm_cm.emit.script import report
 from whamm_cm.emit.script.body import Body
 from whamm_cm.emit.script.compile import compile_function, needs
-from whamm_cm.emit.script.env import RUNTIME, STATE, Memory, Needs, Place
+from whamm_cm.emit.script.env import RUNTIME, STATE, WHOLE, Memory, Needs, Place
 from whamm_cm.emit.script.memories import LENT, PROGRAM, MemoryRef
-from whamm_cm.emit.script.places import make
+from whamm_cm.emit.script.places import make, maker
 from whamm_cm.emit.script.types import description, flats, is_handle, leaves
 from whamm_cm.emit.script.unit import CellStart, ScriptUnit, UnitParts, state_module
 from whamm_cm.errors import InternalError, WeaveError
@@ -126,7 +126,7 @@ class UnitModule:
             names.add("st64")
         for variable in unit.globals:
             if is_handle(variable.type):
-                names.add("agg_new" if isinstance(variable.type, vt.AggT) else "map_new")
+                names.add(maker(variable.type))
         if any(need.memory for need in found) or unit.area.used:
             names.add("state_init")
         if any(isinstance(s, CellStart) and vt.STR in leaves(s.type) for s in unit.starts):
@@ -158,7 +158,8 @@ class UnitModule:
             self.module.start(init.index)
         else:
             self.module.export_func("init", init.index)
-        state = state_module(max(pages, layout.STATE_PAGES)) if wanted else None
+        whole = bool(wanted.keys() & WHOLE.keys())
+        state = state_module(max(pages, layout.STATE_PAGES), whole) if wanted else None
         return UnitParts(self.module.encode(), state, tuple(self._libraries))
 
     def _import(self, found: Sequence[Needs], wanted: dict[str, None]) -> None:
