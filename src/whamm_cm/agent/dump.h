@@ -3,7 +3,7 @@
 #define WHAMM_DUMP_H
 
 #include "describe.h"
-#ifdef WHOLE
+#ifdef MAPS
 #include "order.h"
 #endif
 #include "print.h"
@@ -51,7 +51,7 @@ typedef struct {
 static int before(const Order *order, const Entry *a, const Entry *b) {
     const uint64_t *x = a->key, *y = b->key;
     const uint8_t *key = order->key, *value = order->value;
-#ifdef WHOLE
+#ifdef MAPS
     int keys = order->plain ? compare_plain(&key, &x, &y) : compare_keys(&key, &x, &y);
     int values = value ? compare_plain(&value, &x, &y) : 0; /* which lie behind */
     return values ? values > 0 : keys < 0;

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import syntax as s
-from whamm_cm.lang.events import BY_NAME, PACKAGES, Event, Mode
+from whamm_cm.lang.events import BY_NAME, PACKAGE_DOCS, PACKAGES, Event, Mode
+from whamm_cm.lang.places import Part
 from whamm_cm.lang.source import ScriptError, Source, listed, suggest
 from whamm_cm.lang.tree import WitSite
 from whamm_cm.lang.types import parse_type
@@ -22,19 +23,6 @@ from whamm_cm.wit.semver import PatternError
 
 SIDES = ("import", "export", "inner")
 WIT_MODES = ("before", "after", "alt", "cancel")
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One part of a rule; ``at`` and ``end`` are offsets into the script."""
-
-    text: str
-    glob: Glob
-    at: int
-    end: int
-
-    def matches(self, name: str) -> bool:
-        return self.glob.fullmatch(name.lower())
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +130,7 @@ def events_of(source: Source, rule: CoreRule) -> list[tuple[Event, tuple[Mode, .
         and (name not in BY_NAME or name in rule.parts[1].text.lower())
     ]
     if not packages:
-        raise _nothing(source, rule.parts[1], "package", PACKAGES)
+        raise _nothing(source, rule.parts[1], "package", PACKAGE_DOCS)
     _all_there(source, rule.parts[1], "package", PACKAGES)
     found: list[tuple[Event, tuple[Mode, ...]]] = []
     for package in packages:

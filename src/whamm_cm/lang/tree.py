@@ -11,12 +11,16 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from whamm_cm.dataclass import dataclass
+from whamm_cm.lang.layout import Layout
 from whamm_cm.lang.source import ScriptError, WrittenRule
 from whamm_cm.lang.valtypes import Type
 from whamm_cm.wit.types import FuncT, ValType
+
+if TYPE_CHECKING:
+    from whamm_cm.lang.places import SourceRule
 
 # --- places in the source ------------------------------------------------------------------------
 
@@ -268,6 +272,34 @@ class Scalar:
 
 
 @dataclass(frozen=True, slots=True)
+class Text:
+    """The text of a whole WIT value, as ``trace`` shows it; type str."""
+
+    type: Type
+    operand: Expr
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """Text and values in order, joined: type str."""
+
+    type: Type
+    parts: tuple[Expr, ...]
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A part of ``Format`` or ``Print`` with a layout; never anything else."""
+
+    type: Type
+    operand: Expr
+    layout: Layout
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
 class WitConst:
     """A constant of a WIT type (``type`` is a WitT), only as the value of ``Return`` at a boundary;
     ``value`` in the shapes of ``abi.values``.  Its hash and equality are those of identity: the
@@ -281,7 +313,7 @@ class WitConst:
 Expr: TypeAlias = (
     Const | WitConst | Static | Bound | Var | Unary | Binary | Cast | Ternary | TupleMake
     | TupleGet | MapGet | Call | LibCall | Builtin | Field | Payload | IsCase | HasFlag | Element
-    | Length | Scalar
+    | Length | Scalar | Text | Format | Shown
 )  # fmt: skip
 
 # --- statements ----------------------------------------------------------------------------------
@@ -413,7 +445,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Print:
-    """``parts``: text and values in order."""
+    """``parts``: text and values in order, ``Shown`` those with a layout."""
 
     parts: tuple[Expr, ...]
     span: Span = NOWHERE
@@ -473,30 +505,15 @@ class Probe:
     number: int
     rule: str
     script: int
-    package: str  # "opcode", "func", "block", "begin", "end", "report", "wit"
+    package: str  # "opcode", "func", "block", "line", "source", "begin", "end", "report", "wit"
     event: str  # mnemonic, "entry", "exit", "start", "end", or ""
     mode: str  # "before", "after", "alt", "entry", "exit", "at_target", or ""
     bounds: Mapping[str, Type]
     predicate: Expr | None
     body: tuple[Stmt, ...]
     span: Span = NOWHERE
-
-
-@dataclass(frozen=True, slots=True)
-class LibFunction:
-    """A library function as scripts may call it: script types in, one script type or unit out."""
-
-    params: tuple[Type, ...]
-    result: Type
-
-
-@dataclass(frozen=True, slots=True)
-class LibSignature:
-    """``functions`` by name; ``has_memory``: ``memid(lib)`` and memcpy may name it."""
-
-    name: str
-    functions: Mapping[str, LibFunction]
-    has_memory: bool = False
+    #: Of a probe at places of the source: which ones.
+    source: SourceRule | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from whamm_cm._version import __version__
 from whamm_cm.agent.layout import NONCE_LETTERS, NONCE_SIZE, Flush
 from whamm_cm.analysis.site import Selector, Site
+from whamm_cm.analysis.source import Sources
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.model import Action, EventProbe, Redact, Request, Role
@@ -49,13 +50,14 @@ def nothing(edge: str, interface: str, version: str | None, func: str) -> bool:
 class ScriptPlan:
     """Checked scripts to weave.  ``libraries`` by the name the scripts use; ``evaluate`` answers
     ``@static`` calls while weaving; ``text`` is the scripts' own.  ``validate`` says why a core
-    module is not valid, None when it is."""
+    module is not valid, None when it is.  ``sources``: where the code is in the source."""
 
     scripts: Scripts
     libraries: Mapping[str, Library] = field(default_factory=dict)
     evaluate: EvaluateStatic | None = None
     text: str = ""
     validate: Callable[[bytes], str | None] | None = None
+    sources: Sources = field(default_factory=Sources)
 
     @property
     def reports(self) -> bool:
