@@ -11,13 +11,13 @@ from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import parameters
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.events import BOUNDABLE, Event
+from whamm_cm.lang.library import LibSignature
 from whamm_cm.lang.source import ScriptError, Source, WrittenRule, suggest, together
 from whamm_cm.lang.tree import (
     Const,
     Expr,
     Function,
     Kind,
-    LibSignature,
     Scalar,
     Span,
     Stmt,

@@ -10,6 +10,7 @@ from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Env
 from whamm_cm.lang.builtins import WHAMM_CORE
 from whamm_cm.lang.expand import Numbering, body_of, expand
+from whamm_cm.lang.library import LibSignature
 from whamm_cm.lang.parse import parse
 from whamm_cm.lang.source import Source, suggest, together
 from whamm_cm.lang.stmts import block, check_name, declared_type, meaning_of
@@ -18,7 +19,6 @@ from whamm_cm.lang.tree import (
     Function,
     If,
     Kind,
-    LibSignature,
     Probe,
     Return,
     Scripts,
