@@ -16,8 +16,10 @@ from pathlib import PurePosixPath, PureWindowsPath
 from posixpath import normpath
 from typing import Any, NamedTuple
 
+from whamm_cm.analysis.debug_files import sections_of
 from whamm_cm.analysis.frames import Frames
 from whamm_cm.analysis.inlined import InlinedCall, InlinedCalls, SourceFunction, innermost
+from whamm_cm.analysis.source_map import SourceMap
 from whamm_cm.analysis.variables import SourceVariables
 from whamm_cm.wasm.cursor import Cursor
 from whamm_cm.wasm.module import CoreModule, SectionId
@@ -95,14 +97,16 @@ class SourceLines:
         self._module = module
 
     @classmethod
-    def of(cls, module: CoreModule) -> SourceLines | None:
+    def of(
+        cls, module: CoreModule, sections: Mapping[str, bytes] | None = None
+    ) -> SourceLines | None:
         """The lines of ``module``; None when it has no code or no ``.debug_line`` section.
+        ``sections``: those of another file, by name, in the place of the module's own.
 
         Malformed and incomplete sections are no error: see ``note``.  Raises DecodeError when the
         module's sections cannot be told apart.
         """
-        found = {one.name: bytes(module.data[one.content : one.end])
-                 for one in module.custom_sections}  # fmt: skip
+        found = sections_of(module) if sections is None else sections
         code = module.section(SectionId.CODE)
         if code is None or ".debug_line" not in found:
             return None
@@ -121,6 +125,25 @@ class SourceLines:
             why = str(fault).strip().splitlines() or [type(fault).__name__]
             note = f"no source lines: the module's DWARF is malformed ({why[0][:80]})"
             return cls((), code.start, note)
+
+    @classmethod
+    def mapped(cls, module: CoreModule, known: SourceMap) -> SourceLines | None:
+        """Those of a source map; None for a module without code."""
+        code = module.section(SectionId.CODE)
+        if code is None:
+            return None
+        rows = [
+            Row(
+                one.offset - code.start,
+                one.line > 0,
+                SourceFile(one.file, ""),
+                one.line,
+                one.column,
+            )
+            for one in known.segments
+            if code.start <= one.offset < code.end
+        ]
+        return cls([*rows, Row(code.end - code.start, False, "", 0)], code.start)
 
     def find(self, offset: int) -> tuple[str, int] | None:
         """(file, line) of the instruction at ``offset`` of the module's bytes.
