@@ -112,6 +112,9 @@ def _use(env: Env, item: s.Use) -> None:
     if found is None:
         hint = suggest(item.name, env.known_libraries) or f"pass --lib {item.name}=path.wasm"
         raise env.source.error(f'library "{item.name}" is not given', item.at, item.end, hint)
+    if item.name in env.libraries:
+        raise env.source.error(f'library "{item.name}" is used twice', item.at, item.end,
+                               "leave one of the two out")  # fmt: skip
     env.libraries[item.name] = found
 
 
@@ -214,11 +217,13 @@ def _probes(env: Env, script: s.Script) -> list[Probe | WitRule]:
         end = len(env.source.text)
         raise env.source.error("the script has no probe", end, hint="add one, for instance"
                                " wasm:opcode:call:before { }")  # fmt: skip
-    number = numbering.known
+    number, last = numbering.known, None
     for position, probe in enumerate(found):
         if probe.number < 0:
+            one = probe.span, probe.rule, probe.mode  # of which there may be several, by types
+            number += last is not None and one != last
+            last = one
             found[position] = replace(probe, number=number)
-            number += 1
     return [_knowing_itself(env, p) if isinstance(p, Probe) else p for p in found]
 
 

@@ -37,10 +37,16 @@ from whamm_cm.weave.opcodes.match import Matcher
 from whamm_cm.weave.opcodes.memories import lend_memories
 from whamm_cm.weave.opcodes.rows import Rows
 from whamm_cm.weave.opcodes.symbols import misread
-from whamm_cm.weave.plain_sinks import sink_parts, wasi_name
-from whamm_cm.weave.plain_sites import WRAPPED, Traced, choose
+from whamm_cm.weave.plain_sinks import TIME, sink_parts, time_part, wasi_name
+from whamm_cm.weave.plain_sites import WRAPPED, Traced, choose, has_clock
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
-from whamm_cm.weave.scripting import check_names, everything, idle, refuse_boundaries
+from whamm_cm.weave.scripting import (
+    check_names,
+    everything,
+    idle,
+    needs_clock,
+    refuse_boundaries,
+)
 from whamm_cm.weave.unit import Beats, UnitBuilder, binder_module
 from whamm_cm.weave.wiring import SinkOptions
 
@@ -175,10 +181,23 @@ class _Weave:
         if not plan.compat:
             self.added.idle += idle(scripts.scripts, matcher.idle())
         slot = unit.push_slot() if push else None
+        unit.time, unit.timed = TIME, self._clock(scripts.scripts)
         wasm_unit = unit.module(False, sends)
         guest = lend_memories(self.module, guest, wasm_unit)
         binder = None if slot is None else binder_module(slot, PUSH, UNIT, tabled)
         return _Scripted(guest, wasm_unit, binder, sends)
+
+    def _clock(self, scripts: t.Scripts) -> bool:
+        """Whether scripts have a clock.  WeaveError where they need one."""
+        if has_clock(self.module):
+            return True
+        wanted = needs_clock(scripts)
+        if wanted:
+            raise WeaveError(
+                f"{wanted} needs a clock, and the module has none: it imports no WASI, or has no"
+                " memory to ask it by"
+            )
+        return False
 
     def _parts(self, scripted: _Scripted | None) -> list[Part]:
         guest = self.module if scripted is None else scripted.guest
@@ -199,10 +218,13 @@ class _Weave:
             guest = traced.redirected(guest)
         parts = [Part("guest", guest, "guest", _kept(guest, {*gated, *wrapped}))]
         if unit is not None:
-            parts.append(Part("unit", unit, UNIT, _getters(guest, unit)))
+            getters = _getters(guest, unit, "__whamm_" if self.plan.compat else "")
+            parts.append(Part("unit", unit, UNIT, getters))
         if scripted is not None and scripted.binder is not None:
             parts.append(Part("binder", scripted.binder))
         parts += self._recording(guest, unit, sends)
+        if unit is not None and any(i.module == TIME for i in CoreModule(unit).imports):
+            parts.append(time_part(wasi_name(self.module)))
         if traced is not None:
             given, probe = traced.parts(guest)
             shown = {f"w{k}": name for name, k in wrapped.items() if name not in gated}
@@ -262,10 +284,11 @@ def _kept(guest: CoreModule, others: Set[str]) -> dict[str, str]:
     return {name: name for name in names if name not in others and not name.startswith(LENT)}
 
 
-def _getters(guest: CoreModule, unit: bytes) -> dict[str, str]:
+def _getters(guest: CoreModule, unit: bytes, prefix: str) -> dict[str, str]:
+    """What reads the variables of scripts, by the names that are exported."""
     taken = {e.name for e in guest.exports}
     names = [e.name for e in CoreModule(unit).exports if e.name.startswith("get_")]
-    return {name: name for name in names if name not in taken}
+    return {name: prefix + name for name in names if prefix + name not in taken}
 
 
 def _gated(guest: CoreModule) -> dict[str, int]:

@@ -10,7 +10,7 @@ from whamm_cm.emit.memory import Guest
 from whamm_cm.emit.script import report
 from whamm_cm.emit.script.body import Body
 from whamm_cm.emit.script.compile import compile_function, needs
-from whamm_cm.emit.script.env import RUNTIME, STATE, Memory, Needs, Place
+from whamm_cm.emit.script.env import FUNCTIONS, OUTSIDE, STATE, TEXTS, Memory, Needs, Place
 from whamm_cm.emit.script.memories import LENT, PROGRAM, MemoryRef
 from whamm_cm.emit.script.places import make
 from whamm_cm.emit.script.types import description, flats, is_handle, leaves
@@ -24,7 +24,7 @@ from whamm_cm.lang.walk import Node, transform
 from whamm_cm.wasm.asm import Func, Module
 from whamm_cm.wasm.types import MemoryType
 
-STATE_MODULE = "state"
+STATE_MODULE, OUTSIDE_MODULE = "state", "outside"
 
 
 def _at_once(stmts: Sequence[t.Stmt]) -> tuple[t.Stmt, ...]:
@@ -115,7 +115,7 @@ class UnitModule:
         return [needs(body, memory=True, cells_in_memory=True) for body in bodies]
 
     def _wanted(self, found: Sequence[Needs]) -> dict[str, None]:
-        """Runtime functions, in the order of ``RUNTIME``."""
+        """Runtime functions, in the order of ``FUNCTIONS``."""
         unit = self.unit
         names = {name for need in found for name in need.functions} | set(unit.extra)
         for row in () if self._replaced else unit.rows:
@@ -135,7 +135,7 @@ class UnitModule:
             names.add("task_init")
         if names:
             names.add("state_init")
-        return {name: None for name in RUNTIME if name in names}
+        return {name: None for name in FUNCTIONS if name in names}
 
     # --- the module ---
 
@@ -158,7 +158,8 @@ class UnitModule:
             self.module.start(init.index)
         else:
             self.module.export_func("init", init.index)
-        state = state_module(max(pages, layout.STATE_PAGES)) if wanted else None
+        texts = not TEXTS.keys().isdisjoint(wanted)
+        state = state_module(max(pages, layout.STATE_PAGES), texts) if wanted else None
         return UnitParts(self.module.encode(), state, tuple(self._libraries))
 
     def _import(self, found: Sequence[Needs], wanted: dict[str, None]) -> None:
@@ -166,7 +167,8 @@ class UnitModule:
         if wanted:
             module.import_memory(STATE_MODULE, "memory", MemoryType(layout.STATE_PAGES))
         for name in wanted:
-            self._functions[name] = module.import_func(STATE_MODULE, name, *RUNTIME[name])
+            source = OUTSIDE_MODULE if name in OUTSIDE else STATE_MODULE
+            self._functions[name] = module.import_func(source, name, *FUNCTIONS[name])
         for library, function in {pair: None for need in found for pair in need.libraries}:
             signature = self._signature(library, function)
             params = [core for type_ in signature.params for core in flats(type_)]
