@@ -211,6 +211,18 @@ class SourceLines:
         there = at < len(self._whole) and self._whole[at][0] < end
         return functions[self._whole[at][1]] if there else None
 
+    def chain(self, number: int) -> tuple[SourceFunction, ...]:
+        """Of a function put in place of a call: it and those it was put into that were, too, the
+        outermost first; of others nothing."""
+        functions, found = self.functions(), list[SourceFunction]()
+        while number >= 0 and functions[number].inlined:
+            inner = functions[number]
+            found.append(inner)
+            number -= 1  # an outer one stands before those in it
+            while number >= 0 and not functions[number].around(inner.entry):
+                number -= 1
+        return tuple(reversed(found))
+
     def number(self, offset: int) -> int:
         """Its number among :meth:`functions`; -1: none."""
         if self._innermost is None:

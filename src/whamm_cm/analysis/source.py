@@ -90,6 +90,13 @@ class Sources:
         found = None if lines is None else lines.whole(body.start, body.end)
         return demangle((found.name if found else "") or symbol)
 
+    def frames(self, module: CoreModule, offset: int) -> str:
+        """The functions put in place of calls around the instruction at an offset, demangled, the
+        outermost first, joined by ``;``."""
+        lines = self.of(module)
+        found = () if lines is None else lines.chain(lines.number(offset))
+        return ";".join(demangle(one.name) or "?" for one in found)
+
     def function(self, module: CoreModule, offset: int, symbol: str) -> tuple[str, bool]:
         """The name of the innermost function there, demangled, and whether it was put in place of
         a call; ``symbol``: what the module calls the function around it."""
