@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from whamm_cm.lang import src_values
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body
 from whamm_cm.lang.builtins import ACTS, EVENT_FUNCTIONS, FUNCTIONS, METHODS, WHAMM_CORE
@@ -18,6 +19,7 @@ from whamm_cm.lang.tree import (
     Length,
     LibCall,
     LibSignature,
+    Src,
     Var,
     Variable,
 )
@@ -235,6 +237,8 @@ def _len(body: Body, node: s.Invoke) -> Expr:
             isinstance(stripped, w.Prim) and stripped.name == "string"
         ):
             return Length(U32, operand, span)
+    elif isinstance(operand, Src):
+        return src_values.length(body, node, operand)
     elif operand.type == STR:
         return Builtin(U32, "str.len", (operand,), span)
     elif isinstance(operand.type, MapT):

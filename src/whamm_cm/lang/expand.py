@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import field
+from functools import partial
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import syntax as s
@@ -16,6 +17,8 @@ from whamm_cm.lang.mistakes import mistakes
 from whamm_cm.lang.paths import site_of, unknown_site
 from whamm_cm.lang.rules import CoreRule, events_of, parse_core_rule, parse_wit_rule
 from whamm_cm.lang.source import ScriptError, WrittenRule, together
+from whamm_cm.lang.src_places import Surroundings
+from whamm_cm.lang.src_use import sourced
 from whamm_cm.lang.stmts import STMT_RULES, block
 from whamm_cm.lang.tree import Expr, Probe, Span, Stmt, WitRule, WitSite
 from whamm_cm.lang.valtypes import BOOL, Type
@@ -73,7 +76,9 @@ def expand(env: Env, probe: s.ProbeSyntax, numbering: Numbering) -> Iterator[Pro
                 if event.known or rule.is_single or not any_known:
                     raise checked
                 continue
-            yield _probe(env, probe, event, mode, number, checked)
+            made = _probe(env, probe, event, mode, number, checked)
+            again = partial(_checked_at, env, probe, rule, bounds, event, mode)
+            yield sourced(env, probe, again, made)
 
 
 def _written(env: Env, probe: s.ProbeSyntax) -> s.ProbeSyntax:
@@ -182,13 +187,19 @@ def _check(env: Env, probe: s.ProbeSyntax, rule: CoreRule, bounds: dict[str, Typ
     meant = ((id(event.find(n)), n in event.functions) for n in _with_definitions(event, names))
     key = (mode.text, event.package, *meant)
     if key not in cache:
-        body = body_of(env, "probe", event=event, mode=mode.text, bounds=dict(bounds),
-                       many=not rule.is_single)  # fmt: skip
         try:
-            cache[key] = check_probe(body, probe)
+            cache[key] = _checked_at(env, probe, rule, bounds, event, mode)
         except ScriptError as error:
             cache[key] = error
     return cache[key]
+
+
+def _checked_at(env: Env, probe: s.ProbeSyntax, rule: CoreRule, bounds: dict[str, Type],
+                event: Event, mode: Mode, around: Surroundings | None = None
+                ) -> _Checked:  # fmt: skip
+    body = body_of(env, "probe", event=event, mode=mode.text, bounds=dict(bounds),
+                   many=not rule.is_single, around=around)  # fmt: skip
+    return check_probe(body, probe)
 
 
 def _with_definitions(event: Event, names: frozenset[str]) -> list[str]:

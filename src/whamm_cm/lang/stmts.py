@@ -30,6 +30,7 @@ from whamm_cm.lang.tree import (
     Return,
     Sample,
     Span,
+    Src,
     Static,
     Stmt,
     Trace,
@@ -502,6 +503,8 @@ def _printable(body: Body, node: s.ExprSyntax) -> list[Expr]:
 def _shown(body: Body, node: s.ExprSyntax) -> Expr:
     """What has cases shows the name of its case."""
     found = body.expr(node)
+    if isinstance(found, Src):
+        return body.ended(found, node, shown=True)
     named = case_name(found) if isinstance(found.type, WitT) else None
     return named or body.scalar(found, node)
 

@@ -19,7 +19,7 @@ PARTS: dict[type, tuple[str, ...]] = {
     t.Call: ("args",), t.LibCall: ("args",), t.Builtin: ("args",),
     t.Field: ("operand",), t.Payload: ("operand",), t.IsCase: ("operand",),
     t.HasFlag: ("operand",), t.Element: ("operand", "index"), t.Length: ("operand",),
-    t.Scalar: ("operand",), t.WitConst: (),
+    t.Scalar: ("operand",), t.WitConst: (), t.Src: (),
     t.Declare: ("init",), t.Assign: ("target", "value"), t.Update: ("target", "value"),
     t.Sample: ("target", "value"), t.If: ("condition", "then", "otherwise"),
     t.While: ("condition", "body"), t.For: ("low", "high", "body"), t.Evaluate: ("value",),

@@ -201,6 +201,8 @@ class Added:
     unmatched: list[tuple[str, str, int]] = field(default_factory=list)
     #: Rules that matched nothing at all: where they stand, what they are, why.
     idle: list[tuple[str, str, str]] = field(default_factory=list)
+    #: Where variables of the source are not there that scripts read.
+    gone: list[str] = field(default_factory=list)
     #: Why nothing was validated, if it was not.
     unvalidated: str = ""
 
