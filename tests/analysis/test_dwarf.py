@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.steps import steps
 from whamm_cm.analysis import dwarf
-from whamm_cm.analysis.dwarf import SourceLines
+from whamm_cm.analysis.dwarf import Row, SourceLines
 from whamm_cm.wasm.leb import unsigned
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.sections import join
@@ -129,11 +129,11 @@ def test_without_pyelftools_a_note_says_what_to_install(
 
 
 def test_dropped_functions_do_not_cover_others(compiled: dict[int, bytes]) -> None:
-    rows = [
+    rows = [Row(*row) for row in [
         (0, True, "dropped.c", 1), (90, False, "dropped.c", 1),
         (10, True, "a.c", 3), (14, True, "a.c", 4), (20, False, "a.c", 4),
         (20, True, "b.c", 7), (25, True, "b.c", 0), (30, False, "b.c", 9),
-    ]  # fmt: skip
+    ]]  # fmt: skip
     lines = SourceLines(rows[2:], 100)
     asked = (109, 110, 113, 114, 119, 120, 124, 125, 129, 130)
     a, b = "a.c", "b.c"
@@ -215,7 +215,7 @@ def test_noise_is_no_error(noise: list[bytes]) -> None:
 
 
 def test_a_lookup_is_a_few_steps() -> None:
-    lines = SourceLines([(4 * i, True, "a.c", i) for i in range(1, 50_000)], 1000)
+    lines = SourceLines([Row(4 * i, True, "a.c", i) for i in range(1, 50_000)], 1000)
     found = [lines.find(1000 + i) for i in range(200_000)]
     assert steps(lambda: [lines.find(1000 + i) for i in range(0, 200_000, 100)]) < 5 * 2000
     assert found[4] == ("a.c", 1) and found[199_999] == ("a.c", 49_999)

@@ -9,7 +9,15 @@ from collections.abc import Callable, Iterable
 
 from whamm_cm.cli.info_text import BOUNDARY
 from whamm_cm.lang.builtins import ACTS, EVENT_FUNCTIONS, FUNCTIONS, METHODS, BuiltinFunction
-from whamm_cm.lang.events import CATEGORIES, PACKAGE_DOCS, PACKAGES, SCOPE, BoundVariable, Event
+from whamm_cm.lang.events import (
+    CATEGORIES,
+    PACKAGE_DOCS,
+    PACKAGES,
+    SCOPE,
+    SOURCE_PACKAGES,
+    BoundVariable,
+    Event,
+)  # fmt: skip
 from whamm_cm.lang.wit_values import PRIMS
 
 
@@ -27,6 +35,9 @@ def packages() -> str:
         shown = ", ".join(f"`{n}`" for n in named) if len(named) < 9 else "every instruction"
         modes = "by the instruction" if name == "opcode" else "none"
         rows.append((f"`wasm:{name}`", shown or "none", modes, PACKAGE_DOCS[name]))
+    named = {"line": ("a file and lines", "`before`"),
+             "source": ("a file and functions", "`entry`, `exit`")}  # fmt: skip
+    rows += [(f"`wasm:{name}`", *named[name], PACKAGE_DOCS[name]) for name in SOURCE_PACKAGES]
     return table(("package", "events", "modes", "when it fires"), rows)
 
 

@@ -14,7 +14,8 @@ from tests.docs.generated import TABLES
 from whamm_cm.cli.main import main
 
 PAGE = ROOT / "docs" / "language.md"
-SCRIPTS = [block for block in blocks(PAGE) if block.language == "mm"]
+PAGES = (PAGE, ROOT / "docs" / "source-lines.md")
+SCRIPTS = [block for page in PAGES for block in blocks(page) if block.language == "mm"]
 _GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n)(.*?)(<!-- end -->)", re.S)
 
 

@@ -18,9 +18,10 @@ from tests.docs.test_facts import ROOT, code, rows
 from whamm_cm.agent.layout import BLOCK_MAGIC, FINAL, Edge, RecordFlag, SiteKind
 from whamm_cm.agent.sites import SiteSpec, SiteTableBuilder
 from whamm_cm.agent.table import SiteTable
+from whamm_cm.agent.variables import VariableSpec
 from whamm_cm.cli.main import main
 from whamm_cm.trace.decode import BLOCK, Receiver, Record
-from whamm_cm.wit.types import ListT, Prim
+from whamm_cm.wit.types import ListT, Prim, TupleT
 
 COMMAND = str(ROOT / "fixtures" / "c_command" / "command.wasm")
 SCRIPT = """
@@ -49,6 +50,8 @@ def odd() -> list[dict[str, Any]]:
         (("stream", u32),), u32, elements=ListT(Prim("u8")), ends=True,
     )  # fmt: skip
     builder.add_site(copy)
+    pairs = ListT(TupleT((u32, u32)))
+    builder.add_variable(VariableSpec("script0", "m", "map<u32, u32>", pairs))
     records = [
         encode.record(0, 0, b"", flags=RecordFlag.BAD),
         encode.record(0, 1, b"", flags=RecordFlag.BIG),
@@ -63,6 +66,7 @@ def odd() -> list[dict[str, Any]]:
         encode.record(0, 2, struct.pack("<Q", 7)),
         encode.record(0, 3, struct.pack("<Q", 7)),
         encode.record(1, 5, struct.pack("<III", 1, 1, 1) + b"x", flags=RecordFlag.RAW),
+        encode.record(3, 2, struct.pack("<III", 1, 0, 0), call=0),
     ]
     return all_say(builder.to_bytes(), encode.block(*records))
 

@@ -17,13 +17,24 @@ typedef struct {
     uint64_t buckets[];
 } Agg;
 
+static uint32_t agg_size(uint32_t kind) {
+    return (uint32_t)sizeof(Agg) + (kind == HIST ? BUCKETS * 8 : 0);
+}
+
 static Agg *agg_make(uint32_t kind) {
-    uint32_t size = (uint32_t)sizeof(Agg) + (kind == HIST ? BUCKETS * 8 : 0);
-    Agg *agg = (Agg *)obtain(heap_class(size));
+    uint32_t size = agg_size(kind);
+    Agg *agg = (Agg *)obtain_own(size);
     if (!agg) return 0;
     __builtin_memset(agg, 0, size);
     agg->kind = kind;
     return agg;
+}
+
+static void agg_empty(Agg *agg) {
+    uint32_t kind = agg->kind;
+    __builtin_memset(agg, 0, agg_size(kind));
+    agg->kind = kind;
+    agg->dirty = 1;
 }
 
 static void agg_put(Agg *agg, int64_t sample) {

@@ -13,7 +13,7 @@
 #include "aggs.h"
 #include "maps.h"
 
-enum { BOOL, U32 = 6, U64 = 8, F32 = 9, F64 = 10, CHAR = 11, STRING = 12, MAP = 15, TUPLE = 17, AGG = 128 };
+enum { BOOL, U32 = 6, U64 = 8, F32 = 9, F64 = 10, CHAR = 11, STRING = 12, MAP = 15, TUPLE = 17, AGG = 64 };
 
 typedef struct {
     uint32_t size, align;
@@ -126,7 +126,7 @@ static uint32_t tails_size(Cursor *in) {
         const Map *map = (const Map *)low(word);
         Walk walk = map ? walk_from(map) : (Walk){0, 0};
         total += 4;
-        for (Entry *e; total < MAX_BODY && (e = walk_at(&walk)); walk_on(map, &walk)) {
+        for (Entry *e; total < MAX_BODY && (e = walk_at(map, &walk)); walk_on(map, &walk)) {
             Cursor key = {pair.key, e->key, 0, 0};
             Cursor value = {pair.value, (const uint64_t *)value_of(map, e), 0, 0};
             total += pair.size + tails_size(&key) + tails_size(&value);
@@ -180,7 +180,7 @@ static void put_tails(Cursor *in) {
 /* How many entries from `walk` on fit, the first even if it has to be cut. */
 static uint32_t fitting(const Map *map, Walk walk, int all, const Pair *pair, uint32_t left) {
     uint32_t count = 0, used = 4;
-    for (Entry *e; (e = walk_at(&walk)); walk_on(map, &walk)) {
+    for (Entry *e; (e = walk_at(map, &walk)); walk_on(map, &walk)) {
         if (!all && !e->dirty) continue;
         Cursor key = {pair->key, e->key, 0, 0};
         Cursor value = {pair->value, (const uint64_t *)value_of(map, e), 0, 0};
@@ -201,7 +201,7 @@ static uint32_t put_entries(const Map *map, Walk *walk, int all, const Pair *pai
     out->at += count * pair->size;
     __builtin_memset(image, 0, (uint32_t)(out->at - image));
     for (uint32_t i = 0; i < count; walk_on(map, walk)) {
-        Entry *e = walk_at(walk);
+        Entry *e = walk_at(map, walk);
         if (!all && !e->dirty) continue;
         Cursor key = {pair->key, e->key, 0, 0};
         Cursor value = {pair->value, (const uint64_t *)value_of(map, e), 0, 0};
@@ -210,7 +210,7 @@ static uint32_t put_entries(const Map *map, Walk *walk, int all, const Pair *pai
         i++;
     }
     for (uint32_t i = 0; i < count; walk_on(map, &again)) {
-        Entry *e = walk_at(&again);
+        Entry *e = walk_at(map, &again);
         if (!all && !e->dirty) continue;
         Cursor key = {pair->key, e->key, out->at, out->end};
         put_tails(&key);

@@ -59,7 +59,7 @@ static Entry **sorted(const Map *map, const uint8_t *desc, uint32_t class) {
     Entry **found = (Entry **)obtain(class);
     if (!found) return 0;
     Walk walk = walk_from(map);
-    for (Entry *entry; (entry = walk_at(&walk)); walk_on(map, &walk)) found[n++] = entry;
+    for (Entry *entry; (entry = walk_at(map, &walk)); walk_on(map, &walk)) found[n++] = entry;
     for (uint32_t i = count / 2; i-- > 0;) sift(desc, found, i, count);
     for (uint32_t end = count; end-- > 1;) {
         Entry *last = found[end];

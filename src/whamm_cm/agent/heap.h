@@ -50,4 +50,14 @@ static void release(uint32_t p, uint32_t class) {
     heap.free[class] = p;
 }
 
+/* A block with its class, and room for a link, in front. */
+static uint32_t obtain_own(uint32_t size) {
+    uint32_t class = heap_class(size > MAX_HEAP ? MAX_HEAP : size + 8), p = obtain(class);
+    if (!p) return 0;
+    *(uint32_t *)p = class;
+    return p + 8;
+}
+
+static void release_own(uint32_t p) { release(p - 8, *(uint32_t *)(p - 8)); }
+
 #endif

@@ -311,7 +311,7 @@ class Agg(IntEnum):
     AVG = 3
 
 
-DESCRIBE_AGG: Final = 128
+DESCRIBE_AGG: Final = 64
 """Added to an :class:`Agg` in a descriptor."""
 
 # --- lines ---------------------------------------------------------------------------------------

@@ -142,6 +142,14 @@ static int find_place(Record *record) {
     return 1;
 }
 
+/* Whether a map has lost entries: where a list has its address, a map has that. */
+static int is_anew(const Record *record, const Variable *variable) {
+    static const uint32_t map = 0x3C70616D; /* map< */
+    if (record->flags & (BAD | BIG) || record->end - record->body < 8) return 0;
+    return variable->type[1] > 4 && load32((const uint8_t *)table_at() + variable->type[0]) == map &&
+           load32(record->body) == 1;
+}
+
 /* A value of a script's variable, or what it prints. */
 static void put_script(const Record *record, const Site *site, int with_values) {
     const Variable *variable = (const Variable *)words_at(site->variable);
@@ -154,6 +162,7 @@ static void put_script(const Record *record, const Site *site, int with_values) 
         put_place(record);
         put_key("type");
         put_span(variable->type[0], variable->type[1]);
+        if (is_anew(record, variable)) put_text(",\"anew\":true");
     }
     if (with_values && !(record->flags & (BAD | BIG)))
         put_result(record, site, print ? "text" : "value");

@@ -1,7 +1,9 @@
 /* Maps with keys of a fixed number of 8-byte fields, and the set of strings that live for ever.
  *
- * Entries lie in slabs and never move, so an address handed out stays good; what grows is the table
- * of slots.  An id is the map's address, 0 one that could not be made.
+ * Entries lie in slabs in the order in which they came.  One that is deleted stays where it is until
+ * there would be no room for the next: then the others move up, unless a loop goes through the map.  So
+ * an address handed out is good until the next entry is made.  An id is the map's address, 0 one that
+ * could not be made.
  */
 #ifndef WHAMM_MAPS_H
 #define WHAMM_MAPS_H
@@ -19,19 +21,23 @@ typedef struct {
     Slot *slots;
     uint32_t mask, size;
 } Index;
-/* `dirty`: asked for since it was last reported.  The value follows the key. */
+/* `dirty`: asked for since it was last reported, or GONE.  The value follows the key. */
+enum { GONE = 2 };
 typedef struct {
     uint32_t hash, dirty;
     uint64_t key[];
 } Entry;
 typedef struct Slab {
     struct Slab *next;
-    uint32_t end;
+    uint32_t end, class, unused;
 } Slab;
+/* `gone` entries are still in slabs; `loops` go through it.  `told`: something was reported, `shrunk`:
+ * and some of that is no more.  `orphan`: it is to be given back with its last loop. */
 typedef struct {
     Index index;
     uint32_t fields, strings, value_size, entry_size, slab_class, slab_end;
     Slab *first, *last;
+    uint32_t gone, loops, told, shrunk, orphan;
 } Map;
 
 /* What an index begins with: a slot that stays empty. */
@@ -89,6 +95,20 @@ static int index_has_room(Index *index) {
     return 1;
 }
 
+static void index_remove(Index *index, uint32_t hash, uint32_t at) {
+    Slot *slots = index->slots;
+    uint32_t mask = index->mask, i = hash & mask;
+    while (slots[i].at != at) i = (i + 1) & mask;
+    /* What was put behind for want of room moves up, so that no search ends too early. */
+    for (uint32_t j = (i + 1) & mask; slots[j].at; j = (j + 1) & mask) {
+        if (((j - slots[j].hash) & mask) < ((j - i) & mask)) continue;
+        slots[i] = slots[j];
+        i = j;
+    }
+    slots[i] = (Slot){0, 0};
+    index->size--;
+}
+
 static void index_add(Index *index, uint32_t hash, uint32_t at) {
     uint32_t i = hash & index->mask;
     while (index->slots[i].at) i = (i + 1) & index->mask;
@@ -132,6 +152,39 @@ static uint32_t keep(uint32_t p, uint32_t size) {
     return room + 4;
 }
 
+/* --- what lives as long as an entry -------------------------------------------------------------- */
+
+/* What has just been deleted can still be read: a loop may hold the key.  It is given back when that
+ * much more has been deleted. */
+enum { LIMBO = 65536 };
+
+static struct {
+    uint32_t first, last, size;
+} limbo;
+
+static void release_soon(uint32_t p) {
+    *(uint32_t *)(p - 4) = 0;
+    *(limbo.last ? (uint32_t *)(limbo.last - 4) : &limbo.first) = p;
+    limbo.last = p;
+    limbo.size += (uint32_t)1 << *(uint32_t *)(p - 8);
+    while (limbo.size > LIMBO && limbo.first != limbo.last) {
+        uint32_t old = limbo.first;
+        limbo.first = *(uint32_t *)(old - 4);
+        limbo.size -= (uint32_t)1 << *(uint32_t *)(old - 8);
+        release_own(old);
+    }
+}
+
+/* The text of a key: the entry's own, but for the script's constants. */
+static uint32_t own_text(uint32_t p, uint32_t size) {
+    if (!size) return STATIC;
+    if (p >= STATIC && p + size <= static_end) return p;
+    if (size > MAX_HEAP) return 0;
+    uint32_t own = obtain_own(size);
+    if (own) __builtin_memcpy((void *)own, (void *)p, size);
+    return own;
+}
+
 /* --- entries ---------------------------------------------------------------------------------- */
 
 static uint32_t low(uint64_t word) { return (uint32_t)word; }
@@ -169,12 +222,61 @@ static Entry *map_find(const Map *map, const uint64_t *key, uint32_t hash) {
     return 0;
 }
 
+static void free_texts(const Map *map, const uint64_t *key) {
+    for (uint32_t i = 0; i < map->fields; i++)
+        if (map->strings >> i & 1 && high(key[i]) && low(key[i]) >= static_end)
+            release_soon(low(key[i]));
+}
+
+static void free_slabs(Slab *slab) {
+    while (slab) {
+        Slab *next = slab->next;
+        release((uint32_t)slab, slab->class);
+        slab = next;
+    }
+}
+
+/* Moves what is left to where entries are gone, in the same order. */
+static __attribute__((noinline)) void move_up(Map *map) {
+    Slab *slab = map->first;
+    uint32_t to = (uint32_t)(slab + 1);
+    for (Slab *from = slab; from; from = from->next) {
+        uint32_t end = from->end;
+        for (uint32_t at = (uint32_t)(from + 1); at < end; at += map->entry_size) {
+            const Entry *entry = (const Entry *)at;
+            if (entry->dirty == GONE) continue;
+            if (to >= slab->end) {
+                slab = slab->next;
+                to = (uint32_t)(slab + 1);
+            }
+            if (to != at) {
+                Slot *slots = map->index.slots;
+                uint32_t i = entry->hash & map->index.mask;
+                while (slots[i].at != at) i = (i + 1) & map->index.mask;
+                slots[i].at = to;
+                __builtin_memmove((void *)to, (void *)at, map->entry_size);
+            }
+            to += map->entry_size;
+        }
+    }
+    free_slabs(slab->next);
+    *slab = (Slab){0, to, slab->class, 0};
+    map->last = slab;
+    map->slab_end = (uint32_t)slab + ((uint32_t)1 << slab->class);
+    map->gone = 0;
+}
+
+static int is_full(const Map *map) {
+    return !map->last || map->slab_end - map->last->end < map->entry_size;
+}
+
 static Entry *entry_room(Map *map) {
+    if (is_full(map) && map->gone > map->index.size && !map->loops) move_up(map);
     Slab *slab = map->last;
-    if (!slab || map->slab_end - slab->end < map->entry_size) {
+    if (is_full(map)) {
         Slab *fresh = (Slab *)obtain(map->slab_class);
         if (!fresh) return 0;
-        *fresh = (Slab){0, (uint32_t)(fresh + 1)};
+        *fresh = (Slab){0, (uint32_t)(fresh + 1), map->slab_class, 0};
         map->slab_end = (uint32_t)fresh + ((uint32_t)1 << map->slab_class);
         if (map->slab_class < LAST_SLAB) map->slab_class++;
         if (slab)
@@ -192,15 +294,18 @@ static Entry *map_insert(Map *map, const uint64_t *key, uint32_t hash) {
     Entry *entry = entry_room(map);
     if (!entry) return 0;
     entry->hash = hash;
+    entry->dirty = 0;
     for (uint32_t i = 0; i < map->fields; i++) {
         entry->key[i] = key[i];
         if (!(map->strings >> i & 1)) continue;
-        uint32_t kept = keep(low(key[i]), high(key[i]));
-        if (!kept) {
+        uint32_t own = own_text(low(key[i]), high(key[i]));
+        if (!own) {
+            while (i < map->fields) entry->key[i++] = 0;
+            free_texts(map, entry->key);
             map->last->end -= map->entry_size;
             return 0;
         }
-        entry->key[i] = kept | (uint64_t)high(key[i]) << 32;
+        entry->key[i] = own | (uint64_t)high(key[i]) << 32;
     }
     __builtin_memset((void *)value_of(map, entry), 0, map->value_size);
     index_add(&map->index, hash, (uint32_t)entry);
@@ -208,7 +313,7 @@ static Entry *map_insert(Map *map, const uint64_t *key, uint32_t hash) {
 }
 
 static Map *map_make(uint32_t fields, uint32_t strings, uint32_t value_size) {
-    Map *map = (Map *)obtain(heap_class(sizeof(Map)));
+    Map *map = (Map *)obtain_own(sizeof(Map));
     if (!map) return 0;
     uint32_t entry_size = (uint32_t)sizeof(Entry) + 8 * fields + ((value_size + 7) & ~7u);
     uint32_t class = heap_class(4 * entry_size);
@@ -231,17 +336,23 @@ static Walk walk_from(const Map *map) {
     return (Walk){map->first, (Entry *)(map->first + 1)};
 }
 
-/* The entry the walk stands at, NULL behind the last. */
-static Entry *walk_at(Walk *walk) {
-    while (walk->slab && (uint32_t)walk->entry >= walk->slab->end) {
-        walk->slab = walk->slab->next;
-        walk->entry = (Entry *)(walk->slab + 1);
-    }
-    return walk->slab ? walk->entry : 0;
-}
-
 static void walk_on(const Map *map, Walk *walk) {
     walk->entry = (Entry *)((uint32_t)walk->entry + map->entry_size);
+}
+
+/* The entry the walk stands at, NULL behind the last. */
+static Entry *walk_at(const Map *map, Walk *walk) {
+    while (walk->slab) {
+        if ((uint32_t)walk->entry >= walk->slab->end) {
+            walk->slab = walk->slab->next;
+            walk->entry = (Entry *)(walk->slab + 1);
+        } else if (walk->entry->dirty == GONE) {
+            walk_on(map, walk);
+        } else {
+            return walk->entry;
+        }
+    }
+    return 0;
 }
 
 #endif

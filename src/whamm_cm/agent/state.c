@@ -7,7 +7,7 @@
  *        0  stack (grows down to 0: an overflow would trap instead of overwriting state)
  *     4096  KEY, ZEROS, SPARE
  *     8192  data
- *    16384  BODY: the record being built; TAIL, TEXT
+ *    16384  BODY: the record being built; TAIL, also the text being made (-DTEXTS); TEXT
  *    65536  ring of strings that live for a moment
  *   131072  STATIC: the script's own strings, the heap behind them
  */
@@ -52,19 +52,14 @@ static void drop(void) { agent_put32(STATE_DROPPED, agent_get32(STATE_DROPPED) +
 
 /* --- memory and strings ----------------------------------------------------------------------- */
 
-/* In front of what `alloc` gives away stands the class of its block. */
 EXPORT(alloc) uint32_t alloc(uint32_t size) {
-    uint32_t class = heap_class(size > MAX_HEAP ? MAX_HEAP : size + 8), p = obtain(class);
-    if (!p) {
-        drop();
-        return 0;
-    }
-    *(uint32_t *)p = class;
-    return p + 8;
+    uint32_t p = obtain_own(size);
+    if (!p) drop();
+    return p;
 }
 
 EXPORT(free) void heap_free(uint32_t p) {
-    if (p) release(p - 8, *(uint32_t *)(p - 8));
+    if (p) release_own(p);
 }
 
 static uint32_t ring_at;
@@ -205,6 +200,10 @@ EXPORT(agg_new) uint32_t agg_new(uint32_t kind) {
     Agg *agg = agg_make(kind);
     if (!agg) drop();
     return (uint32_t)agg;
+}
+
+EXPORT(agg_clear) void agg_clear(uint32_t id) {
+    if (id) agg_empty((Agg *)id);
 }
 
 EXPORT(agg_add) void agg_add(uint32_t id, int64_t sample) {
@@ -361,19 +360,25 @@ static int holds_ids(const uint8_t **desc) {
 
 EXPORT(report_map)
 void report_map(uint32_t site, uint64_t cell, uint32_t id, const uint8_t *key, const uint8_t *value) {
-    const Map *map = (const Map *)id;
+    Map *map = (Map *)id;
     if (!map) return;
     const uint8_t *desc = value;
     int all = holds_ids(&desc);
     Pair pair = pair_of(key, value);
+    if (map->shrunk) {
+        Walk every = walk_from(map);
+        for (Entry *entry; (entry = walk_at(map, &every)); walk_on(map, &every)) entry->dirty = 1;
+    }
     for (Walk walk = walk_from(map), first = walk;; first = walk) {
         Cursor out = {.at = (uint8_t *)BODY + 8, .end = (uint8_t *)BODY + MAX_BODY};
         uint32_t count = put_entries(map, &walk, all, &pair, &out);
-        if (!count) return;
-        *(uint64_t *)BODY = (uint64_t)count << 32;
+        if (!count && !map->shrunk) return;
+        *(uint64_t *)BODY = (uint64_t)count << 32 | map->shrunk;
         if (!send(site, REPORT, cell, BODY, (uint32_t)out.at - BODY)) return;
+        map->told = 1;
+        map->shrunk = 0;
         while (count) {
-            Entry *entry = walk_at(&first);
+            Entry *entry = walk_at(map, &first);
             count -= all || entry->dirty;
             entry->dirty = 0;
             walk_on(map, &first);
@@ -395,8 +400,14 @@ EXPORT(report_agg) void report_agg(uint32_t site, uint64_t cell, uint32_t id) {
     if (send(site, REPORT, cell, BODY, size)) agg->dirty = 0;
 }
 
+#include "shrink.h"
 #include "dump.h"
 #include "print.h"
+#ifdef TEXTS
+#include "format.h"
+#include "strings.h"
+#include "wave.h"
+#endif
 
 /* --- for places that cannot import this memory ------------------------------------------------ */
 

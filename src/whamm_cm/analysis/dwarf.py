@@ -7,17 +7,17 @@ are read by pyelftools (the extra ``dwarf``), which is asked for only when there
 from __future__ import annotations
 
 import io
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import PurePosixPath, PureWindowsPath
 from posixpath import normpath
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 from whamm_cm.analysis.frames import Frames
-from whamm_cm.analysis.inlined import InlinedCall, InlinedCalls, SourceFunction
+from whamm_cm.analysis.inlined import InlinedCall, InlinedCalls, SourceFunction, innermost
 from whamm_cm.analysis.variables import SourceVariables
 from whamm_cm.wasm.cursor import Cursor
 from whamm_cm.wasm.module import CoreModule, SectionId
@@ -35,8 +35,17 @@ _NEVER = ("eh_frame_sec", "debug_sup_sec", "gnu_debugaltlink_sec")
 _LONGEST_NAME = 4096
 _NEEDED = (".debug_line", ".debug_info", ".debug_abbrev")
 
-#: (address, whether a line begins there, file, line); the second is False where a sequence ends.
-Row: TypeAlias = tuple[int, bool, str, int]
+
+class Row(NamedTuple):
+    """From ``address`` on it is that line (0: code that no line stands for) and column (0: not
+    known).  ``begins``: False where a sequence ends; ``statement``: a debugger would stop there."""
+
+    address: int
+    begins: bool
+    file: str
+    line: int
+    column: int = 0
+    statement: bool = True
 
 
 class SourceFile(str):
@@ -64,7 +73,10 @@ class SourceLines:
     then), else empty.
     """
 
-    __slots__ = ("_addresses", "_base", "_inlined", "_module", "_places", "note")
+    __slots__ = (
+        "_addresses", "_base", "_functions", "_inlined", "_innermost", "_module", "_rows", "_whole",
+        "note",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -74,12 +86,13 @@ class SourceLines:
         inlined: InlinedCalls | None = None,
         module: CoreModule | None = None,
     ) -> None:
-        ordered = sorted(rows, key=lambda row: row[:2])  # where one ends another may begin
-        self._addresses = [row[0] for row in ordered]
-        # Line 0 is code that no line stands for.
-        self._places = [row[2:] if row[1] and row[3] else None for row in ordered]
+        self._rows = sorted(rows, key=lambda row: row[:2])  # where one ends another may begin
+        self._addresses = [row.address for row in self._rows]
         self._base, self._inlined, self.note = base, inlined, note
         self._module = module
+        self._functions: tuple[SourceFunction, ...] | None = None
+        self._innermost: tuple[list[int], list[int]] | None = None
+        self._whole: list[tuple[int, int]] | None = None
 
     @classmethod
     def of(cls, module: CoreModule) -> SourceLines | None:
@@ -115,8 +128,30 @@ class SourceLines:
         The file (a :class:`SourceFile`) is as the compiler was given it, with its directory unless
         that is the one the compiler ran in.
         """
+        row = self.row(offset)
+        return row and (row.file, row.line)
+
+    def row(self, offset: int) -> Row | None:
+        """The same with all that is known; its address is an offset into the code section."""
         at = bisect_right(self._addresses, offset - self._base)
-        return self._places[at - 1] if at else None
+        row = self._rows[at - 1] if at else None
+        return row if row is not None and row.begins and row.line else None
+
+    def rows(self, start: int, end: int) -> list[Row]:
+        """All that begin from one offset of the module's bytes to another, in order."""
+        first = bisect_left(self._addresses, start - self._base)
+        return self._rows[first : bisect_left(self._addresses, end - self._base)]
+
+    def begins(self) -> Iterator[tuple[int, Row]]:
+        """Where lines begin, as offsets of the module's bytes."""
+        for row in self._rows:
+            if row.begins and row.line:
+                yield row.address + self._base, row
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Those that have lines with code, each once."""
+        return tuple(dict.fromkeys(row.file for row in self._rows if row.begins and row.line))
 
     def inlined(self, offset: int) -> tuple[InlinedCall, ...]:
         """The calls put in place around the instruction at ``offset``, innermost first; none
@@ -131,6 +166,37 @@ class SourceLines:
     def functions(self) -> tuple[SourceFunction, ...]:
         """All code of functions of the source, an outer one before those in it; addresses are
         offsets into the module's bytes.  None where that part of the DWARF is malformed."""
+        if self._functions is None:
+            self._functions = self._read_functions()
+        return self._functions
+
+    def function(self, offset: int) -> SourceFunction | None:
+        """The innermost function of the source that the code at an offset is of."""
+        number = self.number(offset)
+        return None if number < 0 else self.functions()[number]
+
+    def whole(self, start: int, end: int) -> SourceFunction | None:
+        """The function, put in place of no call, that has code from one offset to another."""
+        functions = self.functions()
+        if self._whole is None:
+            self._whole = sorted(
+                (first, number)
+                for number, one in enumerate(functions) if not one.inlined
+                for first, _ in one.ranges
+            )  # fmt: skip
+        at = bisect_left(self._whole, (start,))
+        there = at < len(self._whole) and self._whole[at][0] < end
+        return functions[self._whole[at][1]] if there else None
+
+    def number(self, offset: int) -> int:
+        """Its number among :meth:`functions`; -1: none."""
+        if self._innermost is None:
+            self._innermost = innermost(self.functions())
+        starts, numbers = self._innermost
+        at = bisect_right(starts, offset)
+        return numbers[at - 1] if at else -1
+
+    def _read_functions(self) -> tuple[SourceFunction, ...]:
         if self._inlined is None:
             return ()
         try:
@@ -203,10 +269,12 @@ def _rows(lines: bytes, inlined: InlinedCalls, size: int) -> Iterator[Row]:
             state = entry.state
             if state is None:
                 continue
-            sequence.append((state.address, not state.end_sequence, files[state.file], state.line))
+            begins, file = not state.end_sequence, files[state.file]
+            said_there = state.line, state.column, bool(state.is_stmt)
+            sequence.append(Row(state.address, begins, file, *said_there))
             if state.end_sequence:
                 # Linkers let what they drop begin at 0 (where no function is) or at the far end.
-                if sequence[0][0] > 0 and sequence[-1][0] <= size:
+                if sequence[0].address > 0 and sequence[-1].address <= size:
                     yield from sequence
                 sequence = []
 

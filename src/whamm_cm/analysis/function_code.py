@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import heapq
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from whamm_cm.analysis.dwarf import SourceFile, SourceLines
-from whamm_cm.analysis.inlined import Range
 from whamm_cm.wasm.function import first_group
 from whamm_cm.wasm.module import CoreModule
 
@@ -49,8 +47,6 @@ class FunctionCode(NamedTuple):
 def function_codes(module: CoreModule, lines: SourceLines) -> Iterator[FunctionCode]:
     """One for each defined function of ``module``, in order.  Raises DecodeError."""
     functions = lines.functions()
-    ranges = [(span, number) for number, one in enumerate(functions) for span in one.ranges]
-    copies = _Innermost(ranges)
     begins = sorted((one.entry, number) for number, one in enumerate(functions))
     for index in range(len(module.bodies)):
         body = module.bodies[index]
@@ -58,40 +54,21 @@ def function_codes(module: CoreModule, lines: SourceLines) -> Iterator[FunctionC
         found, places = [], []
         for at, opcode, _ in module.instructions(index):
             places.append(at)
-            copy = copies.at(at)
+            copy = lines.number(at)
             line = lines.find(at)
             if line is not None:
                 structure = opcode.mnemonic in _STRUCTURE
                 found.append(Instruction(at + to_pc, _path(line[0]), line[1], copy, structure))
-        here = []
+        entries = []
         for entry, number in begins[
             bisect_left(begins, (body.start,)) : bisect_left(begins, (body.end,))
         ]:
             at = bisect_left(places, entry)
             if at < len(places):
                 one = functions[number]
-                here.append(Entry(places[at] + to_pc, one.name, _path(one.file), one.line))
-        yield FunctionCode(found, here)
+                entries.append(Entry(places[at] + to_pc, one.name, _path(one.file), one.line))
+        yield FunctionCode(found, entries)
 
 
 def _path(file: str) -> str:
     return file.path if isinstance(file, SourceFile) else file
-
-
-class _Innermost:
-    """The number of the innermost range around an address; addresses are asked for in order.
-
-    Of several ranges around an address the one with the highest number is the innermost.
-    """
-
-    def __init__(self, ranges: Sequence[tuple[Range, int]]) -> None:
-        self._waiting = sorted(ranges, reverse=True)
-        self._open: list[tuple[int, int]] = []
-
-    def at(self, address: int) -> int:
-        while self._waiting and self._waiting[-1][0][0] <= address:
-            (_, end), number = self._waiting.pop()
-            heapq.heappush(self._open, (-number, end))
-        while self._open and self._open[0][1] <= address:
-            heapq.heappop(self._open)
-        return -self._open[0][0] if self._open else -1

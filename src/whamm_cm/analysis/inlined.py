@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Any, Protocol, TypeAlias
 
@@ -135,6 +136,26 @@ class InlinedCalls:
             else:
                 more = 0 if one.is_absolute else base
                 yield one.begin_offset + more, one.end_offset + more
+
+
+def innermost(functions: Sequence[SourceFunction]) -> tuple[list[int], list[int]]:
+    """Addresses in order, and the number of the innermost function from each on (-1: none).
+
+    Of several ranges around an address the one with the highest number is the innermost.
+    """
+    ranges = [(span, number) for number, one in enumerate(functions) for span in one.ranges]
+    waiting = sorted(ranges, reverse=True)
+    starts, numbers = list[int](), list[int]()
+    open_: list[tuple[int, int]] = []
+    for address in sorted({address for span, _ in ranges for address in span}):
+        while waiting and waiting[-1][0][0] <= address:
+            (_, end), number = waiting.pop()
+            heapq.heappush(open_, (-number, end))
+        while open_ and open_[0][1] <= address:
+            heapq.heappop(open_)
+        starts.append(address)
+        numbers.append(-open_[0][0] if open_ else -1)
+    return starts, numbers
 
 
 def _call(entry: Any, files: Files) -> InlinedCall:

@@ -123,7 +123,11 @@ class Builder(Transformer[Token, Any]):
 
     def each(self, word: Token, name: Token, in_: Token, listed: s.ExprSyntax,
              body: s.Block) -> s.Each:  # fmt: skip
-        return s.Each(str(name), listed, body, _start(name), _end(name))
+        return s.Each(str(name), "", listed, body, _start(name), _end(name))
+
+    def each_pair(self, word: Token, opening: Token, key: Token, value: Token, in_: Token,
+                  listed: s.ExprSyntax, body: s.Block) -> s.Each:  # fmt: skip
+        return s.Each(str(key), str(value), listed, body, _start(key), _end(value))
 
     def jump(self, word: Token) -> s.Jump:
         return s.Jump(str(word), _start(word), _end(word))
@@ -322,6 +326,20 @@ def _unquoted(token: Token) -> str:
     if "\\" not in text:
         return text
     return _ESCAPE.sub(lambda found: _unescaped(token, found), text)
+
+
+def place_in_literal(literal: str, at: int) -> int:
+    """Where character ``at`` of a string stands in what it is written as, quotes included."""
+    written = 1
+    for found in _ESCAPE.finditer(literal, 1, len(literal) - 1):
+        plain = found.start() - written
+        if at < plain:
+            break
+        at -= plain
+        if not at:
+            return found.start()
+        at, written = at - 1, found.end()
+    return written + at
 
 
 def _unescaped(token: Token, found: re.Match[str]) -> str:

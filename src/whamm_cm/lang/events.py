@@ -68,6 +68,8 @@ class Event:
 
 #: Names of operands and locals: nobody may declare them.
 NUMBERED = re.compile(r"(?:arg|res|imm|local)(?:0|[1-9][0-9]*)")
+#: What may have a type bound.  A script may have variables of its own that are called ``param0``.
+BOUNDABLE = re.compile(r"(?:arg|res|local|param)(?:0|[1-9][0-9]*)")
 
 _PLAIN = {text: Mode(text, text) for text in ("before", "after", "alt", "entry", "exit")}
 _SEMANTIC = Mode("after", "semantic_after")
@@ -123,6 +125,11 @@ SCOPE = _by_name(
     _static("fname", STR, "name of the function, empty if it has none"),
     _static("probe_id", I32, "number of the probe"),
     _static("script", STR, "name of the script"),
+    _static("file", STR, "source file the code is of, as the compiler was given it"),
+    _static("line", U32, "line of it"),
+    _static("column", U32, "column in it, 0 if that is not known"),
+    _static("func", STR, "function of the source, demangled: the innermost inlined one"),
+    _static("inlined", BOOL, "whether that function was put in place of a call"),
     _dynamic("task", U32, "number of the task that runs, 0 outside of tasks"),
     _dynamic("localN", None, "local number N of the function (parameters first)"),
 )
@@ -359,7 +366,21 @@ PACKAGES: dict[str, tuple[Event, ...]] = {
     "begin": (_plain("begin", ""),),
     "end": (_plain("end", ""),),
     "report": (_plain("report", ""),),
-    "func": (_plain("func", "entry"), _plain("func", "exit")),
+    "func": (
+        _plain(
+            "func",
+            "entry",
+            _dynamic("argN", None, "parameter N, counted from the last one"),
+            _dynamic("paramN", None, "parameter N, counted from the first one"),
+        ),
+        _plain(
+            "func",
+            "exit",
+            _dynamic("resN", None, "result N, counted from the last one; not at a tail call"),
+            _dynamic("entered", U64, "when the function was entered, as now()"),
+            _dynamic("elapsed", U64, "nanoseconds since then", "now() - entered"),
+        ),
+    ),
     "block": (_plain("block", "start"), _plain("block", "end", _INSTR_COUNT)),
     "opcode": _opcode_events(),
     "task": (
@@ -371,6 +392,8 @@ PACKAGES: dict[str, tuple[Event, ...]] = {
     "stream": (_copy("stream", "read"), _copy("stream", "write")),
     "future": (_copy("future", "read"), _copy("future", "write")),
 }
+#: What is named by a place in the source (``source_rules.py``): bound are the variables of SCOPE.
+SOURCE_PACKAGES = ("line", "source")
 #: Packages that ``*`` does not mean: their probes stand at boundaries, not in core modules.
 BY_NAME = ("task", "stream", "future")
 #: The modes that their events are at those exports.
@@ -386,6 +409,8 @@ PACKAGE_DOCS: dict[str, str] = {
     "task": "a call of an export begins, returns, is cancelled or is over",
     "stream": "a read or write of a stream is over",
     "future": "a read or write of a future is over",
+    "line": "execution comes to a line of the source",
+    "source": "a function of the source is entered or left",
 }
 
 #: Events of ``wasm:opcode`` by name.

@@ -16,6 +16,7 @@ from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import numbers
 from whamm_cm.lang import tree as t
 from whamm_cm.lang import valtypes as vt
+from whamm_cm.lang.layout import MOST_BYTES, PLAIN
 from whamm_cm.lang.walk import Node, children, walk
 
 Values: TypeAlias = Mapping[str, Any]
@@ -246,6 +247,30 @@ def _path(fold: _Fold, node: Any) -> t.Expr:
     return node if operand is node.operand else replace(node, operand=operand)  # type: ignore[no-any-return]
 
 
+def _format(fold: _Fold, node: t.Format) -> t.Expr:
+    parts = fold.exprs(node.parts)
+    known = [text_of(part) for part in parts]
+    if None not in known and len(utf8("".join(known))) <= MOST_BYTES:  # type: ignore[arg-type]
+        return t.Const(vt.STR, "".join(known), node.span)  # type: ignore[arg-type]
+    return node if parts is node.parts else t.Format(node.type, parts, node.span)
+
+
+def text_of(part: t.Expr) -> str | None:
+    """What a part of a text is, where that is known; floats are left to the guest."""
+    layout, value = PLAIN, part
+    if isinstance(part, t.Shown):
+        layout, value = part.layout, part.operand
+    if not isinstance(value, t.Const) or not isinstance(value.type, vt.Prim):
+        return None
+    if isinstance(value.value, bool) or value.type == vt.BOOL:
+        return layout.text("true" if value.value else "false")
+    if isinstance(value.value, str):
+        return layout.text(value.value)
+    if value.type.name not in numbers.INTS or not isinstance(value.value, int):
+        return None
+    return layout.integer(value.value, numbers.INTS[value.type.name].bits)
+
+
 def _element(fold: _Fold, node: t.Element) -> t.Expr:
     operand, index = fold.expr(node.operand), fold.expr(node.index)
     if operand is node.operand and index is node.index:
@@ -267,7 +292,7 @@ _EXPRESSIONS: dict[type, Callable[[_Fold, Any], t.Expr]] = {
     t.TupleMake: _tuple_make, t.TupleGet: _tuple_get, t.MapGet: _map_get,
     t.Call: _call, t.LibCall: _lib_call, t.Builtin: _builtin,
     t.Field: _path, t.Payload: _path, t.IsCase: _path, t.HasFlag: _path, t.Length: _path,
-    t.Scalar: _path, t.Element: _element,
+    t.Scalar: _path, t.Text: _path, t.Element: _element, t.Format: _format, t.Shown: _path,
 }  # fmt: skip
 
 
@@ -335,6 +360,14 @@ def _for(fold: _Fold, node: t.For) -> Stmts:
     return _rebuild(node, low=low, high=high, body=fold.stmts(node.body))
 
 
+def _entries(fold: _Fold, node: t.Entries) -> Stmts:
+    return _rebuild(node, map=_place(fold, node.map), body=fold.stmts(node.body))
+
+
+def _shrink(fold: _Fold, node: t.Delete | t.Clear) -> Stmts:
+    return _rebuild(node, target=_place(fold, node.target))
+
+
 def _evaluate(fold: _Fold, node: t.Evaluate) -> Stmts:
     value = fold.expr(node.value)
     return () if type(value) is t.Const else _rebuild(node, value=value)
@@ -354,7 +387,8 @@ def _act(fold: _Fold, node: t.Act) -> Stmts:
 
 _STATEMENTS: dict[type, Callable[[_Fold, Any], Stmts]] = {
     t.Declare: _declare, t.Assign: _store, t.Update: _store, t.Sample: _store, t.If: _if,
-    t.While: _while, t.For: _for, t.Evaluate: _evaluate, t.Return: _return,
+    t.While: _while, t.For: _for, t.Entries: _entries, t.Delete: _shrink, t.Clear: _shrink,
+    t.Evaluate: _evaluate, t.Return: _return,
     **dict.fromkeys((t.Trace, t.Jump), lambda fold, node: (node,)),
     t.Print: _print, t.Act: _act,
 }  # fmt: skip

@@ -111,6 +111,9 @@ def _use(env: Env, item: s.Use) -> None:
     if found is None:
         hint = suggest(item.name, env.known_libraries) or f"pass --lib {item.name}=path.wasm"
         raise env.source.error(f'library "{item.name}" is not given', item.at, item.end, hint)
+    if item.name in env.libraries:
+        raise env.source.error(f'library "{item.name}" is used twice', item.at, item.end,
+                               "leave one of the two out")  # fmt: skip
     env.libraries[item.name] = found
 
 
@@ -213,9 +216,10 @@ def _probes(env: Env, script: s.Script) -> list[Probe | WitRule]:
         end = len(env.source.text)
         raise env.source.error("the script has no probe", end, hint="add one, for instance"
                                " wasm:opcode:call:before { }")  # fmt: skip
-    number = numbering.known
+    later: dict[tuple[Span, str, str], int] = {}  # choices of types have one number
     for position, probe in enumerate(found):
         if probe.number < 0:
+            key = probe.span, probe.rule, probe.mode
+            number = later.setdefault(key, numbering.known + len(later))
             found[position] = replace(probe, number=number)
-            number += 1
     return [knowing_itself(env, p) if isinstance(p, Probe) else p for p in found]

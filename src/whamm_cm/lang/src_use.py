@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -43,20 +43,31 @@ def knowing_itself(env: Env, probe: Probe) -> Probe:
     return replace(probe, predicate=predicate, body=body)
 
 
-def sourced(
-    env: Env, probe: s.ProbeSyntax, check: Callable[[Surroundings], Checked], found: Probe
-) -> Probe:
-    """The probe with what it reads of the program's source, if it does."""
-    named = dict(src_values.names((probe.predicate, probe.body)))
-    if not named or src_values.WORD in env.globals or src_values.declares(probe.body):
-        return found
+def reads_source(env: Env, probe: s.ProbeSyntax) -> bool:
+    """Whether it reads variables of the program's source."""
+    if src_values.WORD in env.globals or src_values.declares(probe.body):
+        return False
+    return any(src_values.names((probe.predicate, probe.body)))
 
-    def again(of: Probe, around: Surroundings) -> Probe:
-        checked = check(around)
-        return knowing_itself(env, replace(of, bounds=checked.bounds, predicate=checked.predicate,
-                                           body=checked.body, source=None))  # fmt: skip
+
+def with_source(
+    env: Env,
+    probe: s.ProbeSyntax,
+    check: Callable[[Surroundings], Sequence[Checked]],
+    found: Probe,
+) -> Probe:
+    """A probe that reads variables of the program's source: ``check`` checks it where they are
+    known."""
+    named = dict(src_values.names((probe.predicate, probe.body)))
+
+    def again(of: Probe, around: Surroundings) -> list[Probe]:
+        return [
+            knowing_itself(env, replace(of, bounds=one.bounds, predicate=one.predicate,
+                                        body=one.body, reads=None))
+            for one in check(around)
+        ]  # fmt: skip
 
     def error(name: str, message: str, hint: str) -> ScriptError:
         return env.source.error(message, named[name].at, named[name].end, hint)
 
-    return replace(found, source=SourceUse(tuple(named), again, error))
+    return replace(found, reads=SourceUse(tuple(named), again, error))

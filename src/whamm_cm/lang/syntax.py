@@ -222,9 +222,10 @@ class Count(NamedTuple):
 
 
 class Each(NamedTuple):
-    """``for name in listed``."""
+    """``for name in listed``, or ``for (name, value) in listed``."""
 
     name: str
+    value: str
     listed: ExprSyntax
     body: Block
     at: int

@@ -11,12 +11,16 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from whamm_cm.dataclass import dataclass
+from whamm_cm.lang.layout import Layout
 from whamm_cm.lang.source import ScriptError, WrittenRule
 from whamm_cm.lang.valtypes import Type
 from whamm_cm.wit.types import FuncT, ValType
+
+if TYPE_CHECKING:
+    from whamm_cm.lang.places import SourceRule
 
 # --- places in the source ------------------------------------------------------------------------
 
@@ -268,6 +272,34 @@ class Scalar:
 
 
 @dataclass(frozen=True, slots=True)
+class Text:
+    """The text of a whole WIT value, as ``trace`` shows it; type str."""
+
+    type: Type
+    operand: Expr
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """Text and values in order, joined: type str."""
+
+    type: Type
+    parts: tuple[Expr, ...]
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A part of ``Format`` or ``Print`` with a layout; never anything else."""
+
+    type: Type
+    operand: Expr
+    layout: Layout
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
 class WitConst:
     """A constant of a WIT type (``type`` is a WitT), only as the value of ``Return`` at a boundary;
     ``value`` in the shapes of ``abi.values``.  Its hash and equality are those of identity: the
@@ -292,7 +324,7 @@ class Src:
 Expr: TypeAlias = (
     Const | WitConst | Static | Bound | Var | Unary | Binary | Cast | Ternary | TupleMake
     | TupleGet | MapGet | Call | LibCall | Builtin | Field | Payload | IsCase | HasFlag | Element
-    | Length | Scalar | Src
+    | Length | Scalar | Text | Format | Shown | Src
 )  # fmt: skip
 
 # --- statements ----------------------------------------------------------------------------------
@@ -365,6 +397,32 @@ class For:
 
 
 @dataclass(frozen=True, slots=True)
+class Entries:
+    """``for k in m`` and ``for (k, v) in m``: the entries there are when it begins, in the order in
+    which they came, but for those deleted before their turn."""
+
+    map: Expr
+    key: Variable
+    value: Variable | None
+    body: tuple[Stmt, ...]
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    target: MapGet
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """``target``: a map or an aggregation."""
+
+    target: Expr
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
 class Jump:
     """Out of the innermost loop, or ``on`` to its next round."""
 
@@ -398,7 +456,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Print:
-    """``parts``: text and values in order."""
+    """``parts``: text and values in order, ``Shown`` those with a layout."""
 
     parts: tuple[Expr, ...]
     span: Span = NOWHERE
@@ -416,8 +474,8 @@ class Act:
 
 
 Stmt: TypeAlias = (
-    Declare | Assign | Update | Sample | If | While | For | Jump | Evaluate | Return | Trace
-    | Print | Act
+    Declare | Assign | Update | Sample | If | While | For | Entries | Delete | Clear | Jump
+    | Evaluate | Return | Trace | Print | Act
 )  # fmt: skip
 
 # --- the script ----------------------------------------------------------------------------------
@@ -441,7 +499,7 @@ class SourceUse:
     what is wrong with a name, with a hint."""
 
     names: tuple[str, ...]
-    check: Callable[[Probe, Any], Probe]
+    check: Callable[[Probe, Any], list[Probe]]
     error: Callable[[str, str, str], ScriptError]
 
 
@@ -458,15 +516,18 @@ class Probe:
     number: int
     rule: str
     script: int
-    package: str  # "opcode", "func", "block", "begin", "end", "report", "wit"
+    package: str  # "opcode", "func", "block", "line", "source", "begin", "end", "report", "wit"
     event: str  # mnemonic, "entry", "exit", "start", "end", or ""
     mode: str  # "before", "after", "alt", "entry", "exit", "at_target", or ""
     bounds: Mapping[str, Type]
     predicate: Expr | None
     body: tuple[Stmt, ...]
     span: Span = NOWHERE
+    chosen: bool = False  # one of several that have other types for the parameters of the rule
+    #: Of a probe at places of the source: which ones.
+    source: SourceRule | None = None
     #: Its body is not all there, for it depends on where the source's variables are.
-    source: SourceUse | None = None
+    reads: SourceUse | None = None
     #: The only places where it fires: module (its id), defined function, opidx and mode.
     places: frozenset[tuple[int, int, int, str]] | None = None
 

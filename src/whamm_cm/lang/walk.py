@@ -19,10 +19,12 @@ PARTS: dict[type, tuple[str, ...]] = {
     t.Call: ("args",), t.LibCall: ("args",), t.Builtin: ("args",),
     t.Field: ("operand",), t.Payload: ("operand",), t.IsCase: ("operand",),
     t.HasFlag: ("operand",), t.Element: ("operand", "index"), t.Length: ("operand",),
-    t.Scalar: ("operand",), t.WitConst: (), t.Src: (),
+    t.Scalar: ("operand",), t.Text: ("operand",), t.WitConst: (), t.Src: (),
+    t.Format: ("parts",), t.Shown: ("operand",),
     t.Declare: ("init",), t.Assign: ("target", "value"), t.Update: ("target", "value"),
     t.Sample: ("target", "value"), t.If: ("condition", "then", "otherwise"),
     t.While: ("condition", "body"), t.For: ("low", "high", "body"), t.Evaluate: ("value",),
+    t.Entries: ("map", "body"), t.Delete: ("target",), t.Clear: ("target",),
     t.Jump: (), t.Return: ("value",), t.Trace: (),
     t.Print: ("parts",), t.Act: ("args",),
 }  # fmt: skip

@@ -15,7 +15,8 @@ from whamm_cm.trace.records import Record
 KEYS = (
     *("v", "run", "source", "seq", "t_ns", "wall_ns", "instance", "req", "call", "task", "phase"),
     *("lost", "why", "method", "path", "authority", "scheme", "traceparent"),
-    *("script", "var", "probe", "module", "fid", "fname", "pc", "type", "value", "text", "raw"),
+    *("script", "var", "probe", "module", "fid", "fname", "pc", "type", "anew", "value", "text"),
+    "raw",
     *("edge", "component", "interface", "version"),
     *("func", "inner", "self", "args", "result", "data", "pending", "status", "cancelled", "count"),
     *("bad", "big", "handles", "url", "peer", "error", "dur_ns"),

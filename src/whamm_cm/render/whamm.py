@@ -64,9 +64,9 @@ def _sites(cells: Sequence[Cell]) -> Iterator[str]:
         rows.setdefault(cell.row, len(rows))
         modules.setdefault(cell.row.module, len(modules))
 
-    def allocated(cell: Cell) -> tuple[int, int, int, int]:
-        at = cell.place
-        return modules[cell.row.module], at.fid or 0, at.pc or 0, rows[cell.row]
+    def allocated(cell: Cell) -> tuple[int, int, int, int, int]:
+        at, probe = cell.place, int(cell.row.probe.partition("_")[0] or 0)
+        return modules[cell.row.module], at.fid or 0, at.pc or 0, probe, rows[cell.row]
 
     placed, address = [], 0
     for cell in sorted(cells, key=allocated):
@@ -99,7 +99,7 @@ def _line(number: str, id_type: str, cell: Cell, kind: vt.Type, where: list[str]
     types = (cell.row.type.replace(" ", ""), _several(_core_types(kind)))
     parts = (number, id_type, cell.row.var, *types, cell.row.script, *where)
     value = value_text(kind, cell.value) if cell.known else "unknown"
-    return printable(", ".join((*parts, value))) + "\n"
+    return printable(", ".join((*parts, ""))) + lines(value) + "\n"
 
 
 def _several(parts: Sequence[str]) -> str:

@@ -37,7 +37,7 @@ from whamm_cm.errors import InputError
 from whamm_cm.trace.leaves import Leaf, count_leaves, leaf_of
 from whamm_cm.trace.quick import Body, Head, Quick, lean_bodies, quick_call, quick_return
 from whamm_cm.trace.secrets import Masker
-from whamm_cm.trace.values import Readers, Tail, ValueFault, fields
+from whamm_cm.trace.values import Readers, Tail, ValueFault, fields, of_map
 
 Record: TypeAlias = dict[str, Any]
 
@@ -350,6 +350,8 @@ def _script_site(site: Site, readers: Readers) -> _SiteReader:
     if variable is not None:
         names["type"] = variable.type
     read = _result(readers, site.result, key)
+    if variable is not None and variable.type.startswith("map<"):
+        read = of_map(read)
     return _SiteReader(names, _nothing, read, phase, variable, site.counted)
 
 

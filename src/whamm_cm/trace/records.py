@@ -29,7 +29,7 @@ _TEXTS = (
     *("script", "var", "probe", "module", "fname", "type", "cancelled"),
     *("method", "path", "authority", "scheme", "traceparent", "peer", "url", "error"),
 )
-_FLAGS = ("pending", "bad", "big", "raw")
+_FLAGS = ("pending", "bad", "big", "raw", "anew")
 _NEEDED = {
     "call": ("func", "call", "instance"),
     "return": ("func", "call", "instance"),

@@ -102,11 +102,14 @@ class Reports:
         values = places.get(at)
         if values is None:
             values = places[at] = {}
-        if "value" not in record:  # it was too long for a line
+        instance = record["instance"]
+        if record.get("anew"):  # a map that has lost entries
+            values.pop(instance, None)
+        elif "value" not in record:  # it was too long for a line
             return
-        value, instance = record["value"], record["instance"]
         self._instances.add(instance)
         known = values.pop(instance, None)
+        value = record.get("value", [])
         if row.type.startswith("map<"):
             value = _updated(known or {}, value)
         values[instance] = value
@@ -122,6 +125,10 @@ class Reports:
         return row
 
     def _declare(self, cells: Declared) -> None:
+        for site in cells.table.sites:
+            if site.kind is SiteKind.VARIABLE and site.variable is not None:
+                head, tail = _said_of(site)
+                self._rows.setdefault(self._row({**head, **tail}), {})
         counted, known = cells.counted, dict[int, dict[_At, dict[int, Any] | None]]()
         for fid, fname, numbers in counted.functions():
             here = slice(numbers.start, numbers.stop)

@@ -369,3 +369,14 @@ _MAKERS: dict[NodeKind, Callable[[Readers, Node, int], Reader]] = {
     NodeKind.FLAGS: _flags,
     NodeKind.OPTION: _option,
 }
+
+
+def of_map(read: Callable[[dict[str, Any], Tail], None]) -> Callable[[dict[str, Any], Tail], None]:
+    """A map that has lost entries says so where a list has its address."""
+
+    def read_map(record: dict[str, Any], tail: Tail) -> None:
+        if tail.data[tail.pos : tail.pos + 4] == b"\1\0\0\0":
+            record["anew"] = True
+        read(record, tail)
+
+    return read_map

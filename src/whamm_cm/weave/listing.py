@@ -34,6 +34,7 @@ from whamm_cm.weave.scripting import (
     MISSING,
     Scripting,
     as_seen,
+    check_names,
     comes_to_pass,
     everything,
     refuse_boundaries,
@@ -153,7 +154,7 @@ def _nothing(rule: WitRule, given: Input) -> str:
 
 
 def _opcodes(plan: ScriptPlan, given: Input, found: Listing) -> None:
-    matcher = Matcher(plan.scripts.probes, plan.evaluate)
+    matcher = Matcher(plan.scripts.probes, plan.evaluate, sources=plan.sources)
     candidates = 0
     for place, module in given.guests:
         for _, points in find_events(module, matcher.by_event):
@@ -162,6 +163,9 @@ def _opcodes(plan: ScriptPlan, given: Input, found: Listing) -> None:
                 candidates += len(matcher.by_event[point.package, point.event, mode])
         for function in matcher.functions(module):
             found.opcodes += [_site(place, function.info, f) for f in function.firings]
+    check_names(plan.scripts, matcher)
+    for span, why in matcher.idle() if matcher.places is not None else ():
+        found.unmatched.append((plan.scripts.written[span].text, why, 0))
     bounds = sorted(matcher.skipped.items())
     found.unmatched += [(rule, reason, count) for (rule, reason), count in bounds]
     rest = candidates - len(found.opcodes) - sum(count for _, count in bounds)
@@ -204,7 +208,7 @@ def list_code(plan: ScriptPlan, given: Input) -> Listing:
     unit = UnitBuilder(plan, SiteTableBuilder())
     scripts = plan.scripts
     counters = pure_counters(everything(scripts))
-    matcher = Matcher(scripts.probes, plan.evaluate)
+    matcher = Matcher(scripts.probes, plan.evaluate, sources=plan.sources)
     for place, module in given.guests if scripts.probes else ():
         rows = Rows(unit.builder, scripts.names, place)
         weaver = _Weaver(module, matcher, unit, rows, counters)
@@ -225,7 +229,7 @@ def count_places(plan: ScriptPlan, given: Input) -> Counter[Span]:
     plan = specialised(plan, given.guests).plan
     list_code(plan, given)
     found = Counter[Span]()
-    matcher = Matcher(plan.scripts.probes, plan.evaluate)
+    matcher = Matcher(plan.scripts.probes, plan.evaluate, sources=plan.sources)
     for _, module in given.guests:
         for function in matcher.functions(module):
             found.update(firing.left.probe.span for firing in function.firings)

@@ -37,10 +37,17 @@ from whamm_cm.weave.opcodes.match import Matcher
 from whamm_cm.weave.opcodes.memories import lend_memories
 from whamm_cm.weave.opcodes.rows import Rows
 from whamm_cm.weave.opcodes.source_values import specialised
-from whamm_cm.weave.plain_sinks import sink_parts, wasi_name
-from whamm_cm.weave.plain_sites import WRAPPED, Traced, choose
+from whamm_cm.weave.opcodes.symbols import misread
+from whamm_cm.weave.plain_sinks import TIME, sink_parts, time_part, wasi_name
+from whamm_cm.weave.plain_sites import WRAPPED, Traced, choose, has_clock
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
-from whamm_cm.weave.scripting import everything, idle, refuse_boundaries
+from whamm_cm.weave.scripting import (
+    check_names,
+    everything,
+    idle,
+    needs_clock,
+    refuse_boundaries,
+)
 from whamm_cm.weave.unit import Beats, UnitBuilder, binder_module
 from whamm_cm.weave.wiring import SinkOptions
 
@@ -139,7 +146,8 @@ class _Weave:
             order = [name for name in ("unit", "guest") if any(p.name == name for p in parts)]
             wasm = link(parts, start_order=order)
         timed = self.traced is not None and self.traced.timed
-        return WovenModule(self._stamped(wasm, origin, table), table, self.added, self.moved, timed)
+        wasm = stamped(wasm, self.plan, origin, table)
+        return WovenModule(wasm, table, self.added, self.moved, timed)
 
     def _scripted(self, scripts: ScriptPlan) -> _Scripted:
         plan = self.plan
@@ -148,7 +156,7 @@ class _Weave:
         unit = UnitBuilder(scripts, self.builder, beat=beats)
         unit.unit.memories = unit.numbering(self.module)
         probes = scripts.scripts.probes
-        matcher = Matcher(probes, scripts.evaluate, as_whamm=plan.compat)
+        matcher = Matcher(probes, scripts.evaluate, as_whamm=plan.compat, sources=scripts.sources)
         rows = Rows(self.builder, scripts.scripts.names, self.module.names.module or "")
         weaver = GuestWeaver(
             self.module, matcher, unit, rows, pure_counters(everything(scripts.scripts)),
@@ -174,13 +182,28 @@ class _Weave:
         self.added.dropped = [("", name) for name in about_code(self.module)]
         for (rule, why), count in sorted(matcher.skipped.items()):
             self.added.unmatched.append((rule, why, count))
+        check_names(scripts.scripts, matcher)
+        self.added.remarks += map(str, misread(scripts.scripts, [self.module]))
         if not plan.compat:
             self.added.idle += idle(scripts.scripts, matcher.idle())
         slot = unit.push_slot() if push else None
+        unit.time, unit.timed = TIME, self._clock(scripts.scripts)
         wasm_unit = unit.module(False, sends)
         guest = lend_memories(self.module, guest, wasm_unit)
         binder = None if slot is None else binder_module(slot, PUSH, UNIT, tabled)
         return _Scripted(guest, wasm_unit, binder, sends)
+
+    def _clock(self, scripts: t.Scripts) -> bool:
+        """Whether scripts have a clock.  WeaveError where they need one."""
+        if has_clock(self.module):
+            return True
+        wanted = needs_clock(scripts)
+        if wanted:
+            raise WeaveError(
+                f"{wanted} needs a clock, and the module has none: it imports no WASI, or has no"
+                " memory to ask it by"
+            )
+        return False
 
     def _parts(self, scripted: _Scripted | None) -> list[Part]:
         guest = self.module if scripted is None else scripted.guest
@@ -201,16 +224,21 @@ class _Weave:
             guest = traced.redirected(guest)
         parts = [Part("guest", guest, "guest", _kept(guest, {*gated, *wrapped}))]
         if unit is not None:
-            parts.append(Part("unit", unit, UNIT, _getters(guest, unit)))
+            getters = _getters(guest, unit, "__whamm_" if self.plan.compat else "")
+            parts.append(Part("unit", unit, UNIT, getters))
         if scripted is not None and scripted.binder is not None:
             parts.append(Part("binder", scripted.binder))
         parts += self._recording(guest, unit, sends)
+        if unit is not None and any(i.module == TIME for i in CoreModule(unit).imports):
+            parts.append(time_part(wasi_name(self.module)))
         if traced is not None:
             given, probe = traced.parts(guest)
             shown = {f"w{k}": name for name, k in wrapped.items() if name not in gated}
             parts += [given, replace(probe, keep_exports=shown)]
         if sends:
-            parts.append(Part("exit", _exit(unit, traced is not None), EXIT, {"flush": FLUSH}))
+            parts.append(
+                Part("exit", exit_module(unit, traced is not None), EXIT, {"flush": FLUSH})
+            )
             if gated:
                 parts.append(Part("gates", _gates(guest, gated, wrapped), None, "all"))
             elif entry is not None:
@@ -252,10 +280,12 @@ class _Weave:
             show_secrets=self.plan.show_secrets,
         )
 
-    def _stamped(self, wasm: bytes, origin: str, table: bytes) -> bytes:
-        sections = [(_CUSTOM, name_bytes(STAMP) + self.plan.stamp(origin))]
-        sections.append((_CUSTOM, name_bytes(SITES) + table))
-        return CoreModule(wasm).encode(additions=sections)
+
+def stamped(wasm: bytes, plan: Plan, origin: str, table: bytes) -> bytes:
+    """With the sections that say what it is; ``table``: the packed site table."""
+    sections = [(_CUSTOM, name_bytes(STAMP) + plan.stamp(origin))]
+    sections.append((_CUSTOM, name_bytes(SITES) + table))
+    return CoreModule(wasm).encode(additions=sections)
 
 
 def _kept(guest: CoreModule, others: Set[str]) -> dict[str, str]:
@@ -264,10 +294,11 @@ def _kept(guest: CoreModule, others: Set[str]) -> dict[str, str]:
     return {name: name for name in names if name not in others and not name.startswith(LENT)}
 
 
-def _getters(guest: CoreModule, unit: bytes) -> dict[str, str]:
+def _getters(guest: CoreModule, unit: bytes, prefix: str) -> dict[str, str]:
+    """What reads the variables of scripts, by the names that are exported."""
     taken = {e.name for e in guest.exports}
     names = [e.name for e in CoreModule(unit).exports if e.name.startswith("get_")]
-    return {name: name for name in names if name not in taken}
+    return {name: prefix + name for name in names if prefix + name not in taken}
 
 
 def _gated(guest: CoreModule) -> dict[str, int]:
@@ -293,7 +324,7 @@ def _entry(module: CoreModule) -> str | None:
     return "main" if "main" in names else None
 
 
-def _exit(unit: bytes | None, traced: bool) -> bytes:
+def exit_module(unit: bytes | None, traced: bool) -> bytes:
     """``flush``: report and send everything; ``leave``: the same for the last time."""
     module = Module()
     report = None if unit is None else module.import_func(UNIT, "report")

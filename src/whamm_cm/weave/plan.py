@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from whamm_cm._version import __version__
 from whamm_cm.agent.layout import NONCE_LETTERS, NONCE_SIZE, Flush
 from whamm_cm.analysis.site import Selector, Site
+from whamm_cm.analysis.source import Sources
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.model import Action, EventProbe, Redact, Request, Role
@@ -29,6 +30,8 @@ if TYPE_CHECKING:  # slow to import, and most weaves have no script
 SinkName: TypeAlias = Literal["host", "stderr", "logging", "none", "otel", "otel-current"]
 #: How a sink writes lines: blocks in base64, or a JSON object each.
 LineForm: TypeAlias = Literal["packed", "json"]
+#: An engine that takes a monitor module beside the program, in place of a woven one.
+EngineName: TypeAlias = Literal["wizard"]
 
 
 #: How long a live log may hold a record back.
@@ -49,13 +52,14 @@ def nothing(edge: str, interface: str, version: str | None, func: str) -> bool:
 class ScriptPlan:
     """Checked scripts to weave.  ``libraries`` by the name the scripts use; ``evaluate`` answers
     ``@static`` calls while weaving; ``text`` is the scripts' own.  ``validate`` says why a core
-    module is not valid, None when it is."""
+    module is not valid, None when it is.  ``sources``: where the code is in the source."""
 
     scripts: Scripts
     libraries: Mapping[str, Library] = field(default_factory=dict)
     evaluate: EvaluateStatic | None = None
     text: str = ""
     validate: Callable[[bytes], str | None] | None = None
+    sources: Sources = field(default_factory=Sources)
 
     @property
     def reports(self) -> bool:
@@ -89,7 +93,8 @@ class Plan:
     are many and do not live long, and the host can read what they hold: nothing leaves only because
     it is early in a run, and a live log has more patience.  ``sample``: records are made of one
     request, a call of an export of the root, in so many; what that begins to draw from is
-    ``sample_start``, None for what differs from instance to instance.
+    ``sample_start``, None for what differs from instance to instance.  ``engine``: what is made is
+    a monitor module for it.
     """
 
     trace: Selector = nothing
@@ -115,6 +120,7 @@ class Plan:
     lines: LineForm = "packed"
     sample: int = 1
     sample_start: int | None = None
+    engine: EngineName | None = None
 
     @property
     def samples(self) -> bool:
@@ -137,6 +143,8 @@ class Plan:
         }
         if self.samples:
             facts["sample"] = self.sample
+        if self.engine is not None:
+            facts["engine"] = self.engine
         if self.nonce:
             facts |= {"nonce": self.nonce, "lines": self.lines}
         return json.dumps(facts, separators=(",", ":")).encode()
@@ -203,6 +211,8 @@ class Added:
     idle: list[tuple[str, str, str]] = field(default_factory=list)
     #: Where variables of the source are not there that scripts read.
     gone: list[str] = field(default_factory=list)
+    #: What else the reader of a report or the author of a rule should know, in sentences.
+    remarks: list[str] = field(default_factory=list)
     #: Why nothing was validated, if it was not.
     unvalidated: str = ""
 

@@ -18,8 +18,11 @@ from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.walk import Node, walk
 from whamm_cm.wasm.asm import Func, Label
 
-_LOUD = t.MapGet | t.Call | t.LibCall | t.Builtin | t.Field | t.Payload | t.IsCase | t.HasFlag
-WIT_PATHS = (t.Field, t.Payload, t.IsCase, t.HasFlag, t.Element, t.Length, t.Scalar)
+_LOUD = (
+    t.MapGet | t.Call | t.LibCall | t.Builtin | t.Field | t.Payload | t.IsCase | t.HasFlag
+    | t.Text | t.Format
+)  # fmt: skip
+WIT_PATHS = (t.Field, t.Payload, t.IsCase, t.HasFlag, t.Element, t.Length, t.Scalar, t.Text)
 #: What compiles an expression or a statement of a class; ``expressions`` and ``statements``, which
 #: the package imports, fill them in.
 EXPRESSIONS: dict[type, Callable[[Body, Any], None]] = {}
@@ -47,6 +50,8 @@ class Body:
         self._locals: dict[t.Variable, tuple[int, ...]] = dict(self.params)
         #: Of the loops around: where leaving leads, and where the next round begins.
         self.loops: list[tuple[Label, Label]] = []
+        #: The locals with the loops through maps that we are in.
+        self.walks: list[int] = []
         #: Where the variables of the task are, as they were asked for last.
         self._task: int | None = None
 

@@ -100,7 +100,7 @@ def _print_map(body: Body, node: t.LibCall, named: t.Expr, number: int | None) -
     f.i32(body.env.print_site(node))
     f.get(id_)
     for part in (table.type.key, table.type.value):
-        f.i32(body.env.string(description(part).decode("latin-1"))[0])
+        f.i32(body.env.string(description(part).decode("ascii"))[0])
     f.i32(rows)
     body.run("print_map")
     body.pool.give(("i32",), (id_,))

@@ -223,6 +223,9 @@ class GuestWeaver(Work):
         if id(left) in self.plans:
             return
         self.lefts.append(left)  # keeps its id its own
+        if self.matcher.as_whamm:  # it shows them in the order they are declared
+            for variable in filter(self.unit.reports, left.cells):
+                self.rows.row(variable, left.probe)
         self.plans[id(left)] = increments(left, self.counters)
         self.imports.declare(needs_of(left))
         memories.declare(self.imports, left)
@@ -234,17 +237,17 @@ class GuestWeaver(Work):
         batched: list[tuple[Firing, tuple[Increment, ...]]] = []
         leaving: list[Firing] = []
         # whamm's blocks are not made of runs.
-        counted = ("opcode",) if self.matcher.as_whamm else ("opcode", "block")
+        counted = ("opcode", "line") if self.matcher.as_whamm else ("opcode", "line", "block")
         for firing in function.firings:
             plan, point = self.plans[id(firing.left)], firing.point
-            if point.mode == "before" and point.package == "func":
+            if point.leaves:
                 leaving.append(firing)
             elif point.mode == "before" and point.package in counted and plan:
                 batched.append((firing, plan))
             else:
                 self._inline(firing, editor)
         if batched:
-            entered = any(f.point.package == "func" for f in function.firings)
+            entered = any(f.point.package in ("func", "source") for f in function.firings)
             self._batch(editor, batched, _run_of(info, entered))
         # They may read what is counted at the very instruction that ends the program.
         for firing in leaving:

@@ -12,22 +12,27 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from whamm_cm.analysis.source import Sources
 from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.script.types import flats
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree as t
-from whamm_cm.lang.events import OPCODE_EVENTS
+from whamm_cm.lang.events import OPCODE_EVENTS, SOURCE_PACKAGES
 from whamm_cm.lang.fold import EvaluateStatic, Residual, folder
+from whamm_cm.lang.places import SourceRule
+from whamm_cm.lang.source import ScriptError, WrittenRule
 from whamm_cm.lang.walk import walk
 from whamm_cm.wasm.function import FunctionInfo
 from whamm_cm.wasm.module import CoreModule
+from whamm_cm.weave.opcodes.lines import Places
 from whamm_cm.weave.opcodes.points import Point, find_events
 from whamm_cm.weave.opcodes.statics import Statics
+from whamm_cm.weave.opcodes.unplaced import mistake, why_not
 
-_OPERAND = re.compile(r"(arg|res|local)(0|[1-9]\d{0,8})")
+_OPERAND = re.compile(r"(arg|res|local|param)(0|[1-9]\d{0,8})")
 #: What builtins that belong to an instruction need of its operands.
 NEEDED = {"dup_at": ("arg0", "arg1"), "resolve_funcref": (), "target_funcref": ("arg0",)}
-_PACKAGES = frozenset(("opcode", "func", "block"))
+_PACKAGES = frozenset(("opcode", "func", "block", *SOURCE_PACKAGES))
 #: Why a rule matches nothing, by how far it came.
 REASONS = {
     "": (0, "there is no such place in the core modules"),
@@ -152,7 +157,8 @@ class Matcher:
     """Finds the firings of a script's probes in core modules.
 
     ``facts`` gives the static facts of a script itself (``probe_id`` …) for a probe.  ``as_whamm``:
-    basic blocks and ways out of functions are what whamm takes for them.
+    basic blocks and ways out of functions are what whamm takes for them.  ``sources``: where the
+    code of modules is in the source.
     """
 
     def __init__(
@@ -161,15 +167,19 @@ class Matcher:
         evaluate: EvaluateStatic | None = None,
         facts: Callable[[t.Probe], Mapping[str, Any]] = lambda probe: {},
         as_whamm: bool = False,
+        sources: Sources | None = None,
     ) -> None:
         self.evaluate, self.facts, self.as_whamm = evaluate, facts, as_whamm
+        self.sources = sources or Sources()
+        rules = {p.event: p.source for p in probes if p.source is not None}
+        self.skipped: Counter[tuple[str, str]] = Counter()
+        self.places = Places(rules, self.sources, self.skipped) if rules else None
         self.by_event: dict[tuple[str, str, str], list[Prober]] = {}
         for probe in probes:
             if probe.package in _PACKAGES:
                 mode = probe.mode if probe.package == "opcode" else ""
                 prober = Prober(probe, evaluate)
                 self.by_event.setdefault((probe.package, probe.event, mode), []).append(prober)
-        self.skipped: Counter[tuple[str, str]] = Counter()
 
     def functions(
         self,
@@ -185,7 +195,8 @@ class Matcher:
         """
         probers = [prober for found in self.by_event.values() for prober in found]
         known = {id(p): {**facts, **self.facts(p.probe)} for p in probers}
-        for info, points in find_events(module, self.by_event, indices, self.as_whamm):
+        found = find_events(module, self.by_event, indices, self.as_whamm, self.places)
+        for info, points in found:
             firings = [f for point in points for f in self._at(info, point, known)]
             if firings:
                 yield Function(info, tuple(firings))
@@ -207,7 +218,7 @@ class Matcher:
                 prober.reached = prober.reached or "bound"
                 continue
             if statics is None:  # asking for its truth would count all it has
-                statics = Statics(info, point)
+                statics = Statics(info, point, self.sources)
             left = prober.at(Facts(statics, known[id(prober)]))
             if left is None or any(n not in statics for n in left.statics):
                 continue
@@ -227,11 +238,32 @@ class Matcher:
             reached[span] = max(reached.get(span, ""), prober.reached, key=REASONS.get)  # type: ignore[arg-type]
         for span in sorted(reached, key=lambda span: (span.script, span.start)):
             if reached[span] != "fires":
-                yield span, REASONS[reached[span]][1]
+                rule = None if reached[span] or self.places is None else self._rule_at(span)
+                why = REASONS[reached[span]][1] if rule is None else why_not(rule, self.sources)
+                yield span, why
+
+    def _rule_at(self, span: t.Span) -> SourceRule | None:
+        found = (p.probe for probers in self.by_event.values() for p in probers)
+        return next((probe.source for probe in found if probe.span == span), None)
+
+    def mistakes(self, written: Mapping[t.Span, WrittenRule]) -> list[ScriptError]:
+        """What is misspelt in rules on the source, of those that have to match."""
+        if self.places is None:
+            return []
+        return [
+            error
+            for prober in (prober for found in self.by_event.values() for prober in found)
+            for rule in [prober.probe.source]
+            if rule is not None and not prober.reached and not written[prober.probe.span].optional
+            for error in [mistake(rule, self.sources)]
+            if error is not None
+        ]
 
     def _bounds_hold(self, info: FunctionInfo, point: Point, probe: t.Probe) -> bool:
         for name, wanted in probe.bounds.items():
             actual = operand_type(info, point, name)
+            if probe.chosen and actual is not None and (actual,) != flats(wanted):
+                return False  # another choice of types may fit
             if actual is None or (actual and (actual,) != flats(wanted)):
                 found = "is not there" if actual is None else f"is {actual}, not {wanted}"
                 self.skipped[probe.rule, f"{name} {found}"] += 1
@@ -249,7 +281,7 @@ def _two_alts(info: FunctionInfo, first: Firing, second: Firing) -> WeaveError:
 
 
 def operand_type(info: FunctionInfo, point: Point, name: str) -> str | None:
-    """The core type of ``argN``, ``resN`` or ``localN`` at a point.
+    """The core type of ``argN``, ``resN``, ``localN`` or ``paramN`` at a point.
 
     "" where the code cannot run and the type is anything; None when there is no such operand.
     """
@@ -260,13 +292,25 @@ def operand_type(info: FunctionInfo, point: Point, name: str) -> str | None:
     if match[1] == "local":
         types = local_types(info)
         return types[number] if number < len(types) else None
+    if point.package == "func":
+        kinds = _of_function(info, point, match[1])
+        return str(kinds[number]) if number < len(kinds) else None
     if point.package != "opcode" or OPCODE_EVENTS[point.event].find(name) is None:
         return None
     typing = info.typing(point.opidx)
-    kinds = typing.operands if match[1] == "arg" else typing.results
-    if number >= len(kinds):
+    known = typing.operands if match[1] == "arg" else typing.results
+    if number >= len(known):
         return "" if not typing.reachable and match[1] == "res" else None
-    return kinds[number] or ""
+    return known[number] or ""
+
+
+def _of_function(info: FunctionInfo, point: Point, prefix: str) -> Sequence[object]:
+    """What ``argN``, ``paramN`` and ``resN`` are numbered in where a function begins or ends."""
+    type_ = info.module.func_type(info.fid)
+    if point.event == "entry" and prefix != "res":
+        return type_.params if prefix == "param" else type_.params[::-1]
+    # A call that ends the program is a way out without a result.
+    return type_.results[::-1] if point.mode == "exit" and prefix == "res" else ()
 
 
 def local_types(info: FunctionInfo) -> list[str]:

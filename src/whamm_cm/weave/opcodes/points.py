@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import field
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
+from whamm_cm.analysis.inlined import SourceFunction
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang.events import opcodes_of
 from whamm_cm.wasm.function import FunctionInfo, runs
@@ -22,7 +23,8 @@ class Point(NamedTuple):
 
     ``mode`` says where code goes: an opcode's mode; ``entry`` and ``exit`` for func; ``before`` for
     block (as whamm has it ``after``, too), and for ``func:exit`` at a call that ends the program.
-    ``instr_count`` is set for ``block:end``.
+    ``instr_count`` is set for ``block:end``; ``source``: the function of the source whose code, put
+    in place of a call, is entered there.
     """
 
     opidx: int
@@ -30,6 +32,17 @@ class Point(NamedTuple):
     event: str
     mode: str
     instr_count: int | None = None
+    source: SourceFunction | None = None
+
+    @property
+    def enters(self) -> bool:
+        """Whether it is the entry of a whole function of the module."""
+        return self.package in ("func", "source") and self.mode == "entry"
+
+    @property
+    def leaves(self) -> bool:
+        """Whether it is a call that ends the program, and so leaves the function."""
+        return self.mode == "before" and self.package in ("func", "source") and self.source is None
 
 
 @dataclass(slots=True)
@@ -39,10 +52,11 @@ class _Wanted:
     opcodes: dict[Opcode, list[tuple[str, str]]] = field(default_factory=dict)
     func: list[str] = field(default_factory=list)
     block: list[str] = field(default_factory=list)
+    places: SourcePoints | None = None
 
     @classmethod
-    def of(cls, events: Iterable[Event]) -> _Wanted:
-        wanted = cls()
+    def of(cls, events: Iterable[Event], places: SourcePoints | None = None) -> _Wanted:
+        wanted = cls(places=places)
         for package, event, mode in events:
             if package == "opcode":
                 for opcode in opcodes_of(event):
@@ -156,6 +170,16 @@ def _func_points(info: FunctionInfo, events: Sequence[str]) -> Iterator[Point]:
                 yield Point(opidx, "func", "exit", "before")
 
 
+class SourcePoints(Protocol):
+    """What finds the points of rules on places in the source."""
+
+    def indices(self, module: CoreModule) -> Collection[int]:
+        """The defined functions that may hold some."""
+
+    def points(self, info: FunctionInfo) -> Iterable[Point]:
+        """Those of one function, in any order."""
+
+
 def points(info: FunctionInfo, events: Iterable[Event], as_whamm: bool = False) -> list[Point]:
     """The points of one function, by opidx; at one instruction opcodes before func before block.
 
@@ -176,6 +200,9 @@ def _points(info: FunctionInfo, wanted: _Wanted, as_whamm: bool) -> list[Point]:
             found += _WhammBlocks(info, wanted.block).points()
         elif wanted.block:
             found += _blocks(info, wanted.block)
+    if wanted.places is not None:
+        found += wanted.places.points(info)
+    if wanted.everywhere or wanted.places is not None:
         found.sort(key=lambda point: point.opidx)  # stable
     return found
 
@@ -185,6 +212,7 @@ def find_events(
     events: Iterable[Event],
     indices: Iterable[int] | None = None,
     as_whamm: bool = False,
+    places: SourcePoints | None = None,
 ) -> Iterator[tuple[FunctionInfo, list[Point]]]:
     """Every function with points, in index order, and its points in the order of :func:`points`.
 
@@ -192,14 +220,16 @@ def find_events(
     that hold none of the opcodes are searched, not decoded.  ``indices``: only these functions;
     ``as_whamm``: see :func:`points`.
     """
-    wanted = _Wanted.of(events)
+    wanted = _Wanted.of(events, places)
     opcodes = frozenset(wanted.opcodes)
-    if not opcodes and not wanted.everywhere:
+    named = places.indices(module) if places is not None else ()
+    if not opcodes and not wanted.everywhere and not named:
         return
     chosen = list(range(len(module.bodies)) if indices is None else indices)
     if not wanted.everywhere and 2 * len(opcodes) < len(OPCODES):
-        holding = module.find(opcodes, chosen).spans
-        chosen = [chosen[place] for place in dict.fromkeys(holding)]
+        spans = module.find(opcodes, chosen).spans if opcodes else ()
+        holding = {chosen[place] for place in spans}.union(named)
+        chosen = [index for index in chosen if index in holding]
     for place, steps in module.find(None, chosen).by_span():
         info = FunctionInfo(module, chosen[place], steps)
         found = _points(info, wanted, as_whamm)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import field, replace
 
 from whamm_cm.analysis.dwarf import SourceLines
+from whamm_cm.analysis.source import Sources
 from whamm_cm.analysis.variables import SourceVariables
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import tree as t
@@ -44,13 +45,14 @@ class Specialised:
 class _Sources:
     """The variables of modules, each read when first asked for."""
 
+    sources: Sources
     known: dict[int, tuple[CoreModule, SourceLines | None, SourceVariables | None]] = field(
         default_factory=dict
     )
 
     def of(self, module: CoreModule) -> tuple[SourceLines | None, SourceVariables | None]:
         if id(module) not in self.known:
-            lines = SourceLines.of(module)
+            lines = self.sources.of(module)
             variables = None if lines is None else lines.variables()
             self.known[id(module)] = module, lines, variables
         return self.known[id(module)][1:]
@@ -63,16 +65,16 @@ def specialised(plan: ScriptPlan, modules: Iterable[Place]) -> Specialised:
     place at all.
     """
     found = Specialised(plan)
-    if not any(probe.source for probe in plan.scripts.probes):
+    if not any(probe.reads for probe in plan.scripts.probes):
         return found
-    given, sources = list(modules), _Sources()
+    given, sources = list(modules), _Sources(plan.sources)
     probes: list[t.Probe] = []
     errors: list[ScriptError] = []
     for probe in plan.scripts.probes:
-        if probe.source is None:
+        if probe.reads is None:
             probes.append(probe)
             continue
-        one = _Probe(probe, probe.source, plan, sources)
+        one = _Probe(probe, probe.reads, plan, sources)
         for place in given:
             one.look(*place)
         optional = plan.scripts.written[probe.span].optional
@@ -88,9 +90,9 @@ def specialised(plan: ScriptPlan, modules: Iterable[Place]) -> Specialised:
 
 @dataclass(slots=True)
 class _Way:
-    """One way that variables are held: the probe for it, or why there is none."""
+    """One way that variables are held: the probes for it, or why there are none."""
 
-    probe: t.Probe | ScriptError | NotThere
+    probes: list[t.Probe] | ScriptError | NotThere
     places: set[tuple[int, int, int, str]] = field(default_factory=set)
 
 
@@ -114,7 +116,9 @@ class _Probe:
 
     def look(self, name: str, module: CoreModule) -> None:
         lines, variables = self.sources.of(module)
-        matcher = Matcher([replace(self.probe, body=())], self.plan.evaluate)
+        matcher = Matcher(
+            [replace(self.probe, body=())], self.plan.evaluate, sources=self.plan.sources
+        )
         facts = numbering(module, self.plan.libraries).facts
         for function in matcher.functions(module, facts):
             for firing in function.firings:
@@ -145,14 +149,14 @@ class _Probe:
             self.ways[key] = _Way(self._checked(info.module, kinds, held))
         way = self.ways[key]
         way.places.add((id(info.module), info.index, point.opidx, point.mode))
-        if isinstance(way.probe, NotThere):
+        if isinstance(way.probes, NotThere):
             place = None if lines is None else lines.find(offsets[0])
             line = f"pc {info.pc(point.opidx)}" if place is None else f"{place[0]}:{place[1]}"
-            self.gone.setdefault(str(way.probe), {})[line] = None
+            self.gone.setdefault(str(way.probes), {})[line] = None
 
     def _checked(
         self, module: CoreModule, kinds: tuple[str, ...], held: Mapping[str, SourceVariable]
-    ) -> t.Probe | ScriptError | NotThere:
+    ) -> list[t.Probe] | ScriptError | NotThere:
         around = Surroundings(held, lambda index: kinds[index] if index < len(kinds) else None,
                               _globals(module), _is64(module))  # fmt: skip
         try:
@@ -164,11 +168,11 @@ class _Probe:
         """What fires somewhere; if nothing does, a probe that never fires."""
         fires = False
         for way in self.ways.values():
-            if isinstance(way.probe, t.Probe):
+            for probe in way.probes if isinstance(way.probes, list) else ():
                 fires = True
-                yield replace(way.probe, places=frozenset(way.places))
+                yield replace(probe, places=frozenset(way.places))
         if not fires:
-            yield replace(self.probe, source=None, body=(), predicate=None, places=frozenset())
+            yield replace(self.probe, reads=None, body=(), predicate=None, places=frozenset())
 
     def mistakes(self) -> Iterator[ScriptError]:
         looked = self.outside + sum(len(way.places) for way in self.ways.values())
@@ -185,7 +189,7 @@ class _Probe:
                     name, "the program has no debug information, so that nobody knows where its"
                     f' variable "{name}" is', "build it with -g"
                 )  # fmt: skip
-        faults = [way.probe for way in self.ways.values() if isinstance(way.probe, ScriptError)]
+        faults = [way.probes for way in self.ways.values() if isinstance(way.probes, ScriptError)]
         if faults and len(faults) == len(self.ways):
             yield faults[0]
 
@@ -204,8 +208,8 @@ class _Probe:
         if self.bare:
             yield rule, "the module has no debug information", self.bare
         for way in self.ways.values():
-            if isinstance(way.probe, ScriptError):
-                yield rule, way.probe.message, len(way.places)
+            if isinstance(way.probes, ScriptError):
+                yield rule, way.probes.message, len(way.places)
 
 
 def _everywhere(
@@ -227,7 +231,7 @@ def _everywhere(
 def _offsets(info: FunctionInfo, point: Point) -> list[int]:
     """Where code is whose state the probe sees: what is so before the instruction there."""
     opidx, name = point.opidx, info.mnemonic(point.opidx)
-    if (point.package, point.mode) == ("func", "exit"):
+    if point.package in ("func", "source") and point.mode == "exit":
         ends = [at for at in range(len(info.steps)) if _leaves(info, at)]
         return [info.steps[at][0] for at in ends]
     nests = info.opcode(opidx).nesting > 0

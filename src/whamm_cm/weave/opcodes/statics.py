@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias, cast
 
+from whamm_cm.analysis.source import NOWHERE, SourcePlace, Sources
+from whamm_cm.demangle.name import demangle
 from whamm_cm.lang.events import OPCODE_EVENTS, event_name
 from whamm_cm.wasm.function import FunctionInfo
 from whamm_cm.wasm.immediates import MemArg
@@ -45,11 +47,29 @@ def imms(info: FunctionInfo, opidx: int) -> tuple[int | float, ...]:
 class Site:
     """One point while its variables are asked for."""
 
-    __slots__ = ("info", "opcode", "point")
+    __slots__ = ("info", "opcode", "point", "sources")
 
-    def __init__(self, info: FunctionInfo, point: Point) -> None:
-        self.info, self.point = info, point
+    def __init__(self, info: FunctionInfo, point: Point, sources: Sources | None) -> None:
+        self.info, self.point, self.sources = info, point, sources
         self.opcode = info.opcode(point.opidx)
+
+    @property
+    def source(self) -> SourcePlace:
+        if self.sources is None:
+            return NOWHERE
+        return self.sources.place(self.info.module, self.info.steps[self.point.opidx][0])
+
+    @property
+    def function(self) -> tuple[str, bool]:
+        """The name of the function of the source, and whether it is inlined there."""
+        info, point = self.info, self.point
+        if point.source is not None:
+            return demangle(point.source.name), True
+        if self.sources is None:
+            return demangle(info.name), False
+        if point.package in ("func", "source"):
+            return self.sources.body(info.module, info.index, info.name), False
+        return self.sources.function(info.module, info.steps[point.opidx][0], info.name)
 
     @property
     def constants(self) -> Mapping[str, object]:
@@ -127,10 +147,15 @@ VARIABLES: dict[str, tuple[Callable[[Site], bool], _Value]] = {
     "fname": (_always, lambda s: s.info.name),
     "pc": (
         _always,
-        lambda s: 0 if s.point[1:3] == ("func", "entry") else s.info.pc(s.point.opidx),
+        lambda s: 0 if s.point.enters else s.info.pc(s.point.opidx),
     ),
     "opidx": (_always, lambda s: s.point.opidx),
     "at_func_end": (_always, lambda s: s.point.opidx == s.info.last),
+    "file": (_always, lambda s: s.source.file),
+    "line": (_always, lambda s: s.source.line),
+    "column": (_always, lambda s: s.source.column),
+    "func": (_always, lambda s: s.function[0]),
+    "inlined": (_always, lambda s: s.function[1]),
     "instr_count": (
         lambda s: s.point.instr_count is not None,
         lambda s: s.point.instr_count or 0,
@@ -163,8 +188,8 @@ class Statics(Mapping[str, Static]):
 
     __slots__ = ("_known", "_site")
 
-    def __init__(self, info: FunctionInfo, point: Point) -> None:
-        self._site = Site(info, point)
+    def __init__(self, info: FunctionInfo, point: Point, sources: Sources | None = None) -> None:
+        self._site = Site(info, point, sources)
         self._known: dict[str, Static] = {}
 
     def __getitem__(self, name: str) -> Static:

@@ -1,0 +1,204 @@
+"""Where rules on the source fire: before statements of lines, at functions of the source.
+
+A *stretch* is code in a row that is of one line.  A rule on the line fires where it begins, behind
+``block``, ``loop``, ``end`` and the like, which stand for nothing in the source: what branches
+there comes to the line, too.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import field
+
+from whamm_cm.analysis.dwarf import SourceFile, SourceLines
+from whamm_cm.analysis.inlined import SourceFunction
+from whamm_cm.analysis.source import Sources
+from whamm_cm.dataclass import dataclass
+from whamm_cm.demangle.name import demangle
+from whamm_cm.kernel import layout
+from whamm_cm.lang.places import SourceRule
+from whamm_cm.wasm.function import FUNCTION, FunctionInfo
+from whamm_cm.wasm.module import CoreModule
+from whamm_cm.weave.opcodes.points import Point, exit_calls
+
+#: What stands for nothing in the source; an ``if`` takes a condition.
+_OPENS = frozenset(("block", "loop", "try_table", "try"))
+_STRUCTURE = _OPENS | {"end", "else", "catch", "catch_all", "delegate"}
+INLINED_EXIT = "it was put in place of a call, and where such code is left is not known"
+
+
+@dataclass(slots=True)
+class Stretch:
+    """``at``: the opidx where a probe stands, -1: nowhere; ``jumps``: it only branches."""
+
+    file: str
+    line: int
+    at: int = -1
+    jumps: bool = True
+    statement: bool = False
+
+
+def stretches(info: FunctionInfo, lines: SourceLines) -> list[Stretch]:
+    """Those of a function, in order, that have a place for a probe.  Code of no line does not end
+    one, nor does code that was put in place of a call in it."""
+    found: list[Stretch] = []
+    open_: list[tuple[int, Stretch]] = []  # of each function around, by its number
+    for opidx, (pos, opcode, _) in enumerate(info.steps):
+        row = lines.row(pos)
+        if row is None:
+            continue
+        number = lines.number(pos)
+        while open_ and open_[-1][0] != number and not _inside(lines, pos, open_[-1][0]):
+            open_.pop()
+        here = open_[-1][1] if open_ and open_[-1][0] == number else None
+        if here is None or (here.file, here.line) != (row.file, row.line):
+            if here is not None:
+                open_.pop()
+            here = Stretch(row.file, row.line)
+            found.append(here)
+            open_.append((number, here))
+        here.statement |= row.statement
+        if opcode.mnemonic not in _STRUCTURE:
+            here.jumps &= opcode.mnemonic == "br"
+            if here.at < 0 and here.statement:
+                here.at = opidx
+    return [one for one in found if one.at >= 0 and not _only_comes_back(info, one, found)]
+
+
+def _inside(lines: SourceLines, pos: int, number: int) -> bool:
+    """Whether an instruction is inside of a function of the source."""
+    if number < 0:
+        return False
+    return any(first <= pos < end for first, end in lines.functions()[number].ranges)
+
+
+def _only_comes_back(info: FunctionInfo, stretch: Stretch, all_: list[Stretch]) -> bool:
+    """Whether it only branches to where a stretch of the same line begins, as loops do."""
+    if not stretch.jumps:
+        return False
+    (target,) = info.targets(stretch.at)
+    if target == FUNCTION:
+        return False
+    at = (target if info.mnemonic(target) == "loop" else info.control.ends[target]) + 1
+    while info.mnemonic(at) in _STRUCTURE and at < info.last:
+        at += 1
+    same = ((one.file, one.line) == (stretch.file, stretch.line) for one in all_ if one.at == at)
+    return any(same)
+
+
+@dataclass(slots=True)
+class Places:
+    """The points of rules, by the name of their event.  ``skipped``: by rule and reason, how many
+    are none."""
+
+    rules: Mapping[str, SourceRule]
+    sources: Sources
+    skipped: Counter[tuple[str, str]]
+    _files: dict[tuple[str, str], bool] = field(default_factory=dict)
+    _named: dict[int, dict[int, list[tuple[SourceFunction, str]]]] = field(default_factory=dict)
+
+    # --- which
+
+    def _takes_file(self, event: str, file: str) -> bool:
+        key = event, file
+        if key not in self._files:
+            paths = {file, file.path} if isinstance(file, SourceFile) else {file}
+            self._files[key] = any(map(self.rules[event].takes_file, paths))
+        return self._files[key]
+
+    def _takes(self, event: str, one: SourceFunction) -> bool:
+        rule = self.rules[event]
+        return self._takes_file(event, one.file) and rule.takes_function(demangle(one.name))
+
+    def _of(self, package: str) -> list[str]:
+        return [event for event, rule in self.rules.items() if rule.package == package]
+
+    # --- where
+
+    def indices(self, module: CoreModule) -> frozenset[int]:
+        """The defined functions that may hold points."""
+        lines = self.sources.of(module)
+        if lines is None:
+            return frozenset()
+        ends = module.bodies.column(layout.END)
+        found = {bisect_right(ends, at) for at in self._offsets(lines)}
+        return frozenset(found | self._entered(module, lines).keys())
+
+    def _offsets(self, lines: SourceLines) -> Iterator[int]:
+        events = self._of("line")
+        for offset, row in lines.begins() if events else ():
+            for event in events:
+                if self.rules[event].takes_line(row.line) and self._takes_file(event, row.file):
+                    yield offset
+                    break
+
+    def _entered(
+        self, module: CoreModule, lines: SourceLines
+    ) -> dict[int, list[tuple[SourceFunction, str]]]:
+        """By defined function: what is meant of the source that is entered in it, and by which
+        event."""
+        if id(lines) not in self._named:
+            found = self._named[id(lines)] = {}
+            ends = module.bodies.column(layout.END)
+            events = self._of("source")
+            for one in lines.functions() if events else ():
+                for event in events:
+                    if self._takes(event, one):
+                        index = bisect_right(ends, one.entry)
+                        found.setdefault(index, []).append((one, event))
+                        self._count_exit(event, one)
+        return self._named[id(lines)]
+
+    def _count_exit(self, event: str, one: SourceFunction) -> None:
+        if one.inlined and self.rules[event].mode == "exit":
+            self.skipped[self.rules[event].name, INLINED_EXIT] += 1
+
+    def points(self, info: FunctionInfo) -> Iterator[Point]:
+        lines = self.sources.of(info.module)
+        if lines is None:
+            return
+        events = self._of("line")
+        for one in stretches(info, lines) if events else ():
+            for event in events:
+                if self.rules[event].takes_line(one.line) and self._takes_file(event, one.file):
+                    yield Point(one.at, "line", event, "before")
+        for function, event in self._entered(info.module, lines).get(info.index, ()):
+            yield from self._at_function(info, function, event)
+
+    def _at_function(self, info: FunctionInfo, one: SourceFunction, event: str) -> Iterator[Point]:
+        mode = self.rules[event].mode
+        if not one.inlined:
+            yield Point(0, "source", event, mode)
+            for opidx in exit_calls(info) if mode == "exit" else ():
+                if info.mnemonic(opidx) == "call":
+                    yield Point(opidx, "source", event, "before")
+        elif mode == "entry":
+            yield Point(entered_at(info, one), "source", event, "before", None, one)
+
+
+def entered_at(info: FunctionInfo, one: SourceFunction) -> int:
+    """The instruction before which a copy of a function is entered.  A loop in front of it is of it
+    if nothing else goes round."""
+    at = info.at(one.entry)
+    while at < info.last and info.mnemonic(at) in _STRUCTURE - _OPENS:
+        at += 1
+    found, before = at, at - 1
+    while before >= 0 and info.mnemonic(before) in _OPENS:
+        if info.mnemonic(before) == "loop":
+            if not _goes_round_inside(info, before, one):
+                break
+            found = before
+        before -= 1
+    return found
+
+
+def _goes_round_inside(info: FunctionInfo, loop: int, one: SourceFunction) -> bool:
+    """Whether branches to a loop are there, all in a function's code."""
+    back = [
+        opidx for opidx in range(loop + 1, info.control.ends[loop]) if loop in info.targets(opidx)
+    ]
+    return bool(back) and all(
+        any(first <= info.steps[opidx][0] < end for first, end in one.ranges) for opidx in back
+    )

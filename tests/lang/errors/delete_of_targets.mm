@@ -1,0 +1,1 @@
+wasm:opcode:br_table:before { delete(targets[1]); }

@@ -1,0 +1,1 @@
+wasm:opcode:br_table:before { for (k, v) in targets { } }
