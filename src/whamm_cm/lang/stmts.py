@@ -10,6 +10,7 @@ from whamm_cm.lang.calls import CURSOR, counted, is_static
 from whamm_cm.lang.constants import act_of_wit, wit_return
 from whamm_cm.lang.events import NUMBERED
 from whamm_cm.lang.fold import fold_expr
+from whamm_cm.lang.lifetimes import declare_frame, declare_shared
 from whamm_cm.lang.paths import assign_parameter
 from whamm_cm.lang.tree import (
     Act,
@@ -95,6 +96,8 @@ def declare(body: Body, node: s.Decl) -> tuple[Stmt, ...]:
         return _constant(body, node)
     if node.task:
         return _declare_of_task(body, node)
+    if node.lives:
+        return (declare_frame if node.lives == "frame" else declare_shared)(body, node)
     special = node.report or node.unshared
     if special and body.kind == "function":
         raise body.error(node, "functions have no report or unshared variables",
