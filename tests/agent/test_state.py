@@ -17,7 +17,7 @@ from whamm_cm.agent import layout
 from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.agent.table import SiteTable
 from whamm_cm.agent.variables import Cells, VariableSpec
-from whamm_cm.emit.script.env import RUNTIME
+from whamm_cm.emit.script.env import RUNTIME, TEXTS
 from whamm_cm.emit.script.types import leaves
 from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.valtypes import BOOL, F32, F64, I8, I16, I32, I64, STR, U8, U16, U32, U64
@@ -85,9 +85,15 @@ def shown(t: vt.Type, value: Any) -> Any:
 # --- what it is made of --------------------------------------------------------------------------
 
 
-def test_exports_are_those_that_scripts_call() -> None:
-    state = State()
+@pytest.mark.parametrize("texts", [False, True])
+def test_exports_are_those_that_scripts_call(texts: bool) -> None:
+    state = State(wasm="state-texts.wasm" if texts else "state.wasm")
+    heap_base = state.exports["__heap_base"].value(state.store)
+    assert 8192 < heap_base <= 16384
     for name, (params, results) in RUNTIME.items():
+        if name in TEXTS and not texts:
+            assert name not in state.exports
+            continue
         kind = state.exports[name].type(state.store)
         assert (tuple(map(str, kind.params)), tuple(map(str, kind.results))) == (params, results)
     assert state.memory.size(state.store) == layout.STATE_PAGES

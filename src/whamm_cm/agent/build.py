@@ -48,6 +48,12 @@ class Artifact:
 # That may be the agent's memory, where all but the stack lies behind what is the agent's.
 _RELAY_LINK = ("-zstack-size=8192", "--export=__heap_base", "--import-memory")
 _SINK_LINK = (*_RELAY_LINK, "--global-base=131072")
+_STATE_LINK = (
+    "-zstack-size=4096",
+    "--global-base=8192",
+    "--initial-memory=196608",
+    "--export=__heap_base",
+)
 ARTIFACTS = (
     Artifact(
         "agent.wasm",
@@ -56,17 +62,9 @@ ARTIFACTS = (
         ("-zstack-size=9216", "--global-base=9216", "--initial-memory=196608"),
     ),
     Artifact("relay.wasm", "relay.c", ("-O2",), _RELAY_LINK),
-    Artifact(
-        "state.wasm",
-        "state.c",
-        ("-Os",),
-        (
-            "-zstack-size=4096",
-            "--global-base=8192",
-            "--initial-memory=196608",
-            "--export=__heap_base",
-        ),
-    ),
+    Artifact("state.wasm", "state.c", ("-Os",), _STATE_LINK),
+    # For scripts that make texts of values.
+    Artifact("state-texts.wasm", "state.c", ("-Os", "-DTEXTS"), _STATE_LINK),
     Artifact("sink-stderr.wasm", "sink.c", ("-Os",), _SINK_LINK),
     Artifact("sink-logging.wasm", "sink.c", ("-Os", "-DSINK_LOGGING"), _SINK_LINK),
     # Those that say in JSON how many requests records are made of.

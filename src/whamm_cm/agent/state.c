@@ -7,7 +7,7 @@
  *        0  stack (grows down to 0: an overflow would trap instead of overwriting state)
  *     4096  KEY, ZEROS, SPARE
  *     8192  data
- *    16384  BODY: the record being built; TAIL, TEXT
+ *    16384  BODY: the record being built; TAIL, also the text being made (-DTEXTS); TEXT
  *    65536  ring of strings that live for a moment
  *   131072  STATIC: the script's own strings, the heap behind them
  */
@@ -403,6 +403,11 @@ EXPORT(report_agg) void report_agg(uint32_t site, uint64_t cell, uint32_t id) {
 #include "shrink.h"
 #include "dump.h"
 #include "print.h"
+#ifdef TEXTS
+#include "format.h"
+#include "strings.h"
+#include "wave.h"
+#endif
 
 /* --- for places that cannot import this memory ------------------------------------------------ */
 

@@ -329,6 +329,20 @@ def _unquoted(token: Token) -> str:
     return _ESCAPE.sub(lambda found: _unescaped(token, found), text)
 
 
+def place_in_literal(literal: str, at: int) -> int:
+    """Where character ``at`` of a string stands in what it is written as, quotes included."""
+    written = 1
+    for found in _ESCAPE.finditer(literal, 1, len(literal) - 1):
+        plain = found.start() - written
+        if at < plain:
+            break
+        at -= plain
+        if not at:
+            return found.start()
+        at, written = at - 1, found.end()
+    return written + at
+
+
 def _unescaped(token: Token, found: re.Match[str]) -> str:
     code = found[1] or found[2]
     if code:

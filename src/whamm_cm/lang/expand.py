@@ -10,7 +10,7 @@ from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body, Env, Unknowable
 from whamm_cm.lang.calls import invoke
-from whamm_cm.lang.events import BY_NAME, NUMBERED, TASK_MODES, Event, Mode
+from whamm_cm.lang.events import BOUNDABLE, BY_NAME, TASK_MODES, Event, Mode
 from whamm_cm.lang.exprs import EXPR_RULES
 from whamm_cm.lang.generics import choices, settled, with_types
 from whamm_cm.lang.mistakes import mistakes
@@ -20,8 +20,8 @@ from whamm_cm.lang.rules import CoreRule, events_of, parse_core_rule, parse_wit_
 from whamm_cm.lang.source import ScriptError, WrittenRule, together
 from whamm_cm.lang.source_rules import is_source_rule, parse_source_rule
 from whamm_cm.lang.stmts import STMT_RULES, block
-from whamm_cm.lang.tree import Expr, Probe, Span, Stmt, WitRule, WitSite
-from whamm_cm.lang.valtypes import BOOL, Prim, Type
+from whamm_cm.lang.tree import Expr, Kind, Probe, Span, Stmt, Variable, WitRule, WitSite
+from whamm_cm.lang.valtypes import BOOL, F32, F64, I32, I64, Prim, Type
 
 RULES = {**EXPR_RULES, s.Invoke: invoke}
 
@@ -103,7 +103,8 @@ def _check_each(
     env: Env, rule: CoreRule, chosen: Sequence[_Choice], event: Event, mode: Mode
 ) -> list[_Checked] | ScriptError:
     found = [_check(env, c.probe, c.rule, c.bounds, event, mode, c.names, c.cache) for c in chosen]
-    return settled(rule.params, [choice.types for choice in chosen], found)
+    fits = settled(rule.params, [choice.types for choice in chosen], found)
+    return fits if isinstance(fits, ScriptError) else [one for each in fits for one in each]
 
 
 def _written(env: Env, probe: s.ProbeSyntax) -> s.ProbeSyntax:
@@ -113,7 +114,7 @@ def _written(env: Env, probe: s.ProbeSyntax) -> s.ProbeSyntax:
     line, column = env.source.place(at)
     place = f"{env.source.name}:{line}:{column}"
     span = Span(env.source.number, at, probe.end)
-    env.written[span] = WrittenRule(text, place, text != probe.rule)
+    env.written[span] = WrittenRule(text, place, env.source, text != probe.rule)
     return probe._replace(rule=text, at=at)
 
 
@@ -209,23 +210,49 @@ def _declares_report(node: object) -> bool:
 # --- sharing of checked bodies -------------------------------------------------------------------
 
 
-_Cache = dict[tuple[object, ...], _Checked | ScriptError]
+_Cache = dict[tuple[object, ...], "list[_Checked] | ScriptError"]
 
 
 def _check(env: Env, probe: s.ProbeSyntax, rule: CoreRule, bounds: dict[str, Type],
            event: Event, mode: Mode, names: frozenset[str], cache: _Cache
-           ) -> _Checked | ScriptError:  # fmt: skip
+           ) -> list[_Checked] | ScriptError:  # fmt: skip
     """A body means the same wherever its names mean the same: checked once for all of these."""
     meant = ((id(event.find(n)), n in event.functions) for n in _with_definitions(event, names))
     key = (mode.text, event.package, *meant)
     if key not in cache:
-        body = body_of(env, "probe", event=event, mode=mode.text, bounds=dict(bounds),
-                       many=not rule.is_single)  # fmt: skip
-        try:
-            cache[key] = check_probe(body, probe)
-        except ScriptError as error:
-            cache[key] = error
+        shared: dict[tuple[Span, Type, Kind], Variable] = {}
+
+        def body(types: Mapping[str, Type]) -> Body:
+            return body_of(env, "probe", event=event, mode=mode.text, bounds=dict(types),
+                           many=not rule.is_single, shared=shared)  # fmt: skip
+
+        cache[key] = _by_types(body, probe, bounds)
     return cache[key]
+
+
+#: The types that operands have; a body is checked for each that they may have at a place.
+_TYPES = (I32, I64, F32, F64)
+#: Operands that may have any of them.
+_MOST_UNTYPED = 3
+
+
+def _by_types(
+    body: Callable[[Mapping[str, Type]], Body],
+    probe: s.ProbeSyntax,
+    bounds: Mapping[str, Type],
+    left: int = _MOST_UNTYPED,
+) -> list[_Checked] | ScriptError:
+    """The body once, or where nothing says what types its operands have, once for each they may
+    have and it fits."""
+    try:
+        return [check_probe(body(bounds), probe)]
+    except ScriptError as error:
+        name = next((one.untyped for one in error.each if one.untyped), "")
+        if not name or not left:
+            return error
+    tried = [_by_types(body, probe, {**bounds, name: type_}, left - 1) for type_ in _TYPES]
+    fits = [one for each in tried if isinstance(each, list) for one in each]
+    return fits or tried[0]
 
 
 def _with_definitions(event: Event, names: frozenset[str]) -> list[str]:
@@ -259,9 +286,9 @@ def check_probe(body: Body, probe: s.ProbeSyntax) -> _Checked:
 def _checked_bounds(env: Env, rule: CoreRule) -> dict[str, Type]:
     found: dict[str, Type] = {}
     for name, type_, at, end in rule.bounds:
-        if not NUMBERED.fullmatch(name) or name.startswith("imm"):
+        if not BOUNDABLE.fullmatch(name):
             raise env.source.error(f'"{name}" cannot have a type bound', at, end,
-                                   "bounds are for argN, localN and resN")  # fmt: skip
+                                   "bounds are for argN, localN, paramN and resN")  # fmt: skip
         if found.get(name, type_) != type_:
             raise env.source.error(f'"{name}" has two bounds', at, end)
         found[name] = type_

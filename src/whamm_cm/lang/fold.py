@@ -16,6 +16,7 @@ from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import numbers
 from whamm_cm.lang import tree as t
 from whamm_cm.lang import valtypes as vt
+from whamm_cm.lang.layout import MOST_BYTES, PLAIN
 from whamm_cm.lang.walk import Node, children, walk
 
 Values: TypeAlias = Mapping[str, Any]
@@ -232,6 +233,30 @@ def _path(fold: _Fold, node: Any) -> t.Expr:
     return node if operand is node.operand else replace(node, operand=operand)  # type: ignore[no-any-return]
 
 
+def _format(fold: _Fold, node: t.Format) -> t.Expr:
+    parts = fold.exprs(node.parts)
+    known = [text_of(part) for part in parts]
+    if None not in known and len(utf8("".join(known))) <= MOST_BYTES:  # type: ignore[arg-type]
+        return t.Const(vt.STR, "".join(known), node.span)  # type: ignore[arg-type]
+    return node if parts is node.parts else t.Format(node.type, parts, node.span)
+
+
+def text_of(part: t.Expr) -> str | None:
+    """What a part of a text is, where that is known; floats are left to the guest."""
+    layout, value = PLAIN, part
+    if isinstance(part, t.Shown):
+        layout, value = part.layout, part.operand
+    if not isinstance(value, t.Const) or not isinstance(value.type, vt.Prim):
+        return None
+    if isinstance(value.value, bool) or value.type == vt.BOOL:
+        return layout.text("true" if value.value else "false")
+    if isinstance(value.value, str):
+        return layout.text(value.value)
+    if value.type.name not in numbers.INTS or not isinstance(value.value, int):
+        return None
+    return layout.integer(value.value, numbers.INTS[value.type.name].bits)
+
+
 def _element(fold: _Fold, node: t.Element) -> t.Expr:
     operand, index = fold.expr(node.operand), fold.expr(node.index)
     if operand is node.operand and index is node.index:
@@ -253,7 +278,7 @@ _EXPRESSIONS: dict[type, Callable[[_Fold, Any], t.Expr]] = {
     t.TupleMake: _tuple_make, t.TupleGet: _tuple_get, t.MapGet: _map_get,
     t.Call: _call, t.LibCall: _lib_call, t.Builtin: _builtin,
     t.Field: _path, t.Payload: _path, t.IsCase: _path, t.HasFlag: _path, t.Length: _path,
-    t.Scalar: _path, t.Element: _element,
+    t.Scalar: _path, t.Text: _path, t.Element: _element, t.Format: _format, t.Shown: _path,
 }  # fmt: skip
 
 

@@ -178,7 +178,7 @@ def compare_case(body: Body, node: s.Infix) -> Expr | None:
     ):
         return None
     labels = [label for label, _ in cases_of(operand.type.type)]
-    text, span = body.text(text), body.span(node)
+    text, span = body.string(text), body.span(node)
     same = IsCase(BOOL, operand, _position(body, text, labels, text.value, "case"), span)
     return same if node.op == "==" else Unary(BOOL, "!", same, span)
 
@@ -212,7 +212,7 @@ def assign_parameter(body: Body, node: s.Set, target: Expr) -> Stmt:
 
 def _assigned(body: Body, node: s.Set, stripped: w.ValType, type_: Type, name: str) -> Expr:
     if isinstance(stripped, w.EnumT) and isinstance(node.value, s.String | s.Parameter):
-        text = body.text(node.value)
+        text = body.string(node.value)
         position = _position(body, text, list(stripped.labels), text.value, "case")
         return Const(U32, position, body.span(text))
     return body.typed(node.value, type_, name)

@@ -8,10 +8,11 @@ from whamm_cm.lang.body import Body, StmtRule
 from whamm_cm.lang.builtins import ACTS
 from whamm_cm.lang.calls import CURSOR, counted, is_static
 from whamm_cm.lang.constants import act_of_wit, wit_return
-from whamm_cm.lang.events import NUMBERED
+from whamm_cm.lang.events import BOUNDABLE, NUMBERED
 from whamm_cm.lang.fold import fold_expr
 from whamm_cm.lang.lifetimes import declare_frame, declare_shared
 from whamm_cm.lang.paths import assign_parameter
+from whamm_cm.lang.texts import print_statement
 from whamm_cm.lang.tree import (
     Act,
     Assign,
@@ -28,7 +29,6 @@ from whamm_cm.lang.tree import (
     Kind,
     Length,
     MapGet,
-    Print,
     Return,
     Sample,
     Span,
@@ -53,12 +53,9 @@ from whamm_cm.lang.valtypes import (
     UNIT,
     AggT,
     MapT,
-    Prim,
-    TupleT,
     Type,
     WitT,
 )
-from whamm_cm.lang.wit_values import case_name
 from whamm_cm.wit import types as w
 
 # --- blocks --------------------------------------------------------------------------------------
@@ -242,7 +239,7 @@ def assign(body: Body, node: s.Set) -> tuple[Stmt, ...]:
     what = body.env.source.text[node.target.at : node.target.end]
     if not node.op:
         return (Assign(target, body.typed(node.value, target.type, what), span),)
-    if target.type not in NUMBERS:
+    if target.type not in NUMBERS and not (target.type == STR and node.op == "+"):
         raise body.error(node, f'"{node.op}=" needs a number, {what} is {a(target.type)}')
     if node.op in ("&", "|", "^", "<<", ">>") and target.type not in INTEGERS:
         raise body.error(node, f'"{node.op}=" needs an integer, {what} is {a(target.type)}')
@@ -286,16 +283,18 @@ def _assignable(body: Body, node: s.Set, target: Expr) -> None:
                          "assign a variable or an operand of the instruction")  # fmt: skip
 
 
-_OPERAND_MODES = {"arg": ("before", "alt"), "res": ("after",)}
+#: Those of functions have none: their parameters and results can be assigned.
+_OPERAND_MODES = {"arg": ("before", "alt", ""), "res": ("after", "")}
 
 
 def _assignable_operand(body: Body, node: s.Set, root: Bound) -> None:
     modes = _OPERAND_MODES.get(root.name[:3])
-    if not NUMBERED.fullmatch(root.name):
+    if not BOUNDABLE.fullmatch(root.name):
         raise body.error(node.target, f'"{root.name}" cannot be assigned')
     if modes is not None and body.mode not in modes:
+        where = " or ".join(filter(None, modes))
         raise body.error(node.target, f'"{root.name}" cannot be assigned in an {body.mode} probe',
-                         f"assign it in a probe of mode {' or '.join(modes)}")  # fmt: skip
+                         f"assign it in a probe of mode {where}")  # fmt: skip
 
 
 def _sample(body: Body, node: s.Set, target: Expr) -> Stmt:
@@ -447,7 +446,7 @@ def do(body: Body, node: s.Do) -> tuple[Stmt, ...]:
     if own and call.name in maps.STATEMENTS:
         return (maps.STATEMENTS[call.name](body, call),)
     if own and call.name == "print":
-        return (_print(body, call),)
+        return (print_statement(body, call),)
     if own and call.name in ACTS and _may_act(body, call.name):
         return (_act(body, call),)
     body.statement = call
@@ -481,61 +480,6 @@ def _act(body: Body, call: s.Invoke) -> Stmt:
             raise body.error(syntax, "which function it is must be known at match time",
                              "use a constant")  # fmt: skip
     return Act(call.name, args, body.span(call))
-
-
-def _print(body: Body, call: s.Invoke) -> Stmt:
-    if not call.args or not isinstance(call.args[0], s.String):
-        raise body.error(call, "print takes a text first", 'write print("… {} …", x);')
-    text = call.args[0]
-    assert isinstance(text, s.String)
-    pieces = _holes(body, text)
-    values = call.args[1:]
-    if len(values) != len(pieces) - 1:
-        raise body.error(call, f"{len(pieces) - 1} holes {{}} for {len(values)} values",
-                         "write {{ and }} for braces that are no holes")  # fmt: skip
-    parts: list[Expr] = []
-    for number, piece in enumerate(pieces):
-        if piece:
-            parts.append(Const(STR, piece, body.span(text)))
-        if number < len(values):
-            parts.extend(_printable(body, values[number]))
-    return Print(tuple(parts), body.span(call))
-
-
-def _printable(body: Body, node: s.ExprSyntax) -> list[Expr]:
-    value = _shown(body, node)
-    if isinstance(value.type, Prim) and value.type != FUNCREF:
-        return [value]
-    hint = "print its members" if isinstance(value.type, TupleT) else ""
-    raise body.error(node, f"{a(value.type)} cannot be printed", hint)
-
-
-def _shown(body: Body, node: s.ExprSyntax) -> Expr:
-    """What has cases shows the name of its case."""
-    found = body.expr(node)
-    named = case_name(found) if isinstance(found.type, WitT) else None
-    return named or body.scalar(found, node)
-
-
-def _holes(body: Body, node: s.String) -> list[str]:
-    """The text between the holes; ``{{`` and ``}}`` are braces."""
-    pieces, current, at, text = [], "", 0, node.value
-    while at < len(text):
-        two = text[at : at + 2]
-        if two in ("{{", "}}"):
-            current += text[at]
-            at += 2
-        elif two == "{}":
-            pieces.append(current)
-            current = ""
-            at += 2
-        elif text[at] in "{}":
-            raise body.error(node, f'a single "{text[at]}" in the text of print',
-                             "a hole is {}, a brace {{ or }}")  # fmt: skip
-        else:
-            current += text[at]
-            at += 1
-    return [*pieces, current]
 
 
 STMT_RULES: dict[type, StmtRule] = {

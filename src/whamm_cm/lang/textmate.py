@@ -163,7 +163,7 @@ def _names() -> list[Pattern]:
     numbered = sorted({re.escape(n.rstrip("N0123456789")) for n in bound} - {*plain})
     return [
         _match(r"\b(?:true|false|(?i:inf|infinity|nan))\b", "constant.language"),
-        _match(rf"{_words(functions)}(?=\s*[(;])", "support.function"),
+        _match(rf"{_words(functions)}(?=\s*\()|\btrace(?=\s*;)", "support.function"),
         _match(rf"{_words({*PRIMS, *AGGREGATIONS})}|\bmap(?=\s*<)", "support.type"),
         _match(rf"{_NAME}(?=\s*\()", "entity.name.function"),
         _match(rf"{_words(plain)}|\b(?:{_any(numbered)})(?:0|[1-9][0-9]*)\b", "variable.language"),

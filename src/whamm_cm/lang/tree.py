@@ -14,6 +14,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, TypeAlias
 
 from whamm_cm.dataclass import dataclass
+from whamm_cm.lang.layout import Layout
 from whamm_cm.lang.source import ScriptError, WrittenRule
 from whamm_cm.lang.valtypes import Type
 from whamm_cm.wit.types import FuncT, ValType
@@ -272,6 +273,34 @@ class Scalar:
 
 
 @dataclass(frozen=True, slots=True)
+class Text:
+    """The text of a whole WIT value, as ``trace`` shows it; type str."""
+
+    type: Type
+    operand: Expr
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """Text and values in order, joined: type str."""
+
+    type: Type
+    parts: tuple[Expr, ...]
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A part of ``Format`` or ``Print`` with a layout; never anything else."""
+
+    type: Type
+    operand: Expr
+    layout: Layout
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
 class WitConst:
     """A constant of a WIT type (``type`` is a WitT), only as the value of ``Return`` at a boundary;
     ``value`` in the shapes of ``abi.values``.  Its hash and equality are those of identity: the
@@ -285,7 +314,7 @@ class WitConst:
 Expr: TypeAlias = (
     Const | WitConst | Static | Bound | Var | Unary | Binary | Cast | Ternary | TupleMake
     | TupleGet | MapGet | Call | LibCall | Builtin | Field | Payload | IsCase | HasFlag | Element
-    | Length | Scalar
+    | Length | Scalar | Text | Format | Shown
 )  # fmt: skip
 
 # --- statements ----------------------------------------------------------------------------------
@@ -417,7 +446,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Print:
-    """``parts``: text and values in order."""
+    """``parts``: text and values in order, ``Shown`` those with a layout."""
 
     parts: tuple[Expr, ...]
     span: Span = NOWHERE

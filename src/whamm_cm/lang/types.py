@@ -97,7 +97,7 @@ def a(type_: Type) -> str:
         return f"a WIT {_wit_word(type_.type)}"
     if isinstance(type_, TupleT):
         return f"a tuple {type_}"
-    return f"{'an' if str(type_)[0] in 'aif' else 'a'} {type_}"
+    return f"{'an' if re.match('[ai]|f[0-9]', str(type_)) else 'a'} {type_}"
 
 
 _WIT_WORDS: dict[type, str] = {

@@ -46,6 +46,24 @@ RUNTIME: dict[str, FuncType] = {
     "stf32": (("i32", "f32"), ()), "stf64": (("i32", "f64"), ()),
 }  # fmt: skip
 
+#: Those of state-texts.wasm besides.
+TEXTS: dict[str, FuncType] = {
+    "text_begin": ((), ()), "text_end": ((), ("i64",)),
+    "print_mark": ((), ()), "print_pad": (_III, ()), "print_first": (_III, ()),
+    "print_number": (("i64", "i32"), ()), "print_plus": (("f64",), ()),
+    "print_real": (("f64", "i32", "i32"), ()),
+    "print_full": ((), _I), "print_bad": (("i64",), ()), "print_redacted": (("i64",), ()),
+    "print_truth": (_I, ()), "print_quoted": (_II, ()), "print_bytes": (_II, ()),
+    "print_letter": (_II, ()), "print_wit64": (("f64",), ()), "print_wit32": (("f32",), ()),
+    "print_label": (_IIII, ()), "print_flags": (_IIII, ()), "print_ip6": (("i32",) * 8, ()),
+}  # fmt: skip
+RUNTIME.update(TEXTS)
+#: Functions that ask the world outside, by way of ``emit/clocks.py``.
+OUTSIDE: dict[str, FuncType] = {
+    "now": ((), ("i64",)), "wall": ((), ("i64",)), "rand": ((), _I),
+}  # fmt: skip
+FUNCTIONS = {**RUNTIME, **OUTSIDE}
+
 
 @dataclass(frozen=True, slots=True)
 class Locals:
@@ -83,7 +101,7 @@ class Env(Protocol):
     def memory(self) -> int | None: ...
 
     def function(self, name: str) -> int:
-        """Index of a runtime function (a key of ``RUNTIME``)."""
+        """Index of a runtime function (a key of ``FUNCTIONS``)."""
 
     def user(self, function: t.Function) -> int:
         """Index of a function of the script."""
@@ -116,7 +134,7 @@ class Env(Protocol):
         """The memory an expression names (None: the program's own); None when there is none."""
 
     def wit(self, f: Func, expr: t.Expr) -> None:
-        """Push ``Scalar``, ``IsCase``, ``HasFlag``, ``Length`` or another WIT path."""
+        """Push ``Scalar``, ``IsCase``, ``HasFlag``, ``Length``, ``Text`` or another WIT path."""
 
     def act(self, f: Func, stmt: t.Act | t.Return | t.Trace) -> None:
         """What only the place can do; values are compiled with a ``Body`` of the caller."""

@@ -189,11 +189,11 @@ class ScriptUnit:
         return found
 
 
-def state_module(pages: int) -> bytes:
-    """state.wasm with a memory of at least that many pages."""
+def state_module(pages: int, texts: bool) -> bytes:
+    """state.wasm with a memory of at least that many pages; ``texts``: with what makes texts."""
     from whamm_cm.wasm.leb import unsigned
 
-    raw = layout.load_wasm("state.wasm")
+    raw = layout.load_wasm("state-texts.wasm" if texts else "state.wasm")
     if pages <= layout.STATE_PAGES:
         return raw
     old = b"\5\3\1\0" + unsigned(layout.STATE_PAGES)

@@ -89,6 +89,10 @@ class TemplateFunc(Func):
         slots = range(first, first + len(flats(variable.type)))
         self.frames.setdefault(variable, tuple(slots))
 
+    def number(self, local: int) -> int:
+        """Which of the template's locals that is."""
+        return local - _LOCALS
+
     def _mark(self, opcode: bytes, index: int) -> None:
         self.code += opcode
         if index >= _CELLS:
