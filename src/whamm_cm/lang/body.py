@@ -192,11 +192,11 @@ class Body:
     def scalar(self, found: Expr, node: s.ExprSyntax, want: Type | None = None) -> Expr:
         if isinstance(found.type, WitT):
             if want == STR and not is_plain(found.type.type):
-                return self.text(found, node)
+                return self.shown(found, node)
             return self._end(found, found.type.type, node)
         return found
 
-    def text(self, found: Expr, node: s.ExprSyntax) -> Expr:
+    def shown(self, found: Expr, node: s.ExprSyntax) -> Expr:
         """A WIT value as it is shown: a number or string, or the text of anything else."""
         assert isinstance(found.type, WitT)
         if is_plain(found.type.type):
