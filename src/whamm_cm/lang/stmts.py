@@ -82,7 +82,7 @@ def check_name(body: Body, node: s.Decl | s.Count | s.Each | s.Param | s.Fn) -> 
     if NUMBERED.fullmatch(node.name):
         raise body.env.source.error(f'"{node.name}" is bound by probes and cannot be declared',
                                     node.at, node.end, "choose another name")  # fmt: skip
-    if node.name in ("true", "false", "trace", "APP_MEMID"):
+    if node.name in ("true", "false", "APP_MEMID"):
         raise body.env.source.error(f'"{node.name}" cannot be declared', node.at, node.end,
                                     "choose another name")  # fmt: skip
 
