@@ -23,8 +23,16 @@ _BOUND = {name for events in PACKAGES.values() for event in events for name in e
 _OTHERS = "frame shared numeric int float any map else true_ component file line stack static init"
 NAMES = sorted(
     name
-    for name in {*_KEYWORDS, *FUNCTIONS, *ACTS, *EVENT_FUNCTIONS, *AGGREGATIONS, *WORDS, *_BOUND,
-                 *_OTHERS.split()}  # fmt: skip
+    for name in {
+        *_KEYWORDS,
+        *FUNCTIONS,
+        *ACTS,
+        *EVENT_FUNCTIONS,
+        *AGGREGATIONS,
+        *WORDS,
+        *_BOUND,
+        *_OTHERS.split(),
+    }  # fmt: skip
     if name.isidentifier() and name not in _RESERVED and not _NUMBERED.fullmatch(name)
 )
 AS_VARIABLE = """var NAME: i32; report var m: map<i32, i32>;
