@@ -45,6 +45,7 @@ class Kind(enum.Enum):
     LOCAL = "local"  # fresh at each firing; also parameters of fn
     CELL = "cell"  # unshared: one per match site
     TASK = "task"  # one for each task
+    FRAME = "frame"  # one for each time a function runs
     MEANING = "meaning"  # none at all: a name for an expression
     LITERAL = "literal"  # the same, of a literal that takes its type from where it stands
 
