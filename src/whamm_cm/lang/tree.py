@@ -11,11 +11,14 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang.layout import Layout
+from whamm_cm.lang.library import LibFunction as LibFunction
+from whamm_cm.lang.library import LibSignature as LibSignature
 from whamm_cm.lang.source import ScriptError, WrittenRule
+from whamm_cm.lang.src_types import SourceUse
 from whamm_cm.lang.valtypes import Type
 from whamm_cm.wit.types import FuncT, ValType
 
@@ -493,17 +496,6 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SourceUse:
-    """Variables of the program's source that a probe reads, by name.  ``check`` checks it where
-    these are known (``src_places.Surroundings``) and raises NotThere where one is not; ``error``:
-    what is wrong with a name, with a hint."""
-
-    names: tuple[str, ...]
-    check: Callable[[Probe, Any], list[Probe]]
-    error: Callable[[str, str, str], ScriptError]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Probe:
     """One expanded probe: one event, one mode.
 
@@ -526,27 +518,9 @@ class Probe:
     chosen: bool = False  # one of several that have other types for the parameters of the rule
     #: Of a probe at places of the source: which ones.
     source: SourceRule | None = None
-    #: Its body is not all there, for it depends on where the source's variables are.
-    reads: SourceUse | None = None
+    reads: SourceUse | None = None  # of the program's source: its body is not all there
     #: The only places where it fires: module (its id), defined function, opidx and mode.
     places: frozenset[tuple[int, int, int, str]] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LibFunction:
-    """A library function as scripts may call it: script types in, one script type or unit out."""
-
-    params: tuple[Type, ...]
-    result: Type
-
-
-@dataclass(frozen=True, slots=True)
-class LibSignature:
-    """``functions`` by name; ``has_memory``: ``memid(lib)`` and memcpy may name it."""
-
-    name: str
-    functions: Mapping[str, LibFunction]
-    has_memory: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
