@@ -1,4 +1,4 @@
-"""What scripts may call of a library."""
+"""What scripts know of a library."""
 
 from __future__ import annotations
 

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang.layout import Layout
-from whamm_cm.lang.library import LibFunction as LibFunction
-from whamm_cm.lang.library import LibSignature as LibSignature
 from whamm_cm.lang.source import ScriptError, WrittenRule
+from whamm_cm.lang.src_node import Src as Src
 from whamm_cm.lang.src_types import SourceUse
 from whamm_cm.lang.valtypes import Type
 from whamm_cm.wit.types import FuncT, ValType
@@ -313,17 +312,6 @@ class WitConst:
     span: Span = NOWHERE
 
 
-@dataclass(frozen=True, slots=True)
-class Src:
-    """A value of the program's source (``type`` is a SrcT): ``place`` as ``lang.src_places`` has
-    it, and ``when`` there is one (None: always).  No checked body holds any."""
-
-    type: Type
-    place: object
-    when: Expr | None = None
-    span: Span = NOWHERE
-
-
 Expr: TypeAlias = (
     Const | WitConst | Static | Bound | Var | Unary | Binary | Cast | Ternary | TupleMake
     | TupleGet | MapGet | Call | LibCall | Builtin | Field | Payload | IsCase | HasFlag | Element
@@ -466,6 +454,17 @@ class Print:
 
 
 @dataclass(frozen=True, slots=True)
+class Draw:
+    """``print(m);``, ``print(m, 10);``: a map or an aggregation as the table of a report shows it,
+    under its ``title``; ``limit``: so many entries, a u32."""
+
+    target: Expr
+    title: str
+    limit: Expr | None = None
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
 class Act:
     """What an ``alt`` probe does.  ``what``: ``proceed`` ``fail`` (the case's number)
     ``delay`` (ms) at a boundary; ``drop_args`` ``alt_call_by_id`` ``alt_call_by_name`` at an
@@ -478,7 +477,7 @@ class Act:
 
 Stmt: TypeAlias = (
     Declare | Assign | Update | Sample | If | While | For | Entries | Delete | Clear | Jump
-    | Evaluate | Return | Trace | Print | Act
+    | Evaluate | Return | Trace | Print | Draw | Act
 )  # fmt: skip
 
 # --- the script ----------------------------------------------------------------------------------

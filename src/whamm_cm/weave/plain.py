@@ -135,7 +135,9 @@ class _Weave:
         self.traced = choose(self.module, self.plan, self.added, self.builder)
         scripted = None
         if self.plan.scripts is not None:
-            scripts = specialised(self.plan.scripts, [("", self.module)])
+            scripts = specialised(
+                self.plan.scripts, [(self.module.names.module or "", self.module)]
+            )
             self.added.gone += scripts.gone
             self.added.unmatched += scripts.unmatched
             scripted = self._scripted(scripts.plan)
@@ -156,6 +158,7 @@ class _Weave:
         unit = UnitBuilder(scripts, self.builder, beat=beats)
         unit.unit.memories = unit.numbering(self.module)
         probes = scripts.scripts.probes
+        scripts.sources.modules([(self.module.names.module or "", self.module)])
         matcher = Matcher(probes, scripts.evaluate, as_whamm=plan.compat, sources=scripts.sources)
         rows = Rows(self.builder, scripts.scripts.names, self.module.names.module or "")
         weaver = GuestWeaver(

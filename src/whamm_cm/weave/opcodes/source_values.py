@@ -68,6 +68,7 @@ def specialised(plan: ScriptPlan, modules: Iterable[Place]) -> Specialised:
     if not any(probe.reads for probe in plan.scripts.probes):
         return found
     given, sources = list(modules), _Sources(plan.sources)
+    plan.sources.modules(given)
     probes: list[t.Probe] = []
     errors: list[ScriptError] = []
     for probe in plan.scripts.probes:
