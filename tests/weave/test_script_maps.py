@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from fixtures.build import path_of
 from tests.weave.echo import HOST, echo_component
 from tests.weave.host import Functions
 from tests.weave.scripted import Scripted, scripted
 from tests.weave.test_script_values import in_core_module
+from whamm_cm.cli.main import main
 from whamm_cm.trace.reports import Reports
 from whamm_cm.wit.types import FuncT, Prim
 
@@ -210,3 +213,29 @@ def test_names_of_functions_win() -> None:
     )
     run.call("f0", "", 0)
     assert run.reported["n"] == 21
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("command", ()), ("async", ("--invoke", "after-yield()"))]
+)
+def test_functions_of_several_core_modules_are_told_apart(
+    name: str, options: tuple[str, ...], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """By their module and component, as the cells of a variable of each place are."""
+    script = """report var n: map<(str, str, u32), u64>;
+    wasm:func:entry / module != "none" / {
+        report var here: u64;
+        here++;
+        n[(component, module, fid)]++;
+    }"""
+    app = str(path_of(name))
+    assert main(["trace", "-q", "-f", "json", "-e", script, *options, app]) == 0
+    cells = json.loads(capfd.readouterr().err)["cells"]
+    (entries,) = (cell["value"] for cell in cells if cell["var"] == "n")
+    by_place = {
+        (cell["module"], cell["fid"]): cell["value"] for cell in cells if cell["var"] == "here"
+    }
+    told = {(module, fid): count for (_, module, fid), count in entries}
+    assert told == {place: count for place, count in by_place.items() if count}
+    assert len(told) == len(entries)
+    assert name != "async" or {component for (component, *_), _ in entries} == {"caller", "callee"}
