@@ -8,6 +8,7 @@ from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body
 from whamm_cm.lang.builtins import ACTS, EVENT_FUNCTIONS, FUNCTIONS, METHODS, WHAMM_CORE
 from whamm_cm.lang.library import LibSignature
+from whamm_cm.lang.sampling import sample
 from whamm_cm.lang.source import listed, suggest
 from whamm_cm.lang.texts import format_, str_
 from whamm_cm.lang.tree import (
@@ -111,7 +112,7 @@ def _method(body: Body, node: s.Invoke) -> Expr:
                              f"add use {receiver.name}; at the top")  # fmt: skip
     if node.annotation:
         raise body.error(node, f"@{node.annotation} is for calls of libraries")
-    value = body.value(receiver)
+    value = _receiver(body, receiver)
     kind = "map" if isinstance(value.type, MapT) else str(value.type)
     methods = METHODS.get(kind, {})
     found = methods.get(node.name)
@@ -123,6 +124,15 @@ def _method(body: Body, node: s.Invoke) -> Expr:
     rest = found.params[1:] if kind == "str" else ()
     return Builtin(found.result, f"{kind}.{node.name}", (value, *_args(body, node, rest)),
                    body.span(node))  # fmt: skip
+
+
+def _receiver(body: Body, node: s.ExprSyntax) -> Expr:
+    """A WIT value has the methods of its text, but for lists, whose length is not that of it."""
+    value = body.expr(node)
+    if not isinstance(value.type, WitT):
+        return value
+    listed = isinstance(w.strip(value.type.type), w.ListT | w.MapT)
+    return body.scalar(value, node) if listed else body.shown(value, node)
 
 
 def _is_variable(body: Body, name: str) -> bool:
@@ -270,7 +280,7 @@ def _rand(body: Body, node: s.Invoke) -> Expr:
 
 _SPECIAL = {
     "memid": _memid, "len": _len, "handle": _handle, "str": str_, "format": format_,
-    "rand": _rand,
+    "rand": _rand, "sample": sample,
     **dict.fromkeys(("print", "delete", "clear"), _trace_like),
 }  # fmt: skip
 

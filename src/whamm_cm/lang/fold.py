@@ -8,6 +8,7 @@ that of :mod:`whamm_cm.lang.numbers`, so a folded program computes what the comp
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -17,6 +18,7 @@ from whamm_cm.lang import numbers
 from whamm_cm.lang import tree as t
 from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.layout import MOST_BYTES, PLAIN
+from whamm_cm.lang.strings import OPERATIONS, utf8
 from whamm_cm.lang.walk import Node, children, walk
 
 Values: TypeAlias = Mapping[str, Any]
@@ -34,26 +36,12 @@ class Residual:
     body: Stmts
 
 
-def utf8(text: str) -> bytes:
-    """A script string as it lies in memory; lone surrogates stay."""
-    return text.encode("utf-8", "surrogatepass")
-
-
-STRING_OPERATIONS: dict[str, Callable[..., object]] = {
-    "str.len": lambda s: len(utf8(s)),
-    "str.starts_with": lambda s, p: utf8(s).startswith(utf8(p)),
-    "str.ends_with": lambda s, p: utf8(s).endswith(utf8(p)),
-    "str.contains": lambda s, p: utf8(p) in utf8(s),
-    "str.eq": lambda a, b: a == b,
-}
-"""By the name of their :class:`~whamm_cm.lang.tree.Builtin`."""
-
 FACTS = frozenset({"memid", "app_memid", "active_data_start", "active_data_len", "page_size"})
 """Builtins that a module answers: ``values`` may hold a function of that name."""
 OF_MODULES = ("module", "component")
 """Static variables that are the same in all of a core module, and always folded there."""
 _NO_EFFECT = frozenset(
-    {*STRING_OPERATIONS, *FACTS, "str.addr", "mem_size", "map.len", "map.has", "map.id", "task"}
+    {*OPERATIONS, *FACTS, "str.addr", "mem_size", "map.len", "map.has", "map.id", "task"}
 )
 
 
@@ -221,12 +209,13 @@ def _lib_call(fold: _Fold, node: t.LibCall) -> t.Expr:
 
 def _builtin(fold: _Fold, node: t.Builtin) -> t.Expr:
     args = fold.exprs(node.args)
-    operation = STRING_OPERATIONS.get(node.name)
+    operation = OPERATIONS.get(node.name)
     if node.name in FACTS:
         operation = fold.values.get(node.name)
     if operation is not None and all(type(a) is t.Const for a in args):
-        value = numbers.normal(node.type, operation(*(a.value for a in args)))  # type: ignore[union-attr]
-        return t.Const(node.type, value, node.span)
+        with suppress(UnicodeDecodeError):  # a part of a character is for the guest
+            value = numbers.normal(node.type, operation(*(a.value for a in args)))  # type: ignore[union-attr]
+            return t.Const(node.type, value, node.span)
     return node if args is node.args else t.Builtin(node.type, node.name, args, node.span)
 
 

@@ -57,6 +57,8 @@ def _format(parts: tuple[Expr, ...], span: Span) -> Expr:
 def _laid_out(body: Body, call: s.Invoke) -> tuple[Expr, ...]:
     """The texts and values that a call of print or format has, in their order."""
     text, *values = call.args
+    if isinstance(text, s.Parameter) and values:
+        text = body.string(text)
     if not isinstance(text, s.String):
         if values:
             raise body.error(call, f"{call.name} takes a text first",
@@ -118,7 +120,7 @@ def _printable(body: Body, node: s.ExprSyntax, layout: Layout) -> Expr:
     value = body.expr(node)
     if isinstance(value.type, WitT):
         as_number = layout.for_integers or layout.for_floats
-        return body.scalar(value, node) if as_number else body.text(value, node)
+        return body.scalar(value, node) if as_number else body.shown(value, node)
     return shown(body, node, value)
 
 
@@ -195,7 +197,7 @@ def _same_types(body: Body, node: s.Infix, first: Expr, second: Expr) -> tuple[E
     if not same_type(first.type.type, second.type.type):
         raise body.error(node, f"{a(first.type)} is no {a(second.type)[2:]}",
                          "values of one type can be compared")  # fmt: skip
-    return body.text(first, node.left), body.text(second, node.right)
+    return body.shown(first, node.left), body.shown(second, node.right)
 
 
 def _as_text(body: Body, node: s.Infix, side: s.ExprSyntax, found: Expr) -> Expr:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from whamm_cm.agent import layout
 from whamm_cm.emit.memory import Guest
@@ -21,6 +21,7 @@ from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.fold import FACTS, fold_expr
 from whamm_cm.lang.library import LibFunction
 from whamm_cm.lang.numbers import zero
+from whamm_cm.lang.sampling import HIDDEN
 from whamm_cm.lang.walk import Node, transform
 from whamm_cm.wasm.asm import Func, Module
 from whamm_cm.wasm.types import MemoryType
@@ -50,9 +51,20 @@ def nowhere(node: t.Expr | t.Stmt) -> Any:
     return transform(node, change)
 
 
+class HostedCode(Protocol):
+    """Probes that are in the unit itself (``emit/script/hosted.py``)."""
+
+    def needs(self) -> list[Needs]: ...
+
+    def write(self, module: UnitModule) -> None: ...
+
+    def check(self, f: Func) -> None:
+        """Append to ``f`` what is done before a report."""
+
+
 class UnitModule:
-    def __init__(self, unit: ScriptUnit) -> None:
-        self.unit, self.module = unit, Module()
+    def __init__(self, unit: ScriptUnit, hosted: HostedCode | None = None) -> None:
+        self.unit, self.module, self._hosted = unit, Module(), hosted
         self._init = _at_once(self._init_stmts())
         self._end = self._probes("end")
         self._report = self._probes("report")
@@ -113,7 +125,8 @@ class UnitModule:
                 bodies.append(_at_once([t.Evaluate(start.value)]))
             else:
                 bodies.append(_at_once([t.Evaluate(start)]))
-        return [needs(body, memory=True, cells_in_memory=True) for body in bodies]
+        hosted = [] if self._hosted is None else self._hosted.needs()
+        return hosted + [needs(body, memory=True, cells_in_memory=True) for body in bodies]
 
     def _wanted(self, found: Sequence[Needs]) -> dict[str, None]:
         """Runtime functions, in the order of ``FUNCTIONS``."""
@@ -147,6 +160,8 @@ class UnitModule:
         self._import(found, wanted)
         self._make_globals()
         self._declare()
+        if self._hosted is not None:
+            self._hosted.write(self)
         init = self._write_init()
         self._write_report()
         if wanted:
@@ -210,6 +225,8 @@ class UnitModule:
     def _getter(self, variable: t.Variable, indices: Sequence[int], taken: set[str]) -> None:
         """Several scripts may have a global of one name: the first has the plain getter."""
         name = f"get_{variable.name}"
+        if variable.name.startswith(HIDDEN):
+            return
         if name in taken:
             script = self.unit.scripts.names[variable.script : variable.script + 1]
             name = f"{name}@{script[0] if script else variable.script}"
@@ -282,6 +299,8 @@ class UnitModule:
             report.emit(body, row, self._descriptors)
         for counts in self.unit.counts:
             report.emit_counts(body, counts, self.unit.area.reserve(8 * counts.count))
+        if self._hosted is not None:
+            self._hosted.check(f)
         body = Body(f, UnitEnv(self))
         body.block(self._end)
         body.block(self._report)
@@ -310,6 +329,9 @@ class UnitModule:
 
     def library(self, library: str, function: str) -> int:
         return self._libraries[library, function]
+
+    def initial(self, call: t.LibCall) -> tuple[int, ...]:
+        return self._initials[id(call)]
 
     def user(self, function: t.Function) -> int:
         return self._users[function].index

@@ -61,6 +61,13 @@ class Site:
         return self.sources.place(self.info.module, self.info.steps[self.point.opidx][0])
 
     @property
+    def frames(self) -> str:
+        info, point = self.info, self.point
+        if self.sources is None or (point.package in ("func", "source") and point.source is None):
+            return ""
+        return self.sources.frames(info.module, info.steps[point.opidx][0])
+
+    @property
     def function(self) -> tuple[str, bool]:
         """The name of the function of the source, and whether it is inlined there."""
         info, point = self.info, self.point
@@ -159,6 +166,7 @@ VARIABLES: dict[str, tuple[Callable[[Site], bool], _Value]] = {
     "inlined": (_always, lambda s: s.function[1]),
     # A weave knows these of each module (``Rows.facts``), a listing does not ask.
     **dict.fromkeys(OF_MODULES, (_always, lambda s: "")),
+    "frames": (_always, lambda s: s.frames),
     "instr_count": (
         lambda s: s.point.instr_count is not None,
         lambda s: s.point.instr_count or 0,
