@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body
 from whamm_cm.lang.builtins import ACTS, EVENT_FUNCTIONS, FUNCTIONS, METHODS, WHAMM_CORE
+from whamm_cm.lang.leaving import LEAVING
 from whamm_cm.lang.sampling import sample
 from whamm_cm.lang.source import listed, suggest
 from whamm_cm.lang.tree import (
@@ -270,7 +271,7 @@ def _rand(body: Body, node: s.Invoke) -> Expr:
 
 _SPECIAL = {
     "memid": _memid, "len": _len, "handle": _handle, "rand": _rand, "sample": sample,
-    **dict.fromkeys(("print", "delete", "clear"), _trace_like),
+    **dict.fromkeys(("print", "delete", "clear", *LEAVING), _trace_like),
 }  # fmt: skip
 
 

@@ -15,6 +15,8 @@ from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.agent.table import known_table, packed_table
 from whamm_cm.analysis.stamp import SITES, STAMP
 from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.leave import LEFT
+from whamm_cm.emit.script.env import LEAVING
 from whamm_cm.emit.script.memories import LENT
 from whamm_cm.errors import DecodeError, WeaveError
 from whamm_cm.lang import tree as t
@@ -104,7 +106,8 @@ def _sends(scripts: t.Scripts) -> bool:
     stmts += [s for f in scripts.functions for s in f.body]
     for node in walk(*stmts):
         reported = isinstance(node, t.Declare) and node.variable.report
-        if reported or isinstance(node, t.Print | t.LibCall):
+        leaves = isinstance(node, t.Builtin) and node.name in LEAVING
+        if reported or leaves or isinstance(node, t.Print | t.LibCall):
             return True
     return any(probe.package in ("end", "report") for probe in probes)
 
@@ -316,9 +319,14 @@ def _exit(unit: bytes | None, traced: bool) -> bytes:
     has_way = unit is not None and any(e.name == "flush" for e in CoreModule(unit).exports)
     way = WRAPPED if traced else UNIT if has_way else None
     send = None if way is None else module.import_func(way, "flush", ("i32",))
+    ended = unit is not None and any(e.name == LEFT for e in CoreModule(unit).exports)
+    by_script = module.import_global(UNIT, LEFT, "i32") if ended else None
     left = module.global_("i32", 0)
     f = module.func()
     f.global_get(left)
+    if by_script is not None:
+        f.global_get(by_script)
+        f.op("i32.or")
     with f.if_():
         f.op("return")
     if report is not None:

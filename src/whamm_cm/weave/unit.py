@@ -14,14 +14,15 @@ from whamm_cm.component.ir import Component, Definition
 from whamm_cm.component.items import Item
 from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.clocks import build_clocks
+from whamm_cm.emit.leave import WORDS, build_leave
 from whamm_cm.emit.libglue import GUARD
 from whamm_cm.emit.libwasi import TEXT_FUNCTIONS
 from whamm_cm.emit.model import ScriptLink
-from whamm_cm.emit.script.env import FUNCTIONS, RUNTIME
+from whamm_cm.emit.script.env import FUNCTIONS, LEAVING, RUNTIME
 from whamm_cm.emit.script.memories import MemoryRef, Numbering
 from whamm_cm.emit.script.types import flats, size_of
 from whamm_cm.emit.script.unit import ScriptUnit, UnitParts
-from whamm_cm.emit.script.unit_module import OUTSIDE_MODULE, UnitModule, nowhere
+from whamm_cm.emit.script.unit_module import LEAVING_MODULE, OUTSIDE_MODULE, UnitModule, nowhere
 from whamm_cm.emit.tick import build_tick, no_tick
 from whamm_cm.emit.way import build_way
 from whamm_cm.errors import InternalError
@@ -108,7 +109,7 @@ class UnitBuilder:
     states: list[Definition] = field(default_factory=list)
     beside: frozenset[str] = frozenset()
     chunked: bool | None = None
-    prints: dict[int, int] = field(default_factory=dict)
+    prints: dict[tuple[int, str], int] = field(default_factory=dict)
     chunks: dict[tuple[int, str], _Chunk] = field(default_factory=dict)
     full: list[_Chunk] = field(default_factory=list)
     #: Addresses for cells that nobody reports.
@@ -231,11 +232,14 @@ class UnitBuilder:
     def memories(self) -> Numbering:
         return self.unit.memories
 
-    def print_site(self, stmt: t.Print | t.LibCall) -> int:
-        script = stmt.span.script
-        if script not in self.prints:
-            self.prints[script] = self.builder.add_print(self.plan.scripts.names[script])
-        return self.prints[script]
+    def print_site(self, stmt: t.Print | t.LibCall | t.Builtin) -> int:
+        """Ways to end the program have sites of their own, by which they are known."""
+        key = stmt.span.script, stmt.name if isinstance(stmt, t.Builtin) else ""
+        if key not in self.prints:
+            if key[1]:
+                self.string(WORDS[key[1]])
+            self.prints[key] = self.builder.add_print(self.plan.scripts.names[key[0]], key[1])
+        return self.prints[key]
 
     def cell(
         self,
@@ -324,6 +328,10 @@ class UnitBuilder:
         if asked:
             clocks = build_clocks({*asked, "now"}, self.time, now=self.timed, guard=self.has_guard)
             linked.append(Part(OUTSIDE_MODULE, clocks, OUTSIDE_MODULE, "all"))
+        if any(i.module == LEAVING_MODULE for i in CoreModule(parts.wasm).imports):
+            words = {n: self.string(WORDS[n]) for _, n in self.prints if n}
+            leave = build_leave(_GENERATED, way, words)
+            linked.append(Part(LEAVING_MODULE, leave, LEAVING_MODULE, "all"))
         if self.beat is not None:
             around = (OUTSIDE_MODULE,) * 2 if asked else (_OUT, GUARD)
             tick = _tick(self.beat, way if runtime else None, *around)
@@ -447,7 +455,9 @@ def _tick(beat: Beats, way: str | None, time: str, guard: str) -> bytes:
     )
 
 
-def _prints(node: t.Expr | t.Stmt) -> TypeGuard[t.Print | t.LibCall]:
+def _prints(node: t.Expr | t.Stmt) -> TypeGuard[t.Print | t.LibCall | t.Builtin]:
+    if isinstance(node, t.Builtin):
+        return node.name in LEAVING
     core = isinstance(node, t.LibCall) and node.library == WHAMM_CORE.name
     return core or isinstance(node, t.Print)
 

@@ -10,7 +10,7 @@ from whamm_cm.emit.memory import Guest
 from whamm_cm.emit.script import report
 from whamm_cm.emit.script.body import Body
 from whamm_cm.emit.script.compile import compile_function, needs
-from whamm_cm.emit.script.env import FUNCTIONS, OUTSIDE, STATE, Memory, Needs, Place
+from whamm_cm.emit.script.env import FUNCTIONS, LEAVING, OUTSIDE, STATE, Memory, Needs, Place
 from whamm_cm.emit.script.memories import LENT, PROGRAM, MemoryRef
 from whamm_cm.emit.script.places import make
 from whamm_cm.emit.script.types import description, flats, is_handle, leaves
@@ -25,7 +25,7 @@ from whamm_cm.lang.walk import Node, transform
 from whamm_cm.wasm.asm import Func, Module
 from whamm_cm.wasm.types import MemoryType
 
-STATE_MODULE, OUTSIDE_MODULE = "state", "outside"
+STATE_MODULE, OUTSIDE_MODULE, LEAVING_MODULE = "state", "outside", "leave"
 
 
 def _at_once(stmts: Sequence[t.Stmt]) -> tuple[t.Stmt, ...]:
@@ -168,6 +168,7 @@ class UnitModule:
             module.import_memory(STATE_MODULE, "memory", MemoryType(layout.STATE_PAGES))
         for name in wanted:
             source = OUTSIDE_MODULE if name in OUTSIDE else STATE_MODULE
+            source = LEAVING_MODULE if name in LEAVING else source
             self._functions[name] = module.import_func(source, name, *FUNCTIONS[name])
         for library, function in {pair: None for need in found for pair in need.libraries}:
             signature = self._signature(library, function)
@@ -285,11 +286,28 @@ class UnitModule:
         for counts in self.unit.counts:
             report.emit_counts(body, counts, self.unit.area.reserve(8 * counts.count))
         body = Body(f, UnitEnv(self))
+        running = self._unless_running(f, progress)
         body.block(self._end)
         body.block(self._report)
         f.call(progress.index)
+        if running is not None:
+            f.i32(0)
+            f.global_set(running)
         self.module.export_func("report", f.index)
         self.module.export_func("progress", progress.index)
+
+    def _unless_running(self, f: Func, progress: Func) -> int | None:
+        """What runs at the end may end the program, which reports: then it is not run again."""
+        if self._functions.keys().isdisjoint(LEAVING):
+            return None
+        running = self.module.global_("i32", 0)
+        f.global_get(running)
+        with f.if_():
+            f.call(progress.index)
+            f.op("return")
+        f.i32(1)
+        f.global_set(running)
+        return running
 
     def _run_pushes(self, f: Func) -> None:
         table = self.module.table(self.unit.slots)
@@ -374,7 +392,7 @@ class UnitEnv:
     def string(self, text: str) -> tuple[int, int]:
         return self._module.unit.string(text)
 
-    def print_site(self, stmt: t.Print | t.LibCall) -> int:
+    def print_site(self, stmt: t.Print | t.LibCall | t.Builtin) -> int:
         return self._module.unit.print_site(stmt)
 
     def guest(self, memory: t.Expr | None) -> Guest | None:
