@@ -20,6 +20,7 @@ from whamm_cm.emit.script.env import LEAVING
 from whamm_cm.emit.script.memories import LENT
 from whamm_cm.errors import DecodeError, WeaveError
 from whamm_cm.lang import tree as t
+from whamm_cm.lang.intervals import beat_of
 from whamm_cm.lang.walk import walk
 from whamm_cm.wasm import snippets
 from whamm_cm.wasm.asm import Module
@@ -48,7 +49,7 @@ from whamm_cm.weave.scripting import (
     needs_clock,
     refuse_boundaries,
 )
-from whamm_cm.weave.unit import Beats, UnitBuilder, binder_module
+from whamm_cm.weave.unit import Beats, UnitBuilder, beating, binder_module
 from whamm_cm.weave.wiring import SinkOptions
 
 #: What the guest, and the gates around it, import the way out as.
@@ -96,7 +97,7 @@ def weave_module(data: bytes, plan: Plan, what: str = "input") -> WovenModule:
         raise WeaveError(f"{what} is a core module, which has no requests; leave out --sample")
     if plan.scripts is not None:
         refuse_boundaries(plan.scripts.scripts)
-    return _Weave(module, plan).run(hashlib.sha256(data).hexdigest())
+    return _Weave(module, beating(plan)).run(hashlib.sha256(data).hexdigest())
 
 
 def _sends(scripts: t.Scripts) -> bool:
@@ -182,6 +183,8 @@ class _Weave:
             self.added.idle += idle(scripts.scripts, matcher.idle())
         slot = unit.push_slot() if push else None
         unit.time, unit.timed = TIME, self._clock(scripts.scripts)
+        if beats is not None and beat_of(probes):
+            beats.clock = unit.timed
         wasm_unit = unit.module(False, sends)
         guest = lend_memories(self.module, guest, wasm_unit)
         binder = None if slot is None else binder_module(slot, PUSH, UNIT, tabled)

@@ -22,13 +22,20 @@ from whamm_cm.emit.script.env import FUNCTIONS, LEAVING, RUNTIME
 from whamm_cm.emit.script.memories import MemoryRef, Numbering
 from whamm_cm.emit.script.types import flats, size_of
 from whamm_cm.emit.script.unit import ScriptUnit, UnitParts
-from whamm_cm.emit.script.unit_module import LEAVING_MODULE, OUTSIDE_MODULE, UnitModule, nowhere
+from whamm_cm.emit.script.unit_module import (
+    BEAT,
+    LEAVING_MODULE,
+    OUTSIDE_MODULE,
+    UnitModule,
+    nowhere,
+)
 from whamm_cm.emit.tick import build_tick, no_tick
 from whamm_cm.emit.way import build_way
 from whamm_cm.errors import InternalError
 from whamm_cm.lang import tree as t
 from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.builtins import WHAMM_CORE
+from whamm_cm.lang.intervals import BEATING, beat_of
 from whamm_cm.lang.walk import walk
 from whamm_cm.wasm.asm import Module
 from whamm_cm.wasm.forward import passed_on
@@ -47,6 +54,8 @@ from whamm_cm.weave.plan import Plan, ScriptPlan
 K = TypeVar("K")
 V = TypeVar("V")
 
+#: Packages whose probes stand in the unit.
+ALONE = frozenset(("begin", "end", "report", *BEATING))
 _EMPTY = b"\0asm\1\0\0\0"
 _CHUNK = 64  # cells of a row that lie behind each other
 _GENERATED, _STATE, _WAY, _OUT, _TICK = "script", "state", "way", "out", "tick"
@@ -97,6 +106,13 @@ class Beats:
         return cls(plan.interval_ns, plan.flush_each) if wanted else None
 
 
+def beating(plan: Plan) -> Plan:
+    """With an interval at which is reported, where scripts have something that is to fire while
+    the program runs."""
+    length = 0 if plan.scripts is None else beat_of(plan.scripts.scripts.probes)
+    return replace(plan, interval_ns=length) if length and not plan.interval_ns else plan
+
+
 @dataclass(slots=True)
 class UnitBuilder:
     """The unit of one weave (``opcodes.unit.Unit``); ``report`` rows go to ``builder``."""
@@ -141,7 +157,7 @@ class UnitBuilder:
         for defined in scripts.functions:  # compiled when the site table is closed
             self.announce(defined.body)
         for probe in scripts.probes:
-            if probe.package in ("begin", "end", "report"):
+            if probe.package in ALONE:
                 self._hold_cells(probe)
 
     def _hold_cells(self, probe: t.Probe) -> None:
@@ -333,8 +349,9 @@ class UnitBuilder:
             leave = build_leave(_GENERATED, way, words)
             linked.append(Part(LEAVING_MODULE, leave, LEAVING_MODULE, "all"))
         if self.beat is not None:
-            around = (OUTSIDE_MODULE,) * 2 if asked else (_OUT, GUARD)
-            tick = _tick(self.beat, way if runtime else None, *around)
+            around = (OUTSIDE_MODULE,) * 2 if asked else (self.time, GUARD)
+            beat = any(e.name == BEAT for e in CoreModule(parts.wasm).exports)
+            tick = _tick(self.beat, way if runtime else None, *around, BEAT if beat else "")
             linked.append(Part(_TICK, tick, None, "all"))
         first = []
         for name in self._libraries(parts):
@@ -441,8 +458,9 @@ class UnitBuilder:
         return _replaced(component, modules | {id(d.node): state for d in self.states})
 
 
-def _tick(beat: Beats, way: str | None, time: str, guard: str) -> bytes:
-    """``time`` and ``guard``: the parts that have the clock and the flag, if there are any."""
+def _tick(beat: Beats, way: str | None, time: str, guard: str, fires: str) -> bytes:
+    """``time`` and ``guard``: the parts that have the clock and the flag, if there are any;
+    ``fires``: what of the unit is told the time."""
     if way is None:
         return no_tick()
     return build_tick(
@@ -452,6 +470,7 @@ def _tick(beat: Beats, way: str | None, time: str, guard: str) -> bytes:
         each=beat.each,
         clock=time if beat.clock else "",
         guard=guard if beat.guard else "",
+        beat=fires,
     )
 
 

@@ -19,12 +19,15 @@ from whamm_cm.errors import InternalError, WeaveError
 from whamm_cm.lang import tree as t
 from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.fold import FACTS, fold_expr
+from whamm_cm.lang.intervals import INTERVAL, TICK
 from whamm_cm.lang.numbers import zero
 from whamm_cm.lang.sampling import HIDDEN
 from whamm_cm.lang.walk import Node, transform
 from whamm_cm.wasm.asm import Func, Module
 from whamm_cm.wasm.types import MemoryType
 
+#: What the unit exports where something fires now and then.
+BEAT = "beat"
 STATE_MODULE, OUTSIDE_MODULE, LEAVING_MODULE = "state", "outside", "leave"
 
 
@@ -80,13 +83,16 @@ class UnitModule:
         )
 
     def _probes(self, package: str) -> tuple[t.Stmt, ...]:
+        return self._bodies([p for p in self.unit.scripts.probes if p.package == package])
+
+    @staticmethod
+    def _bodies(probes: Sequence[t.Probe]) -> tuple[t.Stmt, ...]:
         found: list[t.Stmt] = []
-        for probe in self.unit.scripts.probes:
-            if probe.package == package:
-                whole = probe.body
-                if probe.predicate is not None:
-                    whole = (t.If(probe.predicate, whole),)
-                found += map(nowhere, _at_once(whole))
+        for probe in probes:
+            whole = probe.body
+            if probe.predicate is not None:
+                whole = (t.If(probe.predicate, whole),)
+            found += map(nowhere, _at_once(whole))
         return tuple(found)
 
     def _describe(self) -> dict[bytes, int]:
@@ -106,6 +112,8 @@ class UnitModule:
             self._probes("begin"),
             self._end,
             self._report,
+            self._probes(TICK),
+            self._probes(INTERVAL),
         ]
         bodies += [function.body for function in unit.functions]
         for start in unit.starts:
@@ -294,7 +302,50 @@ class UnitModule:
             f.i32(0)
             f.global_set(running)
         self.module.export_func("report", f.index)
+        if self._probes(TICK) or self._probes(INTERVAL):
+            self.module.export_func(BEAT, self._write_beat().index)
         self.module.export_func("progress", progress.index)
+
+    def _write_beat(self) -> Func:
+        """(time in nanoseconds): what fires now and then.  Of intervals that have gone by unseen
+        nothing is made up for."""
+        f = self.module.func(("i64",))
+        body = Body(f, UnitEnv(self))
+        body.block(self._probes(TICK))
+        for probe in self.unit.scripts.probes:
+            if probe.package != INTERVAL:
+                continue
+            due = self.module.global_("i64", -1)
+            f.get(0)
+            f.global_get(due)
+            f.op("i64.ge_u")
+            with f.if_():
+                self._next(f, due, int(probe.event))
+                body.block(self._bodies([probe]))
+                f.else_()
+                f.global_get(due)
+                f.i64(-1)
+                f.op("i64.eq")
+                with f.if_():
+                    f.get(0)
+                    f.i64(int(probe.event))
+                    f.op("i64.add")
+                    f.global_set(due)
+        return f
+
+    def _next(self, f: Func, due: int, length: int) -> None:
+        """The first end of an interval that is still to come."""
+        f.global_get(due)
+        f.get(0)
+        f.global_get(due)
+        f.op("i64.sub")
+        f.i64(length)
+        f.op("i64.div_u")
+        f.i64(1)
+        f.op("i64.add")
+        f.i64(length)
+        f.op("i64.mul", "i64.add")
+        f.global_set(due)
 
     def _unless_running(self, f: Func, progress: Func) -> int | None:
         """What runs at the end may end the program, which reports: then it is not run again."""
