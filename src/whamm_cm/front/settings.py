@@ -13,7 +13,7 @@ from whamm_cm.errors import UsageError
 if TYPE_CHECKING:
     from whamm_cm.analysis.site import Selector
     from whamm_cm.weave.libraries import Library
-    from whamm_cm.weave.plan import LineForm, Plan, ScriptPlan, SinkName
+    from whamm_cm.weave.plan import EngineName, LineForm, Plan, ScriptPlan, SinkName
 
 #: The text of a script, a file of one, or a name for messages and the text.
 Script: TypeAlias = "str | os.PathLike[str] | tuple[str, str]"
@@ -34,7 +34,8 @@ class Settings:
     ``"wasi:io/*,!%clock"``; None for none.  ``scripts``: texts, or paths of files; ``monitor``:
     names of ready scripts; ``libraries``: what scripts ``use``, by that name; ``define``: what
     ``$name`` and ``param name`` mean in them, ``script_args`` the same of ``$1``, ``$2`` and so on,
-    a str as on the command line.  ``sink`` None:
+    a str as on the command line; ``debug``: files with the debug information of core modules, each
+    ``[MODULE=]FILE``.  ``sink`` None:
     ``stderr``, for a core module that uses no WASI ``none``.  ``timed``: records have times.
     ``flush``: when records leave the guest.  ``interval_ns``: how often, in nanoseconds, what
     scripts count leaves while the guest runs; 0: when an export returns.  ``max_string`` is in
@@ -43,7 +44,8 @@ class Settings:
     ``nonce`` marks the lines of a sink, "" draws a new one; ``lines`` is their form.  ``compat``: a
     core module reports when its ``main`` ends, as whamm has it.  ``sample``: records are made of
     one call of an export of the root in so many, chosen by chance, and of what is below it;
-    counters and scripts see all.
+    counters and scripts see all.  ``engine``: ``"wizard"`` makes a monitor module for that engine
+    instead of a copy with probes in it.
     """
 
     trace: str | None = None
@@ -53,6 +55,7 @@ class Settings:
     libraries: Mapping[str, LibrarySource] = field(default_factory=dict)
     define: Define = field(default_factory=dict)
     script_args: Sequence[Parameter] = ()
+    debug: Sequence[str | os.PathLike[str]] = ()
     sink: SinkName | None = None
     timed: bool = False
     flush: Flush = "live"
@@ -67,6 +70,7 @@ class Settings:
     lines: LineForm = "packed"
     compat: bool = False
     sample: int = 1
+    engine: EngineName | None = None
 
     @property
     def scripted(self) -> bool:
@@ -115,6 +119,7 @@ class Settings:
             nonce=(self.nonce or fresh_nonce()) if sink in ("stderr", "logging") else "",
             lines=self.lines,
             sample=self.sample,
+            engine=self.engine,
         )
 
 
@@ -128,6 +133,7 @@ class Wishes(TypedDict, total=False):
     libraries: Mapping[str, LibrarySource]
     define: Define
     script_args: Sequence[Parameter]
+    debug: Sequence[str | os.PathLike[str]]
     sink: SinkName | None
     timed: bool
     flush: Flush
@@ -142,6 +148,7 @@ class Wishes(TypedDict, total=False):
     lines: LineForm
     compat: bool
     sample: int
+    engine: EngineName | None
 
 
 #: What the table in the guest has room for.
@@ -160,6 +167,7 @@ def settled(settings: Settings, wishes: Wishes) -> Settings:
         ("sink", ("stderr", "logging", "host", "none", "otel", "otel-current")),
         ("flush", ("full", "live", "each")),
         ("lines", ("packed", "json")),
+        ("engine", ("wizard",)),
     ):
         word = wishes.get(name)
         if word is not None and word not in words:

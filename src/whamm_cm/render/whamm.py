@@ -64,9 +64,9 @@ def _sites(cells: Sequence[Cell]) -> Iterator[str]:
         rows.setdefault(cell.row, len(rows))
         modules.setdefault(cell.row.module, len(modules))
 
-    def allocated(cell: Cell) -> tuple[int, int, int, int]:
-        at = cell.place
-        return modules[cell.row.module], at.fid or 0, at.pc or 0, rows[cell.row]
+    def allocated(cell: Cell) -> tuple[int, int, int, int, int]:
+        at, probe = cell.place, int(cell.row.probe.partition("_")[0] or 0)
+        return modules[cell.row.module], at.fid or 0, at.pc or 0, probe, rows[cell.row]
 
     placed, address = [], 0
     for cell in sorted(cells, key=allocated):
@@ -99,7 +99,7 @@ def _line(number: str, id_type: str, cell: Cell, kind: vt.Type, where: list[str]
     types = (cell.row.type.replace(" ", ""), _several(_core_types(kind)))
     parts = (number, id_type, cell.row.var, *types, cell.row.script, *where)
     value = value_text(kind, cell.value) if cell.known else "unknown"
-    return printable(", ".join((*parts, value))) + "\n"
+    return printable(", ".join((*parts, ""))) + lines(value) + "\n"
 
 
 def _several(parts: Sequence[str]) -> str:
@@ -146,9 +146,9 @@ def value_text(t: vt.Type, value: Any) -> str:
             pairs.sort(key=lambda pair: scripted.order(key, pair[0]))
             texts = [f"{_entry_text(key, k)}->{_entry_text(inner, v)}" for k, v in pairs]
             return ";".join(texts) or "empty map"
-        case vt.AggT("hist"):
-            return value_text(vt.MapT(vt.U64, vt.U64), value)
-        case vt.AggT("avg"):
+        case vt.AggT("hist" | "quantize" | "lhist"):
+            return value_text(vt.MapT(vt.I64, vt.U64), value)
+        case vt.AggT("avg" | "stats"):
             return value_text(vt.TupleT((vt.U64, vt.I64)), value)
         case vt.Prim("f32" | "f64"):
             return float_text(value)

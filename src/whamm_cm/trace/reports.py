@@ -125,6 +125,10 @@ class Reports:
         return row
 
     def _declare(self, cells: Declared) -> None:
+        for site in cells.table.sites:
+            if site.kind is SiteKind.VARIABLE and site.variable is not None:
+                head, tail = _said_of(site)
+                self._rows.setdefault(self._row({**head, **tail}), {})
         counted, known = cells.counted, dict[int, dict[_At, dict[int, Any] | None]]()
         for fid, fname, numbers in counted.functions():
             here = slice(numbers.start, numbers.stop)

@@ -39,6 +39,8 @@ from whamm_cm.weave.opcodes.leftover import pure_counters
 from whamm_cm.weave.opcodes.match import Matcher
 from whamm_cm.weave.opcodes.memories import lend_memories
 from whamm_cm.weave.opcodes.rows import Rows
+from whamm_cm.weave.opcodes.source_values import specialised
+from whamm_cm.weave.opcodes.symbols import misread
 from whamm_cm.weave.plain_sinks import TIME, sink_parts, time_part, wasi_name
 from whamm_cm.weave.plain_sites import WRAPPED, Traced, choose, has_clock
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
@@ -135,7 +137,12 @@ class _Weave:
     def run(self, origin: str) -> WovenModule:
         self.moved = Moved(self.module) if self.plan.embedded else None
         self.traced = choose(self.module, self.plan, self.added, self.builder)
-        scripted = None if self.plan.scripts is None else self._scripted(self.plan.scripts)
+        scripted = None
+        if self.plan.scripts is not None:
+            scripts = specialised(self.plan.scripts, [("", self.module)])
+            self.added.gone += scripts.gone
+            self.added.unmatched += scripts.unmatched
+            scripted = self._scripted(scripts.plan)
         table = packed_table(self.builder.to_bytes())
         wasm = bytes(self.module.data)
         if scripted is not None or self.traced is not None:
@@ -143,7 +150,8 @@ class _Weave:
             order = [name for name in ("unit", "guest") if any(p.name == name for p in parts)]
             wasm = link(parts, start_order=order)
         timed = self.traced is not None and self.traced.timed
-        return WovenModule(self._stamped(wasm, origin, table), table, self.added, self.moved, timed)
+        wasm = stamped(wasm, self.plan, origin, table)
+        return WovenModule(wasm, table, self.added, self.moved, timed)
 
     def _scripted(self, scripts: ScriptPlan) -> _Scripted:
         plan = self.plan
@@ -152,6 +160,7 @@ class _Weave:
         unit = UnitBuilder(scripts, self.builder, beat=beats)
         unit.unit.memories = unit.numbering(self.module)
         probes = scripts.scripts.probes
+        scripts.sources.modules([(self.module.names.module or "", self.module)])
         matcher = Matcher(probes, scripts.evaluate, as_whamm=plan.compat, sources=scripts.sources)
         rows = Rows(self.builder, scripts.scripts.names, self.module.names.module or "")
         weaver = GuestWeaver(
@@ -179,6 +188,7 @@ class _Weave:
         for (rule, why), count in sorted(matcher.skipped.items()):
             self.added.unmatched.append((rule, why, count))
         check_names(scripts.scripts, matcher)
+        self.added.remarks += map(str, misread(scripts.scripts, [self.module]))
         if not plan.compat:
             self.added.idle += idle(scripts.scripts, matcher.idle())
         slot = unit.push_slot() if push else None
@@ -221,7 +231,8 @@ class _Weave:
             guest = traced.redirected(guest)
         parts = [Part("guest", guest, "guest", _kept(guest, {*gated, *wrapped}))]
         if unit is not None:
-            parts.append(Part("unit", unit, UNIT, _getters(guest, unit)))
+            getters = _getters(guest, unit, "__whamm_" if self.plan.compat else "")
+            parts.append(Part("unit", unit, UNIT, getters))
         if scripted is not None and scripted.binder is not None:
             parts.append(Part("binder", scripted.binder))
         parts += self._recording(guest, unit, sends)
@@ -232,7 +243,9 @@ class _Weave:
             shown = {f"w{k}": name for name, k in wrapped.items() if name not in gated}
             parts += [given, replace(probe, keep_exports=shown)]
         if sends:
-            parts.append(Part("exit", _exit(unit, traced is not None), EXIT, {"flush": FLUSH}))
+            parts.append(
+                Part("exit", exit_module(unit, traced is not None), EXIT, {"flush": FLUSH})
+            )
             if gated:
                 parts.append(Part("gates", _gates(guest, gated, wrapped), None, "all"))
             elif entry is not None:
@@ -274,10 +287,12 @@ class _Weave:
             show_secrets=self.plan.show_secrets,
         )
 
-    def _stamped(self, wasm: bytes, origin: str, table: bytes) -> bytes:
-        sections = [(_CUSTOM, name_bytes(STAMP) + self.plan.stamp(origin))]
-        sections.append((_CUSTOM, name_bytes(SITES) + table))
-        return CoreModule(wasm).encode(additions=sections)
+
+def stamped(wasm: bytes, plan: Plan, origin: str, table: bytes) -> bytes:
+    """With the sections that say what it is; ``table``: the packed site table."""
+    sections = [(_CUSTOM, name_bytes(STAMP) + plan.stamp(origin))]
+    sections.append((_CUSTOM, name_bytes(SITES) + table))
+    return CoreModule(wasm).encode(additions=sections)
 
 
 def _kept(guest: CoreModule, others: Set[str]) -> dict[str, str]:
@@ -286,10 +301,11 @@ def _kept(guest: CoreModule, others: Set[str]) -> dict[str, str]:
     return {name: name for name in names if name not in others and not name.startswith(LENT)}
 
 
-def _getters(guest: CoreModule, unit: bytes) -> dict[str, str]:
+def _getters(guest: CoreModule, unit: bytes, prefix: str) -> dict[str, str]:
+    """What reads the variables of scripts, by the names that are exported."""
     taken = {e.name for e in guest.exports}
     names = [e.name for e in CoreModule(unit).exports if e.name.startswith("get_")]
-    return {name: name for name in names if name not in taken}
+    return {name: prefix + name for name in names if prefix + name not in taken}
 
 
 def _gated(guest: CoreModule) -> dict[str, int]:
@@ -315,7 +331,7 @@ def _entry(module: CoreModule) -> str | None:
     return "main" if "main" in names else None
 
 
-def _exit(unit: bytes | None, traced: bool) -> bytes:
+def exit_module(unit: bytes | None, traced: bool) -> bytes:
     """``flush``: report and send everything; ``leave``: the same for the last time."""
     module = Module()
     report = None if unit is None else module.import_func(UNIT, "report")

@@ -26,6 +26,7 @@ from whamm_cm.emit.script.unit_module import (
     BEAT,
     LEAVING_MODULE,
     OUTSIDE_MODULE,
+    HostedCode,
     UnitModule,
     nowhere,
 )
@@ -140,6 +141,9 @@ class UnitBuilder:
     context: str = ""
     #: Libraries whose memories guests import.
     lent: dict[str, None] = field(default_factory=dict)
+
+    #: Probes in the unit itself, for an engine to call.
+    hosted: HostedCode | None = None
 
     def __post_init__(self) -> None:
         scripts = self.plan.scripts
@@ -321,7 +325,7 @@ class UnitBuilder:
         for chunk in (*self.full, *self.chunks.values()):
             self.unit.report_cells(chunk.row, chunk.type, chunk.address, chunk.used, chunk.first)
         self.full, self.chunks = [], {}
-        return UnitModule(self.unit).encode()
+        return UnitModule(self.unit, self.hosted).encode()
 
     def module(self, chunked: bool, emit: bool) -> bytes:
         """The unit as one module: it imports ``agent`` and ``out``, and exports everything."""
@@ -478,7 +482,7 @@ def _prints(node: t.Expr | t.Stmt) -> TypeGuard[t.Print | t.LibCall | t.Builtin]
     if isinstance(node, t.Builtin):
         return node.name in LEAVING
     core = isinstance(node, t.LibCall) and node.library == WHAMM_CORE.name
-    return core or isinstance(node, t.Print)
+    return core or isinstance(node, t.Print | t.Draw)
 
 
 def _zip(names: tuple[str, ...], type_: vt.Type) -> tuple[Global, ...]:

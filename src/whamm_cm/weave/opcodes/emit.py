@@ -223,6 +223,9 @@ class GuestWeaver(Work):
         if id(left) in self.plans:
             return
         self.lefts.append(left)  # keeps its id its own
+        if self.matcher.as_whamm:  # it shows them in the order they are declared
+            for variable in filter(self.unit.reports, left.cells):
+                self.rows.row(variable, left.probe)
         self.plans[id(left)] = increments(left, self.counters)
         self.imports.declare(needs_of(left))
         memories.declare(self.imports, left)

@@ -50,12 +50,12 @@ class FunctionEditor:
 
     Where code of several calls of ``add`` meets in one place it stands in the order of the calls,
     but code of blocks and of the function (entry, exit, behind a block) behind code of
-    instructions, whamm's order.  ``thrown``: code of the function's exit also stands before what
-    traps or throws, as whamm has it.
+    instructions, whamm's order.  ``as_whamm``: code of the function's exit also stands before what
+    traps or throws, and none behind a replaced block, as whamm has it.
     """
 
-    def __init__(self, info: FunctionInfo, thrown: bool = False) -> None:
-        self.info, self.thrown = info, thrown
+    def __init__(self, info: FunctionInfo, as_whamm: bool = False) -> None:
+        self.info, self.as_whamm = info, as_whamm
         self.extra_locals: list[bytes] = []
         self._first_local = sum(n for n, _ in info.body.locals) + len(
             info.module.func_type(info.fid).params
@@ -245,7 +245,7 @@ class FunctionEditor:
         passing = b"".join(others)
         self._at(0).structure_before.append(self._wrapper())
         self._at(info.last).structure_before.append(code.END + landed + leaving)
-        ways = RETURNS | THROWS if self.thrown else RETURNS
+        ways = RETURNS | THROWS if self.as_whamm else RETURNS
         for opidx in info.of(ways) if leaving else ():
             has_results = info.mnemonic(opidx) == "return"
             self._at(opidx).structure_before.append(leaving if has_results else passing)
@@ -291,7 +291,7 @@ class FunctionEditor:
         """What follows a replaced instruction: nothing of the inside of a block or an arm."""
         around = self._around.get(done) or _Around()
         if self.info.opcode(opidx).nesting > 0:
-            return b"".join(around.after + around.structure_after)
+            return b"" if self.as_whamm else b"".join(around.after + around.structure_after)
         return b"" if self._opens(opidx) else around.following
 
 

@@ -1,0 +1,3 @@
+use whamm_core;
+use whamm_core;
+wasm:opcode:call:before { }
