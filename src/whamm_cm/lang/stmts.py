@@ -10,6 +10,7 @@ from whamm_cm.lang.calls import CURSOR, counted, is_static
 from whamm_cm.lang.constants import act_of_wit, wit_return
 from whamm_cm.lang.events import BOUNDABLE, NUMBERED
 from whamm_cm.lang.fold import fold_expr
+from whamm_cm.lang.leaving import LEAVING, leaving
 from whamm_cm.lang.lifetimes import declare_frame, declare_shared
 from whamm_cm.lang.paths import assign_parameter
 from whamm_cm.lang.texts import print_statement
@@ -436,6 +437,8 @@ def do(body: Body, node: s.Do) -> tuple[Stmt, ...]:
     own = call.receiver is None and call.name not in body.env.functions
     if own and call.name in maps.STATEMENTS:
         return (maps.STATEMENTS[call.name](body, call),)
+    if own and call.name in LEAVING:
+        return (leaving(body, call),)
     if own and call.name == "print":
         return (maps.drawn(body, call) or print_statement(body, call),)
     if own and call.name in ACTS and _may_act(body, call.name):
