@@ -181,7 +181,8 @@ def test_every_block_has_a_known_language() -> None:
     """A block of commands that is not called ``console`` would never be run."""
     from tests.docs.book import PAGES, blocks
 
-    known = {"console", "sh", "python", "yaml", "c", "json", "whamm", "rego", "wit", "text", "mm"}
+    known = {"console", "sh", "python", "yaml", "c", "json", "whamm", "rego", "wit", "text", "mm",
+             "lua", "toml"}  # fmt: skip
     odd = [block.name for page in PAGES for block in blocks(page) if block.language not in known]
     assert odd == []
     hidden = [

@@ -91,10 +91,10 @@ class SourceLines:
         self._rows = sorted(rows, key=lambda row: row[:2])  # where one ends another may begin
         self._addresses = [row.address for row in self._rows]
         self._base, self._inlined, self.note = base, inlined, note
+        self._module = module
         self._functions: tuple[SourceFunction, ...] | None = None
         self._innermost: tuple[list[int], list[int]] | None = None
         self._whole: list[tuple[int, int]] | None = None
-        self._module = module
 
     @classmethod
     def of(

@@ -11,13 +11,13 @@ from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import parameters
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.events import BOUNDABLE, Event
+from whamm_cm.lang.library import LibSignature
 from whamm_cm.lang.source import ScriptError, Source, WrittenRule, suggest, together
 from whamm_cm.lang.tree import (
     Const,
     Expr,
     Function,
     Kind,
-    LibSignature,
     Scalar,
     Span,
     Stmt,
@@ -43,6 +43,7 @@ class Env:
     given: Mapping[str, str] = field(default_factory=dict)  # parameters by name or number
     warnings: dict[int, ScriptError] = field(default_factory=dict)  # by place: one each
     written: dict[Span, WrittenRule] = field(default_factory=dict)
+    samples: dict[int, Function] = field(default_factory=dict)  # by place
     errors: list[ScriptError] = field(default_factory=list)
     #: Names of what is wrong itself: nothing more is said of them.
     spoiled: set[str] = field(default_factory=set)
@@ -186,11 +187,11 @@ class Body:
     def scalar(self, found: Expr, node: s.ExprSyntax, want: Type | None = None) -> Expr:
         if isinstance(found.type, WitT):
             if want == STR and not is_plain(found.type.type):
-                return self.text(found, node)
+                return self.shown(found, node)
             return self._end(found, found.type.type, node)
         return found
 
-    def text(self, found: Expr, node: s.ExprSyntax) -> Expr:
+    def shown(self, found: Expr, node: s.ExprSyntax) -> Expr:
         """A WIT value as it is shown: a number or string, or the text of anything else."""
         assert isinstance(found.type, WitT)
         if is_plain(found.type.type):
