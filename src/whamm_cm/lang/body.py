@@ -11,13 +11,13 @@ from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import parameters
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.events import BOUNDABLE, Event
+from whamm_cm.lang.library import LibSignature
 from whamm_cm.lang.source import ScriptError, Source, WrittenRule, suggest, together
 from whamm_cm.lang.tree import (
     Const,
     Expr,
     Function,
     Kind,
-    LibSignature,
     Scalar,
     Span,
     Stmt,
@@ -49,6 +49,7 @@ class Env:
     shared_names: set[str] = field(default_factory=set)
     #: Variables of frames by name.
     frames: dict[str, Variable] = field(default_factory=dict)
+    samples: dict[int, Function] = field(default_factory=dict)  # by place
     errors: list[ScriptError] = field(default_factory=list)
     #: Names of what is wrong itself: nothing more is said of them.
     spoiled: set[str] = field(default_factory=set)

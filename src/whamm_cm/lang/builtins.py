@@ -8,7 +8,7 @@ A checked script holds them as :class:`~whamm_cm.lang.tree.Builtin` nodes whose 
 from __future__ import annotations
 
 from whamm_cm.dataclass import dataclass
-from whamm_cm.lang.tree import LibFunction, LibSignature
+from whamm_cm.lang.library import LibFunction, LibSignature
 from whamm_cm.lang.valtypes import (
     BOOL,
     F32,

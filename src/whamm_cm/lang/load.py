@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from whamm_cm.lang import parameters
+from whamm_cm.lang import parameters, sampling
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Env
 from whamm_cm.lang.builtins import WHAMM_CORE
 from whamm_cm.lang.expand import Numbering, body_of, expand
+from whamm_cm.lang.library import LibSignature
 from whamm_cm.lang.lifetimes import frame_variable, share_all
 from whamm_cm.lang.parse import parse
 from whamm_cm.lang.source import Source, suggest, together
@@ -19,7 +20,6 @@ from whamm_cm.lang.tree import (
     Function,
     If,
     Kind,
-    LibSignature,
     Probe,
     Return,
     Scripts,
@@ -63,7 +63,8 @@ def load(
         asked |= parameters.named(script) if given else set()
         globals_ += declare_all(env, script, leaves)
         leaves += sum(_leaves(v.type) for v in env.globals.values() if v.kind is Kind.TASK)
-        functions += env.functions.values()
+        globals_ += sampling.declare(env, script)
+        functions += (*env.functions.values(), *env.samples.values())
         check_functions(env, script)
         for found in _probes(env, script):
             (probes if isinstance(found, Probe) else rules).append(found)  # type: ignore[arg-type]

@@ -11,7 +11,18 @@ from whamm_cm.lang.layout import PLAIN, BadField, Layout, fields
 from whamm_cm.lang.source import ScriptError
 from whamm_cm.lang.tree import Const, Expr, Format, Print, Shown, Span, Stmt
 from whamm_cm.lang.types import FLOATS, INTEGERS, a
-from whamm_cm.lang.valtypes import FUNCREF, STR, UNIT, Prim, TupleT, Type, WitT
+from whamm_cm.lang.valtypes import (
+    FUNCREF,
+    STR,
+    UNIT,
+    AggT,
+    MapT,
+    Prim,
+    TupleT,
+    Type,
+    WitT,
+    is_histogram,
+)
 from whamm_cm.lang.wit_values import scalar_type
 from whamm_cm.wit.types import same_type
 
@@ -116,13 +127,17 @@ def _printable(body: Body, node: s.ExprSyntax, layout: Layout) -> Expr:
 def shown(body: Body, node: s.ExprSyntax, value: Expr) -> Expr:
     """``value``, if it has a text."""
     if not _has_text(value.type):
-        raise body.error(node, f"{a(value.type)} has no text")
+        several = isinstance(value.type, MapT | AggT)
+        hint = f"write print({body.env.source.text[node.at : node.end]}); alone" if several else ""
+        raise body.error(node, f"{a(value.type)} has no text", hint)
     return value
 
 
 def _has_text(type_: Type) -> bool:
     if isinstance(type_, TupleT):
         return type_ != UNIT and all(map(_has_text, type_.items))
+    if isinstance(type_, AggT):
+        return not is_histogram(type_)
     return isinstance(type_, Prim) and type_ != FUNCREF
 
 

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 
 from whamm_cm.demangle.name import demangle
 from whamm_cm.lang import tree as t
-from whamm_cm.lang.fold import STRING_OPERATIONS
 from whamm_cm.lang.source import ScriptError
+from whamm_cm.lang.strings import OPERATIONS
 from whamm_cm.lang.walk import walk
 from whamm_cm.wasm.module import CoreModule
 
 _EQUAL = ("str.eq", "==", "!=")
+_COMPARE = ("str.eq", "str.starts_with", "str.ends_with", "str.contains")
 
 
 def misread(scripts: t.Scripts, modules: Sequence[CoreModule]) -> list[ScriptError]:
@@ -31,7 +32,7 @@ def misread(scripts: t.Scripts, modules: Sequence[CoreModule]) -> list[ScriptErr
 
 def _compared(nodes: Sequence[t.Stmt | t.Expr]) -> Iterator[tuple[t.Span, str, str]]:
     for node in walk(*nodes):
-        if isinstance(node, t.Builtin) and node.name in STRING_OPERATIONS and len(node.args) == 2:
+        if isinstance(node, t.Builtin) and node.name in _COMPARE:
             name, sides = node.name, node.args
         elif isinstance(node, t.Binary) and node.op in ("==", "!="):
             name, sides = node.op, (node.left, node.right)
@@ -44,7 +45,7 @@ def _compared(nodes: Sequence[t.Stmt | t.Expr]) -> Iterator[tuple[t.Span, str, s
 
 def _mangled(name: str, text: str, modules: Sequence[CoreModule]) -> str:
     """A symbol for which it holds when demangled, if it holds for none as it is."""
-    holds = STRING_OPERATIONS["str.eq" if name in _EQUAL else name]
+    holds = OPERATIONS["str.eq" if name in _EQUAL else name]
     symbols = [symbol for module in modules for symbol in module.names.functions.values()]
     if any(holds(symbol, text) for symbol in symbols):
         return ""
