@@ -328,4 +328,6 @@ def _cannot(node: t.Expr | t.Stmt) -> str:
         return f"cannot change {target.name}"
     if isinstance(node, t.Var) and node.variable.kind is t.Kind.TASK:
         return "knows no tasks"
+    if isinstance(node, t.Var) and node.variable.kind is t.Kind.FRAME:
+        return f"has no place in a frame for {node.variable.name}"
     return ""
