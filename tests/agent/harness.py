@@ -262,9 +262,9 @@ class LoggingSink(Sink):
 
 
 class State(Guest):
-    """state.wasm with an agent behind it.  ``drain`` sends what is buffered, if it may."""
+    """A state.wasm with an agent behind it.  ``drain`` sends what is buffered, if it may."""
 
-    def __init__(self, draining: bool = True) -> None:
+    def __init__(self, draining: bool = True, wasm: str = "state-maps.wasm") -> None:
         self.agent = Agent()
         self.store = self.agent.store
         self.blocks: list[bytes] = []
@@ -276,7 +276,7 @@ class State(Guest):
         linker.define(self.store, "way", "context", asked)
         for name in ("room", "put8", "put16", "put32", "put64", "get32", "get64"):
             linker.define(self.store, "agent", name, self.agent.exports[name])
-        instance = linker.instantiate(self.store, _module("state.wasm", STACK))
+        instance = linker.instantiate(self.store, _module(wasm, STACK))
         self.exports = instance.exports(self.store)
         self.memory = self.exports["memory"]
         self.state_init(layout.STATIC)

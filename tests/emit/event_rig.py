@@ -24,12 +24,12 @@ CORES = {"u64": "i64", "i64": "i64", "f32": "f32", "f64": "f64"}
 
 @cache
 def state_module(multi_memory: bool) -> wt.Module:
-    raw = resources.files("whamm_cm.agent").joinpath("state.wasm").read_bytes()
+    raw = resources.files("whamm_cm.agent").joinpath("state-texts.wasm").read_bytes()
     return wt.Module(engine(multi_memory), raw)
 
 
 def runtime(store: wt.Store, agent: Any, multi_memory: bool) -> Any:
-    """Exports of an instance of ``state.wasm`` that sends nothing."""
+    """Exports of an instance of ``state-texts.wasm`` that sends nothing."""
     ways = {
         "drain": wt.Func(store, wt.FuncType([], []), lambda: None),
         "context": wt.Func(store, wt.FuncType([], [wt.ValType.i32()]), lambda: 0),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import struct
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,7 +26,8 @@ from whamm_cm.emit.memory import Guest as GuestPlace
 from whamm_cm.emit.model import Wrapper
 from whamm_cm.emit.script.env import RUNTIME
 from whamm_cm.emit.texts import State, Texts
-from whamm_cm.emit.wit_values import Values, parameters
+from whamm_cm.emit.wit_texts import NEEDS, How, WitTexts
+from whamm_cm.emit.wit_values import Place, Values, parameters
 from whamm_cm.lang import tree
 from whamm_cm.lang import valtypes as vt
 from whamm_cm.wasm.asm import Func, Module
@@ -36,6 +38,7 @@ from whamm_cm.wit.types import (
     OptionT,
     Prim,
     RecordT,
+    Resource,
     ResultT,
     TupleT,
     ValType,
@@ -52,31 +55,59 @@ TOP = (1 << 32) - 1
 class Reader:
     """A module with one function per path, ``q<i>``, that takes the wrapper's parameters."""
 
-    def __init__(self, w: Wrapper, probes: list[Probe], multi_memory: bool) -> None:
+    def __init__(
+        self,
+        w: Wrapper,
+        probes: list[Probe],
+        multi_memory: bool,
+        reps: frozenset[Resource] = frozenset(),
+        hidden: bool = False,
+    ) -> None:
         module = Module()
+        self._strings: dict[str, tuple[int, int]] = {}
+        self._data = bytearray()
         state = module.import_memory("script", "memory", MemoryType()) if multi_memory else None
         memory = module.import_memory("guest", "m", MemoryType(is64=w.ptr == 8))
-        names = ("tmp", "st8", "st64", "ld8u")
+        names = ("tmp", "st8", "st64", "ld8u", *NEEDS)
         found = {name: module.import_func("script", name, *RUNTIME[name]) for name in names}
         puts = {"put8": found["st8"], "put64": found["st64"]}
         guest = GuestPlace(memory, w.ptr == 8, 16)
         access = State(Agent(module, state, puts), state, found["ld8u"], found["tmp"])
         texts = Texts(module, guest, w.encoding, access)
         table = layouts(w.ptr)
-        values = Values(guest, table, lambda: texts, push_index, parameters(w, table))
+        bindings = parameters(w, table)
+        bindings = {name: replace(found, secret=hidden) for name, found in bindings.items()}
+        whole = WitTexts(
+            module, guest, table, lambda: texts, access, found.__getitem__, self._string
+        )
+
+        def text(f: Func, t: ValType, place: Place, hidden: bool) -> None:
+            whole.push(f, t, place, How(hidden, reps))
+
+        values = Values(guest, table, lambda: texts, push_index, bindings, text)
         for i, probe in enumerate(probes):
             results = ("i32", "i32") if probe.core == "str" else (probe.core,)
             f = module.func(w.signature.params, results)
             values.push(f, probe.expr)
             module.export_func(f"q{i}", f.index)
-        self._instantiate(module.encode(), w, multi_memory)
+        raw = module.encode()
+        self.size = len(raw)
+        self._instantiate(raw, w, multi_memory)
+
+    def _string(self, text: str) -> tuple[int, int]:
+        if text not in self._strings:
+            raw = text.encode()
+            self._strings[text] = (STATIC + len(self._data), len(raw))
+            self._data += raw
+        return self._strings[text]
 
     def _instantiate(self, raw: bytes, w: Wrapper, multi_memory: bool) -> None:
         here = engine(multi_memory)
         self.store = wt.Store(here)
         agent = wt.Instance(self.store, agent_module(multi_memory), []).exports(self.store)
         self.unit = runtime(self.store, agent, multi_memory)
-        self.unit["state_init"](self.store, STATIC)
+        self.unit["state_init"](self.store, STATIC + len(self._data))
+        self.unit["memory"].write(self.store, bytes(self._data), STATIC)
         guest = wt.Module(here, memory_module(MemoryType(is64=w.ptr == 8), PAGES))
         self.guest = wt.Instance(self.store, guest, []).exports(self.store)
         module = wt.Module(here, raw)

@@ -63,7 +63,7 @@ def test_cases_fields_and_members_by_their_names() -> None:
     )
     for address in (V4, V6, V4, {"none": None}):
         assert run.call("f0", address, 2) == {"ok": 3}
-    assert run.printed == ["ipv6 ::1 2"]
+    assert run.printed == ['ipv6({port: 80, name: "::1"}) ::1 2']
     assert run.reported == {"ports": {(443, 7): 4}}
 
 

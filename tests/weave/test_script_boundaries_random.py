@@ -63,7 +63,10 @@ def _leaves(text: str, t: ValType, value: Any) -> list[Shown]:
         case Prim("bool"):
             return [(text, "true" if not gone and value else "false")]
         case Prim("char"):
-            return [(text, str(0 if gone else ord(value)))]
+            return [
+                (text, "" if gone else value),
+                (f"{text} as u32", str(0 if gone else ord(value))),
+            ]
         case Prim("string"):
             return [(text, "" if gone else value)]
         case Prim("f32" | "f64"):
@@ -79,7 +82,7 @@ def _leaves(text: str, t: ValType, value: Any) -> list[Shown]:
         return []
     label = "" if gone else _case(t, value)[0]
     tests = [(f"{text} is {name}", _word(name == label)) for name, _ in cases[:3]]
-    return [*tests, (text, label)]
+    return [*tests, (text, label)] if isinstance(t, EnumT) else tests
 
 
 def _word(value: bool) -> str:

@@ -10,17 +10,29 @@ enum { TEXT_BYTES = TEXT + 12, TEXT_END = TEXT + MAX_BODY };
 /* `size` also counts what did not fit behind `at`. */
 static struct {
     uint32_t site, size, at;
+#ifdef TEXTS
+    uint32_t end;
+#endif
 } print;
+
+#ifdef TEXTS
+#define PRINT_END print.end
+#else
+#define PRINT_END TEXT_END
+#endif
 
 EXPORT(print_begin) void print_begin(uint32_t site) {
     print.site = site;
     print.size = 0;
     print.at = TEXT_BYTES;
+#ifdef TEXTS
+    print.end = TEXT_END;
+#endif
 }
 
 /* A text that is too long is cut, and its record says how long it was. */
 EXPORT(print_str) void print_str(const char *p, uint32_t size) {
-    uint32_t left = print.at ? TEXT_END - print.at : 0, kept = size < left ? size : left;
+    uint32_t left = print.at ? PRINT_END - print.at : 0, kept = size < left ? size : left;
     print.size += size;
     __builtin_memcpy((void *)print.at, p, kept);
     print.at += kept;

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 from whamm_cm.agent.layout import Entry
+from whamm_cm.analysis.site import Encoding
 from whamm_cm.emit.copies import POINTER, how_many
 from whamm_cm.emit.events import Events
 from whamm_cm.emit.paths import Part, mentions
-from whamm_cm.emit.texts import Texts
 from whamm_cm.emit.wit_values import Binding, Flat
 from whamm_cm.emit.wrapper import Body
 from whamm_cm.errors import WeaveError
@@ -99,6 +99,6 @@ class CopyEvents(Events):
             " are among the functions to trace"
         )
 
-    def texts(self) -> Texts:
-        encoding = "utf8" if is_bytes(self.w.elements) else self.w.encoding
-        return self.body.probe.texts(self.values.memory, encoding)
+    @property
+    def encoding(self) -> Encoding:
+        return "utf8" if is_bytes(self.w.elements) else self.w.encoding

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from whamm_cm.abi.layout import layouts
+from whamm_cm.analysis.site import Encoding
 from whamm_cm.emit import constants
 from whamm_cm.emit.copies import is_over
 from whamm_cm.emit.intervene import Interventions, check_alt
@@ -32,6 +33,7 @@ from whamm_cm.emit.wrapper import Body
 from whamm_cm.errors import InternalError, WeaveError
 from whamm_cm.lang import tree
 from whamm_cm.wasm.asm import Func, Label
+from whamm_cm.wit.types import ValType
 
 #: Low bits of the i32 an async lower returns, and the state that says the result is there.
 _STATE_MASK, _RETURNED = 0xF, 2
@@ -51,7 +53,9 @@ class Events:
         results = self.w.signature.results
         self.value = self.f.local(results[0]) if results else None
         self.bindings: dict[str, Binding] = parameters(self.w, self.layouts)
-        self.values = Values(body.guest, self.layouts, self.texts, self.evaluate, self.bindings)
+        self.values = Values(
+            body.guest, self.layouts, self.texts, self.evaluate, self.bindings, self.whole
+        )
         self.interventions = Interventions(self)
         self.mode: EventMode = "before"
         self.probes = normal_probes(self.w)
@@ -85,8 +89,20 @@ class Events:
         assert self.value is not None, "an export with a result in memory returns its address"
         return self.value
 
+    @property
+    def encoding(self) -> Encoding:
+        return self.w.encoding
+
     def texts(self) -> Texts:
-        return self.body.probe.texts(self.values.memory, self.w.encoding)
+        return self.body.probe.texts(self.values.memory, self.encoding)
+
+    def whole(self, f: Func, t: ValType, place: Place, hidden: bool) -> None:
+        """Push the text of a value."""
+        from whamm_cm.emit.wit_texts import How
+
+        reps = self.w.resources if self.w.kind == "lift" else frozenset()
+        made = self.body.probe.whole(self.guest, self.encoding, self.w.ptr)
+        made.push(f, t, place, How(hidden, reps))
 
     @property
     def clock(self) -> int:

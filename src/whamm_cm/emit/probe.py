@@ -25,6 +25,7 @@ from whamm_cm.wasm.types import MemoryType
 if TYPE_CHECKING:
     from whamm_cm.emit.gathered import Gathered
     from whamm_cm.emit.script_env import ScriptImports
+    from whamm_cm.emit.wit_texts import WitTexts
 
 #: The module of what each component gives its probes.
 PROBE = "probe"
@@ -93,6 +94,7 @@ class Probe:
         self._spans: dict[Guest, Spans] = {}
         self._tails: dict[tuple[Guest, Encoding], Tails] = {}
         self._texts: dict[tuple[Guest, Encoding], Texts] = {}
+        self._whole: dict[tuple[Guest | None, Encoding, int], WitTexts] = {}
         self._gathered: dict[Guest, Gathered] = {}
         self._counts: dict[str, int] = {}
         self._flush: int | None = None
@@ -222,6 +224,30 @@ class Probe:
             assert self.script is not None, "only scripts take texts"
             self._texts[key] = Texts(self.module, guest, encoding, self.script.state())
         return self._texts[key]
+
+    def whole(self, guest: Guest | None, encoding: Encoding, ptr: int) -> WitTexts:
+        """What makes texts of whole values."""
+        from whamm_cm.emit.wit_texts import WitTexts
+
+        key = (guest, encoding, ptr)
+        if key not in self._whole:
+            assert self.script is not None, "only scripts take texts"
+            script = self.script
+
+            def texts() -> Texts:
+                assert guest is not None, "there are strings"
+                return self.texts(guest, encoding)
+
+            self._whole[key] = WitTexts(
+                self.module,
+                guest,
+                layouts(ptr),
+                texts,
+                script.state(),
+                script.functions.__getitem__,
+                script.string,
+            )
+        return self._whole[key]
 
     def flush(self) -> int | None:
         """A function of :class:`Flush` flags that sends what is buffered; None when nothing is."""

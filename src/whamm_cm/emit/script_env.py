@@ -10,8 +10,9 @@ from whamm_cm.emit.memory import Agent, Guest
 from whamm_cm.emit.model import Cell, EventProbe, ExportedGlobal, ProbeOptions, ScriptLink, Wrapper
 from whamm_cm.emit.paths import embedded, normal_probes, walk
 from whamm_cm.emit.script.compile import compile_body, compile_expr
-from whamm_cm.emit.script.env import RUNTIME, Globals, Memory, Place, Recorder
+from whamm_cm.emit.script.env import FUNCTIONS, Globals, Memory, Place, Recorder
 from whamm_cm.emit.texts import State
+from whamm_cm.emit.wit_texts import NEEDS as WHOLE
 from whamm_cm.emit.wit_values import Values, is_text, wit_type
 from whamm_cm.errors import InternalError, WeaveError
 from whamm_cm.lang import tree
@@ -20,6 +21,7 @@ from whamm_cm.wasm.asm import Func, Module
 from whamm_cm.wasm.types import MemoryType
 
 _UNIT = "script"
+_READ = tree.IsCase | tree.HasFlag | tree.Length | tree.Scalar | tree.Text
 
 
 class _Recorder(Recorder):
@@ -59,6 +61,8 @@ class ScriptImports:
         if texts:
             for name in ("tmp",) if options.multi_memory else ("tmp", "st8", "st64", "ld8u"):
                 self.needs.functions[name] = None
+        if any(map(_has_whole, probes)):
+            self.needs.functions.update(dict.fromkeys(WHOLE))
         if self._link.task_vars and options.context:
             self.needs.functions["task_over"] = None
         for name in self.needs.functions:
@@ -75,7 +79,7 @@ class ScriptImports:
         if self.report is not None and options.beats:
             self.tick = module.import_func(_UNIT, "tick", (), ("i32",))
         self.functions = {
-            name: module.import_func(_UNIT, name, *RUNTIME[name]) for name in self.needs.functions
+            name: module.import_func(_UNIT, name, *FUNCTIONS[name]) for name in self.needs.functions
         }
         self.users = {user: self._import(self._link.users[user]) for user in self.needs.users}
         self.libraries = {
@@ -133,9 +137,14 @@ class ScriptImports:
 
 def _has_text(probe: EventProbe) -> bool:
     return any(
-        isinstance(node, tree.Scalar | tree.Length) and is_text(wit_type(node.operand))
+        isinstance(node, tree.Text)
+        or (isinstance(node, tree.Scalar | tree.Length) and is_text(wit_type(node.operand)))
         for node in walk((probe.predicate, probe.body))
     )
+
+
+def _has_whole(probe: EventProbe) -> bool:
+    return any(isinstance(node, tree.Text) for node in walk((probe.predicate, probe.body)))
 
 
 class Firing(Protocol):
@@ -200,7 +209,7 @@ class ProbeEnv:
         return self._events.guest
 
     def wit(self, f: Func, expr: tree.Expr) -> None:
-        if not isinstance(expr, tree.IsCase | tree.HasFlag | tree.Length | tree.Scalar):
+        if not isinstance(expr, _READ):
             raise InternalError(f"{type(expr).__name__} is a WIT value, not a script's")
         self._events.values.push(f, expr)
 

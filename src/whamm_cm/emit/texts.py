@@ -52,7 +52,7 @@ class Texts:
     """The helpers for the strings of one guest memory in one encoding, made when asked for."""
 
     def __init__(self, module: Module, guest: Guest, encoding: Encoding, state: State) -> None:
-        self._module, self._guest, self._encoding = module, guest, encoding
+        self._module, self._guest, self.encoding = module, guest, encoding
         self._state = state
         self._made: dict[Hashable, int] = {}
 
@@ -61,7 +61,7 @@ class Texts:
     def copy(self) -> int:
         """A function (ptr, length word) -> (state address, bytes)."""
         if "copy" not in self._made:
-            match self._encoding:
+            match self.encoding:
                 case "utf8":
                     self._made["copy"] = self._copy_bytes()
                 case "utf16":
@@ -98,14 +98,14 @@ class Texts:
         if "measure" not in self._made:
             f = self._module.func((self._guest.address,) * 2, ("i32",))
             self._made["measure"] = f.index
-            if self._encoding == "latin1+utf16":
+            if self.encoding == "latin1+utf16":
                 take_tag(f, self._guest)
                 with f.if_("i32"):
                     self._measure(f, 2)
                     f.else_()
                     self._measure(f, 1)
             else:
-                self._measure(f, 2 if self._encoding == "utf16" else 1)
+                self._measure(f, 2 if self.encoding == "utf16" else 1)
         return self._made["measure"]
 
     def _measure(self, f: Func, unit: int) -> None:
@@ -136,8 +136,8 @@ class Texts:
         f.call(narrow)
         return f.index
 
-    def _cut(self, f: Func) -> int:
-        """A new local with min(length, MAX_TEXT)."""
+    def cut(self, f: Func) -> int:
+        """In a helper, a new local with min(length, MAX_TEXT)."""
         count = f.local("i32")
         address = self._guest.address
         f.get(_LEN)
@@ -155,7 +155,7 @@ class Texts:
         with f.block() as bad:
             out_of_bounds(f, self._guest, _PTR, _LEN, 1)
             f.br_if(bad)
-            count = self._cut(f)
+            count = self.cut(f)
             f.get(_LEN)
             f.const(self._guest.address, MAX_TEXT)
             f.op(f"{self._guest.address}.gt_u")
@@ -202,7 +202,7 @@ class Texts:
         with f.block() as bad:
             out_of_bounds(f, self._guest, _PTR, _LEN, unit)
             f.br_if(bad)
-            left = self._cut(f)
+            left = self.cut(f)
             self._room(f, left, unit + 1, (to, p, end))
             with f.block() as done, f.loop() as again:
                 f.get(left)
@@ -326,7 +326,7 @@ class Texts:
         """A function (ptr, length word, state address, bytes) -> new length word; the old one when
         the new string does not fit, cannot be encoded so, or the old one is out of bounds."""
         if "replace" not in self._made:
-            match self._encoding:
+            match self.encoding:
                 case "utf8":
                     self._made["replace"] = self._replace_bytes()
                 case "utf16":

@@ -39,7 +39,7 @@ from whamm_cm.wit.types import (
 
 Path: TypeAlias = (
     tree.Field | tree.Payload | tree.IsCase | tree.HasFlag | tree.Element | tree.Length
-    | tree.Scalar
+    | tree.Scalar | tree.Text
 )  # fmt: skip
 
 
@@ -60,6 +60,8 @@ class Image:
 
 
 Place: TypeAlias = Flat | Image
+Whole: TypeAlias = Callable[[Func, ValType, Place, bool], None]
+"""Pushes the text of a value of a type at a place; whether it is a secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +201,11 @@ class Values:
         texts: Callable[[], Texts],
         evaluate: Callable[[Func, tree.Expr], None],
         bindings: Mapping[str, Binding],
+        whole: Whole | None = None,
     ) -> None:
-        """``texts`` is asked for when a string is used, ``evaluate`` pushes an index."""
-        self._guest, self._layouts = guest, layouts
+        """``texts`` is asked for when a string is used, ``evaluate`` pushes an index, ``whole`` the
+        text of a value."""
+        self._guest, self._layouts, self._whole = guest, layouts, whole
         self._texts, self._evaluate, self._bindings = texts, evaluate, bindings
         self._entries: dict[ValType, ValType] = {}
 
@@ -225,6 +229,8 @@ class Values:
             f.get(local)
 
     def _kinds(self, expr: Path) -> tuple[str, ...]:
+        if isinstance(expr, tree.Text):
+            return ("i32", "i32")
         if not isinstance(expr, tree.Scalar):
             return ("i32",)
         t = wit_type(expr.operand)
@@ -232,7 +238,7 @@ class Values:
 
     def _sure(self, expr: Path) -> bool:
         """Whether nothing can be wrong: a scalar of flat records."""
-        if isinstance(expr, tree.Length) or is_text(wit_type(expr.operand)):
+        if isinstance(expr, tree.Length | tree.Text) or is_text(wit_type(expr.operand)):
             return False
         node: tree.Expr = expr.operand
         while isinstance(node, tree.Field):
@@ -256,7 +262,7 @@ class Values:
             case tree.Bound(name=name):
                 return self._root(f, self._binding(name), wrong)
             case tree.Field(operand=operand, index=index):
-                return self._field(operand, index, self.place(f, operand, wrong))
+                return self.field_at(wit_type(operand), index, self.place(f, operand, wrong))
             case tree.Payload(operand=operand, case=case):
                 place = self.place(f, operand, wrong)
                 return self._payload(f, wit_type(operand), case, place, wrong)
@@ -281,8 +287,9 @@ class Values:
             raise InternalError("a value in memory, but no memory to read it from")
         return self._guest
 
-    def _field(self, operand: tree.Expr, index: int, place: Place) -> Place:
-        parts = children(strip(wit_type(operand)))
+    def field_at(self, t: ValType, index: int, place: Place) -> Place:
+        """Where a field of a record or member of a tuple is."""
+        parts = children(strip(t))
         if isinstance(place, Image):
             return Image(place.base, place.offset + self._layouts.record(parts).offsets[index])
         counts = [self._layouts.info(t).flat for t in parts]
@@ -293,22 +300,26 @@ class Values:
         payload = variant_cases(t)[case][1]
         if payload is None:
             raise InternalError(f"case {case} has no payload")
-        self._push_case(f, t, place)
+        self.push_case(f, t, place)
         f.i32(case)
         f.op("i32.ne")
         f.br_if(wrong)
+        return self.payload_at(t, payload, place)
+
+    def payload_at(self, t: ValType, payload: ValType, place: Place) -> Place:
+        """Where the payload of a variant is."""
         if isinstance(place, Image):
             return Image(place.base, place.offset + self._layouts.variant(t).payload_offset)
         return Flat(place.slots[1 : 1 + self._layouts.info(payload).flat])
 
-    def _push_case(self, f: Func, t: ValType, place: Place) -> None:
+    def push_case(self, f: Func, t: ValType, place: Place) -> None:
         if isinstance(place, Flat):
             push_slot(f, place.slots[0], "i32")
         else:
             size = self._layouts.variant(t).disc_size
-            self._load(f, _BY_SIZE[size].load, place)
+            self.load(f, _BY_SIZE[size].load, place)
 
-    def _load(self, f: Func, name: str, place: Image, offset: int = 0) -> None:
+    def load(self, f: Func, name: str, place: Image, offset: int = 0) -> None:
         self.push_base(f, place, offset)
         f.memory_op(name, self._short(place.offset + offset), self.memory.memory)
 
@@ -318,6 +329,13 @@ class Values:
         far = place.offset + offset - self._short(place.offset + offset)
         if far:
             f.const(self.memory.address, far)
+            f.op(f"{self.memory.address}.add")
+
+    def push_address(self, f: Func, place: Image) -> None:
+        """Push where it is."""
+        self.push_base(f, place)
+        if self._short(place.offset):
+            f.const(self.memory.address, self._short(place.offset))
             f.op(f"{self.memory.address}.add")
 
     @staticmethod
@@ -338,7 +356,7 @@ class Values:
                     continue
                 push_slot(f, place.slots[i], address)
             else:
-                self._load(f, self.memory.load_address(), place, i * self.memory.width)
+                self.load(f, self.memory.load_address(), place, i * self.memory.width)
             found.append(f.local(address))
             f.set(found[-1])
         return found[0], found[1]
@@ -439,7 +457,7 @@ class Values:
         t = wit_type(expr.operand)
         match expr:
             case tree.IsCase(case=case):
-                self._push_case(f, t, place)
+                self.push_case(f, t, place)
                 f.i32(case)
                 f.op("i32.eq")
             case tree.HasFlag(index=index):
@@ -447,7 +465,10 @@ class Values:
             case tree.Length():
                 self._length(f, strip(t), place, wrong)
             case tree.Scalar():
-                self._scalar(f, t, place, self._is_hidden(expr.operand))
+                self.push_scalar(f, t, place, self._is_hidden(expr.operand))
+            case tree.Text():
+                assert self._whole is not None, "said where there are texts"
+                self._whole(f, t, place, self._is_hidden(expr.operand))
             case _:
                 raise InternalError(f"{type(expr).__name__} is a WIT value, not a script's")
 
@@ -456,12 +477,20 @@ class Values:
             push_slot(f, place.slots[index // 32], "i32")
             bit = index % 32
         else:
-            self._load(f, "i32.load8_u", place, index // 8)
+            self.load(f, "i32.load8_u", place, index // 8)
             bit = index % 8
         f.i32(bit)
         f.op("i32.shr_u")
         f.i32(1)
         f.op("i32.and")
+
+    def push_flags(self, f: Func, t: ValType, word: int, place: Place) -> None:
+        """Push a word of the bits of a set of flags; what is no flag may be anything."""
+        if isinstance(place, Flat):
+            push_slot(f, place.slots[word], "i32")
+        else:
+            size = min(self._layouts.info(t).size, 4)
+            self.load(f, _BY_SIZE[size].load, place, 4 * word)
 
     def _length(self, f: Func, t: ValType, place: Place, wrong: Label) -> None:
         if isinstance(t, ListT) and t.length is not None:
@@ -487,7 +516,7 @@ class Values:
             expr = expr.operand
         return isinstance(expr, tree.Bound) and self._binding(expr.name).secret
 
-    def _scalar(self, f: Func, t: ValType, place: Place, hidden: bool) -> None:
+    def push_scalar(self, f: Func, t: ValType, place: Place, hidden: bool) -> None:
         if is_text(t):
             for local in self.span(f, place):
                 f.get(local)
@@ -504,7 +533,7 @@ class Values:
             push_slot(f, place.slots[0], how.core)
             f.op(*how.flat)
         else:
-            self._load(f, how.load, place)
+            self.load(f, how.load, place)
         if isinstance(node, Prim) and node.name == "bool":
             f.i32(0)
             f.op("i32.ne")

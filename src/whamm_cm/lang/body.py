@@ -4,29 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Protocol
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import parameters
 from whamm_cm.lang import syntax as s
-from whamm_cm.lang.events import Event
+from whamm_cm.lang.events import BOUNDABLE, Event
+from whamm_cm.lang.library import LibSignature
 from whamm_cm.lang.source import ScriptError, Source, WrittenRule, suggest, together
+from whamm_cm.lang.src_ends import end, ways
+from whamm_cm.lang.src_places import Surroundings
 from whamm_cm.lang.tree import (
     Const,
     Expr,
     Function,
     Kind,
-    LibSignature,
     Scalar,
     Span,
+    Src,
     Stmt,
+    Text,
     Variable,
     WitSite,
 )
 from whamm_cm.lang.types import NUMBERS, a
 from whamm_cm.lang.valtypes import F64, I32, I64, STR, U64, Type, WitT
-from whamm_cm.lang.wit_values import case_name, scalar_type, ways_on
+from whamm_cm.lang.wit_values import is_plain, scalar_type, ways_on
 from whamm_cm.wit.types import ValType
 
 
@@ -42,6 +46,7 @@ class Env:
     given: Mapping[str, str] = field(default_factory=dict)  # parameters by name or number
     warnings: dict[int, ScriptError] = field(default_factory=dict)  # by place: one each
     written: dict[Span, WrittenRule] = field(default_factory=dict)
+    samples: dict[int, Function] = field(default_factory=dict)  # by place
     errors: list[ScriptError] = field(default_factory=list)
     #: Names of what is wrong itself: nothing more is said of them.
     spoiled: set[str] = field(default_factory=set)
@@ -101,9 +106,13 @@ class Body:
     statement: s.ExprSyntax | None = None  # the call that is a statement of its own
     initialising: str = ""  # the cell whose initialiser is being checked
     loops: int = 0  # around the statement
+    around: Surroundings | None = None  # of the place in the program's source, where it is known
     blank: bool = False  # at a boundary function of which nothing is known
     errors: list[ScriptError] = field(default_factory=list)
     spoiled: set[str] = field(default_factory=set)
+    #: Variables that bodies of one probe share, by place and type, where it is checked for several
+    #: types of its operands.
+    shared: dict[tuple[Span, Type, Kind], Variable] | None = None
 
     # --- statements
 
@@ -176,15 +185,37 @@ class Body:
         return self.expr_rules[type(node)](self, node, want)
 
     def value(self, node: s.ExprSyntax, want: Type | None = None) -> Expr:
-        """Like :meth:`expr`, and no longer a WIT value; where a text is wanted, what has cases
-        becomes the name of its case."""
+        """Like :meth:`expr`, and no longer a WIT value; where a text is wanted, its text."""
         return self.scalar(self.expr(node, want), node, want)
 
     def scalar(self, found: Expr, node: s.ExprSyntax, want: Type | None = None) -> Expr:
         if isinstance(found.type, WitT):
-            named = case_name(found) if want == STR else None
-            return named or self._end(found, found.type.type, node)
-        return found
+            if want == STR and not is_plain(found.type.type):
+                return self.shown(found, node)
+            return self._end(found, found.type.type, node)
+        return self.ended(found, node, want) if isinstance(found, Src) else found
+
+    @property
+    def here(self) -> Surroundings:
+        """Where there are values of the program's source."""
+        assert self.around is not None
+        return self.around
+
+    def ended(
+        self, found: Src, node: s.ExprSyntax, want: Type | None = None, shown: bool = False
+    ) -> Expr:
+        """A value of the program's source as a script's; ``shown``: as people want to see it."""
+        ended = end(self.here, found, want, shown)
+        if ended is None:
+            raise self.error(node, f"this is {a(found.type)}, not yet a value", ways(found))
+        return replace(ended, span=self.span(node))
+
+    def shown(self, found: Expr, node: s.ExprSyntax) -> Expr:
+        """A WIT value as it is shown: a number or string, or the text of anything else."""
+        assert isinstance(found.type, WitT)
+        if is_plain(found.type.type):
+            return self.scalar(found, node)
+        return Text(STR, found, self.span(node))
 
     def _end(self, found: Expr, wit: ValType, node: s.ExprSyntax) -> Expr:
         """A WIT value as a script's."""
@@ -195,20 +226,30 @@ class Body:
 
     def typed(self, node: s.ExprSyntax, want: Type, what: str = "") -> Expr:
         """Checked and of that type; ``what`` needs it, for messages."""
-        found = self.value(node, want)
+        return self.fitting(self.value(node, want), node, want, what)
+
+    def fitting(self, found: Expr, node: s.ExprSyntax, want: Type, what: str = "") -> Expr:
+        """``found`` if it is of that type."""
         if found.type != want:
             if isinstance(node, s.Parameter) and node.name in self.env.given:
                 given = parameters.said(self.env.given, node.name)
                 raise self.error(node, f"{given} is {a(found.type)}, but {what or 'this'} is"
                                  f" {a(want)}")  # fmt: skip
             wanted = f"{what} is {a(want)}" if what else f"{a(want)} is wanted"
-            text = self.env.source.text[node.at : node.end]
-            castable = found.type in NUMBERS and want in NUMBERS and len(text) < 40
-            compound = isinstance(node, s.Infix | s.Prefix | s.Conditional)
-            shown = f"({text})" if compound and not text.startswith("(") else text
             raise self.error(node, f"this is {a(found.type)}, but {wanted}",
-                             f"write {shown} as {want}" if castable else "")  # fmt: skip
+                             self._conversion(node, found.type, want))  # fmt: skip
         return found
+
+    def _conversion(self, node: s.ExprSyntax, type_: Type, want: Type) -> str:
+        """How to write ``node`` to have it as ``want``, if that is possible."""
+        text = self.env.source.text[node.at : node.end]
+        if type_ not in NUMBERS or len(text) >= 40:
+            return ""
+        if want == STR:
+            return f"write str({text})"
+        compound = isinstance(node, s.Infix | s.Prefix | s.Conditional)
+        shown = f"({text})" if compound and not text.startswith("(") else text
+        return f"write {shown} as {want}" if want in NUMBERS else ""
 
     def pair(self, left: s.ExprSyntax, right: s.ExprSyntax, want: Type | None) -> tuple[Expr, Expr]:
         """Two operands of one type: literals follow the other side, or ``want``."""
@@ -250,7 +291,7 @@ class Body:
         assert isinstance(found.meaning, Const) and isinstance(found.meaning.value, int | float)
         return s.Number(found.meaning.value, node.at, node.end)
 
-    def text(self, node: s.String | s.Parameter) -> s.String:
+    def string(self, node: s.String | s.Parameter) -> s.String:
         """The text that a literal is, or a parameter where a text is wanted."""
         if isinstance(node, s.String):
             return node
@@ -301,8 +342,10 @@ class Body:
 
     def needs_bound(self, node: s.Name) -> ScriptError:
         where = self.event.name if self.event and self.event.name else "wasm"
-        return self.error(node, f'nothing says what type "{node.name}" has',
-                          f"bound it in the match rule: {where}({node.name}: i32)")  # fmt: skip
+        error = self.error(node, f'nothing says what type "{node.name}" has',
+                           f"bound it in the match rule: {where}({node.name}: i32)")  # fmt: skip
+        error.untyped = node.name if BOUNDABLE.fullmatch(node.name) else ""
+        return error
 
     # --- names
 
@@ -328,6 +371,8 @@ class Body:
         """A new variable of the innermost block."""
         variable = Variable(name, type_, kind, report, self.env.source.number, self.span(node),
                             meaning=meaning)  # fmt: skip
+        if self.shared is not None and kind is Kind.CELL:
+            variable = self.shared.setdefault((variable.span, type_, kind), variable)
         if name in self.declared:
             raise self.error(node, f'"{name}" is declared twice', "rename one of the two")
         self.locals[name] = variable

@@ -251,6 +251,12 @@ class Builder(Transformer[Token, Any]):
     def named_type(self, name: Token) -> s.TypeName:
         return s.TypeName(str(name), _start(name), _end(name))
 
+    def bounded_type(self, name: Token, *bounds: int | None) -> s.BoundedType:
+        return s.BoundedType(str(name), _present(bounds), _start(name), _end(name))
+
+    def bound(self, minus: Token | None, number: Token) -> int:
+        return -_integer(number) if minus else _integer(number)
+
     def tuple_type(self, opening: Token, *items: s.TypeSyntax | None) -> s.TypeSyntax:
         found = tuple(item for item in items if item is not None)
         at = _start(opening)
@@ -326,6 +332,20 @@ def _unquoted(token: Token) -> str:
     if "\\" not in text:
         return text
     return _ESCAPE.sub(lambda found: _unescaped(token, found), text)
+
+
+def place_in_literal(literal: str, at: int) -> int:
+    """Where character ``at`` of a string stands in what it is written as, quotes included."""
+    written = 1
+    for found in _ESCAPE.finditer(literal, 1, len(literal) - 1):
+        plain = found.start() - written
+        if at < plain:
+            break
+        at -= plain
+        if not at:
+            return found.start()
+        at, written = at - 1, found.end()
+    return written + at
 
 
 def _unescaped(token: Token, found: re.Match[str]) -> str:

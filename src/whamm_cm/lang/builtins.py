@@ -8,8 +8,21 @@ A checked script holds them as :class:`~whamm_cm.lang.tree.Builtin` nodes whose 
 from __future__ import annotations
 
 from whamm_cm.dataclass import dataclass
-from whamm_cm.lang.tree import LibFunction, LibSignature
-from whamm_cm.lang.valtypes import BOOL, F32, F64, FUNCREF, I32, I64, STR, U32, UNIT, TupleT, Type
+from whamm_cm.lang.library import LibFunction, LibSignature
+from whamm_cm.lang.valtypes import (
+    BOOL,
+    F32,
+    F64,
+    FUNCREF,
+    I32,
+    I64,
+    STR,
+    U32,
+    U64,
+    UNIT,
+    TupleT,
+    Type,
+)
 
 _ADDRESS = TupleT((I32, I32))
 
@@ -45,6 +58,7 @@ FUNCTIONS: dict[str, BuiltinFunction] = {
     "mem_size": _F((U32,), U32, "pages the memory has now"),
     "write_str": _F((U32, I32, STR), UNIT, "write the bytes of a string: memory, address, string"),
     "read_str": _F((U32, I32, U32), STR, "the string at: memory, address, length", initial=False),
+    "now": _F((), U64, "nanoseconds on a clock that only goes forward", initial=False),
 }  # fmt: skip
 
 #: ``s.len()`` and so on; the receiver is the first argument.
@@ -55,7 +69,26 @@ METHODS: dict[str, dict[str, BuiltinFunction]] = {
         "starts_with": _F((STR, STR), BOOL, "whether the string begins with another", True),
         "ends_with": _F((STR, STR), BOOL, "whether the string ends with another", True),
         "contains": _F((STR, STR), BOOL, "whether another string occurs in the string", True),
-    },
+        "find": _F(
+            (STR, STR), I32, "where another string first occurs, in bytes; -1 if nowhere", True
+        ),
+        "slice": _F(
+            (STR, I32, I32),
+            STR,
+            "bytes from one position to another; from the end if negative",
+            True,
+        ),
+        "split": _F(
+            (STR, STR, I32),
+            STR,
+            "one of the pieces between separators; from the end if negative",
+            True,
+        ),
+        "trim": _F((STR,), STR, "without blanks and line ends around it", True),
+        "lower": _F((STR,), STR, "with small letters (ASCII)", True),
+        "upper": _F((STR,), STR, "with capital letters (ASCII)", True),
+        "to_int": _F((STR,), I64, "the number it begins with, also 0x…; 0 without one", True),
+    },  # fmt: skip
     "map": {
         "id": _F((), I32, "the number of the map, for whamm_core.print_map"),
         "len": _F((), U32, "how many keys the map has"),
@@ -84,6 +117,11 @@ _IMPLIED: dict[str, BuiltinFunction] = {
     "str.eq": _F((STR, STR), BOOL, "== on strings (!= is its negation)", True),
     "map.has": _F((), BOOL, "in: whether a map has a key; the arguments are both"),
     "memid": _F((STR,), U32, "the number of a library's memory; the argument is its name", True),
+    "src.load": _F((), U32, "a number of the result's type at an address of the module's memory"),
+    "src.text": _F((), STR, "the text up to a zero: address, bytes at most"),
+    "src.bytes": _F((), STR, "the text at: address, length"),
+    "src.label": _F((), STR, "the name behind a value: value, number, name, number …"),
+    "src.global": _F((), U32, "a global of the module, by its number"),
     "app_memid": _F((), U32, "APP_MEMID: the number of the module's own memory", True),
 }
 

@@ -7,7 +7,7 @@ import struct
 from dataclasses import replace
 from functools import cache
 
-from whamm_cm.lang import parameters, paths
+from whamm_cm.lang import parameters, paths, src_values, texts
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body, ExprRule
 from whamm_cm.lang.events import BoundVariable
@@ -24,6 +24,7 @@ from whamm_cm.lang.tree import (
     Kind,
     MapGet,
     Span,
+    Src,
     Static,
     Ternary,
     TupleGet,
@@ -227,15 +228,22 @@ def infix(body: Body, node: s.Infix, want: Type | None) -> Expr:
         return _has_key(body, node)
     if node.op in _COMPARISONS:
         return _comparison(body, node)
-    left, right = body.pair(node.left, node.right, want if want in NUMBERS else None)
+    want = want if want in NUMBERS else None
+    both = texts.sides if node.op == "+" else _pair
+    left, right = both(body, node, want)
     type_ = left.type
+    if type_ == STR and node.op == "+":
+        return texts.join(left, right, body.span(node))
     if type_ not in NUMBERS:
-        hint = "strings cannot be joined; print takes several values" if type_ == STR else ""
-        raise body.error(node, f'"{node.op}" needs numbers, this is {a(type_)}', hint)
+        raise body.error(node, f'"{node.op}" needs numbers, this is {a(type_)}')
     if node.op in _INTEGER_ONLY and type_ not in INTEGERS:
         raise body.error(node, f'"{node.op}" needs integers, this is {a(type_)}',
                          "cast it first, for instance with as i32")  # fmt: skip
     return Binary(type_, node.op, left, right, body.span(node))
+
+
+def _pair(body: Body, node: s.Infix, want: Type | None) -> tuple[Expr, Expr]:
+    return body.pair(node.left, node.right, want)
 
 
 def _logic(body: Body, node: s.Infix) -> Expr:
@@ -259,10 +267,10 @@ def _logic(body: Body, node: s.Infix) -> Expr:
 
 
 def _comparison(body: Body, node: s.Infix) -> Expr:
-    case = paths.compare_case(body, node)
+    case = paths.compare_case(body, node) or src_values.compare_case(body, node)
     if case is not None:
         return case
-    left, right = body.pair(node.left, node.right, None)
+    left, right = texts.sides(body, node, None)
     type_, span = left.type, body.span(node)
     equality = node.op in ("==", "!=")
     if type_ == STR and equality:
@@ -356,7 +364,11 @@ def tuple_of(body: Body, node: s.Tuple, want: Type | None) -> Expr:
 
 
 def dot(body: Body, node: s.Dot, want: Type | None) -> Expr:
+    if src_values.is_meant(body, node.operand):
+        return src_values.variable(body, node)
     operand = body.expr(node.operand)
+    if isinstance(operand, Src):
+        return src_values.field(body, node, operand)
     if isinstance(operand.type, WitT):
         return paths.field(body, node, operand)
     if not node.name.isdigit():
@@ -386,6 +398,8 @@ def index(body: Body, node: s.Index, want: Type | None) -> Expr:
         if at.type not in INTEGERS:
             raise body.error(node.key, f"this is {a(at.type)}, but the index is an integer")
         return Element(WitT(listed.element), operand, at, span)
+    if isinstance(operand, Src):
+        return src_values.index(body, node, operand)
     hint = "members of a tuple are t.0, t.1 …" if isinstance(operand.type, TupleT) else ""
     raise body.error(node, f"{a(operand.type)} has no entries", hint)
 

@@ -6,9 +6,10 @@ script value at its end becomes a :class:`~whamm_cm.lang.tree.Scalar`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
-from whamm_cm.lang import copies
+from whamm_cm.lang import copies, src_values
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body, Site, Unknowable
 from whamm_cm.lang.source import listed, suggest
@@ -24,6 +25,7 @@ from whamm_cm.lang.tree import (
     Payload,
     Scalar,
     Span,
+    Src,
     Static,
     Stmt,
     Unary,
@@ -36,6 +38,8 @@ from whamm_cm.wit import types as w
 
 _HANDLES = w.Own | w.Borrow | w.StreamT | w.FutureT
 
+#: What could be a case, perhaps misspelt.
+_WORD = re.compile(r"[\w-]*")
 #: Names that exist only when the function has returned.
 AFTER_ONLY = ("result", "is_err", "elapsed")
 
@@ -147,6 +151,8 @@ def _position(body: Body, node: s.ExprSyntax, labels: list[str], name: str, what
 
 def is_case(body: Body, node: s.Is, want: Type | None) -> Expr:
     operand = body.expr(node.operand)
+    if isinstance(operand, Src):
+        return src_values.is_case(body, node, operand)
     cases = cases_of(operand.type.type) if isinstance(operand.type, WitT) else ()
     if not cases:
         raise body.error(node, f'{a(operand.type)} has no cases to test with "is"')
@@ -164,7 +170,7 @@ def has_flag(body: Body, node: s.Has, want: Type | None) -> Expr:
 
 
 def compare_case(body: Body, node: s.Infix) -> Expr | None:
-    """``e == "name"`` on an enum; None when that is not what ``node`` is."""
+    """``e == "name"`` on an enum or variant; None when that is not what ``node`` is."""
     if body.wit is None or node.op not in ("==", "!="):
         return None
     sides = (node.left, node.right)
@@ -177,8 +183,12 @@ def compare_case(body: Body, node: s.Infix) -> Expr | None:
         w.strip(operand.type.type), w.EnumT | w.VariantT
     ):
         return None
-    labels = [label for label, _ in cases_of(operand.type.type)]
-    text, span = body.text(text), body.span(node)
+    cases = cases_of(operand.type.type)
+    labels = [label for label, _ in cases]
+    text, span = body.string(text), body.span(node)
+    carries = any(payload is not None for _, payload in cases)
+    if carries and not _WORD.fullmatch(text.value) and find_label(labels, text.value) is None:
+        return None  # the text of a case with what it carries
     same = IsCase(BOOL, operand, _position(body, text, labels, text.value, "case"), span)
     return same if node.op == "==" else Unary(BOOL, "!", same, span)
 
@@ -212,7 +222,7 @@ def assign_parameter(body: Body, node: s.Set, target: Expr) -> Stmt:
 
 def _assigned(body: Body, node: s.Set, stripped: w.ValType, type_: Type, name: str) -> Expr:
     if isinstance(stripped, w.EnumT) and isinstance(node.value, s.String | s.Parameter):
-        text = body.text(node.value)
+        text = body.string(node.value)
         position = _position(body, text, list(stripped.labels), text.value, "case")
         return Const(U32, position, body.span(text))
     return body.typed(node.value, type_, name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from whamm_cm.lang.source import listed
-from whamm_cm.lang.tree import Const, Expr, IsCase, Ternary
 from whamm_cm.lang.valtypes import (
     BOOL,
     F32,
@@ -18,7 +17,6 @@ from whamm_cm.lang.valtypes import (
     U32,
     U64,
     Type,
-    WitT,
 )
 from whamm_cm.wit import types as w
 
@@ -46,16 +44,10 @@ def scalar_type(type_: w.ValType) -> Type | None:
     return None
 
 
-def case_name(found: Expr) -> Expr | None:
-    """The name of the case that ``found`` is, as a text; None when its type has no cases."""
-    assert isinstance(found.type, WitT)
-    name: Expr | None = None
-    for number, (label, _) in reversed(list(enumerate(cases_of(found.type.type)))):
-        text = Const(STR, label, found.span)
-        test = IsCase(BOOL, found, number, found.span)
-        # The last one, too: where the path leads nowhere no case is.
-        name = Ternary(STR, test, text, name or Const(STR, "", found.span), found.span)
-    return name
+def is_plain(type_: w.ValType) -> bool:
+    """Whether a value is shown as the script value it stands for: a number, bool or string."""
+    node = w.strip(type_)
+    return isinstance(node, w.Prim) and node.name != "char"
 
 
 def cases_of(type_: w.ValType) -> tuple[tuple[str, w.ValType | None], ...]:

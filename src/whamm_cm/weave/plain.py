@@ -36,10 +36,18 @@ from whamm_cm.weave.opcodes.leftover import pure_counters
 from whamm_cm.weave.opcodes.match import Matcher
 from whamm_cm.weave.opcodes.memories import lend_memories
 from whamm_cm.weave.opcodes.rows import Rows
-from whamm_cm.weave.plain_sinks import sink_parts, wasi_name
-from whamm_cm.weave.plain_sites import WRAPPED, Traced, choose
+from whamm_cm.weave.opcodes.source_values import specialised
+from whamm_cm.weave.opcodes.symbols import misread
+from whamm_cm.weave.plain_sinks import TIME, sink_parts, time_part, wasi_name
+from whamm_cm.weave.plain_sites import WRAPPED, Traced, choose, has_clock
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
-from whamm_cm.weave.scripting import check_names, everything, idle, refuse_boundaries
+from whamm_cm.weave.scripting import (
+    check_names,
+    everything,
+    idle,
+    needs_clock,
+    refuse_boundaries,
+)
 from whamm_cm.weave.unit import Beats, UnitBuilder, binder_module
 from whamm_cm.weave.wiring import SinkOptions
 
@@ -125,7 +133,12 @@ class _Weave:
     def run(self, origin: str) -> WovenModule:
         self.moved = Moved(self.module) if self.plan.embedded else None
         self.traced = choose(self.module, self.plan, self.added, self.builder)
-        scripted = None if self.plan.scripts is None else self._scripted(self.plan.scripts)
+        scripted = None
+        if self.plan.scripts is not None:
+            scripts = specialised(self.plan.scripts, [("", self.module)])
+            self.added.gone += scripts.gone
+            self.added.unmatched += scripts.unmatched
+            scripted = self._scripted(scripts.plan)
         table = packed_table(self.builder.to_bytes())
         wasm = bytes(self.module.data)
         if scripted is not None or self.traced is not None:
@@ -143,6 +156,7 @@ class _Weave:
         unit = UnitBuilder(scripts, self.builder, beat=beats)
         unit.unit.memories = unit.numbering(self.module)
         probes = scripts.scripts.probes
+        scripts.sources.modules([(self.module.names.module or "", self.module)])
         matcher = Matcher(probes, scripts.evaluate, as_whamm=plan.compat, sources=scripts.sources)
         rows = Rows(self.builder, scripts.scripts.names, self.module.names.module or "")
         weaver = GuestWeaver(
@@ -170,13 +184,27 @@ class _Weave:
         for (rule, why), count in sorted(matcher.skipped.items()):
             self.added.unmatched.append((rule, why, count))
         check_names(scripts.scripts, matcher)
+        self.added.remarks += map(str, misread(scripts.scripts, [self.module]))
         if not plan.compat:
             self.added.idle += idle(scripts.scripts, matcher.idle())
         slot = unit.push_slot() if push else None
+        unit.time, unit.timed = TIME, self._clock(scripts.scripts)
         wasm_unit = unit.module(False, sends)
         guest = lend_memories(self.module, guest, wasm_unit)
         binder = None if slot is None else binder_module(slot, PUSH, UNIT, tabled)
         return _Scripted(guest, wasm_unit, binder, sends)
+
+    def _clock(self, scripts: t.Scripts) -> bool:
+        """Whether scripts have a clock.  WeaveError where they need one."""
+        if has_clock(self.module):
+            return True
+        wanted = needs_clock(scripts)
+        if wanted:
+            raise WeaveError(
+                f"{wanted} needs a clock, and the module has none: it imports no WASI, or has no"
+                " memory to ask it by"
+            )
+        return False
 
     def _parts(self, scripted: _Scripted | None) -> list[Part]:
         guest = self.module if scripted is None else scripted.guest
@@ -202,6 +230,8 @@ class _Weave:
         if scripted is not None and scripted.binder is not None:
             parts.append(Part("binder", scripted.binder))
         parts += self._recording(guest, unit, sends)
+        if unit is not None and any(i.module == TIME for i in CoreModule(unit).imports):
+            parts.append(time_part(wasi_name(self.module)))
         if traced is not None:
             given, probe = traced.parts(guest)
             shown = {f"w{k}": name for name, k in wrapped.items() if name not in gated}

@@ -13,14 +13,15 @@ from whamm_cm.component import build
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.component.items import Item
 from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.clocks import build_clocks
 from whamm_cm.emit.libglue import GUARD
 from whamm_cm.emit.libwasi import TEXT_FUNCTIONS
 from whamm_cm.emit.model import ScriptLink
-from whamm_cm.emit.script.env import RUNTIME
+from whamm_cm.emit.script.env import FUNCTIONS, RUNTIME
 from whamm_cm.emit.script.memories import MemoryRef, Numbering
 from whamm_cm.emit.script.types import flats, size_of
 from whamm_cm.emit.script.unit import ScriptUnit, UnitParts
-from whamm_cm.emit.script.unit_module import HostedCode, UnitModule, nowhere
+from whamm_cm.emit.script.unit_module import OUTSIDE_MODULE, HostedCode, UnitModule, nowhere
 from whamm_cm.emit.tick import build_tick, no_tick
 from whamm_cm.emit.way import build_way
 from whamm_cm.errors import InternalError
@@ -183,7 +184,7 @@ class UnitBuilder:
     # --- for sites ---
 
     def runtime(self, name: str) -> Function:
-        return self.unit.use(name), RUNTIME[name]
+        return self.unit.use(name), FUNCTIONS[name]
 
     def globals_of(self, variable: t.Variable) -> tuple[Global, ...]:
         return _zip(self.unit.global_(variable), variable.type)
@@ -322,8 +323,14 @@ class UnitBuilder:
 
     def _linked(self, parts: UnitParts, runtime: Sequence[Part], way: str = _WAY) -> bytes:
         linked = [Part(_GENERATED, parts.wasm, _GENERATED, "all"), *runtime]
+        asked = {i.name for i in CoreModule(parts.wasm).imports if i.module == OUTSIDE_MODULE}
+        if asked:
+            clocks = build_clocks({*asked, "now"}, self.time, now=self.timed, guard=self.has_guard)
+            linked.append(Part(OUTSIDE_MODULE, clocks, OUTSIDE_MODULE, "all"))
         if self.beat is not None:
-            linked.append(Part(_TICK, _tick(self.beat, way if runtime else None), None, "all"))
+            around = (OUTSIDE_MODULE,) * 2 if asked else (_OUT, GUARD)
+            tick = _tick(self.beat, way if runtime else None, *around)
+            linked.append(Part(_TICK, tick, None, "all"))
         first = []
         for name in self._libraries(parts):
             if name in self.beside:
@@ -375,6 +382,7 @@ class UnitBuilder:
             args.append((GUARD, guard))
         if self.beat is not None:
             self.beat.clock, self.beat.guard = now is not None, guard is not None
+        self.timed, self.has_guard = now is not None, guard is not None
         self.emits = emit is not None
         if libraries:
             return self._front_apart([*own, out], args, module, libraries, guard)
@@ -407,6 +415,10 @@ class UnitBuilder:
         return [*definitions, unit, instance], instance.item
 
     emits: bool = False
+    #: Whether there is a clock, in the module of that name, and a flag that says where not to ask.
+    timed: bool = False
+    has_guard: bool = False
+    time: str = _OUT
 
     def _runtime(self, state: bytes | None, chunked: bool, emit: bool) -> list[Part]:
         if state is None:
@@ -424,17 +436,23 @@ class UnitBuilder:
         return _replaced(component, modules | {id(d.node): state for d in self.states})
 
 
-def _tick(beat: Beats, way: str | None) -> bytes:
+def _tick(beat: Beats, way: str | None, time: str, guard: str) -> bytes:
+    """``time`` and ``guard``: the parts that have the clock and the flag, if there are any."""
     if way is None:
         return no_tick()
     return build_tick(
-        beat.interval_ns, _GENERATED, way, each=beat.each, clock=beat.clock, guard=beat.guard
+        beat.interval_ns,
+        _GENERATED,
+        way,
+        each=beat.each,
+        clock=time if beat.clock else "",
+        guard=guard if beat.guard else "",
     )
 
 
 def _prints(node: t.Expr | t.Stmt) -> TypeGuard[t.Print | t.LibCall]:
     core = isinstance(node, t.LibCall) and node.library == WHAMM_CORE.name
-    return core or isinstance(node, t.Print)
+    return core or isinstance(node, t.Print | t.Draw)
 
 
 def _zip(names: tuple[str, ...], type_: vt.Type) -> tuple[Global, ...]:

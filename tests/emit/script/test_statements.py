@@ -285,7 +285,7 @@ def test_print() -> None:
     for direct in (True, False):
         machine = Machine([t.Print(parts)], bound=bound, direct=direct)
         machine.run(-5, (-7, (200, 0.5)), 2**64 - 1, "é!")
-        assert machine.state.texts() == ["x = -5, (-7; (200; 0.5)), true18446744073709551615é!"]
+        assert machine.state.texts() == ["x = -5, (-7, (200, 0.5)), true18446744073709551615é!"]
 
 
 def test_a_print_within_a_print() -> None:

@@ -1,1 +1,1 @@
-wasm:opcode:call:before { print(fid); }
+wasm:opcode:call:before { print(); }

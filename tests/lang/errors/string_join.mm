@@ -1,2 +1,2 @@
 var s: str;
-wasm:opcode:call:before { s = fname + "x"; }
+wasm:opcode:call:before { s = fname + pc; }

@@ -1,1 +1,1 @@
-wasi:sockets/tcp#*:before { print("{}", remote_address.ipv4); }
+wasi:sockets/tcp#*:before { delay(remote_address.ipv4); }

@@ -18,8 +18,11 @@ from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.walk import Node, walk
 from whamm_cm.wasm.asm import Func, Label
 
-_LOUD = t.MapGet | t.Call | t.LibCall | t.Builtin | t.Field | t.Payload | t.IsCase | t.HasFlag
-WIT_PATHS = (t.Field, t.Payload, t.IsCase, t.HasFlag, t.Element, t.Length, t.Scalar)
+_LOUD = (
+    t.MapGet | t.Call | t.LibCall | t.Builtin | t.Field | t.Payload | t.IsCase | t.HasFlag
+    | t.Text | t.Format
+)  # fmt: skip
+WIT_PATHS = (t.Field, t.Payload, t.IsCase, t.HasFlag, t.Element, t.Length, t.Scalar, t.Text)
 #: What compiles an expression or a statement of a class; ``expressions`` and ``statements``, which
 #: the package imports, fill them in.
 EXPRESSIONS: dict[type, Callable[[Body, Any], None]] = {}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from whamm_cm.emit.script import arithmetic, core_library, places
+from whamm_cm.emit.script import arithmetic, core_library, places, src
 from whamm_cm.emit.script.body import EXPRESSIONS, WIT_PATHS, Body
 from whamm_cm.emit.script.env import Locals, Memory
 from whamm_cm.emit.script.places import load, resolve
 from whamm_cm.emit.script.strings import BUILTINS
+from whamm_cm.emit.script.texts import make
 from whamm_cm.emit.script.types import flat_range, flats, is_handle, leaves
 from whamm_cm.lang import tree as t
 from whamm_cm.lang import valtypes as vt
@@ -204,13 +205,18 @@ def _builtin(body: Body, node: t.Builtin) -> None:
         body.env.builtin(body.f, node)
 
 
+def _format(body: Body, node: t.Format) -> None:
+    make(body, node.parts)
+
+
 def _wit(body: Body, node: t.Expr) -> None:
     body.env.wit(body.f, node)
 
 
+BUILTINS.update(src.BUILTINS)
 EXPRESSIONS.update({
     t.Const: _const, t.Static: _static, t.Bound: _bound, t.Var: _var, t.Unary: _unary,
     t.Binary: _binary, t.Cast: _cast, t.Ternary: _ternary, t.TupleMake: _tuple_make,
     t.TupleGet: _tuple_get, t.MapGet: _map_get, t.Call: _call, t.LibCall: _lib_call,
-    t.Builtin: _builtin, **dict.fromkeys(WIT_PATHS, _wit),
+    t.Builtin: _builtin, t.Format: _format, **dict.fromkeys(WIT_PATHS, _wit),
 })  # fmt: skip

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from whamm_cm.emit.script import arithmetic, core_library, maps, places
+from whamm_cm.emit.script import arithmetic, maps, places
 from whamm_cm.emit.script.body import STATEMENTS, Body
-from whamm_cm.emit.script.env import Memory
+from whamm_cm.emit.script.env import Locals, Memory
 from whamm_cm.emit.script.loops import MAX_ROUNDS, count_down, round_
 from whamm_cm.emit.script.places import getters, load, resolve
-from whamm_cm.emit.script.types import flat_range, flats, is_handle, leaves
+from whamm_cm.emit.script.texts import join, print_parts, stash_parts
+from whamm_cm.emit.script.types import flats, is_handle, leaves
 from whamm_cm.errors import InternalError
 from whamm_cm.lang import tree as t
 from whamm_cm.lang import valtypes as vt
@@ -68,6 +69,9 @@ def _assign(body: Body, node: t.Assign) -> None:
 
 def _update(body: Body, node: t.Update) -> None:
     kind = node.target.type
+    if kind == vt.STR:
+        _append(body, node)
+        return
     direct = body.quiet(node.value) and not _calls(node.target)
     if direct and _counts(node):
         assert isinstance(node.target, t.MapGet)
@@ -96,6 +100,25 @@ def _update(body: Body, node: t.Update) -> None:
     body.pool.give(("i32",) * len(held), held)
     if stash:
         body.give(node.value.type, stash)
+
+
+def _append(body: Body, node: t.Update) -> None:
+    """``target += text``."""
+    more = body.stash_value(node.value)
+    place, held = resolve(body, node.target)
+    load(body, place, vt.STR)
+    join(body, body.stash(vt.STR), more)
+    whole = body.stash(vt.STR)
+    if not isinstance(place, Locals):
+        places.keep_strings(body, vt.STR, whole)
+    if isinstance(place, Memory):
+        places.store(body, place, vt.STR, getters(body, whole))
+    else:
+        body.get_all(whole)
+        places.store_stack(body, place, vt.STR)
+    for stash in (more, whole):
+        body.give(vt.STR, stash)
+    body.pool.give(("i32",) * len(held), held)
 
 
 def _counts(node: t.Update) -> bool:
@@ -204,40 +227,11 @@ def _return(body: Body, node: t.Return) -> None:
 
 
 def _print(body: Body, node: t.Print) -> None:
-    """Loud parts are evaluated first: what they call may print, too."""
-    stashes = [None if body.quiet(part) else body.stash_value(part) for part in node.parts]
+    stashes = stash_parts(body, node.parts)
     body.f.i32(body.env.print_site(node))
     body.run("print_begin")
-    for part, stash in zip(node.parts, stashes, strict=True):
-        if stash is None:
-            if len(flats(part.type)) == 1:
-                body.expr(part)
-                core_library.print_scalar(body, part.type)
-                continue
-            if part.type == vt.STR:
-                body.expr(part)
-                body.run("print_str")
-                continue
-            stash = body.stash_value(part)
-        _print_value(body, part.type, stash)
-        body.give(part.type, stash)
+    print_parts(body, node.parts, stashes)
     body.run("print_end")
-
-
-def _print_value(body: Body, type: vt.Type, held: tuple[int, ...]) -> None:
-    if not isinstance(type, vt.TupleT):
-        body.get_all(held)
-        body.run("print_str") if type == vt.STR else core_library.print_scalar(body, type)
-        return
-    for i, item in enumerate(type.items):
-        _print_text(body, "; " if i else "(")
-        _print_value(body, item, held[flat_range(type, i)])
-    _print_text(body, ")" if type.items else "()")
-
-
-def _print_text(body: Body, text: str) -> None:
-    body.const(vt.STR, text)
-    body.run("print_str")
 
 
 def _act(body: Body, node: t.Act | t.Trace) -> None:
@@ -247,6 +241,6 @@ def _act(body: Body, node: t.Act | t.Trace) -> None:
 STATEMENTS.update({
     t.Declare: _declare, t.Assign: _assign, t.Update: _update, t.Sample: _sample, t.If: _if,
     t.While: _while, t.For: _for, t.Entries: maps.entries, t.Delete: maps.delete,
-    t.Clear: maps.clear, t.Jump: _jump,
+    t.Clear: maps.clear, t.Draw: maps.draw, t.Jump: _jump,
     t.Evaluate: _evaluate, t.Return: _return, t.Trace: _act, t.Print: _print, t.Act: _act,
 })  # fmt: skip

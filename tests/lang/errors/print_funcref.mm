@@ -1,0 +1,1 @@
+wasm:opcode:call_indirect:before { print("{}", target_funcref); }

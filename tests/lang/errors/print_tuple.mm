@@ -1,2 +1,0 @@
-var t: (i32, i32);
-wasm:opcode:call:before { print("{}", t); }

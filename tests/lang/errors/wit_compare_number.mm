@@ -1,0 +1,1 @@
+wasi:sockets/tcp#*:before / name == count / { }
