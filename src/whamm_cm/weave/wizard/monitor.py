@@ -336,6 +336,8 @@ def _cannot(node: t.Expr | t.Stmt) -> str:
         target = target.operand
     if isinstance(target, t.Bound):
         return f"cannot change {target.name}"
+    if isinstance(node, t.Builtin) and node.name in ("now", "wall"):
+        return "gives a monitor no clock"
     if isinstance(node, t.Var) and node.variable.kind is t.Kind.TASK:
         return "knows no tasks"
     return ""
