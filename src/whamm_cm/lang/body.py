@@ -47,6 +47,12 @@ class Env:
     warnings: dict[int, ScriptError] = field(default_factory=dict)  # by place: one each
     written: dict[Span, WrittenRule] = field(default_factory=dict)
     samples: dict[int, Function] = field(default_factory=dict)  # by place
+    #: Variables of probes that have one for all places, by where they are declared.
+    shared: dict[int, Variable] = field(default_factory=dict)
+    #: Those of them that are reported, by name.
+    shared_names: set[str] = field(default_factory=set)
+    #: Variables of frames by name.
+    frames: dict[str, Variable] = field(default_factory=dict)
     errors: list[ScriptError] = field(default_factory=list)
     #: Names of what is wrong itself: nothing more is said of them.
     spoiled: set[str] = field(default_factory=set)

@@ -11,6 +11,7 @@ from whamm_cm.lang import parameters, paths, src_values, texts
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body, ExprRule
 from whamm_cm.lang.events import BoundVariable
+from whamm_cm.lang.lifetimes import check_frame
 from whamm_cm.lang.numbers import INTS
 from whamm_cm.lang.source import ScriptError, Source
 from whamm_cm.lang.tree import (
@@ -118,6 +119,7 @@ def name(body: Body, node: s.Name, want: Type | None) -> Expr:
                 node, f'"{node.name}" is fresh at each firing, but {body.initialising} is'
                 " initialised once", "declare first and assign in a statement of its own"
             )  # fmt: skip
+        check_frame(body, node, variable)
         return Var(variable.type, variable, span)
     if body.wit is not None and node.name in body.wit.names:
         return body.wit.names[node.name](span)

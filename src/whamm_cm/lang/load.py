@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from whamm_cm.lang import parameters, sampling
+from whamm_cm.lang import handles, parameters, sampling
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Env
 from whamm_cm.lang.builtins import WHAMM_CORE
 from whamm_cm.lang.expand import Numbering, body_of, expand
 from whamm_cm.lang.library import LibSignature
+from whamm_cm.lang.lifetimes import frame_variable, share_all
 from whamm_cm.lang.parse import parse
 from whamm_cm.lang.source import Source, suggest, together
 from whamm_cm.lang.src_use import knowing_itself
@@ -104,7 +105,7 @@ def declare_all(env: Env, script: s.Script, leaves: int) -> tuple[Stmt, ...]:
     env.spoiled |= body.spoiled - env.globals.keys()
     with env.going_on():
         body.finish()
-    return found
+    return found + share_all(env, body_of(env, "global"), script)
 
 
 def _use(env: Env, item: s.Use) -> None:
@@ -136,6 +137,10 @@ def _global(env: Env, item: s.Decl, leaves: int) -> None:
             meaning = _parameter(env, item, meaning, meant is Kind.LITERAL)
         env.globals[item.name] = Variable(item.name, meaning.type, meant, False, env.source.number,
                                           span, meaning=meaning)  # fmt: skip
+        return
+    if item.lives == "frame" and not item.task:
+        check_name(top, item)
+        env.globals[item.name] = frame_variable(top, item)
         return
     type_ = declared_type(top, item)
     kind, leaf = (Kind.TASK, leaves) if item.task else (Kind.GLOBAL, 0)
@@ -213,6 +218,7 @@ def _probes(env: Env, script: s.Script) -> list[Probe | WitRule]:
         if isinstance(item, s.ProbeSyntax):
             with env.going_on():
                 found.extend(expand(env, item, numbering))
+    found.extend(handles.rules(env))
     if not found and not env.errors:
         end = len(env.source.text)
         raise env.source.error("the script has no probe", end, hint="add one, for instance"

@@ -135,7 +135,9 @@ class _Weave:
         self.traced = choose(self.module, self.plan, self.added, self.builder)
         scripted = None
         if self.plan.scripts is not None:
-            scripts = specialised(self.plan.scripts, [("", self.module)])
+            scripts = specialised(
+                self.plan.scripts, [(self.module.names.module or "", self.module)]
+            )
             self.added.gone += scripts.gone
             self.added.unmatched += scripts.unmatched
             scripted = self._scripted(scripts.plan)

@@ -70,6 +70,8 @@ class Scripting:
     builder: SiteTableBuilder
     added: Added
     unit: UnitBuilder = field(init=False)
+    #: What components are called.
+    names: dict[Component, str] = field(default_factory=dict)
     #: By the definition of the core module.
     woven: dict[Definition, WovenGuest] = field(default_factory=dict)
     #: Slots of the table of push functions, by the ``core instantiate``.
@@ -130,6 +132,7 @@ class Scripting:
         WeaveError for what cannot be woven, ScriptError where a script does not fit a function.
         """
         for site in sites:
+            self.names[site.component] = site.place
             if site.kind == "lift" and not site.reason:
                 self.returns[site.definition] = site.signature.results
         self._guests()
@@ -228,7 +231,8 @@ class Scripting:
     def _woven(
         self, guest: Guest, place: str, matcher: Matcher, counters: frozenset[t.Variable]
     ) -> WovenGuest | None:
-        rows = Rows(self.builder, self.plan.scripts.names, place)
+        component = self.names.get(guest.component, "")
+        rows = Rows(self.builder, self.plan.scripts.names, place, component)
         weaver = GuestWeaver(
             guest.module, matcher, self.unit, rows, counters, validate=self.plan.validate,
             beats=self.beats is not None and self.beats.interval_ns > 0,
