@@ -9,8 +9,8 @@ from whamm_cm.editor.component import Component
 from whamm_cm.editor.scan import Item, Scan, probed, rule_of, scan
 from whamm_cm.editor.text import Text
 from whamm_cm.errors import WhammError
+from whamm_cm.lang.library import LibSignature
 from whamm_cm.lang.look import View, look
-from whamm_cm.lang.tree import LibSignature
 
 
 class Script:

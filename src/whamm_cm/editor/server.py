@@ -27,7 +27,7 @@ from whamm_cm.editor.script import Script
 from whamm_cm.editor.text import Place, Text
 from whamm_cm.errors import WhammError
 from whamm_cm.files import read
-from whamm_cm.lang.tree import LibSignature
+from whamm_cm.lang.library import LibSignature
 
 #: Seconds without a key before a script is checked with its component.
 _PAUSE = 0.15

@@ -14,8 +14,9 @@ from whamm_cm.lang.builtins import (
     BuiltinFunction,
 )
 from whamm_cm.lang.calls import WORDS
+from whamm_cm.lang.library import LibSignature
 from whamm_cm.lang.tables import terminals
-from whamm_cm.lang.tree import Function, Kind, LibSignature, Variable
+from whamm_cm.lang.tree import Function, Kind, Variable
 from whamm_cm.lang.types import AGGREGATIONS, PRIMS
 from whamm_cm.lang.valtypes import UNIT, MapT, TupleT, Type, WitT
 from whamm_cm.lang.wit_values import cases_of, scalar_type, script_name

@@ -11,13 +11,13 @@ from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import parameters
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.events import BOUNDABLE, Event
+from whamm_cm.lang.library import LibSignature
 from whamm_cm.lang.source import ScriptError, Source, WrittenRule, suggest, together
 from whamm_cm.lang.tree import (
     Const,
     Expr,
     Function,
     Kind,
-    LibSignature,
     Scalar,
     Span,
     Stmt,
@@ -186,11 +186,11 @@ class Body:
     def scalar(self, found: Expr, node: s.ExprSyntax, want: Type | None = None) -> Expr:
         if isinstance(found.type, WitT):
             if want == STR and not is_plain(found.type.type):
-                return self.text(found, node)
+                return self.shown(found, node)
             return self._end(found, found.type.type, node)
         return found
 
-    def text(self, found: Expr, node: s.ExprSyntax) -> Expr:
+    def shown(self, found: Expr, node: s.ExprSyntax) -> Expr:
         """A WIT value as it is shown: a number or string, or the text of anything else."""
         assert isinstance(found.type, WitT)
         if is_plain(found.type.type):

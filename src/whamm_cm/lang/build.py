@@ -251,6 +251,12 @@ class Builder(Transformer[Token, Any]):
     def named_type(self, name: Token) -> s.TypeName:
         return s.TypeName(str(name), _start(name), _end(name))
 
+    def bounded_type(self, name: Token, *bounds: int | None) -> s.BoundedType:
+        return s.BoundedType(str(name), _present(bounds), _start(name), _end(name))
+
+    def bound(self, minus: Token | None, number: Token) -> int:
+        return -_integer(number) if minus else _integer(number)
+
     def tuple_type(self, opening: Token, *items: s.TypeSyntax | None) -> s.TypeSyntax:
         found = tuple(item for item in items if item is not None)
         at = _start(opening)

@@ -8,7 +8,7 @@ A checked script holds them as :class:`~whamm_cm.lang.tree.Builtin` nodes whose 
 from __future__ import annotations
 
 from whamm_cm.dataclass import dataclass
-from whamm_cm.lang.tree import LibFunction, LibSignature
+from whamm_cm.lang.library import LibFunction, LibSignature
 from whamm_cm.lang.valtypes import (
     BOOL,
     F32,
@@ -69,7 +69,26 @@ METHODS: dict[str, dict[str, BuiltinFunction]] = {
         "starts_with": _F((STR, STR), BOOL, "whether the string begins with another", True),
         "ends_with": _F((STR, STR), BOOL, "whether the string ends with another", True),
         "contains": _F((STR, STR), BOOL, "whether another string occurs in the string", True),
-    },
+        "find": _F(
+            (STR, STR), I32, "where another string first occurs, in bytes; -1 if nowhere", True
+        ),
+        "slice": _F(
+            (STR, I32, I32),
+            STR,
+            "bytes from one position to another; from the end if negative",
+            True,
+        ),
+        "split": _F(
+            (STR, STR, I32),
+            STR,
+            "one of the pieces between separators; from the end if negative",
+            True,
+        ),
+        "trim": _F((STR,), STR, "without blanks and line ends around it", True),
+        "lower": _F((STR,), STR, "with small letters (ASCII)", True),
+        "upper": _F((STR,), STR, "with capital letters (ASCII)", True),
+        "to_int": _F((STR,), I64, "the number it begins with, also 0x…; 0 without one", True),
+    },  # fmt: skip
     "map": {
         "id": _F((), I32, "the number of the map, for whamm_core.print_map"),
         "len": _F((), U32, "how many keys the map has"),

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body
 from whamm_cm.lang.builtins import ACTS, EVENT_FUNCTIONS, FUNCTIONS, METHODS, WHAMM_CORE
+from whamm_cm.lang.library import LibSignature
 from whamm_cm.lang.source import listed, suggest
 from whamm_cm.lang.texts import format_, str_
 from whamm_cm.lang.tree import (
@@ -18,11 +19,10 @@ from whamm_cm.lang.tree import (
     Kind,
     Length,
     LibCall,
-    LibSignature,
     Var,
     Variable,
 )
-from whamm_cm.lang.types import AGGREGATIONS, a
+from whamm_cm.lang.types import AGGREGATIONS, COUNTERS, a
 from whamm_cm.lang.valtypes import I32, STR, U32, MapT, Type, WitT
 from whamm_cm.lang.walk import Node, children
 from whamm_cm.wit import types as w
@@ -66,9 +66,9 @@ def _no_function(body: Body, node: s.Invoke) -> Exception:
         ):
             return body.error(node, f"{node.name} has no value", "call it as a statement")
         return body.error(node, f"{node.name} cannot be called in {body.place()}")
-    if node.name in AGGREGATIONS:
-        return body.error(node, f"{node.name}(…) can only be assigned",
-                          f"declare var x: {node.name}; and write x = {node.name}(…);")  # fmt: skip
+    if node.name in AGGREGATIONS or node.name in COUNTERS:
+        hint = f"declare var x = {node.name}(); and write x = {node.name}(…);"
+        return body.error(node, f"{node.name}(…) can only be assigned", hint)
     known = [
         *body.env.functions,
         *FUNCTIONS,
@@ -111,7 +111,7 @@ def _method(body: Body, node: s.Invoke) -> Expr:
                              f"add use {receiver.name}; at the top")  # fmt: skip
     if node.annotation:
         raise body.error(node, f"@{node.annotation} is for calls of libraries")
-    value = body.value(receiver)
+    value = _receiver(body, receiver)
     kind = "map" if isinstance(value.type, MapT) else str(value.type)
     methods = METHODS.get(kind, {})
     found = methods.get(node.name)
@@ -123,6 +123,15 @@ def _method(body: Body, node: s.Invoke) -> Expr:
     rest = found.params[1:] if kind == "str" else ()
     return Builtin(found.result, f"{kind}.{node.name}", (value, *_args(body, node, rest)),
                    body.span(node))  # fmt: skip
+
+
+def _receiver(body: Body, node: s.ExprSyntax) -> Expr:
+    """A WIT value has the methods of its text, but for lists, whose length is not that of it."""
+    value = body.expr(node)
+    if not isinstance(value.type, WitT):
+        return value
+    listed = isinstance(w.strip(value.type.type), w.ListT | w.MapT)
+    return body.scalar(value, node) if listed else body.shown(value, node)
 
 
 def _is_variable(body: Body, name: str) -> bool:

@@ -12,6 +12,7 @@ from whamm_cm.lang.body import Body, Env, Unknowable
 from whamm_cm.lang.calls import invoke
 from whamm_cm.lang.events import BOUNDABLE, BY_NAME, TASK_MODES, Event, Mode
 from whamm_cm.lang.exprs import EXPR_RULES
+from whamm_cm.lang.generics import choices, settled, with_types
 from whamm_cm.lang.mistakes import mistakes
 from whamm_cm.lang.paths import site_of, unknown_site
 from whamm_cm.lang.places import SourceRule
@@ -20,7 +21,7 @@ from whamm_cm.lang.source import ScriptError, WrittenRule, together
 from whamm_cm.lang.source_rules import is_source_rule, parse_source_rule
 from whamm_cm.lang.stmts import STMT_RULES, block
 from whamm_cm.lang.tree import Expr, Kind, Probe, Span, Stmt, Variable, WitRule, WitSite
-from whamm_cm.lang.valtypes import BOOL, F32, F64, I32, I64, Type
+from whamm_cm.lang.valtypes import BOOL, F32, F64, I32, I64, Prim, Type
 
 RULES = {**EXPR_RULES, s.Invoke: invoke}
 
@@ -59,17 +60,15 @@ def expand(env: Env, probe: s.ProbeSyntax, numbering: Numbering) -> Iterator[Pro
         yield _source_probe(env, probe, parse_source_rule(env.source, probe))
         return
     rule = parse_core_rule(env.source, probe)
-    bounds = _checked_bounds(env, rule)
-    names = _names(probe)
-    cache: _Cache = {}
     found = events_of(env.source, rule)
     if found[0][0].package in BY_NAME:
         yield from _boundary_rules(env, probe, rule, [event for event, _ in found])
         return
+    chosen = [_Choice.of(env, probe, types) for types in choices(env.source, rule.params)]
     any_known = any(event.known for event, _ in found)
     for event, modes in found:
         for mode in modes:
-            checked = _check(env, probe, rule, bounds, event, mode, names, cache)
+            checked = _check_each(env, rule, chosen, event, mode)
             number = -1
             if event.known:
                 number = numbering.known
@@ -79,7 +78,33 @@ def expand(env: Env, probe: s.ProbeSyntax, numbering: Numbering) -> Iterator[Pro
                     raise checked
                 continue
             for each in checked:
-                yield _probe(env, probe, event, mode, number, each)
+                yield _probe(env, probe, event, mode, number, each, bool(rule.params))
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """A probe with ``types`` for the type parameters of its rule, if it has any."""
+
+    types: Mapping[str, Prim]
+    probe: s.ProbeSyntax
+    rule: CoreRule
+    bounds: dict[str, Type]
+    names: frozenset[str]
+    cache: _Cache = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, env: Env, probe: s.ProbeSyntax, types: Mapping[str, Prim]) -> _Choice:
+        rule = parse_core_rule(env.source, probe, types)
+        chosen = with_types(probe, types) if types else probe
+        return cls(types, chosen, rule, _checked_bounds(env, rule), _names(chosen))
+
+
+def _check_each(
+    env: Env, rule: CoreRule, chosen: Sequence[_Choice], event: Event, mode: Mode
+) -> list[_Checked] | ScriptError:
+    found = [_check(env, c.probe, c.rule, c.bounds, event, mode, c.names, c.cache) for c in chosen]
+    fits = settled(rule.params, [choice.types for choice in chosen], found)
+    return fits if isinstance(fits, ScriptError) else [one for each in fits for one in each]
 
 
 def _written(env: Env, probe: s.ProbeSyntax) -> s.ProbeSyntax:
@@ -89,18 +114,17 @@ def _written(env: Env, probe: s.ProbeSyntax) -> s.ProbeSyntax:
     line, column = env.source.place(at)
     place = f"{env.source.name}:{line}:{column}"
     span = Span(env.source.number, at, probe.end)
-    env.written[span] = WrittenRule(text, place, text != probe.rule)
+    env.written[span] = WrittenRule(text, place, env.source, text != probe.rule)
     return probe._replace(rule=text, at=at)
 
 
-def _probe(
-    env: Env, probe: s.ProbeSyntax, event: Event, mode: Mode, number: int, checked: _Checked
-) -> Probe:
+def _probe(env: Env, probe: s.ProbeSyntax, event: Event, mode: Mode, number: int,
+           checked: _Checked, chosen: bool = False) -> Probe:  # fmt: skip
     words = ["wasm", event.package, event.name, mode.name]
     rule = ":".join(word for word in words if word)
     return Probe(number, rule, env.source.number, event.package, event.name, mode.text,
                  checked.bounds, checked.predicate, checked.body,
-                 Span(env.source.number, probe.at, probe.end))  # fmt: skip
+                 Span(env.source.number, probe.at, probe.end), chosen)  # fmt: skip
 
 
 def _source_probe(env: Env, probe: s.ProbeSyntax, rule: SourceRule) -> Probe:

@@ -8,6 +8,7 @@ that of :mod:`whamm_cm.lang.numbers`, so a folded program computes what the comp
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -17,6 +18,7 @@ from whamm_cm.lang import numbers
 from whamm_cm.lang import tree as t
 from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.layout import MOST_BYTES, PLAIN
+from whamm_cm.lang.strings import OPERATIONS, utf8
 from whamm_cm.lang.walk import Node, children, walk
 
 Values: TypeAlias = Mapping[str, Any]
@@ -34,24 +36,10 @@ class Residual:
     body: Stmts
 
 
-def utf8(text: str) -> bytes:
-    """A script string as it lies in memory; lone surrogates stay."""
-    return text.encode("utf-8", "surrogatepass")
-
-
-STRING_OPERATIONS: dict[str, Callable[..., object]] = {
-    "str.len": lambda s: len(utf8(s)),
-    "str.starts_with": lambda s, p: utf8(s).startswith(utf8(p)),
-    "str.ends_with": lambda s, p: utf8(s).endswith(utf8(p)),
-    "str.contains": lambda s, p: utf8(p) in utf8(s),
-    "str.eq": lambda a, b: a == b,
-}
-"""By the name of their :class:`~whamm_cm.lang.tree.Builtin`."""
-
 FACTS = frozenset({"memid", "app_memid", "active_data_start", "active_data_len", "page_size"})
 """Builtins that a module answers: ``values`` may hold a function of that name."""
 _NO_EFFECT = frozenset(
-    {*STRING_OPERATIONS, *FACTS, "str.addr", "mem_size", "map.len", "map.has", "map.id", "task"}
+    {*OPERATIONS, *FACTS, "str.addr", "mem_size", "map.len", "map.has", "map.id", "task"}
 )
 
 
@@ -219,12 +207,13 @@ def _lib_call(fold: _Fold, node: t.LibCall) -> t.Expr:
 
 def _builtin(fold: _Fold, node: t.Builtin) -> t.Expr:
     args = fold.exprs(node.args)
-    operation = STRING_OPERATIONS.get(node.name)
+    operation = OPERATIONS.get(node.name)
     if node.name in FACTS:
         operation = fold.values.get(node.name)
     if operation is not None and all(type(a) is t.Const for a in args):
-        value = numbers.normal(node.type, operation(*(a.value for a in args)))  # type: ignore[union-attr]
-        return t.Const(node.type, value, node.span)
+        with suppress(UnicodeDecodeError):  # a part of a character is for the guest
+            value = numbers.normal(node.type, operation(*(a.value for a in args)))  # type: ignore[union-attr]
+            return t.Const(node.type, value, node.span)
     return node if args is node.args else t.Builtin(node.type, node.name, args, node.span)
 
 
@@ -354,6 +343,11 @@ def _shrink(fold: _Fold, node: t.Delete | t.Clear) -> Stmts:
     return _rebuild(node, target=_place(fold, node.target))
 
 
+def _draw(fold: _Fold, node: t.Draw) -> Stmts:
+    limit = node.limit and fold.expr(node.limit)
+    return _rebuild(node, target=_place(fold, node.target), limit=limit)
+
+
 def _evaluate(fold: _Fold, node: t.Evaluate) -> Stmts:
     value = fold.expr(node.value)
     return () if type(value) is t.Const else _rebuild(node, value=value)
@@ -374,7 +368,7 @@ def _act(fold: _Fold, node: t.Act) -> Stmts:
 _STATEMENTS: dict[type, Callable[[_Fold, Any], Stmts]] = {
     t.Declare: _declare, t.Assign: _store, t.Update: _store, t.Sample: _store, t.If: _if,
     t.While: _while, t.For: _for, t.Entries: _entries, t.Delete: _shrink, t.Clear: _shrink,
-    t.Evaluate: _evaluate, t.Return: _return,
+    t.Draw: _draw, t.Evaluate: _evaluate, t.Return: _return,
     **dict.fromkeys((t.Trace, t.Jump), lambda fold, node: (node,)),
     t.Print: _print, t.Act: _act,
 }  # fmt: skip

@@ -10,6 +10,7 @@ from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Env
 from whamm_cm.lang.builtins import WHAMM_CORE
 from whamm_cm.lang.expand import Numbering, body_of, expand
+from whamm_cm.lang.library import LibSignature
 from whamm_cm.lang.parse import parse
 from whamm_cm.lang.source import Source, suggest, together
 from whamm_cm.lang.stmts import block, check_name, declared_type, meaning_of
@@ -18,7 +19,6 @@ from whamm_cm.lang.tree import (
     Function,
     If,
     Kind,
-    LibSignature,
     Probe,
     Return,
     Scripts,
@@ -217,12 +217,11 @@ def _probes(env: Env, script: s.Script) -> list[Probe | WitRule]:
         end = len(env.source.text)
         raise env.source.error("the script has no probe", end, hint="add one, for instance"
                                " wasm:opcode:call:before { }")  # fmt: skip
-    number, last = numbering.known, None
+    later: dict[tuple[Span, str, str], int] = {}  # choices of types have one number
     for position, probe in enumerate(found):
         if probe.number < 0:
-            one = probe.span, probe.rule, probe.mode  # of which there may be several, by types
-            number += last is not None and one != last
-            last = one
+            key = probe.span, probe.rule, probe.mode
+            number = later.setdefault(key, numbering.known + len(later))
             found[position] = replace(probe, number=number)
     return [_knowing_itself(env, p) if isinstance(p, Probe) else p for p in found]
 

@@ -6,6 +6,7 @@ script value at its end becomes a :class:`~whamm_cm.lang.tree.Scalar`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
 from whamm_cm.lang import copies
@@ -36,6 +37,8 @@ from whamm_cm.wit import types as w
 
 _HANDLES = w.Own | w.Borrow | w.StreamT | w.FutureT
 
+#: What could be a case, perhaps misspelt.
+_WORD = re.compile(r"[\w-]*")
 #: Names that exist only when the function has returned.
 AFTER_ONLY = ("result", "is_err", "elapsed")
 
@@ -164,7 +167,7 @@ def has_flag(body: Body, node: s.Has, want: Type | None) -> Expr:
 
 
 def compare_case(body: Body, node: s.Infix) -> Expr | None:
-    """``e == "name"`` on an enum; None when that is not what ``node`` is."""
+    """``e == "name"`` on an enum or variant; None when that is not what ``node`` is."""
     if body.wit is None or node.op not in ("==", "!="):
         return None
     sides = (node.left, node.right)
@@ -177,8 +180,12 @@ def compare_case(body: Body, node: s.Infix) -> Expr | None:
         w.strip(operand.type.type), w.EnumT | w.VariantT
     ):
         return None
-    labels = [label for label, _ in cases_of(operand.type.type)]
+    cases = cases_of(operand.type.type)
+    labels = [label for label, _ in cases]
     text, span = body.string(text), body.span(node)
+    carries = any(payload is not None for _, payload in cases)
+    if carries and not _WORD.fullmatch(text.value) and find_label(labels, text.value) is None:
+        return None  # the text of a case with what it carries
     same = IsCase(BOOL, operand, _position(body, text, labels, text.value, "case"), span)
     return same if node.op == "==" else Unary(BOOL, "!", same, span)
 

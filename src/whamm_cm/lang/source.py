@@ -81,6 +81,7 @@ class WrittenRule:
 
     text: str
     place: str
+    source: Source
     optional: bool = False
 
 

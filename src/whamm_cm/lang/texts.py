@@ -11,7 +11,18 @@ from whamm_cm.lang.layout import PLAIN, BadField, Layout, fields
 from whamm_cm.lang.source import ScriptError
 from whamm_cm.lang.tree import Const, Expr, Format, Print, Shown, Span, Stmt
 from whamm_cm.lang.types import FLOATS, INTEGERS, a
-from whamm_cm.lang.valtypes import FUNCREF, STR, UNIT, Prim, TupleT, Type, WitT
+from whamm_cm.lang.valtypes import (
+    FUNCREF,
+    STR,
+    UNIT,
+    AggT,
+    MapT,
+    Prim,
+    TupleT,
+    Type,
+    WitT,
+    is_histogram,
+)
 from whamm_cm.lang.wit_values import scalar_type
 from whamm_cm.wit.types import same_type
 
@@ -46,6 +57,8 @@ def _format(parts: tuple[Expr, ...], span: Span) -> Expr:
 def _laid_out(body: Body, call: s.Invoke) -> tuple[Expr, ...]:
     """The texts and values that a call of print or format has, in their order."""
     text, *values = call.args
+    if isinstance(text, s.Parameter) and values:
+        text = body.string(text)
     if not isinstance(text, s.String):
         if values:
             raise body.error(call, f"{call.name} takes a text first",
@@ -107,20 +120,24 @@ def _printable(body: Body, node: s.ExprSyntax, layout: Layout) -> Expr:
     value = body.expr(node)
     if isinstance(value.type, WitT):
         as_number = layout.for_integers or layout.for_floats
-        return body.scalar(value, node) if as_number else body.text(value, node)
+        return body.scalar(value, node) if as_number else body.shown(value, node)
     return shown(body, node, value)
 
 
 def shown(body: Body, node: s.ExprSyntax, value: Expr) -> Expr:
     """``value``, if it has a text."""
     if not _has_text(value.type):
-        raise body.error(node, f"{a(value.type)} has no text")
+        several = isinstance(value.type, MapT | AggT)
+        hint = f"write print({body.env.source.text[node.at : node.end]}); alone" if several else ""
+        raise body.error(node, f"{a(value.type)} has no text", hint)
     return value
 
 
 def _has_text(type_: Type) -> bool:
     if isinstance(type_, TupleT):
         return type_ != UNIT and all(map(_has_text, type_.items))
+    if isinstance(type_, AggT):
+        return not is_histogram(type_)
     return isinstance(type_, Prim) and type_ != FUNCREF
 
 
@@ -180,7 +197,7 @@ def _same_types(body: Body, node: s.Infix, first: Expr, second: Expr) -> tuple[E
     if not same_type(first.type.type, second.type.type):
         raise body.error(node, f"{a(first.type)} is no {a(second.type)[2:]}",
                          "values of one type can be compared")  # fmt: skip
-    return body.text(first, node.left), body.text(second, node.right)
+    return body.shown(first, node.left), body.shown(second, node.right)
 
 
 def _as_text(body: Body, node: s.Infix, side: s.ExprSyntax, found: Expr) -> Expr:

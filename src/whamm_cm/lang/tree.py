@@ -452,6 +452,17 @@ class Print:
 
 
 @dataclass(frozen=True, slots=True)
+class Draw:
+    """``print(m);``, ``print(m, 10);``: a map or an aggregation as the table of a report shows it,
+    under its ``title``; ``limit``: so many entries, a u32."""
+
+    target: Expr
+    title: str
+    limit: Expr | None = None
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
 class Act:
     """What an ``alt`` probe does.  ``what``: ``proceed`` ``fail`` (the case's number)
     ``delay`` (ms) at a boundary; ``drop_args`` ``alt_call_by_id`` ``alt_call_by_name`` at an
@@ -464,7 +475,7 @@ class Act:
 
 Stmt: TypeAlias = (
     Declare | Assign | Update | Sample | If | While | For | Entries | Delete | Clear | Jump
-    | Evaluate | Return | Trace | Print | Act
+    | Evaluate | Return | Trace | Print | Draw | Act
 )  # fmt: skip
 
 # --- the script ----------------------------------------------------------------------------------
@@ -501,25 +512,9 @@ class Probe:
     predicate: Expr | None
     body: tuple[Stmt, ...]
     span: Span = NOWHERE
+    chosen: bool = False  # one of several that have other types for the parameters of the rule
     #: Of a probe at places of the source: which ones.
     source: SourceRule | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LibFunction:
-    """A library function as scripts may call it: script types in, one script type or unit out."""
-
-    params: tuple[Type, ...]
-    result: Type
-
-
-@dataclass(frozen=True, slots=True)
-class LibSignature:
-    """``functions`` by name; ``has_memory``: ``memid(lib)`` and memcpy may name it."""
-
-    name: str
-    functions: Mapping[str, LibFunction]
-    has_memory: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

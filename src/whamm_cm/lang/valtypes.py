@@ -37,12 +37,21 @@ class MapT:
 
 @dataclass(frozen=True, slots=True)
 class AggT:
-    """An aggregation: ``hist`` (log2 buckets), ``min``, ``max``, ``avg``; its samples are i64."""
+    """An aggregation of samples that are i64: ``min``, ``max``, ``avg``, ``stats``, ``hist``
+    (powers of 2), ``quantize`` (also below 0), ``lhist`` (``bounds``: low, high, step)."""
 
     name: str
+    bounds: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        return self.name
+        return f"{self.name}({', '.join(map(str, self.bounds))})" if self.bounds else self.name
+
+
+HISTOGRAMS = ("hist", "quantize", "lhist")
+
+
+def is_histogram(type_: Type) -> bool:
+    return isinstance(type_, AggT) and type_.name in HISTOGRAMS
 
 
 @dataclass(frozen=True, slots=True)

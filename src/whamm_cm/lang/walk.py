@@ -25,6 +25,7 @@ PARTS: dict[type, tuple[str, ...]] = {
     t.Sample: ("target", "value"), t.If: ("condition", "then", "otherwise"),
     t.While: ("condition", "body"), t.For: ("low", "high", "body"), t.Evaluate: ("value",),
     t.Entries: ("map", "body"), t.Delete: ("target",), t.Clear: ("target",),
+    t.Draw: ("target", "limit"),
     t.Jump: (), t.Return: ("value",), t.Trace: (),
     t.Print: ("parts",), t.Act: ("args",),
 }  # fmt: skip

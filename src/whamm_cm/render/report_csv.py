@@ -1,7 +1,8 @@
 """Reported variables as CSV (RFC 4180): a row per cell, or per entry of a map.
 
 A key is the key as text; in a map inside a map it is the keys on the way, as a JSON array.  Text
-that a spreadsheet would take for a formula has an apostrophe before it.
+that a spreadsheet would take for a formula has an apostrophe before it.  ``function`` is for
+people, ``symbol`` as the core module has it, which may be mangled.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from whamm_cm.render.safe import csv_cell
 from whamm_cm.trace.records import Record
 from whamm_cm.trace.reports import Cell
 from whamm_cm.trace.session import Session
-from whamm_cm.trace.types import parse_type
+from whamm_cm.trace.types import MEANS, parse_type
 
 COLUMNS = (
     *("script", "variable", "type", "probe", "module", "instance", "instances", "fid"),
-    *("function", "pc", "source", "key", "value"),
+    *("function", "symbol", "pc", "source", "key", "value"),
 )
 
 
@@ -34,7 +35,8 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
         head = (
             *(row.script, row.var, row.type, row.probe, row.module),
             *(cell.instance or "", cell.instances),
-            *("" if at.fid is None else at.fid, scripted.function_name(at)),
+            *("" if at.fid is None else at.fid, scripted.readable_name(at)),
+            "" if at.fid is None else at.fname,
             *("" if at.pc is None else at.pc, scripted.source(cell, options)),
         )
         for keys, value in _values(cell) if cell.known else [((), "unknown")]:
@@ -54,11 +56,11 @@ def _values(cell: Cell) -> Iterator[tuple[tuple[str, ...], str]]:
 
 def _flat(t: vt.Type, value: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
     """(keys on the way, text) of everything in a value."""
-    if t == vt.AggT("avg") and isinstance(value, list):
+    if isinstance(t, vt.AggT) and t.name in MEANS and isinstance(value, list):
         yield (*keys, "count"), str(value[0])
         yield (*keys, "sum"), str(value[1])
     elif scripted.is_map(t):
-        key, inner = (t.key, t.value) if isinstance(t, vt.MapT) else (vt.U64, vt.U64)
+        key, inner = (t.key, t.value) if isinstance(t, vt.MapT) else (vt.I64, vt.U64)
         pairs = sorted(scripted.entries(value), key=lambda pair: scripted.order(key, pair[0]))
         for name, each in pairs:
             yield from _flat(inner, each, (*keys, scripted.text(key, name)))

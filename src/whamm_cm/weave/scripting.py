@@ -40,6 +40,7 @@ from whamm_cm.weave.opcodes.imports import UNIT
 from whamm_cm.weave.opcodes.leftover import pure_counters
 from whamm_cm.weave.opcodes.match import REASONS, Matcher
 from whamm_cm.weave.opcodes.rows import Rows, variable_spec
+from whamm_cm.weave.opcodes.symbols import misread
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
 from whamm_cm.weave.tasks import exports, may_return, no_tasks, roles
 from whamm_cm.weave.unit import Beats, UnitBuilder, binder_module
@@ -212,6 +213,8 @@ class Scripting:
         for (rule, why), count in sorted(matcher.skipped.items()):
             self.added.unmatched.append((rule, why, count))
         check_names(scripts, matcher)
+        modules = [guest.module for guest in find_guests(self.program) if not guest.reason]
+        self.added.remarks += map(str, misread(scripts, modules))
         if not self.as_whamm:
             self.added.idle += idle(scripts, matcher.idle())
 

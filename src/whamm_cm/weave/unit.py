@@ -21,7 +21,7 @@ from whamm_cm.emit.script.env import FUNCTIONS, RUNTIME
 from whamm_cm.emit.script.memories import MemoryRef, Numbering
 from whamm_cm.emit.script.types import flats, size_of
 from whamm_cm.emit.script.unit import ScriptUnit, UnitParts
-from whamm_cm.emit.script.unit_module import OUTSIDE_MODULE, UnitModule, nowhere
+from whamm_cm.emit.script.unit_module import OUTSIDE_MODULE, HostedCode, UnitModule, nowhere
 from whamm_cm.emit.tick import build_tick, no_tick
 from whamm_cm.emit.way import build_way
 from whamm_cm.errors import InternalError
@@ -123,6 +123,9 @@ class UnitBuilder:
     context: str = ""
     #: Libraries whose memories guests import.
     lent: dict[str, None] = field(default_factory=dict)
+
+    #: Probes in the unit itself, for an engine to call.
+    hosted: HostedCode | None = None
 
     def __post_init__(self) -> None:
         scripts = self.plan.scripts
@@ -301,7 +304,7 @@ class UnitBuilder:
         for chunk in (*self.full, *self.chunks.values()):
             self.unit.report_cells(chunk.row, chunk.type, chunk.address, chunk.used, chunk.first)
         self.full, self.chunks = [], {}
-        return UnitModule(self.unit).encode()
+        return UnitModule(self.unit, self.hosted).encode()
 
     def module(self, chunked: bool, emit: bool) -> bytes:
         """The unit as one module: it imports ``agent`` and ``out``, and exports everything."""
@@ -449,7 +452,7 @@ def _tick(beat: Beats, way: str | None, time: str, guard: str) -> bytes:
 
 def _prints(node: t.Expr | t.Stmt) -> TypeGuard[t.Print | t.LibCall]:
     core = isinstance(node, t.LibCall) and node.library == WHAMM_CORE.name
-    return core or isinstance(node, t.Print)
+    return core or isinstance(node, t.Print | t.Draw)
 
 
 def _zip(names: tuple[str, ...], type_: vt.Type) -> tuple[Global, ...]:

@@ -7,7 +7,7 @@ import struct
 from whamm_cm.agent import layout
 from whamm_cm.emit.script.types import flats
 from whamm_cm.lang import valtypes as vt
-from whamm_cm.lang.fold import utf8
+from whamm_cm.lang.strings import utf8
 
 
 class StaticArea:

@@ -42,6 +42,29 @@ def _method(runtime: str) -> Callable[[Body, t.Builtin], None]:
     return emit
 
 
+def _made(runtime: str) -> Callable[[Body, t.Builtin], None]:
+    """What has a string for a result."""
+
+    def emit(body: Body, node: t.Builtin) -> None:
+        for arg in node.args:
+            body.expr(arg)
+        body.run(runtime)
+        push_span(body)
+
+    return emit
+
+
+def push_span(body: Body) -> None:
+    """Stack: an i64 of the runtime -> address, bytes."""
+    f, span = body.f, body.pool.take("i64")
+    f.tee(span)
+    f.op("i32.wrap_i64")
+    f.get(span)
+    f.i64(32)
+    f.op("i64.shr_u", "i32.wrap_i64")
+    body.pool.give(("i64",), (span,))
+
+
 def _compare_memory(runtime: str) -> Callable[[Body, t.Builtin], None]:
     """``strcmp((ptr, len), text)``: bytes of the program, or of a string whose ``addr()`` it is."""
 
@@ -276,7 +299,9 @@ def _rand(body: Body, node: t.Builtin) -> None:
 BUILTINS: dict[str, Callable[[Body, t.Builtin], None]] = {
     "str.len": _length, "str.addr": _address, "str.eq": _method("str_eq"),
     "str.starts_with": _method("str_starts"), "str.ends_with": _method("str_ends"),
-    "str.contains": _method("str_contains"),
+    "str.contains": _method("str_contains"), "str.find": _method("str_find"),
+    "str.to_int": _method("str_to_int"),
+    **{f"str.{n}": _made(f"str_{n}") for n in ("slice", "split", "trim", "lower", "upper")},
     "strcmp": _compare_memory("str_eq"), "strcontains": _compare_memory("str_contains"),
     "read_str": _read_str, "write_str": _write_str, "memcpy": _memcpy, "mem_size": _mem_size,
     "map.id": _map_id, "map.len": _map_len, "map.has": _map_has, "task": _task,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from whamm_cm.emit.script import core_library
 from whamm_cm.emit.script.body import Body
+from whamm_cm.emit.script.strings import push_span
 from whamm_cm.emit.script.types import flat_range, flats
 from whamm_cm.lang import tree as t
 from whamm_cm.lang import valtypes as vt
@@ -18,6 +19,7 @@ from whamm_cm.lang.numbers import FLOATS, INTS, name_of
 
 #: As agent/format.h has them.
 SIGNED, PLUS, PREFIX, UPPER = 64, 128, 256, 512
+_NO_CHARACTER = 0x110000
 Stash = tuple[int, ...] | None
 
 
@@ -46,15 +48,8 @@ def make(body: Body, parts: Sequence[t.Expr]) -> None:
 
 def end(body: Body) -> None:
     """Push the text that has begun."""
-    f = body.f
     body.run("text_end")
-    span = body.pool.take("i64")
-    f.tee(span)
-    f.op("i32.wrap_i64")
-    f.get(span)
-    f.i64(32)
-    f.op("i64.shr_u", "i32.wrap_i64")
-    body.pool.give(("i64",), (span,))
+    push_span(body)
 
 
 def join(body: Body, left: Sequence[int], right: Sequence[int]) -> None:
@@ -118,12 +113,25 @@ def _print_stack(body: Body, type: vt.Type, layout: Layout) -> None:
     elif name in FLOATS:
         _print_float(body, name, layout)
     elif layout.kind == "c":
-        f.op(*(("i32.wrap_i64",) if flats(type) == ("i64",) else ()))
+        if flats(type) == ("i64",):
+            _code_point(body)
         body.run("print_char")
     elif layout.plus or layout.kind not in ("", "d", "s"):
         _print_integer(body, name, layout)
     else:
         core_library.print_scalar(body, type)
+
+
+def _code_point(body: Body) -> None:
+    """An i64 as an i32 that is no character if that is none."""
+    f = body.f
+    value = body.pool.take("i64")
+    f.tee(value)
+    f.i64(_NO_CHARACTER)
+    f.get(value)
+    f.i64(_NO_CHARACTER)
+    f.op("i64.lt_u", "select", "i32.wrap_i64")
+    body.pool.give(("i64",), (value,))
 
 
 def _print_integer(body: Body, name: str, layout: Layout) -> None:

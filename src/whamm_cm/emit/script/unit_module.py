@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from whamm_cm.agent import layout
 from whamm_cm.emit.memory import Guest
 from whamm_cm.emit.script import report
 from whamm_cm.emit.script.body import Body
 from whamm_cm.emit.script.compile import compile_function, needs
-from whamm_cm.emit.script.env import FUNCTIONS, OUTSIDE, STATE, TEXTS, Memory, Needs, Place
+from whamm_cm.emit.script.env import FUNCTIONS, OUTSIDE, STATE, Memory, Needs, Place
 from whamm_cm.emit.script.memories import LENT, PROGRAM, MemoryRef
-from whamm_cm.emit.script.places import make
+from whamm_cm.emit.script.places import make, maker
 from whamm_cm.emit.script.types import description, flats, is_handle, leaves
 from whamm_cm.emit.script.unit import CellStart, ScriptUnit, UnitParts, state_module
 from whamm_cm.errors import InternalError, WeaveError
 from whamm_cm.lang import tree as t
 from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.fold import FACTS, fold_expr
+from whamm_cm.lang.library import LibFunction
 from whamm_cm.lang.numbers import zero
 from whamm_cm.lang.walk import Node, transform
 from whamm_cm.wasm.asm import Func, Module
@@ -49,9 +50,20 @@ def nowhere(node: t.Expr | t.Stmt) -> Any:
     return transform(node, change)
 
 
+class HostedCode(Protocol):
+    """Probes that are in the unit itself (``emit/script/hosted.py``)."""
+
+    def needs(self) -> list[Needs]: ...
+
+    def write(self, module: UnitModule) -> None: ...
+
+    def check(self, f: Func) -> None:
+        """Append to ``f`` what is done before a report."""
+
+
 class UnitModule:
-    def __init__(self, unit: ScriptUnit) -> None:
-        self.unit, self.module = unit, Module()
+    def __init__(self, unit: ScriptUnit, hosted: HostedCode | None = None) -> None:
+        self.unit, self.module, self._hosted = unit, Module(), hosted
         self._init = _at_once(self._init_stmts())
         self._end = self._probes("end")
         self._report = self._probes("report")
@@ -112,7 +124,8 @@ class UnitModule:
                 bodies.append(_at_once([t.Evaluate(start.value)]))
             else:
                 bodies.append(_at_once([t.Evaluate(start)]))
-        return [needs(body, memory=True, cells_in_memory=True) for body in bodies]
+        hosted = [] if self._hosted is None else self._hosted.needs()
+        return hosted + [needs(body, memory=True, cells_in_memory=True) for body in bodies]
 
     def _wanted(self, found: Sequence[Needs]) -> dict[str, None]:
         """Runtime functions, in the order of ``FUNCTIONS``."""
@@ -126,7 +139,7 @@ class UnitModule:
             names.add("st64")
         for variable in unit.globals:
             if is_handle(variable.type):
-                names.add("agg_new" if isinstance(variable.type, vt.AggT) else "map_new")
+                names.add(maker(variable.type))
         if any(need.memory for need in found) or unit.area.used:
             names.add("state_init")
         if any(isinstance(s, CellStart) and vt.STR in leaves(s.type) for s in unit.starts):
@@ -146,6 +159,8 @@ class UnitModule:
         self._import(found, wanted)
         self._make_globals()
         self._declare()
+        if self._hosted is not None:
+            self._hosted.write(self)
         init = self._write_init()
         self._write_report()
         if wanted:
@@ -158,8 +173,7 @@ class UnitModule:
             self.module.start(init.index)
         else:
             self.module.export_func("init", init.index)
-        texts = not TEXTS.keys().isdisjoint(wanted)
-        state = state_module(max(pages, layout.STATE_PAGES), texts) if wanted else None
+        state = state_module(max(pages, layout.STATE_PAGES), wanted) if wanted else None
         return UnitParts(self.module.encode(), state, tuple(self._libraries))
 
     def _import(self, found: Sequence[Needs], wanted: dict[str, None]) -> None:
@@ -175,7 +189,7 @@ class UnitModule:
             index = module.import_func(library, function, params, flats(signature.result))
             self._libraries[library, function] = index
 
-    def _signature(self, library: str, function: str) -> t.LibFunction:
+    def _signature(self, library: str, function: str) -> LibFunction:
         known = self.unit.libraries.get(library)
         if known is None or function not in known.functions:
             raise InternalError(f"nothing is known about the library function {library}.{function}")
@@ -282,6 +296,8 @@ class UnitModule:
             report.emit(body, row, self._descriptors)
         for counts in self.unit.counts:
             report.emit_counts(body, counts, self.unit.area.reserve(8 * counts.count))
+        if self._hosted is not None:
+            self._hosted.check(f)
         body = Body(f, UnitEnv(self))
         body.block(self._end)
         body.block(self._report)
@@ -310,6 +326,9 @@ class UnitModule:
 
     def library(self, library: str, function: str) -> int:
         return self._libraries[library, function]
+
+    def initial(self, call: t.LibCall) -> tuple[int, ...]:
+        return self._initials[id(call)]
 
     def user(self, function: t.Function) -> int:
         return self._users[function].index

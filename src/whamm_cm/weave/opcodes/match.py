@@ -255,6 +255,8 @@ class Matcher:
     def _bounds_hold(self, info: FunctionInfo, point: Point, probe: t.Probe) -> bool:
         for name, wanted in probe.bounds.items():
             actual = operand_type(info, point, name)
+            if probe.chosen and actual is not None and (actual,) != flats(wanted):
+                return False  # another choice of types may fit
             if actual is None or (actual and (actual,) != flats(wanted)):
                 found = "is not there" if actual is None else f"is {actual}, not {wanted}"
                 self.skipped[probe.rule, f"{name} {found}"] += 1

@@ -318,6 +318,9 @@ class _Alt(_Site):
         kinds = tuple(kind or "" for kind in typing.operands)
         self.args, self.kinds = self.slots("arg", typing.operands), typing.operands
         self.result_kinds = () if stays else results
+        if self.result_kinds and not _gives(self.left.body):
+            raise self._error(f"may come to its end, but {self._what()}: return a value, or call a"
+                              " function in its place")  # fmt: skip
         self.results = [self.f.local(kind or "") for kind in self.result_kinds]
         self.locals_of_guest()
         save(self.f, self.args)
@@ -418,8 +421,8 @@ class _Alt(_Site):
         if not isinstance(which, t.Const):
             raise self._error("calls a function that is not known when weaving")
         fid = which.value
-        if fid == "":
-            return  # nobody is called
+        if _nobody(which):
+            return
         if isinstance(fid, str):
             names = {name: number for number, name in info.module.names.functions.items()}
             if fid not in names:
@@ -455,6 +458,23 @@ _MADE = _NUMBERS | {"v128", "funcref", "externref"}
 
 def _calls(node: t.Expr | t.Stmt) -> bool:
     return isinstance(node, t.Act) and node.what in ("alt_call_by_id", "alt_call_by_name")
+
+
+def _nobody(which: t.Expr) -> bool:
+    """Whether the name of a function is empty: it has none."""
+    return isinstance(which, t.Const) and which.value == ""
+
+
+def _gives(body: Sequence[t.Stmt]) -> bool:
+    """Whether statements say on every way through them what the instruction leaves."""
+    for stmt in body:
+        arms = isinstance(stmt, t.If) and _gives(stmt.then) and _gives(stmt.otherwise)
+        calls = isinstance(stmt, t.Act) and _calls(stmt) and not _nobody(stmt.args[0])
+        if arms or calls or (isinstance(stmt, t.Return) and stmt.value is not None):
+            return True
+        if any(isinstance(node, t.Return) and node.value is None for node in walk(stmt)):
+            return False
+    return False
 
 
 def _list(kinds: Sequence[str]) -> str:
