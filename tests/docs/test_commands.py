@@ -22,7 +22,7 @@ from tests.registry.server import Images, serving
 #: Tools whamm-cm does not bring along: only their commands may be left out.
 FOREIGN = frozenset(
     (
-        *("cosign", "wasmtime", "npx", "kubectl", "wash", "wkg"),
+        *("cosign", "wasmtime", "wasm-tools", "npx", "kubectl", "wash", "wkg"),
         *("journalctl", "vector", "fluent-bit", "genhtml", "otelcol-contrib"),
     )
 )

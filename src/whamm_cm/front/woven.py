@@ -181,6 +181,8 @@ def woven(data: bytes, plan: Plan, name: str, image: Artifact | None = None) -> 
     Raises DecodeError, WeaveError, InputError for an original that is invalid, InternalError when
     only the copy is.
     """
+    if plan.scripts is not None:
+        plan.scripts.sources.near(name)
     make = _monitor if plan.engine else _module if is_module(data) else _component
     return Woven(name, len(data), plan, make(data, plan, name), image)
 

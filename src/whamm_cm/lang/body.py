@@ -43,6 +43,7 @@ class Env:
     given: Mapping[str, str] = field(default_factory=dict)  # parameters by name or number
     warnings: dict[int, ScriptError] = field(default_factory=dict)  # by place: one each
     written: dict[Span, WrittenRule] = field(default_factory=dict)
+    samples: dict[int, Function] = field(default_factory=dict)  # by place
     errors: list[ScriptError] = field(default_factory=list)
     #: Names of what is wrong itself: nothing more is said of them.
     spoiled: set[str] = field(default_factory=set)

@@ -8,6 +8,7 @@ from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body
 from whamm_cm.lang.builtins import ACTS, EVENT_FUNCTIONS, FUNCTIONS, METHODS, WHAMM_CORE
 from whamm_cm.lang.library import LibSignature
+from whamm_cm.lang.sampling import sample
 from whamm_cm.lang.source import listed, suggest
 from whamm_cm.lang.texts import format_, str_
 from whamm_cm.lang.tree import (
@@ -279,7 +280,7 @@ def _rand(body: Body, node: s.Invoke) -> Expr:
 
 _SPECIAL = {
     "memid": _memid, "len": _len, "handle": _handle, "str": str_, "format": format_,
-    "rand": _rand,
+    "rand": _rand, "sample": sample,
     **dict.fromkeys(("print", "delete", "clear"), _trace_like),
 }  # fmt: skip
 

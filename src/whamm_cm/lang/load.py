@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from whamm_cm.lang import parameters
+from whamm_cm.lang import parameters, sampling
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Env
 from whamm_cm.lang.builtins import WHAMM_CORE
@@ -62,7 +62,8 @@ def load(
         asked |= parameters.named(script) if given else set()
         globals_ += declare_all(env, script, leaves)
         leaves += sum(_leaves(v.type) for v in env.globals.values() if v.kind is Kind.TASK)
-        functions += env.functions.values()
+        globals_ += sampling.declare(env, script)
+        functions += (*env.functions.values(), *env.samples.values())
         check_functions(env, script)
         for found in _probes(env, script):
             (probes if isinstance(found, Probe) else rules).append(found)  # type: ignore[arg-type]

@@ -102,6 +102,7 @@ class Input:
     left_alone: tuple[tuple[str, str], ...] = ()
     program: Program | None = None
     sites: tuple[Site, ...] = ()
+    what: str = ""
 
     @property
     def boundaries(self) -> tuple[Site, ...]:
@@ -113,7 +114,7 @@ def open_input(data: bytes, what: str) -> Input:
     """Raises DecodeError for what is neither a component nor a core module."""
     if data[:8] == b"\0asm\1\0\0\0":
         module = CoreModule(data)
-        return Input(((module.names.module or "", module),))
+        return Input(((module.names.module or "", module),), what=what)
     program = Program.of(decode(data, what))
     guests: list[tuple[str, CoreModule]] = []
     alone: list[tuple[str, str]] = []
@@ -123,7 +124,7 @@ def open_input(data: bytes, what: str) -> Input:
             alone.append((guest.place, reason))
         else:
             guests.append((guest.place, guest.module))
-    return Input(tuple(guests), tuple(alone), program, tuple(find_sites(program)))
+    return Input(tuple(guests), tuple(alone), program, tuple(find_sites(program)), what)
 
 
 # --- where ---------------------------------------------------------------------------------------
@@ -131,6 +132,8 @@ def open_input(data: bytes, what: str) -> Input:
 
 def list_sites(plan: ScriptPlan, given: Input) -> Listing:
     """Where the probes of scripts match, and why they do not elsewhere."""
+    plan.sources.near(given.what)
+    plan.sources.modules(given.guests)
     found, scripts = Listing(left_alone=list(given.left_alone)), plan.scripts
     if scripts.probes:
         _opcodes(plan, given, found)

@@ -196,6 +196,7 @@ class Scripting:
         scripts = self.plan.scripts
         if not scripts.probes:
             return
+        self.plan.sources.modules((g.place, g.module) for g in find_guests(self.program))
         matcher = Matcher(scripts.probes, self.plan.evaluate, sources=self.plan.sources)
         counters = pure_counters(everything(scripts))
         for guest in find_guests(self.program):

@@ -21,6 +21,7 @@ from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.fold import FACTS, fold_expr
 from whamm_cm.lang.library import LibFunction
 from whamm_cm.lang.numbers import zero
+from whamm_cm.lang.sampling import HIDDEN
 from whamm_cm.lang.walk import Node, transform
 from whamm_cm.wasm.asm import Func, Module
 from whamm_cm.wasm.types import MemoryType
@@ -224,6 +225,8 @@ class UnitModule:
     def _getter(self, variable: t.Variable, indices: Sequence[int], taken: set[str]) -> None:
         """Several scripts may have a global of one name: the first has the plain getter."""
         name = f"get_{variable.name}"
+        if variable.name.startswith(HIDDEN):
+            return
         if name in taken:
             script = self.unit.scripts.names[variable.script : variable.script + 1]
             name = f"{name}@{script[0] if script else variable.script}"

@@ -29,7 +29,17 @@ from whamm_cm.weave.opcodes.statics import Statics
 #: Facts that are not a matter of the instruction alone.
 _OF_FUNCTIONS = frozenset(("fname",))
 _OF_PLACES = frozenset(
-    ("at_func_end", "instr_count", "resolved_fid", "file", "line", "column", "func", "inlined")
+    (
+        "at_func_end",
+        "instr_count",
+        "resolved_fid",
+        "file",
+        "line",
+        "column",
+        "func",
+        "inlined",
+        "frames",
+    )
 )
 #: Those of them that code can be given at each place.
 FILLED = frozenset(("fid", "pc", "opidx"))
