@@ -12,6 +12,7 @@ exports.activate = function () {
     initializationOptions: {
       component: settings.get("component", ""),
       libraries: settings.get("libraries", {}),
+      define: settings.get("define", {}),
     },
     synchronize: { configurationSection: "whamm-cm" },
   });

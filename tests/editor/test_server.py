@@ -107,13 +107,25 @@ def test_a_library_is_named_there_too(client: Client, tmp_path: Path) -> None:
         assert all("not given" not in one["message"] for one in found)
 
 
+def test_parameters_are_given_there_too(client: Client, tmp_path: Path) -> None:
+    text = "?wasm:func:entry / fname == $name && pc < $limit / { $limit.; }\n"
+    uri = client.open(tmp_path / "S.mm", text)
+    assert client.diagnostics(uri)
+    head = "// define: name=main\n// define: limit=5\n"
+    client.edit(uri, 2, {"text": head + text.replace("$limit.;", "")})
+    assert client.diagnostics(uri) == []
+    client.edit(uri, 3, {"text": "// define: nome=main\n" + text.replace("$limit.;", "")})
+    assert "$name" in client.diagnostics(uri)[0]["message"]
+
+
 def test_settings_change_what_a_script_is_for(tmp_path: Path) -> None:
     client = Client(tmp_path)
     text = "wasm:opcode:call(arg0: f32):before { }\n"
     uri = client.open(tmp_path / "S.mm", text)
     assert client.diagnostics(uri) == []
     client.tell("workspace/didChangeConfiguration",
-                {"settings": {"whamm-cm": {"component": str(COMMAND)}}})  # fmt: skip
+                {"settings": {"whamm-cm": {"component": str(COMMAND),
+                                           "define": {"nobody": "asks"}}}})  # fmt: skip
     (found,) = client.diagnostics(uri)
     assert found["severity"] == 2
     assert client.close() == 0
@@ -298,7 +310,7 @@ def test_options_may_be_anything(tmp_path: Path) -> None:
     client = Client(tmp_path, [5])
     uri = client.open(tmp_path / "S.mm", "wasm:func:entry { }\n")
     assert client.diagnostics(uri) == []
-    given: list[Any] = [None, 5, {"whamm-cm": 5}, {"component": 7, "libraries": [1]},
+    given: list[Any] = [None, 5, {"whamm-cm": 5}, {"component": 7, "libraries": [1], "define": 3},
                         {"component": "/dev/null"}, {"component": str(tmp_path)}]  # fmt: skip
     for number, settings in enumerate(given):
         client.tell("workspace/didChangeConfiguration", {"settings": settings})

@@ -23,21 +23,26 @@ from whamm_cm.wit.printer import handles_text, world_text
 from whamm_cm.wit.resolve import resolve
 
 #: Comments at the head of a script that say what it is for.
-_HEADER = re.compile(r"\s*(?://[ \t]*(?:(component|lib):[ \t]*(\S.*?)[ \t]*(?:\r?\n|$))?[^\n]*\n?)")
+_HEADER = re.compile(
+    r"\s*(?://[ \t]*(?:(component|lib|define|arg):[ \t]*(\S.*?)[ \t]*(?:\r?\n|$))?[^\n]*\n?)"
+)
 _DECLARED = r"^ *(?:record|variant|enum|flags|type|resource) {}\b(?:[^{{\n]*;|.*?^ *\}})"
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """``components`` and ``libraries`` (``NAME=FILE``): text, and where it stands."""
+    """``components``, ``libraries`` (``NAME=FILE``), ``define`` (``NAME=VALUE``) and ``args``:
+    texts, and where they stand."""
 
     components: tuple[tuple[str, int], ...] = ()
     libraries: tuple[tuple[str, int], ...] = ()
+    define: tuple[tuple[str, int], ...] = ()
+    args: tuple[tuple[str, int], ...] = ()
 
 
 def header(text: str) -> Header:
     """What the comments before the first item say: ``// component: app.wasm``."""
-    found: dict[str, list[tuple[str, int]]] = {"component": [], "lib": []}
+    found: dict[str, list[tuple[str, int]]] = {w: [] for w in ("component", "lib", "define", "arg")}
     at = 0
     while (comment := _HEADER.match(text, at)) and comment.end() > at:
         if comment[1]:
@@ -46,7 +51,7 @@ def header(text: str) -> Header:
             at = text.find("\n", at) + 1 or len(text)
         else:
             at = comment.end()
-    return Header(tuple(found["component"]), tuple(found["lib"]))
+    return Header(*map(tuple, found.values()))
 
 
 class Component:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.editor.component import Component
@@ -23,10 +23,16 @@ class Problem:
 
 
 def problems(
-    name: str, text: str, component: Component | None, libraries: Mapping[str, str]
+    name: str,
+    text: str,
+    component: Component | None,
+    libraries: Mapping[str, str],
+    define: Mapping[str, str] | None = None,
+    args: Sequence[str] = (),
 ) -> list[Problem]:
-    """``libraries``: files by the names that scripts use."""
-    settings = Settings(scripts=[(name, text)], libraries=libraries)
+    """``libraries``: files by the names that scripts use; ``define`` and ``args``: parameters."""
+    settings = Settings(scripts=[(name, text)], libraries=libraries, define=define or {},
+                        script_args=args)  # fmt: skip
     try:
         checked = check(settings, None if component is None else component.given)
     except ScriptError as error:

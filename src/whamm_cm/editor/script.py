@@ -14,7 +14,8 @@ from whamm_cm.lang.look import View, look
 
 
 class Script:
-    """``boundary``: what probes at WIT boundaries bind, and what that is."""
+    """``boundary``: what probes at WIT boundaries bind, and what that is; ``given``: the values of
+    parameters, as ``lang.parameters.given`` makes them."""
 
     def __init__(
         self,
@@ -22,8 +23,10 @@ class Script:
         component: Component | None = None,
         libraries: Mapping[str, LibSignature] | None = None,
         boundary: Mapping[str, str] | None = None,
+        given: Mapping[str, str] | None = None,
     ) -> None:
         self.text, self.component = text, component
+        self.given = given or {}
         self.libraries, self.boundary = libraries or {}, dict(boundary or {})
 
     @cached_property
@@ -35,7 +38,7 @@ class Script:
         sites = () if self.component is None else self.component.sites
         for text in probed(self.scan, at, expression):
             try:
-                found = look(text, self.libraries, sites)
+                found = look(text, self.libraries, sites, self.given)
             except WhammError:
                 continue  # it cannot even be looked at: a string that never ends, a million braces
             if found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -28,6 +29,7 @@ from whamm_cm.editor.text import Place, Text
 from whamm_cm.errors import WhammError
 from whamm_cm.files import read
 from whamm_cm.lang.library import LibSignature
+from whamm_cm.lang.parameters import given as parameters
 
 #: Seconds without a key before a script is checked with its component.
 _PAUSE = 0.15
@@ -51,20 +53,26 @@ _SYMBOLS = {
 @dataclass(slots=True)
 class Options:
     """``component``: a file; ``libraries``: files by name.  Relative to the folder the editor has
-    opened."""
+    opened.  ``define``: parameters of scripts by name."""
 
     component: str = ""
     libraries: Mapping[str, str] = field(default_factory=dict)
+    define: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, given: object) -> Options:
         """What an editor sent, whatever it was; its settings may stand under ``whamm-cm``."""
         found = given.get("whamm-cm", given) if isinstance(given, dict) else {}
         component = found.get("component") if isinstance(found, dict) else None
-        named = found.get("libraries") if isinstance(found, dict) else None
-        libraries = {str(k): v for k, v in named.items() if isinstance(v, str)} if isinstance(
-            named, dict) else {}  # fmt: skip
-        return cls(component if isinstance(component, str) else "", libraries)
+        libraries, define = _texts(found, "libraries"), _texts(found, "define")
+        return cls(component if isinstance(component, str) else "", libraries, define)
+
+
+def _texts(found: object, name: str) -> dict[str, str]:
+    """A setting that is texts by name, as far as it is."""
+    given = found.get(name) if isinstance(found, dict) else None
+    pairs = given.items() if isinstance(given, dict) else ()
+    return {str(key): value for key, value in pairs if isinstance(value, str)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,16 @@ class Purpose:
     component: Component | None
     libraries: Mapping[str, str]
     signatures: Mapping[str, LibSignature]
+    define: Mapping[str, str]
+    args: tuple[str, ...]
     wrong: tuple[Problem, ...]
+
+    def given(self) -> dict[str, str]:
+        """Parameters by what scripts call them; what is wrong with them is said by the check."""
+        try:
+            return parameters(self.define.items(), self.args)
+        except WhammError:
+            return {}
 
 
 class _Protocol(LanguageServerProtocol):
@@ -106,7 +123,7 @@ class Server(LanguageServer):
         if text is None:
             return None
         purpose = self.purpose(uri, text.text)
-        return Script(text, purpose.component, purpose.signatures, self.boundary)
+        return Script(text, purpose.component, purpose.signatures, self.boundary, purpose.given())
 
     def purpose(self, uri: str, text: str) -> Purpose:
         """What the comments at its head say, before what the editor says."""
@@ -127,7 +144,10 @@ class Server(LanguageServer):
             library, equals, path = name.partition("=")
             libraries |= {library: os.path.join(here, path)} if equals else {}
         used = {name: path for name, path in libraries.items() if _uses(text, name)}
-        return Purpose(component, used, _signatures(used), tuple(wrong))
+        define = {k: v for k, v in self.options.define.items() if _asks(text, k)}
+        define |= {k: v for k, _, v in (one.partition("=") for one, _ in said.define)}
+        args = tuple(value for value, _ in said.args)
+        return Purpose(component, used, _signatures(used), define, args, tuple(wrong))
 
     # --- checking
 
@@ -156,7 +176,9 @@ class Server(LanguageServer):
     def found(self, uri: str, text: str) -> list[Problem]:
         purpose = self.purpose(uri, text)
         name = os.path.basename(to_fs_path(uri) or "script")
-        return [*purpose.wrong, *problems(name, text, purpose.component, purpose.libraries)]
+        found = problems(name, text, purpose.component, purpose.libraries, purpose.define,
+                         purpose.args)  # fmt: skip
+        return [*purpose.wrong, *found]
 
     def publish(self, uri: str, text: Text, done: Future[list[Problem]]) -> None:
         self.running.pop(uri, None)
@@ -176,6 +198,11 @@ class Server(LanguageServer):
 def _uses(text: str, library: str) -> bool:
     return any(line.split()[1:2] == [f"{library};"] for line in text.splitlines()
                if line.startswith("use"))  # fmt: skip
+
+
+def _asks(text: str, parameter: str) -> bool:
+    """Whether a script has ``$name`` or ``param name``: what it does not ask for is an error."""
+    return re.search(rf"(?:\$|\bparam\s+){re.escape(parameter)}\b", text) is not None
 
 
 def _signatures(libraries: Mapping[str, str]) -> dict[str, LibSignature]:

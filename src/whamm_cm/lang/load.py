@@ -62,7 +62,6 @@ def load(
         asked |= parameters.named(script) if given else set()
         globals_ += declare_all(env, script, leaves)
         leaves += sum(_leaves(v.type) for v in env.globals.values() if v.kind is Kind.TASK)
-        globals_ += sampling.declare(env, script)
         functions += (*env.functions.values(), *env.samples.values())
         check_functions(env, script)
         for found in _probes(env, script):
@@ -105,7 +104,8 @@ def declare_all(env: Env, script: s.Script, leaves: int) -> tuple[Stmt, ...]:
     env.spoiled |= body.spoiled - env.globals.keys()
     with env.going_on():
         body.finish()
-    return found + share_all(env, body_of(env, "global"), script)
+    found += share_all(env, body_of(env, "global"), script)
+    return (*found, *sampling.declare(env, script))
 
 
 def _use(env: Env, item: s.Use) -> None:

@@ -40,16 +40,22 @@ class View:
     func: FuncT | None
 
 
-def look(text: str, libraries: Mapping[str, LibSignature], sites: Sequence[WitSite]) -> list[View]:
+def look(
+    text: str,
+    libraries: Mapping[str, LibSignature],
+    sites: Sequence[WitSite],
+    given: Mapping[str, str] | None = None,
+) -> list[View]:
     """What is known where ``text`` calls ``calls.CURSOR``, with an expression or without: once for
-    each way the body around it is checked.  ``sites``: the functions of the component, if any."""
+    each way the body around it is checked.  ``sites``: the functions of the component, if any;
+    ``given``: as for ``load.load``."""
     found: list[View] = []
 
     def watch(body: Body, call: s.Invoke) -> None:
         found.append(_view(body, call.args[0] if call.args else None))
 
     known = {WHAMM_CORE.name: WHAMM_CORE, **libraries}
-    env = Env(Source(0, "script", text), known_libraries=known, watch=watch)
+    env = Env(Source(0, "script", text), known_libraries=known, watch=watch, given=given or {})
     script = s.Script(())
     with env.going_on():
         script, _ = recovered(env.source)

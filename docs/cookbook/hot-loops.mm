@@ -1,0 +1,1 @@
+wasm:opcode:loop:entry { report var rounds: u64; rounds++; }

@@ -1,0 +1,2 @@
+report var executed: map<str, u64>;
+wasm:opcode:*:before { executed[func]++; }
