@@ -63,6 +63,33 @@ GOLDENS = {
         + "2, global_id, b, u32, i32, script0, , , , , 0\n"
         + "3, global_id, c, u32, i32, script0, , , , , 0\n",
     ),
+    "generics/sites": (
+        "calls",
+        "wasm:opcode:local.set<T: numeric>(arg0: T):before / arg0 > 0 / {\n"
+        "report var x: T; x = arg0 + 1; }",
+        HEAD
+        + "4, memaddr, x, f32, f32, script0, mul, 1, 9, 0_wasm:opcode:local.set:before, +2e0\n"
+        + "36, memaddr, x, f64, f64, script0, mul, 1, 23, 0_wasm:opcode:local.set:before, +4e0\n",
+    ),
+    "generics/class": (
+        "calls",
+        "report var n: u32; wasm:opcode:call<T: int>(arg0: T, arg1: i64):before { n++; }\n"
+        "wasm:opcode:drop<T: float>(arg0: T):before { n = 9 as u32; }",
+        HEAD + "1, global_id, n, u32, i32, script0, , , , , 1\n",
+    ),
+    "generics/inferred": (
+        "calls",
+        "wasm:opcode:call<A, B>(arg0: A, arg2: B):before { report var x: B; x = arg2 << 1;\n"
+        "report var y: A; y = arg0 - (arg2 as A); }",
+        HEAD
+        + "4, memaddr, x, i32, i32, script0, #2, 2, 7, 0_wasm:opcode:call:before, 2\n"
+        + "36, memaddr, y, i32, i32, script0, #2, 2, 7, 0_wasm:opcode:call:before, 2\n",
+    ),
+    "generics/contract": (
+        "calls",
+        "wasm:opcode:call<T: numeric>(arg0: T):before { report var x: T; x = arg0 % 2 << 1; }",
+        "!declared `numeric`, but this operation requires `int`",
+    ),
     "errors/use": (
         "loop",
         "use whamm_core; use whamm_core; wasm:opcode:loop:before { }",

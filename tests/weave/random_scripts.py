@@ -413,7 +413,7 @@ class ScriptMaker:
             return [f"alt_call_by_id({self.random.randrange(4)});"]
         if choice == 1 and "alt_call_by_name" in self.offered:
             return [f"alt_call_by_name({self.pick(STRINGS)});"]
-        if choice == 2:
+        if choice == 2 or self.result:  # what leaves a result has to say it
             return [self.leave(Scope())]
         return ["drop_args();"] if choice < 5 else []
 

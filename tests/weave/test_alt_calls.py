@@ -75,3 +75,40 @@ def test_a_function_of_another_type_does_not(name: str, event: str, code: str, r
     rule = f'wasm:opcode:{event}:alt / fname == "" / {{ alt_call_by_name("{name}"); }}'
     with pytest.raises(WeaveError, match=reason):
         woven(text(code), rule)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "n++;",
+        "drop_args(); n++;",
+        "if (arg0 == 0) { return 1; }",
+        "if (arg0 == 0) { return 1; } else { n++; }",
+        'if (arg0 == 0) { return; } alt_call_by_name("sub");',
+        "while (n < 9) { n++; return 1; }",
+        'alt_call_by_name(target);',
+    ],
+)  # fmt: skip
+def test_no_value_is_made_up_for_a_result(body: str) -> None:
+    script = f'var n: u32; wasm:opcode:i32.add:alt {{ const target = ""; {body} }}'
+    with pytest.raises(WeaveError, match="may come to its end, but i32.add leaves i32: return"):
+        woven(text("(i32.add (i32.const 1) (i32.const 2))"), script)
+
+
+@pytest.mark.parametrize(
+    ("body", "result"),
+    [
+        ("drop_args(); n++; return arg1;", 5),
+        ("if (arg0 == 0) { return 1; } else { return arg0 + n as i32; }", 7),
+        ("if (arg0 == 7 && true) { return 2; } n++; return 4;", 2),
+        ('alt_call_by_name("sub"); n++;', -2),
+        ('if (fname == "") { return 3; } else { n++; }', 3),
+    ],
+)
+def test_every_way_ends_in_a_value(body: str, result: int) -> None:
+    script = f'var n: u32; wasm:opcode:i32.add:alt / fname == "" / {{ {body} }}'
+    store = wasmtime.Store()
+    code = text("(i32.add (i32.const 5) (i32.const 7))")
+    module = wasmtime.Module(store.engine, woven(code, script).wasm)
+    f = wasmtime.Instance(store, module, []).exports(store)["f"]
+    assert isinstance(f, wasmtime.Func) and f(store) == result

@@ -19,7 +19,7 @@ import wasmtime
 from whamm_cm.wasm.module import CoreModule
 
 PROGRAMS = Path(__file__).parent / "wizard"
-WIZENG = os.environ.get("WIZENG")
+WIZENG = os.environ.get("WIZENG") or None
 _FEATURES = "--ext:wasm-3.0"
 _ROW = re.compile(r'(hotness|branch),(?:"([^"]*)"|#(\d+)),(\d+)(?:,\w+)?,(?:(\d+)|\[([\d ]+)\])')
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import field
 
 from whamm_cm.analysis.dwarf import SourceFile, SourceLines
@@ -20,14 +20,14 @@ from whamm_cm.wasm.module import CoreModule
 _LONGEST_TEXT = 16 << 20
 
 
-def source_text(file: str) -> list[str] | None:
-    """The lines of a file that DWARF names, if it is below the current directory.
+def source_text(file: str, folders: Sequence[str] = ()) -> list[str] | None:
+    """The lines of a file that DWARF names, if it is below the current directory; else of the one
+    in ``folders`` that most parts of its path lead to.
 
     The name comes with the component: it must not show what else is on this machine.
     """
-    here = os.path.realpath(os.curdir)
-    for name in dict.fromkeys((file.path if isinstance(file, SourceFile) else file, file)):
-        path = os.path.realpath(name)
+    for top, name in _candidates(file, folders):
+        here, path = os.path.realpath(top), os.path.realpath(name)
         if os.path.commonprefix((path, here + os.sep)) != here + os.sep:
             continue
         if os.path.isfile(path) and os.path.getsize(path) <= _LONGEST_TEXT:
@@ -37,6 +37,17 @@ def source_text(file: str) -> list[str] | None:
             except OSError:  # as if it were not there
                 continue
     return None
+
+
+def _candidates(file: str, folders: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """What a path may have to lie below, and the path."""
+    whole = file.path if isinstance(file, SourceFile) else file
+    for name in dict.fromkeys((whole, file)):
+        yield os.curdir, name
+    parts = [part for part in whole.replace("\\", "/").split("/") if part]
+    for folder in folders:
+        for first in range(len(parts)):
+            yield folder, os.path.join(folder, *parts[first:])
 
 
 @dataclass(slots=True)

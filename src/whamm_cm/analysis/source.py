@@ -49,7 +49,7 @@ class Sources:
         """Of the instruction at an offset of the module's bytes."""
         lines = self.of(module)
         row: Row | None = None if lines is None else lines.row(offset)
-        return NOWHERE if row is None else SourcePlace(str(row.file), row.line, row.column)
+        return NOWHERE if row is None else SourcePlace(row.file, row.line, row.column)
 
     def body(self, module: CoreModule, index: int, symbol: str) -> str:
         """The same of the defined function ``index`` itself, whatever it begins with."""

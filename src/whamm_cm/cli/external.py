@@ -143,6 +143,9 @@ class _Lines:
         self._pass(self.decoder.finish())
         lost = list(self._ends.finish())
         unseen = self._woven.report.agents and not self._recorder.count
+        if self._woven.plan.engine is not None:
+            # A monitor is asked for its report however the program ends.
+            unseen = unseen and status != 0
         if unseen:
             lost.append(_lost("unseen"))
         if self._counting() and status and (unseen or not (lost or self._has_said_all())):
@@ -162,7 +165,8 @@ class _Lines:
         from whamm_cm.front.woven import runs_once
 
         alone = self._woven.report.agents <= 1 and not self._woven.plan.flush_each
-        return alone and self._last == "end" and runs_once(self._data)
+        once = self._woven.plan.engine is not None or runs_once(self._data)
+        return alone and self._last == "end" and once
 
     def _pass(self, records: Iterable[Record]) -> None:
         from whamm_cm.trace.reader import Arrival

@@ -24,7 +24,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "info",
         help="say what a match rule binds and where it matches",
         usage="whamm-cm info [options] RULE [APP.wasm]\n"
-        "       whamm-cm info [options] -s FILE.mm|-e SCRIPT|-m NAME [APP.wasm]",
+        "       whamm-cm info [options] -s FILE.mm|-e SCRIPT|-m NAME [APP.wasm]\n"
+        "       whamm-cm info [options] APP.wasm --lines [FILE]",
         description="Say which events a match rule stands for and what they bind; with APP.wasm,"
         " which places in it match, and why others do not. Nothing is run or written.",
         allow_abbrev=False,
@@ -40,7 +41,16 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--dry-run", action="store_true", help="with APP.wasm: show the code that would be put in"
     )
     parser.add_argument(
-        "-n", type=int, default=10, dest="first", metavar="N",
+        "--lines", nargs="?", const="", metavar="FILE",
+        help="list the source files of APP.wasm, or the lines of FILE (a glob), that probes can be"
+        " at",
+    )  # fmt: skip
+    parser.add_argument(
+        "--source", action="append", default=[], metavar="DIR",
+        help="with --lines: look for the text of source files in DIR, too; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "-n", type=int, dest="first", metavar="N",
         help="show at most N matching places (default: 10; -v: all)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="show the facts as one JSON document")
@@ -58,6 +68,13 @@ def run(args: argparse.Namespace) -> int:
         text = _monitors_json() if args.json else "".join(f"{x}\n" for x in _monitors())
         write_output(args.output, text)
         return 0
+    if args.first is not None and args.first < 0:
+        raise UsageError(f"-n {args.first}: expected a number of places")
+    if args.lines is not None:
+        write_output(args.output, _lines(args))
+        return 0
+    if args.source:
+        raise UsageError("--source is for --lines; add that, or leave it out")
     settings = Settings(
         scripts=scripts.sources(args, args.expr),
         libraries=scripts.libraries(args.lib),
@@ -65,13 +82,12 @@ def run(args: argparse.Namespace) -> int:
     )
     plan = scripts.checked(args, settings)
     rule, app = _words(args, plan)
-    if args.first < 0:
-        raise UsageError(f"-n {args.first}: expected a number of places")
+    first = 10 if args.first is None else args.first
     listing = None if app is None else _listing(args, plan, rule, app)
     from whamm_cm.cli import info_text
 
     shown = info_text.document if args.json else info_text.lines
-    text = shown(rule, listing, None if args.verbose else args.first, args.verbose > 0)
+    text = shown(rule, listing, None if args.verbose else first, args.verbose > 0)
     write_output(args.output, text)
     return 0
 
@@ -79,6 +95,23 @@ def run(args: argparse.Namespace) -> int:
 def _check_alone(args: argparse.Namespace) -> None:
     if args.words or args.script or args.expr or args.monitor or args.dry_run:
         raise UsageError("--monitors lists the ready monitors; leave out the rest")
+
+
+def _lines(args: argparse.Namespace) -> str:
+    """The source files of an input, or the lines of some."""
+    words, file = list(args.words), args.lines
+    if not words and file:  # what follows the option is the input
+        words, file = [file], ""
+    if len(words) != 1 or args.script or args.expr or args.monitor or args.dry_run:
+        raise UsageError("--lines lists the source lines of one APP.wasm: info APP.wasm --lines")
+    from whamm_cm.cli import info_lines
+    from whamm_cm.front.lines import source_lines
+
+    listing = source_lines(read_input(words[0]), display(words[0]), file or "*", args.source)
+    if args.json:
+        return info_lines.document(listing)
+    first = None if args.verbose else args.first
+    return info_lines.lines(listing, first) if file else info_lines.files(listing, first)
 
 
 def _words(args: argparse.Namespace, plan: ScriptPlan | None) -> tuple[str | None, str | None]:

@@ -9,8 +9,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from whamm_cm.demangle.name import demangle
-from whamm_cm.lang.describe import EventRow, FunctionRow, VariableRow, describe
+from whamm_cm.lang.describe import EventRow, FunctionRow, VariableRow, describe, row
 from whamm_cm.lang.load import load
+from whamm_cm.lang.source_rules import is_source_rule
 from whamm_cm.lang.tree import Scripts
 from whamm_cm.render.safe import printable
 from whamm_cm.render.words import counted
@@ -47,6 +48,10 @@ def described(rule: str) -> tuple[list[EventRow], Scripts | None]:
 
     Raises ScriptError.
     """
+    if is_source_rule(rule):
+        (probe,) = load([("rule", f"{rule} {{ }}")]).probes
+        assert probe.source is not None
+        return [row(probe.source.event)], None
     if "#" not in rule and not rule.lstrip().startswith("wit"):
         return describe(rule.partition("/")[0]), None
     scripts = load([("rule", f"{rule} {{ }}")])

@@ -55,6 +55,23 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         " either behind ! to take it out; '*' for all",
     )  # fmt: skip
     parser.add_argument("--count", metavar="SET", help="what to count only; a SET as of --trace")
+    _add_way_out(parser)
+    parser.add_argument(
+        "--engine", choices=("wizard",),
+        help="write a monitor module for this engine, which runs the core module as it is:"
+        " wizeng --monitors=OUT.wasm APP.wasm",
+    )  # fmt: skip
+    parser.add_argument("--time", action="store_true", help="record time stamps and durations")
+    parser.add_argument("--no-time", dest="time", action="store_false", help="do not (default)")
+    parser.add_argument(
+        "--json", action="store_true", help="say on standard output, as JSON, what was added"
+    )
+    scripts.add_options(parser, expressions=True)
+    weaving.add_options(parser, "0")
+    parser.set_defaults(run=run)
+
+
+def _add_way_out(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sink", choices=("stderr", "logging", "otel", "otel-current", "host", "none"),
         help="where records go: the guest's stderr, as lines; wasi:logging; wasi:otel, as spans"
@@ -71,14 +88,6 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="12 characters of a-z and 2-7 that mark the lines as ours (default: drawn anew, so"
         " that no guest knows them)",
     )  # fmt: skip
-    parser.add_argument("--time", action="store_true", help="record time stamps and durations")
-    parser.add_argument("--no-time", dest="time", action="store_false", help="do not (default)")
-    parser.add_argument(
-        "--json", action="store_true", help="say on standard output, as JSON, what was added"
-    )
-    scripts.add_options(parser, expressions=True)
-    weaving.add_options(parser, "0")
-    parser.set_defaults(run=run)
 
 
 def _nonce(text: str) -> str:

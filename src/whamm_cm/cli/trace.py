@@ -78,9 +78,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def _add_running(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("running (without --)")
     group.add_argument(
-        "--engine", choices=("embedded", "wasmtime"),
-        help="what to run it on: the embedded engine (default), or the command wasmtime, which is"
-        " the default for what is made for WASI 0.3",
+        "--engine", choices=("embedded", "wasmtime", "wizard"),
+        help="what to run it on: the embedded engine (default); the command wasmtime, which is"
+        " the default for what is made for WASI 0.3; or the command wizeng of the Wizard engine,"
+        " which runs core modules as they are, with scripts as monitors",
     )  # fmt: skip
     group.add_argument(
         "--invoke", metavar="CALL",
@@ -189,6 +190,10 @@ def _embedded(args: argparse.Namespace, words: Sequence[str], settings: Settings
     path = words[0]
     data = read_input(path)
     host = _host(args, words)
+    if args.engine == "wizard":
+        from whamm_cm.cli.wizard import trace_wizard
+
+        return trace_wizard(args, path, data, host, settings)
     # Most have no such name anywhere, and need no closer look.
     if args.engine == "wasmtime" or (args.engine is None and b"@0.3." in data):
         from whamm_cm.cli.later import trace_later

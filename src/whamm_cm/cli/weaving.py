@@ -131,6 +131,7 @@ def settings(
         lines=args.lines_as,
         compat=args.compat == "whamm",
         sample=args.sample,
+        engine="wizard" if args.engine == "wizard" else None,
     )
 
 

@@ -10,7 +10,7 @@ from whamm_cm.emit.memory import Agent, Guest
 from whamm_cm.emit.model import Cell, EventProbe, ExportedGlobal, ProbeOptions, ScriptLink, Wrapper
 from whamm_cm.emit.paths import embedded, normal_probes, walk
 from whamm_cm.emit.script.compile import compile_body, compile_expr
-from whamm_cm.emit.script.env import RUNTIME, Globals, Memory, Place, Recorder
+from whamm_cm.emit.script.env import FUNCTIONS, Globals, Memory, Place, Recorder
 from whamm_cm.emit.texts import State
 from whamm_cm.emit.wit_texts import NEEDS as WHOLE
 from whamm_cm.emit.wit_values import Values, is_text, wit_type
@@ -79,7 +79,7 @@ class ScriptImports:
         if self.report is not None and options.beats:
             self.tick = module.import_func(_UNIT, "tick", (), ("i32",))
         self.functions = {
-            name: module.import_func(_UNIT, name, *RUNTIME[name]) for name in self.needs.functions
+            name: module.import_func(_UNIT, name, *FUNCTIONS[name]) for name in self.needs.functions
         }
         self.users = {user: self._import(self._link.users[user]) for user in self.needs.users}
         self.libraries = {

@@ -10,7 +10,7 @@ end.
 from __future__ import annotations
 
 from whamm_cm.agent.layout import Flush
-from whamm_cm.emit.libglue import GUARD, INSIDE
+from whamm_cm.emit.libglue import INSIDE
 from whamm_cm.wasm.asm import Func, Module
 
 #: Ticks that report in any case: with a count that doubles each time, they are soon over.
@@ -24,10 +24,10 @@ _SHORT_NS, _LONG_NS = 1_000_000, 10_000_000
 
 
 def build_tick(
-    interval_ns: int, unit: str, way: str, *, each: bool, clock: bool, guard: bool
+    interval_ns: int, unit: str, way: str, *, each: bool, clock: str, guard: str
 ) -> bytes:
     """Imports of ``unit`` progress and report, of ``way`` flush, of ``agent`` asked and said, with
-    ``clock`` ``out.now``, with ``guard`` ``guard.inside``: where it is set nothing may leave.
+    ``clock`` its ``now``, with ``guard`` its ``inside``: where it is set nothing may leave.
     ``each``: every count is a tick."""
     module = Module()
     t = _Tick(module, (unit, way), interval_ns, each, clock, guard)
@@ -53,8 +53,8 @@ class _Tick:
         names: tuple[str, str],
         interval_ns: int,
         each: bool,
-        clock: bool,
-        guard: bool,
+        clock: str,
+        guard: str,
     ) -> None:
         self.module, self.interval, self.each = module, interval_ns, each
         unit, way = names
@@ -63,8 +63,8 @@ class _Tick:
         self.flush = module.import_func(way, "flush", ("i32",))
         self.asked = module.import_func("agent", "asked", (), ("i32",))
         self.said = module.import_func("agent", "said")
-        self.now = module.import_func("out", "now", (), ("i64",)) if clock else None
-        self.inside = module.import_global(GUARD, INSIDE, "i32") if guard else None
+        self.now = module.import_func(clock, "now", (), ("i64",)) if clock else None
+        self.inside = module.import_global(guard, INSIDE, "i32") if guard else None
         self.fuel = module.global_("i32", 1)
         self.ticks = module.global_("i32", 0)
         self.seen = module.global_("i64", 0)

@@ -38,7 +38,7 @@ def check(settings: Settings, given: Input | None = None) -> Checked:
     """
     plan = script_plan(settings)
     assert plan is not None
-    places = None
+    places, misread = None, list[ScriptError]()
     if given is None:
         found = [rule.mistake(None) for rule in plan.scripts.wit_rules]
         errors = [error for error in found if error is not None]
@@ -46,10 +46,12 @@ def check(settings: Settings, given: Input | None = None) -> Checked:
             raise together(errors)
     else:
         from whamm_cm.weave.listing import count_places
+        from whamm_cm.weave.opcodes import symbols
 
         places = count_places(plan, given)
+        misread = symbols.misread(plan.scripts, [module for _, module in given.guests])
     rules = tuple(
         CheckedRule(span, rule, None if places is None else places[span])
         for span, rule in plan.scripts.written.items()
     )
-    return Checked(plan.scripts.warned, rules)
+    return Checked((*plan.scripts.warned, *misread), rules)

@@ -13,7 +13,7 @@ from whamm_cm.errors import UsageError
 if TYPE_CHECKING:
     from whamm_cm.analysis.site import Selector
     from whamm_cm.weave.libraries import Library
-    from whamm_cm.weave.plan import LineForm, Plan, ScriptPlan, SinkName
+    from whamm_cm.weave.plan import EngineName, LineForm, Plan, ScriptPlan, SinkName
 
 #: The text of a script, a file of one, or a name for messages and the text.
 Script: TypeAlias = "str | os.PathLike[str] | tuple[str, str]"
@@ -43,7 +43,8 @@ class Settings:
     ``nonce`` marks the lines of a sink, "" draws a new one; ``lines`` is their form.  ``compat``: a
     core module reports when its ``main`` ends, as whamm has it.  ``sample``: records are made of
     one call of an export of the root in so many, chosen by chance, and of what is below it;
-    counters and scripts see all.
+    counters and scripts see all.  ``engine``: ``"wizard"`` makes a monitor module for that engine
+    instead of a copy with probes in it.
     """
 
     trace: str | None = None
@@ -67,6 +68,7 @@ class Settings:
     lines: LineForm = "packed"
     compat: bool = False
     sample: int = 1
+    engine: EngineName | None = None
 
     @property
     def scripted(self) -> bool:
@@ -115,6 +117,7 @@ class Settings:
             nonce=(self.nonce or fresh_nonce()) if sink in ("stderr", "logging") else "",
             lines=self.lines,
             sample=self.sample,
+            engine=self.engine,
         )
 
 
@@ -142,6 +145,7 @@ class Wishes(TypedDict, total=False):
     lines: LineForm
     compat: bool
     sample: int
+    engine: EngineName | None
 
 
 #: What the table in the guest has room for.
@@ -160,6 +164,7 @@ def settled(settings: Settings, wishes: Wishes) -> Settings:
         ("sink", ("stderr", "logging", "host", "none", "otel", "otel-current")),
         ("flush", ("full", "live", "each")),
         ("lines", ("packed", "json")),
+        ("engine", ("wizard",)),
     ):
         word = wishes.get(name)
         if word is not None and word not in words:

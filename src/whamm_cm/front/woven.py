@@ -162,7 +162,7 @@ def runs_once(data: bytes) -> bool:
 
 def sink_for(settings: Settings, data: bytes) -> SinkName:
     """A core module gets no WASI that it has not got already."""
-    if settings.sink or not is_module(data):
+    if settings.sink or settings.engine or not is_module(data):
         return settings.sink or "stderr"
     from whamm_cm.weave.plain_sinks import uses_wasi
 
@@ -181,8 +181,24 @@ def woven(data: bytes, plan: Plan, name: str, image: Artifact | None = None) -> 
     Raises DecodeError, WeaveError, InputError for an original that is invalid, InternalError when
     only the copy is.
     """
-    make = _module if is_module(data) else _component
+    make = _monitor if plan.engine else _module if is_module(data) else _component
     return Woven(name, len(data), plan, make(data, plan, name), image)
+
+
+def _monitor(data: bytes, plan: Plan, name: str) -> WovenModule:
+    from whamm_cm.run.engine import validate_module
+    from whamm_cm.weave.wizard.monitor import weave_monitor
+
+    if not is_module(data):
+        raise InputError(
+            f"{name} is a component, and the Wizard engine runs core modules: whamm-cm trace"
+            " --engine wizard runs those in it that can run alone"
+        )
+    found = weave_monitor(data, plan, name)
+    fault = validate_module(found.wasm)
+    if fault is not None:
+        _blame(found.added, name, fault, validate_module(data))
+    return found
 
 
 def _module(data: bytes, plan: Plan, name: str) -> WovenModule:
@@ -229,6 +245,7 @@ def notes(added: Added, verbose: bool = True) -> Iterator[str]:
     if added.unvalidated:
         text = "not validated here, for this wasmtime refuses the original, too"
         yield f"{text}: {added.unvalidated}"
+    yield from added.remarks
     if verbose:
         for title, reason in added.skipped:
             yield f"not woven: {title}: {reason}"

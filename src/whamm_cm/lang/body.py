@@ -10,7 +10,7 @@ from typing import Protocol
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import parameters
 from whamm_cm.lang import syntax as s
-from whamm_cm.lang.events import Event
+from whamm_cm.lang.events import BOUNDABLE, Event
 from whamm_cm.lang.source import ScriptError, Source, WrittenRule, suggest, together
 from whamm_cm.lang.tree import (
     Const,
@@ -105,6 +105,9 @@ class Body:
     blank: bool = False  # at a boundary function of which nothing is known
     errors: list[ScriptError] = field(default_factory=list)
     spoiled: set[str] = field(default_factory=set)
+    #: Variables that bodies of one probe share, by place and type, where it is checked for several
+    #: types of its operands.
+    shared: dict[tuple[Span, Type, Kind], Variable] | None = None
 
     # --- statements
 
@@ -268,7 +271,7 @@ class Body:
         assert isinstance(found.meaning, Const) and isinstance(found.meaning.value, int | float)
         return s.Number(found.meaning.value, node.at, node.end)
 
-    def text(self, node: s.String | s.Parameter) -> s.String:
+    def string(self, node: s.String | s.Parameter) -> s.String:
         """The text that a literal is, or a parameter where a text is wanted."""
         if isinstance(node, s.String):
             return node
@@ -319,8 +322,10 @@ class Body:
 
     def needs_bound(self, node: s.Name) -> ScriptError:
         where = self.event.name if self.event and self.event.name else "wasm"
-        return self.error(node, f'nothing says what type "{node.name}" has',
-                          f"bound it in the match rule: {where}({node.name}: i32)")  # fmt: skip
+        error = self.error(node, f'nothing says what type "{node.name}" has',
+                           f"bound it in the match rule: {where}({node.name}: i32)")  # fmt: skip
+        error.untyped = node.name if BOUNDABLE.fullmatch(node.name) else ""
+        return error
 
     # --- names
 
@@ -346,6 +351,8 @@ class Body:
         """A new variable of the innermost block."""
         variable = Variable(name, type_, kind, report, self.env.source.number, self.span(node),
                             meaning=meaning)  # fmt: skip
+        if self.shared is not None and kind is Kind.CELL:
+            variable = self.shared.setdefault((variable.span, type_, kind), variable)
         if name in self.declared:
             raise self.error(node, f'"{name}" is declared twice', "rename one of the two")
         self.locals[name] = variable

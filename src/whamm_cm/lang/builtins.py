@@ -9,7 +9,20 @@ from __future__ import annotations
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang.tree import LibFunction, LibSignature
-from whamm_cm.lang.valtypes import BOOL, F32, F64, FUNCREF, I32, I64, STR, U32, UNIT, TupleT, Type
+from whamm_cm.lang.valtypes import (
+    BOOL,
+    F32,
+    F64,
+    FUNCREF,
+    I32,
+    I64,
+    STR,
+    U32,
+    U64,
+    UNIT,
+    TupleT,
+    Type,
+)
 
 _ADDRESS = TupleT((I32, I32))
 
@@ -45,6 +58,7 @@ FUNCTIONS: dict[str, BuiltinFunction] = {
     "mem_size": _F((U32,), U32, "pages the memory has now"),
     "write_str": _F((U32, I32, STR), UNIT, "write the bytes of a string: memory, address, string"),
     "read_str": _F((U32, I32, U32), STR, "the string at: memory, address, length", initial=False),
+    "now": _F((), U64, "nanoseconds on a clock that only goes forward", initial=False),
 }  # fmt: skip
 
 #: ``s.len()`` and so on; the receiver is the first argument.

@@ -266,9 +266,20 @@ def _trace_like(body: Body, node: s.Invoke) -> Expr:
     raise body.error(node, f"{node.name} has no value", "call it as a statement")
 
 
+def _rand(body: Body, node: s.Invoke) -> Expr:
+    if len(node.args) > 1:
+        raise body.error(node, f"rand takes no argument or 1 (u32), not {len(node.args)}")
+    if body.initialising:
+        raise body.error(node, f"rand draws anew each time, but {body.initialising} is initialised"
+                         " once",
+                         "declare first and assign in a statement of its own")  # fmt: skip
+    args = tuple(body.typed(arg, U32, "what rand is to be below") for arg in node.args)
+    return Builtin(U32, "rand", args, body.span(node))
+
+
 _SPECIAL = {
-    "memid": _memid, "len": _len, "handle": _handle, "str": str_,
-    "format": format_,
+    "memid": _memid, "len": _len, "handle": _handle, "str": str_, "format": format_,
+    "rand": _rand,
     **dict.fromkeys(("print", "delete", "clear"), _trace_like),
 }  # fmt: skip
 

@@ -61,7 +61,7 @@ def _error_case(body: Body, call: s.Invoke) -> int:
     assert body.wit is not None
     (arg,) = call.args
     if isinstance(arg, s.Parameter):
-        arg = body.text(arg)
+        arg = body.string(arg)
     if not isinstance(arg, s.String):
         raise body.error(
             arg, "the error case must be a text", 'write for instance fail("timeout");'
@@ -94,7 +94,7 @@ def constant(body: Body, node: s.ExprSyntax, type_: w.ValType) -> Any:
     stripped = w.strip(type_)
     if isinstance(node, s.Parameter):
         number = isinstance(stripped, w.Prim) and stripped.name not in ("string", "char")
-        node = body.literal(node) if number else body.text(node)
+        node = body.literal(node) if number else body.string(node)
     return _MAKERS[type(stripped)](body, node, stripped)
 
 

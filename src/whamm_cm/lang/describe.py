@@ -56,12 +56,14 @@ def describe(rule: str) -> list[EventRow]:
         part = parse_core_rule(source, s.ProbeSyntax(rule + ":*", False, None, (), 0, len(rule)))
         parsed = CoreRule(part.parts, part.bounds)
     return [
-        _row(event, tuple(mode.text for mode in modes if mode.text))
+        row(event, tuple(mode.text for mode in modes if mode.text))
         for event, modes in events_of(source, parsed)
     ]
 
 
-def _row(event: Event, modes: tuple[str, ...]) -> EventRow:
+def row(event: Event, modes: tuple[str, ...] | None = None) -> EventRow:
+    """``modes``: those that are meant, None: all."""
+    modes = tuple(mode.text for mode in event.modes) if modes is None else modes
     name = ":".join(word for word in ("wasm", event.package, event.name) if word)
     codes = opcodes_of(event.name) if event.package == "opcode" else ()
     return EventRow(

@@ -68,6 +68,8 @@ class Event:
 
 #: Names of operands and locals: nobody may declare them.
 NUMBERED = re.compile(r"(?:arg|res|imm|local)(?:0|[1-9][0-9]*)")
+#: What may have a type bound.  A script may have variables of its own that are called ``param0``.
+BOUNDABLE = re.compile(r"(?:arg|res|local|param)(?:0|[1-9][0-9]*)")
 
 _PLAIN = {text: Mode(text, text) for text in ("before", "after", "alt", "entry", "exit")}
 _SEMANTIC = Mode("after", "semantic_after")
@@ -364,7 +366,21 @@ PACKAGES: dict[str, tuple[Event, ...]] = {
     "begin": (_plain("begin", ""),),
     "end": (_plain("end", ""),),
     "report": (_plain("report", ""),),
-    "func": (_plain("func", "entry"), _plain("func", "exit")),
+    "func": (
+        _plain(
+            "func",
+            "entry",
+            _dynamic("argN", None, "parameter N, counted from the last one"),
+            _dynamic("paramN", None, "parameter N, counted from the first one"),
+        ),
+        _plain(
+            "func",
+            "exit",
+            _dynamic("resN", None, "result N, counted from the last one; not at a tail call"),
+            _dynamic("entered", U64, "when the function was entered, as now()"),
+            _dynamic("elapsed", U64, "nanoseconds since then", "now() - entered"),
+        ),
+    ),
     "block": (_plain("block", "start"), _plain("block", "end", _INSTR_COUNT)),
     "opcode": _opcode_events(),
     "task": (

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body, Env, Unknowable
 from whamm_cm.lang.calls import invoke
-from whamm_cm.lang.events import BY_NAME, NUMBERED, TASK_MODES, Event, Mode
+from whamm_cm.lang.events import BOUNDABLE, BY_NAME, TASK_MODES, Event, Mode
 from whamm_cm.lang.exprs import EXPR_RULES
+from whamm_cm.lang.generics import choices, settled, with_types
 from whamm_cm.lang.mistakes import mistakes
 from whamm_cm.lang.paths import site_of, unknown_site
 from whamm_cm.lang.places import SourceRule
@@ -19,8 +20,8 @@ from whamm_cm.lang.rules import CoreRule, events_of, parse_core_rule, parse_wit_
 from whamm_cm.lang.source import ScriptError, WrittenRule, together
 from whamm_cm.lang.source_rules import is_source_rule, parse_source_rule
 from whamm_cm.lang.stmts import STMT_RULES, block
-from whamm_cm.lang.tree import Expr, Probe, Span, Stmt, WitRule, WitSite
-from whamm_cm.lang.valtypes import BOOL, Type
+from whamm_cm.lang.tree import Expr, Kind, Probe, Span, Stmt, Variable, WitRule, WitSite
+from whamm_cm.lang.valtypes import BOOL, F32, F64, I32, I64, Prim, Type
 
 RULES = {**EXPR_RULES, s.Invoke: invoke}
 
@@ -59,17 +60,15 @@ def expand(env: Env, probe: s.ProbeSyntax, numbering: Numbering) -> Iterator[Pro
         yield _source_probe(env, probe, parse_source_rule(env.source, probe))
         return
     rule = parse_core_rule(env.source, probe)
-    bounds = _checked_bounds(env, rule)
-    names = _names(probe)
-    cache: _Cache = {}
     found = events_of(env.source, rule)
     if found[0][0].package in BY_NAME:
         yield from _boundary_rules(env, probe, rule, [event for event, _ in found])
         return
+    chosen = [_Choice.of(env, probe, types) for types in choices(env.source, rule.params)]
     any_known = any(event.known for event, _ in found)
     for event, modes in found:
         for mode in modes:
-            checked = _check(env, probe, rule, bounds, event, mode, names, cache)
+            checked = _check_each(env, rule, chosen, event, mode)
             number = -1
             if event.known:
                 number = numbering.known
@@ -78,7 +77,34 @@ def expand(env: Env, probe: s.ProbeSyntax, numbering: Numbering) -> Iterator[Pro
                 if event.known or rule.is_single or not any_known:
                     raise checked
                 continue
-            yield _probe(env, probe, event, mode, number, checked)
+            for each in checked:
+                yield _probe(env, probe, event, mode, number, each, bool(rule.params))
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """A probe with ``types`` for the type parameters of its rule, if it has any."""
+
+    types: Mapping[str, Prim]
+    probe: s.ProbeSyntax
+    rule: CoreRule
+    bounds: dict[str, Type]
+    names: frozenset[str]
+    cache: _Cache = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, env: Env, probe: s.ProbeSyntax, types: Mapping[str, Prim]) -> _Choice:
+        rule = parse_core_rule(env.source, probe, types)
+        chosen = with_types(probe, types) if types else probe
+        return cls(types, chosen, rule, _checked_bounds(env, rule), _names(chosen))
+
+
+def _check_each(
+    env: Env, rule: CoreRule, chosen: Sequence[_Choice], event: Event, mode: Mode
+) -> list[_Checked] | ScriptError:
+    found = [_check(env, c.probe, c.rule, c.bounds, event, mode, c.names, c.cache) for c in chosen]
+    fits = settled(rule.params, [choice.types for choice in chosen], found)
+    return fits if isinstance(fits, ScriptError) else [one for each in fits for one in each]
 
 
 def _written(env: Env, probe: s.ProbeSyntax) -> s.ProbeSyntax:
@@ -88,18 +114,17 @@ def _written(env: Env, probe: s.ProbeSyntax) -> s.ProbeSyntax:
     line, column = env.source.place(at)
     place = f"{env.source.name}:{line}:{column}"
     span = Span(env.source.number, at, probe.end)
-    env.written[span] = WrittenRule(text, place, text != probe.rule)
+    env.written[span] = WrittenRule(text, place, env.source, text != probe.rule)
     return probe._replace(rule=text, at=at)
 
 
-def _probe(
-    env: Env, probe: s.ProbeSyntax, event: Event, mode: Mode, number: int, checked: _Checked
-) -> Probe:
+def _probe(env: Env, probe: s.ProbeSyntax, event: Event, mode: Mode, number: int,
+           checked: _Checked, chosen: bool = False) -> Probe:  # fmt: skip
     words = ["wasm", event.package, event.name, mode.name]
     rule = ":".join(word for word in words if word)
     return Probe(number, rule, env.source.number, event.package, event.name, mode.text,
                  checked.bounds, checked.predicate, checked.body,
-                 Span(env.source.number, probe.at, probe.end))  # fmt: skip
+                 Span(env.source.number, probe.at, probe.end), chosen)  # fmt: skip
 
 
 def _source_probe(env: Env, probe: s.ProbeSyntax, rule: SourceRule) -> Probe:
@@ -185,23 +210,49 @@ def _declares_report(node: object) -> bool:
 # --- sharing of checked bodies -------------------------------------------------------------------
 
 
-_Cache = dict[tuple[object, ...], _Checked | ScriptError]
+_Cache = dict[tuple[object, ...], "list[_Checked] | ScriptError"]
 
 
 def _check(env: Env, probe: s.ProbeSyntax, rule: CoreRule, bounds: dict[str, Type],
            event: Event, mode: Mode, names: frozenset[str], cache: _Cache
-           ) -> _Checked | ScriptError:  # fmt: skip
+           ) -> list[_Checked] | ScriptError:  # fmt: skip
     """A body means the same wherever its names mean the same: checked once for all of these."""
     meant = ((id(event.find(n)), n in event.functions) for n in _with_definitions(event, names))
     key = (mode.text, event.package, *meant)
     if key not in cache:
-        body = body_of(env, "probe", event=event, mode=mode.text, bounds=dict(bounds),
-                       many=not rule.is_single)  # fmt: skip
-        try:
-            cache[key] = check_probe(body, probe)
-        except ScriptError as error:
-            cache[key] = error
+        shared: dict[tuple[Span, Type, Kind], Variable] = {}
+
+        def body(types: Mapping[str, Type]) -> Body:
+            return body_of(env, "probe", event=event, mode=mode.text, bounds=dict(types),
+                           many=not rule.is_single, shared=shared)  # fmt: skip
+
+        cache[key] = _by_types(body, probe, bounds)
     return cache[key]
+
+
+#: The types that operands have; a body is checked for each that they may have at a place.
+_TYPES = (I32, I64, F32, F64)
+#: Operands that may have any of them.
+_MOST_UNTYPED = 3
+
+
+def _by_types(
+    body: Callable[[Mapping[str, Type]], Body],
+    probe: s.ProbeSyntax,
+    bounds: Mapping[str, Type],
+    left: int = _MOST_UNTYPED,
+) -> list[_Checked] | ScriptError:
+    """The body once, or where nothing says what types its operands have, once for each they may
+    have and it fits."""
+    try:
+        return [check_probe(body(bounds), probe)]
+    except ScriptError as error:
+        name = next((one.untyped for one in error.each if one.untyped), "")
+        if not name or not left:
+            return error
+    tried = [_by_types(body, probe, {**bounds, name: type_}, left - 1) for type_ in _TYPES]
+    fits = [one for each in tried if isinstance(each, list) for one in each]
+    return fits or tried[0]
 
 
 def _with_definitions(event: Event, names: frozenset[str]) -> list[str]:
@@ -235,9 +286,9 @@ def check_probe(body: Body, probe: s.ProbeSyntax) -> _Checked:
 def _checked_bounds(env: Env, rule: CoreRule) -> dict[str, Type]:
     found: dict[str, Type] = {}
     for name, type_, at, end in rule.bounds:
-        if not NUMBERED.fullmatch(name) or name.startswith("imm"):
+        if not BOUNDABLE.fullmatch(name):
             raise env.source.error(f'"{name}" cannot have a type bound', at, end,
-                                   "bounds are for argN, localN and resN")  # fmt: skip
+                                   "bounds are for argN, localN, paramN and resN")  # fmt: skip
         if found.get(name, type_) != type_:
             raise env.source.error(f'"{name}" has two bounds', at, end)
         found[name] = type_

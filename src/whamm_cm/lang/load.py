@@ -217,11 +217,12 @@ def _probes(env: Env, script: s.Script) -> list[Probe | WitRule]:
         end = len(env.source.text)
         raise env.source.error("the script has no probe", end, hint="add one, for instance"
                                " wasm:opcode:call:before { }")  # fmt: skip
-    number = numbering.known
+    later: dict[tuple[Span, str, str], int] = {}  # choices of types have one number
     for position, probe in enumerate(found):
         if probe.number < 0:
+            key = probe.span, probe.rule, probe.mode
+            number = later.setdefault(key, numbering.known + len(later))
             found[position] = replace(probe, number=number)
-            number += 1
     return [_knowing_itself(env, p) if isinstance(p, Probe) else p for p in found]
 
 

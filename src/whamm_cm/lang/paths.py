@@ -182,7 +182,7 @@ def compare_case(body: Body, node: s.Infix) -> Expr | None:
         return None
     cases = cases_of(operand.type.type)
     labels = [label for label, _ in cases]
-    text, span = body.text(text), body.span(node)
+    text, span = body.string(text), body.span(node)
     carries = any(payload is not None for _, payload in cases)
     if carries and not _WORD.fullmatch(text.value) and find_label(labels, text.value) is None:
         return None  # the text of a case with what it carries
@@ -219,7 +219,7 @@ def assign_parameter(body: Body, node: s.Set, target: Expr) -> Stmt:
 
 def _assigned(body: Body, node: s.Set, stripped: w.ValType, type_: Type, name: str) -> Expr:
     if isinstance(stripped, w.EnumT) and isinstance(node.value, s.String | s.Parameter):
-        text = body.text(node.value)
+        text = body.string(node.value)
         position = _position(body, text, list(stripped.labels), text.value, "case")
         return Const(U32, position, body.span(text))
     return body.typed(node.value, type_, name)

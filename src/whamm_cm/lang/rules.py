@@ -7,11 +7,12 @@ them.  Rules on WIT boundaries keep the case and the version rules of ``wit.name
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.events import BY_NAME, PACKAGE_DOCS, PACKAGES, Event, Mode
+from whamm_cm.lang.generics import CLASSES, Param, params_of
 from whamm_cm.lang.places import Part
 from whamm_cm.lang.source import ScriptError, Source, listed, suggest
 from whamm_cm.lang.tree import WitSite
@@ -27,10 +28,12 @@ WIT_MODES = ("before", "after", "alt", "cancel")
 
 @dataclass(frozen=True, slots=True)
 class CoreRule:
-    """Provider, package and what else there is; ``bounds`` are those of all parts."""
+    """Provider, package and what else there is; ``bounds`` and ``params`` are those of all
+    parts."""
 
     parts: tuple[Part, ...]
     bounds: tuple[tuple[str, Type, int, int], ...]
+    params: tuple[Param, ...] = ()
 
     @property
     def is_single(self) -> bool:
@@ -59,14 +62,23 @@ class WitPattern:
 
 # --- rules of provider wasm ----------------------------------------------------------------------
 
-_PART = re.compile(r"\s*(?P<text>(?:[^\s:()])*)\s*(?P<bounds>\((?:[^()]|\([^()]*\))*\))?\s*")
+_PART = re.compile(
+    r"\s*(?P<text>[^\s:()<>]*)\s*(?P<params><[^<>]*>)?\s*"
+    r"(?P<bounds>\((?:[^()]|\([^()]*\))*\))?\s*"
+)
 _BOUND = re.compile(r"\s*([A-Za-z_]\w*)\s*:\s*([^,()]+|\([^()]*\))\s*")
 
 
-def parse_core_rule(source: Source, probe: s.ProbeSyntax) -> CoreRule:
-    """Raises ScriptError when the rule is none of provider wasm."""
+def parse_core_rule(
+    source: Source, probe: s.ProbeSyntax, types: Mapping[str, Type] | None = None
+) -> CoreRule:
+    """``types``: what its parameters stand for, the first that each may when there are none.
+
+    Raises ScriptError when the rule is none of provider wasm.
+    """
     parts: list[Part] = []
     bounds: list[tuple[str, Type, int, int]] = []
+    params: list[Param] = []
     at = 0
     while at <= len(probe.rule):
         found = _PART.match(probe.rule, at)
@@ -74,15 +86,23 @@ def parse_core_rule(source: Source, probe: s.ProbeSyntax) -> CoreRule:
             raise source.error("this is no match rule", probe.at, probe.end, _FORM)
         start = probe.at + found.start("text")
         parts.append(_part(source, found["text"], start))
+        if found["params"]:
+            params += params_of(source, found["params"], probe.at + found.start("params"))
         if found["bounds"]:
-            bounds.extend(_bounds(source, found["bounds"], probe.at + found.start("bounds")))
+            given = types or {param.name: CLASSES[param.class_][0] for param in params}
+            begin = probe.at + found.start("bounds")
+            bounds.extend(_bounds(source, found["bounds"], begin, given))
         at = found.end() + 1
     if not 2 <= len(parts) <= 4:
         raise source.error(f"a match rule has 2 to 4 parts, this one has {len(parts)}",
                            probe.at, probe.end, _FORM)  # fmt: skip
     if not parts[0].matches("wasm"):
         raise _no_provider(source, parts)
-    return CoreRule(tuple(parts), tuple(bounds))
+    for param in params:
+        if not re.search(rf"[(,]\s*\w+\s*:\s*{param.name}\s*[,)]", probe.rule):
+            raise source.error(f"nothing says which type {param.name} is", param.at, param.end,
+                               f"bound an operand by it: (arg0: {param.name})")  # fmt: skip
+    return CoreRule(tuple(parts), tuple(bounds), tuple(params))
 
 
 _FORM = "write for instance wasm:opcode:call:before, wasm:func:entry or wasi:http/*#*:after"
@@ -108,7 +128,9 @@ def _part(source: Source, text: str, at: int) -> Part:
     return Part(text or "*", glob, at, at + max(1, len(text)))
 
 
-def _bounds(source: Source, text: str, at: int) -> Iterator[tuple[str, Type, int, int]]:
+def _bounds(
+    source: Source, text: str, at: int, types: Mapping[str, Type]
+) -> Iterator[tuple[str, Type, int, int]]:
     position = 1
     while position < len(text) - 1:
         found = _BOUND.match(text, position)
@@ -116,7 +138,8 @@ def _bounds(source: Source, text: str, at: int) -> Iterator[tuple[str, Type, int
             raise source.error("this is no type bound", at + position, at + len(text) - 1,
                                "write for instance (arg0: i32, local1: i64)")  # fmt: skip
         start = at + found.start(1)
-        type_ = parse_type(source, found[2].strip(), at + found.start(2))
+        word = found[2].strip()
+        type_ = types.get(word) or parse_type(source, word, at + found.start(2))
         yield found[1], type_, start, start + len(found[1])
         position = found.end() + 1
 

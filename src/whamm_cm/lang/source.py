@@ -43,10 +43,11 @@ class ScriptError(UsageError):
 
     ``line`` and ``column`` count from 1; ``message`` and ``hint`` are the halves of the sentence.
     ``others``: what else is wrong, in order of place (:func:`together`).  ``about``: the name that
-    is not known, if that is what is wrong.
+    is not known, if that is what is wrong.  ``untyped``: the operand whose type nothing says, if
+    that is it.
     """
 
-    about = ""
+    about = untyped = ""
 
     def __init__(self, source: Source, message: str, start: int, end: int, hint: str = "") -> None:
         start = min(start, len(source.text))
@@ -80,6 +81,7 @@ class WrittenRule:
 
     text: str
     place: str
+    source: Source
     optional: bool = False
 
 

@@ -8,7 +8,7 @@ from whamm_cm.lang.body import Body, StmtRule
 from whamm_cm.lang.builtins import ACTS
 from whamm_cm.lang.calls import CURSOR, counted, is_static
 from whamm_cm.lang.constants import act_of_wit, wit_return
-from whamm_cm.lang.events import NUMBERED
+from whamm_cm.lang.events import BOUNDABLE, NUMBERED
 from whamm_cm.lang.fold import fold_expr
 from whamm_cm.lang.paths import assign_parameter
 from whamm_cm.lang.texts import print_statement
@@ -280,16 +280,18 @@ def _assignable(body: Body, node: s.Set, target: Expr) -> None:
                          "assign a variable or an operand of the instruction")  # fmt: skip
 
 
-_OPERAND_MODES = {"arg": ("before", "alt"), "res": ("after",)}
+#: Those of functions have none: their parameters and results can be assigned.
+_OPERAND_MODES = {"arg": ("before", "alt", ""), "res": ("after", "")}
 
 
 def _assignable_operand(body: Body, node: s.Set, root: Bound) -> None:
     modes = _OPERAND_MODES.get(root.name[:3])
-    if not NUMBERED.fullmatch(root.name):
+    if not BOUNDABLE.fullmatch(root.name):
         raise body.error(node.target, f'"{root.name}" cannot be assigned')
     if modes is not None and body.mode not in modes:
+        where = " or ".join(filter(None, modes))
         raise body.error(node.target, f'"{root.name}" cannot be assigned in an {body.mode} probe',
-                         f"assign it in a probe of mode {' or '.join(modes)}")  # fmt: skip
+                         f"assign it in a probe of mode {where}")  # fmt: skip
 
 
 def _sample(body: Body, node: s.Set, target: Expr) -> Stmt:

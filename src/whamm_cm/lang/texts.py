@@ -47,7 +47,7 @@ def _laid_out(body: Body, call: s.Invoke) -> tuple[Expr, ...]:
     """The texts and values that a call of print or format has, in their order."""
     text, *values = call.args
     if isinstance(text, s.Parameter) and values:
-        text = body.text(text)
+        text = body.string(text)
     if not isinstance(text, s.String):
         if values:
             raise body.error(call, f"{call.name} takes a text first",
@@ -162,9 +162,9 @@ def sides(body: Body, node: s.Infix, want: Type | None) -> tuple[Expr, Expr]:
 
 
 def _literal(body: Body, node: s.Infix, side: s.ExprSyntax) -> Expr:
-    """A number beside a text is wrong, but a parameter may be meant as a text."""
+    """What stands beside a text: a parameter is one, too, a number is none."""
     if isinstance(side, s.Parameter):
-        return body.typed(side, STR)
+        return body.typed(side, STR, "the other side")
     raise _no_text(body, node, side)
 
 

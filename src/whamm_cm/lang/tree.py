@@ -501,6 +501,7 @@ class Probe:
     predicate: Expr | None
     body: tuple[Stmt, ...]
     span: Span = NOWHERE
+    chosen: bool = False  # one of several that have other types for the parameters of the rule
     #: Of a probe at places of the source: which ones.
     source: SourceRule | None = None
 

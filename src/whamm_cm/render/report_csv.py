@@ -1,7 +1,8 @@
 """Reported variables as CSV (RFC 4180): a row per cell, or per entry of a map.
 
 A key is the key as text; in a map inside a map it is the keys on the way, as a JSON array.  Text
-that a spreadsheet would take for a formula has an apostrophe before it.
+that a spreadsheet would take for a formula has an apostrophe before it.  ``function`` is for
+people, ``symbol`` as the core module has it, which may be mangled.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from whamm_cm.trace.types import parse_type
 
 COLUMNS = (
     *("script", "variable", "type", "probe", "module", "instance", "instances", "fid"),
-    *("function", "pc", "source", "key", "value"),
+    *("function", "symbol", "pc", "source", "key", "value"),
 )
 
 
@@ -34,7 +35,8 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
         head = (
             *(row.script, row.var, row.type, row.probe, row.module),
             *(cell.instance or "", cell.instances),
-            *("" if at.fid is None else at.fid, scripted.function_name(at)),
+            *("" if at.fid is None else at.fid, scripted.readable_name(at)),
+            "" if at.fid is None else at.fname,
             *("" if at.pc is None else at.pc, scripted.source(cell, options)),
         )
         for keys, value in _values(cell) if cell.known else [((), "unknown")]:

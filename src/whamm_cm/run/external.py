@@ -46,7 +46,8 @@ def run_external(
     stderr_fd: int = 2,
 ) -> int:
     """Runs ``cmd`` with ``woven`` (a temporary file of the same name) as its argument number
-    ``wasm_arg_index``; returns its exit status, 128 + N if signal N killed it.
+    ``wasm_arg_index``, which may be an option (``--monitors=a.wasm``); returns its exit status,
+    128 + N if signal N killed it.
 
     stdin and stdout are inherited.  Each line of stderr with ``mark`` on it is given to
     ``on_line``, from there on; all other bytes go to ``stderr_fd`` as they are.
@@ -56,9 +57,11 @@ def run_external(
     Raises :class:`CommandNotFound` (exit code 127) or :class:`CommandNotExecutable` (126), as
     shells do, and RunError when there is no room for the temporary file.
     """
-    name = Path(cmd[wasm_arg_index]).name
-    with woven_file(name, woven) as (path, lock), _Forwarder.working() as forward:
-        words = [*cmd[:wasm_arg_index], path, *cmd[wasm_arg_index + 1 :]]
+    option, equals, value = cmd[wasm_arg_index].partition("=")
+    if not option.startswith("--"):
+        option, equals, value = "", "", cmd[wasm_arg_index]
+    with woven_file(Path(value).name, woven) as (path, lock), _Forwarder.working() as forward:
+        words = [*cmd[:wasm_arg_index], option + equals + path, *cmd[wasm_arg_index + 1 :]]
         return _run(words, forward, LineSplitter(on_line, stderr_fd, mark), lock)
 
 

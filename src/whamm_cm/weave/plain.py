@@ -36,10 +36,17 @@ from whamm_cm.weave.opcodes.leftover import pure_counters
 from whamm_cm.weave.opcodes.match import Matcher
 from whamm_cm.weave.opcodes.memories import lend_memories
 from whamm_cm.weave.opcodes.rows import Rows
-from whamm_cm.weave.plain_sinks import sink_parts, wasi_name
-from whamm_cm.weave.plain_sites import WRAPPED, Traced, choose
+from whamm_cm.weave.opcodes.symbols import misread
+from whamm_cm.weave.plain_sinks import TIME, sink_parts, time_part, wasi_name
+from whamm_cm.weave.plain_sites import WRAPPED, Traced, choose, has_clock
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
-from whamm_cm.weave.scripting import check_names, everything, idle, refuse_boundaries
+from whamm_cm.weave.scripting import (
+    check_names,
+    everything,
+    idle,
+    needs_clock,
+    refuse_boundaries,
+)
 from whamm_cm.weave.unit import Beats, UnitBuilder, binder_module
 from whamm_cm.weave.wiring import SinkOptions
 
@@ -133,7 +140,8 @@ class _Weave:
             order = [name for name in ("unit", "guest") if any(p.name == name for p in parts)]
             wasm = link(parts, start_order=order)
         timed = self.traced is not None and self.traced.timed
-        return WovenModule(self._stamped(wasm, origin, table), table, self.added, self.moved, timed)
+        wasm = stamped(wasm, self.plan, origin, table)
+        return WovenModule(wasm, table, self.added, self.moved, timed)
 
     def _scripted(self, scripts: ScriptPlan) -> _Scripted:
         plan = self.plan
@@ -169,13 +177,27 @@ class _Weave:
         for (rule, why), count in sorted(matcher.skipped.items()):
             self.added.unmatched.append((rule, why, count))
         check_names(scripts.scripts, matcher)
+        self.added.remarks += map(str, misread(scripts.scripts, [self.module]))
         if not plan.compat:
             self.added.idle += idle(scripts.scripts, matcher.idle())
         slot = unit.push_slot() if push else None
+        unit.time, unit.timed = TIME, self._clock(scripts.scripts)
         wasm_unit = unit.module(False, sends)
         guest = lend_memories(self.module, guest, wasm_unit)
         binder = None if slot is None else binder_module(slot, PUSH, UNIT, tabled)
         return _Scripted(guest, wasm_unit, binder, sends)
+
+    def _clock(self, scripts: t.Scripts) -> bool:
+        """Whether scripts have a clock.  WeaveError where they need one."""
+        if has_clock(self.module):
+            return True
+        wanted = needs_clock(scripts)
+        if wanted:
+            raise WeaveError(
+                f"{wanted} needs a clock, and the module has none: it imports no WASI, or has no"
+                " memory to ask it by"
+            )
+        return False
 
     def _parts(self, scripted: _Scripted | None) -> list[Part]:
         guest = self.module if scripted is None else scripted.guest
@@ -201,12 +223,16 @@ class _Weave:
         if scripted is not None and scripted.binder is not None:
             parts.append(Part("binder", scripted.binder))
         parts += self._recording(guest, unit, sends)
+        if unit is not None and any(i.module == TIME for i in CoreModule(unit).imports):
+            parts.append(time_part(wasi_name(self.module)))
         if traced is not None:
             given, probe = traced.parts(guest)
             shown = {f"w{k}": name for name, k in wrapped.items() if name not in gated}
             parts += [given, replace(probe, keep_exports=shown)]
         if sends:
-            parts.append(Part("exit", _exit(unit, traced is not None), EXIT, {"flush": FLUSH}))
+            parts.append(
+                Part("exit", exit_module(unit, traced is not None), EXIT, {"flush": FLUSH})
+            )
             if gated:
                 parts.append(Part("gates", _gates(guest, gated, wrapped), None, "all"))
             elif entry is not None:
@@ -248,10 +274,12 @@ class _Weave:
             show_secrets=self.plan.show_secrets,
         )
 
-    def _stamped(self, wasm: bytes, origin: str, table: bytes) -> bytes:
-        sections = [(_CUSTOM, name_bytes(STAMP) + self.plan.stamp(origin))]
-        sections.append((_CUSTOM, name_bytes(SITES) + table))
-        return CoreModule(wasm).encode(additions=sections)
+
+def stamped(wasm: bytes, plan: Plan, origin: str, table: bytes) -> bytes:
+    """With the sections that say what it is; ``table``: the packed site table."""
+    sections = [(_CUSTOM, name_bytes(STAMP) + plan.stamp(origin))]
+    sections.append((_CUSTOM, name_bytes(SITES) + table))
+    return CoreModule(wasm).encode(additions=sections)
 
 
 def _kept(guest: CoreModule, others: Set[str]) -> dict[str, str]:
@@ -290,7 +318,7 @@ def _entry(module: CoreModule) -> str | None:
     return "main" if "main" in names else None
 
 
-def _exit(unit: bytes | None, traced: bool) -> bytes:
+def exit_module(unit: bytes | None, traced: bool) -> bytes:
     """``flush``: report and send everything; ``leave``: the same for the last time."""
     module = Module()
     report = None if unit is None else module.import_func(UNIT, "report")

@@ -16,6 +16,8 @@ from whamm_cm.wit.preview1 import MODULES, PREVIEW1
 
 #: What the unit imports ``emit`` of.
 OUT = "out"
+#: What it imports the clocks of.
+TIME = "time"
 _SINK, _WRITE = "preview1-sink", "preview1-out"
 _IOV, _NWRITTEN, _TEXT = 0, 8, 16
 _CHUNK = 4096
@@ -87,6 +89,19 @@ def add_clock(module: Module, time: int, memory: int) -> int:
         f.memory_op("i64.store", 0, memory)
     f.get(found)
     return f.index
+
+
+def time_part(wasi: str) -> Part:
+    """``now`` and ``wall`` for scripts, in nanoseconds, asked for by way of the guest's memory."""
+    module = Module()
+    memory = module.import_memory("guest", "memory", MemoryType())
+    clock = add_clock(module, import_time(module, wasi), memory)
+    for name, number in (("now", _MONOTONIC), ("wall", _REALTIME)):
+        f = module.func((), ("i64",))
+        f.i32(number)
+        f.call(clock)
+        module.export_func(name, f.index)
+    return Part(TIME, module.encode(), TIME)
 
 
 def import_time(module: Module, wasi: str) -> int:

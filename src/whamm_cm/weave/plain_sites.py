@@ -154,7 +154,7 @@ def choose(
         return None
     added.wrappers, added.probe_modules = len(chosen), 1
     rows = tuple((by_site[each.site], each) for each in chosen)
-    timed = plan.timed and _has_clock(module)
+    timed = plan.timed and has_clock(module)
     usable = memory if not reason else None
     return Traced(found, rows, usable, timed, _options(plan, chosen, timed), wasi_name(module))
 
@@ -192,7 +192,7 @@ def _unusable(module: CoreModule, memory: int | None) -> str:
     return ""
 
 
-def _has_clock(module: CoreModule) -> bool:
+def has_clock(module: CoreModule) -> bool:
     """Whether the clock of WASI can be read: it is there, and has a memory to write to."""
     return bool(wasi_name(module)) and can_lend(module)
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:  # slow to import, and most weaves have no script
 SinkName: TypeAlias = Literal["host", "stderr", "logging", "none", "otel", "otel-current"]
 #: How a sink writes lines: blocks in base64, or a JSON object each.
 LineForm: TypeAlias = Literal["packed", "json"]
+#: An engine that takes a monitor module beside the program, in place of a woven one.
+EngineName: TypeAlias = Literal["wizard"]
 
 
 #: How long a live log may hold a record back.
@@ -91,7 +93,8 @@ class Plan:
     are many and do not live long, and the host can read what they hold: nothing leaves only because
     it is early in a run, and a live log has more patience.  ``sample``: records are made of one
     request, a call of an export of the root, in so many; what that begins to draw from is
-    ``sample_start``, None for what differs from instance to instance.
+    ``sample_start``, None for what differs from instance to instance.  ``engine``: what is made is
+    a monitor module for it.
     """
 
     trace: Selector = nothing
@@ -117,6 +120,7 @@ class Plan:
     lines: LineForm = "packed"
     sample: int = 1
     sample_start: int | None = None
+    engine: EngineName | None = None
 
     @property
     def samples(self) -> bool:
@@ -139,6 +143,8 @@ class Plan:
         }
         if self.samples:
             facts["sample"] = self.sample
+        if self.engine is not None:
+            facts["engine"] = self.engine
         if self.nonce:
             facts |= {"nonce": self.nonce, "lines": self.lines}
         return json.dumps(facts, separators=(",", ":")).encode()
@@ -203,6 +209,8 @@ class Added:
     unmatched: list[tuple[str, str, int]] = field(default_factory=list)
     #: Rules that matched nothing at all: where they stand, what they are, why.
     idle: list[tuple[str, str, str]] = field(default_factory=list)
+    #: What else the reader of a report or the author of a rule should know, in sentences.
+    remarks: list[str] = field(default_factory=list)
     #: Why nothing was validated, if it was not.
     unvalidated: str = ""
 

@@ -22,11 +22,13 @@ from whamm_cm.component.canons import COPIES
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.component.items import Item
 from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.clocks import CLOCKED
 from whamm_cm.emit.model import Called, EventProbe
 from whamm_cm.emit.past import OVER, not_kept
 from whamm_cm.emit.paths import acts, has_trace, mentions
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.fold import fold
 from whamm_cm.lang.source import ScriptError, together
 from whamm_cm.lang.walk import walk
@@ -38,6 +40,7 @@ from whamm_cm.weave.opcodes.imports import UNIT
 from whamm_cm.weave.opcodes.leftover import pure_counters
 from whamm_cm.weave.opcodes.match import REASONS, Matcher
 from whamm_cm.weave.opcodes.rows import Rows, variable_spec
+from whamm_cm.weave.opcodes.symbols import misread
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
 from whamm_cm.weave.tasks import exports, may_return, no_tasks, roles
 from whamm_cm.weave.unit import Beats, UnitBuilder, binder_module
@@ -112,7 +115,8 @@ class Scripting:
     def guarded(self) -> bool:
         """Whether guests may send from wherever they are, so that they must know where not to.  At
         an ``unreachable`` it does not matter: the guest traps either way."""
-        return self.beats is not None and self.beats.interval_ns > 0 and bool(self.instances)
+        sends = self.beats is not None and self.beats.interval_ns > 0 and bool(self.instances)
+        return sends or asks_time(self._code())
 
     def match(self, sites: Sequence[Site]) -> None:
         """Weave the core modules and find the probes of boundary functions.
@@ -160,7 +164,8 @@ class Scripting:
     @property
     def clock(self) -> bool:
         """Whether a probe reads the clock."""
-        return any(reads_clock(probe) for probes in self.probes.values() for probe in probes)
+        probes = chain(*self.probes.values())
+        return any(map(reads_clock, probes)) or asks_time(self._code())
 
     def component_libraries(self) -> Iterator[Library]:
         """Libraries that are components, each with the functions code may call when it runs."""
@@ -208,6 +213,8 @@ class Scripting:
         for (rule, why), count in sorted(matcher.skipped.items()):
             self.added.unmatched.append((rule, why, count))
         check_names(scripts, matcher)
+        modules = [guest.module for guest in find_guests(self.program) if not guest.reason]
+        self.added.remarks += map(str, misread(scripts, modules))
         if not self.as_whamm:
             self.added.idle += idle(scripts, matcher.idle())
 
@@ -530,6 +537,27 @@ def _facts(seen: t.WitSite) -> dict[str, Any]:
 def _function_name(site: Site) -> str:
     version = f"@{site.version}" if site.version else ""
     return f"{site.interface}{version}#{site.func}" if site.interface else site.func
+
+
+def asks_time(code: Iterable[t.Stmt | t.Expr]) -> bool:
+    """Whether any of it reads a clock, or draws numbers, which begin with one."""
+    return any(
+        (isinstance(node, t.Builtin) and node.name in CLOCKED)
+        or (isinstance(node, t.Bound) and (node.name, node.type) == ("entered", vt.U64))
+        for node in walk(*code)
+    )
+
+
+def needs_clock(scripts: t.Scripts) -> str:
+    """What in scripts means nothing without a clock, "" for nothing."""
+    code = [*scripts.globals, *chain(*(f.body for f in scripts.functions))]
+    for probe in scripts.probes:
+        code += probe.body
+        if probe.predicate is not None:
+            code.append(t.Evaluate(probe.predicate))
+    names = [node.name for node in walk(*code) if isinstance(node, t.Builtin)]
+    found = next((name for name in names if name in ("now", "wall")), "")
+    return f"{found}()" if found else ""
 
 
 def _asks_for_task(node: t.Stmt | t.Expr) -> bool:

@@ -13,14 +13,15 @@ from whamm_cm.component import build
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.component.items import Item
 from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.clocks import build_clocks
 from whamm_cm.emit.libglue import GUARD
 from whamm_cm.emit.libwasi import TEXT_FUNCTIONS
 from whamm_cm.emit.model import ScriptLink
-from whamm_cm.emit.script.env import RUNTIME
+from whamm_cm.emit.script.env import FUNCTIONS, RUNTIME
 from whamm_cm.emit.script.memories import MemoryRef, Numbering
 from whamm_cm.emit.script.types import flats, size_of
 from whamm_cm.emit.script.unit import ScriptUnit, UnitParts
-from whamm_cm.emit.script.unit_module import UnitModule, nowhere
+from whamm_cm.emit.script.unit_module import OUTSIDE_MODULE, HostedCode, UnitModule, nowhere
 from whamm_cm.emit.tick import build_tick, no_tick
 from whamm_cm.emit.way import build_way
 from whamm_cm.errors import InternalError
@@ -123,6 +124,9 @@ class UnitBuilder:
     #: Libraries whose memories guests import.
     lent: dict[str, None] = field(default_factory=dict)
 
+    #: Probes in the unit itself, for an engine to call.
+    hosted: HostedCode | None = None
+
     def __post_init__(self) -> None:
         scripts = self.plan.scripts
         signatures = {name: library.signature for name, library in self.plan.libraries.items()}
@@ -180,7 +184,7 @@ class UnitBuilder:
     # --- for sites ---
 
     def runtime(self, name: str) -> Function:
-        return self.unit.use(name), RUNTIME[name]
+        return self.unit.use(name), FUNCTIONS[name]
 
     def globals_of(self, variable: t.Variable) -> tuple[Global, ...]:
         return _zip(self.unit.global_(variable), variable.type)
@@ -300,7 +304,7 @@ class UnitBuilder:
         for chunk in (*self.full, *self.chunks.values()):
             self.unit.report_cells(chunk.row, chunk.type, chunk.address, chunk.used, chunk.first)
         self.full, self.chunks = [], {}
-        return UnitModule(self.unit).encode()
+        return UnitModule(self.unit, self.hosted).encode()
 
     def module(self, chunked: bool, emit: bool) -> bytes:
         """The unit as one module: it imports ``agent`` and ``out``, and exports everything."""
@@ -319,8 +323,14 @@ class UnitBuilder:
 
     def _linked(self, parts: UnitParts, runtime: Sequence[Part], way: str = _WAY) -> bytes:
         linked = [Part(_GENERATED, parts.wasm, _GENERATED, "all"), *runtime]
+        asked = {i.name for i in CoreModule(parts.wasm).imports if i.module == OUTSIDE_MODULE}
+        if asked:
+            clocks = build_clocks({*asked, "now"}, self.time, now=self.timed, guard=self.has_guard)
+            linked.append(Part(OUTSIDE_MODULE, clocks, OUTSIDE_MODULE, "all"))
         if self.beat is not None:
-            linked.append(Part(_TICK, _tick(self.beat, way if runtime else None), None, "all"))
+            around = (OUTSIDE_MODULE,) * 2 if asked else (_OUT, GUARD)
+            tick = _tick(self.beat, way if runtime else None, *around)
+            linked.append(Part(_TICK, tick, None, "all"))
         first = []
         for name in self._libraries(parts):
             if name in self.beside:
@@ -372,6 +382,7 @@ class UnitBuilder:
             args.append((GUARD, guard))
         if self.beat is not None:
             self.beat.clock, self.beat.guard = now is not None, guard is not None
+        self.timed, self.has_guard = now is not None, guard is not None
         self.emits = emit is not None
         if libraries:
             return self._front_apart([*own, out], args, module, libraries, guard)
@@ -404,6 +415,10 @@ class UnitBuilder:
         return [*definitions, unit, instance], instance.item
 
     emits: bool = False
+    #: Whether there is a clock, in the module of that name, and a flag that says where not to ask.
+    timed: bool = False
+    has_guard: bool = False
+    time: str = _OUT
 
     def _runtime(self, state: bytes | None, chunked: bool, emit: bool) -> list[Part]:
         if state is None:
@@ -421,11 +436,17 @@ class UnitBuilder:
         return _replaced(component, modules | {id(d.node): state for d in self.states})
 
 
-def _tick(beat: Beats, way: str | None) -> bytes:
+def _tick(beat: Beats, way: str | None, time: str, guard: str) -> bytes:
+    """``time`` and ``guard``: the parts that have the clock and the flag, if there are any."""
     if way is None:
         return no_tick()
     return build_tick(
-        beat.interval_ns, _GENERATED, way, each=beat.each, clock=beat.clock, guard=beat.guard
+        beat.interval_ns,
+        _GENERATED,
+        way,
+        each=beat.each,
+        clock=time if beat.clock else "",
+        guard=guard if beat.guard else "",
     )
 
 

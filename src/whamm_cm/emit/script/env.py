@@ -61,6 +61,11 @@ TEXTS: dict[str, FuncType] = {
     "print_label": (_IIII, ()), "print_flags": (_IIII, ()), "print_ip6": (("i32",) * 8, ()),
 }  # fmt: skip
 RUNTIME.update(TEXTS)
+#: Functions that ask the world outside, by way of ``emit/clocks.py``.
+OUTSIDE: dict[str, FuncType] = {
+    "now": ((), ("i64",)), "wall": ((), ("i64",)), "rand": ((), _I),
+}  # fmt: skip
+FUNCTIONS = {**RUNTIME, **OUTSIDE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,7 @@ class Env(Protocol):
     def memory(self) -> int | None: ...
 
     def function(self, name: str) -> int:
-        """Index of a runtime function (a key of ``RUNTIME``)."""
+        """Index of a runtime function (a key of ``FUNCTIONS``)."""
 
     def user(self, function: t.Function) -> int:
         """Index of a function of the script."""

@@ -282,6 +282,20 @@ def _task(body: Body, node: t.Builtin) -> None:
     body.run("task_number")
 
 
+def _rand(body: Body, node: t.Builtin) -> None:
+    """Of all numbers, or scaled to those below another."""
+    f = body.f
+    if not node.args:
+        body.run("rand")
+        return
+    body.expr(node.args[0])
+    f.op("i64.extend_i32_u")
+    body.run("rand")
+    f.op("i64.extend_i32_u", "i64.mul")
+    f.i64(32)
+    f.op("i64.shr_u", "i32.wrap_i64")
+
+
 BUILTINS: dict[str, Callable[[Body, t.Builtin], None]] = {
     "str.len": _length, "str.addr": _address, "str.eq": _method("str_eq"),
     "str.starts_with": _method("str_starts"), "str.ends_with": _method("str_ends"),
@@ -291,5 +305,6 @@ BUILTINS: dict[str, Callable[[Body, t.Builtin], None]] = {
     "strcmp": _compare_memory("str_eq"), "strcontains": _compare_memory("str_contains"),
     "read_str": _read_str, "write_str": _write_str, "memcpy": _memcpy, "mem_size": _mem_size,
     "map.id": _map_id, "map.len": _map_len, "map.has": _map_has, "task": _task,
+    "now": _method("now"), "wall": _method("wall"), "rand": _rand,
 }  # fmt: skip
 """The builtins compiled alike everywhere; the place compiles the others (``Env.builtin``)."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from whamm_cm.agent import layout
 from whamm_cm.emit.memory import Guest
 from whamm_cm.emit.script import report
 from whamm_cm.emit.script.body import Body
 from whamm_cm.emit.script.compile import compile_function, needs
-from whamm_cm.emit.script.env import RUNTIME, STATE, TEXTS, Memory, Needs, Place
+from whamm_cm.emit.script.env import FUNCTIONS, OUTSIDE, STATE, TEXTS, Memory, Needs, Place
 from whamm_cm.emit.script.memories import LENT, PROGRAM, MemoryRef
 from whamm_cm.emit.script.places import make
 from whamm_cm.emit.script.types import description, flats, is_handle, leaves
@@ -24,7 +24,7 @@ from whamm_cm.lang.walk import Node, transform
 from whamm_cm.wasm.asm import Func, Module
 from whamm_cm.wasm.types import MemoryType
 
-STATE_MODULE = "state"
+STATE_MODULE, OUTSIDE_MODULE = "state", "outside"
 
 
 def _at_once(stmts: Sequence[t.Stmt]) -> tuple[t.Stmt, ...]:
@@ -49,9 +49,20 @@ def nowhere(node: t.Expr | t.Stmt) -> Any:
     return transform(node, change)
 
 
+class HostedCode(Protocol):
+    """Probes that are in the unit itself (``emit/script/hosted.py``)."""
+
+    def needs(self) -> list[Needs]: ...
+
+    def write(self, module: UnitModule) -> None: ...
+
+    def check(self, f: Func) -> None:
+        """Append to ``f`` what is done before a report."""
+
+
 class UnitModule:
-    def __init__(self, unit: ScriptUnit) -> None:
-        self.unit, self.module = unit, Module()
+    def __init__(self, unit: ScriptUnit, hosted: HostedCode | None = None) -> None:
+        self.unit, self.module, self._hosted = unit, Module(), hosted
         self._init = _at_once(self._init_stmts())
         self._end = self._probes("end")
         self._report = self._probes("report")
@@ -112,10 +123,11 @@ class UnitModule:
                 bodies.append(_at_once([t.Evaluate(start.value)]))
             else:
                 bodies.append(_at_once([t.Evaluate(start)]))
-        return [needs(body, memory=True, cells_in_memory=True) for body in bodies]
+        hosted = [] if self._hosted is None else self._hosted.needs()
+        return hosted + [needs(body, memory=True, cells_in_memory=True) for body in bodies]
 
     def _wanted(self, found: Sequence[Needs]) -> dict[str, None]:
-        """Runtime functions, in the order of ``RUNTIME``."""
+        """Runtime functions, in the order of ``FUNCTIONS``."""
         unit = self.unit
         names = {name for need in found for name in need.functions} | set(unit.extra)
         for row in () if self._replaced else unit.rows:
@@ -135,7 +147,7 @@ class UnitModule:
             names.add("task_init")
         if names:
             names.add("state_init")
-        return {name: None for name in RUNTIME if name in names}
+        return {name: None for name in FUNCTIONS if name in names}
 
     # --- the module ---
 
@@ -146,6 +158,8 @@ class UnitModule:
         self._import(found, wanted)
         self._make_globals()
         self._declare()
+        if self._hosted is not None:
+            self._hosted.write(self)
         init = self._write_init()
         self._write_report()
         if wanted:
@@ -167,7 +181,8 @@ class UnitModule:
         if wanted:
             module.import_memory(STATE_MODULE, "memory", MemoryType(layout.STATE_PAGES))
         for name in wanted:
-            self._functions[name] = module.import_func(STATE_MODULE, name, *RUNTIME[name])
+            source = OUTSIDE_MODULE if name in OUTSIDE else STATE_MODULE
+            self._functions[name] = module.import_func(source, name, *FUNCTIONS[name])
         for library, function in {pair: None for need in found for pair in need.libraries}:
             signature = self._signature(library, function)
             params = [core for type_ in signature.params for core in flats(type_)]
@@ -281,6 +296,8 @@ class UnitModule:
             report.emit(body, row, self._descriptors)
         for counts in self.unit.counts:
             report.emit_counts(body, counts, self.unit.area.reserve(8 * counts.count))
+        if self._hosted is not None:
+            self._hosted.check(f)
         body = Body(f, UnitEnv(self))
         body.block(self._end)
         body.block(self._report)
@@ -309,6 +326,9 @@ class UnitModule:
 
     def library(self, library: str, function: str) -> int:
         return self._libraries[library, function]
+
+    def initial(self, call: t.LibCall) -> tuple[int, ...]:
+        return self._initials[id(call)]
 
     def user(self, function: t.Function) -> int:
         return self._users[function].index

@@ -67,6 +67,9 @@ class FunctionEditor:
         self._at_target: dict[int, list[bytes]] = {}
         self._entry: list[bytes] = []
         self._exit: list[bytes] = []
+        #: Those of them that read the function's results, which no tail call has.
+        self._at_results: set[int] = set()
+        self._entered: int | None = None
 
     # Locals.
 
@@ -112,6 +115,18 @@ class FunctionEditor:
         whole = point.package in ("func", "source") and point.mode in ("entry", "exit")
         prefix = "func_" if whole else ""
         self.add(point.opidx, prefix + point.mode, snippet)
+
+    def at_results(self, snippet: bytes) -> None:
+        """Put a snippet at the ways out on which the function's results are on the stack."""
+        self._at_results.add(len(self._exit))
+        self._exit.append(snippet)
+
+    def entered(self, clock: bytes) -> int:
+        """The local with what ``clock``, code that pushes an i64, said when the function began."""
+        if self._entered is None:
+            self._entered = self.local("i64")
+            self._entry.insert(0, clock + code.local_set(self._entered))
+        return self._entered
 
     def alt(self, opidx: int, snippet: bytes, leaves: int = 0, goes_on: bool = False) -> None:
         """Replace an instruction, or a whole block; operands are still on the stack.
@@ -226,11 +241,14 @@ class FunctionEditor:
     def _wrap(self, landed: bytes) -> None:
         """The body in a block, so that branches to the function land before its last ``end``."""
         info, leaving = self.info, b"".join(self._exit)
+        others = [s for k, s in enumerate(self._exit) if k not in self._at_results]
+        passing = b"".join(others)
         self._at(0).structure_before.append(self._wrapper())
         self._at(info.last).structure_before.append(code.END + landed + leaving)
         ways = RETURNS | THROWS if self.as_whamm else RETURNS
         for opidx in info.of(ways) if leaving else ():
-            self._at(opidx).structure_before.append(leaving)
+            has_results = info.mnemonic(opidx) == "return"
+            self._at(opidx).structure_before.append(leaving if has_results else passing)
 
     def _wrapper(self) -> bytes:
         """The opening of a block that leaves the function's results.

@@ -123,10 +123,17 @@ def _in_guest(variable: t.Variable, init: t.Expr | None) -> bool:
     return constant and isinstance(variable.type, vt.Prim) and variable.type.name in _SCALARS
 
 
+#: Bound to the local of a function that says when it was entered.
+ENTERED = "entered"
+
+
 def needs_of(left: Left) -> Needs:
     """What the module around the body must import."""
     memory_cells = len(guest_cells(left)) < len(left.cells)
-    return needs(left.body, predicate=left.predicate, cells_in_memory=memory_cells)
+    found = needs(left.body, predicate=left.predicate, cells_in_memory=memory_cells)
+    if ENTERED in left.bound:
+        found.functions["now"] = None
+    return found
 
 
 def cell_width(variable: t.Variable) -> int:

@@ -29,7 +29,7 @@ from whamm_cm.weave.opcodes.points import Point, find_events
 from whamm_cm.weave.opcodes.statics import Statics
 from whamm_cm.weave.opcodes.unplaced import mistake, why_not
 
-_OPERAND = re.compile(r"(arg|res|local)(0|[1-9]\d{0,8})")
+_OPERAND = re.compile(r"(arg|res|local|param)(0|[1-9]\d{0,8})")
 #: What builtins that belong to an instruction need of its operands.
 NEEDED = {"dup_at": ("arg0", "arg1"), "resolve_funcref": (), "target_funcref": ("arg0",)}
 _PACKAGES = frozenset(("opcode", "func", "block", *SOURCE_PACKAGES))
@@ -255,6 +255,8 @@ class Matcher:
     def _bounds_hold(self, info: FunctionInfo, point: Point, probe: t.Probe) -> bool:
         for name, wanted in probe.bounds.items():
             actual = operand_type(info, point, name)
+            if probe.chosen and actual is not None and (actual,) != flats(wanted):
+                return False  # another choice of types may fit
             if actual is None or (actual and (actual,) != flats(wanted)):
                 found = "is not there" if actual is None else f"is {actual}, not {wanted}"
                 self.skipped[probe.rule, f"{name} {found}"] += 1
@@ -272,7 +274,7 @@ def _two_alts(info: FunctionInfo, first: Firing, second: Firing) -> WeaveError:
 
 
 def operand_type(info: FunctionInfo, point: Point, name: str) -> str | None:
-    """The core type of ``argN``, ``resN`` or ``localN`` at a point.
+    """The core type of ``argN``, ``resN``, ``localN`` or ``paramN`` at a point.
 
     "" where the code cannot run and the type is anything; None when there is no such operand.
     """
@@ -283,13 +285,25 @@ def operand_type(info: FunctionInfo, point: Point, name: str) -> str | None:
     if match[1] == "local":
         types = local_types(info)
         return types[number] if number < len(types) else None
+    if point.package == "func":
+        kinds = _of_function(info, point, match[1])
+        return str(kinds[number]) if number < len(kinds) else None
     if point.package != "opcode" or OPCODE_EVENTS[point.event].find(name) is None:
         return None
     typing = info.typing(point.opidx)
-    kinds = typing.operands if match[1] == "arg" else typing.results
-    if number >= len(kinds):
+    known = typing.operands if match[1] == "arg" else typing.results
+    if number >= len(known):
         return "" if not typing.reachable and match[1] == "res" else None
-    return kinds[number] or ""
+    return known[number] or ""
+
+
+def _of_function(info: FunctionInfo, point: Point, prefix: str) -> Sequence[object]:
+    """What ``argN``, ``paramN`` and ``resN`` are numbered in where a function begins or ends."""
+    type_ = info.module.func_type(info.fid)
+    if point.event == "entry" and prefix != "res":
+        return type_.params if prefix == "param" else type_.params[::-1]
+    # A call that ends the program is a way out without a result.
+    return type_.results[::-1] if point.mode == "exit" and prefix == "res" else ()
 
 
 def local_types(info: FunctionInfo) -> list[str]:

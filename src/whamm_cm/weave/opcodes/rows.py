@@ -49,12 +49,12 @@ class Rows:
     builder: SiteTableBuilder
     scripts: tuple[str, ...]
     place: str
-    found: dict[tuple[int, int], Row] = field(default_factory=dict)
+    found: dict[tuple[int, int, int], Row] = field(default_factory=dict)
     counted: Counted = field(default_factory=Counted)
     site: int | None = None
 
     def row(self, variable: t.Variable, probe: t.Probe) -> Row:
-        key = id(variable), id(probe)
+        key = id(variable), probe.script, probe.number
         if key not in self.found:
             spec = variable_spec(self.scripts, variable, probe, self.place)
             cells = Cells()

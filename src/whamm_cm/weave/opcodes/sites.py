@@ -16,6 +16,7 @@ from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree as t
 from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.walk import walk
+from whamm_cm.wasm import snippets
 from whamm_cm.wasm.asm import Func, Label
 from whamm_cm.wasm.function import FunctionInfo
 from whamm_cm.wasm.stack import Known
@@ -23,12 +24,12 @@ from whamm_cm.wasm.valtypes import nullable
 from whamm_cm.weave.opcodes.env import GuestEnv
 from whamm_cm.weave.opcodes.imports import Imports
 from whamm_cm.weave.opcodes.inject import FunctionEditor
-from whamm_cm.weave.opcodes.leftover import cell_width, guest_cells
+from whamm_cm.weave.opcodes.leftover import ENTERED, cell_width, guest_cells
 from whamm_cm.weave.opcodes.match import Firing, Left
 from whamm_cm.weave.opcodes.tables import Shadows
 from whamm_cm.weave.opcodes.template import Template, TemplateFunc, cell_slots
 
-_OPERAND = re.compile(r"(arg|res|local)(0|[1-9]\d{0,8})")
+_OPERAND = re.compile(r"(arg|res|local|param)(0|[1-9]\d{0,8})")
 _AS_NON_NULL = b"\xd4"
 #: Their replacement returns from the function, too.
 _RETURNING = frozenset(("return", "return_call", "return_call_indirect", "return_call_ref"))
@@ -40,12 +41,16 @@ class Compiled:
     instruction, and read by ``here`` where the mode puts it; their slots come first in both.
 
     ``operands``: the value types of those slots.  ``leaves``: how many values ``alt`` code leaves.
+    ``results``: it reads those of the function.  ``entered``: the slot that says when the function
+    was entered, and the code that asks the clock.
     """
 
     here: Template
     before: Template | None
     operands: tuple[str, ...]
     leaves: int = 0
+    results: bool = False
+    entered: tuple[int, bytes] | None = None
 
     def put(
         self,
@@ -64,9 +69,13 @@ class Compiled:
             kept = [editor.local(nullable(kind), opidx) for kind in self.operands]
         rest = self.here.locals[len(self.operands) :]
         locals_ = kept + [editor.local(kind, opidx) for kind in rest]
+        if self.entered is not None:
+            locals_[self.entered[0]] = editor.entered(self.entered[1])
         code = self.here.fill(locals_, cells, statics)
         if firing.point.package == "opcode" and firing.point.mode == "alt":
             editor.alt(opidx, code, self.leaves, goes_on)
+        elif self.results and firing.point.package == "func":
+            editor.at_results(code)
         else:
             editor.place(firing.point, code)
 
@@ -100,7 +109,9 @@ class SiteCompiler:
             return _Alt(self, firing, editor).compiled()
         operands = results = ()  # type: tuple[Known, ...]
         args, ress = _count(left.bound, "arg"), _count(left.bound, "res")
-        if args or ress:
+        if point.package == "func":
+            results, args = _results(info)[:ress], 0
+        elif args or ress:
             typing = info.typing(point.opidx)
             operands, results = typing.operands[:args], typing.results[:ress]
             unknown = None in operands or None in results
@@ -110,14 +121,28 @@ class SiteCompiler:
         plain = point.mode == "before" or not operands
         site = (info, point.opidx)
         more = info.immediates(point.opidx) if left.at_instruction else ()
-        key = (id(left), operands, results, plain, _locals_key(left, info), more)
+        params = _params(left, info)
+        key = (id(left), operands, results, plain, (*_locals_key(left, info), params), more)
         if key not in self.found:
-            self.found[key] = _Plain(self, left, operands, results, plain, site).compiled()
+            made = _Plain(self, left, operands, results, plain, site, params)
+            self.found[key] = made.compiled()
         return self.found[key]
 
 
 def _locals_key(left: Left, info: FunctionInfo) -> tuple[str, ...]:
     return tuple(name for name in left.bound if name.startswith("local"))
+
+
+def _results(info: FunctionInfo) -> tuple[str, ...]:
+    """The types of what a function leaves, top first."""
+    return tuple(map(str, reversed(info.module.func_type(info.fid).results)))
+
+
+def _params(left: Left, info: FunctionInfo) -> int:
+    """How many parameters the function has that is entered, where they are counted from the last
+    one."""
+    by_end = left.probe.package == "func" and _count(left.bound, "arg")
+    return len(info.module.func_type(info.fid).params) if by_end else 0
 
 
 def _count(bound: Sequence[str], prefix: str) -> int:
@@ -144,13 +169,18 @@ class _Site:
             found.append(slot)
         return found
 
-    def locals_of_guest(self) -> None:
+    def locals_of_guest(self, params: int = 0) -> None:
+        """``params``: of the function that is entered."""
         for name in self.left.bound:
             match = _OPERAND.fullmatch(name)
-            if match is None:
+            if name == ENTERED:
+                self.saved[name] = (self.f.local("i64"),)
+            elif match is None:
                 raise WeaveError(f"{self.left.probe.rule}: {name} cannot be read here")
-            if match[1] == "local":
+            elif match[1] in ("local", "param"):
                 self.saved[name] = (int(match[2]),)
+            elif match[1] == "arg" and name not in self.saved:
+                self.saved[name] = (params - 1 - int(match[2]),)
 
     def find_cells(self) -> None:
         """Cells that are counted in place have slots; the address of another is an open fact."""
@@ -219,14 +249,15 @@ class _Plain(_Site):
         results: tuple[Known, ...],
         plain: bool,
         site: tuple[FunctionInfo, int] | None,
+        params: int = 0,
     ) -> None:
         super().__init__(compiler, left)
-        self.site = site
+        self.site, self.params = site, params
         self.operands, self.results, self.plain = operands, results, plain
 
     def compiled(self) -> Compiled:
         args = self.slots("arg", self.operands)
-        self.locals_of_guest()
+        self.locals_of_guest(self.params)
         before = None
         if not self.plain:
             f = TemplateFunc()
@@ -248,7 +279,15 @@ class _Plain(_Site):
             restore(self.f, args, self.operands)
         restore(self.f, ress, self.results)
         kinds = tuple(kind or "" for kind in self.operands)
-        return Compiled(self.f.template(), before, kinds)
+        return Compiled(self.f.template(), before, kinds, 0, bool(ress), self._entered())
+
+    def _entered(self) -> tuple[int, bytes] | None:
+        """The slot of the time of entry, and what asks for it."""
+        if ENTERED not in self.left.bound:
+            return None
+        imports = self.compiler.imports
+        now = imports.function(imports.unit.runtime("now"))
+        return self.f.number(self.saved[ENTERED][0]), snippets.call(now)
 
 
 class _Alt(_Site):
@@ -279,6 +318,9 @@ class _Alt(_Site):
         kinds = tuple(kind or "" for kind in typing.operands)
         self.args, self.kinds = self.slots("arg", typing.operands), typing.operands
         self.result_kinds = () if stays else results
+        if self.result_kinds and not _gives(self.left.body):
+            raise self._error(f"may come to its end, but {self._what()}: return a value, or call a"
+                              " function in its place")  # fmt: skip
         self.results = [self.f.local(kind or "") for kind in self.result_kinds]
         self.locals_of_guest()
         save(self.f, self.args)
@@ -379,8 +421,8 @@ class _Alt(_Site):
         if not isinstance(which, t.Const):
             raise self._error("calls a function that is not known when weaving")
         fid = which.value
-        if fid == "":
-            return  # nobody is called
+        if _nobody(which):
+            return
         if isinstance(fid, str):
             names = {name: number for number, name in info.module.names.functions.items()}
             if fid not in names:
@@ -416,6 +458,23 @@ _MADE = _NUMBERS | {"v128", "funcref", "externref"}
 
 def _calls(node: t.Expr | t.Stmt) -> bool:
     return isinstance(node, t.Act) and node.what in ("alt_call_by_id", "alt_call_by_name")
+
+
+def _nobody(which: t.Expr) -> bool:
+    """Whether the name of a function is empty: it has none."""
+    return isinstance(which, t.Const) and which.value == ""
+
+
+def _gives(body: Sequence[t.Stmt]) -> bool:
+    """Whether statements say on every way through them what the instruction leaves."""
+    for stmt in body:
+        arms = isinstance(stmt, t.If) and _gives(stmt.then) and _gives(stmt.otherwise)
+        calls = isinstance(stmt, t.Act) and _calls(stmt) and not _nobody(stmt.args[0])
+        if arms or calls or (isinstance(stmt, t.Return) and stmt.value is not None):
+            return True
+        if any(isinstance(node, t.Return) and node.value is None for node in walk(stmt)):
+            return False
+    return False
 
 
 def _list(kinds: Sequence[str]) -> str:

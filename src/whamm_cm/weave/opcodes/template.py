@@ -71,6 +71,10 @@ class TemplateFunc(Func):
         self.slot_kinds.append(kind)
         return _LOCALS + len(self.slot_kinds) - 1
 
+    def number(self, local: int) -> int:
+        """Which of the template's locals that is."""
+        return local - _LOCALS
+
     def _mark(self, opcode: bytes, index: int) -> None:
         self.code += opcode
         if index >= _CELLS:

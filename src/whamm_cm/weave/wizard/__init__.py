@@ -1,0 +1,1 @@
+"""Scripts as monitor modules of the Wizard engine."""

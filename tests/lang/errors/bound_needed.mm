@@ -1,1 +1,0 @@
-wasm:opcode:call:before / arg0 == 1 / { }

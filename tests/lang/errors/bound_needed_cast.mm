@@ -1,2 +1,0 @@
-var x: i64;
-wasm:opcode:call:before { x = arg1 as i64; }

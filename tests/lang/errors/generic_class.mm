@@ -1,0 +1,1 @@
+wasm:opcode:call<T: nmeric>(arg0: T):before { }

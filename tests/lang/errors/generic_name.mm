@@ -1,0 +1,1 @@
+wasm:opcode:call<t: int>(arg0: t):before { }

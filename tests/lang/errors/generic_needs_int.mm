@@ -1,0 +1,1 @@
+wasm:opcode:call<T: numeric>(arg0: T):before { var x: T = arg0 << 1; }

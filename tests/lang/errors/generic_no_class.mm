@@ -1,0 +1,1 @@
+wasm:opcode:call<T:>(arg0: T):before { }

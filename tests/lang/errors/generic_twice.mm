@@ -1,0 +1,1 @@
+wasm:opcode:call<T, T>(arg0: T):before { }

@@ -1,0 +1,1 @@
+wasm:opcode:call<T, U>(arg0: T):before { }

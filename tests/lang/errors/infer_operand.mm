@@ -1,1 +1,0 @@
-wasm:opcode:call:before { var x = arg0; }
