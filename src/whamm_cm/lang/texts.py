@@ -20,7 +20,7 @@ def print_statement(body: Body, call: s.Invoke) -> Stmt:
     """``print("text {} text", x);``, or ``print(x);`` for the value alone."""
     if not call.args:
         raise body.error(call, "print takes what to print", 'write print("… {} …", x);')
-    return Print(_laid_out(body, call), body.span(call))
+    return Print(_laid_out(body, call), body.span(call), body.env.timed)
 
 
 def format_(body: Body, node: s.Invoke) -> Expr:

@@ -48,7 +48,7 @@ RUNTIME: dict[str, FuncType] = {
 
 #: Those of state-texts.wasm besides.
 TEXTS: dict[str, FuncType] = {
-    "text_begin": ((), ()), "text_end": ((), ("i64",)),
+    "text_begin": ((), ()), "text_end": ((), ("i64",)), "print_end_at": (("i64",), ()),
     "print_mark": ((), ()), "print_pad": (_III, ()), "print_first": (_III, ()),
     "print_number": (("i64", "i32"), ()), "print_plus": (("f64",), ()),
     "print_real": (("f64", "i32", "i32"), ()),
