@@ -107,6 +107,8 @@ COMPARED = {
     'to.unix == "/tmp/a b"': [False, True],
     'to.unix.split("/", -1) == "a b"': [False, True],
     'format("{}{}", size, why) == "7refused"': [True, False],
+    'to.unix.matches("^/tmp/[a-z] b$")': [False, True],
+    'str(names).matches("b...]$")': [True, False],
     "names[1] == names[2]": [False, True],
 }  # fmt: skip
 

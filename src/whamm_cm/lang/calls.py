@@ -8,7 +8,7 @@ from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body
 from whamm_cm.lang.builtins import ACTS, EVENT_FUNCTIONS, FUNCTIONS, METHODS, WHAMM_CORE
 from whamm_cm.lang.source import listed, suggest
-from whamm_cm.lang.texts import format_, str_
+from whamm_cm.lang.texts import check_pattern, format_, str_
 from whamm_cm.lang.tree import (
     Bound,
     Builtin,
@@ -120,6 +120,8 @@ def _method(body: Body, node: s.Invoke) -> Expr:
         raise body.error(node, f'{a(value.type)} has no method "{node.name}"', hint)
     if node.name == "id" and isinstance(value, Var) and value.variable.kind is Kind.GLOBAL:
         return _map_number(body, node, value)
+    if kind == "str" and node.name == "matches":
+        check_pattern(body, node)
     rest = found.params[1:] if kind == "str" else ()
     return Builtin(found.result, f"{kind}.{node.name}", (value, *_args(body, node, rest)),
                    body.span(node))  # fmt: skip

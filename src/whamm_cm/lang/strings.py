@@ -50,6 +50,12 @@ def _cased(text: str, change: Callable[[bytes], bytes]) -> str:
     return change(raw).decode("utf-8", "ignore" if len(raw) == MOST_BYTES else "surrogatepass")
 
 
+def _matches(text: str, pattern: str) -> bool:
+    from whamm_cm.lang.regex import table_of
+
+    return table_of(pattern).matches(text)
+
+
 #: By the name of their :class:`~whamm_cm.lang.tree.Builtin`.
 OPERATIONS: dict[str, Callable[..., object]] = {
     "str.len": lambda s: len(utf8(s)),
@@ -57,6 +63,7 @@ OPERATIONS: dict[str, Callable[..., object]] = {
     "str.ends_with": lambda s, p: utf8(s).endswith(utf8(p)),
     "str.contains": lambda s, p: utf8(p) in utf8(s),
     "str.eq": lambda a, b: a == b,
+    "str.matches": _matches,
     "str.find": lambda s, t: utf8(s).find(utf8(t)),
     "str.split": split,
     "str.slice": slice_,
