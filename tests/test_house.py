@@ -13,7 +13,7 @@ ROOMS = (
     "dataclass", "errors", "_version", "files", "registry", "kernel", "demangle", "wasm",
     "component", "wit", "abi", "lang", "agent", "analysis", "emit", "monitors", "weave", "run",
     "trace", "render",
-    "telemetry", "gate", "front", "cli", "__main__", "__init__",
+    "telemetry", "gate", "front", "editor", "cli", "__main__", "__init__",
 )  # fmt: skip
 FILES = sorted(SOURCE.rglob("*.py"))
 

@@ -262,9 +262,9 @@ class LoggingSink(Sink):
 
 
 class State(Guest):
-    """state.wasm with an agent behind it.  ``drain`` sends what is buffered, if it may."""
+    """A state.wasm with an agent behind it.  ``drain`` sends what is buffered, if it may."""
 
-    def __init__(self, draining: bool = True, wasm: str = "state.wasm") -> None:
+    def __init__(self, draining: bool = True, wasm: str = "state-maps.wasm") -> None:
         self.agent = Agent()
         self.store = self.agent.store
         self.blocks: list[bytes] = []

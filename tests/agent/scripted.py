@@ -15,7 +15,7 @@ from whamm_cm.emit.script.types import description, leaves, string_mask
 from whamm_cm.lang import valtypes as vt
 from whamm_cm.trace.decode import Receiver
 
-AGGS = {"hist": 0, "min": 1, "max": 2, "avg": 3}
+AGGS = {"hist": 0, "min": 1, "max": 2, "avg": 3, "stats": 4, "quantize": 5}
 FLOATS = {"f32": "<fI", "f64": "<d"}
 
 
@@ -40,6 +40,7 @@ class Script(State):
         self._static = layout.STATIC
         self._descriptions: dict[vt.Type, int] = {}
         for t in types:
+            self._describe(t)
             if isinstance(t, vt.MapT):
                 self._describe(t.key)
                 self._describe(t.value)
@@ -68,7 +69,7 @@ class Script(State):
 
     def new(self, t: vt.Type) -> int:
         if isinstance(t, vt.AggT):
-            return int(self.agg_new(AGGS[t.name]))
+            return int(self.lhist_new(*t.bounds) if t.bounds else self.agg_new(AGGS[t.name]))
         assert isinstance(t, vt.MapT)
         return int(self.map_new(len(leaves(t.key)), string_mask(t.key), 8 * len(leaves(t.value))))
 
@@ -106,6 +107,11 @@ class Script(State):
     def map_report(self, site: int, id: int, t: vt.Type) -> None:
         assert isinstance(t, vt.MapT)
         self.report_map(site, 0, id, self._descriptions[t.key], self._descriptions[t.value])
+
+    def drawn(self, id: int, t: vt.Type, limit: int = 0xFFFFFFFF) -> list[str]:
+        """The lines that a script would print."""
+        self.draw(self.print_site, id, self._descriptions[t], *self.text("title"), limit)
+        return [record["text"] for record in self.records()]
 
     def map_print(self, id: int, t: vt.Type, rows: bool) -> str:
         assert isinstance(t, vt.MapT)

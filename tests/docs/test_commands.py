@@ -22,7 +22,7 @@ from tests.registry.server import Images, serving
 #: Tools whamm-cm does not bring along: only their commands may be left out.
 FOREIGN = frozenset(
     (
-        *("cosign", "wasmtime", "npx", "kubectl", "wash", "wkg"),
+        *("cosign", "wasmtime", "wasm-tools", "npx", "kubectl", "wash", "wkg"),
         *("journalctl", "vector", "fluent-bit", "genhtml", "otelcol-contrib"),
     )
 )
@@ -181,7 +181,8 @@ def test_every_block_has_a_known_language() -> None:
     """A block of commands that is not called ``console`` would never be run."""
     from tests.docs.book import PAGES, blocks
 
-    known = {"console", "sh", "python", "yaml", "c", "json", "whamm", "rego", "wit", "text", "mm"}
+    known = {"console", "sh", "python", "yaml", "c", "json", "whamm", "rego", "wit", "text", "mm",
+             "lua", "toml"}  # fmt: skip
     odd = [block.name for page in PAGES for block in blocks(page) if block.language not in known]
     assert odd == []
     hidden = [

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from whamm_cm.lang.library import LibFunction, LibSignature
 from whamm_cm.lang.load import load
-from whamm_cm.lang.tree import LibFunction, LibSignature, Probe, Scripts, WitSite
+from whamm_cm.lang.tree import Probe, Scripts, WitSite
 from whamm_cm.lang.valtypes import I32, UNIT
 from whamm_cm.wit import types as w
 

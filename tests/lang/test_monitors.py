@@ -16,8 +16,8 @@ from fixtures.listener import greeter
 from tests.lang.monitor_runs import COMMAND, Row, numbers, rows, run
 from whamm_cm.cli.main import main
 from whamm_cm.lang.events import CATEGORIES
+from whamm_cm.lang.library import LibFunction, LibSignature
 from whamm_cm.lang.load import load
-from whamm_cm.lang.tree import LibFunction, LibSignature
 from whamm_cm.lang.valtypes import I32
 from whamm_cm.monitors import monitors
 from whamm_cm.weave.api import weave

@@ -30,8 +30,7 @@ NAMES = ("variable", "support", "entity.name.function", "constant.language", "co
 EXPECTED: dict[str, tuple[str, ...]] = {
     "NAME": NAMES, "LABEL": (*NAMES, "keyword"), "CASE": ("constant.other.case",),
     "INT": ("constant.numeric", "variable.other.member"), "FLOAT": ("constant.numeric",),
-    "STRING": ("string",), "RULE": ("entity.name.function.rule",),
-    "WIT_RULE": ("entity.name.function.rule",), "MAP": ("support.type",),
+    "STRING": ("string",), "MAP": ("support.type",),
     "GIVEN": ("variable.parameter",),
 }  # fmt: skip
 
@@ -63,6 +62,8 @@ def _tokens(source: Source) -> tuple[str, list[Token]]:
 
 
 def _expected(token: Token) -> tuple[str, ...]:
+    if token.type.endswith("RULE"):
+        return ("entity.name.function.rule",)
     if token.type in EXPECTED:
         return EXPECTED[token.type]
     return ("keyword", "storage") if token[:1].isalpha() else SIGNS
@@ -84,7 +85,7 @@ def test_what_the_parser_sees_is_what_is_coloured(name: str) -> None:
         assert token.start_pos is not None
         first = token.start_pos + len(token) - len(token.lstrip())
         end = token.start_pos + len(token.rstrip())
-        if token.type in ("RULE", "WIT_RULE"):  # a line at a time
+        if token.type.endswith("RULE"):  # a line at a time
             end = min(end, (text.find("\n", first) + 1 or len(text) + 1) - 1)
         for at in (first, end - 1):
             mine = scopes[at]

@@ -23,8 +23,8 @@ from tests.weave.libs import (
     text,
 )
 from whamm_cm.errors import InputError, UsageError, WeaveError, WhammError
+from whamm_cm.lang.library import LibFunction
 from whamm_cm.lang.load import load
-from whamm_cm.lang.tree import LibFunction
 from whamm_cm.lang.valtypes import F32, F64, I32, I64, UNIT
 from whamm_cm.wasm.link import Part, link
 from whamm_cm.weave.libraries import (

@@ -30,8 +30,8 @@ from whamm_cm.component.ir import Component
 from whamm_cm.emit.libglue import build_glue
 from whamm_cm.errors import InputError, WeaveError
 from whamm_cm.lang import valtypes as vt
+from whamm_cm.lang.library import LibFunction
 from whamm_cm.lang.load import load
-from whamm_cm.lang.tree import LibFunction
 from whamm_cm.run.embedded import run_component
 from whamm_cm.wasm.link import Part, link
 from whamm_cm.weave.libraries import core_type, load_library

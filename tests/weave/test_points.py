@@ -172,7 +172,8 @@ def statics(events: list[Event], fid: int, number: int = 0) -> dict[str, Any]:
 
 def test_what_every_point_knows() -> None:
     known = statics([("func", "entry", "")], 4)
-    nowhere = {"file": "", "line": 0, "column": 0, "func": "third", "inlined": False}
+    nowhere = {"file": "", "line": 0, "column": 0, "func": "third"}
+    nowhere |= {"inlined": False, "frames": ""}
     place = {"fid": 4, "fname": "third", "pc": 0, "opidx": 0, "at_func_end": False}
     assert known == place | nowhere
     known = statics([("opcode", "end", "before")], 3)

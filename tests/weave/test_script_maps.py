@@ -137,6 +137,70 @@ def buckets(samples: list[int]) -> list[list[int]]:
     return [[low, lows.count(low)] for low in sorted({*lows})]
 
 
+SAMPLES = [("a", 3), ("b", 0), ("a", 45), ("a", 9), ("b", 100), ("", 10), ("a", 99), ("b", 2)]
+
+
+@pytest.mark.parametrize("plan", [{}, {"multi_memory": False}])
+def test_aggregations_of_all_kinds(plan: dict[str, Any]) -> None:
+    run = echo(
+        """const HIGH = 40;
+        report var n = count();
+        report var total = sum();
+        report var calls: map<str, count>;
+        report var sums: map<str, sum>;
+        report var bytes: map<str, u32>;
+        report var wide = lhist(0, HIGH, 15);
+        report var per: map<str, lhist(0, 40, 15)>;
+        report var around = quantize();
+        report var all: map<str, stats>;
+        wit:import:*#f0:before {
+            n = count(); total = sum(n as i64 - 9); calls[name] = count(); sums[name] = sum(n);
+            bytes[name] = sum(n); wide = lhist(n, 0, HIGH, 15); per[name] = lhist(n, 0, HIGH, 15);
+            around = quantize(10 - n as i64); all[name] = stats(n);
+            unshared var seen = count();
+            seen = count();
+            if (seen == 8) {
+                print(calls, 2); print(wide); print("{}", all[name]); print(all["z"]);
+            }
+        }""".replace("(n", "(arg1").replace("- n", "- arg1"),
+        **plan,
+    )
+    for name, n in SAMPLES:
+        run.call("f0", name, n)
+    numbers = [n for _, n in SAMPLES]
+    names = [name for name, _ in SAMPLES]
+    by = {name: [n for each, n in SAMPLES if each == name] for name in names}
+
+    def linear(of: list[int]) -> list[list[int]]:
+        lows = [40 if n >= 40 else n // 15 * 15 for n in of]
+        return [[low, lows.count(low)] for low in sorted({*lows})]
+
+    powers = [
+        0 if n == 10 else (1 if n < 10 else -1) << (abs(10 - n).bit_length() - 1) for n in numbers
+    ]
+    known = cells(run)
+    assert known["n"] == 8 and known["total"] == sum(numbers) - 72
+    assert dict(known["calls"]) == {name: len(each) for name, each in by.items()}
+    assert dict(known["sums"]) == dict(known["bytes"]) == {k: sum(v) for k, v in by.items()}
+    assert known["wide"] == linear(numbers)
+    assert dict(known["per"]) == {name: linear(each) for name, each in by.items()}
+    assert known["around"] == [[low, powers.count(low)] for low in sorted({*powers})]
+    assert dict(known["all"]) == {name: [len(each), sum(each)] for name, each in by.items()}
+    assert run.printed == [
+        "calls: map<str, u64>",
+        "  a  4",
+        "  b  3",
+        "  (1 other)",
+        "wide: lhist(0, 40, 15)",
+        f"    [0, 15) |{'#' * 40}| 5",
+        f"   [15, 30) |{' ' * 40}| 0",
+        f"   [30, 40) |{' ' * 40}| 0",
+        f"  [40, ...) |{'#' * 24:40}| 3",
+        "count 3, average 34, total 102",
+        'all["z"]  count 0, average -, total 0',
+    ]
+
+
 def test_names_of_functions_win() -> None:
     run = echo(
         """report var n: u32;

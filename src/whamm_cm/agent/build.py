@@ -62,9 +62,13 @@ ARTIFACTS = (
         ("-zstack-size=9216", "--global-base=9216", "--initial-memory=196608"),
     ),
     Artifact("relay.wasm", "relay.c", ("-O2",), _RELAY_LINK),
-    Artifact("state.wasm", "state.c", ("-Os",), _STATE_LINK),
-    # For scripts that make texts of values.
-    Artifact("state-texts.wasm", "state.c", ("-Os", "-DTEXTS"), _STATE_LINK),
+    Artifact("state.wasm", "state.c", ("-Os", "-Wno-unused-function"), _STATE_LINK),
+    # For scripts that make texts of values, that empty, go through or draw maps, or do both.
+    Artifact(
+        "state-texts.wasm", "state.c", ("-Os", "-Wno-unused-function", "-DTEXTS"), _STATE_LINK
+    ),
+    Artifact("state-maps.wasm", "state.c", ("-Os", "-DMAPS"), _STATE_LINK),
+    Artifact("state-all.wasm", "state.c", ("-Os", "-DTEXTS", "-DMAPS"), _STATE_LINK),
     Artifact("sink-stderr.wasm", "sink.c", ("-Os",), _SINK_LINK),
     Artifact("sink-logging.wasm", "sink.c", ("-Os", "-DSINK_LOGGING"), _SINK_LINK),
     # Those that say in JSON how many requests records are made of.

@@ -32,7 +32,7 @@ static Shape shape_of(const uint8_t **desc);
 static Shape item_shape(const uint8_t **desc) {
     uint32_t kind = *(*desc)++;
     if (kind <= CHAR) return (Shape){scalar_sizes[kind], scalar_sizes[kind]};
-    if (kind >= AGG && kind != AGG + HIST) return (Shape){16, 8};
+    if (kind >= AGG && !is_hist(kind - AGG)) return (Shape){16, 8};
     if (kind == TUPLE) return shape_of(desc);
     if (kind == MAP) shape_of(desc), shape_of(desc);
     return (Shape){8, 4};
@@ -120,7 +120,7 @@ static uint32_t tails_size(Cursor *in) {
         }
         uint64_t word = *in->slot++;
         if (kind == STRING) total += 4 + (high(word) < MAX_BODY ? high(word) : MAX_BODY);
-        if (kind == AGG + HIST) total += 4 + 16 * hist_size((const Agg *)low(word));
+        if (kind >= AGG && is_hist(kind - AGG)) total += 4 + 16 * hist_size((const Agg *)low(word));
         if (kind != MAP) continue;
         Pair pair = inner_pair(&in->desc);
         const Map *map = (const Map *)low(word);
@@ -143,7 +143,7 @@ static void put_kept(Cursor *out, uint32_t kept) {
 }
 
 static void put_tail(Cursor *in, uint32_t kind, uint64_t word) {
-    if (in->end - in->at < 4 || (kind != STRING && kind != MAP && kind != AGG + HIST)) {
+    if (in->end - in->at < 4 || (kind != STRING && kind != MAP && !(kind >= AGG && is_hist(kind - AGG)))) {
         if (kind == MAP) inner_pair(&in->desc);
         return;
     }

@@ -15,13 +15,14 @@ _AGGS: dict[str, ValType] = {
     "hist": ListT(TupleT((Prim("u64"), Prim("u64")))),
     "min": OptionT(Prim("s64")),
     "max": OptionT(Prim("s64")),
-    "avg": TupleT((Prim("u64"), Prim("s64"))),
+    **dict.fromkeys(("avg", "stats"), TupleT((Prim("u64"), Prim("s64")))),
+    **dict.fromkeys(("quantize", "lhist"), ListT(TupleT((Prim("s64"), Prim("u64"))))),
 }
 
 
 def wit_type(t: vt.Type) -> ValType:
-    """The WIT type of a reported value: a map is a list of pairs, ``hist`` a list of (least
-    sample, count), ``min`` and ``max`` an option<s64>, ``avg`` (count, sum).
+    """The WIT type of a reported value: a map is a list of pairs, a histogram a list of (least
+    sample, count), ``min`` and ``max`` an option<s64>, ``avg`` and ``stats`` (count, sum).
 
     Raises InternalError for a type that cannot be reported.
     """

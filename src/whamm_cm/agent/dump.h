@@ -3,6 +3,9 @@
 #define WHAMM_DUMP_H
 
 #include "describe.h"
+#ifdef MAPS
+#include "order.h"
+#endif
 #include "print.h"
 
 /* A number as whamm shows it, for it keeps u32 as i32. */
@@ -38,34 +41,48 @@ static int compare_keys(const uint8_t **desc, const uint64_t **a, const uint64_t
     return order;
 }
 
-static int before(const uint8_t *desc, const Entry *a, const Entry *b) {
+/* How entries are sorted: by key as whamm does, or `plain`; then first the largest values, if those
+ * have a description here. */
+typedef struct {
+    const uint8_t *key, *value;
+    int plain;
+} Order;
+
+static int before(const Order *order, const Entry *a, const Entry *b) {
     const uint64_t *x = a->key, *y = b->key;
-    return compare_keys(&desc, &x, &y) < 0;
+    const uint8_t *key = order->key, *value = order->value;
+#ifdef MAPS
+    int keys = order->plain ? compare_plain(&key, &x, &y) : compare_keys(&key, &x, &y);
+    int values = value ? compare_plain(&value, &x, &y) : 0; /* which lie behind */
+    return values ? values > 0 : keys < 0;
+#else
+    return value == 0 && compare_keys(&key, &x, &y) < 0;
+#endif
 }
 
-static void sift(const uint8_t *desc, Entry **heap_of, uint32_t root, uint32_t count) {
+static void sift(const Order *order, Entry **heap_of, uint32_t root, uint32_t count) {
     for (uint32_t child; (child = 2 * root + 1) < count; root = child) {
-        if (child + 1 < count && before(desc, heap_of[child], heap_of[child + 1])) child++;
-        if (!before(desc, heap_of[root], heap_of[child])) return;
+        if (child + 1 < count && before(order, heap_of[child], heap_of[child + 1])) child++;
+        if (!before(order, heap_of[root], heap_of[child])) return;
         Entry *moved = heap_of[root];
         heap_of[root] = heap_of[child];
         heap_of[child] = moved;
     }
 }
 
-/* The entries by their keys, in a block of that class; NULL when there is no memory for it. */
-static Entry **sorted(const Map *map, const uint8_t *desc, uint32_t class) {
+/* The entries in order, in a block of that class; NULL when there is no memory for it. */
+static Entry **sorted(const Map *map, const Order *order, uint32_t class) {
     uint32_t count = map->index.size, n = 0;
     Entry **found = (Entry **)obtain(class);
     if (!found) return 0;
     Walk walk = walk_from(map);
     for (Entry *entry; (entry = walk_at(map, &walk)); walk_on(map, &walk)) found[n++] = entry;
-    for (uint32_t i = count / 2; i-- > 0;) sift(desc, found, i, count);
+    for (uint32_t i = count / 2; i-- > 0;) sift(order, found, i, count);
     for (uint32_t end = count; end-- > 1;) {
         Entry *last = found[end];
         found[end] = found[0];
         found[0] = last;
-        sift(desc, found, 0, end);
+        sift(order, found, 0, end);
     }
     return found;
 }
@@ -117,7 +134,8 @@ EXPORT(print_map)
 void print_map(uint32_t site, uint32_t id, const uint8_t *key, const uint8_t *value, int32_t rows) {
     const Map *map = (const Map *)id;
     uint32_t count = map ? map->index.size : 0, class = heap_class(4 * count);
-    Entry **entries = count ? sorted(map, key, class) : 0;
+    Order order = {key, 0, 0};
+    Entry **entries = count ? sorted(map, &order, class) : 0;
     if (count && !entries) {
         drop();
         return;

@@ -309,6 +309,10 @@ class Agg(IntEnum):
     MIN = 1
     MAX = 2
     AVG = 3
+    STATS = 4
+    QUANTIZE = 5
+    LHIST = 6
+    """Made with ``lhist_new``."""
 
 
 DESCRIBE_AGG: Final = 64

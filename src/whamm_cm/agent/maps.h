@@ -271,7 +271,9 @@ static int is_full(const Map *map) {
 }
 
 static Entry *entry_room(Map *map) {
+#ifdef MAPS
     if (is_full(map) && map->gone > map->index.size && !map->loops) move_up(map);
+#endif
     Slab *slab = map->last;
     if (is_full(map)) {
         Slab *fresh = (Slab *)obtain(map->slab_class);

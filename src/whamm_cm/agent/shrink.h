@@ -84,6 +84,18 @@ EXPORT(map_delete) void map_delete(uint32_t id, const uint8_t *desc) {
     free_entry(map, entry, desc);
 }
 
+/* --- aggregations ----------------------------------------------------------------------------- */
+
+EXPORT(lhist_new) uint32_t lhist_new(int64_t low, int64_t high, int64_t step) {
+    Agg *agg = lhist_make(low, high, step);
+    if (!agg) drop();
+    return (uint32_t)agg;
+}
+
+EXPORT(agg_clear) void agg_clear(uint32_t id) {
+    if (id) agg_empty((Agg *)id);
+}
+
 /* --- loops ------------------------------------------------------------------------------------ */
 
 /* `end`: the last slab when the loop began, and where it ended; entries behind are not gone through. */

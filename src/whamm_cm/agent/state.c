@@ -202,10 +202,6 @@ EXPORT(agg_new) uint32_t agg_new(uint32_t kind) {
     return (uint32_t)agg;
 }
 
-EXPORT(agg_clear) void agg_clear(uint32_t id) {
-    if (id) agg_empty((Agg *)id);
-}
-
 EXPORT(agg_add) void agg_add(uint32_t id, int64_t sample) {
     if (id) agg_put((Agg *)id, sample);
 }
@@ -391,7 +387,7 @@ EXPORT(report_agg) void report_agg(uint32_t site, uint64_t cell, uint32_t id) {
     if (!agg || !agg->dirty) return;
     uint32_t size = 16;
     agg_image(agg, agg->kind, (uint8_t *)BODY);
-    if (agg->kind == HIST) {
+    if (is_hist(agg->kind)) {
         uint32_t count = hist_size(agg);
         *(uint32_t *)(BODY + 8) = count;
         hist_buckets(agg, count, (uint8_t *)BODY + 12);
@@ -400,9 +396,13 @@ EXPORT(report_agg) void report_agg(uint32_t site, uint64_t cell, uint32_t id) {
     if (send(site, REPORT, cell, BODY, size)) agg->dirty = 0;
 }
 
-#include "shrink.h"
 #include "dump.h"
 #include "print.h"
+/* What few scripts use is in variants of the module. */
+#ifdef MAPS
+#include "shrink.h"
+#include "draw.h"
+#endif
 #ifdef TEXTS
 #include "format.h"
 #include "strings.h"

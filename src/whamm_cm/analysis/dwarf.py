@@ -16,8 +16,10 @@ from pathlib import PurePosixPath, PureWindowsPath
 from posixpath import normpath
 from typing import Any, NamedTuple
 
+from whamm_cm.analysis.debug_files import sections_of
 from whamm_cm.analysis.frames import Frames
 from whamm_cm.analysis.inlined import InlinedCall, InlinedCalls, SourceFunction, innermost
+from whamm_cm.analysis.source_map import SourceMap
 from whamm_cm.analysis.variables import SourceVariables
 from whamm_cm.wasm.cursor import Cursor
 from whamm_cm.wasm.module import CoreModule, SectionId
@@ -95,14 +97,16 @@ class SourceLines:
         self._whole: list[tuple[int, int]] | None = None
 
     @classmethod
-    def of(cls, module: CoreModule) -> SourceLines | None:
+    def of(
+        cls, module: CoreModule, sections: Mapping[str, bytes] | None = None
+    ) -> SourceLines | None:
         """The lines of ``module``; None when it has no code or no ``.debug_line`` section.
+        ``sections``: those of another file, by name, in the place of the module's own.
 
         Malformed and incomplete sections are no error: see ``note``.  Raises DecodeError when the
         module's sections cannot be told apart.
         """
-        found = {one.name: bytes(module.data[one.content : one.end])
-                 for one in module.custom_sections}  # fmt: skip
+        found = sections_of(module) if sections is None else sections
         code = module.section(SectionId.CODE)
         if code is None or ".debug_line" not in found:
             return None
@@ -121,6 +125,25 @@ class SourceLines:
             why = str(fault).strip().splitlines() or [type(fault).__name__]
             note = f"no source lines: the module's DWARF is malformed ({why[0][:80]})"
             return cls((), code.start, note)
+
+    @classmethod
+    def mapped(cls, module: CoreModule, known: SourceMap) -> SourceLines | None:
+        """Those of a source map; None for a module without code."""
+        code = module.section(SectionId.CODE)
+        if code is None:
+            return None
+        rows = [
+            Row(
+                one.offset - code.start,
+                one.line > 0,
+                SourceFile(one.file, ""),
+                one.line,
+                one.column,
+            )
+            for one in known.segments
+            if code.start <= one.offset < code.end
+        ]
+        return cls([*rows, Row(code.end - code.start, False, "", 0)], code.start)
 
     def find(self, offset: int) -> tuple[str, int] | None:
         """(file, line) of the instruction at ``offset`` of the module's bytes.
@@ -187,6 +210,18 @@ class SourceLines:
         at = bisect_left(self._whole, (start,))
         there = at < len(self._whole) and self._whole[at][0] < end
         return functions[self._whole[at][1]] if there else None
+
+    def chain(self, number: int) -> tuple[SourceFunction, ...]:
+        """Of a function put in place of a call: it and those it was put into that were, too, the
+        outermost first; of others nothing."""
+        functions, found = self.functions(), list[SourceFunction]()
+        while number >= 0 and functions[number].inlined:
+            inner = functions[number]
+            found.append(inner)
+            number -= 1  # an outer one stands before those in it
+            while number >= 0 and not functions[number].around(inner.entry):
+                number -= 1
+        return tuple(reversed(found))
 
     def number(self, offset: int) -> int:
         """Its number among :meth:`functions`; -1: none."""

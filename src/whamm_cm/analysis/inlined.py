@@ -49,6 +49,10 @@ class SourceFunction:
     ranges: tuple[Range, ...]
     inlined: bool
 
+    def around(self, address: int) -> bool:
+        """Whether it has code there."""
+        return any(first <= address < end for first, end in self.ranges)
+
 
 @dataclass(slots=True)
 class InlinedCalls:

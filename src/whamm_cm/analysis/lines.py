@@ -6,10 +6,12 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import field
 
+from whamm_cm.analysis.debug_files import DebugFile
 from whamm_cm.analysis.dwarf import SourceFile, SourceLines
 from whamm_cm.analysis.function_code import FunctionCode, function_codes
 from whamm_cm.analysis.guests import find_guests
 from whamm_cm.analysis.program import Program
+from whamm_cm.analysis.source import Sources
 from whamm_cm.component.decode import MODULE_PREAMBLE, decode
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
@@ -56,17 +58,24 @@ class LineFinder:
     for, which may take a second per megabyte of it.  ``notes``: what could not be read."""
 
     modules: dict[str, CoreModule]
+    sources: Sources = field(default_factory=Sources)
     notes: list[str] = field(default_factory=list)
     known: dict[str, SourceLines | None] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, data: bytes, what: str) -> LineFinder:
-        """Raises InputError and DecodeError for what is neither a module nor a component."""
+    def of(cls, data: bytes, what: str, debug: Sequence[DebugFile] = ()) -> LineFinder:
+        """Raises InputError and DecodeError for what is neither a module nor a component,
+        UsageError for a file of ``debug`` that is for none of the modules."""
+        sources = Sources(debug)
+        sources.near(what)
         if data[:8] == MODULE_PREAMBLE:
             module = CoreModule(data)
-            return cls({module.names.module or "": module, "": module})
-        guests = find_guests(Program.of(decode(data, what)))
-        return cls({guest.place: guest.module for guest in guests})
+            modules = {module.names.module or "": module, "": module}
+        else:
+            guests = find_guests(Program.of(decode(data, what)))
+            modules = {guest.place: guest.module for guest in guests}
+        sources.modules(modules.items())
+        return cls(modules, sources)
 
     def __call__(self, module: str, fid: int, pc: int) -> str:
         """``file:line``, empty when nothing is known."""
@@ -91,7 +100,7 @@ class LineFinder:
         seen: list[CoreModule] = []
         for name, module in self.modules.items():
             lines = self._lines(name)
-            if lines is None or lines.note or any(module is one for one in seen):
+            if lines is None or any(module is one for one in seen):
                 continue
             seen.append(module)
             imported = len(module.imported("func"))
@@ -106,11 +115,11 @@ class LineFinder:
         return self.known[name]
 
     def _read(self, name: str, module: CoreModule) -> SourceLines | None:
+        told = len(self.sources.notes)
         try:
-            lines = SourceLines.of(module)
+            lines = self.sources.of(module)
         except DecodeError as error:
             self.notes.append(str(error))
             return None
-        if lines is not None and lines.note:
-            self.notes.append(f"{name}: {lines.note}" if name else lines.note)
+        self.notes += (f"{name}: {note}" if name else note for note in self.sources.notes[told:])
         return lines

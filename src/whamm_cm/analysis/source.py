@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import field
 from typing import NamedTuple
 
+from whamm_cm.analysis.debug_files import DebugFile, assigned, followed, given
 from whamm_cm.analysis.dwarf import Row, SourceLines
 from whamm_cm.dataclass import dataclass
 from whamm_cm.demangle.name import demangle
@@ -24,22 +27,52 @@ NOWHERE = SourcePlace()
 
 @dataclass(slots=True)
 class Sources:
-    """The source lines of core modules, each read when it is first asked for.  ``notes``: what
-    could not be read."""
+    """The source lines of core modules, each read when it is first asked for.  ``files``: given
+    with them; ``folder``: that of the input, where it is a file.  ``notes``: what could not be
+    read; ``texts``: lines of source files that came along."""
 
+    files: Sequence[DebugFile] = ()
+    folder: str | None = None
     notes: list[str] = field(default_factory=list)
+    texts: dict[str, list[str]] = field(default_factory=dict)
+    _given: dict[int, DebugFile] = field(default_factory=dict)
     _known: dict[int, tuple[CoreModule, SourceLines | None]] = field(default_factory=dict)
+
+    def near(self, path: str) -> None:
+        """The input is that file, if it is one."""
+        if os.path.isfile(path):
+            self.folder = os.path.dirname(os.path.realpath(path))
+
+    def modules(self, modules: Iterable[tuple[str, CoreModule]]) -> None:
+        """The core modules there are, by the names they go by.  Raises UsageError where one of the
+        files is for none of them."""
+        if self.files and not self._given:
+            found = assigned(self.files, list(modules))
+            self._given = {id(module): file for module, file in found}
 
     def of(self, module: CoreModule) -> SourceLines | None:
         """None where the module has no debug information that can be read.  Raises DecodeError."""
         found = self._known.get(id(module))
         if found is None:
-            lines = SourceLines.of(module)
+            lines = self._read(module)
             if lines is not None and lines.note:
                 self.notes.append(lines.note)
                 lines = None
             found = self._known[id(module)] = (module, lines)
         return found[1]
+
+    def _read(self, module: CoreModule) -> SourceLines | None:
+        file = self._given.get(id(module))
+        own = None if file is not None else SourceLines.of(module)
+        if own is not None:
+            return own
+        found = followed(module, self.folder) if file is None else given(file, module)
+        if found.note:
+            self.notes.append(found.note)
+        if found.map is not None:
+            self.texts |= found.map.texts
+            return SourceLines.mapped(module, found.map)
+        return SourceLines.of(module, found.sections) if found.sections else None
 
     def all(self) -> list[SourceLines]:
         """Those of all modules that were asked for."""
@@ -56,6 +89,13 @@ class Sources:
         lines, body = self.of(module), module.bodies[index]
         found = None if lines is None else lines.whole(body.start, body.end)
         return demangle((found.name if found else "") or symbol)
+
+    def frames(self, module: CoreModule, offset: int) -> str:
+        """The functions put in place of calls around the instruction at an offset, demangled, the
+        outermost first, joined by ``;``."""
+        lines = self.of(module)
+        found = () if lines is None else lines.chain(lines.number(offset))
+        return ";".join(demangle(one.name) or "?" for one in found)
 
     def function(self, module: CoreModule, offset: int, symbol: str) -> tuple[str, bool]:
         """The name of the innermost function there, demangled, and whether it was put in place of

@@ -50,7 +50,7 @@ def trace_on(
     args: argparse.Namespace, settings: Settings, path: str, data: bytes, command: Command
 ) -> int:
     """Weaves ``data``, which is the file ``path``, and runs it by that command."""
-    finder = scripts.line_finder(args.lines, data, path)
+    finder = scripts.line_finder(args.lines, data, path, args.debug)
     script = scripts.checked(args, settings)
     woven = weaving.weave(args, data, path, settings.plan("stderr", script))
     options = replace(outputs.render_options(args, finder), tags=woven.report.agents > 1)

@@ -107,7 +107,9 @@ def _lines(args: argparse.Namespace) -> str:
     from whamm_cm.cli import info_lines
     from whamm_cm.front.lines import source_lines
 
-    listing = source_lines(read_input(words[0]), display(words[0]), file or "*", args.source)
+    listing = source_lines(
+        read_input(words[0]), display(words[0]), file or "*", args.source, args.debug
+    )
     if args.json:
         return info_lines.document(listing)
     first = None if args.verbose else args.first
@@ -136,7 +138,7 @@ def _listing(
 ) -> Listing:
     from whamm_cm.front.listing import listing, rules
 
-    plan = rules([rule]) if plan is None and rule is not None else plan
+    plan = rules([rule], args.debug) if plan is None and rule is not None else plan
     return listing(read_input(app), display(app), plan, args.dry_run)
 
 

@@ -34,6 +34,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--lines", metavar="APP.wasm",
         help="show source lines in what scripts report, from the DWARF in the original APP.wasm",
     )  # fmt: skip
+    scripts.add_debug(parser)
     logs.add_options(parser)
     outputs.add_options(parser, "standard output", "the first record")
     parser.set_defaults(run=run)
@@ -52,7 +53,11 @@ def run(args: argparse.Namespace) -> int:
         return _send(args, sending)
     if "-" in args.logs and (len(names) > 1 or args.stamps):
         logs.keep_standard_input()
-    finder = scripts.line_finder(True, read_input(args.lines), args.lines) if args.lines else None
+    finder = (
+        scripts.line_finder(True, read_input(args.lines), args.lines, args.debug)
+        if args.lines
+        else None
+    )
     options = outputs.render_options(args, finder)
     if options.stamps == "start":
         options = replace(options, base_ns=_earliest(args))

@@ -40,6 +40,15 @@ def add_options(parser: argparse.ArgumentParser, expressions: bool = False) -> N
 class _Values(TypedDict):
     define: list[tuple[str, str]]
     script_args: list[str]
+    debug: list[str]
+
+
+def add_debug(group: argparse._ActionsContainer) -> None:
+    group.add_argument(
+        "--debug", action="append", default=[], metavar="[MODULE=]FILE",
+        help="read the debug information of a core module (MODULE, where there are several) from"
+        " FILE: a core module with DWARF, or a source map; repeatable",
+    )  # fmt: skip
 
 
 def add_values(group: argparse._ActionsContainer) -> None:
@@ -57,17 +66,18 @@ def add_values(group: argparse._ActionsContainer) -> None:
         "--arg", action="append", default=[], metavar="VALUE",
         help="what $1 is in scripts, given again what $2 is, and so on",
     )  # fmt: skip
+    add_debug(group)
 
 
 def parameters(args: argparse.Namespace) -> _Values:
-    """What ``-D`` and ``--arg`` say.  Raises UsageError."""
+    """What ``-D``, ``--arg`` and ``--debug`` say.  Raises UsageError."""
     define: list[tuple[str, str]] = []
     for text in args.define:
         name, equals, value = text.partition("=")
         if not (name and equals):
             raise UsageError(f"-D {text!r}: expected NAME=VALUE, such as -D limit=10")
         define.append((name, value))
-    return {"define": define, "script_args": args.arg}
+    return {"define": define, "script_args": args.arg, "debug": args.debug}
 
 
 def sources(args: argparse.Namespace, texts: Sequence[str]) -> list[tuple[str, str]]:
@@ -115,13 +125,17 @@ def checked(args: argparse.Namespace, settings: Settings) -> ScriptPlan | None:
     return plan
 
 
-def line_finder(wanted: bool, data: bytes, path: str) -> LineFinder | None:
-    """What knows the source lines of ``data``, if ``--lines`` asks for them."""
+def line_finder(
+    wanted: bool, data: bytes, path: str, debug: Sequence[str] = ()
+) -> LineFinder | None:
+    """What knows the source lines of ``data``, if ``--lines`` asks for them; ``debug``: what
+    ``--debug`` names."""
     if not wanted:
         return None
+    from whamm_cm.analysis.debug_files import read_debug_file
     from whamm_cm.analysis.lines import LineFinder
 
-    return LineFinder.of(data, display(path))
+    return LineFinder.of(data, display(path), [read_debug_file(one) for one in debug])
 
 
 def say_notes(args: argparse.Namespace, finder: LineFinder | None) -> None:

@@ -117,7 +117,7 @@ def trace_http(
     where = address(args)
     request = _request(args)
     script = scripts.checked(args, settings)
-    finder = scripts.line_finder(args.lines, data, path)
+    finder = scripts.line_finder(args.lines, data, path, args.debug)
     plan = replace(settings.plan("host", script, mark_of(data)), brief=True)
     woven = weaving.weave(args, data, path, plan)
     if args.verbose:

@@ -207,7 +207,7 @@ def _embedded(args: argparse.Namespace, words: Sequence[str], settings: Settings
     if option is not None:
         raise UsageError(f"{option} is for HTTP handlers; --http serves {path} as one")
     script = scripts.checked(args, settings)
-    finder = scripts.line_finder(args.lines, data, path)
+    finder = scripts.line_finder(args.lines, data, path, args.debug)
     woven = weaving.weave(args, data, path, settings.plan("host", script, mark_of(data)))
     if args.verbose:
         say(args, woven.describe())

@@ -35,14 +35,20 @@ class SourceListing:
     notes: list[str]
 
 
-def source_lines(data: bytes, name: str, file: str, folders: Sequence[str] = ()) -> SourceListing:
+def source_lines(
+    data: bytes, name: str, file: str, folders: Sequence[str] = (), debug: Sequence[str] = ()
+) -> SourceListing:
     """Those of the files that the glob ``file`` means, in order; their text is looked for in
-    ``folders``, too.  Raises DecodeError, ScriptError for a file that is nowhere."""
-    plan = rules([f"wasm:line:{file}:*"])
+    ``folders``, too.  ``debug``: as in the settings.  Raises DecodeError, ScriptError for a file
+    that is nowhere."""
+    plan = rules([f"wasm:line:{file}:*"], debug)
     assert plan is not None
+    given = open_input(data, name)
+    plan.sources.near(name)
+    plan.sources.modules(given.guests)
     matcher = Matcher(plan.scripts.probes, sources=plan.sources)
     found: dict[tuple[str, str, int], SourceLine] = {}
-    for module, core in open_input(data, name).guests:
+    for module, core in given.guests:
         for function in matcher.functions(core):
             info = function.info
             for firing in function.firings:
@@ -59,9 +65,10 @@ def source_lines(data: bytes, name: str, file: str, folders: Sequence[str] = ())
     texts: dict[str, list[str] | None] = {}
     for line in lines:
         if line.file not in texts:
-            texts[line.file] = source_text(line.file, folders)
+            there = source_text(line.file, folders)
+            texts[line.file] = there or plan.sources.texts.get(line.file)
         text = texts[line.file]
         if text is not None:
             line.text = text[line.line - 1] if line.line <= len(text) else ""
-    notes = plan.sources.notes + ([] if plan.sources.all() else [NO_DEBUG])
+    notes = plan.sources.notes or ([] if plan.sources.all() else [NO_DEBUG])
     return SourceListing(lines, notes)

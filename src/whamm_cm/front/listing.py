@@ -11,13 +11,15 @@ from whamm_cm.weave.listing import Listing, list_code, list_sites, open_input
 from whamm_cm.weave.plan import ScriptPlan
 
 
-def rules(scripts: Sequence[str | os.PathLike[str]]) -> ScriptPlan | None:
+def rules(
+    scripts: Sequence[str | os.PathLike[str]], debug: Sequence[str] = ()
+) -> ScriptPlan | None:
     """Scripts, of which a text without a body is a match rule alone."""
     given = [
         ("rule", f"{one} {{ }}") if isinstance(one, str) and "{" not in one else one
         for one in scripts
     ]
-    return script_plan(Settings(scripts=given))
+    return script_plan(Settings(scripts=given, debug=debug))
 
 
 def listing(data: bytes, name: str, plan: ScriptPlan | None, code: bool = False) -> Listing:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from whamm_cm.analysis.debug_files import read_debug_file
+from whamm_cm.analysis.source import Sources
 from whamm_cm.errors import InputError, UsageError, nearest
 from whamm_cm.files import read
 from whamm_cm.front.settings import Define, LibrarySource, Script, Settings
@@ -45,7 +47,8 @@ def script_plan(settings: Settings) -> ScriptPlan | None:
         raise UsageError(f"--lib {unused[0]}: no script has `use {unused[0]};`")
     text = "\0".join([*(text for _, text in sources), *(f"{k}={v}" for k, v in given.items())])
     static = StaticLibraries(libraries.values())
-    return ScriptPlan(scripts, libraries, static, text, validate_module)
+    debug = Sources([read_debug_file(one) for one in settings.debug])
+    return ScriptPlan(scripts, libraries, static, text, validate_module, debug)
 
 
 def _pairs(define: Define) -> Iterable[tuple[str, object]]:

@@ -34,7 +34,8 @@ class Settings:
     ``"wasi:io/*,!%clock"``; None for none.  ``scripts``: texts, or paths of files; ``monitor``:
     names of ready scripts; ``libraries``: what scripts ``use``, by that name; ``define``: what
     ``$name`` and ``param name`` mean in them, ``script_args`` the same of ``$1``, ``$2`` and so on,
-    a str as on the command line.  ``sink`` None:
+    a str as on the command line; ``debug``: files with the debug information of core modules, each
+    ``[MODULE=]FILE``.  ``sink`` None:
     ``stderr``, for a core module that uses no WASI ``none``.  ``timed``: records have times.
     ``flush``: when records leave the guest.  ``interval_ns``: how often, in nanoseconds, what
     scripts count leaves while the guest runs; 0: when an export returns.  ``max_string`` is in
@@ -54,6 +55,7 @@ class Settings:
     libraries: Mapping[str, LibrarySource] = field(default_factory=dict)
     define: Define = field(default_factory=dict)
     script_args: Sequence[Parameter] = ()
+    debug: Sequence[str | os.PathLike[str]] = ()
     sink: SinkName | None = None
     timed: bool = False
     flush: Flush = "live"
@@ -131,6 +133,7 @@ class Wishes(TypedDict, total=False):
     libraries: Mapping[str, LibrarySource]
     define: Define
     script_args: Sequence[Parameter]
+    debug: Sequence[str | os.PathLike[str]]
     sink: SinkName | None
     timed: bool
     flush: Flush

@@ -99,7 +99,8 @@ class Builder(Transformer[Token, Any]):
         *words, name, type_, init = parts
         kinds = [word.type for word in words]
         return s.Decl(str(name), type_, init, "REPORT" in kinds, "UNSHARED" in kinds,
-                      "TASK" in kinds, False, _start(name), _end(name))  # fmt: skip
+                      "TASK" in kinds, False, _start(name), _end(name), False,
+                      "frame" * ("FRAME" in kinds) or "shared" * ("SHARED" in kinds))  # fmt: skip
 
     def constant(
         self, word: Token, name: Token, type_: s.TypeSyntax | None, value: s.ExprSyntax
@@ -250,6 +251,12 @@ class Builder(Transformer[Token, Any]):
 
     def named_type(self, name: Token) -> s.TypeName:
         return s.TypeName(str(name), _start(name), _end(name))
+
+    def bounded_type(self, name: Token, *bounds: int | None) -> s.BoundedType:
+        return s.BoundedType(str(name), _present(bounds), _start(name), _end(name))
+
+    def bound(self, minus: Token | None, number: Token) -> int:
+        return -_integer(number) if minus else _integer(number)
 
     def tuple_type(self, opening: Token, *items: s.TypeSyntax | None) -> s.TypeSyntax:
         found = tuple(item for item in items if item is not None)

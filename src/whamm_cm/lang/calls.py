@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from whamm_cm.lang import src_values
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body
 from whamm_cm.lang.builtins import ACTS, EVENT_FUNCTIONS, FUNCTIONS, METHODS, WHAMM_CORE
+from whamm_cm.lang.library import LibSignature
+from whamm_cm.lang.sampling import sample
 from whamm_cm.lang.source import listed, suggest
 from whamm_cm.lang.texts import check_pattern, format_, str_
 from whamm_cm.lang.tree import (
@@ -18,11 +21,11 @@ from whamm_cm.lang.tree import (
     Kind,
     Length,
     LibCall,
-    LibSignature,
+    Src,
     Var,
     Variable,
 )
-from whamm_cm.lang.types import AGGREGATIONS, a
+from whamm_cm.lang.types import AGGREGATIONS, COUNTERS, a
 from whamm_cm.lang.valtypes import I32, STR, U32, MapT, Type, WitT
 from whamm_cm.lang.walk import Node, children
 from whamm_cm.wit import types as w
@@ -66,9 +69,9 @@ def _no_function(body: Body, node: s.Invoke) -> Exception:
         ):
             return body.error(node, f"{node.name} has no value", "call it as a statement")
         return body.error(node, f"{node.name} cannot be called in {body.place()}")
-    if node.name in AGGREGATIONS:
-        return body.error(node, f"{node.name}(…) can only be assigned",
-                          f"declare var x: {node.name}; and write x = {node.name}(…);")  # fmt: skip
+    if node.name in AGGREGATIONS or node.name in COUNTERS:
+        hint = f"declare var x = {node.name}(); and write x = {node.name}(…);"
+        return body.error(node, f"{node.name}(…) can only be assigned", hint)
     known = [
         *body.env.functions,
         *FUNCTIONS,
@@ -247,6 +250,8 @@ def _len(body: Body, node: s.Invoke) -> Expr:
             isinstance(stripped, w.Prim) and stripped.name == "string"
         ):
             return Length(U32, operand, span)
+    elif isinstance(operand, Src):
+        return src_values.length(body, node, operand)
     elif operand.type == STR:
         return Builtin(U32, "str.len", (operand,), span)
     elif isinstance(operand.type, MapT):
@@ -281,7 +286,7 @@ def _rand(body: Body, node: s.Invoke) -> Expr:
 
 _SPECIAL = {
     "memid": _memid, "len": _len, "handle": _handle, "str": str_, "format": format_,
-    "rand": _rand,
+    "rand": _rand, "sample": sample,
     **dict.fromkeys(("print", "delete", "clear"), _trace_like),
 }  # fmt: skip
 

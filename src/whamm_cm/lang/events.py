@@ -130,6 +130,7 @@ SCOPE = _by_name(
     _static("column", U32, "column in it, 0 if that is not known"),
     _static("func", STR, "function of the source, demangled: the innermost inlined one"),
     _static("inlined", BOOL, "whether that function was put in place of a call"),
+    _static("frames", STR, "all such functions around it, outermost first, joined by ;"),
     _dynamic("task", U32, "number of the task that runs, 0 outside of tasks"),
     _dynamic("localN", None, "local number N of the function (parameters first)"),
 )

@@ -39,7 +39,21 @@ class Residual:
 FACTS = frozenset({"memid", "app_memid", "active_data_start", "active_data_len", "page_size"})
 """Builtins that a module answers: ``values`` may hold a function of that name."""
 _NO_EFFECT = frozenset(
-    {*OPERATIONS, *FACTS, "str.addr", "mem_size", "map.len", "map.has", "map.id", "task"}
+    {
+        *OPERATIONS,
+        *FACTS,
+        "str.addr",
+        "mem_size",
+        "map.len",
+        "map.has",
+        "map.id",
+        "task",
+        "src.load",
+        "src.text",
+        "src.bytes",
+        "src.label",
+        "src.global",
+    }
 )
 
 
@@ -343,6 +357,11 @@ def _shrink(fold: _Fold, node: t.Delete | t.Clear) -> Stmts:
     return _rebuild(node, target=_place(fold, node.target))
 
 
+def _draw(fold: _Fold, node: t.Draw) -> Stmts:
+    limit = node.limit and fold.expr(node.limit)
+    return _rebuild(node, target=_place(fold, node.target), limit=limit)
+
+
 def _evaluate(fold: _Fold, node: t.Evaluate) -> Stmts:
     value = fold.expr(node.value)
     return () if type(value) is t.Const else _rebuild(node, value=value)
@@ -363,7 +382,7 @@ def _act(fold: _Fold, node: t.Act) -> Stmts:
 _STATEMENTS: dict[type, Callable[[_Fold, Any], Stmts]] = {
     t.Declare: _declare, t.Assign: _store, t.Update: _store, t.Sample: _store, t.If: _if,
     t.While: _while, t.For: _for, t.Entries: _entries, t.Delete: _shrink, t.Clear: _shrink,
-    t.Evaluate: _evaluate, t.Return: _return,
+    t.Draw: _draw, t.Evaluate: _evaluate, t.Return: _return,
     **dict.fromkeys((t.Trace, t.Jump), lambda fold, node: (node,)),
     t.Print: _print, t.Act: _act,
 }  # fmt: skip

@@ -12,10 +12,11 @@ from whamm_cm.lang.body import Body, Env, Unknowable
 from whamm_cm.lang.builtins import WHAMM_CORE
 from whamm_cm.lang.events import BoundVariable
 from whamm_cm.lang.expand import Numbering, expand
+from whamm_cm.lang.library import LibSignature
 from whamm_cm.lang.load import check_functions, declare_all
 from whamm_cm.lang.parse import recovered
 from whamm_cm.lang.source import ScriptError, Source
-from whamm_cm.lang.tree import NOWHERE, Function, LibSignature, Variable, WitRule, WitSite
+from whamm_cm.lang.tree import NOWHERE, Function, Variable, WitRule, WitSite
 from whamm_cm.lang.valtypes import Type
 from whamm_cm.wit.types import FuncT
 

@@ -12,6 +12,7 @@ from whamm_cm.lang.tree import (
     Clear,
     Const,
     Delete,
+    Draw,
     Entries,
     Expr,
     Kind,
@@ -21,7 +22,8 @@ from whamm_cm.lang.tree import (
     TupleGet,
     Var,
 )
-from whamm_cm.lang.valtypes import FUNCREF, AggT, MapT, Prim, TupleT
+from whamm_cm.lang.types import a
+from whamm_cm.lang.valtypes import FUNCREF, U32, AggT, MapT, Prim, TupleT, is_histogram
 
 
 def is_table(body: Body, table: Expr) -> bool:
@@ -66,6 +68,25 @@ def _clear(body: Body, call: s.Invoke) -> Stmt:
         return Clear(target, body.span(call))
     assert isinstance(target.type, Prim | TupleT)
     return Assign(target, Const(target.type, zero(target.type), target.span), body.span(call))
+
+
+def drawn(body: Body, call: s.Invoke) -> Stmt | None:
+    """``print(m);`` of a map or an aggregation; None where it prints something else."""
+    node = call.args[0] if call.args else None
+    if not isinstance(node, s.Name | s.Index | s.Dot):
+        return None
+    target = body.expr(node)
+    if not isinstance(target.type, MapT | AggT):
+        return None
+    _changing(body, node, target)
+    title, limit = body.env.source.text[node.at : node.end], None
+    if isinstance(target.type, MapT) or is_histogram(target.type):
+        title += f": {target.type}"
+    if len(call.args) > 2 or (len(call.args) == 2 and not isinstance(target.type, MapT)):
+        raise body.error(call, f"print takes {a(target.type)} alone", "write a print of its own")
+    if len(call.args) == 2:
+        limit = body.typed(call.args[1], U32, "how many entries are shown")
+    return Draw(target, title, limit, body.span(call))
 
 
 _EXAMPLES = {"delete": "delete(m[key]);", "clear": "clear(m);"}

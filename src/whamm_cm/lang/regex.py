@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from whamm_cm.dataclass import dataclass
-from whamm_cm.lang.strings import utf8
 
 #: States and kinds of bytes of a table, and repetitions of a part, at most.
 MOST_STATES, MOST_KINDS, MOST_TIMES = 1000, 127, 100
@@ -59,7 +58,7 @@ class Table:
 
     def matches(self, text: str) -> bool:
         state = self.start
-        for byte in utf8(text):
+        for byte in text.encode("utf-8", "surrogatepass"):
             state = self.next[state][self.kinds[byte]]
         return self.final[state]
 
@@ -174,7 +173,7 @@ class _Parser:
         if char == "\\":
             return self.character(first, *self.escape())
         last = first
-        for byte in utf8(char):
+        for byte in char.encode("utf-8", "surrogatepass"):
             last = self.step(last, frozenset((byte,)))
         return last
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whamm_cm.lang import maps
+from whamm_cm.lang import aggs, maps
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body, StmtRule
 from whamm_cm.lang.builtins import ACTS
@@ -10,6 +10,7 @@ from whamm_cm.lang.calls import CURSOR, counted, is_static
 from whamm_cm.lang.constants import act_of_wit, wit_return
 from whamm_cm.lang.events import BOUNDABLE, NUMBERED
 from whamm_cm.lang.fold import fold_expr
+from whamm_cm.lang.lifetimes import declare_frame, declare_shared
 from whamm_cm.lang.paths import assign_parameter
 from whamm_cm.lang.texts import print_statement
 from whamm_cm.lang.tree import (
@@ -29,7 +30,6 @@ from whamm_cm.lang.tree import (
     Length,
     MapGet,
     Return,
-    Sample,
     Span,
     Static,
     Stmt,
@@ -40,7 +40,7 @@ from whamm_cm.lang.tree import (
     Variable,
     While,
 )
-from whamm_cm.lang.types import AGGREGATIONS, INTEGERS, NUMBERS, a, resolve_type
+from whamm_cm.lang.types import INTEGERS, NUMBERS, a, resolve_type
 from whamm_cm.lang.valtypes import (
     BOOL,
     FUNCREF,
@@ -81,7 +81,7 @@ def check_name(body: Body, node: s.Decl | s.Count | s.Each | s.Param | s.Fn) -> 
     if NUMBERED.fullmatch(node.name):
         raise body.env.source.error(f'"{node.name}" is bound by probes and cannot be declared',
                                     node.at, node.end, "choose another name")  # fmt: skip
-    if node.name in ("true", "false", "trace", "APP_MEMID"):
+    if node.name in ("true", "false", "APP_MEMID"):
         raise body.env.source.error(f'"{node.name}" cannot be declared', node.at, node.end,
                                     "choose another name")  # fmt: skip
 
@@ -92,6 +92,8 @@ def declare(body: Body, node: s.Decl) -> tuple[Stmt, ...]:
         return _constant(body, node)
     if node.task:
         return _declare_of_task(body, node)
+    if node.lives:
+        return (declare_frame if node.lives == "frame" else declare_shared)(body, node)
     special = node.report or node.unshared
     if special and body.kind == "function":
         raise body.error(node, "functions have no report or unshared variables",
@@ -120,6 +122,8 @@ def declared_type(body: Body, node: s.Decl) -> Type:
     """The type a declaration says, else that of its value."""
     if node.type is not None:
         return resolve_type(body.env.source, node.type)
+    if node.init is not None and (aggregation := aggs.declared(body, node.init)) is not None:
+        return aggregation
     if node.init is None:
         raise body.error(node, f'nothing says what type "{node.name}" has',
                          f"write var {node.name}: u32; or give it a value")  # fmt: skip
@@ -180,7 +184,7 @@ def _is_targets(body: Body, node: s.Decl) -> bool:
 
 
 def _initialiser(body: Body, node: s.Decl, type_: Type, kind: Kind) -> Expr | None:
-    if node.init is None:
+    if node.init is None or aggs.declared(body, node.init) == type_:
         return None
     if isinstance(type_, MapT | AggT) and kind is not Kind.LOCAL:
         raise body.error(node.init, f"{a(type_)} starts empty", "leave the initialiser out")
@@ -225,7 +229,7 @@ def assign(body: Body, node: s.Set) -> tuple[Stmt, ...]:
     target = body.expr(node.target, _target_type(body, node))
     span = body.span(node)
     if isinstance(target.type, AggT):
-        return (_sample(body, node, target),)
+        return (aggs.sample(body, node, target),)
     if isinstance(target.type, WitT):
         return (assign_parameter(body, node, target),)
     _assignable(body, node, target)
@@ -234,6 +238,9 @@ def assign(body: Body, node: s.Set) -> tuple[Stmt, ...]:
             node, "maps cannot be assigned as a whole", "assign their entries: m[k] = v"
         )
     what = body.env.source.text[node.target.at : node.target.end]
+    added = aggs.adding(body, node, target)
+    if added is not None:
+        return (added,)
     if not node.op:
         return (Assign(target, body.typed(node.value, target.type, what), span),)
     if target.type not in NUMBERS and not (target.type == STR and node.op == "+"):
@@ -292,22 +299,6 @@ def _assignable_operand(body: Body, node: s.Set, root: Bound) -> None:
         where = " or ".join(filter(None, modes))
         raise body.error(node.target, f'"{root.name}" cannot be assigned in an {body.mode} probe',
                          f"assign it in a probe of mode {where}")  # fmt: skip
-
-
-def _sample(body: Body, node: s.Set, target: Expr) -> Stmt:
-    kind, value = str(target.type), node.value
-    called = isinstance(value, s.Invoke) and value.receiver is None and value.name in AGGREGATIONS
-    if node.op or not called or not isinstance(value, s.Invoke) or value.name != kind:
-        raise body.error(node, f"{a(target.type)} only takes samples", f"write x = {kind}(value);")
-    if len(value.args) != 1:
-        raise body.error(value, f"{kind} takes 1 argument, not {len(value.args)}")
-    sample = body.value(value.args[0], I64)
-    if sample.type not in INTEGERS:
-        raise body.error(value.args[0], f"a sample is an integer, this is {a(sample.type)}",
-                         "write as i64 behind it")  # fmt: skip
-    if sample.type != I64:
-        sample = Cast(I64, sample, sample.span)
-    return Sample(target, sample, body.span(node))
 
 
 # --- control flow --------------------------------------------------------------------------------
@@ -443,7 +434,7 @@ def do(body: Body, node: s.Do) -> tuple[Stmt, ...]:
     if own and call.name in maps.STATEMENTS:
         return (maps.STATEMENTS[call.name](body, call),)
     if own and call.name == "print":
-        return (print_statement(body, call),)
+        return (maps.drawn(body, call) or print_statement(body, call),)
     if own and call.name in ACTS and _may_act(body, call.name):
         return (_act(body, call),)
     body.statement = call

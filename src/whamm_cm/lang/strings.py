@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from whamm_cm.lang.layout import MOST_BYTES
 from whamm_cm.lang.numbers import INTS
+from whamm_cm.lang.regex import table_of
 
 _NUMBER = re.compile(rb"[ \t-\r]*([+-]?)(?:0[xX]([0-9a-fA-F]+)|([0-9]+))")
 _BLANKS = b" \t\n\v\f\r"
@@ -50,12 +51,6 @@ def _cased(text: str, change: Callable[[bytes], bytes]) -> str:
     return change(raw).decode("utf-8", "ignore" if len(raw) == MOST_BYTES else "surrogatepass")
 
 
-def _matches(text: str, pattern: str) -> bool:
-    from whamm_cm.lang.regex import table_of
-
-    return table_of(pattern).matches(text)
-
-
 #: By the name of their :class:`~whamm_cm.lang.tree.Builtin`.
 OPERATIONS: dict[str, Callable[..., object]] = {
     "str.len": lambda s: len(utf8(s)),
@@ -63,7 +58,7 @@ OPERATIONS: dict[str, Callable[..., object]] = {
     "str.ends_with": lambda s, p: utf8(s).endswith(utf8(p)),
     "str.contains": lambda s, p: utf8(p) in utf8(s),
     "str.eq": lambda a, b: a == b,
-    "str.matches": _matches,
+    "str.matches": lambda s, p: table_of(p).matches(s),
     "str.find": lambda s, t: utf8(s).find(utf8(t)),
     "str.split": split,
     "str.slice": slice_,

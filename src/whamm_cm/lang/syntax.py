@@ -30,7 +30,16 @@ class MapType(NamedTuple):
     end: int
 
 
-TypeSyntax: TypeAlias = TypeName | TupleType | MapType
+class BoundedType(NamedTuple):
+    """``lhist(0, 100, 10)``."""
+
+    name: str
+    bounds: tuple[int, ...]
+    at: int
+    end: int
+
+
+TypeSyntax: TypeAlias = TypeName | TupleType | MapType | BoundedType
 
 # --- expressions ---------------------------------------------------------------------------------
 
@@ -176,6 +185,7 @@ class Decl(NamedTuple):
     at: int
     end: int
     param: bool = False
+    lives: str = ""  # "frame" or "shared"
 
 
 class Set(NamedTuple):

@@ -44,6 +44,13 @@ def terminals() -> dict[str, str]:
     return {found.name: found.pattern.to_regexp() for found in _worked_out().terminals}
 
 
+@cache
+def rules() -> list[str]:
+    """Those of match rules, in the order in which they are tried."""
+    found = [one for one in _worked_out().terminals if one.name.endswith("RULE")]
+    return [one.pattern.to_regexp() for one in sorted(found, key=lambda one: -one.priority)]
+
+
 def made() -> str:
     """The tables as text; states and tokens are numbered anew each time."""
     tables, names = _worked_out().memo_serialize([TerminalDef, Rule])

@@ -15,7 +15,7 @@ from typing import Any
 from whamm_cm.lang.builtins import ACTS, EVENT_FUNCTIONS, FUNCTIONS
 from whamm_cm.lang.calls import WORDS
 from whamm_cm.lang.events import PACKAGES
-from whamm_cm.lang.tables import terminals
+from whamm_cm.lang.tables import rules, terminals
 from whamm_cm.lang.types import AGGREGATIONS, PRIMS
 
 SCOPE = "source.whamm"
@@ -24,7 +24,7 @@ SCOPE = "source.whamm"
 _WORDS = {
     "keyword.control": "if elif else while for in return break continue",
     "storage.type": "var const fn param",
-    "storage.modifier": "report unshared task",
+    "storage.modifier": "report unshared task frame shared",
     "keyword.operator.word": "as is has",
     "keyword.control.import": "use",
 }
@@ -174,8 +174,9 @@ def _names() -> list[Pattern]:
 def _operators() -> list[Pattern]:
     """What is left of the terminals: longest first."""
     words = {*_keyword_patterns().values()}
-    named = ("NAME", "CASE", "LABEL", "INT", "FLOAT", "STRING", "RULE", "WIT_RULE")
-    signs = {n: p for n, p in terminals().items() if p not in words and n not in named}
+    named = ("NAME", "CASE", "LABEL", "INT", "FLOAT", "STRING")
+    signs = {n: p for n, p in terminals().items()
+             if p not in words and n not in named and p not in rules()}  # fmt: skip
     regexes = [p for n, p in signs.items() if n in ("UPDATE", "STEP", "OPERATOR", "PREFIX")]
     texts = sorted((p for p in signs.values() if p not in regexes and re.search(r"\w", p) is None),
                    key=lambda p: (-len(p), p))  # fmt: skip
@@ -255,9 +256,8 @@ def _declaration() -> Pattern:
 
 
 def _probe() -> Pattern:
-    found = terminals()
     return {
-        "begin": rf"(?:{found['WIT_RULE']}|{found['RULE']})",
+        "begin": rf"(?:{_any(rules())})",
         "end": r"(?<=\})",
         "beginCaptures": {
             "0": {"name": "entity.name.function.rule.whamm", **_includes_of("rule-parts")}

@@ -10,9 +10,21 @@ from whamm_cm.lang.build import place_in_literal
 from whamm_cm.lang.layout import PLAIN, BadField, Layout, fields
 from whamm_cm.lang.regex import BadPattern, table_of
 from whamm_cm.lang.source import ScriptError
-from whamm_cm.lang.tree import Const, Expr, Format, Print, Shown, Span, Stmt
+from whamm_cm.lang.tree import Const, Expr, Format, Print, Shown, Span, Src, Stmt
 from whamm_cm.lang.types import FLOATS, INTEGERS, a
-from whamm_cm.lang.valtypes import FUNCREF, STR, UNIT, Prim, TupleT, Type, WitT
+from whamm_cm.lang.valtypes import (
+    FUNCREF,
+    STR,
+    UNIT,
+    AggT,
+    MapT,
+    Prim,
+    SrcT,
+    TupleT,
+    Type,
+    WitT,
+    is_histogram,
+)
 from whamm_cm.lang.wit_values import scalar_type
 from whamm_cm.wit.types import same_type
 
@@ -128,19 +140,25 @@ def _printable(body: Body, node: s.ExprSyntax, layout: Layout) -> Expr:
     if isinstance(value.type, WitT):
         as_number = layout.for_integers or layout.for_floats
         return body.scalar(value, node) if as_number else body.shown(value, node)
+    if isinstance(value, Src):
+        value = body.ended(value, node, shown=not (layout.for_integers or layout.for_floats))
     return shown(body, node, value)
 
 
 def shown(body: Body, node: s.ExprSyntax, value: Expr) -> Expr:
     """``value``, if it has a text."""
     if not _has_text(value.type):
-        raise body.error(node, f"{a(value.type)} has no text")
+        several = isinstance(value.type, MapT | AggT)
+        hint = f"write print({body.env.source.text[node.at : node.end]}); alone" if several else ""
+        raise body.error(node, f"{a(value.type)} has no text", hint)
     return value
 
 
 def _has_text(type_: Type) -> bool:
     if isinstance(type_, TupleT):
         return type_ != UNIT and all(map(_has_text, type_.items))
+    if isinstance(type_, AggT):
+        return not is_histogram(type_)
     return isinstance(type_, Prim) and type_ != FUNCREF
 
 
@@ -187,6 +205,8 @@ def _literal(body: Body, node: s.Infix, side: s.ExprSyntax) -> Expr:
 
 
 def _number(type_: Type) -> Type | None:
+    if isinstance(type_, SrcT):
+        return None
     return scalar_type(type_.type) if isinstance(type_, WitT) else type_
 
 
@@ -204,7 +224,7 @@ def _same_types(body: Body, node: s.Infix, first: Expr, second: Expr) -> tuple[E
 
 
 def _as_text(body: Body, node: s.Infix, side: s.ExprSyntax, found: Expr) -> Expr:
-    if isinstance(found.type, WitT):
+    if isinstance(found.type, WitT | SrcT):
         found = body.scalar(found, side, STR)
     if found.type != STR:
         raise _no_text(body, node, side, found)

@@ -33,7 +33,12 @@ from whamm_cm.wit import types as w
 PRIMS: dict[str, Prim] = {
     t.name: t for t in (U8, I8, U16, I16, U32, I32, F32, U64, I64, F64, BOOL, STR, FUNCREF)
 }
-AGGREGATIONS: dict[str, AggT] = {name: AggT(name) for name in ("hist", "min", "max", "avg")}
+#: ``lhist`` also has bounds, which are part of the type.
+AGGREGATIONS: dict[str, AggT] = {
+    name: AggT(name) for name in ("hist", "min", "max", "avg", "stats", "quantize", "lhist")
+}
+#: Aggregations that are a number underneath.
+COUNTERS: dict[str, Prim] = {"count": U64, "sum": I64}
 
 INTEGERS = frozenset((U8, I8, U16, I16, U32, I32, U64, I64))
 FLOATS = frozenset((F32, F64))
@@ -60,13 +65,19 @@ def resolve_type(source: Source, type_: s.TypeSyntax) -> Type:
     """Raises ScriptError for unknown names and impossible keys."""
     match type_:
         case s.TypeName(name, at, end):
-            found = PRIMS.get(name) or AGGREGATIONS.get(name)
+            found = PRIMS.get(name) or AGGREGATIONS.get(name) or COUNTERS.get(name)
+            if name == "lhist":
+                raise source.error("lhist needs its bounds", at, end, _LHIST)
             if found is None:
                 known = _FOREIGN.get(name)
                 hint = f'did you mean "{known}"?' if known else suggest(name, [*PRIMS, "map"])
                 hint = hint or f"there are {listed(PRIMS, 20)}, tuples and map<K, V>"
                 raise source.error(f'there is no type "{name}"', at, end, hint)
             return found
+        case s.BoundedType(name, bounds, at, end):
+            if name != "lhist":
+                raise source.error(f'"{name}" has no bounds', at, end, f"only lhist has: {_LHIST}")
+            return lhist(source, bounds, at, end)
         case s.TupleType(items, at, end):
             members = tuple(resolve_type(source, item) for item in items)
             for syntax, member in zip(items, members, strict=True):
@@ -83,6 +94,24 @@ def resolve_type(source: Source, type_: s.TypeSyntax) -> Type:
                 raise source.error(f"{a(value_type)} cannot be the value of a map", value.at,
                                    value.end)  # fmt: skip
             return MapT(key_type, value_type)
+
+
+_LHIST = "write lhist(low, high, step), for instance lhist(0, 100, 10)"
+MAX_BUCKETS = 1000
+
+
+def lhist(source: Source, bounds: tuple[int, ...], at: int, end: int) -> AggT:
+    """The type with these bounds: low, high, step."""
+    if len(bounds) != 3:
+        raise source.error("the bounds of lhist are three numbers", at, end, _LHIST)
+    low, high, step = bounds
+    if step < 1 or high <= low:
+        what = f"{high} is not above {low}" if step > 0 else f"{step} is no width"
+        raise source.error(f"{what}", at, end, _LHIST)
+    if -(-(high - low) // step) > MAX_BUCKETS or not -(1 << 63) <= low < high < 1 << 63:
+        raise source.error(f"more than {MAX_BUCKETS} buckets, or beyond 64 bits", at, end,
+                           "take a larger step")  # fmt: skip
+    return AggT("lhist", bounds)
 
 
 def _is_key(type_: Type) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from whamm_cm.dataclass import dataclass
+from whamm_cm.lang.src_types import SourceType
 from whamm_cm.wit.types import ValType
 
 
@@ -37,12 +38,21 @@ class MapT:
 
 @dataclass(frozen=True, slots=True)
 class AggT:
-    """An aggregation: ``hist`` (log2 buckets), ``min``, ``max``, ``avg``; its samples are i64."""
+    """An aggregation of samples that are i64: ``min``, ``max``, ``avg``, ``stats``, ``hist``
+    (powers of 2), ``quantize`` (also below 0), ``lhist`` (``bounds``: low, high, step)."""
 
     name: str
+    bounds: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        return self.name
+        return f"{self.name}({', '.join(map(str, self.bounds))})" if self.bounds else self.name
+
+
+HISTOGRAMS = ("hist", "quantize", "lhist")
+
+
+def is_histogram(type_: Type) -> bool:
+    return isinstance(type_, AggT) and type_.name in HISTOGRAMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +65,17 @@ class WitT:
         return f"a WIT {type(self.type).__name__.lower()}"
 
 
-Type: TypeAlias = Prim | TupleT | MapT | AggT | WitT
+@dataclass(frozen=True, slots=True)
+class SrcT:
+    """A value of the program's source that is no script value yet, as with :class:`WitT`."""
+
+    type: SourceType
+
+    def __str__(self) -> str:
+        return self.type.name or "pointer"
+
+
+Type: TypeAlias = Prim | TupleT | MapT | AggT | WitT | SrcT
 
 U8, I8, U16, I16, U32, I32 = map(Prim, ("u8", "i8", "u16", "i16", "u32", "i32"))
 U64, I64, F32, F64 = map(Prim, ("u64", "i64", "f32", "f64"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from whamm_cm.dataclass import dataclass
@@ -12,8 +13,11 @@ from whamm_cm.trace.session import Session
 from whamm_cm.trace.types import parse_type
 
 #: A variable of this type is a call tree: by the number of a node (from 1) its caller's node (0:
-#: none), the name and number of its function, and its own weight.
+#: none), the name and number of its function, and its own weight.  A name may be several, of
+#: functions put in place of calls, joined by ``;``.
 SHAPE = "map<u32, (u32, str, u32, u64)>"
+#: In a name as in the source a blank follows: ``[u8; 4]``.
+_JOINED = re.compile(r";(?! )")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,4 +72,4 @@ def _frames(nodes: dict[int, tuple[int, str, int]], number: int) -> tuple[str, .
     while number in nodes and number not in found:
         found[number] = nodes[number][1]
         number = nodes[number][0]
-    return tuple(reversed(found.values()))
+    return tuple(frame for name in reversed(found.values()) for frame in _JOINED.split(name))

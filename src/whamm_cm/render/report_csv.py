@@ -20,7 +20,7 @@ from whamm_cm.render.safe import csv_cell
 from whamm_cm.trace.records import Record
 from whamm_cm.trace.reports import Cell
 from whamm_cm.trace.session import Session
-from whamm_cm.trace.types import parse_type
+from whamm_cm.trace.types import MEANS, parse_type
 
 COLUMNS = (
     *("script", "variable", "type", "probe", "module", "instance", "instances", "fid"),
@@ -56,11 +56,11 @@ def _values(cell: Cell) -> Iterator[tuple[tuple[str, ...], str]]:
 
 def _flat(t: vt.Type, value: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
     """(keys on the way, text) of everything in a value."""
-    if t == vt.AggT("avg") and isinstance(value, list):
+    if isinstance(t, vt.AggT) and t.name in MEANS and isinstance(value, list):
         yield (*keys, "count"), str(value[0])
         yield (*keys, "sum"), str(value[1])
     elif scripted.is_map(t):
-        key, inner = (t.key, t.value) if isinstance(t, vt.MapT) else (vt.U64, vt.U64)
+        key, inner = (t.key, t.value) if isinstance(t, vt.MapT) else (vt.I64, vt.U64)
         pairs = sorted(scripted.entries(value), key=lambda pair: scripted.order(key, pair[0]))
         for name, each in pairs:
             yield from _flat(inner, each, (*keys, scripted.text(key, name)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
 from typing import Any
 
 from whamm_cm.lang import valtypes as vt
@@ -184,7 +185,7 @@ def _entries(t: vt.Type, value: Any, lead: str) -> list[str]:
     if not pairs:
         return [f"{lead}(empty)"]
     if not isinstance(t, vt.MapT):
-        return [lead + line for line in _bars({int(low): int(n) for low, n in pairs})]
+        return [lead + line for line in _bars(t, {int(low): int(n) for low, n in pairs})]
     key, inner = t.key, t.value
     pairs = sorted(pairs, key=lambda pair: scripted.order(key, pair[0]))
     names = [printable(scripted.text(key, pair[0])) for pair in pairs]
@@ -201,14 +202,13 @@ def _entries(t: vt.Type, value: Any, lead: str) -> list[str]:
     ]
 
 
-def _bars(counts: dict[int, int]) -> list[str]:
-    """A line for each power of two between the least and the greatest sample."""
-    lows = [low for low in (0, *(1 << i for i in range(64))) if min(counts) <= low <= max(counts)]
+def _bars(t: vt.Type, counts: dict[int, int]) -> list[str]:
+    """A line for each bucket between the least and the greatest sample."""
+    buckets = scripted.buckets(t, counts)
     most = max(counts.values())
-    width = max(len(str(low)) for low in lows)
+    width = max(len(name) for name, _ in buckets)
     lines = []
-    for low in lows:
-        count = counts.get(low, 0)
-        bar = "#" * max(round(_BAR * count / most), int(count > 0))
-        lines.append(f"{low:>{width}} |{bar:{_BAR}}| {count}")
+    for name, count in buckets:
+        bar = "#" * max(round(Fraction(_BAR * count, most)), int(count > 0))
+        lines.append(f"{name:>{width}} |{bar:{_BAR}}| {count}")
     return lines

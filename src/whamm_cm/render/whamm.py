@@ -146,9 +146,9 @@ def value_text(t: vt.Type, value: Any) -> str:
             pairs.sort(key=lambda pair: scripted.order(key, pair[0]))
             texts = [f"{_entry_text(key, k)}->{_entry_text(inner, v)}" for k, v in pairs]
             return ";".join(texts) or "empty map"
-        case vt.AggT("hist"):
-            return value_text(vt.MapT(vt.U64, vt.U64), value)
-        case vt.AggT("avg"):
+        case vt.AggT("hist" | "quantize" | "lhist"):
+            return value_text(vt.MapT(vt.I64, vt.U64), value)
+        case vt.AggT("avg" | "stats"):
             return value_text(vt.TupleT((vt.U64, vt.I64)), value)
         case vt.Prim("f32" | "f64"):
             return float_text(value)

@@ -21,9 +21,9 @@ def merged(t: vt.Type, values: Sequence[Any]) -> Any:
     match t:
         case vt.MapT(_, inner):
             return _map(inner, values)
-        case vt.AggT("hist"):
-            return sorted(_map(vt.U64, values))
-        case vt.AggT("avg"):
+        case vt.AggT("hist" | "quantize" | "lhist"):
+            return sorted(_map(vt.U64, values), key=lambda pair: int(pair[0]))
+        case vt.AggT("avg" | "stats"):
             return [sum(int(value[part]) for value in values) for part in (0, 1)]
         case vt.AggT("min" | "max" as name):
             known = [int(value) for value in values if value is not None]

@@ -8,7 +8,8 @@ from typing import Any
 
 from whamm_cm.lang import valtypes as vt
 
-AGGREGATIONS = ("hist", "min", "max", "avg")
+MEANS = ("avg", "stats")
+AGGREGATIONS = (*vt.HISTOGRAMS, "min", "max", *MEANS)
 #: A type nested deeper is no type of ours.
 _MAX_DEPTH = 32
 
@@ -50,6 +51,12 @@ class _Types:
         word = self._text[start : self._at]
         if not word:  # what is no type at all must not keep us here
             self._at = len(self._text)
+        if word == "lhist" and self._take("("):
+            end = self._text.find(")", self._at)
+            inner, self._at = self._text[self._at : end], end + 1 if end >= 0 else len(self._text)
+            bounds = inner.split(",") if end >= 0 else []
+            good = len(bounds) == 3 and all(map(_integer, bounds)) and int(bounds[2]) > 0
+            return vt.AggT(word, tuple(map(int, bounds))) if good else _NO_TYPE
         return vt.AggT(word) if word in AGGREGATIONS else vt.Prim(word)
 
     def _take(self, part: str) -> bool:
@@ -63,9 +70,9 @@ def initial(t: vt.Type) -> Any:
     match t:
         case vt.TupleT(items):
             return [initial(item) for item in items]
-        case vt.MapT() | vt.AggT("hist"):
+        case vt.MapT() | vt.AggT("hist" | "quantize" | "lhist"):
             return []
-        case vt.AggT("avg"):
+        case vt.AggT("avg" | "stats"):
             return [0, 0]
         case vt.AggT():
             return None
@@ -90,9 +97,9 @@ def _fits(t: vt.Type, value: Any) -> bool:
             return good and all(map(_fits, items, value))
         case vt.MapT(key, inner):
             return _pairs(key, inner, value)
-        case vt.AggT("hist"):
-            return _pairs(vt.U64, vt.U64, value)
-        case vt.AggT("avg"):
+        case vt.AggT("hist" | "quantize" | "lhist"):
+            return _pairs(vt.I64, vt.U64, value)
+        case vt.AggT("avg" | "stats"):
             return isinstance(value, list) and len(value) == 2 and all(map(_integer, value))
         case vt.AggT():
             return value is None or _integer(value)

@@ -28,6 +28,7 @@ from whamm_cm.weave.opcodes.leftover import pure_counters
 from whamm_cm.weave.opcodes.match import Firing, Matcher
 from whamm_cm.weave.opcodes.points import find_events
 from whamm_cm.weave.opcodes.rows import Rows
+from whamm_cm.weave.opcodes.source_values import specialised
 from whamm_cm.weave.plan import Added, ScriptPlan
 from whamm_cm.weave.scripting import (
     MISSING,
@@ -102,6 +103,7 @@ class Input:
     left_alone: tuple[tuple[str, str], ...] = ()
     program: Program | None = None
     sites: tuple[Site, ...] = ()
+    what: str = ""
 
     @property
     def boundaries(self) -> tuple[Site, ...]:
@@ -113,7 +115,7 @@ def open_input(data: bytes, what: str) -> Input:
     """Raises DecodeError for what is neither a component nor a core module."""
     if data[:8] == b"\0asm\1\0\0\0":
         module = CoreModule(data)
-        return Input(((module.names.module or "", module),))
+        return Input(((module.names.module or "", module),), what=what)
     program = Program.of(decode(data, what))
     guests: list[tuple[str, CoreModule]] = []
     alone: list[tuple[str, str]] = []
@@ -123,7 +125,7 @@ def open_input(data: bytes, what: str) -> Input:
             alone.append((guest.place, reason))
         else:
             guests.append((guest.place, guest.module))
-    return Input(tuple(guests), tuple(alone), program, tuple(find_sites(program)))
+    return Input(tuple(guests), tuple(alone), program, tuple(find_sites(program)), what)
 
 
 # --- where ---------------------------------------------------------------------------------------
@@ -131,6 +133,9 @@ def open_input(data: bytes, what: str) -> Input:
 
 def list_sites(plan: ScriptPlan, given: Input) -> Listing:
     """Where the probes of scripts match, and why they do not elsewhere."""
+    plan.sources.near(given.what)
+    plan.sources.modules(given.guests)
+    plan = specialised(plan, given.guests).plan
     found, scripts = Listing(left_alone=list(given.left_alone)), plan.scripts
     if scripts.probes:
         _opcodes(plan, given, found)
@@ -201,6 +206,7 @@ def list_code(plan: ScriptPlan, given: Input) -> Listing:
     Raises WeaveError where a probe cannot be compiled, ScriptError where it does not fit a
     boundary function.
     """
+    plan = specialised(plan, given.guests).plan
     found = list_sites(plan, given)
     unit = UnitBuilder(plan, SiteTableBuilder())
     scripts = plan.scripts
@@ -223,6 +229,7 @@ def count_places(plan: ScriptPlan, given: Input) -> Counter[Span]:
     """How many places each rule of the scripts matches.  Raises what weaving them would."""
     if given.program is None:
         refuse_boundaries(plan.scripts)
+    plan = specialised(plan, given.guests).plan
     list_code(plan, given)
     found = Counter[Span]()
     matcher = Matcher(plan.scripts.probes, plan.evaluate, sources=plan.sources)

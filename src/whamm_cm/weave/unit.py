@@ -452,7 +452,7 @@ def _tick(beat: Beats, way: str | None, time: str, guard: str) -> bytes:
 
 def _prints(node: t.Expr | t.Stmt) -> TypeGuard[t.Print | t.LibCall]:
     core = isinstance(node, t.LibCall) and node.library == WHAMM_CORE.name
-    return core or isinstance(node, t.Print)
+    return core or isinstance(node, t.Print | t.Draw)
 
 
 def _zip(names: tuple[str, ...], type_: vt.Type) -> tuple[Global, ...]:

@@ -35,7 +35,7 @@ def engine() -> wt.Engine:
 
 @cache
 def state_module() -> wt.Module:
-    return wt.Module(engine(), layout.load_wasm("state-texts.wasm"))
+    return wt.Module(engine(), layout.load_wasm("state-all.wasm"))
 
 
 @dataclass

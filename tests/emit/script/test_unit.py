@@ -13,6 +13,7 @@ from whamm_cm.emit.script.unit import ScriptUnit, UnitParts
 from whamm_cm.emit.script.unit_module import UnitModule
 from whamm_cm.lang import tree as t
 from whamm_cm.lang import valtypes as vt
+from whamm_cm.lang.library import LibFunction, LibSignature
 from whamm_cm.wasm.asm import Module
 
 PAIR = vt.TupleT((vt.U32, vt.U32))
@@ -81,7 +82,7 @@ def test_initialisers_run_in_order() -> None:
         t.Assign(entry, of(b)),
         t.Declare(c, t.LibCall(vt.I32, "lib", "twice", (entry,), "init")),
     )
-    signature = t.LibSignature("lib", {"twice": t.LibFunction((vt.I32,), vt.I32)})
+    signature = LibSignature("lib", {"twice": LibFunction((vt.I32,), vt.I32)})
     probe = t.Probe(0, "wasm:begin", 0, "begin", "", "", {}, None, (t.Update(of(c), "+", of(a)),))
     unit = ScriptUnit(t.Scripts(stmts, probes=(probe,)), libraries={"lib": signature})
     running = Running(unit, {"lib": {"twice": lambda x: 2 * x}})
@@ -209,7 +210,7 @@ def test_guests_push_before_the_report() -> None:
 def test_cells_that_are_computed_at_initialisation() -> None:
     unit = ScriptUnit(
         t.Scripts(),
-        libraries={"lib": t.LibSignature("lib", {"next": t.LibFunction((vt.I32,), vt.I32)})},
+        libraries={"lib": LibSignature("lib", {"next": LibFunction((vt.I32,), vt.I32)})},
     )
     given: list[int] = []
     first = unit.cells(vt.I32)

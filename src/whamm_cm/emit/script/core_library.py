@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from whamm_cm.agent import layout
 from whamm_cm.emit.script.arithmetic import to_i64
 from whamm_cm.emit.script.body import Body
 from whamm_cm.emit.script.types import description, flats
@@ -54,6 +55,10 @@ def call(body: Body, node: t.LibCall) -> None:
 
 def print_scalar(body: Body, type: vt.Type) -> None:
     """Print the one flat on the stack; a funcref as whether it is null."""
+    if isinstance(type, vt.AggT):
+        body.f.i32(layout.Agg[type.name.upper()])
+        body.run("print_agg")
+        return
     name = name_of(type)
     if name in ("f32", "f64", "bool"):
         body.run(f"print_{name}")

@@ -25,9 +25,7 @@ RUNTIME: dict[str, FuncType] = {
     "str_contains": (_IIII, _I),
     "map_new": (_III, _I), "map_at": (_I, _I), "map_get": (_I, _I), "map_size": (_I, _I),
     "map_at_one": (("i32", "i64"), _I), "map_add_one": (("i32", "i64", "i64"), ()),
-    "map_delete": (_II, ()), "map_clear": (_II, ()),
-    "loop_new": (_I, _I), "loop_next": (_I, _I), "loop_end": (_I, ()),
-    "agg_clear": (_I, ()), "agg_new": (_I, _I), "agg_add": (("i32", "i64"), ()),
+    "agg_new": (_I, _I), "agg_add": (("i32", "i64"), ()),
     "rec_begin": (("i32", "i64"), _I), "rec_put": (("i32", "i32", "i64"), ()),
     "rec_str": (_II, ()), "rec_end": (_I, ()),
     "report_cell": (("i32", "i64", "i32", "i32", "i64"), ()),
@@ -62,6 +60,13 @@ TEXTS: dict[str, FuncType] = {
     "print_label": (_IIII, ()), "print_flags": (_IIII, ()), "print_ip6": (("i32",) * 8, ()),
 }  # fmt: skip
 RUNTIME.update(TEXTS)
+#: Those of state-maps.wasm.
+MAPS: dict[str, FuncType] = {
+    "map_delete": (_II, ()), "map_clear": (_II, ()), "agg_clear": (_I, ()),
+    "loop_new": (_I, _I), "loop_next": (_I, _I), "loop_end": (_I, ()),
+    "lhist_new": (("i64",) * 3, _I), "draw": (("i32",) * 6, ()), "print_agg": (_II, ()),
+}  # fmt: skip
+RUNTIME.update(MAPS)
 #: Functions that ask the world outside, by way of ``emit/clocks.py``.
 OUTSIDE: dict[str, FuncType] = {
     "now": ((), ("i64",)), "wall": ((), ("i64",)), "rand": ((), _I),

@@ -73,6 +73,26 @@ def entries(body: Body, node: t.Entries) -> None:
     body.pool.give(("i32",) * 3, (walk, entry, rounds))
 
 
+def draw(body: Body, node: t.Draw) -> None:
+    """Evaluated first is what may print itself."""
+    f, type_ = body.f, node.target.type
+    limit = None if node.limit is None else body.stash_value(node.limit)
+    id_ = body.pool.take("i32")
+    places.handle(body, node.target, create=False)
+    f.set(id_)
+    f.i32(body.env.print_site(t.Print((), node.span)))
+    f.get(id_)
+    describe(body, type_)
+    body.const(vt.STR, node.title)
+    if limit is None:
+        f.i32(-1)
+    else:
+        body.get_all(limit)
+        body.give(vt.U32, limit)
+    body.run("draw")
+    body.pool.give(("i32",), (id_,))
+
+
 def leave_loops(body: Body) -> None:
     """Before leaving the body from inside of loops."""
     for walk in body.walks:

@@ -197,12 +197,22 @@ def _items(key: t.Expr) -> tuple[t.Expr, ...]:
     return (key,)
 
 
+def maker(type: vt.Type) -> str:
+    """The runtime function that makes a map or an aggregation."""
+    if isinstance(type, vt.MapT):
+        return "map_new"
+    return "lhist_new" if isinstance(type, vt.AggT) and type.bounds else "agg_new"
+
+
 def make(body: Body, type: vt.Type) -> None:
     """Push the id of a new map or aggregation."""
     f = body.f
     if isinstance(type, vt.AggT):
-        f.i32(layout.Agg[type.name.upper()])
-        body.run("agg_new")
+        for bound in type.bounds:
+            f.i64(bound)
+        if not type.bounds:
+            f.i32(layout.Agg[type.name.upper()])
+        body.run(maker(type))
         return
     assert isinstance(type, vt.MapT)
     f.i32(len(leaves(type.key)))

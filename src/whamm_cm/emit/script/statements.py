@@ -243,6 +243,6 @@ def _act(body: Body, node: t.Act | t.Trace) -> None:
 STATEMENTS.update({
     t.Declare: _declare, t.Assign: _assign, t.Update: _update, t.Sample: _sample, t.If: _if,
     t.While: _while, t.For: _for, t.Entries: maps.entries, t.Delete: maps.delete,
-    t.Clear: maps.clear, t.Jump: _jump,
+    t.Clear: maps.clear, t.Draw: maps.draw, t.Jump: _jump,
     t.Evaluate: _evaluate, t.Return: _return, t.Trace: _act, t.Print: _print, t.Act: _act,
 })  # fmt: skip

@@ -9,17 +9,19 @@ functions), ``push_cell``, and ``init`` unless it is the start function.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
 
 from whamm_cm.agent import layout
 from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.script.data import StaticArea
+from whamm_cm.emit.script.env import MAPS, TEXTS
 from whamm_cm.emit.script.memories import Numbering
 from whamm_cm.emit.script.report import CellRow, CountRow, GlobalRow, Row
 from whamm_cm.emit.script.types import LEAF_SIZE, flats, is_handle, size_of
 from whamm_cm.lang import tree as t
 from whamm_cm.lang import valtypes as vt
+from whamm_cm.lang.library import LibSignature
 from whamm_cm.lang.numbers import zero
 
 PrintSite = Callable[[t.Print | t.LibCall], int]
@@ -55,7 +57,7 @@ class ScriptUnit:
         self,
         scripts: t.Scripts,
         print_site: PrintSite | None = None,
-        libraries: Mapping[str, t.LibSignature] | None = None,
+        libraries: Mapping[str, LibSignature] | None = None,
     ) -> None:
         self.scripts, self.libraries = scripts, libraries or {}
         self.print_site: PrintSite = print_site or (lambda stmt: 0)
@@ -189,11 +191,13 @@ class ScriptUnit:
         return found
 
 
-def state_module(pages: int, texts: bool) -> bytes:
-    """state.wasm with a memory of at least that many pages; ``texts``: with what makes texts."""
+def state_module(pages: int, wanted: Iterable[str] = ()) -> bytes:
+    """The variant of state.wasm with these functions, with a memory of at least that many pages."""
     from whamm_cm.wasm.leb import unsigned
 
-    raw = layout.load_wasm("state-texts.wasm" if texts else "state.wasm")
+    texts, maps = (not known.keys().isdisjoint(wanted) for known in (TEXTS, MAPS))
+    variant = "-all" if texts and maps else "-texts" if texts else "-maps" if maps else ""
+    raw = layout.load_wasm(f"state{variant}.wasm")
     if pages <= layout.STATE_PAGES:
         return raw
     old = b"\5\3\1\0" + unsigned(layout.STATE_PAGES)

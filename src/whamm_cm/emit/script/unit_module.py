@@ -10,16 +10,18 @@ from whamm_cm.emit.memory import Guest
 from whamm_cm.emit.script import report
 from whamm_cm.emit.script.body import Body
 from whamm_cm.emit.script.compile import compile_function, needs
-from whamm_cm.emit.script.env import FUNCTIONS, OUTSIDE, STATE, TEXTS, Memory, Needs, Place
+from whamm_cm.emit.script.env import FUNCTIONS, OUTSIDE, STATE, Memory, Needs, Place
 from whamm_cm.emit.script.memories import LENT, PROGRAM, MemoryRef
-from whamm_cm.emit.script.places import make
+from whamm_cm.emit.script.places import make, maker
 from whamm_cm.emit.script.types import description, flats, is_handle, leaves
 from whamm_cm.emit.script.unit import CellStart, ScriptUnit, UnitParts, state_module
 from whamm_cm.errors import InternalError, WeaveError
 from whamm_cm.lang import tree as t
 from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.fold import FACTS, fold_expr
+from whamm_cm.lang.library import LibFunction
 from whamm_cm.lang.numbers import zero
+from whamm_cm.lang.sampling import HIDDEN
 from whamm_cm.lang.walk import Node, transform
 from whamm_cm.wasm.asm import Func, Module
 from whamm_cm.wasm.types import MemoryType
@@ -138,7 +140,7 @@ class UnitModule:
             names.add("st64")
         for variable in unit.globals:
             if is_handle(variable.type):
-                names.add("agg_new" if isinstance(variable.type, vt.AggT) else "map_new")
+                names.add(maker(variable.type))
         if any(need.memory for need in found) or unit.area.used:
             names.add("state_init")
         if any(isinstance(s, CellStart) and vt.STR in leaves(s.type) for s in unit.starts):
@@ -172,8 +174,7 @@ class UnitModule:
             self.module.start(init.index)
         else:
             self.module.export_func("init", init.index)
-        texts = not TEXTS.keys().isdisjoint(wanted)
-        state = state_module(max(pages, layout.STATE_PAGES), texts) if wanted else None
+        state = state_module(max(pages, layout.STATE_PAGES), wanted) if wanted else None
         return UnitParts(self.module.encode(), state, tuple(self._libraries))
 
     def _import(self, found: Sequence[Needs], wanted: dict[str, None]) -> None:
@@ -189,7 +190,7 @@ class UnitModule:
             index = module.import_func(library, function, params, flats(signature.result))
             self._libraries[library, function] = index
 
-    def _signature(self, library: str, function: str) -> t.LibFunction:
+    def _signature(self, library: str, function: str) -> LibFunction:
         known = self.unit.libraries.get(library)
         if known is None or function not in known.functions:
             raise InternalError(f"nothing is known about the library function {library}.{function}")
@@ -224,6 +225,8 @@ class UnitModule:
     def _getter(self, variable: t.Variable, indices: Sequence[int], taken: set[str]) -> None:
         """Several scripts may have a global of one name: the first has the plain getter."""
         name = f"get_{variable.name}"
+        if variable.name.startswith(HIDDEN):
+            return
         if name in taken:
             script = self.unit.scripts.names[variable.script : variable.script + 1]
             name = f"{name}@{script[0] if script else variable.script}"

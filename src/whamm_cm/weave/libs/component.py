@@ -29,7 +29,7 @@ from whamm_cm.emit.libglue import (
 )
 from whamm_cm.errors import InputError, WeaveError
 from whamm_cm.lang import valtypes as vt
-from whamm_cm.lang.tree import LibFunction, LibSignature
+from whamm_cm.lang.library import LibFunction, LibSignature
 from whamm_cm.weave.libs.model import Beside, Embedded, Library, Source
 from whamm_cm.wit.model import Extern, FuncItem, InstanceItem, split_version
 from whamm_cm.wit.names import version_matches

@@ -11,7 +11,7 @@ from whamm_cm.component.ir import Definition
 from whamm_cm.component.items import Item
 from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.script.types import flats
-from whamm_cm.lang.tree import LibFunction, LibSignature
+from whamm_cm.lang.library import LibFunction, LibSignature
 from whamm_cm.lang.valtypes import UNIT
 from whamm_cm.wasm.asm import FuncType
 

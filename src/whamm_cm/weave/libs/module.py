@@ -6,7 +6,7 @@ from whamm_cm.component import build
 from whamm_cm.component.items import Item
 from whamm_cm.emit.libwasi import MEMORYLESS, PROVIDER, WASI, build_libwasi, misfit, prints
 from whamm_cm.errors import InputError
-from whamm_cm.lang.tree import LibFunction, LibSignature
+from whamm_cm.lang.library import LibFunction, LibSignature
 from whamm_cm.lang.valtypes import F32, F64, I32, I64, UNIT, Type
 from whamm_cm.wasm.asm import FuncType, Module
 from whamm_cm.wasm.link import Part, link

@@ -29,7 +29,17 @@ from whamm_cm.weave.opcodes.statics import Statics
 #: Facts that are not a matter of the instruction alone.
 _OF_FUNCTIONS = frozenset(("fname",))
 _OF_PLACES = frozenset(
-    ("at_func_end", "instr_count", "resolved_fid", "file", "line", "column", "func", "inlined")
+    (
+        "at_func_end",
+        "instr_count",
+        "resolved_fid",
+        "file",
+        "line",
+        "column",
+        "func",
+        "inlined",
+        "frames",
+    )
 )
 #: Those of them that code can be given at each place.
 FILLED = frozenset(("fid", "pc", "opidx"))
@@ -227,6 +237,7 @@ def _alike(prober: Prober) -> bool:
     apart: Collection[str] = _OF_PLACES | _OF_FUNCTIONS
     return (
         not prober.folder.calls_static
+        and prober.probe.places is None
         and (names | relevant).isdisjoint(apart)
         and relevant.isdisjoint(FILLED)
     )

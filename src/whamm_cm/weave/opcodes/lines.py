@@ -69,9 +69,7 @@ def stretches(info: FunctionInfo, lines: SourceLines) -> list[Stretch]:
 
 def _inside(lines: SourceLines, pos: int, number: int) -> bool:
     """Whether an instruction is inside of a function of the source."""
-    if number < 0:
-        return False
-    return any(first <= pos < end for first, end in lines.functions()[number].ranges)
+    return number >= 0 and lines.functions()[number].around(pos)
 
 
 def _only_comes_back(info: FunctionInfo, stretch: Stretch, all_: list[Stretch]) -> bool:
@@ -199,6 +197,4 @@ def _goes_round_inside(info: FunctionInfo, loop: int, one: SourceFunction) -> bo
     back = [
         opidx for opidx in range(loop + 1, info.control.ends[loop]) if loop in info.targets(opidx)
     ]
-    return bool(back) and all(
-        any(first <= info.steps[opidx][0] < end for first, end in one.ranges) for opidx in back
-    )
+    return bool(back) and all(one.around(info.steps[opidx][0]) for opidx in back)

@@ -60,6 +60,13 @@ class Site:
         return self.sources.place(self.info.module, self.info.steps[self.point.opidx][0])
 
     @property
+    def frames(self) -> str:
+        info, point = self.info, self.point
+        if self.sources is None or (point.package in ("func", "source") and point.source is None):
+            return ""
+        return self.sources.frames(info.module, info.steps[point.opidx][0])
+
+    @property
     def function(self) -> tuple[str, bool]:
         """The name of the function of the source, and whether it is inlined there."""
         info, point = self.info, self.point
@@ -156,6 +163,7 @@ VARIABLES: dict[str, tuple[Callable[[Site], bool], _Value]] = {
     "column": (_always, lambda s: s.source.column),
     "func": (_always, lambda s: s.function[0]),
     "inlined": (_always, lambda s: s.function[1]),
+    "frames": (_always, lambda s: s.frames),
     "instr_count": (
         lambda s: s.point.instr_count is not None,
         lambda s: s.point.instr_count or 0,

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 
 from whamm_cm.demangle.name import demangle
 from whamm_cm.lang import tree as t
-from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.source import ScriptError
 from whamm_cm.lang.strings import OPERATIONS
 from whamm_cm.lang.walk import walk
 from whamm_cm.wasm.module import CoreModule
 
 _EQUAL = ("str.eq", "==", "!=")
+_COMPARE = ("str.eq", "str.starts_with", "str.ends_with", "str.contains")
 
 
 def misread(scripts: t.Scripts, modules: Sequence[CoreModule]) -> list[ScriptError]:
@@ -32,7 +32,7 @@ def misread(scripts: t.Scripts, modules: Sequence[CoreModule]) -> list[ScriptErr
 
 def _compared(nodes: Sequence[t.Stmt | t.Expr]) -> Iterator[tuple[t.Span, str, str]]:
     for node in walk(*nodes):
-        if isinstance(node, t.Builtin) and node.name in OPERATIONS and node.type == vt.BOOL:
+        if isinstance(node, t.Builtin) and node.name in _COMPARE:
             name, sides = node.name, node.args
         elif isinstance(node, t.Binary) and node.op in ("==", "!="):
             name, sides = node.op, (node.left, node.right)

@@ -1,0 +1,1 @@
+"""What editors ask about scripts: mistakes, completions, explanations, places."""

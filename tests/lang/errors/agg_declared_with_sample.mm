@@ -1,0 +1,1 @@
+wasm:func:entry { report var h = hist(5); }

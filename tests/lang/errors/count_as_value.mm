@@ -1,0 +1,1 @@
+wasm:func:entry { var x = 1 + count(); }

@@ -1,0 +1,2 @@
+report var n = count();
+wasm:func:entry { n = count(fid); }

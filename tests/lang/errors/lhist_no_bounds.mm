@@ -1,0 +1,2 @@
+report var h: lhist;
+wasm:func:entry { }

@@ -1,0 +1,3 @@
+var low: i64;
+report var h = lhist(low, 10, 1);
+wasm:func:entry { }

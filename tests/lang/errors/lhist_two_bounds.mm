@@ -1,0 +1,2 @@
+report var h: lhist(0, 10);
+wasm:func:entry { }

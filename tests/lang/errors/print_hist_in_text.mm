@@ -1,0 +1,2 @@
+report var h = hist();
+wasm:func:entry { print("{}", h); }

@@ -1,0 +1,2 @@
+report var n: str;
+wasm:func:entry { n = sum(fid); }
