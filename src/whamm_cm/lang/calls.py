@@ -8,6 +8,7 @@ from whamm_cm.lang import src_values
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body
 from whamm_cm.lang.builtins import ACTS, EVENT_FUNCTIONS, FUNCTIONS, METHODS, WHAMM_CORE
+from whamm_cm.lang.leaving import LEAVING
 from whamm_cm.lang.library import LibSignature
 from whamm_cm.lang.sampling import sample
 from whamm_cm.lang.source import listed, suggest
@@ -287,7 +288,7 @@ def _rand(body: Body, node: s.Invoke) -> Expr:
 _SPECIAL = {
     "memid": _memid, "len": _len, "handle": _handle, "str": str_, "format": format_,
     "rand": _rand, "sample": sample,
-    **dict.fromkeys(("print", "delete", "clear"), _trace_like),
+    **dict.fromkeys(("print", "delete", "clear", *LEAVING), _trace_like),
 }  # fmt: skip
 
 

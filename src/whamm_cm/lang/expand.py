@@ -14,6 +14,7 @@ from whamm_cm.lang.calls import invoke
 from whamm_cm.lang.events import BOUNDABLE, BY_NAME, TASK_MODES, Event, Mode
 from whamm_cm.lang.exprs import EXPR_RULES
 from whamm_cm.lang.generics import choices, settled, with_types
+from whamm_cm.lang.intervals import event_of
 from whamm_cm.lang.mistakes import mistakes
 from whamm_cm.lang.paths import site_of, unknown_site
 from whamm_cm.lang.places import SourceRule
@@ -61,6 +62,11 @@ def expand(env: Env, probe: s.ProbeSyntax, numbering: Numbering) -> Iterator[Pro
         return
     if is_source_rule(probe.rule):
         yield _source_probe(env, probe, parse_source_rule(env.source, probe))
+        return
+    timed = event_of(env.source, probe)
+    if timed is not None:
+        once = check_probe(body_of(env, "probe", event=timed), probe)
+        yield _probe(env, probe, timed, timed.modes[0], -1, once)
         return
     rule = parse_core_rule(env.source, probe)
     found = events_of(env.source, rule)

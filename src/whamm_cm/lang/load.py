@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from whamm_cm.lang import parameters, sampling
+from whamm_cm.lang import handles, parameters, sampling
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Env
 from whamm_cm.lang.builtins import WHAMM_CORE
@@ -221,6 +221,7 @@ def _probes(env: Env, script: s.Script) -> list[Probe | WitRule]:
         if isinstance(item, s.ProbeSyntax):
             with env.going_on():
                 found.extend(expand(env, item, numbering))
+    found.extend(handles.rules(env))
     if not found and not env.errors:
         end = len(env.source.text)
         raise env.source.error("the script has no probe", end, hint="add one, for instance"

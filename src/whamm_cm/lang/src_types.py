@@ -10,6 +10,7 @@ from dataclasses import field
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from whamm_cm.dataclass import dataclass
+from whamm_cm.lang.source import ScriptError
 
 # --- types ---------------------------------------------------------------------------------------
 
@@ -189,3 +190,17 @@ class SourceVariable:
     type: SourceType
     where: Where
     parameter: bool = False
+
+
+# --- in probes -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SourceUse:
+    """Variables that a probe reads, by name.  ``check`` checks a ``tree.Probe`` where they are
+    known (``src_places.Surroundings``), for each type its operands may have, and raises NotThere
+    where one is not; ``error`` makes what is to be said of a name, with a hint."""
+
+    names: tuple[str, ...]
+    check: Callable[[Any, Any], list[Any]]
+    error: Callable[[str, str, str], ScriptError]

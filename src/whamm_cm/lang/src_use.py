@@ -11,7 +11,8 @@ from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Env
 from whamm_cm.lang.source import ScriptError
 from whamm_cm.lang.src_places import Surroundings
-from whamm_cm.lang.tree import Const, Expr, Probe, SourceUse, Static, Stmt
+from whamm_cm.lang.src_types import SourceUse
+from whamm_cm.lang.tree import Const, Expr, Probe, Static, Stmt
 from whamm_cm.lang.valtypes import I32, STR, Type
 from whamm_cm.lang.walk import Node, transform, walk
 

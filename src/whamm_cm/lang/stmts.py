@@ -10,6 +10,7 @@ from whamm_cm.lang.calls import CURSOR, counted, is_static
 from whamm_cm.lang.constants import act_of_wit, wit_return
 from whamm_cm.lang.events import BOUNDABLE, NUMBERED
 from whamm_cm.lang.fold import fold_expr
+from whamm_cm.lang.leaving import LEAVING, leaving
 from whamm_cm.lang.lifetimes import declare_frame, declare_shared
 from whamm_cm.lang.paths import assign_parameter
 from whamm_cm.lang.texts import print_statement
@@ -110,6 +111,9 @@ def declare(body: Body, node: s.Decl) -> tuple[Stmt, ...]:
     if type_ == FUNCREF and kind is not Kind.LOCAL:
         raise body.error(node, "a funcref lives only during one firing",
                          "declare it inside a probe, without report or unshared")  # fmt: skip
+    if isinstance(type_, MapT) and type_.handles and kind is not Kind.GLOBAL:
+        raise body.error(node, "a map keyed by handles is there once for a component instance",
+                         "declare it at the top of the script")  # fmt: skip
     init = _initialiser(body, node, type_, kind)
     if at_top and known is not None:
         variable = known
@@ -433,6 +437,8 @@ def do(body: Body, node: s.Do) -> tuple[Stmt, ...]:
     own = call.receiver is None and call.name not in body.env.functions
     if own and call.name in maps.STATEMENTS:
         return (maps.STATEMENTS[call.name](body, call),)
+    if own and call.name in LEAVING:
+        return (leaving(body, call),)
     if own and call.name == "print":
         return (maps.drawn(body, call) or print_statement(body, call),)
     if own and call.name in ACTS and _may_act(body, call.name):

@@ -11,11 +11,13 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang.layout import Layout
 from whamm_cm.lang.source import ScriptError, WrittenRule
+from whamm_cm.lang.src_node import Src as Src
+from whamm_cm.lang.src_types import SourceUse
 from whamm_cm.lang.valtypes import Type
 from whamm_cm.wit.types import FuncT, ValType
 
@@ -311,17 +313,6 @@ class WitConst:
     span: Span = NOWHERE
 
 
-@dataclass(frozen=True, slots=True)
-class Src:
-    """A value of the program's source (``type`` is a SrcT): ``place`` as ``lang.src_places`` has
-    it, and ``when`` there is one (None: always).  No checked body holds any."""
-
-    type: Type
-    place: object
-    when: Expr | None = None
-    span: Span = NOWHERE
-
-
 Expr: TypeAlias = (
     Const | WitConst | Static | Bound | Var | Unary | Binary | Cast | Ternary | TupleMake
     | TupleGet | MapGet | Call | LibCall | Builtin | Field | Payload | IsCase | HasFlag | Element
@@ -506,17 +497,6 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SourceUse:
-    """Variables of the program's source that a probe reads, by name.  ``check`` checks it where
-    these are known (``src_places.Surroundings``) and raises NotThere where one is not; ``error``:
-    what is wrong with a name, with a hint."""
-
-    names: tuple[str, ...]
-    check: Callable[[Probe, Any], list[Probe]]
-    error: Callable[[str, str, str], ScriptError]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Probe:
     """One expanded probe: one event, one mode.
 
@@ -539,8 +519,7 @@ class Probe:
     chosen: bool = False  # one of several that have other types for the parameters of the rule
     #: Of a probe at places of the source: which ones.
     source: SourceRule | None = None
-    #: Its body is not all there, for it depends on where the source's variables are.
-    reads: SourceUse | None = None
+    reads: SourceUse | None = None  # of the program's source: its body is not all there
     #: The only places where it fires: module (its id), defined function, opidx and mode.
     places: frozenset[tuple[int, int, int, str]] | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import TypeAlias
 
 from whamm_cm.dataclass import dataclass
@@ -29,8 +30,11 @@ class TupleT:
 
 @dataclass(frozen=True, slots=True)
 class MapT:
+    """``handles``: its keys are handles, with which the entries go (``lang/handles.py``)."""
+
     key: Type
     value: Type
+    handles: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         return f"map<{self.key}, {self.value}>"

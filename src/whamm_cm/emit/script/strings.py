@@ -307,6 +307,14 @@ def _rand(body: Body, node: t.Builtin) -> None:
     f.op("i64.shr_u", "i32.wrap_i64")
 
 
+def _leave(body: Body, node: t.Builtin) -> None:
+    held = body.stash_value(node.args[0])
+    body.f.i32(body.env.print_site(node))
+    body.get_all(held)
+    body.give(node.args[0].type, held)
+    body.run(node.name)
+
+
 BUILTINS: dict[str, Callable[[Body, t.Builtin], None]] = {
     "str.len": _length, "str.addr": _address, "str.eq": _method("str_eq"),
     "str.starts_with": _method("str_starts"), "str.ends_with": _method("str_ends"),
@@ -316,6 +324,7 @@ BUILTINS: dict[str, Callable[[Body, t.Builtin], None]] = {
     "strcmp": _compare_memory("str_eq"), "strcontains": _compare_memory("str_contains"),
     "read_str": _read_str, "write_str": _write_str, "memcpy": _memcpy, "mem_size": _mem_size,
     "map.id": _map_id, "map.len": _map_len, "map.has": _map_has, "task": _task,
-    "now": _method("now"), "wall": _method("wall"), "rand": _rand,
+    "now": _method("now"), "rand": _rand,
+    "exit": _leave, "abort": _leave,
 }  # fmt: skip
 """The builtins compiled alike everywhere; the place compiles the others (``Env.builtin``)."""

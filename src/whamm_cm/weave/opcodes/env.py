@@ -67,7 +67,7 @@ class GuestEnv:
     def string(self, text: str) -> tuple[int, int]:
         return self.imports.unit.string(text)
 
-    def print_site(self, stmt: t.Print | t.LibCall) -> int:
+    def print_site(self, stmt: t.Print | t.LibCall | t.Builtin) -> int:
         return self.imports.unit.print_site(stmt)
 
     def guest(self, memory: t.Expr | None) -> Guest | None:

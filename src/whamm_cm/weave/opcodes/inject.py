@@ -121,6 +121,9 @@ class FunctionEditor:
 
     def place(self, point: Point, snippet: bytes) -> None:
         """Put a snippet where the point's package and mode want it."""
+        if point.mode == "again":
+            self._again(point, snippet)
+            return
         whole = point.package in ("func", "source") and point.mode in ("entry", "exit")
         prefix = "func_" if whole else ""
         self.add(point.opidx, prefix + point.mode, snippet)
@@ -136,6 +139,14 @@ class FunctionEditor:
             self._entered = self.local("i64")
             self._entry.insert(0, clock + code.local_set(self._entered))
         return self._entered
+
+    def _again(self, point: Point, snippet: bytes) -> None:
+        """Code for when control does not come to an instruction from the point's first one."""
+        flag = self.local("i32")
+        self._before(point.first, code.i32_const(1) + code.local_set(flag))
+        otherwise = code.i32_const(0) + code.local_set(flag)
+        unset = code.local_get(flag) + b"\x45"  # i32.eqz
+        self._before(point.opidx, code.when(unset, snippet) + otherwise)
 
     def alt(self, opidx: int, snippet: bytes, leaves: int = 0, goes_on: bool = False) -> None:
         """Replace an instruction, or a whole block; operands are still on the stack.

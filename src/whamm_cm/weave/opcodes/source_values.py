@@ -17,7 +17,7 @@ from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.source import ScriptError, listed, suggest, together
 from whamm_cm.lang.src_places import NotThere, Surroundings
-from whamm_cm.lang.src_types import Gone, SourceVariable
+from whamm_cm.lang.src_types import Gone, SourceUse, SourceVariable
 from whamm_cm.wasm.function import FUNCTION, RETURNS, FunctionInfo
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.weave.opcodes.match import Matcher, local_types
@@ -68,6 +68,7 @@ def specialised(plan: ScriptPlan, modules: Iterable[Place]) -> Specialised:
     if not any(probe.reads for probe in plan.scripts.probes):
         return found
     given, sources = list(modules), _Sources(plan.sources)
+    plan.sources.modules(given)
     probes: list[t.Probe] = []
     errors: list[ScriptError] = []
     for probe in plan.scripts.probes:
@@ -101,7 +102,7 @@ class _Probe:
     """A probe on its way through all places."""
 
     probe: t.Probe
-    source: t.SourceUse
+    source: SourceUse
     plan: ScriptPlan
     sources: _Sources
     ways: dict[Hashable, _Way] = field(default_factory=dict)
