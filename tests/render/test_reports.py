@@ -171,3 +171,20 @@ def test_raw_prints_go_on_in_their_line() -> None:
     note = "--- f: 4 calls ---\n"
     assert rendered("strace", records) == f"ab\n{note}c\n{note}"
     assert rendered("strace", [printed({"~cut": 9, "~str": "lon"})]) == "lon…\n"
+
+
+@pytest.mark.parametrize(
+    ("stamps", "wanted"),
+    [
+        ("start", "0.000000 one\n2.500000 two\nlines\nraw\n2.500001 last\n"),
+        ("delta", "0.000000 one\n2.500000 two\nlines\nraw\n0.000001 last\n"),
+        ("none", "one\ntwo\nlines\nraw\nlast\n"),
+    ],
+)
+def test_prints_have_the_time_that_lines_have(stamps: Any, wanted: str) -> None:
+    times = (7, 7 + 2_500_000_000, 7 + 2_500_001_000)
+    records = [{**printed(text), "t_ns": t}
+               for text, t in zip(("one", "two\nlines", "last"), times, strict=True)]  # fmt: skip
+    records.insert(2, printed("raw", raw=True))
+    text = "".join(RENDERERS["strace"].render(records, RenderOptions(stamps=stamps)))
+    assert text == wanted

@@ -107,6 +107,8 @@ COMPARED = {
     'to.unix == "/tmp/a b"': [False, True],
     'to.unix.split("/", -1) == "a b"': [False, True],
     'format("{}{}", size, why) == "7refused"': [True, False],
+    'to.unix.matches("^/tmp/[a-z] b$")': [False, True],
+    'str(names).matches("b...]$")': [True, False],
     "names[1] == names[2]": [False, True],
 }  # fmt: skip
 
@@ -208,3 +210,38 @@ def test_texts_in_core_modules(tmp_path: Any, capfd: pytest.CaptureFixture[str])
     found = in_core_module(MODULE, tmp_path, capfd)
     assert found["ab/c=0x1f"] == "1" and found["c"] == "1" and found["int"] == "31"
     assert [found[f"n{i}"] for i in range(3)] == ["0", "1", "2"]
+
+
+def test_what_is_printed_has_a_time_where_records_have(tmp_path: Path) -> None:
+    script = """wasi:clocks/*#now:before { print("before {}", func); }
+        wasi:clocks/*#now:after { print(result); }
+        wasm:func:entry / fname == "_start" || fname == "run" / { print("in {}", fname); }
+        wasm:end { print("over"); }"""
+    app = load(path_of("command"))
+    for lines in ("json", "packed"):
+        run = app.trace(scripts=script, trace="wasi:clocks/*", timed=True, lines=lines)
+        told = [r for r in run.records if r["phase"] in ("call", "print", "return")]
+        times = [r["t_ns"] for r in told]
+        assert times == sorted(times) and times[0] > 0
+        assert [r["text"] for r in told if r["phase"] == "print"][-1] == "over"
+    for plan in ({"timed": False}, {"timed": False, "trace": "wasi:clocks/*"}):
+        run = app.trace(scripts=script, **plan)
+        assert not any("t_ns" in r for r in run.records if r["phase"] == "print")
+
+
+def test_a_module_without_a_clock_prints_without_times() -> None:
+    script = 'wasm:func:entry { print("{}", 7); }'
+    run = load(text('(module (func (export "_start") nop))')).trace(scripts=script, timed=True)
+    (record,) = [r for r in run.records if r["phase"] == "print"]
+    assert record["text"] == "7" and "t_ns" not in record
+
+
+def test_a_long_print_leaves_room_for_its_time() -> None:
+    script = 'report var n: u32; wit:import:*#*:before / n < 1 / { n++; print("{}{}", T, T); }'
+    script = 'const T = "' + "ab" * 5000 + '";' + script
+    for timed in (True, False):
+        run = load(path_of("command")).trace(scripts=script, timed=timed)
+        (record,) = [r for r in run.records if r["phase"] == "print"]
+        assert ("t_ns" in record) is timed
+        assert record["text"]["~cut"] == 20000
+        assert record["text"]["~str"] == "ab" * 8178 if not timed else "ab" * 8174

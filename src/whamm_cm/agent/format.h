@@ -40,6 +40,16 @@ EXPORT(text_end) uint64_t end_text(void) {
     return span(p, size);
 }
 
+/* A print with its time, if there is a clock; the end of the text makes room for that. */
+EXPORT(print_end_at) void print_end_at(uint64_t time) {
+    uint32_t at = TEXT - (time ? 8 : 0), kept = print.at - TEXT_BYTES;
+    if (kept > MAX_BODY - 20) kept = MAX_BODY - 20;
+    uint32_t head[3] = {0, print.size, kept};
+    __builtin_memcpy((void *)TEXT, head, sizeof head);
+    if (time) *(uint64_t *)at = time;
+    send(print.site, time ? PRINT | TIMED : PRINT, 0, at, TEXT_BYTES + kept - at);
+}
+
 /* --- fields that have a width ------------------------------------------------------------------- */
 
 static uint32_t field_at;

@@ -27,7 +27,7 @@ enum {
     MAX_IMAGE = 1024,
     STATE_POS = 9216, STATE_LIMIT = 9220, STATE_DEPTH = 9232, STATE_DROPPED = 9240,
     ENTRY_TASK = 28, ENTRY_VARS = 44,
-    REPORT = 2, PRINT = 5, RAW = 8 << 4,
+    REPORT = 2, PRINT = 5, RAW = 8 << 4, TIMED = 1 << 4,
 };
 
 #define EXPORT(name) __attribute__((export_name(#name)))

@@ -59,6 +59,19 @@ static uint64_t with_case(const char *p, uint32_t n, char first) {
 EXPORT(str_lower) uint64_t str_lower(const char *p, uint32_t n) { return with_case(p, n, 'A'); }
 EXPORT(str_upper) uint64_t str_upper(const char *p, uint32_t n) { return with_case(p, n, 'a'); }
 
+/* By a table of lang/regex.py: how many kinds of bytes, states and the first, the kind of each byte,
+ * which states a string may end in, and where they lead, kind by kind. */
+EXPORT(str_matches) int32_t str_matches(const uint8_t *p, uint32_t n, const uint8_t *table) {
+    const uint8_t *kinds = table + 5, *final = kinds + 256;
+    const uint8_t *next = final + (table[1] | (uint32_t)table[2] << 7);
+    uint32_t state = table[3] | (uint32_t)table[4] << 7;
+    for (; n && state > 1; p++, n--) {
+        const uint8_t *to = next + 2 * (state * table[0] + kinds[*p]);
+        state = to[0] | (uint32_t)to[1] << 7;
+    }
+    return final[state];
+}
+
 static uint32_t digit_of(char c) {
     if (c >= '0' && c <= '9') return (uint32_t)(c - '0');
     c |= 0x20;

@@ -41,7 +41,7 @@ def script_plan(settings: Settings) -> ScriptPlan | None:
     libraries = {name: _library(name, given) for name, given in settings.libraries.items()}
     signatures = {name: library.signature for name, library in libraries.items()}
     given = parameters.given(_pairs(settings.define), settings.script_args)
-    scripts = load(sources, signatures, given)
+    scripts = load(sources, signatures, given, settings.timed)
     unused = sorted(set(libraries) - set(scripts.libraries))
     if unused:
         raise UsageError(f"--lib {unused[0]}: no script has `use {unused[0]};`")

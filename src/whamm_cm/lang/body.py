@@ -44,6 +44,7 @@ class Env:
     libraries: dict[str, LibSignature] = field(default_factory=dict)
     known_libraries: Mapping[str, LibSignature] = field(default_factory=dict)
     given: Mapping[str, str] = field(default_factory=dict)  # parameters by name or number
+    timed: bool = False  # what is printed has a time
     warnings: dict[int, ScriptError] = field(default_factory=dict)  # by place: one each
     written: dict[Span, WrittenRule] = field(default_factory=dict)
     samples: dict[int, Function] = field(default_factory=dict)  # by place

@@ -84,11 +84,14 @@ METHODS: dict[str, dict[str, BuiltinFunction]] = {
             "one of the pieces between separators; from the end if negative",
             True,
         ),
+        "matches": _F(
+            (STR, STR), BOOL, "whether a regular expression, a constant, matches a part of it", True
+        ),
         "trim": _F((STR,), STR, "without blanks and line ends around it", True),
         "lower": _F((STR,), STR, "with small letters (ASCII)", True),
         "upper": _F((STR,), STR, "with capital letters (ASCII)", True),
         "to_int": _F((STR,), I64, "the number it begins with, also 0x…; 0 without one", True),
-    },  # fmt: skip
+    },
     "map": {
         "id": _F((), I32, "the number of the map, for whamm_core.print_map"),
         "len": _F((), U32, "how many keys the map has"),

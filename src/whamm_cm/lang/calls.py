@@ -12,7 +12,7 @@ from whamm_cm.lang.leaving import LEAVING
 from whamm_cm.lang.library import LibSignature
 from whamm_cm.lang.sampling import sample
 from whamm_cm.lang.source import listed, suggest
-from whamm_cm.lang.texts import format_, str_
+from whamm_cm.lang.texts import check_pattern, format_, str_
 from whamm_cm.lang.tree import (
     Bound,
     Builtin,
@@ -124,6 +124,8 @@ def _method(body: Body, node: s.Invoke) -> Expr:
         raise body.error(node, f'{a(value.type)} has no method "{node.name}"', hint)
     if node.name == "id" and isinstance(value, Var) and value.variable.kind is Kind.GLOBAL:
         return _map_number(body, node, value)
+    if kind == "str" and node.name == "matches":
+        check_pattern(body, node)
     rest = found.params[1:] if kind == "str" else ()
     return Builtin(found.result, f"{kind}.{node.name}", (value, *_args(body, node, rest)),
                    body.span(node))  # fmt: skip

@@ -37,9 +37,11 @@ def load(
     sources: Sequence[tuple[str, str]],
     libraries: Mapping[str, LibSignature] | None = None,
     given: Mapping[str, str] | None = None,
+    timed: bool = False,
 ) -> Scripts:
     """Parse and check scripts, given as (name, text); ``libraries`` by the name ``use`` says;
-    ``given``: parameters, as :func:`parameters.given` makes them.
+    ``given``: parameters, as :func:`parameters.given` makes them; ``timed``: what is printed has a
+    time.
 
     Raises ScriptError, a UsageError that points into the script, with all there is to say.
     """
@@ -52,7 +54,8 @@ def load(
     leaves = 0
     asked: set[str] = set()
     for number, (name, text) in enumerate(sources):
-        env = Env(Source(number, name, text), known_libraries=known, given=given or {})
+        source = Source(number, name, text)
+        env = Env(source, known_libraries=known, given=given or {}, timed=timed)
         envs.append(env)
         script = s.Script(())
         with env.going_on():

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from whamm_cm.lang.layout import MOST_BYTES
 from whamm_cm.lang.numbers import INTS
+from whamm_cm.lang.regex import table_of
 
 _NUMBER = re.compile(rb"[ \t-\r]*([+-]?)(?:0[xX]([0-9a-fA-F]+)|([0-9]+))")
 _BLANKS = b" \t\n\v\f\r"
@@ -57,6 +58,7 @@ OPERATIONS: dict[str, Callable[..., object]] = {
     "str.ends_with": lambda s, p: utf8(s).endswith(utf8(p)),
     "str.contains": lambda s, p: utf8(p) in utf8(s),
     "str.eq": lambda a, b: a == b,
+    "str.matches": lambda s, p: table_of(p).matches(s),
     "str.find": lambda s, t: utf8(s).find(utf8(t)),
     "str.split": split,
     "str.slice": slice_,

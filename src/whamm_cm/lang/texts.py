@@ -8,6 +8,7 @@ from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body
 from whamm_cm.lang.build import place_in_literal
 from whamm_cm.lang.layout import PLAIN, BadField, Layout, fields
+from whamm_cm.lang.regex import BadPattern, table_of
 from whamm_cm.lang.source import ScriptError
 from whamm_cm.lang.tree import Const, Expr, Format, Print, Shown, Span, Src, Stmt
 from whamm_cm.lang.types import FLOATS, INTEGERS, a
@@ -32,7 +33,7 @@ def print_statement(body: Body, call: s.Invoke) -> Stmt:
     """``print("text {} text", x);``, or ``print(x);`` for the value alone."""
     if not call.args:
         raise body.error(call, "print takes what to print", 'write print("… {} …", x);')
-    return Print(_laid_out(body, call), body.span(call))
+    return Print(_laid_out(body, call), body.span(call), body.env.timed)
 
 
 def format_(body: Body, node: s.Invoke) -> Expr:
@@ -78,6 +79,23 @@ def _laid_out(body: Body, call: s.Invoke) -> tuple[Expr, ...]:
             continue
         parts.append(_field(body, text, next(rest), piece))
     return tuple(parts)
+
+
+def check_pattern(body: Body, node: s.Invoke) -> None:
+    """The argument of ``matches`` is a regular expression that is known now."""
+    if len(node.args) != 1:
+        return  # said with the types
+    found = body.typed(node.args[0], STR, "the pattern")
+    if not isinstance(found, Const):
+        raise body.error(node.args[0], "a pattern is known when the script is woven",
+                         "write it in quotes")  # fmt: skip
+    try:
+        table_of(str(found.value))
+    except BadPattern as error:
+        text = node.args[0]
+        if not isinstance(text, s.String):
+            raise body.error(text, str(error)) from None
+        raise _in_text(body, text, str(error), error.at, error.at + 1) from None
 
 
 Field = tuple[Layout, int, int]

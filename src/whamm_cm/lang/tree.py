@@ -448,10 +448,11 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Print:
-    """``parts``: text and values in order, ``Shown`` those with a layout."""
+    """``parts``: text and values, ``Shown`` with a layout; ``timed``: its record has a time."""
 
     parts: tuple[Expr, ...]
     span: Span = NOWHERE
+    timed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,7 @@ class Strace:
         """A script's own text, between the lines unless it goes on where the last print ended."""
         raw = bool(record.get("raw"))
         text = self.flush() + ("\n" if self._unended and not raw else "")
+        text += "" if raw else self._stamp(record)
         text += lines(shown_text(record.get("text", ""))) + ("" if raw else "\n")
         self._unended = not text.endswith("\n")
         return text

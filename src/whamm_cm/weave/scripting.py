@@ -556,6 +556,7 @@ def asks_time(code: Iterable[t.Stmt | t.Expr]) -> bool:
     """Whether any of it reads a clock, or draws numbers, which begin with one."""
     return any(
         (isinstance(node, t.Builtin) and node.name in CLOCKED)
+        or (isinstance(node, t.Print) and node.timed)
         or (isinstance(node, t.Bound) and (node.name, node.type) == ("entered", vt.U64))
         for node in walk(*code)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from whamm_cm.lang import tree as t
 from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.builtins import BUILTINS
 from whamm_cm.lang.fold import fold_expr
+from whamm_cm.lang.regex import BadPattern, table_of
 from whamm_cm.lang.strings import utf8
 
 EXAMPLES = int(os.environ.get("WHAMM_EXAMPLES", "150"))
@@ -93,6 +95,54 @@ def test_the_guest_and_folding_agree(name: str, data: st.DataObject) -> None:
 def test_what_the_methods_answer(name: str, args: tuple[Any, ...], wanted: Any) -> None:
     assert machine(name).run(*args) == wanted
     assert folded(name, args) == wanted
+
+
+PATTERNS = ["ab", "^ab", "b/$", "^$", "(a|é)+/", "[^a-zA]", "a.?/", "\\d{2,3}", "€$", "\\w+/\\s",
+            "^[ \t]*0x[0-9a-f]+$", "(?:a|b|/)*Z"]  # fmt: skip
+
+
+@SETTINGS
+@given(st.sampled_from(PATTERNS), TEXTS)
+def test_patterns_match_what_they_do_in_python(pattern: str, text: str) -> None:
+    wanted = re.search(pattern.replace("$", r"\Z"), text, re.A | re.S) is not None
+    if pattern not in MACHINES:
+        args = (t.Bound(vt.STR, "s"), t.Const(vt.STR, pattern))
+        MACHINES[pattern] = Machine(
+            result=t.Builtin(vt.BOOL, "str.matches", args), bound={"s": vt.STR}
+        )
+    assert MACHINES[pattern].run(text) is wanted
+    assert folded("matches", (text, pattern)) is wanted
+
+
+PARTS = ["a", "b", "é", ".", "[a-c]", "[^a]", "\\d", "\\W", "\\s", "1", "^", "$"]
+REPEATED = st.sampled_from(("*", "+", "?", "{2}", "{1,3}", "{2,}", "{0,2}"))
+REGEXES = st.recursive(
+    st.sampled_from(PARTS),
+    lambda inner: st.one_of(
+        st.tuples(inner, inner).map("".join),
+        st.tuples(inner, inner).map(lambda pair: f"({pair[0]}|{pair[1]})"),
+        st.tuples(inner, REPEATED).map(lambda pair: f"(?:{pair[0]}){pair[1]}"),
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=5 * EXAMPLES, deadline=None)
+@given(REGEXES, st.lists(st.text(st.sampled_from("ab1 é.c\n"), max_size=8), max_size=8))
+def test_any_pattern_is_what_it_is_in_python(pattern: str, texts: list[str]) -> None:
+    try:
+        table = table_of(pattern)
+    except BadPattern as error:
+        assert "states" in str(error)
+        return
+    known = re.compile(pattern.replace("$", r"\Z"), re.A | re.S)
+    assert [table.matches(text) for text in texts] == [bool(known.search(x)) for x in texts]
+
+
+def test_matching_takes_a_step_for_each_byte() -> None:
+    """What makes others go back for ever."""
+    table = table_of("^(a+)+$")
+    assert table.matches("a" * 16000) and not table.matches("a" * 16000 + "b")
 
 
 def test_what_is_made_of_a_long_string_is_cut_between_characters() -> None:

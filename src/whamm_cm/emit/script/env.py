@@ -46,13 +46,14 @@ RUNTIME: dict[str, FuncType] = {
 
 #: Those of state-texts.wasm besides.
 TEXTS: dict[str, FuncType] = {
-    "text_begin": ((), ()), "text_end": ((), ("i64",)),
+    "text_begin": ((), ()), "text_end": ((), ("i64",)), "print_end_at": (("i64",), ()),
     "print_mark": ((), ()), "print_pad": (_III, ()), "print_first": (_III, ()),
     "print_number": (("i64", "i32"), ()), "print_plus": (("f64",), ()),
     "print_real": (("f64", "i32", "i32"), ()),
     "str_find": (_IIII, _I), "str_slice": (_IIII, ("i64",)),
     "str_split": (("i32",) * 5, ("i64",)), "str_trim": (_II, ("i64",)),
-    "str_lower": (_II, ("i64",)), "str_upper": (_II, ("i64",)), "str_to_int": (_II, ("i64",)),
+    "str_matches": (_III, _I), "str_lower": (_II, ("i64",)),
+    "str_upper": (_II, ("i64",)), "str_to_int": (_II, ("i64",)),
     "print_full": ((), _I), "print_bad": (("i64",), ()), "print_redacted": (("i64",), ()),
     "print_truth": (_I, ()), "print_quoted": (_II, ()), "print_bytes": (_II, ()),
     "print_letter": (_II, ()), "print_wit64": (("f64",), ()), "print_wit32": (("f32",), ()),

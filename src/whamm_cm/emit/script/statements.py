@@ -231,7 +231,9 @@ def _print(body: Body, node: t.Print) -> None:
     body.f.i32(body.env.print_site(node))
     body.run("print_begin")
     print_parts(body, node.parts, stashes)
-    body.run("print_end")
+    if node.timed:
+        body.run("now")
+    body.run("print_end_at" if node.timed else "print_end")
 
 
 def _act(body: Body, node: t.Act | t.Trace) -> None:

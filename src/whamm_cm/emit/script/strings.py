@@ -15,9 +15,11 @@ from whamm_cm.emit.script import places
 from whamm_cm.emit.script.body import Body
 from whamm_cm.emit.script.env import STATE
 from whamm_cm.emit.script.memories import STATE_SIZE
+from whamm_cm.errors import InternalError
 from whamm_cm.lang import tree as t
 from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.numbers import name_of
+from whamm_cm.lang.regex import table_of
 
 MAX_READ = 16384
 
@@ -63,6 +65,15 @@ def push_span(body: Body) -> None:
     f.i64(32)
     f.op("i64.shr_u", "i32.wrap_i64")
     body.pool.give(("i64",), (span,))
+
+
+def _matches(body: Body, node: t.Builtin) -> None:
+    text, pattern = node.args
+    if not isinstance(pattern, t.Const):
+        raise InternalError("the checker wants a constant pattern")
+    body.expr(text)
+    body.f.i32(body.env.string(table_of(str(pattern.value)).text)[0])
+    body.run("str_matches")
 
 
 def _compare_memory(runtime: str) -> Callable[[Body, t.Builtin], None]:
@@ -308,7 +319,7 @@ BUILTINS: dict[str, Callable[[Body, t.Builtin], None]] = {
     "str.len": _length, "str.addr": _address, "str.eq": _method("str_eq"),
     "str.starts_with": _method("str_starts"), "str.ends_with": _method("str_ends"),
     "str.contains": _method("str_contains"), "str.find": _method("str_find"),
-    "str.to_int": _method("str_to_int"),
+    "str.to_int": _method("str_to_int"), "str.matches": _matches,
     **{f"str.{n}": _made(f"str_{n}") for n in ("slice", "split", "trim", "lower", "upper")},
     "strcmp": _compare_memory("str_eq"), "strcontains": _compare_memory("str_contains"),
     "read_str": _read_str, "write_str": _write_str, "memcpy": _memcpy, "mem_size": _mem_size,

@@ -1,0 +1,2 @@
+var p: str;
+wasm:func:entry / fname.matches(p) / { }

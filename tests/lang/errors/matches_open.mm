@@ -1,0 +1,1 @@
+wasm:func:entry / fname.matches("a\u{e9}(b") / { }

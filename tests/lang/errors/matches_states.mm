@@ -1,0 +1,1 @@
+wasm:func:entry / fname.matches("(a|b)*a(a|b){10}") / { }
