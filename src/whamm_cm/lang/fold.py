@@ -39,7 +39,21 @@ class Residual:
 FACTS = frozenset({"memid", "app_memid", "active_data_start", "active_data_len", "page_size"})
 """Builtins that a module answers: ``values`` may hold a function of that name."""
 _NO_EFFECT = frozenset(
-    {*OPERATIONS, *FACTS, "str.addr", "mem_size", "map.len", "map.has", "map.id", "task"}
+    {
+        *OPERATIONS,
+        *FACTS,
+        "str.addr",
+        "mem_size",
+        "map.len",
+        "map.has",
+        "map.id",
+        "task",
+        "src.load",
+        "src.text",
+        "src.bytes",
+        "src.label",
+        "src.global",
+    }
 )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang.layout import Layout
@@ -45,6 +45,7 @@ class Kind(enum.Enum):
     LOCAL = "local"  # fresh at each firing; also parameters of fn
     CELL = "cell"  # unshared: one per match site
     TASK = "task"  # one for each task
+    FRAME = "frame"  # one for each time a function runs
     MEANING = "meaning"  # none at all: a name for an expression
     LITERAL = "literal"  # the same, of a literal that takes its type from where it stands
 
@@ -310,10 +311,21 @@ class WitConst:
     span: Span = NOWHERE
 
 
+@dataclass(frozen=True, slots=True)
+class Src:
+    """A value of the program's source (``type`` is a SrcT): ``place`` as ``lang.src_places`` has
+    it, and ``when`` there is one (None: always).  No checked body holds any."""
+
+    type: Type
+    place: object
+    when: Expr | None = None
+    span: Span = NOWHERE
+
+
 Expr: TypeAlias = (
     Const | WitConst | Static | Bound | Var | Unary | Binary | Cast | Ternary | TupleMake
     | TupleGet | MapGet | Call | LibCall | Builtin | Field | Payload | IsCase | HasFlag | Element
-    | Length | Scalar | Text | Format | Shown
+    | Length | Scalar | Text | Format | Shown | Src
 )  # fmt: skip
 
 # --- statements ----------------------------------------------------------------------------------
@@ -493,6 +505,17 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SourceUse:
+    """Variables of the program's source that a probe reads, by name.  ``check`` checks it where
+    these are known (``src_places.Surroundings``) and raises NotThere where one is not; ``error``:
+    what is wrong with a name, with a hint."""
+
+    names: tuple[str, ...]
+    check: Callable[[Probe, Any], list[Probe]]
+    error: Callable[[str, str, str], ScriptError]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Probe:
     """One expanded probe: one event, one mode.
 
@@ -515,6 +538,10 @@ class Probe:
     chosen: bool = False  # one of several that have other types for the parameters of the rule
     #: Of a probe at places of the source: which ones.
     source: SourceRule | None = None
+    #: Its body is not all there, for it depends on where the source's variables are.
+    reads: SourceUse | None = None
+    #: The only places where it fires: module (its id), defined function, opidx and mode.
+    places: frozenset[tuple[int, int, int, str]] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

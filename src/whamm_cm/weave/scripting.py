@@ -40,6 +40,7 @@ from whamm_cm.weave.opcodes.imports import UNIT
 from whamm_cm.weave.opcodes.leftover import pure_counters
 from whamm_cm.weave.opcodes.match import REASONS, Matcher
 from whamm_cm.weave.opcodes.rows import Rows, variable_spec
+from whamm_cm.weave.opcodes.source_values import specialised
 from whamm_cm.weave.opcodes.symbols import misread
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
 from whamm_cm.weave.tasks import exports, may_return, no_tasks, roles
@@ -102,8 +103,13 @@ class Scripting:
     def of(cls, plan: Plan, program: Program, builder: SiteTableBuilder, added: Added) -> Scripting:
         """Those of a plan that has scripts."""
         assert plan.scripts is not None
+        guests = ((guest.place, guest.module) for guest in find_guests(program)
+                  if guest.instances and not guest.reason)  # fmt: skip
+        scripts = specialised(plan.scripts, guests)
+        added.gone += scripts.gone
+        added.unmatched += scripts.unmatched
         return cls(
-            program, plan.scripts, builder, added, beats=Beats.of(plan),
+            program, scripts.plan, builder, added, beats=Beats.of(plan),
             last_words=plan.last_words and plan.sink != "none", multi_memory=plan.multi_memory,
             origins=plan.embedded, as_whamm=plan.compat,
         )  # fmt: skip

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import field
 
 from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.script.types import flats
 from whamm_cm.errors import InternalError
+from whamm_cm.lang.tree import Variable
 from whamm_cm.wasm import snippets as code
 from whamm_cm.wasm.function import ARMS, FUNCTION, GOING, RETURNS, THROWS, FunctionInfo
 from whamm_cm.wasm.leb import signed
@@ -62,6 +64,7 @@ class FunctionEditor:
         )
         self._pool: dict[str, list[int]] = {}
         self._used: dict[tuple[int, str], int] = {}
+        self._frames: dict[Variable, tuple[int, ...]] = {}
         self._around: dict[int, _Around] = {}
         self._alternatives: dict[int, tuple[int, bytes]] = {}
         self._at_target: dict[int, list[bytes]] = {}
@@ -87,6 +90,12 @@ class FunctionEditor:
         if used == len(pool):
             pool.append(self._declare(kind))
         return pool[used]
+
+    def frame(self, variable: Variable) -> tuple[int, ...]:
+        """The locals of a variable that the function's probes share while it runs."""
+        if variable not in self._frames:
+            self._frames[variable] = tuple(map(self.local, flats(variable.type)))
+        return self._frames[variable]
 
     def _declare(self, kind: str) -> int:
         if nullable(kind) != kind:
