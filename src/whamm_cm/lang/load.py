@@ -107,8 +107,8 @@ def declare_all(env: Env, script: s.Script, leaves: int) -> tuple[Stmt, ...]:
     env.spoiled |= body.spoiled - env.globals.keys()
     with env.going_on():
         body.finish()
-    found += share_all(env, body_of(env, "global"), script)
-    return (*found, *sampling.declare(env, script))
+    shared = share_all(env, body_of(env, "global"), script)
+    return (*found, *shared, *sampling.declare(env, script))
 
 
 def _use(env: Env, item: s.Use) -> None:
