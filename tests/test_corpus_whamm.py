@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import wasmtime
 
-from tests.corpus_whamm import EQUAL, UNKNOWN, Table, main, run
+from tests.corpus_whamm import EQUAL, REASONS, UNKNOWN, Table, main, run
 
 HEAD = """
 ================================= REPORT CSV FLUSH ====================================
@@ -191,3 +191,10 @@ def test_a_known_reason_is_named(suite: Path) -> None:
 def test_no_suite_at_all(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path)]) == 1
     assert f"no cases in {tmp_path}" in capfd.readouterr().out
+
+
+def test_the_documentation_explains_every_reason() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "whamm.md").read_text("utf-8")
+    rows = [line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| ")]
+    for reason in REASONS:  # in the table of counts, and in that of reasons
+        assert rows.count(reason.name) == 2

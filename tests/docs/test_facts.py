@@ -24,7 +24,7 @@ LINKING = (*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md")
 FOREIGN_OPTIONS = {
     "--prefix", "--timestamps", "--weave", "--no-entry", "--stub-wasi",
     "--core-instances", "--max-guest-memory", "--default-heap-memory", "--guest-memory-mode",
-    "--wasi-otel", "--beside",
+    "--wasi-otel", "--beside", "--mode",
 }  # fmt: skip
 
 

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wasmtime
 
 import whamm_cm
+from tests.analysis.test_debug_files import vlq
 from tests.weave.interpreter import Interpreter
 from tests.weave.sources import compiled, counts
 from whamm_cm import UsageError
@@ -82,7 +84,11 @@ def test_a_place_fires_as_often_as_its_instruction_runs(
     for index in range(len(module.bodies)):
         info = FunctionInfo(module, index)
         for one in stretches(info, lines):
-            wanted[info.fid, info.pc(one.at)] = interpreter.noted.executed[info.fid, one.at]
+            executed = interpreter.noted.executed
+            wanted[info.fid, info.pc(one.at)] = executed[info.fid, one.at]
+            if one.again >= 0:
+                again = executed[info.fid, one.again] - executed[info.fid, one.at]
+                wanted[info.fid, info.pc(one.again)] = again
     one = "wasm:line:*:* { report var n: u64; n++; }"
     assert reports(programs[level], one)["n"] == wanted
     other = "var m: u64; wasm:line:*:* { report var n: u64; m = m * 3 + 1; n = n + (m / m); }"
@@ -99,6 +105,42 @@ def test_ranges_alternatives_and_files(programs: dict[str, Path]) -> None:
     assert lines("wasm:line:src/count.c:21:before") == {21}
     assert lines("wasm:line:nothing.c|co?nt.[ch]:20-21 / line > 20 /") == {21}
     assert lines("wasm:line:{x,count}.c:21") == {21}
+
+
+LOOP = """(module
+  (func (export "run") (local $i i32)
+    i32.const 1 drop                          ;; line 1
+    i32.const 5 local.set $i                  ;; line 2, and a loop in it
+    loop $l
+      local.get $i i32.const 1 i32.sub local.set $i
+      local.get $i i32.eqz if return end      ;; line 3
+      nop
+      br $l
+    end))"""
+
+
+def test_a_loop_within_a_line_counts_when_other_lines_lead_back_to_it(tmp_path: Path) -> None:
+    """As in Rust's ``for x in list()``, of which the list is made once."""
+    data = bytes(wasmtime.wat2wasm(LOOP))
+    module = CoreModule(data)
+    info = FunctionInfo(module, 0)
+    lines = {0: 1, 2: 2, info.of(["i32.eqz"])[0] - 1: 3}
+    segments, before = [], (0, 0, 0, 0)
+    for opidx, line in lines.items():
+        now = (info.steps[opidx][0], 0, line - 1, 0)
+        segments.append("".join(vlq(a - b) for a, b in zip(now, before, strict=True)))
+        before = now
+    app, map_ = tmp_path / "app.wasm", tmp_path / "app.map"
+    app.write_bytes(data)
+    document = {"version": 3, "sources": ["a.rs"], "mappings": ",".join(segments)}
+    map_.write_text(json.dumps(document))
+    for count in ("n[line]++;", "n[line] += 1;"):
+        script = f"report var n: map<u32, u32>; wasm:line:a.rs:* {{ {count} }}"
+        run = whamm_cm.load(app).trace(scripts=script, invoke="run()", debug=[map_])
+        assert dict(run.reports[0].value) == {1: 1, 2: 5, 3: 5}
+    script = "wasm:line:a.rs:* { report var n: u32; n++; }"
+    run = whamm_cm.load(app).trace(scripts=script, invoke="run()", debug=[map_])
+    assert sorted(cell.value for cell in run.reports) == [1, 1, 4, 5]
 
 
 FUNCTIONS = """

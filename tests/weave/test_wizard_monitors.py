@@ -163,6 +163,10 @@ def test_random_programs_that_throw(tmp_path_factory: pytest.TempPathFactory, se
 
 
 REFUSED = {
+    "wasm:func:entry { print(\"{}\", now()); }": "wasm:func:entry:<no-mode> at local.get in f (pc"
+    " 1): the Wizard engine gives a monitor no clock",
+    "?wasm:func:exit { print(\"{}\", res0); }": "wasm:func:exit:<no-mode> at local.get in f (pc 1):"
+    " the Wizard engine does not pass what a function returns",
     "wasm:opcode:i32.add:alt { return 1; }": "wasm:opcode:i32.add:alt at i32.add in f (pc 5): the"
     " Wizard engine cannot replace instructions",
     "wasm:opcode:i32.add:before { arg0 = 1; }": "wasm:opcode:i32.add:before at i32.add in f (pc"
@@ -180,6 +184,8 @@ REFUSED = {
     "wasm:opcode:call_indirect:before { report var r: i32; r = resolved_fid; }": "wasm:opcode:"
     "call_indirect:before at call_indirect in #1 (pc 5): the Wizard engine does not let a monitor"
     " read the program's memory or tables",
+    "wasm:opcode:i32.add:before { frame var n: u32; n++; }": "wasm:opcode:i32.add:before at i32.add"
+    " in f (pc 5): the Wizard engine has no place in a frame for n",
     "wasi:cli/*#*:before { print(\"x\"); }": "wasi:cli/*#*:before: a plain core module has no WIT"
     " boundary to probe",
 }  # fmt: skip

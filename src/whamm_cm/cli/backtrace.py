@@ -43,7 +43,8 @@ def backtrace(
 
 def show_trap(trap: Trap, woven: Woven | WovenModule, recorder: Recorder, verbose: bool) -> None:
     """Say on stderr why a guest trapped, where, and what it called last if that is not shown."""
-    print(f"whamm-cm: the guest trapped: {printable(str(trap))}", file=sys.stderr)
+    what = "" if trap.by_script else "the guest trapped: "
+    print(f"whamm-cm: {what}{printable(str(trap))}", file=sys.stderr)
     for text in backtrace(trap.frames, woven, probes=verbose):
         print(f"    at {text}", file=sys.stderr)
     lines = recorder.last.lines() if recorder.last is not None else []

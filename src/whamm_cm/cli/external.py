@@ -67,11 +67,13 @@ def trace_on(
     finally:
         recorder.finish()
         scripts.say_notes(args, finder)
+    if lines.leaving.said:
+        say(args, lines.leaving.said)
     if lines.decoder.damaged:
         say(args, f"{were(lines.decoder.damaged, 'line')} of records cut by the host")
     if recorder.losses and not recorder.tells:
         say(args, recorder.losses.sentence())
-    return status
+    return status if lines.leaving.status is None else lines.leaving.status
 
 
 def _component(args: argparse.Namespace, words: list[str]) -> tuple[str, int | None]:
@@ -126,12 +128,13 @@ class _Lines:
     def __init__(self, recorder: Recorder, woven: Woven, data: bytes) -> None:
         from whamm_cm.agent.layout import LINE_MARK
         from whamm_cm.trace.identity import Identity
+        from whamm_cm.trace.leaving import Leaving
         from whamm_cm.trace.lines import LineDecoder
         from whamm_cm.trace.losses import Ends
 
         self.mark = f"{LINE_MARK}{woven.nonce} ".encode()
         self.decoder = LineDecoder(woven.nonce, woven.table)
-        self._identity, self._ends = Identity(), Ends()
+        self._identity, self._ends, self.leaving = Identity(), Ends(), Leaving()
         self._recorder, self._woven, self._data = recorder, woven, data
         self._last = ""  # phase of the last record
 
@@ -174,6 +177,7 @@ class _Lines:
         found = [self._identity.feed(Arrival(record)) for record in records]
         for record in found:
             self._ends.feed((record,))
+            self.leaving.feed((record,))
             self._last = record["phase"]
         self._recorder.feed(found)
 

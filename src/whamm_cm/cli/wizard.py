@@ -89,10 +89,13 @@ def _run(
     from whamm_cm.cli.external import trace_on
     from whamm_cm.run.wizard import words
     from whamm_cm.run.woven_file import woven_file
+    from whamm_cm.wasm.module import CoreModule
 
+    module = CoreModule(data)
+    throws = bool(module.tags or module.imported("tag"))
     with woven_file(name, data) as (place, _):
 
         def command(woven: Woven) -> tuple[list[str], int | None]:
-            return words(wizeng, host, place, "monitor.wasm", args.invoke)
+            return words(wizeng, host, place, "monitor.wasm", args.invoke, throws)
 
         return trace_on(args, settings, name, data, command)

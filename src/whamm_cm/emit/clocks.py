@@ -11,7 +11,7 @@ from whamm_cm.emit.libglue import GUARD, INSIDE
 from whamm_cm.wasm.asm import Func, Module
 
 #: Functions of scripts that a clock is asked for.
-CLOCKED = frozenset(("now", "wall", "rand"))
+CLOCKED = frozenset(("now", "rand"))
 #: What the numbers are drawn from where there is no clock, and the steps of SplitMix64.
 _SEED = 0x9E3779B97F4A7C15
 _MIX = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
@@ -25,15 +25,12 @@ def build_clocks(asked: Collection[str], source: str, *, now: bool, guard: bool)
     """
     module = Module()
     clock = module.import_func(source, "now", (), ("i64",)) if now else None
-    wall = module.import_func(source, "wall", (), ("i64",)) if now and "wall" in asked else None
     inside = module.import_global(GUARD, INSIDE, "i32") if guard and now else None
     if inside is not None:
         module.export_global(INSIDE, inside)
     read = _clock(module, clock, inside)
     if "now" in asked:
         module.export_func("now", read.index)
-    if "wall" in asked:
-        module.export_func("wall", _clock(module, wall, inside).index)
     if "rand" in asked:
         module.export_func("rand", _rand(module, read).index)
     return module.encode()

@@ -118,7 +118,7 @@ class ScriptLink:
     globals: Mapping[tree.Variable, tuple[ExportedGlobal, ...]] = field(default_factory=dict)
     use: Callable[[str], object] = len
     string: Callable[[str], tuple[int, int]] | None = None
-    print_site: Callable[[tree.Print | tree.LibCall], int] | None = None
+    print_site: Callable[[tree.Print | tree.LibCall | tree.Builtin], int] | None = None
     task_vars: bool = False
 
 

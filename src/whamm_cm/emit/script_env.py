@@ -129,7 +129,7 @@ class ScriptImports:
             raise InternalError("a string, but no script unit to hold it")
         return self._link.string(text)
 
-    def print_site(self, stmt: tree.Print | tree.LibCall) -> int:
+    def print_site(self, stmt: tree.Print | tree.LibCall | tree.Builtin) -> int:
         if self._link.print_site is None:
             raise InternalError("a print statement, but no script unit to print it")
         return self._link.print_site(stmt)
@@ -197,7 +197,7 @@ class ProbeEnv:
     def string(self, text: str) -> tuple[int, int]:
         return self._script.string(text)
 
-    def print_site(self, stmt: tree.Print | tree.LibCall) -> int:
+    def print_site(self, stmt: tree.Print | tree.LibCall | tree.Builtin) -> int:
         return self._script.print_site(stmt)
 
     def guest(self, memory: tree.Expr | None) -> Guest | None:

@@ -24,13 +24,14 @@ _SHORT_NS, _LONG_NS = 1_000_000, 10_000_000
 
 
 def build_tick(
-    interval_ns: int, unit: str, way: str, *, each: bool, clock: str, guard: str
+    interval_ns: int, unit: str, way: str, *, each: bool, clock: str, guard: str, beat: str = ""
 ) -> bytes:
     """Imports of ``unit`` progress and report, of ``way`` flush, of ``agent`` asked and said, with
     ``clock`` its ``now``, with ``guard`` its ``inside``: where it is set nothing may leave.
-    ``each``: every count is a tick."""
+    ``each``: every count is a tick.  ``beat``: what of ``unit`` is told the time at each."""
     module = Module()
     t = _Tick(module, (unit, way), interval_ns, each, clock, guard)
+    t.beat = module.import_func(unit, beat, ("i64",)) if beat else None
     module.export_func("tick", t.tick().index)
     module.export_func("last", t.last().index)
     return module.encode()
@@ -65,6 +66,7 @@ class _Tick:
         self.said = module.import_func("agent", "said")
         self.now = module.import_func(clock, "now", (), ("i64",)) if clock else None
         self.inside = module.import_global(guard, INSIDE, "i32") if guard else None
+        self.beat: int | None = None
         self.fuel = module.global_("i32", 1)
         self.ticks = module.global_("i32", 0)
         self.seen = module.global_("i64", 0)
@@ -87,6 +89,9 @@ class _Tick:
             f.call(self.now)
             f.set(time)
         self._add(f, self.ticks)
+        if self.beat is not None:
+            f.get(time)
+            f.call(self.beat)
         self._is_due(f, time)
         with f.if_():
             f.call(self.progress)

@@ -8,6 +8,7 @@ import time
 import uuid
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.front.scripts import script_plan
@@ -19,6 +20,7 @@ from whamm_cm.run.options import HostOptions
 from whamm_cm.run.outcome import Outcome
 from whamm_cm.run.wave import parse_invocation
 from whamm_cm.trace.decode import Receiver
+from whamm_cm.trace.leaving import Leaving
 from whamm_cm.trace.records import Record
 
 #: Pages an agent never needs, and how many more numbers of pages there are.
@@ -53,6 +55,7 @@ def run_woven(found: Woven, running: Running, feed: Callable[[Sequence[Record]],
     """
     plan = found.plan
     receiver = Receiver(found.table, show_secrets=plan.show_secrets)
+    leaving = Leaving()
     # The embedded engine's clock starts with the guest.
     clock = 0 if found.timed else None
 
@@ -63,6 +66,7 @@ def run_woven(found: Woven, running: Running, feed: Callable[[Sequence[Record]],
 
     def emit(block: str) -> int:
         received = receiver.receive(block)
+        leaving.feed(received.records)
         feed(received.records)
         return received.instance
 
@@ -73,11 +77,22 @@ def run_woven(found: Woven, running: Running, feed: Callable[[Sequence[Record]],
             found.mark, running.signals, running.timeout,
         )
     )  # fmt: skip
+    if outcome.trap is not None and leaving.said:
+        return _left(outcome, leaving)
     # What a component's script has counted since its last report nobody can read.
     whole = outcome.salvaged and (outcome.reported or plan.scripts is None)
     if (outcome.trap is not None or outcome.interrupted) and not whole:
         feed([receiver.lost("interrupted" if outcome.interrupted else "trap")])
     return outcome
+
+
+def _left(outcome: Outcome, leaving: Leaving) -> Outcome:
+    """The end of a program that a script has ended, which has said all it had to say before."""
+    if leaving.status is not None:
+        return replace(outcome, status=leaving.status, trap=None)
+    assert outcome.trap is not None, "it is how scripts end programs"
+    trap = replace(outcome.trap, message=leaving.said, context=(), by_script=True)
+    return replace(outcome, trap=trap)
 
 
 def mark_of(data: bytes) -> int | None:

@@ -99,7 +99,8 @@ class Builder(Transformer[Token, Any]):
         *words, name, type_, init = parts
         kinds = [word.type for word in words]
         return s.Decl(str(name), type_, init, "REPORT" in kinds, "UNSHARED" in kinds,
-                      "TASK" in kinds, False, _start(name), _end(name))  # fmt: skip
+                      "TASK" in kinds, False, _start(name), _end(name), False,
+                      "frame" * ("FRAME" in kinds) or "shared" * ("SHARED" in kinds))  # fmt: skip
 
     def constant(
         self, word: Token, name: Token, type_: s.TypeSyntax | None, value: s.ExprSyntax

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from whamm_cm.lang import src_values
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body
 from whamm_cm.lang.builtins import ACTS, EVENT_FUNCTIONS, FUNCTIONS, METHODS, WHAMM_CORE
+from whamm_cm.lang.leaving import LEAVING
 from whamm_cm.lang.library import LibSignature
 from whamm_cm.lang.sampling import sample
 from whamm_cm.lang.source import listed, suggest
@@ -20,6 +22,7 @@ from whamm_cm.lang.tree import (
     Kind,
     Length,
     LibCall,
+    Src,
     Var,
     Variable,
 )
@@ -246,6 +249,8 @@ def _len(body: Body, node: s.Invoke) -> Expr:
             isinstance(stripped, w.Prim) and stripped.name == "string"
         ):
             return Length(U32, operand, span)
+    elif isinstance(operand, Src):
+        return src_values.length(body, node, operand)
     elif operand.type == STR:
         return Builtin(U32, "str.len", (operand,), span)
     elif isinstance(operand.type, MapT):
@@ -281,7 +286,7 @@ def _rand(body: Body, node: s.Invoke) -> Expr:
 _SPECIAL = {
     "memid": _memid, "len": _len, "handle": _handle, "str": str_, "format": format_,
     "rand": _rand, "sample": sample,
-    **dict.fromkeys(("print", "delete", "clear"), _trace_like),
+    **dict.fromkeys(("print", "delete", "clear", *LEAVING), _trace_like),
 }  # fmt: skip
 
 

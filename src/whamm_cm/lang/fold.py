@@ -41,7 +41,21 @@ FACTS = frozenset({"memid", "app_memid", "active_data_start", "active_data_len",
 OF_MODULES = ("module", "component")
 """Static variables that are the same in all of a core module, and always folded there."""
 _NO_EFFECT = frozenset(
-    {*OPERATIONS, *FACTS, "str.addr", "mem_size", "map.len", "map.has", "map.id", "task"}
+    {
+        *OPERATIONS,
+        *FACTS,
+        "str.addr",
+        "mem_size",
+        "map.len",
+        "map.has",
+        "map.id",
+        "task",
+        "src.load",
+        "src.text",
+        "src.bytes",
+        "src.label",
+        "src.global",
+    }
 )
 
 

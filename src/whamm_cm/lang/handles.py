@@ -39,7 +39,7 @@ def rules(env: Env) -> Iterator[WitRule]:
     found = [v for v in env.globals.values() if isinstance(v.type, MapT) and v.type.handles]
     for mode in ("before", "after") if found else ():
         span = Span(found[0].span.script, found[0].span.start, found[0].span.start + (mode != ""))
-        env.written[span] = WrittenRule("map<handle, …>", "", True)
+        env.written[span] = WrittenRule("map<handle, …>", "", env.source, True)
         yield _rule(found, mode, span)
 
 

@@ -11,8 +11,10 @@ from whamm_cm.lang.body import Env
 from whamm_cm.lang.builtins import WHAMM_CORE
 from whamm_cm.lang.expand import Numbering, body_of, expand
 from whamm_cm.lang.library import LibSignature
+from whamm_cm.lang.lifetimes import frame_variable, share_all
 from whamm_cm.lang.parse import parse
 from whamm_cm.lang.source import Source, suggest, together
+from whamm_cm.lang.src_use import knowing_itself
 from whamm_cm.lang.stmts import block, check_name, declared_type, meaning_of
 from whamm_cm.lang.tree import (
     Const,
@@ -23,14 +25,12 @@ from whamm_cm.lang.tree import (
     Return,
     Scripts,
     Span,
-    Static,
     Stmt,
     Variable,
     WitRule,
 )
 from whamm_cm.lang.types import a, resolve_type
-from whamm_cm.lang.valtypes import I32, STR, UNIT, Prim, TupleT, Type
-from whamm_cm.lang.walk import Node, transform, walk
+from whamm_cm.lang.valtypes import UNIT, Prim, TupleT, Type
 
 
 def load(
@@ -105,7 +105,7 @@ def declare_all(env: Env, script: s.Script, leaves: int) -> tuple[Stmt, ...]:
     env.spoiled |= body.spoiled - env.globals.keys()
     with env.going_on():
         body.finish()
-    return found
+    return found + share_all(env, body_of(env, "global"), script)
 
 
 def _use(env: Env, item: s.Use) -> None:
@@ -137,6 +137,10 @@ def _global(env: Env, item: s.Decl, leaves: int) -> None:
             meaning = _parameter(env, item, meaning, meant is Kind.LITERAL)
         env.globals[item.name] = Variable(item.name, meaning.type, meant, False, env.source.number,
                                           span, meaning=meaning)  # fmt: skip
+        return
+    if item.lives == "frame" and not item.task:
+        check_name(top, item)
+        env.globals[item.name] = frame_variable(top, item)
         return
     type_ = declared_type(top, item)
     kind, leaf = (Kind.TASK, leaves) if item.task else (Kind.GLOBAL, 0)
@@ -225,20 +229,4 @@ def _probes(env: Env, script: s.Script) -> list[Probe | WitRule]:
             key = probe.span, probe.rule, probe.mode
             number = later.setdefault(key, numbering.known + len(later))
             found[position] = replace(probe, number=number)
-    return [_knowing_itself(env, p) if isinstance(p, Probe) else p for p in found]
-
-
-def _knowing_itself(env: Env, probe: Probe) -> Probe:
-    """A probe with the facts that are its own in the place of their names."""
-    facts = {"probe_id": Const(I32, probe.number), "script": Const(STR, env.source.name)}
-
-    def change(node: Node) -> Node | None:
-        known = facts.get(node.name) if isinstance(node, Static) else None
-        return None if known is None else replace(known, span=node.span)
-
-    nodes = probe.body if probe.predicate is None else (probe.predicate, *probe.body)
-    if not any(isinstance(node, Static) and node.name in facts for node in walk(*nodes)):
-        return probe
-    predicate = None if probe.predicate is None else transform(probe.predicate, change)
-    body = tuple(transform(stmt, change) for stmt in probe.body)
-    return replace(probe, predicate=predicate, body=body)
+    return [knowing_itself(env, p) if isinstance(p, Probe) else p for p in found]

@@ -197,6 +197,8 @@ _KEYWORDS = (
     "report",
     "unshared",
     "task",
+    "frame",
+    "shared",
     "if",
     "elif",
     "else",

@@ -10,6 +10,8 @@ from whamm_cm.lang.calls import CURSOR, counted, is_static
 from whamm_cm.lang.constants import act_of_wit, wit_return
 from whamm_cm.lang.events import BOUNDABLE, NUMBERED
 from whamm_cm.lang.fold import fold_expr
+from whamm_cm.lang.leaving import LEAVING, leaving
+from whamm_cm.lang.lifetimes import declare_frame, declare_shared
 from whamm_cm.lang.paths import assign_parameter
 from whamm_cm.lang.texts import print_statement
 from whamm_cm.lang.tree import (
@@ -80,7 +82,7 @@ def check_name(body: Body, node: s.Decl | s.Count | s.Each | s.Param | s.Fn) -> 
     if NUMBERED.fullmatch(node.name):
         raise body.env.source.error(f'"{node.name}" is bound by probes and cannot be declared',
                                     node.at, node.end, "choose another name")  # fmt: skip
-    if node.name in ("true", "false", "trace", "APP_MEMID"):
+    if node.name in ("true", "false", "APP_MEMID"):
         raise body.env.source.error(f'"{node.name}" cannot be declared', node.at, node.end,
                                     "choose another name")  # fmt: skip
 
@@ -91,6 +93,8 @@ def declare(body: Body, node: s.Decl) -> tuple[Stmt, ...]:
         return _constant(body, node)
     if node.task:
         return _declare_of_task(body, node)
+    if node.lives:
+        return (declare_frame if node.lives == "frame" else declare_shared)(body, node)
     special = node.report or node.unshared
     if special and body.kind == "function":
         raise body.error(node, "functions have no report or unshared variables",
@@ -433,6 +437,8 @@ def do(body: Body, node: s.Do) -> tuple[Stmt, ...]:
     own = call.receiver is None and call.name not in body.env.functions
     if own and call.name in maps.STATEMENTS:
         return (maps.STATEMENTS[call.name](body, call),)
+    if own and call.name in LEAVING:
+        return (leaving(body, call),)
     if own and call.name == "print":
         return (maps.drawn(body, call) or print_statement(body, call),)
     if own and call.name in ACTS and _may_act(body, call.name):

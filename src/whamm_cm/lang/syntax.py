@@ -185,6 +185,7 @@ class Decl(NamedTuple):
     at: int
     end: int
     param: bool = False
+    lives: str = ""  # "frame" or "shared"
 
 
 class Set(NamedTuple):

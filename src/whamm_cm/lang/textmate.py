@@ -24,7 +24,7 @@ SCOPE = "source.whamm"
 _WORDS = {
     "keyword.control": "if elif else while for in return break continue",
     "storage.type": "var const fn param",
-    "storage.modifier": "report unshared task",
+    "storage.modifier": "report unshared task frame shared",
     "keyword.operator.word": "as is has",
     "keyword.control.import": "use",
 }

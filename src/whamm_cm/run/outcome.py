@@ -37,11 +37,13 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Trap:
-    """Why a guest was stopped: the root cause, what led to it, and where it was."""
+    """Why a guest was stopped: the root cause, what led to it, and where it was.  ``by_script``:
+    it did not trap by itself."""
 
     message: str
     context: tuple[str, ...] = ()
     frames: tuple[Frame, ...] = ()
+    by_script: bool = False
 
     def __str__(self) -> str:
         return f"{self.message} ({'; '.join(self.context)})" if self.context else self.message

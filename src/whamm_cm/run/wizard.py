@@ -46,11 +46,17 @@ def cannot_run(module: CoreModule, invoke: str | None = None) -> str:
 
 
 def words(
-    wizeng: str, host: HostOptions, app: str, monitor: str, invoke: str | None
+    wizeng: str, host: HostOptions, app: str, monitor: str, invoke: str | None, throws: bool
 ) -> tuple[list[str], int]:
-    """The command, and which of its words is the monitor.  UsageError for what it has no words
-    for."""
-    found = [wizeng, "--ext:wasm-3.0", f"--monitors={monitor}"]
+    """The command, and which of its words is the monitor.  ``throws``: the module has exceptions.
+    UsageError for what the engine has no words for."""
+    found = [wizeng, "--ext:wasm-3.0"]
+    if not throws:
+        # The interpreter, its default, takes hundreds of times as long to ask a monitor for places;
+        # what it compiles loses probes where exceptions are caught.
+        found.append("--mode=dyn")
+    found.append(f"--monitors={monitor}")
+    at = len(found) - 1
     if host.inherit_network:
         raise UsageError("the Wizard engine has no network (--inherit-network)")
     for one in host.dirs:
@@ -63,4 +69,4 @@ def words(
     found += (f"--env={key}={value}" for key, value in host.env)
     if invoke is not None:
         found.append(f"--invoke={invoke}")
-    return [*found, app, *host.args[1:]], 2
+    return [*found, app, *host.args[1:]], at

@@ -108,6 +108,10 @@ def weave(data: bytes, plan: Plan, what: str = "input") -> Woven:
         )
     if plan.sink in CONTEXTS:  # a span begins and ends at a time
         plan = replace(plan, timed=True)
+    if plan.scripts is not None:
+        from whamm_cm.weave.unit import beating  # slow to import
+
+        plan = beating(plan)
     woven = _Weave(root, plan, what).run(hashlib.sha256(data).hexdigest())
     faults = check(woven.component)
     if faults:

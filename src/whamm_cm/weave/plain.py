@@ -15,9 +15,12 @@ from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.agent.table import known_table, packed_table
 from whamm_cm.analysis.stamp import SITES, STAMP
 from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.leave import LEFT
+from whamm_cm.emit.script.env import LEAVING
 from whamm_cm.emit.script.memories import LENT
 from whamm_cm.errors import DecodeError, WeaveError
 from whamm_cm.lang import tree as t
+from whamm_cm.lang.intervals import beat_of
 from whamm_cm.lang.walk import walk
 from whamm_cm.wasm import snippets
 from whamm_cm.wasm.asm import Module
@@ -36,6 +39,7 @@ from whamm_cm.weave.opcodes.leftover import pure_counters
 from whamm_cm.weave.opcodes.match import Matcher
 from whamm_cm.weave.opcodes.memories import lend_memories
 from whamm_cm.weave.opcodes.rows import Rows
+from whamm_cm.weave.opcodes.source_values import specialised
 from whamm_cm.weave.opcodes.symbols import misread
 from whamm_cm.weave.plain_sinks import TIME, sink_parts, time_part, wasi_name
 from whamm_cm.weave.plain_sites import WRAPPED, Traced, choose, has_clock
@@ -47,7 +51,7 @@ from whamm_cm.weave.scripting import (
     needs_clock,
     refuse_boundaries,
 )
-from whamm_cm.weave.unit import Beats, UnitBuilder, binder_module
+from whamm_cm.weave.unit import Beats, UnitBuilder, beating, binder_module
 from whamm_cm.weave.wiring import SinkOptions
 
 #: What the guest, and the gates around it, import the way out as.
@@ -95,7 +99,7 @@ def weave_module(data: bytes, plan: Plan, what: str = "input") -> WovenModule:
         raise WeaveError(f"{what} is a core module, which has no requests; leave out --sample")
     if plan.scripts is not None:
         refuse_boundaries(plan.scripts.scripts)
-    return _Weave(module, plan).run(hashlib.sha256(data).hexdigest())
+    return _Weave(module, beating(plan)).run(hashlib.sha256(data).hexdigest())
 
 
 def _sends(scripts: t.Scripts) -> bool:
@@ -105,7 +109,8 @@ def _sends(scripts: t.Scripts) -> bool:
     stmts += [s for f in scripts.functions for s in f.body]
     for node in walk(*stmts):
         reported = isinstance(node, t.Declare) and node.variable.report
-        if reported or isinstance(node, t.Print | t.LibCall):
+        leaves = isinstance(node, t.Builtin) and node.name in LEAVING
+        if reported or leaves or isinstance(node, t.Print | t.LibCall):
             return True
     return any(probe.package in ("end", "report") for probe in probes)
 
@@ -132,7 +137,14 @@ class _Weave:
     def run(self, origin: str) -> WovenModule:
         self.moved = Moved(self.module) if self.plan.embedded else None
         self.traced = choose(self.module, self.plan, self.added, self.builder)
-        scripted = None if self.plan.scripts is None else self._scripted(self.plan.scripts)
+        scripted = None
+        if self.plan.scripts is not None:
+            scripts = specialised(
+                self.plan.scripts, [(self.module.names.module or "", self.module)]
+            )
+            self.added.gone += scripts.gone
+            self.added.unmatched += scripts.unmatched
+            scripted = self._scripted(scripts.plan)
         table = packed_table(self.builder.to_bytes())
         wasm = bytes(self.module.data)
         if scripted is not None or self.traced is not None:
@@ -183,6 +195,8 @@ class _Weave:
             self.added.idle += idle(scripts.scripts, matcher.idle())
         slot = unit.push_slot() if push else None
         unit.time, unit.timed = TIME, self._clock(scripts.scripts)
+        if beats is not None and beat_of(probes):
+            beats.clock = unit.timed
         wasm_unit = unit.module(False, sends)
         guest = lend_memories(self.module, guest, wasm_unit)
         binder = None if slot is None else binder_module(slot, PUSH, UNIT, tabled)
@@ -326,9 +340,14 @@ def exit_module(unit: bytes | None, traced: bool) -> bytes:
     has_way = unit is not None and any(e.name == "flush" for e in CoreModule(unit).exports)
     way = WRAPPED if traced else UNIT if has_way else None
     send = None if way is None else module.import_func(way, "flush", ("i32",))
+    ended = unit is not None and any(e.name == LEFT for e in CoreModule(unit).exports)
+    by_script = module.import_global(UNIT, LEFT, "i32") if ended else None
     left = module.global_("i32", 0)
     f = module.func()
     f.global_get(left)
+    if by_script is not None:
+        f.global_get(by_script)
+        f.op("i32.or")
     with f.if_():
         f.op("return")
     if report is not None:

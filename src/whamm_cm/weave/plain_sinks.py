@@ -92,15 +92,14 @@ def add_clock(module: Module, time: int, memory: int) -> int:
 
 
 def time_part(wasi: str) -> Part:
-    """``now`` and ``wall`` for scripts, in nanoseconds, asked for by way of the guest's memory."""
+    """``now`` for scripts, in nanoseconds, asked for by way of the guest's memory."""
     module = Module()
     memory = module.import_memory("guest", "memory", MemoryType())
     clock = add_clock(module, import_time(module, wasi), memory)
-    for name, number in (("now", _MONOTONIC), ("wall", _REALTIME)):
-        f = module.func((), ("i64",))
-        f.i32(number)
-        f.call(clock)
-        module.export_func(name, f.index)
+    f = module.func((), ("i64",))
+    f.i32(_MONOTONIC)
+    f.call(clock)
+    module.export_func("now", f.index)
     return Part(TIME, module.encode(), TIME)
 
 

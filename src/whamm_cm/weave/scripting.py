@@ -30,6 +30,7 @@ from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree as t
 from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.fold import fold
+from whamm_cm.lang.intervals import BEATING, INTERVAL, beat_of
 from whamm_cm.lang.source import ScriptError, together
 from whamm_cm.lang.walk import walk
 from whamm_cm.wasm.module import CoreModule
@@ -40,10 +41,11 @@ from whamm_cm.weave.opcodes.imports import UNIT
 from whamm_cm.weave.opcodes.leftover import pure_counters
 from whamm_cm.weave.opcodes.match import REASONS, Matcher
 from whamm_cm.weave.opcodes.rows import Rows, variable_spec
+from whamm_cm.weave.opcodes.source_values import specialised
 from whamm_cm.weave.opcodes.symbols import misread
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
 from whamm_cm.weave.tasks import exports, may_return, no_tasks, roles
-from whamm_cm.weave.unit import Beats, UnitBuilder, binder_module
+from whamm_cm.weave.unit import ALONE, Beats, UnitBuilder, binder_module
 from whamm_cm.wit.printer import handles_text
 from whamm_cm.wit.types import FuncT
 
@@ -104,8 +106,13 @@ class Scripting:
     def of(cls, plan: Plan, program: Program, builder: SiteTableBuilder, added: Added) -> Scripting:
         """Those of a plan that has scripts."""
         assert plan.scripts is not None
+        guests = ((guest.place, guest.module) for guest in find_guests(program)
+                  if guest.instances and not guest.reason)  # fmt: skip
+        scripts = specialised(plan.scripts, guests)
+        added.gone += scripts.gone
+        added.unmatched += scripts.unmatched
         return cls(
-            program, plan.scripts, builder, added, beats=Beats.of(plan),
+            program, scripts.plan, builder, added, beats=Beats.of(plan),
             last_words=plan.last_words and plan.sink != "none", multi_memory=plan.multi_memory,
             origins=plan.embedded, as_whamm=plan.compat,
         )  # fmt: skip
@@ -158,7 +165,7 @@ class Scripting:
     def _runs_alone(self) -> bool:
         """Whether the scripts do something even where no probe matches."""
         scripts = self.plan.scripts
-        once = any(probe.package in ("begin", "end", "report") for probe in scripts.probes)
+        once = any(probe.package in ALONE for probe in scripts.probes)
         return once or any(
             not isinstance(stmt, t.Declare) or (stmt.variable.report and stmt.init is not None)
             for stmt in scripts.globals
@@ -168,7 +175,8 @@ class Scripting:
     def clock(self) -> bool:
         """Whether a probe reads the clock."""
         probes = chain(*self.probes.values())
-        return any(map(reads_clock, probes)) or asks_time(self._code())
+        fires = beat_of(self.plan.scripts.probes)
+        return bool(fires) or any(map(reads_clock, probes)) or asks_time(self._code())
 
     def component_libraries(self) -> Iterator[Library]:
         """Libraries that are components, each with the functions code may call when it runs."""
@@ -483,7 +491,7 @@ def everything(scripts: t.Scripts) -> Iterable[t.Stmt | t.Expr]:
     for probe in scripts.probes:
         if probe.predicate is not None:
             yield probe.predicate
-        if probe.package not in ("report", "end", "func"):
+        if probe.package not in ("report", "end", "func", *BEATING):
             yield from probe.body
 
 
@@ -561,8 +569,9 @@ def needs_clock(scripts: t.Scripts) -> str:
         if probe.predicate is not None:
             code.append(t.Evaluate(probe.predicate))
     names = [node.name for node in walk(*code) if isinstance(node, t.Builtin)]
-    found = next((name for name in names if name in ("now", "wall")), "")
-    return f"{found}()" if found else ""
+    if any(probe.package == INTERVAL for probe in scripts.probes):
+        return "an interval"
+    return "now()" if "now" in names else ""
 
 
 def _asks_for_task(node: t.Stmt | t.Expr) -> bool:

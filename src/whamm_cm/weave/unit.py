@@ -14,20 +14,29 @@ from whamm_cm.component.ir import Component, Definition
 from whamm_cm.component.items import Item
 from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.clocks import build_clocks
+from whamm_cm.emit.leave import WORDS, build_leave
 from whamm_cm.emit.libglue import GUARD
 from whamm_cm.emit.libwasi import TEXT_FUNCTIONS
 from whamm_cm.emit.model import ScriptLink
-from whamm_cm.emit.script.env import FUNCTIONS, RUNTIME
+from whamm_cm.emit.script.env import FUNCTIONS, LEAVING, RUNTIME
 from whamm_cm.emit.script.memories import MemoryRef, Numbering
 from whamm_cm.emit.script.types import flats, size_of
 from whamm_cm.emit.script.unit import ScriptUnit, UnitParts
-from whamm_cm.emit.script.unit_module import OUTSIDE_MODULE, HostedCode, UnitModule, nowhere
+from whamm_cm.emit.script.unit_module import (
+    BEAT,
+    LEAVING_MODULE,
+    OUTSIDE_MODULE,
+    HostedCode,
+    UnitModule,
+    nowhere,
+)
 from whamm_cm.emit.tick import build_tick, no_tick
 from whamm_cm.emit.way import build_way
 from whamm_cm.errors import InternalError
 from whamm_cm.lang import tree as t
 from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.builtins import WHAMM_CORE
+from whamm_cm.lang.intervals import BEATING, beat_of
 from whamm_cm.lang.walk import walk
 from whamm_cm.wasm.asm import Module
 from whamm_cm.wasm.forward import passed_on
@@ -46,6 +55,8 @@ from whamm_cm.weave.plan import Plan, ScriptPlan
 K = TypeVar("K")
 V = TypeVar("V")
 
+#: Packages whose probes stand in the unit.
+ALONE = frozenset(("begin", "end", "report", *BEATING))
 _EMPTY = b"\0asm\1\0\0\0"
 _CHUNK = 64  # cells of a row that lie behind each other
 _GENERATED, _STATE, _WAY, _OUT, _TICK = "script", "state", "way", "out", "tick"
@@ -96,6 +107,13 @@ class Beats:
         return cls(plan.interval_ns, plan.flush_each) if wanted else None
 
 
+def beating(plan: Plan) -> Plan:
+    """With an interval at which is reported, where scripts have something that is to fire while
+    the program runs."""
+    length = 0 if plan.scripts is None else beat_of(plan.scripts.scripts.probes)
+    return replace(plan, interval_ns=length) if length and not plan.interval_ns else plan
+
+
 @dataclass(slots=True)
 class UnitBuilder:
     """The unit of one weave (``opcodes.unit.Unit``); ``report`` rows go to ``builder``."""
@@ -108,7 +126,7 @@ class UnitBuilder:
     states: list[Definition] = field(default_factory=list)
     beside: frozenset[str] = frozenset()
     chunked: bool | None = None
-    prints: dict[int, int] = field(default_factory=dict)
+    prints: dict[tuple[int, str], int] = field(default_factory=dict)
     chunks: dict[tuple[int, str], _Chunk] = field(default_factory=dict)
     full: list[_Chunk] = field(default_factory=list)
     #: Addresses for cells that nobody reports.
@@ -143,7 +161,7 @@ class UnitBuilder:
         for defined in scripts.functions:  # compiled when the site table is closed
             self.announce(defined.body)
         for probe in scripts.probes:
-            if probe.package in ("begin", "end", "report"):
+            if probe.package in ALONE:
                 self._hold_cells(probe)
 
     def _hold_cells(self, probe: t.Probe) -> None:
@@ -234,11 +252,14 @@ class UnitBuilder:
     def memories(self) -> Numbering:
         return self.unit.memories
 
-    def print_site(self, stmt: t.Print | t.LibCall) -> int:
-        script = stmt.span.script
-        if script not in self.prints:
-            self.prints[script] = self.builder.add_print(self.plan.scripts.names[script])
-        return self.prints[script]
+    def print_site(self, stmt: t.Print | t.LibCall | t.Builtin) -> int:
+        """Ways to end the program have sites of their own, by which they are known."""
+        key = stmt.span.script, stmt.name if isinstance(stmt, t.Builtin) else ""
+        if key not in self.prints:
+            if key[1]:
+                self.string(WORDS[key[1]])
+            self.prints[key] = self.builder.add_print(self.plan.scripts.names[key[0]], key[1])
+        return self.prints[key]
 
     def cell(
         self,
@@ -327,9 +348,14 @@ class UnitBuilder:
         if asked:
             clocks = build_clocks({*asked, "now"}, self.time, now=self.timed, guard=self.has_guard)
             linked.append(Part(OUTSIDE_MODULE, clocks, OUTSIDE_MODULE, "all"))
+        if any(i.module == LEAVING_MODULE for i in CoreModule(parts.wasm).imports):
+            words = {n: self.string(WORDS[n]) for _, n in self.prints if n}
+            leave = build_leave(_GENERATED, way, words)
+            linked.append(Part(LEAVING_MODULE, leave, LEAVING_MODULE, "all"))
         if self.beat is not None:
-            around = (OUTSIDE_MODULE,) * 2 if asked else (_OUT, GUARD)
-            tick = _tick(self.beat, way if runtime else None, *around)
+            around = (OUTSIDE_MODULE,) * 2 if asked else (self.time, GUARD)
+            beat = any(e.name == BEAT for e in CoreModule(parts.wasm).exports)
+            tick = _tick(self.beat, way if runtime else None, *around, BEAT if beat else "")
             linked.append(Part(_TICK, tick, None, "all"))
         first = []
         for name in self._libraries(parts):
@@ -436,8 +462,9 @@ class UnitBuilder:
         return _replaced(component, modules | {id(d.node): state for d in self.states})
 
 
-def _tick(beat: Beats, way: str | None, time: str, guard: str) -> bytes:
-    """``time`` and ``guard``: the parts that have the clock and the flag, if there are any."""
+def _tick(beat: Beats, way: str | None, time: str, guard: str, fires: str) -> bytes:
+    """``time`` and ``guard``: the parts that have the clock and the flag, if there are any;
+    ``fires``: what of the unit is told the time."""
     if way is None:
         return no_tick()
     return build_tick(
@@ -447,10 +474,13 @@ def _tick(beat: Beats, way: str | None, time: str, guard: str) -> bytes:
         each=beat.each,
         clock=time if beat.clock else "",
         guard=guard if beat.guard else "",
+        beat=fires,
     )
 
 
-def _prints(node: t.Expr | t.Stmt) -> TypeGuard[t.Print | t.LibCall]:
+def _prints(node: t.Expr | t.Stmt) -> TypeGuard[t.Print | t.LibCall | t.Builtin]:
+    if isinstance(node, t.Builtin):
+        return node.name in LEAVING
     core = isinstance(node, t.LibCall) and node.library == WHAMM_CORE.name
     return core or isinstance(node, t.Print | t.Draw)
 

@@ -68,9 +68,11 @@ MAPS: dict[str, FuncType] = {
 RUNTIME.update(MAPS)
 #: Functions that ask the world outside, by way of ``emit/clocks.py``.
 OUTSIDE: dict[str, FuncType] = {
-    "now": ((), ("i64",)), "wall": ((), ("i64",)), "rand": ((), _I),
+    "now": ((), ("i64",)), "rand": ((), _I),
 }  # fmt: skip
-FUNCTIONS = {**RUNTIME, **OUTSIDE}
+#: Functions that end the program, of ``emit/leave.py``.
+LEAVING: dict[str, FuncType] = {"exit": (_II, ()), "abort": (_III, ())}
+FUNCTIONS = {**RUNTIME, **OUTSIDE, **LEAVING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ class Env(Protocol):
     def string(self, text: str) -> tuple[int, int]:
         """Address and length in bytes of a static string in state memory."""
 
-    def print_site(self, stmt: t.Print | t.LibCall) -> int:
+    def print_site(self, stmt: t.Print | t.LibCall | t.Builtin) -> int:
         """The number of the site that what is printed here belongs to."""
 
     def guest(self, memory: t.Expr | None) -> Guest | None:
@@ -223,7 +225,7 @@ class Recorder:
         self.needs.memory = True
         return (0, 0)
 
-    def print_site(self, stmt: t.Print | t.LibCall) -> int:
+    def print_site(self, stmt: t.Print | t.LibCall | t.Builtin) -> int:
         return 0
 
     def guest(self, memory: t.Expr | None) -> Guest | None:

@@ -24,7 +24,7 @@ from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.library import LibSignature
 from whamm_cm.lang.numbers import zero
 
-PrintSite = Callable[[t.Print | t.LibCall], int]
+PrintSite = Callable[[t.Print | t.LibCall | t.Builtin], int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from whamm_cm.emit.memory import Guest
 from whamm_cm.emit.script import report
 from whamm_cm.emit.script.body import Body
 from whamm_cm.emit.script.compile import compile_function, needs
-from whamm_cm.emit.script.env import FUNCTIONS, OUTSIDE, STATE, Memory, Needs, Place
+from whamm_cm.emit.script.env import FUNCTIONS, LEAVING, OUTSIDE, STATE, Memory, Needs, Place
 from whamm_cm.emit.script.memories import LENT, PROGRAM, MemoryRef
 from whamm_cm.emit.script.places import make, maker
 from whamm_cm.emit.script.types import description, flats, is_handle, leaves
@@ -19,6 +19,7 @@ from whamm_cm.errors import InternalError, WeaveError
 from whamm_cm.lang import tree as t
 from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.fold import FACTS, fold_expr
+from whamm_cm.lang.intervals import INTERVAL, TICK
 from whamm_cm.lang.library import LibFunction
 from whamm_cm.lang.numbers import zero
 from whamm_cm.lang.sampling import HIDDEN
@@ -26,7 +27,9 @@ from whamm_cm.lang.walk import Node, transform
 from whamm_cm.wasm.asm import Func, Module
 from whamm_cm.wasm.types import MemoryType
 
-STATE_MODULE, OUTSIDE_MODULE = "state", "outside"
+#: What the unit exports where something fires now and then.
+BEAT = "beat"
+STATE_MODULE, OUTSIDE_MODULE, LEAVING_MODULE = "state", "outside", "leave"
 
 
 def _at_once(stmts: Sequence[t.Stmt]) -> tuple[t.Stmt, ...]:
@@ -92,13 +95,16 @@ class UnitModule:
         )
 
     def _probes(self, package: str) -> tuple[t.Stmt, ...]:
+        return self._bodies([p for p in self.unit.scripts.probes if p.package == package])
+
+    @staticmethod
+    def _bodies(probes: Sequence[t.Probe]) -> tuple[t.Stmt, ...]:
         found: list[t.Stmt] = []
-        for probe in self.unit.scripts.probes:
-            if probe.package == package:
-                whole = probe.body
-                if probe.predicate is not None:
-                    whole = (t.If(probe.predicate, whole),)
-                found += map(nowhere, _at_once(whole))
+        for probe in probes:
+            whole = probe.body
+            if probe.predicate is not None:
+                whole = (t.If(probe.predicate, whole),)
+            found += map(nowhere, _at_once(whole))
         return tuple(found)
 
     def _describe(self) -> dict[bytes, int]:
@@ -118,6 +124,8 @@ class UnitModule:
             self._probes("begin"),
             self._end,
             self._report,
+            self._probes(TICK),
+            self._probes(INTERVAL),
         ]
         bodies += [function.body for function in unit.functions]
         for start in unit.starts:
@@ -183,6 +191,7 @@ class UnitModule:
             module.import_memory(STATE_MODULE, "memory", MemoryType(layout.STATE_PAGES))
         for name in wanted:
             source = OUTSIDE_MODULE if name in OUTSIDE else STATE_MODULE
+            source = LEAVING_MODULE if name in LEAVING else source
             self._functions[name] = module.import_func(source, name, *FUNCTIONS[name])
         for library, function in {pair: None for need in found for pair in need.libraries}:
             signature = self._signature(library, function)
@@ -302,11 +311,71 @@ class UnitModule:
         if self._hosted is not None:
             self._hosted.check(f)
         body = Body(f, UnitEnv(self))
+        running = self._unless_running(f, progress)
         body.block(self._end)
         body.block(self._report)
         f.call(progress.index)
+        if running is not None:
+            f.i32(0)
+            f.global_set(running)
         self.module.export_func("report", f.index)
+        if self._probes(TICK) or self._probes(INTERVAL):
+            self.module.export_func(BEAT, self._write_beat().index)
         self.module.export_func("progress", progress.index)
+
+    def _write_beat(self) -> Func:
+        """(time in nanoseconds): what fires now and then.  Of intervals that have gone by unseen
+        nothing is made up for."""
+        f = self.module.func(("i64",))
+        body = Body(f, UnitEnv(self))
+        body.block(self._probes(TICK))
+        for probe in self.unit.scripts.probes:
+            if probe.package != INTERVAL:
+                continue
+            due = self.module.global_("i64", -1)
+            f.get(0)
+            f.global_get(due)
+            f.op("i64.ge_u")
+            with f.if_():
+                self._next(f, due, int(probe.event))
+                body.block(self._bodies([probe]))
+                f.else_()
+                f.global_get(due)
+                f.i64(-1)
+                f.op("i64.eq")
+                with f.if_():
+                    f.get(0)
+                    f.i64(int(probe.event))
+                    f.op("i64.add")
+                    f.global_set(due)
+        return f
+
+    def _next(self, f: Func, due: int, length: int) -> None:
+        """The first end of an interval that is still to come."""
+        f.global_get(due)
+        f.get(0)
+        f.global_get(due)
+        f.op("i64.sub")
+        f.i64(length)
+        f.op("i64.div_u")
+        f.i64(1)
+        f.op("i64.add")
+        f.i64(length)
+        f.op("i64.mul", "i64.add")
+        f.global_set(due)
+
+    def _unless_running(self, f: Func, progress: Func) -> int | None:
+        """What runs at the end may end the program, which reports: then it is not run again."""
+        if self._functions.keys().isdisjoint(LEAVING):
+            return None
+        running = self.module.global_("i32", 0)
+        f.global_get(running)
+        with f.if_():
+            f.call(progress.index)
+            f.op("return")
+        f.i32(1)
+        f.global_set(running)
+        return running
 
     def _run_pushes(self, f: Func) -> None:
         table = self.module.table(self.unit.slots)
@@ -394,7 +463,7 @@ class UnitEnv:
     def string(self, text: str) -> tuple[int, int]:
         return self._module.unit.string(text)
 
-    def print_site(self, stmt: t.Print | t.LibCall) -> int:
+    def print_site(self, stmt: t.Print | t.LibCall | t.Builtin) -> int:
         return self._module.unit.print_site(stmt)
 
     def guest(self, memory: t.Expr | None) -> Guest | None:

@@ -21,7 +21,7 @@ from whamm_cm.wasm.rewrite import Hole
 from whamm_cm.wasm.valtypes import encode, nullable
 from whamm_cm.weave.opcodes.counters import Cell
 from whamm_cm.weave.opcodes.kinds import FILLED, Fires, Kind, Kinds
-from whamm_cm.weave.opcodes.leftover import cell_inits, guest_cells, increments
+from whamm_cm.weave.opcodes.leftover import cell_inits, frame_variables, guest_cells, increments
 from whamm_cm.weave.opcodes.match import Left
 from whamm_cm.weave.opcodes.rows import Row
 from whamm_cm.weave.opcodes.template import Slot, constant
@@ -166,6 +166,8 @@ def _kind(work: Work, kinds: Kinds, row: Opcode, step: Any) -> Kind | None:
 def _simple(work: Work, left: Left) -> bool:
     """Whether all cells begin with a constant, and those that are counted in place are reported."""
     in_guest = guest_cells(left)
+    if frame_variables(left):
+        return False  # their locals are the function's
     for variable, init in cell_inits(left).items():
         if init is not None and not isinstance(init, t.Const):
             return False

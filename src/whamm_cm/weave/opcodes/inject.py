@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import field
 
 from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.script.types import flats
 from whamm_cm.errors import InternalError
+from whamm_cm.lang.tree import Variable
 from whamm_cm.wasm import snippets as code
 from whamm_cm.wasm.function import ARMS, FUNCTION, GOING, RETURNS, THROWS, FunctionInfo
 from whamm_cm.wasm.leb import signed
@@ -62,6 +64,7 @@ class FunctionEditor:
         )
         self._pool: dict[str, list[int]] = {}
         self._used: dict[tuple[int, str], int] = {}
+        self._frames: dict[Variable, tuple[int, ...]] = {}
         self._around: dict[int, _Around] = {}
         self._alternatives: dict[int, tuple[int, bytes]] = {}
         self._at_target: dict[int, list[bytes]] = {}
@@ -88,6 +91,12 @@ class FunctionEditor:
             pool.append(self._declare(kind))
         return pool[used]
 
+    def frame(self, variable: Variable) -> tuple[int, ...]:
+        """The locals of a variable that the function's probes share while it runs."""
+        if variable not in self._frames:
+            self._frames[variable] = tuple(map(self.local, flats(variable.type)))
+        return self._frames[variable]
+
     def _declare(self, kind: str) -> int:
         if nullable(kind) != kind:
             raise InternalError(f"a local of type {kind} has no initial value")
@@ -112,6 +121,9 @@ class FunctionEditor:
 
     def place(self, point: Point, snippet: bytes) -> None:
         """Put a snippet where the point's package and mode want it."""
+        if point.mode == "again":
+            self._again(point, snippet)
+            return
         whole = point.package in ("func", "source") and point.mode in ("entry", "exit")
         prefix = "func_" if whole else ""
         self.add(point.opidx, prefix + point.mode, snippet)
@@ -127,6 +139,14 @@ class FunctionEditor:
             self._entered = self.local("i64")
             self._entry.insert(0, clock + code.local_set(self._entered))
         return self._entered
+
+    def _again(self, point: Point, snippet: bytes) -> None:
+        """Code for when control does not come to an instruction from the point's first one."""
+        flag = self.local("i32")
+        self._before(point.first, code.i32_const(1) + code.local_set(flag))
+        otherwise = code.i32_const(0) + code.local_set(flag)
+        unset = code.local_get(flag) + b"\x45"  # i32.eqz
+        self._before(point.opidx, code.when(unset, snippet) + otherwise)
 
     def alt(self, opidx: int, snippet: bytes, leaves: int = 0, goes_on: bool = False) -> None:
         """Replace an instruction, or a whole block; operands are still on the stack.

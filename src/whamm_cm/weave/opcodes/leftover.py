@@ -54,6 +54,10 @@ def _free(variable: t.Variable, counters: Collection[t.Variable]) -> bool:
     return variable.kind is t.Kind.CELL or variable in counters
 
 
+#: Variables that are no counters, as they live for a while only.
+_NOT_COUNTED = (t.Kind.LOCAL, t.Kind.TASK, t.Kind.FRAME)
+
+
 def _increment(stmt: t.Stmt) -> Increment | None:
     """``stmt`` as an increment of a variable by a constant."""
     if not isinstance(stmt, t.Update) or stmt.op not in ("+", "-"):
@@ -61,7 +65,7 @@ def _increment(stmt: t.Stmt) -> Increment | None:
     target, value = stmt.target, stmt.value
     if not (isinstance(target, t.Var) and isinstance(value, t.Const)):
         return None
-    if str(target.type) not in _WIDE or target.variable.kind in (t.Kind.LOCAL, t.Kind.TASK):
+    if str(target.type) not in _WIDE or target.variable.kind in _NOT_COUNTED:
         return None
     amount = value.value
     assert isinstance(amount, int)
@@ -101,6 +105,14 @@ def cell_inits(left: Left) -> dict[t.Variable, t.Expr | None]:
         if isinstance(node, t.Declare) and node.variable in inits:
             inits[node.variable] = node.init
     return inits
+
+
+@lru_cache(maxsize=4096)
+def frame_variables(left: Left) -> tuple[t.Variable, ...]:
+    """The variables of frames that a body mentions, each once."""
+    nodes = walk(*left.body) if left.predicate is None else walk(left.predicate, *left.body)
+    found = (node.variable for node in nodes if isinstance(node, t.Var))
+    return tuple(dict.fromkeys(v for v in found if v.kind is t.Kind.FRAME))
 
 
 @lru_cache(maxsize=4096)

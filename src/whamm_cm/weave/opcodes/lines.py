@@ -31,13 +31,20 @@ INLINED_EXIT = "it was put in place of a call, and where such code is left is no
 
 @dataclass(slots=True)
 class Stretch:
-    """``at``: the opidx where a probe stands, -1: nowhere; ``jumps``: it only branches."""
+    """``at``: the opidx where a probe stands, -1: nowhere; ``last``: of its last instruction;
+    ``jumps``: it only branches; ``again``: where a loop in it begins that other lines lead back to,
+    -1: nowhere."""
 
     file: str
     line: int
     at: int = -1
+    last: int = -1
     jumps: bool = True
     statement: bool = False
+    again: int = -1
+
+    def same(self, other: Stretch) -> bool:
+        return (self.file, self.line) == (other.file, other.line)
 
 
 def stretches(info: FunctionInfo, lines: SourceLines) -> list[Stretch]:
@@ -45,8 +52,10 @@ def stretches(info: FunctionInfo, lines: SourceLines) -> list[Stretch]:
     one, nor does code that was put in place of a call in it."""
     found: list[Stretch] = []
     open_: list[tuple[int, Stretch]] = []  # of each function around, by its number
+    owners: list[Stretch | None] = []
     for opidx, (pos, opcode, _) in enumerate(info.steps):
         row = lines.row(pos)
+        owners.append(owners[-1] if row is None and owners else None)
         if row is None:
             continue
         number = lines.number(pos)
@@ -59,12 +68,46 @@ def stretches(info: FunctionInfo, lines: SourceLines) -> list[Stretch]:
             here = Stretch(row.file, row.line)
             found.append(here)
             open_.append((number, here))
+        owners[-1], here.last = here, opidx
         here.statement |= row.statement
         if opcode.mnemonic not in _STRUCTURE:
             here.jumps &= opcode.mnemonic == "br"
             if here.at < 0 and here.statement:
                 here.at = opidx
-    return [one for one in found if one.at >= 0 and not _only_comes_back(info, one, found)]
+    placed = [one for one in found if one.at >= 0]
+    for one in placed:
+        one.again = _comes_again(info, lines, one, owners)
+    return [one for one in placed if not _only_comes_back(info, one, placed)]
+
+
+def _comes_again(
+    info: FunctionInfo, lines: SourceLines, stretch: Stretch, owners: list[Stretch | None]
+) -> int:
+    """The first instruction of a loop in a stretch, if it is of a statement, and all that leads
+    back to it is of other lines, or does nothing but that; -1: none."""
+    for opidx in range(stretch.at + 1, stretch.last):
+        if info.mnemonic(opidx) == "loop":
+            back = range(opidx + 1, info.control.ends[opidx])
+            sources = [owners[at] for at in back if opidx in info.targets(at)]
+            own = (one is not None and one.same(stretch) and not one.jumps for one in sources)
+            head = _behind(info, opidx)
+            begin = lines.rows(info.steps[opidx][0], info.steps[head][0] + 1)
+            row = lines.row(info.steps[head][0])
+            # What goes before all statements of a function is of its first line and no column.
+            its = row is not None and (row.column > 0 or any(one.statement for one in begin))
+            there = owners[head] is stretch and its and sources
+            return head if there and not any(own) else -1
+        if info.targets(opidx) or info.mnemonic(opidx) in ("if", "else"):
+            return -1
+    return -1
+
+
+def _behind(info: FunctionInfo, opidx: int) -> int:
+    """The first instruction behind another one that stands for something in the source."""
+    opidx += 1
+    while opidx < info.last and info.mnemonic(opidx) in _STRUCTURE:
+        opidx += 1
+    return opidx
 
 
 def _inside(lines: SourceLines, pos: int, number: int) -> bool:
@@ -79,11 +122,8 @@ def _only_comes_back(info: FunctionInfo, stretch: Stretch, all_: list[Stretch]) 
     (target,) = info.targets(stretch.at)
     if target == FUNCTION:
         return False
-    at = (target if info.mnemonic(target) == "loop" else info.control.ends[target]) + 1
-    while info.mnemonic(at) in _STRUCTURE and at < info.last:
-        at += 1
-    same = ((one.file, one.line) == (stretch.file, stretch.line) for one in all_ if one.at == at)
-    return any(same)
+    at = _behind(info, target if info.mnemonic(target) == "loop" else info.control.ends[target])
+    return any(one.same(stretch) for one in all_ if at in (one.at, one.again))
 
 
 @dataclass(slots=True)
@@ -162,6 +202,8 @@ class Places:
             for event in events:
                 if self.rules[event].takes_line(one.line) and self._takes_file(event, one.file):
                     yield Point(one.at, "line", event, "before")
+                    if one.again >= 0:
+                        yield Point(one.again, "line", event, "again", first=one.at)
         for function, event in self._entered(info.module, lines).get(info.index, ()):
             yield from self._at_function(info, function, event)
 

@@ -23,6 +23,7 @@ class Point(NamedTuple):
 
     ``mode`` says where code goes: an opcode's mode; ``entry`` and ``exit`` for func; ``before`` for
     block (as whamm has it ``after``, too), and for ``func:exit`` at a call that ends the program.
+    ``again`` of a line: when control does not come there from ``first``, where the line begins.
     ``instr_count`` is set for ``block:end``; ``source``: the function of the source whose code, put
     in place of a call, is entered there.
     """
@@ -33,6 +34,7 @@ class Point(NamedTuple):
     mode: str
     instr_count: int | None = None
     source: SourceFunction | None = None
+    first: int = -1
 
     @property
     def enters(self) -> bool:

@@ -24,7 +24,12 @@ from whamm_cm.wasm.valtypes import nullable
 from whamm_cm.weave.opcodes.env import GuestEnv
 from whamm_cm.weave.opcodes.imports import Imports
 from whamm_cm.weave.opcodes.inject import FunctionEditor
-from whamm_cm.weave.opcodes.leftover import ENTERED, cell_width, guest_cells
+from whamm_cm.weave.opcodes.leftover import (
+    ENTERED,
+    cell_width,
+    frame_variables,
+    guest_cells,
+)
 from whamm_cm.weave.opcodes.match import Firing, Left
 from whamm_cm.weave.opcodes.tables import Shadows
 from whamm_cm.weave.opcodes.template import Template, TemplateFunc, cell_slots
@@ -71,7 +76,8 @@ class Compiled:
         locals_ = kept + [editor.local(kind, opidx) for kind in rest]
         if self.entered is not None:
             locals_[self.entered[0]] = editor.entered(self.entered[1])
-        code = self.here.fill(locals_, cells, statics)
+        frames = [index for v in self.here.frames for index in editor.frame(v)]
+        code = self.here.fill(locals_, cells, statics, frames)
         if firing.point.package == "opcode" and firing.point.mode == "alt":
             editor.alt(opidx, code, self.leaves, goes_on)
         elif self.results and firing.point.package == "func":
@@ -197,9 +203,15 @@ class _Site:
                 self.f.set(base)
                 self.places[variable] = Memory(base)
 
+    def frames(self) -> dict[t.Variable, tuple[int, ...]]:
+        """The slots of the variables of frames."""
+        for variable in frame_variables(self.left):
+            self.f.frame(variable)
+        return self.f.frames
+
     def body(self, env: GuestEnv) -> None:
         """The predicate and the statements; ``return`` leaves the block they are in."""
-        body = env.body = Body(self.f, env)
+        body = env.body = Body(self.f, env, params=self.frames())
         with ExitStack() as blocks:
             if any(isinstance(node, t.Return | t.Act | t.Trace) for node in walk(*self.left.body)):
                 out = blocks.enter_context(self.f.block())
@@ -361,7 +373,7 @@ class _Alt(_Site):
             self._act,
             (self.info, self.firing.point.opidx),
         )  # fmt: skip
-        body = env.body = Body(self.f, env)
+        body = env.body = Body(self.f, env, params=self.frames())
         self.inner = body
         predicate = self.left.predicate
         if predicate is None:

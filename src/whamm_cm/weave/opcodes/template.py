@@ -18,11 +18,13 @@ from whamm_cm.wasm.leb import signed, unsigned
 
 #: Slots of locals from here on, of cells from ``_CELLS`` on.
 _LOCALS, _CELLS = 1 << 40, 1 << 41
+#: Those of variables of frames lie between.
+_FRAMES = _LOCALS + (_CELLS - _LOCALS) // 2
 
 
 class Slot(NamedTuple):
-    """A number to fill in.  ``kind``: "local", "cell" and "address", of a cell in memory (by
-    number), "static" (by name, type)."""
+    """A number to fill in.  ``kind``: "local", "frame", "cell" and "address", of a cell in memory
+    (by number), "static" (by name, type)."""
 
     kind: str
     number: int
@@ -32,21 +34,30 @@ class Slot(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """``locals``: the value types of its local slots."""
+    """``locals``: the value types of its local slots; ``frames``: the variables of frames whose
+    locals it uses."""
 
     parts: tuple[bytes | Slot, ...]
     locals: tuple[str, ...]
+    frames: tuple[t.Variable, ...] = ()
 
     def fill(
-        self, locals_: Sequence[int], cells: Sequence[int], statics: Mapping[str, Any]
+        self,
+        locals_: Sequence[int],
+        cells: Sequence[int],
+        statics: Mapping[str, Any],
+        frames: Sequence[int] = (),
     ) -> bytes:
-        """The snippet with these locals, cells (indices of globals, or addresses) and facts."""
+        """The snippet with these locals, cells (indices of globals, or addresses), facts, and
+        locals of the variables of frames, one after the other."""
         out = bytearray()
         for part in self.parts:
             if isinstance(part, bytes):
                 out += part
             elif part.kind == "local":
                 out += unsigned(locals_[part.number])
+            elif part.kind == "frame":
+                out += unsigned(frames[part.number])
             elif part.kind == "cell":
                 out += unsigned(cells[part.number])
             elif part.kind == "address":
@@ -60,16 +71,23 @@ class Template:
 class TemplateFunc(Func):
     """An assembler for a template; its locals are slots."""
 
-    __slots__ = ("marks", "slot_kinds")
+    __slots__ = ("frames", "marks", "slot_kinds")
 
     def __init__(self) -> None:
         super().__init__(0, 0, ())
         self.marks: list[tuple[int, Slot]] = []
         self.slot_kinds: list[str] = []
+        self.frames: dict[t.Variable, tuple[int, ...]] = {}
 
     def local(self, kind: str) -> int:
         self.slot_kinds.append(kind)
         return _LOCALS + len(self.slot_kinds) - 1
+
+    def frame(self, variable: t.Variable) -> None:
+        """Give slots to a variable of frames."""
+        first = _FRAMES + sum(map(len, self.frames.values()))
+        slots = range(first, first + len(flats(variable.type)))
+        self.frames.setdefault(variable, tuple(slots))
 
     def number(self, local: int) -> int:
         """Which of the template's locals that is."""
@@ -79,6 +97,8 @@ class TemplateFunc(Func):
         self.code += opcode
         if index >= _CELLS:
             self.marks.append((len(self.code), Slot("cell", index - _CELLS)))
+        elif index >= _FRAMES:
+            self.marks.append((len(self.code), Slot("frame", index - _FRAMES)))
         elif index >= _LOCALS:
             self.marks.append((len(self.code), Slot("local", index - _LOCALS)))
         else:
@@ -120,7 +140,7 @@ class TemplateFunc(Func):
             start = at
         if start < len(self.code):
             parts.append(bytes(self.code[start:]))
-        return Template(tuple(parts), tuple(self.slot_kinds))
+        return Template(tuple(parts), tuple(self.slot_kinds), tuple(self.frames))
 
 
 def cell_slots(first: int, variable: t.Variable) -> tuple[int, ...]:

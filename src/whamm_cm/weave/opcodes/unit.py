@@ -38,7 +38,7 @@ class Unit(Protocol):
     def string(self, text: str) -> tuple[int, int]:
         """Address and length of a static string."""
 
-    def print_site(self, stmt: t.Print | t.LibCall) -> int:
+    def print_site(self, stmt: t.Print | t.LibCall | t.Builtin) -> int:
         """The site number of what is printed."""
 
     def cell(

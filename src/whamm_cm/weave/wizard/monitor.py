@@ -16,7 +16,7 @@ from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.agent.table import packed_table
 from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.script.hosted import Code, Hosted, Kind, Rule
-from whamm_cm.emit.script.memories import PROGRAM
+from whamm_cm.emit.script.memories import IMPLICIT, MEMORY_ARGS, PROGRAM
 from whamm_cm.emit.script.types import flats
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree as t
@@ -28,7 +28,7 @@ from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.opcodes import by_mnemonic
 from whamm_cm.weave.opcodes import memories
 from whamm_cm.weave.opcodes.imports import UNIT
-from whamm_cm.weave.opcodes.leftover import cell_inits, needs_of
+from whamm_cm.weave.opcodes.leftover import cell_inits
 from whamm_cm.weave.opcodes.match import NEEDED, Firing, Function, Left, Matcher
 from whamm_cm.weave.opcodes.rows import Rows
 from whamm_cm.weave.plain import EXIT, WovenModule, exit_module, stamped
@@ -89,7 +89,7 @@ class _Monitor:
         checked, names = self.scripts.scripts, self.scripts.scripts.names
         self.rows = Rows(self.builder, names, self.module.names.module or "")
         self.order = {id(probe): k for k, probe in enumerate(checked.probes)}
-        numbering = self.unit.numbering(self.module)
+        numbering = self.unit.unit.memories = self.unit.numbering(self.module)
         matcher = Matcher(
             checked.probes, self.scripts.evaluate, as_whamm=self.plan.compat,
             sources=self.scripts.sources,
@@ -200,8 +200,7 @@ class _Monitor:
             row = self.rows.row(variable, left.probe) if self.unit.reports(variable) else None
             if init is not None:
                 init = fold_expr(init, firing.values, self.scripts.evaluate)
-                numbering = self.unit.numbering(self.module)
-                init = memories.for_unit(init, numbering, self.unit.memories)
+                init = memories.for_unit(init, self.unit.memories, self.unit.memories)
             number = -1 if row is None else row.add(info, opidx)
             place = None if row is None else row.number
             found[variable] = self.unit.cell(variable, init, place, number, found)
@@ -257,12 +256,20 @@ class _Monitor:
             why = _cannot(node)
             if why:
                 raise refused(firing, info, why)
-        if any(name in left.builtins for name in NEEDED) or needs_of(left).guests:
+        if any(name in left.builtins for name in NEEDED) or any(map(self._reads, _nodes(left))):
             raise refused(
                 firing, info, "does not let a monitor read the program's memory or tables"
             )
         self.lefts[id(left)] = left
         return left
+
+    def _reads(self, node: t.Expr | t.Stmt) -> bool:
+        """Whether it reads or writes memory of the program."""
+        if not isinstance(node, t.Builtin):
+            return False
+        named = [node.args[index] for index in MEMORY_ARGS.get(node.name, ())]
+        refs = map(self.unit.memories.named, named)
+        return node.name in IMPLICIT or any(ref.kind == "program" for ref in refs)
 
     # --- the module ---
 
@@ -276,7 +283,10 @@ class _Monitor:
         sends = self.plan.sink != "none"
         unit = self.unit.module(False, sends)
         if any(each.module == PROGRAM for each in CoreModule(unit).imports):
-            raise WeaveError("a monitor of the Wizard engine cannot reach the program's memory")
+            raise WeaveError(
+                "outside of probes, a script reads the program's memory, which a monitor of the"
+                " Wizard engine does not reach"
+            )
         parts = [Part("unit", unit, UNIT, {name: name for name in hosted.exports})]
         if any(i.module == "agent" for i in CoreModule(unit).imports):
             self.added.agents = 1
@@ -326,6 +336,10 @@ def _cannot(node: t.Expr | t.Stmt) -> str:
         target = target.operand
     if isinstance(target, t.Bound):
         return f"cannot change {target.name}"
+    if isinstance(node, t.Builtin) and node.name in ("now", "wall"):
+        return "gives a monitor no clock"
     if isinstance(node, t.Var) and node.variable.kind is t.Kind.TASK:
         return "knows no tasks"
+    if isinstance(node, t.Var) and node.variable.kind is t.Kind.FRAME:
+        return f"has no place in a frame for {node.variable.name}"
     return ""

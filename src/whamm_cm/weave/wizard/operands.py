@@ -9,7 +9,7 @@ from whamm_cm.wasm.function import FunctionInfo
 from whamm_cm.weave.opcodes.match import Firing, local_types
 from whamm_cm.weave.wizard.slots import Rank, Slot, refused
 
-_OPERAND = re.compile(r"(arg|res|local)(0|[1-9]\d{0,8})")
+_OPERAND = re.compile(r"(arg|res|local|param)(0|[1-9]\d{0,8})")
 _NUMBERS = ("i32", "i64", "f32", "f64")
 #: Instructions of which the engine knows less operands than there are.
 _KNOWN = {
@@ -44,11 +44,15 @@ def _taken(name: str, firing: Firing, slot: Slot, info: FunctionInfo) -> tuple[s
     if match is None:
         raise refused(firing, info, f"does not pass {name}")
     prefix, number = match[1], int(match[2])
-    if prefix == "local":
+    if prefix == "res" and firing.point.package != "opcode":
+        raise refused(firing, info, "does not pass what a function returns")
+    if prefix == "param" and slot.rank is not Rank.ENTRY:
+        raise refused(firing, info, f"does not pass {name} when the function has begun")
+    if prefix in ("local", "param"):
         kind = local_types(info)[number]
         if kind not in _NUMBERS:
             raise refused(firing, info, f"does not pass {name}, which is of type {kind}")
-        return name, kind
+        return f"local{number}", kind
     opidx = firing.point.opidx
     typing = info.typing(opidx)
     kinds = typing.operands if prefix == "arg" else typing.results

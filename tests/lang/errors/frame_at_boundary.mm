@@ -1,0 +1,2 @@
+frame var x: u32;
+wasi:io/poll#poll:before { x++; }

@@ -1,0 +1,1 @@
+wasm:end { frame var x: u32; }

@@ -1,0 +1,1 @@
+wasm:func:entry { report frame var x: u32; }

@@ -1,0 +1,1 @@
+wasm:func:entry { frame var x: u32; var x: u32; }

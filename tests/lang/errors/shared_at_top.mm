@@ -1,0 +1,2 @@
+shared var x: u32;
+wasm:func:entry { x++; }

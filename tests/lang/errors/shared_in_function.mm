@@ -1,0 +1,2 @@
+fn f() { shared var x: u32; x++; }
+wasm:func:entry { f(); }

@@ -1,0 +1,2 @@
+wasm:opcode:call:before { report shared var x: u32; }
+wasm:func:entry { report shared var x: u32; }

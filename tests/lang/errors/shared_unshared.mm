@@ -1,0 +1,1 @@
+wasm:func:entry { shared unshared var x: u32; x++; }
