@@ -15,9 +15,21 @@ from hypothesis import strategies as st
 
 from tests.analysis.test_dwarf import content, edited, lines_of
 from tests.steps import no_endless_loop
-from whamm_cm.analysis.debug_types import Array, Base, Enum, Pointer, Struct
-from whamm_cm.analysis.locations import OUT, Gone, Held, InMemory, Pieces, Term
-from whamm_cm.analysis.variables import SourceVariable, SourceVariables
+from whamm_cm.analysis.locations import OUT
+from whamm_cm.analysis.variables import SourceVariables
+from whamm_cm.lang.src_types import (
+    Array,
+    Base,
+    Enum,
+    Gone,
+    Held,
+    InMemory,
+    Pieces,
+    Pointer,
+    SourceVariable,
+    Struct,
+    Term,
+)
 from whamm_cm.wasm.module import CoreModule
 
 EXAMPLES = max(1, int(60 * float(os.environ.get("WHAMM_EXAMPLES", "1"))))

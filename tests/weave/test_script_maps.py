@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from fixtures.build import path_of
 from tests.weave.echo import HOST, echo_component
-from tests.weave.host import Functions
+from tests.weave.host import Functions, fixture
 from tests.weave.scripted import Scripted, scripted
 from tests.weave.test_script_values import in_core_module
+from whamm_cm.cli.main import main
+from whamm_cm.lang.load import load
+from whamm_cm.lang.tree import WitSite
 from whamm_cm.trace.reports import Reports
-from whamm_cm.wit.types import FuncT, Prim
+from whamm_cm.wit.types import (
+    Borrow,
+    FuncT,
+    ListT,
+    OptionT,
+    Own,
+    Prim,
+    RecordT,
+    Resource,
+    ResultT,
+    StreamT,
+    TupleT,
+    VariantT,
+)
 
 U32, STRING = Prim("u32"), Prim("string")
 CALL = FuncT((("name", STRING), ("n", U32)), None)
@@ -210,3 +228,81 @@ def test_names_of_functions_win() -> None:
     )
     run.call("f0", "", 0)
     assert run.reported["n"] == 21
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("command", ()), ("async", ("--invoke", "after-yield()"))]
+)
+def test_functions_of_several_core_modules_are_told_apart(
+    name: str, options: tuple[str, ...], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """By their module and component, as the cells of a variable of each place are."""
+    script = """report var n: map<(str, str, u32), u64>;
+    wasm:func:entry / module != "none" / {
+        report var here: u64;
+        here++;
+        n[(component, module, fid)]++;
+    }"""
+    app = str(path_of(name))
+    assert main(["trace", "-q", "-f", "json", "-e", script, *options, app]) == 0
+    cells = json.loads(capfd.readouterr().err)["cells"]
+    (entries,) = (cell["value"] for cell in cells if cell["var"] == "n")
+    by_place = {
+        (cell["module"], cell["fid"]): cell["value"] for cell in cells if cell["var"] == "here"
+    }
+    told = {(module, fid): count for (_, module, fid), count in entries}
+    assert told == {place: count for place, count in by_place.items() if count}
+    assert len(told) == len(entries)
+    assert name != "async" or {component for (component, *_), _ in entries} == {"caller", "callee"}
+
+
+# --- keyed by handles -----------------------------------------------------------------------------
+
+LEDGER = """report var pages_of: map<{key}, u32>;
+wit:inner:shelf#book.new:after / component == "reader" / {{ pages_of[handle(result)] += pages; }}
+wit:inner:shelf#book.pages:after / component == "reader" / {{
+    pages_of[self] += 1;
+    print("book {{}}: {{}}, of {{}}", handle(self), pages_of[self], len(pages_of));
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "printed", "left"),
+    [
+        # Two books of 100 and 23 pages are handles 1 and 2; both are given away, what comes back is
+        # handle 2 again: that one has been asked once, whatever another with its number was.
+        ("handle", ["book 1: 101, of 2", "book 2: 1, of 1"], []),
+        ("u32", ["book 1: 101, of 2", "book 2: 24, of 2"], [[1, 101], [2, 24]]),
+    ],
+)
+def test_a_handle_that_comes_again_begins_anew(key: str, printed: list[str], left: Any) -> None:
+    run = scripted(fixture("resources"), LEDGER.format(key=key))
+    assert run.call("read") == 1123
+    assert run.printed == printed
+    assert cells(run).get("pages_of", []) == left
+
+
+BOOK = Own(Resource("book", HOST))
+GIVEN = TupleT((Prim("u8"), OptionT(BOOK)))
+
+
+@pytest.mark.parametrize(
+    ("type_", "owns"),
+    [
+        (BOOK, True), (Borrow(BOOK.resource), False), (GIVEN, True), (ListT(GIVEN), True),
+        (ResultT(None, BOOK), True), (RecordT((("a", U32), ("b", ListT(BOOK)))), True),
+        (VariantT((("no", None), ("yes", BOOK))), True), (StreamT(U32), True), (ListT(U32), False),
+    ],
+)  # fmt: skip
+def test_what_gives_handles_away(type_: Any, owns: bool) -> None:
+    """Parameters of what a component calls, results of what it exports: else it gets them."""
+    loaded = load([("s", "var m: map<handle, u32>; wit:import:*:before { m[1] = 1; }")])
+    before, after = loaded.wit_rules[-2:]
+    for enters in (False, True):
+        for params, result in (((("x", type_),), None), ((), type_)):
+            site = WitSite(
+                "import", HOST, "", "f", "", "", False, FuncT(params, result), (), enters
+            )
+            assert before.matches(site) is (owns and bool(params) and not enters)
+            assert after.matches(site) is (owns and result is not None and enters)

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import field
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from whamm_cm.analysis.entries import attribute, children, short_name
 from whamm_cm.dataclass import dataclass
+from whamm_cm.lang.src_types import (
+    Array,
+    Base,
+    Case,
+    Enum,
+    Member,
+    Opaque,
+    Pointer,
+    SourceType,
+    Struct,
+)
 
 T = TypeVar("T")
 #: Typedefs and qualifiers around a type; more are no type.
@@ -35,115 +47,25 @@ _POINTERS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
-    """A number.  ``encoding``: ``signed``, ``unsigned``, ``float``, ``bool``, ``signed char`` or
-    ``unsigned char`` (any number of bytes: characters of Rust have four); ``size`` in bytes."""
-
-    name: str
-    encoding: str
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Pointer:
-    """Or a reference; ``name`` may be empty."""
-
-    name: str
-    size: int
-    types: Types = field(compare=False)
-    entry: Any = field(compare=False)
-    offset: int  # which entry that is
-
-    @property
-    def target(self) -> SourceType:
-        return self.types.asked(self.types.of, self.entry, _UNKNOWN)
-
-
-class Member(NamedTuple):
-    """``offset`` in bytes; a bit field: ``bits`` from bit ``first`` (0 to 7) there, else 0."""
-
-    name: str
-    type: SourceType
-    offset: int
-    bits: int = 0
-    first: int = 0
-
-
-class Case(NamedTuple):
-    """What a struct is when its tag has one of ``values`` (none: any other value)."""
-
-    member: Member
-    values: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Struct:
-    """``kind``: struct, class or union; parents are members without a name."""
-
-    name: str
-    kind: str
-    size: int
-    types: Types = field(compare=False)
-    entry: Any = field(compare=False)
-    offset: int  # which entry that is
-
-    @property
-    def members(self) -> tuple[Member, ...]:
-        return self.types.asked(self.types.members, self.entry, ())
-
-    @property
-    def cases(self) -> tuple[Member | None, tuple[Case, ...]]:
-        """The tag, and what there is by it: an enum of Rust.  No cases: it is none."""
-        return self.types.asked(self.types.cases, self.entry, _NO_CASES)
-
-    @property
-    def parameter(self) -> SourceType | None:
-        """The first type that it was made for, as ``T`` of ``Vec<T>``."""
-        return self.types.asked(self.types.parameter, self.entry, None)
-
-
-@dataclass(frozen=True, slots=True)
-class Array:
-    """``count`` None: nobody knows."""
-
-    element: SourceType
-    count: int | None
-
-    @property
-    def name(self) -> str:
-        return f"{self.element.name}[{'' if self.count is None else self.count}]"
-
-    @property
-    def size(self) -> int:
-        return size_of(self.element) * (self.count or 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Enum:
-    """``labels``: names and values, in order."""
-
-    name: str
-    size: int
-    signed: bool
-    labels: tuple[tuple[str, int], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Opaque:
-    """What has no value: void, functions, declarations, and what is malformed."""
-
-    name: str
-    size: int = 0
-
-
-SourceType: TypeAlias = Base | Pointer | Struct | Array | Enum | Opaque
 _UNKNOWN: SourceType = Opaque("?")
 _NO_CASES: tuple[Member | None, tuple[Case, ...]] = (None, ())
 
 
-def size_of(type_: SourceType) -> int:
-    return type_.size
+@dataclass(frozen=True, slots=True)
+class _Inside:
+    """Of a struct."""
+
+    types: Types
+    entry: Any
+
+    def members(self) -> tuple[Member, ...]:
+        return self.types.asked(self.types.members, self.entry, ())
+
+    def cases(self) -> tuple[Member | None, tuple[Case, ...]]:
+        return self.types.asked(self.types.cases, self.entry, _NO_CASES)
+
+    def parameter(self) -> SourceType | None:
+        return self.types.asked(self.types.parameter, self.entry, None)
 
 
 @dataclass(slots=True)
@@ -196,11 +118,12 @@ class Types:
             encoding = _ENCODINGS.get(_number(entry, "DW_AT_encoding"), "")
             return Base(name, encoding, size) if encoding else Opaque(name, size)
         if tag in _POINTERS:
-            return Pointer(name, size or self.pointer, self, entry, entry.offset)
+            read = partial(self.asked, self.of, entry, _UNKNOWN)
+            return Pointer(name, size or self.pointer, entry.offset, read)
         if tag in _STRUCTS:
             if "DW_AT_declaration" in entry.attributes:
                 return Opaque(name)
-            return Struct(name, _STRUCTS[tag], size, self, entry, entry.offset)
+            return Struct(name, _STRUCTS[tag], size, entry.offset, _Inside(self, entry))
         if tag == "DW_TAG_enumeration_type":
             return self._enum(entry, name, size)
         if tag == "DW_TAG_array_type":

@@ -7,8 +7,8 @@ from bisect import bisect_right
 from dataclasses import field
 from typing import TypeAlias
 
-from whamm_cm.analysis.locations import Gone, Held, Term
 from whamm_cm.dataclass import dataclass
+from whamm_cm.lang.src_types import Gone, Held, Term
 from whamm_cm.wasm.immediates import MemArg, immediates
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.opcodes import Opcode

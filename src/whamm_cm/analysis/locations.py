@@ -4,66 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 from whamm_cm.dataclass import dataclass
+from whamm_cm.lang.src_types import Bits, Gone, Held, InMemory, Pieces, Term, Where
 
 #: Operations of an expression, and how large what it comes to may be.
 _MOST_STEPS, _MOST_TERMS = 500, 60
 _MOST_PIECES = 64
 
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """A number when code runs.  ``op`` and ``args``:
-
-    ``const`` (int), ``local`` and ``global`` (index), ``load`` (address, bytes), ``convert``
-    (term, encoding as of :class:`Base`, bytes), ``neg`` and ``not`` (term), and of two terms
-    ``+ - * & | ^ << >> >>s``, and ``== != < <= > >=`` of what has a sign.
-    """
-
-    op: str
-    args: tuple[Any, ...]
-
-    @property
-    def terms(self) -> int:
-        return 1 + sum(arg.terms for arg in self.args if isinstance(arg, Term))
-
-
-@dataclass(frozen=True, slots=True)
-class InMemory:
-    address: Term
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """Nowhere in memory: the value itself."""
-
-    value: Term
-
-
-@dataclass(frozen=True, slots=True)
-class Bits:
-    """A constant as bytes."""
-
-    value: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """Not there, and why: ``optimised out`` and the like."""
-
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Pieces:
-    """Parts of so many bytes, in order."""
-
-    parts: tuple[tuple[InMemory | Held | Bits | Gone, int], ...]
-
-
-Where: TypeAlias = InMemory | Held | Bits | Gone | Pieces
 
 OUT = Gone("optimised out")
 _STACK = Gone("on the stack of operands")

@@ -8,23 +8,25 @@ from dataclasses import field
 from importlib import import_module
 from typing import Any
 
-from whamm_cm.analysis.debug_types import Base, Opaque, SourceType, Types
+from whamm_cm.analysis.debug_types import Types
 from whamm_cm.analysis.entries import attribute, below, entries, short_name, with_origins
 from whamm_cm.analysis.frames import LATER, Frame, Frames
 from whamm_cm.analysis.inlined import InlinedCalls, Range
-from whamm_cm.analysis.locations import (
-    OUT,
+from whamm_cm.analysis.locations import OUT, Expressions, plus
+from whamm_cm.dataclass import dataclass
+from whamm_cm.lang.src_types import (
+    Base,
     Bits,
-    Expressions,
     Gone,
     Held,
     InMemory,
+    Opaque,
     Pieces,
+    SourceType,
+    SourceVariable,
     Term,
     Where,
-    plus,
 )
-from whamm_cm.dataclass import dataclass
 
 _FUNCTIONS = ("DW_TAG_subprogram", "DW_TAG_inlined_subroutine")
 _BLOCKS = (*_FUNCTIONS, "DW_TAG_lexical_block", "DW_TAG_try_block", "DW_TAG_catch_block")
@@ -35,16 +37,6 @@ _EVERYWHERE = (0, 1 << 64)
 _MOST_PLACES = 100_000
 #: Addresses of what the linker has left out.
 _DROPPED = frozenset((0, 0xFFFFFFFF, 0xFFFFFFFE, (1 << 64) - 1, (1 << 64) - 2))
-
-
-@dataclass(frozen=True, slots=True)
-class SourceVariable:
-    """``where`` it is at the place that was asked for; ``parameter``: of the function."""
-
-    name: str
-    type: SourceType
-    where: Where
-    parameter: bool = False
 
 
 @dataclass(slots=True)

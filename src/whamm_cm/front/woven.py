@@ -242,11 +242,18 @@ def _blame(added: Added, name: str, fault: str, original: str | None) -> None:
     added.unvalidated = original
 
 
+#: Notes of one kind that are shown at most.
+_GONE = 5
+
+
 def notes(added: Added, verbose: bool = True) -> Iterator[str]:
     """What was left alone and did not match: each of them, or how many."""
     if added.unvalidated:
         text = "not validated here, for this wasmtime refuses the original, too"
         yield f"{text}: {added.unvalidated}"
+    yield from added.gone[: None if verbose else _GONE]
+    if len(added.gone) > _GONE and not verbose:
+        yield f"{len(added.gone) - _GONE} more variables are not everywhere (-v lists them)"
     yield from added.remarks
     if verbose:
         for title, reason in added.skipped:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Protocol
 
 from whamm_cm.dataclass import dataclass
@@ -13,6 +13,8 @@ from whamm_cm.lang import syntax as s
 from whamm_cm.lang.events import BOUNDABLE, Event
 from whamm_cm.lang.library import LibSignature
 from whamm_cm.lang.source import ScriptError, Source, WrittenRule, suggest, together
+from whamm_cm.lang.src_ends import end, ways
+from whamm_cm.lang.src_places import Surroundings
 from whamm_cm.lang.tree import (
     Const,
     Expr,
@@ -20,6 +22,7 @@ from whamm_cm.lang.tree import (
     Kind,
     Scalar,
     Span,
+    Src,
     Stmt,
     Text,
     Variable,
@@ -43,13 +46,13 @@ class Env:
     given: Mapping[str, str] = field(default_factory=dict)  # parameters by name or number
     warnings: dict[int, ScriptError] = field(default_factory=dict)  # by place: one each
     written: dict[Span, WrittenRule] = field(default_factory=dict)
+    samples: dict[int, Function] = field(default_factory=dict)  # by place
     #: Variables of probes that have one for all places, by where they are declared.
     shared: dict[int, Variable] = field(default_factory=dict)
     #: Those of them that are reported, by name.
     shared_names: set[str] = field(default_factory=set)
     #: Variables of frames by name.
     frames: dict[str, Variable] = field(default_factory=dict)
-    samples: dict[int, Function] = field(default_factory=dict)  # by place
     errors: list[ScriptError] = field(default_factory=list)
     #: Names of what is wrong itself: nothing more is said of them.
     spoiled: set[str] = field(default_factory=set)
@@ -109,6 +112,7 @@ class Body:
     statement: s.ExprSyntax | None = None  # the call that is a statement of its own
     initialising: str = ""  # the cell whose initialiser is being checked
     loops: int = 0  # around the statement
+    around: Surroundings | None = None  # of the place in the program's source, where it is known
     blank: bool = False  # at a boundary function of which nothing is known
     errors: list[ScriptError] = field(default_factory=list)
     spoiled: set[str] = field(default_factory=set)
@@ -195,7 +199,22 @@ class Body:
             if want == STR and not is_plain(found.type.type):
                 return self.shown(found, node)
             return self._end(found, found.type.type, node)
-        return found
+        return self.ended(found, node, want) if isinstance(found, Src) else found
+
+    @property
+    def here(self) -> Surroundings:
+        """Where there are values of the program's source."""
+        assert self.around is not None
+        return self.around
+
+    def ended(
+        self, found: Src, node: s.ExprSyntax, want: Type | None = None, shown: bool = False
+    ) -> Expr:
+        """A value of the program's source as a script's; ``shown``: as people want to see it."""
+        ended = end(self.here, found, want, shown)
+        if ended is None:
+            raise self.error(node, f"this is {a(found.type)}, not yet a value", ways(found))
+        return replace(ended, span=self.span(node))
 
     def shown(self, found: Expr, node: s.ExprSyntax) -> Expr:
         """A WIT value as it is shown: a number or string, or the text of anything else."""

@@ -117,6 +117,11 @@ _IMPLIED: dict[str, BuiltinFunction] = {
     "str.eq": _F((STR, STR), BOOL, "== on strings (!= is its negation)", True),
     "map.has": _F((), BOOL, "in: whether a map has a key; the arguments are both"),
     "memid": _F((STR,), U32, "the number of a library's memory; the argument is its name", True),
+    "src.load": _F((), U32, "a number of the result's type at an address of the module's memory"),
+    "src.text": _F((), STR, "the text up to a zero: address, bytes at most"),
+    "src.bytes": _F((), STR, "the text at: address, length"),
+    "src.label": _F((), STR, "the name behind a value: value, number, name, number …"),
+    "src.global": _F((), U32, "a global of the module, by its number"),
     "app_memid": _F((), U32, "APP_MEMID: the number of the module's own memory", True),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from whamm_cm.lang import src_values
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body
 from whamm_cm.lang.builtins import ACTS, EVENT_FUNCTIONS, FUNCTIONS, METHODS, WHAMM_CORE
@@ -20,6 +21,7 @@ from whamm_cm.lang.tree import (
     Kind,
     Length,
     LibCall,
+    Src,
     Var,
     Variable,
 )
@@ -246,6 +248,8 @@ def _len(body: Body, node: s.Invoke) -> Expr:
             isinstance(stripped, w.Prim) and stripped.name == "string"
         ):
             return Length(U32, operand, span)
+    elif isinstance(operand, Src):
+        return src_values.length(body, node, operand)
     elif operand.type == STR:
         return Builtin(U32, "str.len", (operand,), span)
     elif isinstance(operand.type, MapT):

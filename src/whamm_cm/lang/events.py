@@ -125,6 +125,8 @@ SCOPE = _by_name(
     _static("fname", STR, "name of the function, empty if it has none"),
     _static("probe_id", I32, "number of the probe"),
     _static("script", STR, "name of the script"),
+    _static("module", STR, "name or place of the core module, empty for a module by itself"),
+    _static("component", STR, "name or place of the component with that module"),
     _static("file", STR, "source file the code is of, as the compiler was given it"),
     _static("line", U32, "line of it"),
     _static("column", U32, "column in it, 0 if that is not known"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
+from functools import partial
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang import syntax as s
@@ -19,6 +20,8 @@ from whamm_cm.lang.places import SourceRule
 from whamm_cm.lang.rules import CoreRule, events_of, parse_core_rule, parse_wit_rule
 from whamm_cm.lang.source import ScriptError, WrittenRule, together
 from whamm_cm.lang.source_rules import is_source_rule, parse_source_rule
+from whamm_cm.lang.src_places import Surroundings
+from whamm_cm.lang.src_use import reads_source, with_source
 from whamm_cm.lang.stmts import STMT_RULES, block
 from whamm_cm.lang.tree import Expr, Kind, Probe, Span, Stmt, Variable, WitRule, WitSite
 from whamm_cm.lang.valtypes import BOOL, F32, F64, I32, I64, Prim, Type
@@ -77,6 +80,11 @@ def expand(env: Env, probe: s.ProbeSyntax, numbering: Numbering) -> Iterator[Pro
                 if event.known or rule.is_single or not any_known:
                     raise checked
                 continue
+            if reads_source(env, probe):
+                made = _probe(env, probe, event, mode, number, checked[0], bool(rule.params))
+                again = partial(_check_anew, env, rule, chosen, event, mode, {})
+                yield with_source(env, probe, again, made)
+                continue
             for each in checked:
                 yield _probe(env, probe, event, mode, number, each, bool(rule.params))
 
@@ -107,6 +115,24 @@ def _check_each(
     return fits if isinstance(fits, ScriptError) else [one for each in fits for one in each]
 
 
+_Shared = dict[tuple[Span, Type, Kind], Variable]
+
+
+def _check_anew(env: Env, rule: CoreRule, chosen: Sequence[_Choice], event: Event, mode: Mode,
+                shared: _Shared, around: Surroundings) -> list[_Checked]:  # fmt: skip
+    """The same where variables of the program's source are known; raises ScriptError."""
+
+    def body(types: Mapping[str, Type]) -> Body:
+        return body_of(env, "probe", event=event, mode=mode.text, bounds=dict(types),
+                       many=not rule.is_single, shared=shared, around=around)  # fmt: skip
+
+    found = [_by_types(body, choice.probe, choice.bounds) for choice in chosen]
+    fits = settled(rule.params, [choice.types for choice in chosen], found)
+    if isinstance(fits, ScriptError):
+        raise fits
+    return [one for each in fits for one in each]
+
+
 def _written(env: Env, probe: s.ProbeSyntax) -> s.ProbeSyntax:
     """The probe without the mark of rules that may match nothing."""
     text = probe.rule.removeprefix("?").lstrip()
@@ -132,7 +158,16 @@ def _source_probe(env: Env, probe: s.ProbeSyntax, rule: SourceRule) -> Probe:
     body = body_of(env, "probe", event=event, mode=rule.mode)
     checked = check_probe(body, probe)
     found = _probe(env, probe, event, event.modes[0], -1, checked)
-    return replace(found, event=f"{rule.text}:{rule.mode}", source=rule)
+    found = replace(found, event=f"{rule.text}:{rule.mode}", source=rule)
+    if not reads_source(env, probe):
+        return found
+    shared: _Shared = {}
+
+    def again(around: Surroundings) -> list[_Checked]:
+        body = body_of(env, "probe", event=event, mode=rule.mode, shared=shared, around=around)
+        return [check_probe(body, probe)]
+
+    return with_source(env, probe, again, found)
 
 
 def _wit_rules(env: Env, probe: s.ProbeSyntax) -> Iterator[WitRule]:
@@ -220,7 +255,7 @@ def _check(env: Env, probe: s.ProbeSyntax, rule: CoreRule, bounds: dict[str, Typ
     meant = ((id(event.find(n)), n in event.functions) for n in _with_definitions(event, names))
     key = (mode.text, event.package, *meant)
     if key not in cache:
-        shared: dict[tuple[Span, Type, Kind], Variable] = {}
+        shared: _Shared = {}
 
         def body(types: Mapping[str, Type]) -> Body:
             return body_of(env, "probe", event=event, mode=mode.text, bounds=dict(types),

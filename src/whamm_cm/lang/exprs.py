@@ -7,7 +7,7 @@ import struct
 from dataclasses import replace
 from functools import cache
 
-from whamm_cm.lang import parameters, paths, texts
+from whamm_cm.lang import parameters, paths, src_values, texts
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body, ExprRule
 from whamm_cm.lang.events import BoundVariable
@@ -25,6 +25,7 @@ from whamm_cm.lang.tree import (
     Kind,
     MapGet,
     Span,
+    Src,
     Static,
     Ternary,
     TupleGet,
@@ -268,7 +269,7 @@ def _logic(body: Body, node: s.Infix) -> Expr:
 
 
 def _comparison(body: Body, node: s.Infix) -> Expr:
-    case = paths.compare_case(body, node)
+    case = paths.compare_case(body, node) or src_values.compare_case(body, node)
     if case is not None:
         return case
     left, right = texts.sides(body, node, None)
@@ -365,7 +366,11 @@ def tuple_of(body: Body, node: s.Tuple, want: Type | None) -> Expr:
 
 
 def dot(body: Body, node: s.Dot, want: Type | None) -> Expr:
+    if src_values.is_meant(body, node.operand):
+        return src_values.variable(body, node)
     operand = body.expr(node.operand)
+    if isinstance(operand, Src):
+        return src_values.field(body, node, operand)
     if isinstance(operand.type, WitT):
         return paths.field(body, node, operand)
     if not node.name.isdigit():
@@ -395,6 +400,8 @@ def index(body: Body, node: s.Index, want: Type | None) -> Expr:
         if at.type not in INTEGERS:
             raise body.error(node.key, f"this is {a(at.type)}, but the index is an integer")
         return Element(WitT(listed.element), operand, at, span)
+    if isinstance(operand, Src):
+        return src_values.index(body, node, operand)
     hint = "members of a tuple are t.0, t.1 …" if isinstance(operand.type, TupleT) else ""
     raise body.error(node, f"{a(operand.type)} has no entries", hint)
 

@@ -38,8 +38,24 @@ class Residual:
 
 FACTS = frozenset({"memid", "app_memid", "active_data_start", "active_data_len", "page_size"})
 """Builtins that a module answers: ``values`` may hold a function of that name."""
+OF_MODULES = ("module", "component")
+"""Static variables that are the same in all of a core module, and always folded there."""
 _NO_EFFECT = frozenset(
-    {*OPERATIONS, *FACTS, "str.addr", "mem_size", "map.len", "map.has", "map.id", "task"}
+    {
+        *OPERATIONS,
+        *FACTS,
+        "str.addr",
+        "mem_size",
+        "map.len",
+        "map.has",
+        "map.id",
+        "task",
+        "src.load",
+        "src.text",
+        "src.bytes",
+        "src.label",
+        "src.global",
+    }
 )
 
 
@@ -429,7 +445,7 @@ def _decides(node: Node) -> tuple[Node, ...]:
 
 def _deciding(node: Node, decides: bool, found: set[str]) -> None:
     if isinstance(node, t.Static):
-        if decides or isinstance(node.type, vt.MapT):
+        if decides or isinstance(node.type, vt.MapT) or node.name in OF_MODULES:
             found.add(node.name)
         return
     if isinstance(node, t.Builtin) and node.name in FACTS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from whamm_cm.lang import parameters, sampling
+from whamm_cm.lang import handles, parameters, sampling
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Env
 from whamm_cm.lang.builtins import WHAMM_CORE
@@ -14,6 +14,7 @@ from whamm_cm.lang.library import LibSignature
 from whamm_cm.lang.lifetimes import frame_variable, share_all
 from whamm_cm.lang.parse import parse
 from whamm_cm.lang.source import Source, suggest, together
+from whamm_cm.lang.src_use import knowing_itself
 from whamm_cm.lang.stmts import block, check_name, declared_type, meaning_of
 from whamm_cm.lang.tree import (
     Const,
@@ -24,14 +25,12 @@ from whamm_cm.lang.tree import (
     Return,
     Scripts,
     Span,
-    Static,
     Stmt,
     Variable,
     WitRule,
 )
 from whamm_cm.lang.types import a, resolve_type
-from whamm_cm.lang.valtypes import I32, STR, UNIT, Prim, TupleT, Type
-from whamm_cm.lang.walk import Node, transform, walk
+from whamm_cm.lang.valtypes import UNIT, Prim, TupleT, Type
 
 
 def load(
@@ -219,6 +218,7 @@ def _probes(env: Env, script: s.Script) -> list[Probe | WitRule]:
         if isinstance(item, s.ProbeSyntax):
             with env.going_on():
                 found.extend(expand(env, item, numbering))
+    found.extend(handles.rules(env))
     if not found and not env.errors:
         end = len(env.source.text)
         raise env.source.error("the script has no probe", end, hint="add one, for instance"
@@ -229,20 +229,4 @@ def _probes(env: Env, script: s.Script) -> list[Probe | WitRule]:
             key = probe.span, probe.rule, probe.mode
             number = later.setdefault(key, numbering.known + len(later))
             found[position] = replace(probe, number=number)
-    return [_knowing_itself(env, p) if isinstance(p, Probe) else p for p in found]
-
-
-def _knowing_itself(env: Env, probe: Probe) -> Probe:
-    """A probe with the facts that are its own in the place of their names."""
-    facts = {"probe_id": Const(I32, probe.number), "script": Const(STR, env.source.name)}
-
-    def change(node: Node) -> Node | None:
-        known = facts.get(node.name) if isinstance(node, Static) else None
-        return None if known is None else replace(known, span=node.span)
-
-    nodes = probe.body if probe.predicate is None else (probe.predicate, *probe.body)
-    if not any(isinstance(node, Static) and node.name in facts for node in walk(*nodes)):
-        return probe
-    predicate = None if probe.predicate is None else transform(probe.predicate, change)
-    body = tuple(transform(stmt, change) for stmt in probe.body)
-    return replace(probe, predicate=predicate, body=body)
+    return [knowing_itself(env, p) if isinstance(p, Probe) else p for p in found]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
-from whamm_cm.lang import copies
+from whamm_cm.lang import copies, src_values
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body, Site, Unknowable
 from whamm_cm.lang.source import listed, suggest
@@ -25,6 +25,7 @@ from whamm_cm.lang.tree import (
     Payload,
     Scalar,
     Span,
+    Src,
     Static,
     Stmt,
     Unary,
@@ -150,6 +151,8 @@ def _position(body: Body, node: s.ExprSyntax, labels: list[str], name: str, what
 
 def is_case(body: Body, node: s.Is, want: Type | None) -> Expr:
     operand = body.expr(node.operand)
+    if isinstance(operand, Src):
+        return src_values.is_case(body, node, operand)
     cases = cases_of(operand.type.type) if isinstance(operand.type, WitT) else ()
     if not cases:
         raise body.error(node, f'{a(operand.type)} has no cases to test with "is"')

@@ -110,6 +110,9 @@ def declare(body: Body, node: s.Decl) -> tuple[Stmt, ...]:
     if type_ == FUNCREF and kind is not Kind.LOCAL:
         raise body.error(node, "a funcref lives only during one firing",
                          "declare it inside a probe, without report or unshared")  # fmt: skip
+    if isinstance(type_, MapT) and type_.handles and kind is not Kind.GLOBAL:
+        raise body.error(node, "a map keyed by handles is there once for a component instance",
+                         "declare it at the top of the script")  # fmt: skip
     init = _initialiser(body, node, type_, kind)
     if at_top and known is not None:
         variable = known

@@ -9,7 +9,7 @@ from whamm_cm.lang.body import Body
 from whamm_cm.lang.build import place_in_literal
 from whamm_cm.lang.layout import PLAIN, BadField, Layout, fields
 from whamm_cm.lang.source import ScriptError
-from whamm_cm.lang.tree import Const, Expr, Format, Print, Shown, Span, Stmt
+from whamm_cm.lang.tree import Const, Expr, Format, Print, Shown, Span, Src, Stmt
 from whamm_cm.lang.types import FLOATS, INTEGERS, a
 from whamm_cm.lang.valtypes import (
     FUNCREF,
@@ -18,6 +18,7 @@ from whamm_cm.lang.valtypes import (
     AggT,
     MapT,
     Prim,
+    SrcT,
     TupleT,
     Type,
     WitT,
@@ -121,6 +122,8 @@ def _printable(body: Body, node: s.ExprSyntax, layout: Layout) -> Expr:
     if isinstance(value.type, WitT):
         as_number = layout.for_integers or layout.for_floats
         return body.scalar(value, node) if as_number else body.shown(value, node)
+    if isinstance(value, Src):
+        value = body.ended(value, node, shown=not (layout.for_integers or layout.for_floats))
     return shown(body, node, value)
 
 
@@ -184,6 +187,8 @@ def _literal(body: Body, node: s.Infix, side: s.ExprSyntax) -> Expr:
 
 
 def _number(type_: Type) -> Type | None:
+    if isinstance(type_, SrcT):
+        return None
     return scalar_type(type_.type) if isinstance(type_, WitT) else type_
 
 
@@ -201,7 +206,7 @@ def _same_types(body: Body, node: s.Infix, first: Expr, second: Expr) -> tuple[E
 
 
 def _as_text(body: Body, node: s.Infix, side: s.ExprSyntax, found: Expr) -> Expr:
-    if isinstance(found.type, WitT):
+    if isinstance(found.type, WitT | SrcT):
         found = body.scalar(found, side, STR)
     if found.type != STR:
         raise _no_text(body, node, side, found)

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from whamm_cm.dataclass import dataclass
 from whamm_cm.lang.layout import Layout
 from whamm_cm.lang.source import ScriptError, WrittenRule
+from whamm_cm.lang.src_node import Src as Src
+from whamm_cm.lang.src_types import SourceUse
 from whamm_cm.lang.valtypes import Type
 from whamm_cm.wit.types import FuncT, ValType
 
@@ -314,7 +316,7 @@ class WitConst:
 Expr: TypeAlias = (
     Const | WitConst | Static | Bound | Var | Unary | Binary | Cast | Ternary | TupleMake
     | TupleGet | MapGet | Call | LibCall | Builtin | Field | Payload | IsCase | HasFlag | Element
-    | Length | Scalar | Text | Format | Shown
+    | Length | Scalar | Text | Format | Shown | Src
 )  # fmt: skip
 
 # --- statements ----------------------------------------------------------------------------------
@@ -516,6 +518,9 @@ class Probe:
     chosen: bool = False  # one of several that have other types for the parameters of the rule
     #: Of a probe at places of the source: which ones.
     source: SourceRule | None = None
+    reads: SourceUse | None = None  # of the program's source: its body is not all there
+    #: The only places where it fires: module (its id), defined function, opidx and mode.
+    places: frozenset[tuple[int, int, int, str]] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

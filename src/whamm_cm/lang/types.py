@@ -50,7 +50,7 @@ _BITS = {U8: 8, I8: -8, U16: 16, I16: -16, U32: 32, I32: -32, U64: 64, I64: -64}
 _FOREIGN = {
     "int": "i32", "long": "i64", "uint": "u32", "float": "f32", "double": "f64", "string": "str",
     "String": "str", "boolean": "bool", "char": "u32", "usize": "u32", "s8": "i8", "s16": "i16",
-    "s32": "i32", "s64": "i64", "void": "()",
+    "s32": "i32", "s64": "i64", "void": "()", "handle": "u32",
 }  # fmt: skip
 
 
@@ -86,16 +86,21 @@ def resolve_type(source: Source, type_: s.TypeSyntax) -> Type:
                                        "use several variables")  # fmt: skip
             return TupleT(members)
         case s.MapType(key, value):
-            key_type, value_type = resolve_type(source, key), resolve_type(source, value)
+            handles = isinstance(key, s.TypeName) and key.name == "handle"
+            key_type = U32 if handles else resolve_type(source, key)
+            value_type = resolve_type(source, value)
+            if isinstance(value_type, MapT) and value_type.handles:
+                raise source.error("a map keyed by handles is no value", value.at, value.end, _TOP)
             if not _is_key(key_type):
                 raise source.error(f"{a(key_type)} cannot be the key of a map", key.at, key.end,
                                    "keys are numbers, bool, str and tuples of them")  # fmt: skip
             if value_type in (FUNCREF, UNIT):
                 raise source.error(f"{a(value_type)} cannot be the value of a map", value.at,
                                    value.end)  # fmt: skip
-            return MapT(key_type, value_type)
+            return MapT(key_type, value_type, handles)
 
 
+_TOP = "declare it as a variable at the top of the script"
 _LHIST = "write lhist(low, high, step), for instance lhist(0, 100, 10)"
 MAX_BUCKETS = 1000
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import TypeAlias
 
 from whamm_cm.dataclass import dataclass
+from whamm_cm.lang.src_types import SourceType
 from whamm_cm.wit.types import ValType
 
 
@@ -28,8 +30,11 @@ class TupleT:
 
 @dataclass(frozen=True, slots=True)
 class MapT:
+    """``handles``: its keys are handles, with which the entries go (``lang/handles.py``)."""
+
     key: Type
     value: Type
+    handles: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         return f"map<{self.key}, {self.value}>"
@@ -64,7 +69,17 @@ class WitT:
         return f"a WIT {type(self.type).__name__.lower()}"
 
 
-Type: TypeAlias = Prim | TupleT | MapT | AggT | WitT
+@dataclass(frozen=True, slots=True)
+class SrcT:
+    """A value of the program's source that is no script value yet, as with :class:`WitT`."""
+
+    type: SourceType
+
+    def __str__(self) -> str:
+        return self.type.name or "pointer"
+
+
+Type: TypeAlias = Prim | TupleT | MapT | AggT | WitT | SrcT
 
 U8, I8, U16, I16, U32, I32 = map(Prim, ("u8", "i8", "u16", "i16", "u32", "i32"))
 U64, I64, F32, F64 = map(Prim, ("u64", "i64", "f32", "f64"))

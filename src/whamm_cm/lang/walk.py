@@ -19,7 +19,7 @@ PARTS: dict[type, tuple[str, ...]] = {
     t.Call: ("args",), t.LibCall: ("args",), t.Builtin: ("args",),
     t.Field: ("operand",), t.Payload: ("operand",), t.IsCase: ("operand",),
     t.HasFlag: ("operand",), t.Element: ("operand", "index"), t.Length: ("operand",),
-    t.Scalar: ("operand",), t.Text: ("operand",), t.WitConst: (),
+    t.Scalar: ("operand",), t.Text: ("operand",), t.WitConst: (), t.Src: (),
     t.Format: ("parts",), t.Shown: ("operand",),
     t.Declare: ("init",), t.Assign: ("target", "value"), t.Update: ("target", "value"),
     t.Sample: ("target", "value"), t.If: ("condition", "then", "otherwise"),

@@ -28,6 +28,7 @@ from whamm_cm.weave.opcodes.leftover import pure_counters
 from whamm_cm.weave.opcodes.match import Firing, Matcher
 from whamm_cm.weave.opcodes.points import find_events
 from whamm_cm.weave.opcodes.rows import Rows
+from whamm_cm.weave.opcodes.source_values import specialised
 from whamm_cm.weave.plan import Added, ScriptPlan
 from whamm_cm.weave.scripting import (
     MISSING,
@@ -134,6 +135,7 @@ def list_sites(plan: ScriptPlan, given: Input) -> Listing:
     """Where the probes of scripts match, and why they do not elsewhere."""
     plan.sources.near(given.what)
     plan.sources.modules(given.guests)
+    plan = specialised(plan, given.guests).plan
     found, scripts = Listing(left_alone=list(given.left_alone)), plan.scripts
     if scripts.probes:
         _opcodes(plan, given, found)
@@ -204,6 +206,7 @@ def list_code(plan: ScriptPlan, given: Input) -> Listing:
     Raises WeaveError where a probe cannot be compiled, ScriptError where it does not fit a
     boundary function.
     """
+    plan = specialised(plan, given.guests).plan
     found = list_sites(plan, given)
     unit = UnitBuilder(plan, SiteTableBuilder())
     scripts = plan.scripts
@@ -226,6 +229,7 @@ def count_places(plan: ScriptPlan, given: Input) -> Counter[Span]:
     """How many places each rule of the scripts matches.  Raises what weaving them would."""
     if given.program is None:
         refuse_boundaries(plan.scripts)
+    plan = specialised(plan, given.guests).plan
     list_code(plan, given)
     found = Counter[Span]()
     matcher = Matcher(plan.scripts.probes, plan.evaluate, sources=plan.sources)

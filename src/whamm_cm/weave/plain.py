@@ -36,6 +36,7 @@ from whamm_cm.weave.opcodes.leftover import pure_counters
 from whamm_cm.weave.opcodes.match import Matcher
 from whamm_cm.weave.opcodes.memories import lend_memories
 from whamm_cm.weave.opcodes.rows import Rows
+from whamm_cm.weave.opcodes.source_values import specialised
 from whamm_cm.weave.opcodes.symbols import misread
 from whamm_cm.weave.plain_sinks import TIME, sink_parts, time_part, wasi_name
 from whamm_cm.weave.plain_sites import WRAPPED, Traced, choose, has_clock
@@ -132,7 +133,14 @@ class _Weave:
     def run(self, origin: str) -> WovenModule:
         self.moved = Moved(self.module) if self.plan.embedded else None
         self.traced = choose(self.module, self.plan, self.added, self.builder)
-        scripted = None if self.plan.scripts is None else self._scripted(self.plan.scripts)
+        scripted = None
+        if self.plan.scripts is not None:
+            scripts = specialised(
+                self.plan.scripts, [(self.module.names.module or "", self.module)]
+            )
+            self.added.gone += scripts.gone
+            self.added.unmatched += scripts.unmatched
+            scripted = self._scripted(scripts.plan)
         table = packed_table(self.builder.to_bytes())
         wasm = bytes(self.module.data)
         if scripted is not None or self.traced is not None:

@@ -209,6 +209,8 @@ class Added:
     unmatched: list[tuple[str, str, int]] = field(default_factory=list)
     #: Rules that matched nothing at all: where they stand, what they are, why.
     idle: list[tuple[str, str, str]] = field(default_factory=list)
+    #: Where variables of the source are not there that scripts read.
+    gone: list[str] = field(default_factory=list)
     #: What else the reader of a report or the author of a rule should know, in sentences.
     remarks: list[str] = field(default_factory=list)
     #: Why nothing was validated, if it was not.

@@ -40,6 +40,7 @@ from whamm_cm.weave.opcodes.imports import UNIT
 from whamm_cm.weave.opcodes.leftover import pure_counters
 from whamm_cm.weave.opcodes.match import REASONS, Matcher
 from whamm_cm.weave.opcodes.rows import Rows, variable_spec
+from whamm_cm.weave.opcodes.source_values import specialised
 from whamm_cm.weave.opcodes.symbols import misread
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
 from whamm_cm.weave.tasks import exports, may_return, no_tasks, roles
@@ -69,6 +70,8 @@ class Scripting:
     builder: SiteTableBuilder
     added: Added
     unit: UnitBuilder = field(init=False)
+    #: What components are called.
+    names: dict[Component, str] = field(default_factory=dict)
     #: By the definition of the core module.
     woven: dict[Definition, WovenGuest] = field(default_factory=dict)
     #: Slots of the table of push functions, by the ``core instantiate``.
@@ -102,8 +105,13 @@ class Scripting:
     def of(cls, plan: Plan, program: Program, builder: SiteTableBuilder, added: Added) -> Scripting:
         """Those of a plan that has scripts."""
         assert plan.scripts is not None
+        guests = ((guest.place, guest.module) for guest in find_guests(program)
+                  if guest.instances and not guest.reason)  # fmt: skip
+        scripts = specialised(plan.scripts, guests)
+        added.gone += scripts.gone
+        added.unmatched += scripts.unmatched
         return cls(
-            program, plan.scripts, builder, added, beats=Beats.of(plan),
+            program, scripts.plan, builder, added, beats=Beats.of(plan),
             last_words=plan.last_words and plan.sink != "none", multi_memory=plan.multi_memory,
             origins=plan.embedded, as_whamm=plan.compat,
         )  # fmt: skip
@@ -124,6 +132,7 @@ class Scripting:
         WeaveError for what cannot be woven, ScriptError where a script does not fit a function.
         """
         for site in sites:
+            self.names[site.component] = site.place
             if site.kind == "lift" and not site.reason:
                 self.returns[site.definition] = site.signature.results
         self._guests()
@@ -222,7 +231,8 @@ class Scripting:
     def _woven(
         self, guest: Guest, place: str, matcher: Matcher, counters: frozenset[t.Variable]
     ) -> WovenGuest | None:
-        rows = Rows(self.builder, self.plan.scripts.names, place)
+        component = self.names.get(guest.component, "")
+        rows = Rows(self.builder, self.plan.scripts.names, place, component)
         weaver = GuestWeaver(
             guest.module, matcher, self.unit, rows, counters, validate=self.plan.validate,
             beats=self.beats is not None and self.beats.interval_ns > 0,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whamm_cm.emit.script import arithmetic, core_library, places
+from whamm_cm.emit.script import arithmetic, core_library, places, src
 from whamm_cm.emit.script.body import EXPRESSIONS, WIT_PATHS, Body
 from whamm_cm.emit.script.env import Locals, Memory
 from whamm_cm.emit.script.places import load, resolve
@@ -213,6 +213,7 @@ def _wit(body: Body, node: t.Expr) -> None:
     body.env.wit(body.f, node)
 
 
+BUILTINS.update(src.BUILTINS)
 EXPRESSIONS.update({
     t.Const: _const, t.Static: _static, t.Bound: _bound, t.Var: _var, t.Unary: _unary,
     t.Binary: _binary, t.Cast: _cast, t.Ternary: _ternary, t.TupleMake: _tuple_make,

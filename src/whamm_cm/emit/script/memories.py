@@ -24,7 +24,7 @@ MEMORY_ARGS: dict[str, tuple[int, ...]] = {
     "read_str": (0,), "write_str": (0,), "memcpy": (0, 2), "mem_size": (0,), "dup_at": (0,),
 }  # fmt: skip
 #: Builtins that read the program's own memory without naming it.
-IMPLICIT = frozenset({"strcmp", "strcontains"})
+IMPLICIT = frozenset({"strcmp", "strcontains", "src.text", "src.bytes"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,11 +86,11 @@ def _is_address(expr: t.Expr) -> bool:
     return isinstance(expr, t.Builtin) and expr.name == "str.addr"
 
 
-def _core(expr: t.Expr) -> str:
+def core_of(expr: t.Expr) -> str:
     return "i64" if name_of(expr.type) in ("u64", "i64") else "i32"
 
 
-def _address_local(body: Body, kind: str) -> int:
+def address_local(body: Body, kind: str) -> int:
     """Move the address on the stack, of core type ``kind``, to an i64 local."""
     if kind == "i32":
         body.f.op("i64.extend_i32_u")
@@ -104,7 +104,7 @@ def read(body: Body, guest: Guest | None, kind: str) -> None:
     f = body.f
     length = body.pool.take("i32")
     f.set(length)
-    source = _address_local(body, kind)
+    source = address_local(body, kind)
     if guest is None:
         f.i32(0)
         f.set(length)
@@ -157,7 +157,7 @@ def _index(body: Body, guest: Guest) -> int | None:
     return body.env.memory if guest is STATE else guest.memory
 
 
-def _push_address(body: Body, guest: Guest, address: int, offset: int | None = None) -> None:
+def push_address(body: Body, guest: Guest, address: int, offset: int | None = None) -> None:
     """The address in local ``address`` (i64), plus local ``offset`` (i32)."""
     f = body.f
     f.get(address)
@@ -175,8 +175,8 @@ def _copy(body: Body, to: tuple[Guest, int], source: tuple[Guest, int], length: 
     if indices[0] is not None and indices[1] is not None:
         f.get(length)
         with f.if_():  # even no bytes at all must lie inside for this instruction
-            _push_address(body, *to)
-            _push_address(body, *source)
+            push_address(body, *to)
+            push_address(body, *source)
             f.get(length)
             if to[0].is64 and source[0].is64:
                 f.op("i64.extend_i32_u")
@@ -190,8 +190,8 @@ def _copy(body: Body, to: tuple[Guest, int], source: tuple[Guest, int], length: 
         f.get(length)
         f.op("i32.ge_u")
         f.br_if(done)
-        _push_address(body, *to, i)
-        _push_address(body, *source, i)
+        push_address(body, *to, i)
+        push_address(body, *source, i)
         if indices[1] is None:
             body.run("ld8u")
         else:
@@ -212,7 +212,7 @@ def _read_str(body: Body, node: t.Builtin) -> None:
     memory, address, length = node.args
     body.expr(address)
     body.expr(length)
-    read(body, body.env.guest(memory), _core(address))
+    read(body, body.env.guest(memory), core_of(address))
 
 
 def _transfer(body: Body, to: Guest | None, source: Guest | None, kind: str) -> None:
@@ -220,8 +220,8 @@ def _transfer(body: Body, to: Guest | None, source: Guest | None, kind: str) -> 
     f = body.f
     length = body.pool.take("i32")
     f.set(length)
-    start = _address_local(body, "i32")
-    target = _address_local(body, kind)
+    start = address_local(body, "i32")
+    target = address_local(body, kind)
     if to is not None and source is not None:
         _empty_if_outside(body, to, target, length)
         _empty_if_outside(body, source, start, length)
@@ -233,7 +233,7 @@ def _write_str(body: Body, node: t.Builtin) -> None:
     memory, address, text = node.args
     body.expr(address)
     body.expr(text)
-    _transfer(body, body.env.guest(memory), STATE, _core(address))
+    _transfer(body, body.env.guest(memory), STATE, core_of(address))
 
 
 def _memcpy(body: Body, node: t.Builtin) -> None:

@@ -49,7 +49,7 @@ class Bulk:
     def find(cls, work: Work, skipped: Collection[int]) -> Bulk | None:
         """None where functions have to be looked at one by one; those ``skipped`` always are."""
         module = work.module
-        kinds = Kinds(work.matcher, module, work.imports.numbering.facts)
+        kinds = Kinds(work.matcher, module, work.facts)
         if not kinds.possible or kinds.events.keys() <= kinds.single or not module.bodies:
             return None
         slow = set(skipped)

@@ -95,7 +95,7 @@ class GuestWeaver(Work):
         bulk = Bulk.find(self, leaving) if self.in_bulk and not self.each else None
         done = frozenset(() if bulk is None else bulk.indices)
         found = self.matcher.functions(
-            self.module, self.imports.numbering.facts, None if bulk is None else sorted(bulk.slow)
+            self.module, self.facts, None if bulk is None else sorted(bulk.slow)
         )
         functions = {function.info.index: function for function in found}
         sites = 0 if bulk is None else bulk.sites

@@ -82,6 +82,11 @@ class GuestEnv:
         self.act_of(f, stmt)
 
     def builtin(self, f: Func, node: t.Builtin) -> None:
+        if node.name == "src.global":
+            (number,) = node.args
+            assert isinstance(number, t.Const) and isinstance(number.value, int)
+            f.global_get(self.imports.edit.final_global(number.value))
+            return
         if self.site is None or self.body is None:
             raise WeaveError(f"{node.name} cannot be used here")
         if node.name == LOOKS:

@@ -237,6 +237,7 @@ def _alike(prober: Prober) -> bool:
     apart: Collection[str] = _OF_PLACES | _OF_FUNCTIONS
     return (
         not prober.folder.calls_static
+        and prober.probe.places is None
         and (names | relevant).isdisjoint(apart)
         and relevant.isdisjoint(FILLED)
     )

@@ -37,6 +37,7 @@ _PACKAGES = frozenset(("opcode", "func", "block", *SOURCE_PACKAGES))
 REASONS = {
     "": (0, "there is no such place in the core modules"),
     "bound": (1, "no place has operands or locals of these types"),
+    "source": (2, "its variables of the source are nowhere in scope, or not there"),
     "predicate": (2, "the predicate is false at every place"),
     "fires": (3, ""),
 }
@@ -207,6 +208,12 @@ class Matcher:
         statics: Statics | None = None
         alt: Firing | None = None
         for prober in self.by_event[point.package, point.event, mode]:
+            places = prober.probe.places
+            if places is not None and (
+                (id(info.module), info.index, point.opidx, point.mode) not in places
+            ):
+                prober.reached = prober.reached or "source"
+                continue
             if not self._bounds_hold(info, point, prober.probe):
                 prober.reached = prober.reached or "bound"
                 continue

@@ -44,14 +44,21 @@ def variable_spec(
 
 @dataclass(slots=True)
 class Rows:
-    """Makes rows when the first cell of them is wanted.  ``scripts``: their names in reports."""
+    """Makes rows when the first cell of them is wanted.  ``scripts``: their names in reports;
+    ``place`` and ``component``: of the core module."""
 
     builder: SiteTableBuilder
     scripts: tuple[str, ...]
     place: str
+    component: str = ""
     found: dict[tuple[int, int, int], Row] = field(default_factory=dict)
     counted: Counted = field(default_factory=Counted)
     site: int | None = None
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What a script is told of the module (``lang.fold.OF_MODULES``)."""
+        return {"module": self.place, "component": self.component}
 
     def row(self, variable: t.Variable, probe: t.Probe) -> Row:
         key = id(variable), probe.script, probe.number

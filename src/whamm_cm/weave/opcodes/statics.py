@@ -9,6 +9,7 @@ from typing import TypeAlias, cast
 from whamm_cm.analysis.source import NOWHERE, SourcePlace, Sources
 from whamm_cm.demangle.name import demangle
 from whamm_cm.lang.events import OPCODE_EVENTS, event_name
+from whamm_cm.lang.fold import OF_MODULES
 from whamm_cm.wasm.function import FunctionInfo
 from whamm_cm.wasm.immediates import MemArg
 from whamm_cm.wasm.opcodes import Imm
@@ -163,6 +164,8 @@ VARIABLES: dict[str, tuple[Callable[[Site], bool], _Value]] = {
     "column": (_always, lambda s: s.source.column),
     "func": (_always, lambda s: s.function[0]),
     "inlined": (_always, lambda s: s.function[1]),
+    # A weave knows these of each module (``Rows.facts``), a listing does not ask.
+    **dict.fromkeys(OF_MODULES, (_always, lambda s: "")),
     "frames": (_always, lambda s: s.frames),
     "instr_count": (
         lambda s: s.point.instr_count is not None,

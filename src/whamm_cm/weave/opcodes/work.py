@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import field
+from typing import Any
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import WeaveError
@@ -54,6 +55,11 @@ class Work:
         self.shadows = Shadows(self.imports)
         self.compiler = SiteCompiler(self.imports, self.shadows)
         self.counted = Counters(self.edit, self.unit, self.rows)
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the module answers to builtins, and what it is called."""
+        return {**self.imports.numbering.facts, **self.rows.facts}
 
     def new_edit(self) -> ModuleEdit:
         return ModuleEdit(self.module)

@@ -1,0 +1,2 @@
+var m: handle;
+wasm:func:entry { }

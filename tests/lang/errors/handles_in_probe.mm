@@ -1,0 +1,1 @@
+wasm:func:entry { unshared var m: map<handle, u32>; }

@@ -1,0 +1,2 @@
+var m: map<str, map<handle, u32>>;
+wasm:func:entry { }
