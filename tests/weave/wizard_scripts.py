@@ -79,6 +79,11 @@ SCRIPTS = {"ways": WAYS, "values": VALUES, "order": ORDER}
 #: A value that is not what everything starts with.
 _SOME = re.compile(r"[1-9]|true|[a-zA-Z]{2}")
 Rows = Counter[tuple[str, ...]]
+#: What is compared of a line of the CSV form.
+COLUMNS = (
+    *("script", "variable", "type", "probe", "module", "instance", "instances", "fid"),
+    *("function", "pc", "source", "key", "value"),
+)
 
 
 def options(folder: Path, names: tuple[str, ...]) -> list[str]:
@@ -95,10 +100,10 @@ def options(folder: Path, names: tuple[str, ...]) -> list[str]:
 
 
 def rows(text: str) -> Rows:
-    """The lines of the CSV form, as they are."""
+    """The lines of the CSV form."""
     found = Counter[tuple[str, ...]]()
     for row in csv.DictReader(io.StringIO(text)):
-        found[tuple(row.values())] += 1
+        found[tuple(row[name] for name in COLUMNS)] += 1
     return found
 
 
