@@ -13,6 +13,7 @@ from fixtures.build import build
 from tests.cli.test_http import records, serving
 from tests.hosts import tools
 from tests.run.host.rig import echo, post
+from whamm_cm.cli.main import main
 
 COUNTS = """report var n: u32;
 wasi:*#*:before {{ n++; print("step {{}}", n); if (n == 3) {{ {leave}; }} }}
@@ -47,6 +48,21 @@ def test_a_command_of_somebody_elses(
     printed = [one["text"] for one in found if one["phase"] == "print"]
     assert printed == ["step 1", "step 2", "step 3", "end", last]
     assert [one["value"] for one in found if one["phase"] == "report"][-1] == 3
+
+
+@pytest.mark.parametrize(
+    ("leave", "status"), [("exit(7)", 7), ("exit(0)", 0), ('abort("enough")', 134)]
+)
+def test_of_a_single_request_it_is_the_status(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], leave: str, status: int
+) -> None:
+    app = tmp_path / "echo.wasm"
+    app.write_bytes(echo())
+    script = f"wasi:io/streams#*blocking-read:after {{ {leave}; }}"
+    words = ("trace", "--request", "POST /", "-d", "hello", "-e", script, str(app))
+    assert main(words) == status
+    said = capfd.readouterr().err
+    assert "whamm-cm: -e 1 " in said and "trapped" not in said and "lost" not in said
 
 
 @pytest.mark.parametrize(

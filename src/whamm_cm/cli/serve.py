@@ -180,13 +180,11 @@ def _serve(
 
 
 def _ask(args: argparse.Namespace, session: Session, request: Request) -> int:
-    from whamm_cm.run.outcome import TRAP_STATUS
-
     output = sys.stdout.buffer
     answer = session.ask(request, output.write)
     output.flush()
     if answer.ended is not None:
-        return TRAP_STATUS
+        return answer.ended.status
     if answer.error is not None or not answer.status:
         why = next(iter(answer.error)) if answer.error else "there was none"
         say(args, f"no whole response: {why}")

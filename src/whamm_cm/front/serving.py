@@ -137,20 +137,19 @@ class Session:
         request = self._receiver.note("request", req=under.req, **under.asked, **clock)
         return [*self._receiver.started(), request]
 
-    def _answered(self, status: int, error: str | None, ended: Ended | None) -> None:
-        """The request of this thread is over."""
+    def _answered(self, status: int, error: str | None, ended: Ended | None) -> Ended | None:
+        """The request of this thread is over; ``ended`` as it is told."""
         under: _Under | None = getattr(self._now, "under", None)
         if under is None:
-            return
+            return ended
         self._now.under = None
         by_script = under.leaving.said  # which has said all it had to say before
         if ended is not None and by_script:
-            trap = replace(ended.trap, message=by_script, context=(), by_script=True)
-            ended = replace(ended, trap=trap)
+            ended = _left(ended, under.leaving)
         why = ended.trap.message if ended is not None else error
         with self._lock:
             if self._over:
-                return
+                return ended
             if under.said or not self._samples:  # else it is none of those that are recorded
                 records = self._said(under)
                 whole = by_script or (ended is None or (ended.salvaged and not self._scripted))
@@ -160,6 +159,7 @@ class Session:
                 self.feed(records)
             if ended is not None:
                 self._serving.on_trap(ended)
+        return ended
 
     def _answer(self, under: _Under, status: int, error: str | None) -> Record:
         more: dict[str, object] = {"instance": under.instance} if under.instance else {}
@@ -178,7 +178,7 @@ class Session:
         with self._closing():
             answer = ask(self.handler, request, out)
             error = next(iter(answer.error)) if answer.error else None
-            self._answered(answer.status, error, answer.ended)
+            answer.ended = self._answered(answer.status, error, answer.ended)
         return answer
 
     def serve(
@@ -225,6 +225,14 @@ def _asked(request: IncomingRequest, peer: str) -> Record:
         "authority": request.authority, "peer": peer, "traceparent": parent,
     }  # fmt: skip
     return {name: value for name, value in found.items() if value}
+
+
+def _left(ended: Ended, leaving: Leaving) -> Ended:
+    """The end of a guest that a script has ended."""
+    trap = replace(ended.trap, message=leaving.said, context=(), by_script=True)
+    if leaving.status is None:
+        return replace(ended, trap=trap)
+    return replace(ended, trap=replace(trap, frames=()), status=leaving.status)
 
 
 def _cut(name: str, text: str) -> str:

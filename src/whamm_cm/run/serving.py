@@ -26,7 +26,7 @@ from whamm_cm.run.host.world import Settings, World
 from whamm_cm.run.leftover import leftover
 from whamm_cm.run.linking import add_sink, imports_of, missing_import, stub
 from whamm_cm.run.memories import Kept, Memories, supported
-from whamm_cm.run.outcome import Trap, parse_trap
+from whamm_cm.run.outcome import TRAP_STATUS, Trap, parse_trap
 from whamm_cm.run.values import free_all, writer
 from whamm_cm.wit.types import Own, Resource
 
@@ -55,10 +55,12 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A guest that did not return.  ``salvaged``: all that it had recorded went to ``emit``."""
+    """A guest that did not return.  ``salvaged``: all that it had recorded went to ``emit``;
+    ``status``: what a program ends with that ends so."""
 
     trap: Trap
     salvaged: bool = False
+    status: int = TRAP_STATUS
 
 
 class Taken:
