@@ -13,7 +13,7 @@ from typing import Any
 
 from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.agent.variables import Cells
-from whamm_cm.analysis.guests import Guest, find_guests
+from whamm_cm.analysis.guests import Guest, find_guests, modules_at
 from whamm_cm.analysis.program import Program
 from whamm_cm.analysis.site import Site
 from whamm_cm.component import build
@@ -95,6 +95,8 @@ class Scripting:
     moved: dict[bytes, Moved] = field(default_factory=dict)
     #: Why a rule does not fit streams of some type.
     misfits: dict[int, ScriptError] = field(default_factory=dict)
+    #: The core modules that call, or are called, by the items of canonical definitions.
+    modules: dict[Item, str] = field(default_factory=dict)
     beats: Beats | None = None
     last_words: bool = False
     #: Whether core modules may get a memory beside their own.
@@ -392,7 +394,12 @@ class Scripting:
 
     def _event(self, rule: t.WitRule, site: Site, seen: t.WitSite) -> EventProbe | None:
         probe = rule.at(seen)
-        residual = fold(probe, _facts(seen), self.plan.evaluate)
+        facts = _facts(seen)
+        whole = t.If(probe.predicate or t.Const(vt.BOOL, True), probe.body)
+        if any(isinstance(node, t.Static) and node.name == "module" for node in walk(whole)):
+            self.modules = self.modules or modules_at(self.program)
+            facts["module"] = self.modules.get(site.definition.item, "")
+        residual = fold(probe, facts, self.plan.evaluate)
         if residual is None:
             return None
         self.unit.announce(residual.body)
