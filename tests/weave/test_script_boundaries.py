@@ -71,7 +71,7 @@ def test_a_rule_means_the_functions_that_have_what_its_body_asks_for() -> None:
     funcs = [FuncT((("len", U32),), U32), FuncT((("len", U32),), None), FuncT((), U16)]
     rule = "wit:import:test:echo/host#*:"
     answers = Functions({
-        (HOST, f"f{i}"): (func, lambda *args: 7 if i != 1 else None) for i, func in enumerate(funcs)
+        (HOST, f"f{i}"): (func, lambda *_, i=i: 7 if i != 1 else None) for i, func in enumerate(funcs)
     })  # fmt: skip
     run = scripted(
         echo_component(funcs),
