@@ -35,6 +35,7 @@ from whamm_cm.lang.source import ScriptError, together
 from whamm_cm.lang.walk import code_of, walk
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.moved import Moved
+from whamm_cm.weave.lacking import Misfits
 from whamm_cm.weave.libs.model import Functions, Library
 from whamm_cm.weave.opcodes.emit import PUSH, GuestWeaver, WovenGuest
 from whamm_cm.weave.opcodes.imports import UNIT
@@ -285,7 +286,7 @@ class Scripting:
         scripts = self.plan.scripts
         matched: set[int] = set()
         fire: set[t.Span] = set()
-        errors: list[ScriptError] = []
+        misfits = Misfits.none()
         for site in sites:
             if site.edge == "builtin" and site.func not in COPIES:
                 continue
@@ -303,12 +304,14 @@ class Scripting:
                 try:
                     probe = self._event(rule, site, seen)
                 except ScriptError as error:
-                    errors.append(error)
+                    misfits.add(rule, error)
                     continue
+                misfits.fits.add(rule.span)
                 if probe is not None:
                     fire.add(rule.span)
                     self._place(site, probe, sites)
-        self._settle(matched, fire, errors, sites)
+        self.added.unmatched += misfits.settle()
+        self._settle(matched, fire, misfits.errors, sites)
 
     def _settle(
         self,
