@@ -268,6 +268,17 @@ def test_what_the_embedded_engine_has_may_run_on_wasmtime(wasmtime: str, tmp_pat
     assert done.stderr.count(b"\n") == here.stderr.count(b"\n") > 0
 
 
+def test_a_core_module_may_run_on_wasmtime(wasmtime: str, tmp_path: Path) -> None:
+    """A program of WASI preview 1, and one that imports nothing."""
+    for name, words in (("preview1", ("-e", "trace=*")), ("squares", ("-m", "icount"))):
+        (tmp_path / "app.wasm").write_bytes(build.build(name))
+        done = trace("--engine", "wasmtime", *words, "app.wasm", cwd=tmp_path)
+        here = trace("--engine", "embedded", *words, "app.wasm", cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (here.returncode, here.stdout), done.stderr
+        assert done.stderr.count(b"\n") == here.stderr.count(b"\n") > 0
+        assert b"Cannot enable" not in done.stderr
+
+
 def test_a_handler_gets_no_arguments(handler: Path, tmp_path: Path) -> None:
     done = trace(str(handler), "x", cwd=tmp_path)
     assert done.returncode == 2

@@ -104,6 +104,14 @@ def test_nothing_is_given_that_nobody_asked_for() -> None:
     assert words[index] == "x/a.wasm"
 
 
+def test_a_core_module_gets_no_http() -> None:
+    """``Cannot enable wasi-http for core wasm modules``, says wasmtime."""
+    host = HostOptions(("a.wasm", "x"), [("A", "b")])
+    wanted = w.Wanted("run", host, later=False, module=True)
+    words, _ = w.words(FOUND, wanted, "a.wasm")
+    assert words[1:] == ["run", "-S", "cli=y", "--env", "A=b", "a.wasm", "x"]
+
+
 def test_every_option_has_its_word() -> None:
     host = HostOptions(
         ("a.wasm", "-x", "y"), [("A", "b=c")], [Dir("d", "/e"), Dir("f", "f")], inherit_network=True

@@ -60,7 +60,7 @@ def trace_later(
             mode, host, () if root is None else demands.features(root),
             () if root is None else demands.packages(root), bool(found.versions), args.invoke,
             args.stub_imports, args.cache, serve.address(args), serve.config(args),
-            serve.keys(args), args.reuse, args.timeout,
+            serve.keys(args), args.reuse, args.timeout, module,
         )  # fmt: skip
         return words(wasmtime, wanted, path)
 

@@ -133,7 +133,7 @@ SCOPE = _by_name(
     _static("func", STR, "function of the source, demangled: the innermost inlined one"),
     _static("inlined", BOOL, "whether that function was put in place of a call"),
     _static("frames", STR, "all such functions around it, outermost first, joined by ;"),
-    _dynamic("task", U32, "number of the task that runs, 0 outside of tasks"),
+    _dynamic("task", U32, "number of the task (the request) that runs, 0 outside of tasks"),
     _dynamic("localN", None, "local number N of the function (parameters first)"),
 )
 
@@ -336,6 +336,7 @@ _TASK_SCOPE = _by_name(
     _static("resource", STR, "resource of a method, constructor or static function"),
     _static("direction", STR, '"export", or "inner" between components'),
     _static("component", STR, "name or place of the component with the export"),
+    _static("module", STR, "name or place of the core module with its code, empty if not known"),
     _static("is_async", BOOL, "whether the export is asynchronous"),
     _dynamic("task", U32, "number of the task"),
     _dynamic("call_id", U64, "number of the call that the task began with"),
@@ -343,6 +344,7 @@ _TASK_SCOPE = _by_name(
 )
 _COPY_SCOPE = _by_name(
     _static("component", STR, "name or place of the component that reads or writes"),
+    _static("module", STR, "name or place of its core module that does, empty if not known"),
     _static("func", STR, "stream.read, stream.write, future.read or future.write"),
     _dynamic("stream", U32, "number of the handle, also of a future"),
     _dynamic("count", U32, "how many elements were copied"),

@@ -112,7 +112,8 @@ class Wanted:
     """How to run: what the guest sees, the ``features`` and ``packages`` of
     :mod:`whamm_cm.analysis.demands`, whether it is made for WASI 0.3 (``later``), and the export to
     call (None: the command).  Of a handler, where to listen, how many requests an instance is for
-    (1: as wasmtime has it), and how many seconds it has for one."""
+    (1: as wasmtime has it), and how many seconds it has for one.  ``module``: it is a core module,
+    no component."""
 
     mode: Mode
     host: HostOptions
@@ -127,6 +128,7 @@ class Wanted:
     keys: Mapping[str, bytes] = field(default_factory=dict)
     reuse: int = 1
     timeout: float | None = None
+    module: bool = False
 
 
 def words(wasmtime: Wasmtime, wanted: Wanted, component: str) -> tuple[list[str], int]:
@@ -136,8 +138,8 @@ def words(wasmtime: Wasmtime, wanted: Wanted, component: str) -> tuple[list[str]
     """
     host = wanted.host
     found = [wasmtime.path, wanted.mode, "-S", "p3=y,cli=y" if wanted.later else "cli=y"]
-    if wanted.mode == "run":
-        found += ["-S", "http=y"]
+    if wanted.mode == "run":  # it refuses to give a core module HTTP
+        found += [] if wanted.module else ["-S", "http=y"]
     else:
         found += _serving(wanted)
     for package in wanted.packages:

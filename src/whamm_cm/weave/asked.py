@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
-from itertools import chain
 
 from whamm_cm.emit.clocks import CLOCKED
 from whamm_cm.lang import tree as t
 from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.intervals import INTERVAL
-from whamm_cm.lang.walk import walk
+from whamm_cm.lang.walk import code_of, walk
 
 
 def calls_any(code: Iterable[t.Stmt | t.Expr], names: Set[str]) -> bool:
@@ -29,12 +28,7 @@ def asks_time(code: Iterable[t.Stmt | t.Expr]) -> bool:
 
 def needs_clock(scripts: t.Scripts) -> str:
     """What in scripts means nothing without a clock, "" for nothing."""
-    code = [*scripts.globals, *chain(*(f.body for f in scripts.functions))]
-    for probe in scripts.probes:
-        code += probe.body
-        if probe.predicate is not None:
-            code.append(t.Evaluate(probe.predicate))
-    names = [node.name for node in walk(*code) if isinstance(node, t.Builtin)]
+    names = [node.name for node in walk(*code_of(scripts)) if isinstance(node, t.Builtin)]
     if any(probe.package == INTERVAL for probe in scripts.probes):
         return "an interval"
     return next((f"{name}()" for name in ("now", "wall") if name in names), "")

@@ -13,7 +13,7 @@ from typing import Any
 
 from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.agent.variables import Cells
-from whamm_cm.analysis.guests import Guest, find_guests
+from whamm_cm.analysis.guests import Guest, find_guests, modules_at
 from whamm_cm.analysis.program import Program
 from whamm_cm.analysis.site import Site
 from whamm_cm.component import build
@@ -28,13 +28,15 @@ from whamm_cm.emit.past import OVER, not_kept
 from whamm_cm.emit.paths import acts, has_trace, mentions
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree as t
+from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.fold import fold
 from whamm_cm.lang.intervals import BEATING, beat_of
 from whamm_cm.lang.source import ScriptError, together
-from whamm_cm.lang.walk import walk
+from whamm_cm.lang.walk import code_of, walk
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.moved import Moved
 from whamm_cm.weave.asked import asks_time, calls_any
+from whamm_cm.weave.lacking import Misfits
 from whamm_cm.weave.libs.model import Functions, Library
 from whamm_cm.weave.opcodes.emit import PUSH, GuestWeaver, WovenGuest
 from whamm_cm.weave.opcodes.imports import UNIT
@@ -44,7 +46,7 @@ from whamm_cm.weave.opcodes.rows import Rows, variable_spec
 from whamm_cm.weave.opcodes.source_values import specialised
 from whamm_cm.weave.opcodes.symbols import misread
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
-from whamm_cm.weave.tasks import exports, may_return, no_tasks, roles
+from whamm_cm.weave.tasks import CALLS_ONLY, asks_for_task, exports, may_return, no_tasks, roles
 from whamm_cm.weave.unit import ALONE, Beats, UnitBuilder, binder_module
 from whamm_cm.wit.printer import handles_text
 from whamm_cm.wit.types import FuncT
@@ -85,6 +87,8 @@ class Scripting:
     later: dict[Site, tuple[EventProbe, ...]] = field(default_factory=dict)
     #: Components where probes ask for tasks.
     tasked: set[Component] = field(default_factory=set)
+    #: Those where the calls of exports are the tasks.
+    alone: set[Component] = field(default_factory=set)
     #: Components that need the unit.
     components: set[Component] = field(default_factory=set)
     #: What the core functions of lifts return.
@@ -93,6 +97,8 @@ class Scripting:
     moved: dict[bytes, Moved] = field(default_factory=dict)
     #: Why a rule does not fit streams of some type.
     misfits: dict[int, ScriptError] = field(default_factory=dict)
+    #: The core modules that call, or are called, by the items of canonical definitions.
+    modules: dict[Item, str] = field(default_factory=dict)
     beats: Beats | None = None
     last_words: bool = False
     #: Whether core modules may get a memory beside their own.
@@ -148,12 +154,16 @@ class Scripting:
 
     def _find_tasks(self, sites: Sequence[Site]) -> None:
         """Where code may ask for the task that runs, in core modules and functions, too."""
-        if not any(map(_asks_for_task, walk(*self._code()))):
-            return
-        for component in self.components:
-            own = [site for site in sites if site.component is component]
-            if not no_tasks(own):
+        asked = [node for node in walk(*self._code()) if asks_for_task(node)]
+        anywhere = not all(isinstance(node, t.Bound) for node in asked)
+        for component in self.components if asked else ():
+            why = no_tasks([site for site in sites if site.component is component])
+            if why == CALLS_ONLY:
+                self.alone.add(component)
+            elif not why and anywhere:
                 self.tasked.add(component)
+        if not anywhere:
+            return
         kinds = {roles([s for s in sites if s.component is each])[1] for each in self.tasked}
         if len(kinds) > 1:
             raise WeaveError(
@@ -195,13 +205,7 @@ class Scripting:
 
     def _code(self) -> Iterator[t.Stmt | t.Expr]:
         """All there may be of it in the woven component, with what did not match."""
-        scripts = self.plan.scripts
-        yield from scripts.globals
-        for function in scripts.functions:
-            yield from function.body
-        for probe in scripts.probes:
-            yield from () if probe.predicate is None else (probe.predicate,)
-            yield from probe.body
+        yield from code_of(self.plan.scripts)
         for event in chain(*self.probes.values()):
             yield from () if event.predicate is None else (event.predicate,)
             yield from event.body
@@ -288,7 +292,7 @@ class Scripting:
         scripts = self.plan.scripts
         matched: set[int] = set()
         fire: set[t.Span] = set()
-        errors: list[ScriptError] = []
+        misfits = Misfits.none()
         for site in sites:
             if site.edge == "builtin" and site.func not in COPIES:
                 continue
@@ -306,12 +310,14 @@ class Scripting:
                 try:
                     probe = self._event(rule, site, seen)
                 except ScriptError as error:
-                    errors.append(error)
+                    misfits.add(rule, error)
                     continue
+                misfits.fits.add(rule.span)
                 if probe is not None:
                     fire.add(rule.span)
                     self._place(site, probe, sites)
-        self._settle(matched, fire, errors, sites)
+        self.added.unmatched += misfits.settle()
+        self._settle(matched, fire, misfits.errors, sites)
 
     def _settle(
         self,
@@ -397,7 +403,12 @@ class Scripting:
 
     def _event(self, rule: t.WitRule, site: Site, seen: t.WitSite) -> EventProbe | None:
         probe = rule.at(seen)
-        residual = fold(probe, _facts(seen), self.plan.evaluate)
+        facts = _facts(seen)
+        whole = t.If(probe.predicate or t.Const(vt.BOOL, True), probe.body)
+        if any(isinstance(node, t.Static) and node.name == "module" for node in walk(whole)):
+            self.modules = self.modules or modules_at(self.program)
+            facts["module"] = self.modules.get(site.definition.item, "")
+        residual = fold(probe, facts, self.plan.evaluate)
         if residual is None:
             return None
         self.unit.announce(residual.body)
@@ -557,12 +568,6 @@ def _facts(seen: t.WitSite) -> dict[str, Any]:
 def _function_name(site: Site) -> str:
     version = f"@{site.version}" if site.version else ""
     return f"{site.interface}{version}#{site.func}" if site.interface else site.func
-
-
-def _asks_for_task(node: t.Stmt | t.Expr) -> bool:
-    if isinstance(node, t.Builtin):
-        return node.name == "task"
-    return isinstance(node, t.Var) and node.variable.kind is t.Kind.TASK
 
 
 def _is_over(lift: Site, mode: str, site: Site) -> bool:
