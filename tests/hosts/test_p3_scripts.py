@@ -44,7 +44,7 @@ def test_results_come_when_the_host_has_them(
 def test_a_call_of_the_host_fails_at_once(wasmtime: str, command: Path, tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     done = trace("-q", "-e", FAILED, "--dir", "d::/data", "app.wasm", "!open", cwd=tmp_path)
-    assert done.stderr.decode().splitlines() == ["error true"] and done.returncode == 0
+    assert done.stderr.decode().splitlines() == ["error(read-only) true"] and done.returncode == 0
     assert not (tmp_path / "d" / "note.txt").exists()
 
 
