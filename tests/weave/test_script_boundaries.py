@@ -67,6 +67,37 @@ def test_cases_fields_and_members_by_their_names() -> None:
     assert run.reported == {"ports": {(443, 7): 4}}
 
 
+def test_a_rule_means_the_functions_that_have_what_its_body_asks_for() -> None:
+    funcs = [FuncT((("len", U32),), U32), FuncT((("len", U32),), None), FuncT((), U16)]
+    rule = "wit:import:test:echo/host#*:"
+    f0, f1, f2 = funcs
+    answers = Functions({
+        (HOST, "f0"): (f0, lambda *_: 7), (HOST, "f1"): (f1, lambda *_: None),
+        (HOST, "f2"): (f2, lambda *_: 7),
+    })  # fmt: skip
+    run = scripted(
+        echo_component(funcs),
+        f"""{rule}after {{ print("{{}} {{}}", func, result); }}
+        {rule}before {{ print("{{}} {{}}", func, len); }}""",
+        functions=answers,
+    )
+    run.call("f0", 5)
+    run.call("f1", 6)
+    run.call("f2")
+    assert run.printed == ["f0 5", "f0 7", "f1 6", "f2 7"]
+    assert (f"{rule}after", "the function has no result", 1) in run.woven.added.unmatched
+    assert (f"{rule}before", "the function has no len", 1) in run.woven.added.unmatched
+
+
+@pytest.mark.parametrize(
+    "body", ["print(lenght);", "print(lenght, len);", "print(len % 2 == func);"]
+)
+def test_what_no_function_has_is_wrong(body: str) -> None:
+    funcs = [FuncT((("len", U32),), U32), FuncT((), U16)]
+    with pytest.raises(UsageError):
+        scripted(echo_component(funcs), f"wit:import:test:echo/host#*:before {{ {body} }}")
+
+
 def test_after_knows_the_result_whether_it_is_an_error_and_the_time() -> None:
     answers: list[Any] = [{"ok": 3}, {"error": "timed-out"}, {"error": "refused"}]
     run = echo(

@@ -159,14 +159,14 @@ def test_tasks_under_way_at_once_have_variables_of_their_own(plan: dict[str, Any
     assert {line for line in found if line not in in_c + in_d} == {"out 100 nobody 0"}
 
 
-def test_where_nothing_is_asynchronous_there_are_no_tasks() -> None:
+def test_where_nothing_is_asynchronous_tasks_have_no_events() -> None:
     script = """
         task var n: u32;
         wasm:task:start { n = 100; }
         wit:export:*#*:before { n++; print("{} {}", n, task); }"""
     run = scripted(text(PLAIN), script)
     assert [run.call("f"), run.call("f")] == [7, 7]
-    assert run.printed == ["1 0", "2 0"]
+    assert run.printed == ["1 1", "1 2"]
     why = ("script0:3:9", "wasm:task:start", "no asynchronous component")
     assert why in run.woven.added.idle and "context" not in printed(run)
 

@@ -63,7 +63,7 @@ class Events:
         self._pool = Pool(self.f)
         self._compiler: Compiler | None = None
         self._elapsed: int | None = None
-        self._zero: int | None = None
+        self._task: int | None = None
         self._called: int | None = None
         self._answered: Label | None = None
 
@@ -201,8 +201,18 @@ class Events:
             self.body.number_call()
         if mentions(part, "elapsed") and self.mode != "after":
             raise WeaveError("elapsed is known after the call only")
-        if mentions(part, "task") and self.body.tasks is None and self._zero is None:
-            self._zero = self.f.local("i32")
+        if mentions(part, "task") and self.body.tasks is None:
+            self._alone()
+
+    def _alone(self) -> None:
+        """Where the agent knows no tasks: the number of the call, if the unit knows that."""
+        if self._task is None:
+            self._task = self.f.local("i32")
+        script = self.body.probe.script
+        assert script is not None, "there is a probe"
+        if self.body.options.alone:
+            self.f.call(script.functions["task_now"])
+            self.f.set(self._task)
 
     def bound(self, name: str) -> tuple[int, ...]:
         """The locals of a computed variable."""
@@ -212,8 +222,8 @@ class Events:
             return (self._elapsed,)
         if name == "task" and self.body.tasks is not None:
             return (self.body.tasks.number,)
-        if name == "task" and self._zero is not None:
-            return (self._zero,)
+        if name == "task" and self._task is not None:
+            return (self._task,)
         raise InternalError(f"'{name}' is not bound here")
 
     # --- the call --------------------------------------------------------------------------------

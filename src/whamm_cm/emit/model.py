@@ -210,7 +210,8 @@ class ProbeOptions:
     wrappers know tasks; ``due``: whether calls may be over later; ``logged``: whether records are
     made of calls of tasks; ``threads``: whether tasks may have several; ``lasting``: whether they
     may go on after their answer without the host.  ``sampling``: None where records are made of
-    all requests.
+    all requests.  ``alone``: nothing is asynchronous, and the unit is told of calls of exports, for
+    scripts ask for tasks.
     """
 
     timed: bool = False
@@ -236,3 +237,4 @@ class ProbeOptions:
     threads: bool = False
     lasting: bool = False
     sampling: Sampling | None = None
+    alone: bool = False

@@ -112,6 +112,17 @@ class Probe:
         """The function of the script unit for the end of a task, where that has something to do."""
         return None if self.script is None else self.script.functions.get("task_over")
 
+    def alone(self, f: Func, *, begins: bool) -> None:
+        """Where calls are the tasks: one of an export begins or is over, if none is around it."""
+        told = None if self.script is None else self.script.functions.get("task_alone")
+        if told is None:
+            return
+        self.agent.load_at(f, "i32.load", STATE + DEPTH)
+        f.op("i32.eqz")
+        with f.if_():
+            f.i32(begins)
+            f.call(told)
+
     def table(self, size: int) -> int:
         """The agent's table, which has that size at least."""
         if self._table is None:

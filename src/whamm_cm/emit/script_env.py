@@ -8,7 +8,7 @@ from typing import Protocol
 
 from whamm_cm.emit.memory import Agent, Guest
 from whamm_cm.emit.model import Cell, EventProbe, ExportedGlobal, ProbeOptions, ScriptLink, Wrapper
-from whamm_cm.emit.paths import embedded, normal_probes, walk
+from whamm_cm.emit.paths import embedded, mentions, normal_probes, walk
 from whamm_cm.emit.script.compile import compile_body, compile_expr
 from whamm_cm.emit.script.env import FUNCTIONS, Globals, Memory, Place, Recorder
 from whamm_cm.emit.texts import State
@@ -65,6 +65,10 @@ class ScriptImports:
             self.needs.functions.update(dict.fromkeys(WHOLE))
         if self._link.task_vars and options.context:
             self.needs.functions["task_over"] = None
+        if options.alone:
+            self.needs.functions["task_alone"] = None
+            if any(mentions((probe.predicate, probe.body), "task") for probe in probes):
+                self.needs.functions["task_now"] = None
         for name in self.needs.functions:
             self._link.use(name)
         self.memory: int | None = None

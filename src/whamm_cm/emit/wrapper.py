@@ -94,6 +94,7 @@ class Body:
             self.sampled.begin()
             self._number_early()
         if self.entered:
+            self.probe.alone(self.f, begins=True)
             self._add_depth(1)
         if self.tasks is not None:
             self.tasks.begin()
@@ -167,6 +168,7 @@ class Body:
                 self._flush_if_late(self.ended if self.timed else None)
         else:
             self._add_depth(-1)
+            self.probe.alone(self.f, begins=False)
             if self.probe.flush() is None:
                 return
             if self.tasks is not None:  # what else runs in here waits, maybe for ever

@@ -133,7 +133,7 @@ SCOPE = _by_name(
     _static("func", STR, "function of the source, demangled: the innermost inlined one"),
     _static("inlined", BOOL, "whether that function was put in place of a call"),
     _static("frames", STR, "all such functions around it, outermost first, joined by ;"),
-    _dynamic("task", U32, "number of the task that runs, 0 outside of tasks"),
+    _dynamic("task", U32, "number of the task (the request) that runs, 0 outside of tasks"),
     _dynamic("localN", None, "local number N of the function (parameters first)"),
 )
 

@@ -50,6 +50,16 @@ def walk(*nodes: Node) -> Iterator[Node]:
         stack.extend(reversed(list(children(node))))
 
 
+def code_of(scripts: t.Scripts) -> Iterator[Node]:
+    """All code of scripts but rules at boundaries, which is for the functions that they match."""
+    yield from scripts.globals
+    for function in scripts.functions:
+        yield from function.body
+    for probe in scripts.probes:
+        yield from () if probe.predicate is None else (probe.predicate,)
+        yield from probe.body
+
+
 def transform(node: Node, change: Callable[[Node], Node | None]) -> Any:
     """A copy of the tree in which ``change`` has replaced nodes, parents first; what it answers
     None for is copied.  Nodes below which nothing changes are kept as they are."""

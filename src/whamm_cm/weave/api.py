@@ -21,7 +21,7 @@ from whamm_cm.component.encode import Piece, pieces
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.component.items import Item, Sort
 from whamm_cm.dataclass import dataclass
-from whamm_cm.emit.model import ProbeOptions, Sampling, ScriptLink
+from whamm_cm.emit.model import ProbeOptions, Sampling
 from whamm_cm.errors import InternalError, WeaveError
 from whamm_cm.wasm.moved import Moved
 from whamm_cm.weave.agents import free_mark
@@ -355,7 +355,7 @@ class _Tree:
         script = self.scripting
         if script is not None and component not in script.components:
             script = None
-        options = self._options(chosen, None if script is None else script.unit.link)
+        options = self._options(component, chosen, script)
         weaver = Weaver(
             self.program, component, chosen, options, supply, self.added, edit, script,
             self.last_words, self._flush_options(options),
@@ -398,7 +398,9 @@ class _Tree:
             return 0
         return BRIEF_NS if self.plan.brief else LIVE_NS
 
-    def _options(self, chosen: Sequence[Chosen], script: ScriptLink | None) -> ProbeOptions:
+    def _options(
+        self, component: Component, chosen: Sequence[Chosen], scripting: Scripting | None
+    ) -> ProbeOptions:
         counts = [c.number for c in chosen if c.action == "count"]
         return ProbeOptions(
             timed=self.plan.timed,
@@ -412,7 +414,7 @@ class _Tree:
             interval_ns=self._interval(),
             count_base=min(counts, default=0),
             count_n=len(counts),
-            script=script,
+            script=None if scripting is None else scripting.unit.link,
             mark=self.plan.mark,
             brief=self.plan.brief,
             beats=self.plan.interval_ns > 0 and self.plan.sink != "none",
@@ -424,6 +426,7 @@ class _Tree:
             threads=any(c.role == "spawn" for c in chosen),
             lasting=any(c.role == "spawn" or may_last(c.site) for c in chosen),
             sampling=self.sampling,
+            alone=scripting is not None and component in scripting.alone,
         )
 
 

@@ -23,6 +23,7 @@ from whamm_cm.wasm.encoding import ValType
 from whamm_cm.wasm.function import FunctionInfo
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.rewrite import Piece
+from whamm_cm.weave.lacking import lacks
 from whamm_cm.weave.opcodes.emit import GuestWeaver
 from whamm_cm.weave.opcodes.leftover import pure_counters
 from whamm_cm.weave.opcodes.match import Firing, Matcher
@@ -190,11 +191,11 @@ def _text(info: FunctionInfo, opidx: int) -> str:
 
 
 def _boundaries(rule: WitRule, sites: Sequence[Site]) -> Iterator[BoundarySite]:
-    for site in sites:
-        if rule.matches(as_seen(site)) and comes_to_pass(rule, site, sites):
-            result = site.result if site.elements is None else site.elements
-            signature = handles_text(FuncT(site.params, result, site.is_async))
-            yield BoundarySite(rule.rule, site.title, signature, site.reason)
+    meant = [s for s in sites if rule.matches(as_seen(s)) and comes_to_pass(rule, s, sites)]
+    for site in [s for s in meant if not lacks(rule, as_seen(s))] or meant:
+        result = site.result if site.elements is None else site.elements
+        signature = handles_text(FuncT(site.params, result, site.is_async))
+        yield BoundarySite(rule.rule, site.title, signature, site.reason)
 
 
 # --- the code ------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from whamm_cm.emit.script.memories import LENT
 from whamm_cm.errors import DecodeError, WeaveError
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.intervals import beat_of
-from whamm_cm.lang.walk import walk
+from whamm_cm.lang.walk import code_of, walk
 from whamm_cm.wasm import snippets
 from whamm_cm.wasm.asm import Module
 from whamm_cm.wasm.cursor import Cursor
@@ -51,6 +51,7 @@ from whamm_cm.weave.scripting import (
     needs_clock,
     refuse_boundaries,
 )
+from whamm_cm.weave.tasks import asks_for_task
 from whamm_cm.weave.unit import Beats, UnitBuilder, beating, binder_module
 from whamm_cm.weave.wiring import SinkOptions
 
@@ -123,6 +124,7 @@ class _Scripted:
     unit: bytes
     binder: bytes | None
     sends: bool
+    tasks: bool
 
 
 @dataclass(slots=True)
@@ -195,13 +197,16 @@ class _Weave:
         if not plan.compat:
             self.added.idle += idle(scripts.scripts, matcher.idle())
         slot = unit.push_slot() if push else None
+        tasks = any(map(asks_for_task, walk(*code_of(scripts.scripts))))
+        if tasks:
+            unit.unit.use("task_alone")
         unit.time, unit.timed = TIME, self._clock(scripts.scripts)
         if beats is not None and beat_of(probes):
             beats.clock = unit.timed
         wasm_unit = unit.module(False, sends)
         guest = lend_memories(self.module, guest, wasm_unit)
         binder = None if slot is None else binder_module(slot, PUSH, UNIT, tabled)
-        return _Scripted(guest, wasm_unit, binder, sends)
+        return _Scripted(guest, wasm_unit, binder, sends, tasks)
 
     def _clock(self, scripts: t.Scripts) -> bool:
         """Whether scripts have a clock.  WeaveError where they need one."""
@@ -222,7 +227,8 @@ class _Weave:
             traced is not None or (scripted is not None and scripted.sends)
         )
         wrapped = {} if traced is None else traced.exports
-        gated = _gated(guest) if sends else {}
+        tasks = scripted is not None and scripted.tasks
+        gated = _gated(guest) if sends or tasks else {}
         if scripted is None:  # wrappers send by themselves
             gated = {name: kind for name, kind in gated.items() if name not in wrapped}
         entry = _entry(self.module) if self.plan.compat else None
@@ -249,10 +255,11 @@ class _Weave:
             parts.append(
                 Part("exit", exit_module(unit, traced is not None), EXIT, {"flush": FLUSH})
             )
-            if gated:
-                parts.append(Part("gates", _gates(guest, gated, wrapped), None, "all"))
-            elif entry is not None:
-                parts.append(Part("started", _started()))
+        if gated:
+            gates = _gates(guest, gated, wrapped, sends, tasks)
+            parts.append(Part("gates", gates, None, "all"))
+        elif sends and entry is not None:
+            parts.append(Part("started", _started()))
         return parts
 
     def _with_last_words(self, guest: CoreModule) -> CoreModule:
@@ -375,11 +382,15 @@ def _started() -> bytes:
     return module.encode()
 
 
-def _gates(guest: CoreModule, gated: dict[str, int], wrapped: Mapping[str, int]) -> bytes:
+def _gates(
+    guest: CoreModule, gated: dict[str, int], wrapped: Mapping[str, int], sends: bool, tasks: bool
+) -> bytes:
     """The types are the guest's own: equal ones need not be interchangeable.  ``wrapped``: exports
-    that have a wrapper of that number."""
+    that have a wrapper of that number.  What the outermost call does when it is over: with
+    ``sends`` all leaves, with ``tasks`` the unit is told, as it is when it begins."""
     module = Module(_type_groups(guest), len(guest.types))
-    flush = module.import_func(EXIT, "flush")
+    flush = module.import_func(EXIT, "flush") if sends else None
+    alone = module.import_func(UNIT, "task_alone", ("i32",)) if tasks else None
     inner = {
         name: module.import_func_of(WRAPPED, f"w{wrapped[name]}", kind)
         if name in wrapped
@@ -395,6 +406,12 @@ def _gates(guest: CoreModule, gated: dict[str, int], wrapped: Mapping[str, int])
                 for local in range(len(params)):
                     f.get(local)
                 f.call(inner[name])
+            elif alone is not None:
+                f.global_get(depth)
+                f.op("i32.eqz")
+                with f.if_():
+                    f.i32(1)
+                    f.call(alone)
             f.global_get(depth)
             f.i32(amount)
             f.op("i32.add")
@@ -402,7 +419,11 @@ def _gates(guest: CoreModule, gated: dict[str, int], wrapped: Mapping[str, int])
         f.global_get(depth)
         f.op("i32.eqz")
         with f.if_():
-            f.call(flush)
+            if alone is not None:
+                f.i32(0)
+                f.call(alone)
+            if flush is not None:
+                f.call(flush)
         module.export_func(name, f.index)
     return module.encode()
 

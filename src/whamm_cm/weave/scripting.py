@@ -32,9 +32,10 @@ from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.fold import fold
 from whamm_cm.lang.intervals import BEATING, INTERVAL, beat_of
 from whamm_cm.lang.source import ScriptError, together
-from whamm_cm.lang.walk import walk
+from whamm_cm.lang.walk import code_of, walk
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.moved import Moved
+from whamm_cm.weave.lacking import Misfits
 from whamm_cm.weave.libs.model import Functions, Library
 from whamm_cm.weave.opcodes.emit import PUSH, GuestWeaver, WovenGuest
 from whamm_cm.weave.opcodes.imports import UNIT
@@ -44,7 +45,7 @@ from whamm_cm.weave.opcodes.rows import Rows, variable_spec
 from whamm_cm.weave.opcodes.source_values import specialised
 from whamm_cm.weave.opcodes.symbols import misread
 from whamm_cm.weave.plan import Added, Plan, ScriptPlan
-from whamm_cm.weave.tasks import exports, may_return, no_tasks, roles
+from whamm_cm.weave.tasks import CALLS_ONLY, asks_for_task, exports, may_return, no_tasks, roles
 from whamm_cm.weave.unit import ALONE, Beats, UnitBuilder, binder_module
 from whamm_cm.wit.printer import handles_text
 from whamm_cm.wit.types import FuncT
@@ -85,6 +86,8 @@ class Scripting:
     later: dict[Site, tuple[EventProbe, ...]] = field(default_factory=dict)
     #: Components where probes ask for tasks.
     tasked: set[Component] = field(default_factory=set)
+    #: Those where the calls of exports are the tasks.
+    alone: set[Component] = field(default_factory=set)
     #: Components that need the unit.
     components: set[Component] = field(default_factory=set)
     #: What the core functions of lifts return.
@@ -148,12 +151,16 @@ class Scripting:
 
     def _find_tasks(self, sites: Sequence[Site]) -> None:
         """Where code may ask for the task that runs, in core modules and functions, too."""
-        if not any(map(_asks_for_task, walk(*self._code()))):
-            return
-        for component in self.components:
-            own = [site for site in sites if site.component is component]
-            if not no_tasks(own):
+        asked = [node for node in walk(*self._code()) if asks_for_task(node)]
+        anywhere = not all(isinstance(node, t.Bound) for node in asked)
+        for component in self.components if asked else ():
+            why = no_tasks([site for site in sites if site.component is component])
+            if why == CALLS_ONLY:
+                self.alone.add(component)
+            elif not why and anywhere:
                 self.tasked.add(component)
+        if not anywhere:
+            return
         kinds = {roles([s for s in sites if s.component is each])[1] for each in self.tasked}
         if len(kinds) > 1:
             raise WeaveError(
@@ -190,13 +197,7 @@ class Scripting:
 
     def _code(self) -> Iterator[t.Stmt | t.Expr]:
         """All there may be of it in the woven component, with what did not match."""
-        scripts = self.plan.scripts
-        yield from scripts.globals
-        for function in scripts.functions:
-            yield from function.body
-        for probe in scripts.probes:
-            yield from () if probe.predicate is None else (probe.predicate,)
-            yield from probe.body
+        yield from code_of(self.plan.scripts)
         for event in chain(*self.probes.values()):
             yield from () if event.predicate is None else (event.predicate,)
             yield from event.body
@@ -283,7 +284,7 @@ class Scripting:
         scripts = self.plan.scripts
         matched: set[int] = set()
         fire: set[t.Span] = set()
-        errors: list[ScriptError] = []
+        misfits = Misfits.none()
         for site in sites:
             if site.edge == "builtin" and site.func not in COPIES:
                 continue
@@ -301,12 +302,14 @@ class Scripting:
                 try:
                     probe = self._event(rule, site, seen)
                 except ScriptError as error:
-                    errors.append(error)
+                    misfits.add(rule, error)
                     continue
+                misfits.fits.add(rule.span)
                 if probe is not None:
                     fire.add(rule.span)
                     self._place(site, probe, sites)
-        self._settle(matched, fire, errors, sites)
+        self.added.unmatched += misfits.settle()
+        self._settle(matched, fire, misfits.errors, sites)
 
     def _settle(
         self,
@@ -564,21 +567,10 @@ def asks_time(code: Iterable[t.Stmt | t.Expr]) -> bool:
 
 def needs_clock(scripts: t.Scripts) -> str:
     """What in scripts means nothing without a clock, "" for nothing."""
-    code = [*scripts.globals, *chain(*(f.body for f in scripts.functions))]
-    for probe in scripts.probes:
-        code += probe.body
-        if probe.predicate is not None:
-            code.append(t.Evaluate(probe.predicate))
-    names = [node.name for node in walk(*code) if isinstance(node, t.Builtin)]
+    names = [node.name for node in walk(*code_of(scripts)) if isinstance(node, t.Builtin)]
     if any(probe.package == INTERVAL for probe in scripts.probes):
         return "an interval"
     return "now()" if "now" in names else ""
-
-
-def _asks_for_task(node: t.Stmt | t.Expr) -> bool:
-    if isinstance(node, t.Builtin):
-        return node.name == "task"
-    return isinstance(node, t.Var) and node.variable.kind is t.Kind.TASK
 
 
 def _is_over(lift: Site, mode: str, site: Site) -> bool:

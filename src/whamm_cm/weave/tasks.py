@@ -11,6 +11,7 @@ from whamm_cm.component import nodes as n
 from whamm_cm.component.canons import COPIES
 from whamm_cm.component.items import Item
 from whamm_cm.emit.model import Role
+from whamm_cm.lang import tree as t
 from whamm_cm.wit.types import ValType, strip
 
 _BUILTINS: dict[str, Role] = {
@@ -27,6 +28,17 @@ _BUILTINS: dict[str, Role] = {
     "future.cancel-write": "ask",
 }
 _CONTEXT: dict[str, Role] = {"context.get": "get", "context.set": "set"}
+
+
+#: Why nothing is known of tasks where calls of exports are all there is.
+CALLS_ONLY = "nothing in its component is asynchronous"
+
+
+def asks_for_task(node: t.Stmt | t.Expr) -> bool:
+    """Whether a part of a script is the number of the task, or a variable of it."""
+    if isinstance(node, t.Builtin | t.Bound):
+        return node.name == "task"
+    return isinstance(node, t.Var) and node.variable.kind is t.Kind.TASK
 
 
 def _role(site: Site) -> Role:
@@ -48,7 +60,7 @@ def no_tasks(own: Iterable[Site]) -> str:
     """
     found = [(site, role) for site in own if (role := _role(site))]
     if not any(s.is_async or role not in ("enter", "get", "set") for s, role in found):
-        return "nothing in its component is asynchronous"
+        return CALLS_ONLY
     reasons = [site.reason for site, role in found if role in ("get", "set") and site.reason]
     return f"its component keeps its tasks apart by itself: {reasons[0]}" if reasons else ""
 

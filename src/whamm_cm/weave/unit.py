@@ -13,6 +13,7 @@ from whamm_cm.component import build
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.component.items import Item
 from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.alone import build_alone
 from whamm_cm.emit.clocks import build_clocks
 from whamm_cm.emit.leave import WORDS, build_leave
 from whamm_cm.emit.libglue import GUARD
@@ -26,6 +27,7 @@ from whamm_cm.emit.script.unit_module import (
     BEAT,
     LEAVING_MODULE,
     OUTSIDE_MODULE,
+    TASKS_MODULE,
     HostedCode,
     UnitModule,
     nowhere,
@@ -348,6 +350,9 @@ class UnitBuilder:
         if asked:
             clocks = build_clocks({*asked, "now"}, self.time, now=self.timed, guard=self.has_guard)
             linked.append(Part(OUTSIDE_MODULE, clocks, OUTSIDE_MODULE, "all"))
+        if any(i.module == TASKS_MODULE for i in CoreModule(parts.wasm).imports):
+            alone = build_alone(self.unit.task_vars)
+            linked.append(Part(TASKS_MODULE, alone, TASKS_MODULE, "all"))
         if any(i.module == LEAVING_MODULE for i in CoreModule(parts.wasm).imports):
             words = {n: self.string(WORDS[n]) for _, n in self.prints if n}
             leave = build_leave(_GENERATED, way, words)

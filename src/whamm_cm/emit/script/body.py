@@ -98,7 +98,7 @@ class Body:
     def _of_task(self, variable: t.Variable) -> Place:
         if self._task is None:
             self._task = self.pool.take("i32")
-        self.run("task_vars")
+        self.run("task_own")
         self.f.set(self._task)
         return Memory(self._task, LEAF_SIZE * variable.leaf)
 

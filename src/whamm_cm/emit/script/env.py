@@ -73,7 +73,11 @@ OUTSIDE: dict[str, FuncType] = {
 }  # fmt: skip
 #: Functions that end the program, of ``emit/leave.py``.
 LEAVING: dict[str, FuncType] = {"exit": (_II, ()), "abort": (_III, ())}
-FUNCTIONS = {**RUNTIME, **OUTSIDE, **LEAVING}
+#: Functions that know which task runs, of ``emit/alone.py``.
+TASKS: dict[str, FuncType] = {
+    "task_now": ((), _I), "task_own": ((), _I), "task_alone": (_I, ()),
+}  # fmt: skip
+FUNCTIONS = {**RUNTIME, **OUTSIDE, **LEAVING, **TASKS}
 
 
 @dataclass(frozen=True, slots=True)

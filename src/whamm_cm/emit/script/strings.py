@@ -290,7 +290,7 @@ def _map_has(body: Body, node: t.Builtin) -> None:
 
 
 def _task(body: Body, node: t.Builtin) -> None:
-    body.run("task_number")
+    body.run("task_now")
 
 
 def _rand(body: Body, node: t.Builtin) -> None:

@@ -79,7 +79,8 @@ class ScriptUnit:
         for stmt in declared:
             if stmt.variable.kind is not t.Kind.TASK:
                 self.global_(stmt.variable)
-        #: Address and size of what the variables of a task start with, if there are any.
+        #: Address and size of what the variables of a task start with, if there are any; behind
+        #: that are those of code outside of tasks, and those of calls (``emit/alone.py``).
         self.task_vars = self._task_vars([s for s in declared if s.variable.kind is t.Kind.TASK])
         for function in scripts.functions:
             self.user_function(function)
@@ -88,7 +89,7 @@ class ScriptUnit:
         if not declared:
             return None
         size = sum(size_of(stmt.variable.type) for stmt in declared)
-        first = self.area.reserve(2 * size)
+        first = self.area.reserve(3 * size)
         for stmt in declared:
             if isinstance(stmt.init, t.Const):
                 for start in (first, first + size):

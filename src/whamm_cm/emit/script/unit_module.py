@@ -10,7 +10,16 @@ from whamm_cm.emit.memory import Guest
 from whamm_cm.emit.script import report
 from whamm_cm.emit.script.body import Body
 from whamm_cm.emit.script.compile import compile_function, needs
-from whamm_cm.emit.script.env import FUNCTIONS, LEAVING, OUTSIDE, STATE, Memory, Needs, Place
+from whamm_cm.emit.script.env import (
+    FUNCTIONS,
+    LEAVING,
+    OUTSIDE,
+    STATE,
+    TASKS,
+    Memory,
+    Needs,
+    Place,
+)
 from whamm_cm.emit.script.memories import LENT, PROGRAM, MemoryRef
 from whamm_cm.emit.script.places import make, maker
 from whamm_cm.emit.script.types import description, flats, is_handle, leaves
@@ -29,7 +38,13 @@ from whamm_cm.wasm.types import MemoryType
 
 #: What the unit exports where something fires now and then.
 BEAT = "beat"
-STATE_MODULE, OUTSIDE_MODULE, LEAVING_MODULE = "state", "outside", "leave"
+STATE_MODULE, OUTSIDE_MODULE, LEAVING_MODULE, TASKS_MODULE = "state", "outside", "leave", "tasks"
+#: Where runtime functions come from, if not from the state.
+_SOURCES = {
+    **dict.fromkeys(OUTSIDE, OUTSIDE_MODULE),
+    **dict.fromkeys(LEAVING, LEAVING_MODULE),
+    **dict.fromkeys(TASKS, TASKS_MODULE),
+}
 
 
 def _at_once(stmts: Sequence[t.Stmt]) -> tuple[t.Stmt, ...]:
@@ -190,8 +205,7 @@ class UnitModule:
         if wanted:
             module.import_memory(STATE_MODULE, "memory", MemoryType(layout.STATE_PAGES))
         for name in wanted:
-            source = OUTSIDE_MODULE if name in OUTSIDE else STATE_MODULE
-            source = LEAVING_MODULE if name in LEAVING else source
+            source = _SOURCES.get(name, STATE_MODULE)
             self._functions[name] = module.import_func(source, name, *FUNCTIONS[name])
         for library, function in {pair: None for need in found for pair in need.libraries}:
             signature = self._signature(library, function)
