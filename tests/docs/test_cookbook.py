@@ -182,6 +182,17 @@ def test_top_files(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
 def test_abort_on_a_denied_path(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folder = _folder(tmp_path)
     words = ("--dir", f"{folder}::/data", str(path_of("command")))
+    _, _, said = run(tmp_path, capfd, "abort", *words, status=134)
+    assert os.listdir(folder) == ["note.txt"]  # what was opened before is there
+    assert said.splitlines()[-1].startswith("random: ") and "directory: " not in said
+    (folder / "note.txt").unlink()
+    _, _, said = run(tmp_path, capfd, "abort", "-D", "denied=note.txt", *words, status=134)
+    assert os.listdir(folder) == [] and said.splitlines()[-1].startswith("random: ")
+
+
+def test_an_error_for_a_denied_path(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = _folder(tmp_path)
+    words = ("--dir", f"{folder}::/data", str(path_of("command")))
     _, printed, said = run(tmp_path, capfd, "deny", *words, status=1)
     assert printed == ["denied: scratch.tmp"]
     assert os.listdir(folder) == ["note.txt"] and "open failed with code 0" in said

@@ -35,6 +35,8 @@ _SECTIONS = {
 }  # fmt: skip
 _NEVER = ("eh_frame_sec", "debug_sup_sec", "gnu_debugaltlink_sec")
 _LONGEST_NAME = 4096
+#: Attributes of a unit that is the skeleton of one in another file: that of DWARF 5, that before.
+_SPLIT = {"DW_AT_dwo_name", "DW_AT_GNU_dwo_name"}
 _NEEDED = (".debug_line", ".debug_info", ".debug_abbrev")
 
 
@@ -248,6 +250,18 @@ class SourceLines:
             for one in found
         )
 
+    @property
+    def split(self) -> str:
+        """One sentence where units have left functions and variables to other files, else empty."""
+        files = [] if self._inlined is None else self._inlined.split
+        if not files:
+            return ""
+        more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+        return (
+            f"functions and variables of the source are in split DWARF ({files[0][:200]}{more}),"
+            " which is not read: build without -gsplit-dwarf"
+        )
+
     def variables(self) -> SourceVariables | None:
         """The variables of the source; None where there are no lines, either."""
         if self._inlined is None or self._module is None:
@@ -290,6 +304,8 @@ def _rows(lines: bytes, inlined: InlinedCalls, size: int) -> Iterator[Row]:
     """The units go to ``inlined``."""
     for unit in inlined.info.iter_CUs():
         said = unit.get_top_DIE().attributes
+        for name in _SPLIT & said.keys():
+            inlined.split.append(str(said[name].value, "utf-8", "replace"))
         start, folder = said.get("DW_AT_stmt_list"), said.get("DW_AT_comp_dir")
         if start is None:
             continue

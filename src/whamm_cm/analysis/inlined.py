@@ -57,13 +57,14 @@ class SourceFunction:
 @dataclass(slots=True)
 class InlinedCalls:
     """``units``: each compilation unit with the files of its line program.  A unit is read when an
-    address in it is first asked for."""
+    address in it is first asked for.  ``split``: files that units have left all but lines to."""
 
     info: Any
     units: list[tuple[Any, Files]]
     ranges: list[tuple[Range, ...]] = field(default_factory=list)
     known: dict[int, list[tuple[Range, Any]]] = field(default_factory=dict)
     listed: int = 0
+    split: list[str] = field(default_factory=list)
 
     def at(self, address: int) -> tuple[InlinedCall, ...]:
         """What was put in place around ``address``, innermost first.

@@ -29,11 +29,13 @@ NOWHERE = SourcePlace()
 class Sources:
     """The source lines of core modules, each read when it is first asked for.  ``files``: given
     with them; ``folder``: that of the input, where it is a file.  ``notes``: what could not be
-    read; ``texts``: lines of source files that came along."""
+    read, ``split`` those of modules that have lines; ``texts``: lines of source files that came
+    along."""
 
     files: Sequence[DebugFile] = ()
     folder: str | None = None
     notes: list[str] = field(default_factory=list)
+    split: list[str] = field(default_factory=list)
     texts: dict[str, list[str]] = field(default_factory=dict)
     _given: dict[int, DebugFile] = field(default_factory=dict)
     _known: dict[int, tuple[CoreModule, SourceLines | None]] = field(default_factory=dict)
@@ -58,6 +60,9 @@ class Sources:
             if lines is not None and lines.note:
                 self.notes.append(lines.note)
                 lines = None
+            elif lines is not None and lines.split:
+                self.notes.append(lines.split)
+                self.split.append(lines.split)
             found = self._known[id(module)] = (module, lines)
         return found[1]
 

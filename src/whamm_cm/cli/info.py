@@ -25,7 +25,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="say what a match rule binds and where it matches",
         usage="whamm-cm info [options] RULE [APP.wasm]\n"
         "       whamm-cm info [options] -s FILE.mm|-e SCRIPT|-m NAME [APP.wasm]\n"
-        "       whamm-cm info [options] APP.wasm --lines [FILE]",
+        "       whamm-cm info [options] APP.wasm --lines [FILE[:LINES]]",
         description="Say which events a match rule stands for and what they bind; with APP.wasm,"
         " which places in it match, and why others do not. Nothing is run or written.",
         allow_abbrev=False,
@@ -43,7 +43,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--lines", nargs="?", const="", metavar="FILE",
         help="list the source files of APP.wasm, or the lines of FILE (a glob), that probes can be"
-        " at",
+        " at; of FILE:LINES these, with the variables in scope",
     )  # fmt: skip
     parser.add_argument(
         "--source", action="append", default=[], metavar="DIR",

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from whamm_cm.front.lines import SourceLine, SourceListing
+from whamm_cm.front.lines import LineVariable, SourceLine, SourceListing
 from whamm_cm.render.safe import printable
 from whamm_cm.render.words import counted
 
@@ -31,7 +31,7 @@ def files(listing: SourceListing, first: int | None) -> str:
 
 
 def lines(listing: SourceListing, first: int | None) -> str:
-    """A row a line, with its functions and its text."""
+    """A row a line, with its functions and its text, and below it its variables."""
     found: list[str] = []
     for (module, file), rows in groupby(listing.lines, _file):
         shown = list(rows)
@@ -47,11 +47,18 @@ def document(listing: SourceListing) -> str:
     """Keys are added, never renamed or taken away while ``v`` is 1."""
     names = ("module", "line", "places", "functions", "text")
     rows = [
-        {"file": str(one.file)} | {name: getattr(one, name) for name in names}
+        {"file": str(one.file)} | {name: getattr(one, name) for name in names} | _variables(one)
         for one in listing.lines
     ]
     facts = {"v": 1, "lines": rows, "notes": listing.notes}
     return json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
+
+
+def _variables(line: SourceLine) -> dict[str, object]:
+    names = ("name", "type", "parameter", "places", "gone", "why")
+    if line.variables is None:
+        return {}
+    return {"variables": [{name: getattr(x, name) for name in names} for x in line.variables]}
 
 
 def _file(line: SourceLine) -> tuple[str, str]:
@@ -65,6 +72,24 @@ def _rows(lines: Sequence[SourceLine]) -> Iterator[str]:
     for number, names, one in texts:
         text = "" if one.text is None else f"  | {printable(one.text)}"
         yield f"  {number:>{digits}}  {names:{wide}}{text}".rstrip()
+        if one.variables is not None:
+            yield from _in_scope(one.variables, one.places, " " * (digits + 6))
+
+
+def _in_scope(variables: Sequence[LineVariable], places: int, indent: str) -> Iterator[str]:
+    """A row a variable; of those that are not there everywhere, where they are not."""
+    if not variables:
+        yield f"{indent}no variables in scope"
+    shown = [(f"src.{printable(one.name)}", one) for one in variables]
+    wide = max((len(name) for name, _ in shown), default=0)
+    for name, one in shown:
+        said = [printable(one.type) + (", parameter" if one.parameter else "")]
+        if one.places < places:
+            said.append(f"in scope at {one.places} of {places} places")
+        if one.gone:
+            some = f" at {one.gone} of {one.places} places" if one.gone < one.places else ""
+            said.append(f"{one.why}{some}")
+        yield f"{indent}{name:{wide}}  {'; '.join(said)}"
 
 
 def _notes(listing: SourceListing) -> Iterator[str]:

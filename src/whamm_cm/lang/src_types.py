@@ -126,6 +126,17 @@ class Opaque:
 SourceType: TypeAlias = Base | Pointer | Struct | Array | Enum | Opaque
 
 
+def written(type_: SourceType, deep: int = 8) -> str:
+    """A type in a few words: pointers of C have no name of their own, and may be endless."""
+    if isinstance(type_, Pointer) and not type_.name:
+        to = written(type_.target, deep - 1) if deep else "void"
+        return f"{to}*" if to.endswith("*") else f"{to} *"
+    if isinstance(type_, Array) and deep:
+        count = "" if type_.count is None else type_.count
+        return f"{written(type_.element, deep - 1)}[{count}]"
+    return type_.name or getattr(type_, "kind", type(type_).__name__.lower())
+
+
 # --- places --------------------------------------------------------------------------------------
 
 

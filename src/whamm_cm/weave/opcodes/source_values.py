@@ -114,6 +114,8 @@ class _Probe:
     outside: int = 0
     #: Lines by what is not there on them.
     gone: dict[str, dict[str, None]] = field(default_factory=dict)
+    #: Why variables that there are may not be known.
+    unread: str = ""
 
     def look(self, name: str, module: CoreModule) -> None:
         lines, variables = self.sources.of(module)
@@ -141,6 +143,7 @@ class _Probe:
         self.in_scope |= held.keys()
         if len(held) < len(found):
             self.outside += 1
+            self.unread = self.unread or variables.note or ("" if lines is None else lines.split)
             if len(self.visible) < 100:
                 self.visible |= dict.fromkeys(one.name for one in variables.at(offsets[0]))
             return
@@ -180,7 +183,10 @@ class _Probe:
         for name in self.source.names:
             if name in self.in_scope:
                 continue
-            if looked:
+            if self.unread:
+                message = f'the source variable "{name}" is not known: {self.unread}'
+                yield self.source.error(name, message, "")
+            elif looked:
                 near = list(self.visible)
                 hint = suggest(name, near) or (f"there are {listed(near)}" if near else "")
                 message = f'the source has no variable "{name}" at any place of this rule'
@@ -205,7 +211,7 @@ class _Probe:
         rule = self.probe.rule
         names = ", ".join(f"src.{name}" for name in self.source.names)
         if self.outside:
-            yield rule, f"{names}: not all in scope", self.outside
+            yield rule, f"{names}: {self.unread or 'not all in scope'}", self.outside
         if self.bare:
             yield rule, "the module has no debug information", self.bare
         for way in self.ways.values():

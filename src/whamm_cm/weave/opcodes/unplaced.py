@@ -25,13 +25,20 @@ def mistake(rule: SourceRule, sources: Sources) -> ScriptError | None:
     for part in _words(rule.file):
         if not any(_ends_with(part.glob, file) for file in files):
             hint = suggest(part.text, _tails(part.text, files)) or "info --lines lists the files"
+            hint = _elsewhere(rule, sources) or hint
             return rule.error(part, f'no source file is called "{part.text}"', hint)
     for part in () if rule.function is None else _words(rule.function):
         names = dict.fromkeys(form for name in _functions(rule, sources) for form in forms(name))
         if not any(map(part.glob.fullmatch, names)):
             message = f'{rule.file.text} has no function "{part.text}"'
-            return rule.error(part, message, suggest(part.text, names))
+            hint = _elsewhere(rule, sources) or suggest(part.text, names)
+            return rule.error(part, message, hint)
     return None
+
+
+def _elsewhere(rule: SourceRule, sources: Sources) -> str:
+    """Why functions that there are may not be known."""
+    return sources.split[0] if rule.package == "source" and sources.split else ""
 
 
 def why_not(rule: SourceRule, sources: Sources) -> str:
@@ -39,10 +46,14 @@ def why_not(rule: SourceRule, sources: Sources) -> str:
     if not sources.all():
         return sources.notes[0] if sources.notes else NO_DEBUG
     if not any(_takes_file(rule, file) for file in _files(rule, sources)):
-        return "no source file is called that"
+        return _elsewhere(rule, sources) or "no source file is called that"
     if rule.function is not None:
         found = any(map(rule.takes_function, _functions(rule, sources)))
-        return "it is only there in place of calls" if found else "no function is called that"
+        return (
+            "it is only there in place of calls"
+            if found
+            else _elsewhere(rule, sources) or "no function is called that"
+        )
     return _no_code(rule, sources)
 
 

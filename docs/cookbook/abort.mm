@@ -1,0 +1,4 @@
+param denied = ".tmp";
+wasi:filesystem/types#descriptor.open-at:before / path.ends_with(denied) / {
+    abort(format("denied: {}", path));
+}
