@@ -133,6 +133,26 @@ def test_texts_enums_and_lengths(world: dict[str, Path], capfd: pytest.CaptureFi
     ]  # fmt: skip
 
 
+def test_texts_of_the_source_have_the_methods_of_texts(
+    world: dict[str, Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    script = """wasm:func:exit / fname == "look" && src.who.name.starts_with("A") / {
+        print("{} {} {}", src.who.label.contains("of"), src.who.label.find("of"),
+              src.who.mood.lower());
+    }"""
+    found = Traced(world["-O0"], script, capfd)
+    assert found.code == 0 and not found.notes
+    assert found.probes == ["true 6 glad"]
+
+
+def test_main_with_parameters_is_main(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    source = "int main(int argc, char **argv) { return argc - 1; }"
+    script = 'wasm:source:app.c:fn main:entry { print("{} {} {}", func, inlined, src.argc); }'
+    found = Traced(build(tmp_path, source, "-g", "-O0"), script, capfd)
+    assert found.code == 0 and not found.notes
+    assert found.probes == ["main false 1"]
+
+
 def test_wild_pointers_read_as_nothing(
     world: dict[str, Path], capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from whamm_cm.demangle.name import demangle
+
 #: A name may be that of an origin, and this one that of a declaration.
 _MOST_STEPS = 4
 
@@ -73,12 +75,15 @@ def short_name(entry: Any) -> str:
 
 
 def full_name(entry: Any) -> str:
-    """The name for linkers where there is one, as in the name section."""
-    plain = b""
+    """The name for linkers where that is a longer form of the one in the source, else that one:
+    compilers call ``main`` of C ``__main_argc_argv`` there."""
+    linked, plain = b"", b""
     for one in with_origins(entry):
-        full = one.attributes.get("DW_AT_linkage_name")
-        if full is not None:
-            return str(full.value, "utf-8", "replace")
+        if "DW_AT_linkage_name" in one.attributes:
+            linked = linked or one.attributes["DW_AT_linkage_name"].value
         if "DW_AT_name" in one.attributes:
             plain = plain or one.attributes["DW_AT_name"].value
-    return str(plain, "utf-8", "replace")
+    name = str(linked, "utf-8", "replace")
+    source = str(plain, "utf-8", "replace")
+    mangled = demangle(name) != name or name.endswith(f".{source}")
+    return name if mangled or not source else source

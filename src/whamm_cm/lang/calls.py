@@ -132,8 +132,11 @@ def _method(body: Body, node: s.Invoke) -> Expr:
 
 
 def _receiver(body: Body, node: s.ExprSyntax) -> Expr:
-    """A WIT value has the methods of its text, but for lists, whose length is not that of it."""
+    """A WIT value has the methods of its text, but for lists, whose length is not that of it; what
+    the program's source has, those of what it is in scripts."""
     value = body.expr(node)
+    if isinstance(value, Src):
+        return body.ended(value, node, shown=True)
     if not isinstance(value.type, WitT):
         return value
     listed = isinstance(w.strip(value.type.type), w.ListT | w.MapT)
