@@ -77,16 +77,27 @@ def load(
     if errors:
         raise together(errors)
     parameters.check_used(given or {}, asked)
-    for tree in trees.values():  # first: probes of the scripts find all in place
-        globals_[:0], probes[:0] = tree.globals, tree.probes
+    envs += (tree.env for tree in trees.values())
+    for tree in trees.values():
+        globals_ += tree.globals
         functions += tree.env.functions.values()
-        envs.append(tree.env)
+        probes += tree.probes
+    checked = tuple(globals_), tuple(functions), tuple(probes), tuple(rules)
+    return _scripts(envs, (*(name for name, _ in sources), *trees), *checked)
+
+
+def _scripts(
+    envs: Sequence[Env],
+    names: tuple[str, ...],
+    globals_: tuple[Stmt, ...],
+    functions: tuple[Function, ...],
+    probes: tuple[Probe, ...],
+    rules: tuple[WitRule, ...],
+) -> Scripts:
     warnings = tuple(warning for env in envs for warning in env.warnings.values())
     used = dict.fromkeys(name for env in envs for name in env.libraries)
-    names = (*(name for name, _ in sources), *trees)
     written = {span: rule for env in envs for span, rule in env.written.items()}
-    return Scripts(tuple(globals_), tuple(functions), tuple(probes), tuple(rules), tuple(used),
-                   names, warnings, written)  # fmt: skip
+    return Scripts(globals_, functions, probes, rules, tuple(used), names, warnings, written)
 
 
 @dataclass(frozen=True, slots=True)
