@@ -54,6 +54,8 @@ class Env:
     shared_names: set[str] = field(default_factory=set)
     #: Variables of frames by name.
     frames: dict[str, Variable] = field(default_factory=dict)
+    #: What keeps track of the functions under way, by the function that asks (``callstacks``).
+    trees: Mapping[str, Env] = field(default_factory=dict)
     errors: list[ScriptError] = field(default_factory=list)
     #: Names of what is wrong itself: nothing more is said of them.
     spoiled: set[str] = field(default_factory=set)

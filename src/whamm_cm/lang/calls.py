@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from whamm_cm.lang import src_values
+from whamm_cm.lang import callstacks, src_values
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Body
 from whamm_cm.lang.builtins import ACTS, EVENT_FUNCTIONS, FUNCTIONS, METHODS, WHAMM_CORE
@@ -291,6 +291,7 @@ def _rand(body: Body, node: s.Invoke) -> Expr:
 _SPECIAL = {
     "memid": _memid, "len": _len, "handle": _handle, "str": str_, "format": format_,
     "rand": _rand, "sample": sample,
+    **dict.fromkeys(callstacks.SCRIPTS, callstacks.call),
     **dict.fromkeys(("print", "delete", "clear", *LEAVING), _trace_like),
 }  # fmt: skip
 

@@ -16,7 +16,7 @@ from whamm_cm.lang.types import NUMBERS, a, resolve_type
 from whamm_cm.lang.valtypes import BOOL, TupleT, Type
 
 #: Packages of events that happen in a function of a core module.
-_IN_FUNCTIONS = ("opcode", "func", "block", "line", "source")
+IN_FUNCTIONS = ("opcode", "func", "block", "line", "source")
 
 
 def declared_in(node: Any) -> Iterator[s.Decl]:
@@ -131,7 +131,7 @@ def declare_frame(body: Body, node: s.Decl) -> tuple[Stmt, ...]:
 def check_frame(body: Body, node: s.Decl | s.Name, variable: Variable) -> None:
     """Variables of frames are for what happens in a function of a core module."""
     if variable.kind is Kind.FRAME and (
-        body.event is None or body.event.package not in _IN_FUNCTIONS
+        body.event is None or body.event.package not in IN_FUNCTIONS
     ):
         raise body.error(node, f'"{variable.name}" belongs to the function of the program that'
                          f" runs, which {body.place()} knows nothing of",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from whamm_cm.lang import handles, parameters, sampling
+from whamm_cm.dataclass import dataclass
+from whamm_cm.errors import InternalError
+from whamm_cm.lang import callstacks, handles, parameters, sampling
 from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Env
 from whamm_cm.lang.builtins import WHAMM_CORE
@@ -52,6 +54,7 @@ def load(
     functions: list[Function] = []
     probes: list[Probe] = []
     rules: list[WitRule] = []
+    trees: dict[str, Tree] = {}
     leaves = 0
     asked: set[str] = set()
     for number, (name, text) in enumerate(sources):
@@ -64,8 +67,9 @@ def load(
         if env.errors:
             continue
         asked |= parameters.named(script) if given else set()
+        leaves += keep_track(env, script, trees, len(sources), leaves)
         globals_ += declare_all(env, script, leaves)
-        leaves += sum(_leaves(v.type) for v in env.globals.values() if v.kind is Kind.TASK)
+        leaves += _task_leaves(env)
         functions += (*env.functions.values(), *env.samples.values())
         check_functions(env, script)
         for found in _probes(env, script):
@@ -74,12 +78,65 @@ def load(
     if errors:
         raise together(errors)
     parameters.check_used(given or {}, asked)
+    envs += (tree.env for tree in trees.values())
+    for tree in trees.values():
+        globals_ += tree.globals
+        functions += tree.env.functions.values()
+        probes += tree.probes
+    checked = tuple(globals_), tuple(functions), tuple(probes), tuple(rules)
+    return _scripts(envs, (*(name for name, _ in sources), *trees), *checked)
+
+
+def _scripts(
+    envs: Sequence[Env],
+    names: tuple[str, ...],
+    globals_: tuple[Stmt, ...],
+    functions: tuple[Function, ...],
+    probes: tuple[Probe, ...],
+    rules: tuple[WitRule, ...],
+) -> Scripts:
     warnings = tuple(warning for env in envs for warning in env.warnings.values())
     used = dict.fromkeys(name for env in envs for name in env.libraries)
-    names = tuple(name for name, _ in sources)
     written = {span: rule for env in envs for span, rule in env.written.items()}
-    return Scripts(tuple(globals_), tuple(functions), tuple(probes), tuple(rules), tuple(used),
-                   names, warnings, written)  # fmt: skip
+    return Scripts(globals_, functions, probes, rules, tuple(used), names, warnings, written)
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A script of ``callstacks``, checked."""
+
+    env: Env
+    globals: tuple[Stmt, ...]
+    probes: list[Probe]
+
+
+def keep_track(
+    env: Env, script: s.Script, trees: dict[str, Tree], number: int, leaves: int = 0
+) -> int:
+    """Gives a script what it asks of ``callstacks``; ``number``: of the scripts that are given;
+    ``leaves``: of variables of tasks so far.  How many more there are now."""
+    more = 0
+    for name in sorted(callstacks.asked(script)):
+        if name not in trees:
+            own = Env(Source(number + len(trees), name, callstacks.SCRIPTS[name]))
+            parsed = parse(own.source)
+            globals_ = declare_all(own, parsed, leaves + more)
+            more += _task_leaves(own)
+            check_functions(own, parsed)
+            probes = [
+                replace(probe, mode=callstacks.FIRST) if probe.event == "entry" else probe
+                for probe in _probes(own, parsed)
+                if isinstance(probe, Probe)
+            ]
+            if own.errors:
+                raise InternalError(f"what keeps track for {name}: {together(own.errors)}")
+            trees[name] = Tree(own, globals_, probes)
+    env.trees = {name: tree.env for name, tree in trees.items()}
+    return more
+
+
+def _task_leaves(env: Env) -> int:
+    return sum(_leaves(v.type) for v in env.globals.values() if v.kind is Kind.TASK)
 
 
 # --- the top of a script -------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from whamm_cm.lang.builtins import WHAMM_CORE
 from whamm_cm.lang.events import BoundVariable
 from whamm_cm.lang.expand import Numbering, expand
 from whamm_cm.lang.library import LibSignature
-from whamm_cm.lang.load import check_functions, declare_all
+from whamm_cm.lang.load import check_functions, declare_all, keep_track
 from whamm_cm.lang.parse import recovered
 from whamm_cm.lang.source import ScriptError, Source
 from whamm_cm.lang.tree import NOWHERE, Function, Variable, WitRule, WitSite
@@ -59,6 +59,7 @@ def look(
     script = s.Script(())
     with env.going_on():
         script, _ = recovered(env.source)
+    keep_track(env, script, {}, 1)
     declare_all(env, script, 0)
     check_functions(env, script)
     for item in script.items:

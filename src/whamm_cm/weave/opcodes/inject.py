@@ -73,6 +73,7 @@ class FunctionEditor:
         #: Those of them that read the function's results, which no tail call has.
         self._at_results: set[int] = set()
         self._entered: int | None = None
+        self._first = b""
 
     # Locals.
 
@@ -132,6 +133,10 @@ class FunctionEditor:
         """Put a snippet at the ways out on which the function's results are on the stack."""
         self._at_results.add(len(self._exit))
         self._exit.append(snippet)
+
+    def first(self, snippet: bytes) -> None:
+        """Put a snippet in front of all that probes do in the function."""
+        self._first += snippet
 
     def entered(self, clock: bytes) -> int:
         """The local with what ``clock``, code that pushes an i64, said when the function began."""
@@ -236,6 +241,8 @@ class FunctionEditor:
         if self._entry:
             first = self._at(0)
             first.structure_before[:0] = self._entry
+        if self._first:
+            self._at(0).before.insert(0, self._first)
         return list(self._merged())
 
     def _place_landings(self) -> bytes:

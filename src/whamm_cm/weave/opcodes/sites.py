@@ -15,6 +15,7 @@ from whamm_cm.emit.script.types import flats
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree as t
 from whamm_cm.lang import valtypes as vt
+from whamm_cm.lang.callstacks import FIRST
 from whamm_cm.lang.leaving import leaves
 from whamm_cm.lang.walk import walk
 from whamm_cm.wasm import snippets
@@ -83,6 +84,8 @@ class Compiled:
             editor.alt(opidx, code, self.leaves, goes_on)
         elif self.results and firing.point.package == "func":
             editor.at_results(code)
+        elif firing.left.probe.mode == FIRST:
+            editor.first(code)
         else:
             editor.place(firing.point, code)
 
