@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,12 @@ def test_a_call_of_the_host_fails_at_once(wasmtime: str, command: Path, tmp_path
     done = trace("-q", "-e", FAILED, "--dir", "d::/data", "app.wasm", "!open", cwd=tmp_path)
     assert done.stderr.decode().splitlines() == ["error true"] and done.returncode == 0
     assert not (tmp_path / "d" / "note.txt").exists()
+
+
+def test_the_wall_clock_is_the_system_clock(wasmtime: str, command: Path, tmp_path: Path) -> None:
+    begun = time.time_ns()
+    script = 'wasi:*#*:before { print("{}", wall()); }'
+    done = trace("-q", "-e", script, "app.wasm", "hello", cwd=tmp_path)
+    found = [int(line) for line in done.stderr.decode().splitlines() if line.isdecimal()]
+    assert done.returncode == 0 and found == sorted(found)
+    assert begun <= found[0] and found[-1] <= time.time_ns()

@@ -37,6 +37,7 @@ def test_a_wrong_script_is_told_what_is_wrong(path: Path) -> None:
         "wasm:func:entry {" + "if (true) {" * 3000 + "}" * 3000 + "}",
         "wasm:func:entry { if (true) { }" + " elif (true) { }" * 3000 + "}",
         "wasm:func:entry { x = " + "f(" * 3000 + ")" * 3000 + "; }",
+        'wasm:func:entry / fname.matches("' + "(" * 3000 + "a" + ")" * 3000 + '") / { }',
     ],
 )
 def test_deep_nesting_is_refused_or_fine_but_never_a_recursion_error(text: str) -> None:

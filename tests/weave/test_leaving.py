@@ -83,3 +83,20 @@ def test_what_a_script_prints_is_not_taken_for_an_end(
 ) -> None:
     status, log, _ = _run(tmp_path, capfd, True, 'print("exit 9")')
     assert status == 0 and "exit 9" in log
+
+
+@pytest.mark.parametrize("leave", ["exit(6)", 'abort("six")'])
+def test_behind_the_end_of_the_program_no_value_is_wanted(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], leave: str
+) -> None:
+    """As after ``return``: of functions, and of what stands for an instruction."""
+    (tmp_path / "app.wasm").write_bytes(bytes(wat2wasm(LOOP)))
+    script = f"""fn known(n: i32) -> i32 {{ if (n > 0) {{ return n; }} {leave}; }}
+wasm:opcode:i32.sub:alt {{ if (arg1 > 6) {{ return known(arg1) - 1; }} else {{ {leave}; }} }}
+wasm:func:entry / fname == "step" / {{ print("step {{}}", param0); }}"""
+    status = main(("trace", "-e", script, str(tmp_path / "app.wasm")))
+    said = capfd.readouterr().err.splitlines()
+    assert status == (6 if leave == "exit(6)" else 134)
+    assert [line for line in said if line.startswith("step ")] == [
+        f"step {n}" for n in (10, 9, 8, 7, 6)
+    ]

@@ -32,6 +32,7 @@ BOUNDARY: tuple[VariableRow, ...] = tuple(
         ("resource", "str", "static", "resource of a method, constructor or drop"),
         ("direction", "str", "static", '"import", "export" or "inner"'),
         ("component", "str", "static", "name or place of the component with the function"),
+        ("module", "str", "static", "its core module that calls or is called, empty if not known"),
         ("is_async", "bool", "static", "whether the function is async"),
         ("argN", "", "dynamic", "parameter N; self is 0 of a method"),
         ("task", "u32", "dynamic", "number of the task that calls, or that an export is"),

@@ -10,8 +10,8 @@ from collections.abc import Collection
 from whamm_cm.emit.libglue import GUARD, INSIDE
 from whamm_cm.wasm.asm import Func, Module
 
-#: Functions of scripts that a clock is asked for.
-CLOCKED = frozenset(("now", "rand"))
+#: Functions of scripts that the monotonic clock is asked for, and the wall clock.
+CLOCKED, WALL = frozenset(("now", "rand")), frozenset(("wall",))
 #: What the numbers are drawn from where there is no clock, and the steps of SplitMix64.
 _SEED = 0x9E3779B97F4A7C15
 _MIX = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
@@ -20,17 +20,21 @@ _MIX = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
 def build_clocks(asked: Collection[str], source: str, *, now: bool, guard: bool) -> bytes:
     """Exports ``asked`` of :data:`~whamm_cm.emit.script.env.OUTSIDE`, and ``inside``.
 
-    ``now``: ``source`` has the monotonic clock of that name.  ``guard``: ``guard.inside`` is set
-    where nothing outside may be called.
+    ``now``: ``source`` has the monotonic clock of that name; what ``wall`` asks is there always.
+    ``guard``: ``guard.inside`` is set where nothing outside may be called.
     """
     module = Module()
     clock = module.import_func(source, "now", (), ("i64",)) if now else None
-    inside = module.import_global(GUARD, INSIDE, "i32") if guard and now else None
+    wall = module.import_func(source, "wall", (), ("i64",)) if "wall" in asked else None
+    clocked = now or wall is not None
+    inside = module.import_global(GUARD, INSIDE, "i32") if guard and clocked else None
     if inside is not None:
         module.export_global(INSIDE, inside)
     read = _clock(module, clock, inside)
     if "now" in asked:
         module.export_func("now", read.index)
+    if wall is not None:
+        module.export_func("wall", _clock(module, wall, inside).index)
     if "rand" in asked:
         module.export_func("rand", _rand(module, read).index)
     return module.encode()

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import field
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from whamm_cm.dataclass import dataclass
@@ -17,6 +17,7 @@ from whamm_cm.run.serving import Ended, Handler, Service
 from whamm_cm.trace.contents import method_of
 from whamm_cm.trace.context import Outgoing
 from whamm_cm.trace.decode import Block, Receiver
+from whamm_cm.trace.leaving import Leaving
 from whamm_cm.trace.records import Record
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class _Under:
 
     def __init__(self, req: int, asked: Record, began_ns: int) -> None:
         self.req, self.asked, self.began_ns = req, asked, began_ns
-        self.said, self.instance = False, 0
+        self.said, self.instance, self.leaving = False, 0, Leaving()
 
 
 class Session:
@@ -103,6 +104,7 @@ class Session:
             records = received.records
             if under is not None:
                 under.instance = under.instance or _instance(received)
+                under.leaving.feed(records)
                 for record in records:
                     if record["phase"] not in ("start", "end"):
                         record["req"] = under.req
@@ -141,13 +143,18 @@ class Session:
         if under is None:
             return
         self._now.under = None
+        by_script = under.leaving.said  # which has said all it had to say before
+        if ended is not None and by_script:
+            trap = replace(ended.trap, message=by_script, context=(), by_script=True)
+            ended = replace(ended, trap=trap)
         why = ended.trap.message if ended is not None else error
         with self._lock:
             if self._over:
                 return
             if under.said or not self._samples:  # else it is none of those that are recorded
                 records = self._said(under)
-                if ended is not None and (not ended.salvaged or self._scripted):
+                whole = by_script or (ended is None or (ended.salvaged and not self._scripted))
+                if not whole:
                     records.append({**self._receiver.lost("trap"), "req": under.req})
                 records.append(self._answer(under, status, why))
                 self.feed(records)

@@ -59,6 +59,7 @@ FUNCTIONS: dict[str, BuiltinFunction] = {
     "write_str": _F((U32, I32, STR), UNIT, "write the bytes of a string: memory, address, string"),
     "read_str": _F((U32, I32, U32), STR, "the string at: memory, address, length", initial=False),
     "now": _F((), U64, "nanoseconds on a clock that only goes forward", initial=False),
+    "wall": _F((), U64, "nanoseconds since 1970, as the host has them", initial=False),
 }  # fmt: skip
 
 #: ``s.len()`` and so on; the receiver is the first argument.

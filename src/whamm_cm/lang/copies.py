@@ -37,7 +37,7 @@ def names(site: WitSite) -> dict[str, Callable[[Span], Expr]]:
     bound = {name: _maker(Bound, type_, name) for name, type_ in found.items()}
     for name, type_ in (("call_id", U64), ("task", U32), ("elapsed", U64)):
         bound[name] = _maker(Bound, type_, name)
-    return bound | {name: _maker(Static, STR, name) for name in ("component", "func")}
+    return bound | {name: _maker(Static, STR, name) for name in ("component", "module", "func")}
 
 
 def _maker(node: type[Static] | type[Bound], type_: Type, name: str) -> Callable[[Span], Expr]:

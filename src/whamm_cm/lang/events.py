@@ -336,6 +336,7 @@ _TASK_SCOPE = _by_name(
     _static("resource", STR, "resource of a method, constructor or static function"),
     _static("direction", STR, '"export", or "inner" between components'),
     _static("component", STR, "name or place of the component with the export"),
+    _static("module", STR, "name or place of the core module with its code, empty if not known"),
     _static("is_async", BOOL, "whether the export is asynchronous"),
     _dynamic("task", U32, "number of the task"),
     _dynamic("call_id", U64, "number of the call that the task began with"),
@@ -343,6 +344,7 @@ _TASK_SCOPE = _by_name(
 )
 _COPY_SCOPE = _by_name(
     _static("component", STR, "name or place of the component that reads or writes"),
+    _static("module", STR, "name or place of its core module that does, empty if not known"),
     _static("func", STR, "stream.read, stream.write, future.read or future.write"),
     _dynamic("stream", U32, "number of the handle, also of a future"),
     _dynamic("count", U32, "how many elements were copied"),

@@ -29,3 +29,9 @@ def leaving(body: Body, call: s.Invoke) -> Stmt:
     if isinstance(value, Const) and isinstance(value.value, int) and not 0 <= value.value <= 255:
         raise body.error(arg, "a status is 0 to 255")
     return Evaluate(Builtin(UNIT, name, (value,), body.span(call)), body.span(call))
+
+
+def leaves(stmt: Stmt) -> bool:
+    """Whether nothing comes behind a statement, since it ends the program."""
+    value = stmt.value if isinstance(stmt, Evaluate) else None
+    return isinstance(value, Builtin) and value.name in LEAVING

@@ -10,6 +10,7 @@ from whamm_cm.lang import syntax as s
 from whamm_cm.lang.body import Env
 from whamm_cm.lang.builtins import WHAMM_CORE
 from whamm_cm.lang.expand import Numbering, body_of, expand
+from whamm_cm.lang.leaving import leaves
 from whamm_cm.lang.library import LibSignature
 from whamm_cm.lang.lifetimes import frame_variable, share_all
 from whamm_cm.lang.parse import parse
@@ -204,7 +205,7 @@ def _check_function(env: Env, item: s.Fn, function: Function) -> None:
 def _returns(statements: tuple[Stmt, ...]) -> bool:
     """Whether no way leads past the last statement."""
     for statement in statements:
-        if isinstance(statement, Return):
+        if isinstance(statement, Return) or leaves(statement):
             return True
         if isinstance(statement, If) and _returns(statement.then) and _returns(statement.otherwise):
             return True

@@ -51,7 +51,7 @@ def site_of(site: WitSite, mode: str) -> Site:
     if site.copies:
         return Site(site, copies.names(site))
     names: dict[str, Callable[[Span], Expr]] = {}
-    for name in ("interface", "version", "func", "resource", "direction", "component"):
+    for name in ("interface", "version", "func", "resource", "direction", "component", "module"):
         names[name] = _maker(Static, STR, name)
     names["is_async"] = _maker(Static, BOOL, "is_async")
     names["task"] = _maker(Bound, U32, "task")

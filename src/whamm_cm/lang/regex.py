@@ -12,8 +12,8 @@ from typing import TypeAlias
 
 from whamm_cm.dataclass import dataclass
 
-#: States and kinds of bytes of a table, and repetitions of a part, at most.
-MOST_STATES, MOST_KINDS, MOST_TIMES = 1000, 127, 100
+#: States and kinds of bytes of a table, repetitions of a part, and groups in groups, at most.
+MOST_STATES, MOST_KINDS, MOST_TIMES, MOST_DEEP = 1000, 127, 100, 100
 #: States that end it: nothing can match any more, and everything does.
 DEAD, SURE = 0, 1
 _START, _END = 256, 257  # what stands for the ends of a string
@@ -72,7 +72,7 @@ class _Parser:
     string), ``free`` by nothing."""
 
     def __init__(self, pattern: str) -> None:
-        self.pattern, self.at = pattern, 0
+        self.pattern, self.at, self.deep = pattern, 0, 0
         self.steps: list[list[tuple[Bytes, int]]] = []
         self.free: list[list[int]] = []
 
@@ -155,9 +155,13 @@ class _Parser:
         if char == "(":
             if self.pattern.startswith("?:", self.at):
                 self.at += 2
+            self.deep += 1
+            if self.deep > MOST_DEEP:
+                raise BadPattern(f"groups are nested more than {MOST_DEEP} deep", at)
             inner = self.state()
             self.free[first].append(inner)
             last = self.choice(inner)
+            self.deep -= 1
             if self.peek() != ")":
                 raise BadPattern('this "(" is not closed', at)
             self.at += 1

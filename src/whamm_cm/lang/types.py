@@ -113,9 +113,11 @@ def lhist(source: Source, bounds: tuple[int, ...], at: int, end: int) -> AggT:
     if step < 1 or high <= low:
         what = f"{high} is not above {low}" if step > 0 else f"{step} is no width"
         raise source.error(f"{what}", at, end, _LHIST)
-    if -(-(high - low) // step) > MAX_BUCKETS or not -(1 << 63) <= low < high < 1 << 63:
-        raise source.error(f"more than {MAX_BUCKETS} buckets, or beyond 64 bits", at, end,
-                           "take a larger step")  # fmt: skip
+    if -(-(high - low) // step) > MAX_BUCKETS:
+        raise source.error(f"more than {MAX_BUCKETS} buckets", at, end, "take a larger step")
+    # -2⁶³ stands for what is below low; the agent computes with the width and a step in 64 bits.
+    if max(high, high - low, step) >= 1 << 63 or low <= -(1 << 63):
+        raise source.error("these bounds are beyond 64 bits", at, end, "take smaller ones")
     return AggT("lhist", bounds)
 
 

@@ -55,6 +55,7 @@ from whamm_cm.weave.wiring import SinkOptions, SinkWiring
 
 if TYPE_CHECKING:  # the language is slow to import, and most weaves have no script
     from whamm_cm.weave.scripting import Scripting
+    from whamm_cm.weave.wall import Wall
 
 #: What LIVE_NS is for brief instances, from their first record on: most are over before.
 BRIEF_NS = 200_000_000
@@ -126,6 +127,7 @@ class _Weave:
     what: str
     added: Added = field(default_factory=Added)
     scripting: Scripting | None = None
+    wall: Wall | None = None
     moved: dict[bytes, Moved] = field(default_factory=dict)
 
     def run(self, origin: str) -> Woven:
@@ -181,13 +183,19 @@ class _Weave:
         sampling = sampling_of(self.plan, several, sink in _NAMING)
         timed = self.plan.timed or (self.scripting is not None and self.scripting.clock)
         clocked = timed or (sampling is not None and sampling.clocked)
-        tree = _Tree(
-            program, needs, chosen, self.plan, self.added, block, several, names, clocked,
-            sampling, self.scripting, self._flushes(), self._last_words(program, chosen),
-        )  # fmt: skip
         wiring = None
         if sink in _SINKS:
             wiring = _SINKS[sink](self.root, self._sink_options(table, timed))
+        if self.scripting is not None and self.scripting.wall:
+            from whamm_cm.weave.wall import walled
+
+            wiring, self.wall = walled(self.root, wiring)
+            self.added.count(self.wall.definitions)
+        tree = _Tree(
+            program, needs, chosen, self.plan, self.added, block, several, names, clocked,
+            sampling, self.scripting, self._flushes(), self._last_words(program, chosen),
+            self.wall is not None,
+        )  # fmt: skip
         far = wiring is not None and not self._is_near(program, chosen, wiring, clocked)
         if libraries or far:
             woven = self._enclosed(tree, wiring, clocked)
@@ -226,6 +234,7 @@ class _Weave:
         if chosen.keys() != {self.root} or apart:
             return False
         imports = [*wiring.imports, *([clock(self.root)[0]] if timed else ())]
+        imports += () if self.wall is None else self.wall.imports
         replaced = [each.replaces.item for each in imports if each.replaces is not None]
         return forward(program, self.root, replaced) is not None
 
@@ -242,6 +251,9 @@ class _Weave:
         if timed:
             imported, supply.now = clock(self.root)
             supply.imports += (imported,)
+        if self.wall is not None:
+            supply.wall = self.wall.function
+            supply.imports += self.wall.imports
         return supply
 
     def _enclosed(self, tree: _Tree, wiring: SinkWiring | None, timed: bool) -> Component:
@@ -254,6 +266,10 @@ class _Weave:
             imported, now = clock(self.root)
             outer.use(imported)
             extra.append((tree.names.now, now))
+        if self.wall is not None:
+            for interface in self.wall.imports:
+                outer.use(interface)
+            extra.append((tree.names.wall, self.wall.function))
         emit = self._way_out(outer, wiring, now)
         if emit is not None:
             extra.append((tree.names.emit, emit))
@@ -334,6 +350,7 @@ class _Tree:
     scripting: Scripting | None
     flushes: Flushes | None
     last_words: LastWords
+    wall: bool
 
     def weave(self, component: Component, supply: Supply) -> tuple[Component, list[Item]]:
         """The woven component, and functions in it that report and send."""
@@ -379,7 +396,7 @@ class _Tree:
         return self.flushes.aliased(target, definition.item)
 
     def threaded(self) -> Supply:
-        return threaded(self.block, self.timed, self.names, self.sampling)
+        return threaded(self.block, self.timed, self.names, self.sampling, self.wall)
 
     def _nested(self, component: Component) -> Component:
         needy = component in self.needs

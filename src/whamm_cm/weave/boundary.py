@@ -59,6 +59,7 @@ class ScriptParts(Protocol):
         guard: Item | None,
         now: Item | None,
         context: Item | None,
+        wall: Item | None,
     ) -> tuple[list[Definition], Item]:
         """The definitions that make the script unit, and its instance."""
 
@@ -438,13 +439,14 @@ class Weaver:
             lower = build.canon_lower(self.supply.emit, memory.item, encoding)
             self.out += (memory, lower)
             self.emit = lower.item
-        if self.supply.now is not None:
+        asked = (self.supply.now, self.supply.wall)
+        if asked != (None, None):
             for imported in self.supply.imports:
                 if imported.replaces is not None:
                     self._bring([imported.replaces.item])
-            lower = build.canon_lower(self.supply.now)
-            self.out.append(lower)
-            self.now = lower.item
+        lowered = [None if item is None else build.canon_lower(item) for item in asked]
+        self.out += (lower for lower in lowered if lower is not None)
+        self.now, wall = (None if lower is None else lower.item for lower in lowered)
         if self.options.context:
             found = build.context(self.options.context, self.options.threads)
             self.out += found
@@ -458,8 +460,9 @@ class Weaver:
             guard = None if self.guard is None else self.agent
             getter = self.context[0] if self.context else None
             front, self.unit = self.script.front(
-                self.agent, self.emit, chunked, self.supply.libraries, guard, self.now, getter
-            )
+                self.agent, self.emit, chunked, self.supply.libraries, guard, self.now, getter,
+                wall,
+            )  # fmt: skip
             self.out += front
         self.added.agents += 1
 

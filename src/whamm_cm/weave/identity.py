@@ -36,11 +36,12 @@ def identity(root: Component, timed: bool) -> Identity:
     imported, seed = imported.with_alias("insecure-seed", Sort.FUNC)
     if not timed:
         return Identity((imported,), (("seed", seed),))
-    wall, args = _wall_clock(root)
+    wall, args = wall_clock(root)
     return Identity((imported, wall), (("seed", seed), *args))
 
 
-def _wall_clock(root: Component) -> tuple[Interface, tuple[tuple[str, Item], ...]]:
+def wall_clock(root: Component) -> tuple[Interface, tuple[tuple[str, Item], ...]]:
+    """The wall clock of WASI 0.2, and its type ``datetime`` and its function, as ``wall``."""
     definition = find_import(root, WALL)
     editor = editor_for(root, definition)
     _complete(editor)

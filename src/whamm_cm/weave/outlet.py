@@ -25,8 +25,8 @@ BLOCK_ENCODING: dict[Block, str] = {"chunks": "utf8", "string": "latin1+utf16"}
 class Supply:
     """Where a component gets its way out: definitions to put first, imports that are new or
     replace one of its own and come before all else that is ours, and the component functions
-    ``emit`` and ``now``, or instead of the former a sink that is ``near``.  ``block`` is what
-    ``emit`` takes a block as.  ``libraries``: functions of libraries that are components, by
+    ``emit``, ``now`` and ``wall``, or instead of the first a sink that is ``near``.  ``block`` is
+    what ``emit`` takes a block as.  ``libraries``: functions of libraries that are components, by
     library and script name.  ``sampling``: what is to be had where requests are sampled.
     """
 
@@ -36,5 +36,6 @@ class Supply:
     near: NearSink | None = None
     block: Block = "chunks"
     now: Item | None = None
+    wall: Item | None = None
     libraries: dict[str, dict[str, Item]] = field(default_factory=dict)
     sampling: Ways = Ways({})

@@ -33,6 +33,7 @@ from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.moved import Moved
 from whamm_cm.wasm.section_refs import read_entries
 from whamm_cm.wasm.sections import SectionId
+from whamm_cm.weave.asked import needs_clock
 from whamm_cm.weave.opcodes.emit import PUSH, GuestWeaver
 from whamm_cm.weave.opcodes.imports import UNIT
 from whamm_cm.weave.opcodes.leftover import pure_counters
@@ -48,7 +49,6 @@ from whamm_cm.weave.scripting import (
     check_names,
     everything,
     idle,
-    needs_clock,
     refuse_boundaries,
 )
 from whamm_cm.weave.tasks import asks_for_task
@@ -245,8 +245,9 @@ class _Weave:
         if scripted is not None and scripted.binder is not None:
             parts.append(Part("binder", scripted.binder))
         parts += self._recording(guest, unit, sends)
-        if unit is not None and any(i.module == TIME for i in CoreModule(unit).imports):
-            parts.append(time_part(wasi_name(self.module)))
+        times = [i.name for i in CoreModule(unit).imports if i.module == TIME] if unit else []
+        if times:
+            parts.append(time_part(wasi_name(self.module), "wall" in times))
         if traced is not None:
             given, probe = traced.parts(guest)
             shown = {f"w{k}": name for name, k in wrapped.items() if name not in gated}

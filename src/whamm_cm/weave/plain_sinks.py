@@ -91,15 +91,16 @@ def add_clock(module: Module, time: int, memory: int) -> int:
     return f.index
 
 
-def time_part(wasi: str) -> Part:
-    """``now`` for scripts, in nanoseconds, asked for by way of the guest's memory."""
+def time_part(wasi: str, wall: bool) -> Part:
+    """``now`` for scripts, and ``wall``, in nanoseconds, asked for by way of the guest's memory."""
     module = Module()
     memory = module.import_memory("guest", "memory", MemoryType())
     clock = add_clock(module, import_time(module, wasi), memory)
-    f = module.func((), ("i64",))
-    f.i32(_MONOTONIC)
-    f.call(clock)
-    module.export_func("now", f.index)
+    for name, number in (("now", _MONOTONIC), *((("wall", _REALTIME),) if wall else ())):
+        f = module.func((), ("i64",))
+        f.i32(number)
+        f.call(clock)
+        module.export_func(name, f.index)
     return Part(TIME, module.encode(), TIME)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from whamm_cm.agent.sites import SiteTableBuilder
 from whamm_cm.agent.variables import Cells
-from whamm_cm.analysis.guests import Guest, find_guests
+from whamm_cm.analysis.guests import Guest, find_guests, modules_at
 from whamm_cm.analysis.program import Program
 from whamm_cm.analysis.site import Site
 from whamm_cm.component import build
@@ -22,7 +22,7 @@ from whamm_cm.component.canons import COPIES
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.component.items import Item
 from whamm_cm.dataclass import dataclass
-from whamm_cm.emit.clocks import CLOCKED
+from whamm_cm.emit.clocks import WALL
 from whamm_cm.emit.model import Called, EventProbe
 from whamm_cm.emit.past import OVER, not_kept
 from whamm_cm.emit.paths import acts, has_trace, mentions
@@ -30,11 +30,12 @@ from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree as t
 from whamm_cm.lang import valtypes as vt
 from whamm_cm.lang.fold import fold
-from whamm_cm.lang.intervals import BEATING, INTERVAL, beat_of
+from whamm_cm.lang.intervals import BEATING, beat_of
 from whamm_cm.lang.source import ScriptError, together
 from whamm_cm.lang.walk import code_of, walk
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wasm.moved import Moved
+from whamm_cm.weave.asked import asks_time, calls_any
 from whamm_cm.weave.lacking import Misfits
 from whamm_cm.weave.libs.model import Functions, Library
 from whamm_cm.weave.opcodes.emit import PUSH, GuestWeaver, WovenGuest
@@ -96,6 +97,8 @@ class Scripting:
     moved: dict[bytes, Moved] = field(default_factory=dict)
     #: Why a rule does not fit streams of some type.
     misfits: dict[int, ScriptError] = field(default_factory=dict)
+    #: The core modules that call, or are called, by the items of canonical definitions.
+    modules: dict[Item, str] = field(default_factory=dict)
     beats: Beats | None = None
     last_words: bool = False
     #: Whether core modules may get a memory beside their own.
@@ -128,7 +131,7 @@ class Scripting:
         """Whether guests may send from wherever they are, so that they must know where not to.  At
         an ``unreachable`` it does not matter: the guest traps either way."""
         sends = self.beats is not None and self.beats.interval_ns > 0 and bool(self.instances)
-        return sends or asks_time(self._code())
+        return sends or asks_time(self._code()) or self.wall
 
     def match(self, sites: Sequence[Site]) -> None:
         """Weave the core modules and find the probes of boundary functions.
@@ -184,6 +187,11 @@ class Scripting:
         probes = chain(*self.probes.values())
         fires = beat_of(self.plan.scripts.probes)
         return bool(fires) or any(map(reads_clock, probes)) or asks_time(self._code())
+
+    @property
+    def wall(self) -> bool:
+        """Whether something asks what time it is."""
+        return calls_any(self._code(), WALL)
 
     def component_libraries(self) -> Iterator[Library]:
         """Libraries that are components, each with the functions code may call when it runs."""
@@ -395,7 +403,12 @@ class Scripting:
 
     def _event(self, rule: t.WitRule, site: Site, seen: t.WitSite) -> EventProbe | None:
         probe = rule.at(seen)
-        residual = fold(probe, _facts(seen), self.plan.evaluate)
+        facts = _facts(seen)
+        whole = t.If(probe.predicate or t.Const(vt.BOOL, True), probe.body)
+        if any(isinstance(node, t.Static) and node.name == "module" for node in walk(whole)):
+            self.modules = self.modules or modules_at(self.program)
+            facts["module"] = self.modules.get(site.definition.item, "")
+        residual = fold(probe, facts, self.plan.evaluate)
         if residual is None:
             return None
         self.unit.announce(residual.body)
@@ -445,9 +458,11 @@ class Scripting:
         guard: Item | None,
         now: Item | None,
         context: Item | None,
+        wall: Item | None,
     ) -> tuple[list[Definition], Item]:
         """The script unit of one component, which comes behind the agent."""
-        definitions, unit = self.unit.front(agent, emit, chunked, libraries, guard, now, context)
+        way = (agent, emit, chunked, libraries, guard, now, context, wall)
+        definitions, unit = self.unit.front(*way)
         self.added.count(definitions)
         return definitions, unit
 
@@ -553,24 +568,6 @@ def _facts(seen: t.WitSite) -> dict[str, Any]:
 def _function_name(site: Site) -> str:
     version = f"@{site.version}" if site.version else ""
     return f"{site.interface}{version}#{site.func}" if site.interface else site.func
-
-
-def asks_time(code: Iterable[t.Stmt | t.Expr]) -> bool:
-    """Whether any of it reads a clock, or draws numbers, which begin with one."""
-    return any(
-        (isinstance(node, t.Builtin) and node.name in CLOCKED)
-        or (isinstance(node, t.Print) and node.timed)
-        or (isinstance(node, t.Bound) and (node.name, node.type) == ("entered", vt.U64))
-        for node in walk(*code)
-    )
-
-
-def needs_clock(scripts: t.Scripts) -> str:
-    """What in scripts means nothing without a clock, "" for nothing."""
-    names = [node.name for node in walk(*code_of(scripts)) if isinstance(node, t.Builtin)]
-    if any(probe.package == INTERVAL for probe in scripts.probes):
-        return "an interval"
-    return "now()" if "now" in names else ""
 
 
 def _is_over(lift: Site, mode: str, site: Site) -> bool:

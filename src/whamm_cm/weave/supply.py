@@ -1,4 +1,4 @@
-"""Where each component gets ``emit``, ``now`` and libraries: imports of the root, or extra imports
+"""Where each component gets ``emit``, clocks and libraries: imports of the root, or extra imports
 further in."""
 
 from __future__ import annotations
@@ -245,6 +245,7 @@ class Names:
     now: str = "whamm-cm-now"
     libraries: tuple[tuple[Library, Mapping[str, str]], ...] = ()
     sampling: Mapping[str, str] = field(default_factory=dict)
+    wall: str = "whamm-cm-wall"
 
     @classmethod
     def free(cls, root: Component, libraries: Iterable[Library] = ()) -> Names:
@@ -257,7 +258,9 @@ class Names:
             named.append((library, names))
             taken.update(names.values())
         others = {name: _free(f"whamm-cm-{name}", taken) for name in sampling.NAMES}
-        return cls(_free(first.emit, taken), _free(first.now, taken), tuple(named), others)
+        ours = (_free(name, taken) for name in (first.emit, first.now, first.wall))
+        emit, now, wall = ours
+        return cls(emit, now, tuple(named), others, wall)
 
 
 def _free(name: str, taken: set[str]) -> str:
@@ -270,7 +273,11 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def threaded(
-    emit: Block | None, timed: bool, names: Names, sampled: Sampling | None = None
+    emit: Block | None,
+    timed: bool,
+    names: Names,
+    sampled: Sampling | None = None,
+    wall: bool = False,
 ) -> Supply:
     """The extra imports of a nested component.  ``emit``: what it takes a block as."""
     supply = Supply()
@@ -291,6 +298,11 @@ def threaded(
         now = build.import_(names.now, "func", func.item)
         supply.front += (func, now)
         supply.now = now.item
+    if wall:
+        func = build.func_type((), "u64")
+        taken = build.import_(names.wall, "func", func.item)
+        supply.front += (func, taken)
+        supply.wall = taken.item
     if sampled is not None:
         front, supply.sampling = sampling.threaded(sampled, names.sampling)
         supply.front += front
@@ -310,6 +322,8 @@ def pass_on(definition: Definition, supply: Supply, names: Names) -> Definition:
         args.append((names.emit, supply.emit))
     if supply.now is not None:
         args.append((names.now, supply.now))
+    if supply.wall is not None:
+        args.append((names.wall, supply.wall))
     args += supply.sampling.passed(names.sampling)
     for library, named in names.libraries:
         functions = supply.libraries.get(library.name, {})

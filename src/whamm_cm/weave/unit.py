@@ -390,6 +390,7 @@ class UnitBuilder:
         guard: Item | None = None,
         now: Item | None = None,
         context: Item | None = None,
+        wall: Item | None = None,
     ) -> tuple[list[Definition], Item]:
         """The definitions that make an instance of the unit in a component; the module itself is
         put in when the whole tree is woven (``finished``).  ``libraries`` have the same functions
@@ -404,7 +405,7 @@ class UnitBuilder:
             own = [build.context(self.context, False)[0]]
             context = own[0].item
         way = (
-            *(("emit", emit), ("now", now)),
+            *(("emit", emit), ("now", now), ("wall", wall)),
             ("context.get", context if self.context else None),
         )
         out = build.core_inline_exports([(name, item) for name, item in way if item is not None])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from ctypes import c_float
 from typing import Any
 
 import pytest
@@ -40,7 +41,8 @@ def words(name: str) -> st.SearchStrategy[Any]:
     if name == "bool":
         return st.booleans()
     bits = 32 if name == "f32" else 64
-    some = st.sampled_from((0.0, -0.0, math.inf, -math.inf, math.nan, 0.5, 2.5, 9.5, 1e22, 0.125))
+    large = c_float(1e22).value if bits == 32 else 1e22
+    some = st.sampled_from((0.0, -0.0, math.inf, -math.inf, math.nan, 0.5, 2.5, 9.5, large, 0.125))
     return some | st.floats(width=bits)  # type: ignore[arg-type]
 
 

@@ -69,7 +69,7 @@ MAPS: dict[str, FuncType] = {
 RUNTIME.update(MAPS)
 #: Functions that ask the world outside, by way of ``emit/clocks.py``.
 OUTSIDE: dict[str, FuncType] = {
-    "now": ((), ("i64",)), "rand": ((), _I),
+    "now": ((), ("i64",)), "wall": ((), ("i64",)), "rand": ((), _I),
 }  # fmt: skip
 #: Functions that end the program, of ``emit/leave.py``.
 LEAVING: dict[str, FuncType] = {"exit": (_II, ()), "abort": (_III, ())}

@@ -324,7 +324,7 @@ BUILTINS: dict[str, Callable[[Body, t.Builtin], None]] = {
     "strcmp": _compare_memory("str_eq"), "strcontains": _compare_memory("str_contains"),
     "read_str": _read_str, "write_str": _write_str, "memcpy": _memcpy, "mem_size": _mem_size,
     "map.id": _map_id, "map.len": _map_len, "map.has": _map_has, "task": _task,
-    "now": _method("now"), "rand": _rand,
+    "now": _method("now"), "wall": _method("wall"), "rand": _rand,
     "exit": _leave, "abort": _leave,
 }  # fmt: skip
 """The builtins compiled alike everywhere; the place compiles the others (``Env.builtin``)."""

@@ -15,6 +15,7 @@ from whamm_cm.emit.script.types import flats
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree as t
 from whamm_cm.lang import valtypes as vt
+from whamm_cm.lang.leaving import leaves
 from whamm_cm.lang.walk import walk
 from whamm_cm.wasm import snippets
 from whamm_cm.wasm.asm import Func, Label
@@ -482,7 +483,7 @@ def _gives(body: Sequence[t.Stmt]) -> bool:
     for stmt in body:
         arms = isinstance(stmt, t.If) and _gives(stmt.then) and _gives(stmt.otherwise)
         calls = isinstance(stmt, t.Act) and _calls(stmt) and not _nobody(stmt.args[0])
-        if arms or calls or (isinstance(stmt, t.Return) and stmt.value is not None):
+        if arms or calls or leaves(stmt) or (isinstance(stmt, t.Return) and stmt.value is not None):
             return True
         if any(isinstance(node, t.Return) and node.value is None for node in walk(stmt)):
             return False
