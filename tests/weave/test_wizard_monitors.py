@@ -15,6 +15,7 @@ import wasmtime
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from fixtures.build import path_of
 from tests.golden import check_golden
 from tests.weave import wizard_scripts as scripts
 from tests.weave.control_programs import Statement, choices, programs
@@ -186,9 +187,55 @@ REFUSED = {
     " read the program's memory or tables",
     "wasm:opcode:i32.add:before { frame var n: u32; n++; }": "wasm:opcode:i32.add:before at i32.add"
     " in f (pc 5): the Wizard engine has no place in a frame for n",
+    "wasm:opcode:i32.add:before { exit(3); }": "wasm:opcode:i32.add:before at i32.add in f (pc 5):"
+    " the Wizard engine does not let a monitor end the program, as exit() does",
+    "wasm:end { abort(\"no\"); }": "wasm:end:<no-mode>: the Wizard engine does not let a monitor"
+    " end the program, as abort() does",
+    "wasm:begin { print(\"{}\", now()); }": "wasm:begin:<no-mode>: the Wizard engine gives a"
+    " monitor no clock",
+    "fn f() -> u64 { return now(); } wasm:func:entry { print(\"{}\", f()); }": "function f: the"
+    " Wizard engine gives a monitor no clock",
+    "interval:1s { print(\"x\"); }": "interval:1s: the Wizard engine has no beat: nothing fires as"
+    " time passes",
+    "wasm:tick { print(\"x\"); }": "wasm:tick: the Wizard engine has no beat: nothing fires as time"
+    " passes",
+    "wasm:func:entry { print(\"{}\", src.x); }": "wasm:func:entry:<no-mode>: the Wizard engine does"
+    " not let a monitor read variables of the source (src)",
     "wasi:cli/*#*:before { print(\"x\"); }": "wasi:cli/*#*:before: a plain core module has no WIT"
     " boundary to probe",
 }  # fmt: skip
+#: What the language has besides, at every function of ``squares``.
+SAME = {
+    "sample": "wasm:func:entry / sample(1/3) / { report var n: u32; n++; }",
+    "parameters": "param by = 1; report var n: u32; wasm:func:entry { n += by + $more; }",
+    "delete": "report var m: map<u32, u32>;"
+    " wasm:func:entry { m[fid]++; if (m[3] > 5) { delete(m[3]); } }",
+    "clear": "report var m: map<u32, u32>;"
+    " wasm:func:entry { m[fid]++; if (len(m) > 3) { clear(m); } }",
+    "aggregations": "report var a: map<str, stats>; report var c: count;"
+    " report var l: lhist(0, 9, 3); report var q: quantize;"
+    " report var v: avg; report var s: sum; report var x: max;"
+    " wasm:func:entry { a[fname] = stats(fid); c = count(); l = lhist(fid, 0, 9, 3);"
+    " q = quantize(fid); v = avg(fid); s = sum(fid); x = max(fid); }",
+    "matches": "report var m: map<str, u32>; var s: str;"
+    ' wasm:func:entry { s = fname; if (s.matches("^s.*e")) { m[s]++; } }',
+    "shared": "wasm:func:entry { report shared var n: u32; n++; }",
+    "texts": "report var m: map<str, u32>; wasm:func:entry"
+    ' { m[format("{:>3}", fid) + fname.upper().slice(0, 3)]++; }',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("script", SAME)
+def test_the_rest_of_the_language_is_the_same(script: str, tmp_path: Path) -> None:
+    app = tmp_path / "app.wasm"
+    app.write_bytes(path_of("squares").read_bytes())
+    more = ("-D", "more=2") if script == "parameters" else ()
+    options = ("-e", SAME[script], *more)
+    ours = scripts.some(scripts.rows(scripts.reported(tmp_path, app, *options)[0]))
+    assert ours
+    assert scripts.some(scripts.rows(scripts.stood_in(tmp_path, app, *options))) == ours
+
+
 REFUSING = """(module (memory 1) (table 1 funcref) (type $v (func))
     (func $f (param i32) (result i32) (i32.add (local.get 0) (local.get 0)))
     (func (export "_start")

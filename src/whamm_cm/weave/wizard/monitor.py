@@ -7,7 +7,7 @@ rule (``emit.script.hosted``), with the script unit, the agent and the way out i
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Any
 
@@ -21,6 +21,8 @@ from whamm_cm.emit.script.types import flats
 from whamm_cm.errors import WeaveError
 from whamm_cm.lang import tree as t
 from whamm_cm.lang.fold import fold_expr
+from whamm_cm.lang.intervals import BEATING
+from whamm_cm.lang.leaving import LEAVING
 from whamm_cm.lang.walk import walk
 from whamm_cm.wasm.function import FunctionInfo
 from whamm_cm.wasm.link import Part, link
@@ -62,6 +64,7 @@ def weave_monitor(data: bytes, plan: Plan, what: str = "input") -> WovenModule:
             "a monitor of the Wizard engine has no calls to trace or count at its edge"
         )
     refuse_boundaries(plan.scripts.scripts)
+    _refuse_elsewhere(plan.scripts.scripts)
     return _Monitor(CoreModule(data), plan, plan.scripts).made(hashlib.sha256(data).hexdigest())
 
 
@@ -328,6 +331,35 @@ def _nodes(left: Left) -> list[t.Expr | t.Stmt]:
     return [*walk(*left.body), *(() if left.predicate is None else walk(left.predicate))]
 
 
+def _refuse_elsewhere(scripts: t.Scripts) -> None:
+    """WeaveError for code outside of instructions, and for rules, that a monitor cannot do."""
+    for probe in scripts.probes:
+        if probe.package in BEATING:
+            rule = scripts.written[probe.span].text
+            raise WeaveError(f"{rule}: the Wizard engine has no beat: nothing fires as time passes")
+        if probe.reads is not None:
+            raise WeaveError(
+                f"{probe.rule}: the Wizard engine does not let a monitor read variables of the"
+                " source (src)"
+            )
+    for where, nodes in _outside(scripts):
+        for node in walk(*nodes):
+            why = _cannot(node)
+            if why:
+                raise WeaveError(f"{where}: the Wizard engine {why}")
+
+
+def _outside(scripts: t.Scripts) -> Iterator[tuple[str, Sequence[t.Expr | t.Stmt]]]:
+    """Code that belongs to no place of the program, by what to call it."""
+    yield "a variable of the script", scripts.globals
+    for function in scripts.functions:
+        yield f"function {function.name}", function.body
+    for probe in scripts.probes:
+        if probe.package in ("begin", "end", "report"):
+            more = () if probe.predicate is None else (probe.predicate,)
+            yield probe.rule, (*more, *probe.body)
+
+
 def _cannot(node: t.Expr | t.Stmt) -> str:
     """What the engine cannot do, for the sentence about a rule."""
     if isinstance(node, t.Act | t.Trace):
@@ -339,6 +371,8 @@ def _cannot(node: t.Expr | t.Stmt) -> str:
         return f"cannot change {target.name}"
     if isinstance(node, t.Builtin) and node.name in ("now", "wall"):
         return "gives a monitor no clock"
+    if isinstance(node, t.Builtin) and node.name in LEAVING:
+        return f"does not let a monitor end the program, as {node.name}() does"
     if isinstance(node, t.Var) and node.variable.kind is t.Kind.TASK:
         return "knows no tasks"
     if isinstance(node, t.Var) and node.variable.kind is t.Kind.FRAME:
