@@ -200,6 +200,18 @@ def test_an_empty_list_has_no_rounds_and_a_long_one_a_million() -> None:
     assert run.reported["n"] == 1_000_000
 
 
+@pytest.mark.parametrize(
+    "loops",
+    ["while (true) { while (true) { n++; } }",
+     "for i in 0..2_000_000 { for j in 0..100_000 { n++; } }",
+     "for i in 0..2_000_000 { while (true) { for j in 0..3 { n++; } } }"],
+)  # fmt: skip
+def test_loops_within_each_other_have_a_million_rounds_together(loops: str) -> None:
+    run = echo(FuncT((), None), f"report var n: u32; wit:import:*#f0:before {{ {loops} }}")
+    run.call("f0")
+    assert 700_000 < run.reported["n"] <= 1_000_000
+
+
 # --- keys of maps ---------------------------------------------------------------------------------
 
 KEYS = """

@@ -50,6 +50,8 @@ class Body:
         self._locals: dict[t.Variable, tuple[int, ...]] = dict(self.params)
         #: Of the loops around: where leaving leads, and where the next round begins.
         self.loops: list[tuple[Label, Label]] = []
+        #: The local with the rounds that are left to them, where there are any.
+        self.rounds: int | None = None
         #: The locals with the loops through maps that we are in.
         self.walks: list[int] = []
         #: Where the variables of the task are, as they were asked for last.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from whamm_cm.emit.script import places
 from whamm_cm.emit.script.body import Body
 from whamm_cm.emit.script.env import Memory
-from whamm_cm.emit.script.loops import MAX_ROUNDS, count_down, round_
+from whamm_cm.emit.script.loops import count_down, limited, round_
 from whamm_cm.emit.script.places import load
 from whamm_cm.emit.script.types import description, is_handle, leaves, size_of
 from whamm_cm.lang import tree as t
@@ -46,14 +46,12 @@ def clear(body: Body, node: t.Clear) -> None:
 def entries(body: Body, node: t.Entries) -> None:
     """The runtime keeps where the loop is, so that entries may come and go meanwhile."""
     f = body.f
-    walk, entry, rounds = body.pool.take_all(("i32",) * 3)
+    walk, entry = body.pool.take_all(("i32",) * 2)
     places.handle(body, node.map, create=False)
     body.run("loop_new")
     f.set(walk)
-    f.i32(MAX_ROUNDS)
-    f.set(rounds)
     body.walks.append(walk)
-    with f.block() as done, f.loop() as again:
+    with limited(body) as rounds, f.block() as done, f.loop() as again:
         f.get(walk)
         body.run("loop_next")
         f.tee(entry)
@@ -70,7 +68,7 @@ def entries(body: Body, node: t.Entries) -> None:
     body.walks.pop()
     f.get(walk)
     body.run("loop_end")
-    body.pool.give(("i32",) * 3, (walk, entry, rounds))
+    body.pool.give(("i32",) * 2, (walk, entry))
 
 
 def draw(body: Body, node: t.Draw) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from whamm_cm.emit.script import arithmetic, maps, places
 from whamm_cm.emit.script.body import STATEMENTS, Body
 from whamm_cm.emit.script.env import Locals, Memory
-from whamm_cm.emit.script.loops import MAX_ROUNDS, count_down, round_
+from whamm_cm.emit.script.loops import MAX_ROUNDS, count_down, has_loop, limited, round_
 from whamm_cm.emit.script.places import getters, load, resolve
 from whamm_cm.emit.script.texts import join, print_parts, stash_parts
 from whamm_cm.emit.script.types import flats, is_handle, leaves
@@ -158,16 +158,12 @@ def _if(body: Body, node: t.If) -> None:
 
 def _while(body: Body, node: t.While) -> None:
     f = body.f
-    rounds = body.pool.take("i32")
-    f.i32(MAX_ROUNDS)
-    f.set(rounds)
-    with f.block() as done, f.loop() as again:
+    with limited(body) as rounds, f.block() as done, f.loop() as again:
         body.expr(node.condition)
         f.op("i32.eqz")
         f.br_if(done)
         count_down(body, rounds, done)
         round_(body, node.body, (done, again))
-    body.pool.give(("i32",), (rounds,))
 
 
 def _jump(body: Body, node: t.Jump) -> None:
@@ -175,7 +171,17 @@ def _jump(body: Body, node: t.Jump) -> None:
 
 
 def _for(body: Body, node: t.For) -> None:
-    """A hidden counter runs: assigning the variable does not change the number of rounds."""
+    if body.rounds is None and not has_loop(node.body):
+        _count(body, node, None)
+        return
+    with limited(body) as left:
+        _count(body, node, left)
+
+
+def _count(body: Body, node: t.For, left: int | None) -> None:
+    """A hidden counter runs: assigning the variable does not change the number of rounds.
+
+    ``left``: the local with what is left to the loops around and within it."""
     f = body.f
     kind = INTS[name_of(node.low.type)]
     core = kind.core
@@ -199,6 +205,8 @@ def _for(body: Body, node: t.For) -> None:
     variable = body.variable(node.variable)
     with f.block() as done, f.loop() as again:
         count_down(body, rounds, done)
+        if left is not None:
+            count_down(body, left, done)
         f.get(low)
         places.store_stack(body, variable, node.low.type)
         f.get(low)
