@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whamm_cm.render import folded, speedscope
-from whamm_cm.render.calltree import SHAPE
+from whamm_cm.render.calltree import SEVERAL, SHAPE
 from whamm_cm.render.options import RenderOptions
 
 Node = tuple[int, tuple[int, str, int, int]]
@@ -44,6 +44,12 @@ TREE: list[Node] = [
 
 def test_stacks_have_readable_names() -> None:
     assert stacks(log(TREE)) == {"run": 10, "run;foo::bar()": 20, "run;#6;a,b": 5}
+
+
+def test_names_of_functions_put_in_place_of_calls_are_frames() -> None:
+    nodes = [[1, [0, "run;x", 4, 10, False]], [2, [1, "a;b::c([u8; 4])", 4, 5, True]]]
+    tree = {**log([]), "type": SEVERAL, "value": nodes}
+    assert stacks(tree) == {"run,x": 10, "run,x;a;b::c([u8, 4])": 5}
 
 
 def test_instances_are_added_up_unless_profiles_of_their_own_are_asked_for() -> None:

@@ -173,7 +173,7 @@ def statics(events: list[Event], fid: int, number: int = 0) -> dict[str, Any]:
 def test_what_every_point_knows() -> None:
     known = statics([("func", "entry", "")], 4)
     nowhere = {"file": "", "line": 0, "column": 0, "func": "third"}
-    nowhere |= {"inlined": False, "frames": ""}
+    nowhere |= {"inlined": False, "frames": "", "module": "", "component": ""}
     place = {"fid": 4, "fname": "third", "pc": 0, "opidx": 0, "at_func_end": False}
     assert known == place | nowhere
     known = statics([("opcode", "end", "before")], 3)

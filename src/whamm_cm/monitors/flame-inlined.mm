@@ -1,6 +1,6 @@
 // flame-inlined: flame with functions that compilers put in place of calls, from debug information; slower.
-// A node of the call tree: its caller's node, name, number of the function, instructions.
-report var stacks: map<u32, (u32, str, u32, u64)>;
+// A node of the call tree: its caller's node, name, number of the function, instructions, whether the name is several.
+report var stacks: map<u32, (u32, str, u32, u64, bool)>;
 // By a node and what is called or inlined there (odd, even), the node of that.
 var children: map<(u32, u32), u32>;
 // Of the node of what is inlined: the node of its function, and what it is.
@@ -15,13 +15,13 @@ var running: u32;
 var here: u32;
 var part: u32;
 
-fn child(of: u32, number: u32, name: str, function: u32) -> u32 {
+fn child(of: u32, number: u32, name: str, function: u32, several: bool) -> u32 {
     var node: u32 = children[(of, number)];
     if (node == 0) {
         nodes++;
         node = nodes;
         children[(of, number)] = node;
-        stacks[node] = (of, name, function, 0);
+        stacks[node] = (of, name, function, 0, several);
     }
     return node;
 }
@@ -43,7 +43,7 @@ wasm:opcode:*:before / opidx > 0 / {
         part = mine;
         here = running;
         if (mine != 0) {
-            here = child(running, 2 * mine, frames, fid);
+            here = child(running, 2 * mine, frames, fid, true);
             functions_of[here] = running;
             inlined_at[here] = mine;
         }
@@ -55,7 +55,7 @@ wasm:func:entry {
     unshared var function: u32;
     if (function == 0) { functions++; function = functions; }
     leave();
-    here = child(here, 2 * function + 1, func, fid);
+    here = child(here, 2 * function + 1, func, fid, false);
     running = here;
     part = 0;
     executed = 1;

@@ -13,9 +13,10 @@ from whamm_cm.trace.session import Session
 from whamm_cm.trace.types import parse_type
 
 #: A variable of this type is a call tree: by the number of a node (from 1) its caller's node (0:
-#: none), the name and number of its function, and its own weight.  A name may be several, of
-#: functions put in place of calls, joined by ``;``.
+#: none), the name and number of its function, and its own weight.
 SHAPE = "map<u32, (u32, str, u32, u64)>"
+#: The same with whether the name is several, of functions put in place of calls, joined by ``;``.
+SEVERAL = "map<u32, (u32, str, u32, u64, bool)>"
 #: In a name as in the source a blank follows: ``[u8; 4]``.
 _JOINED = re.compile(r";(?! )")
 
@@ -33,8 +34,8 @@ def call_trees(session: Session, per_instance: bool = False) -> list[CallTree]:
 
     Each instance numbers the nodes for itself, so it is stacks that are merged.
     """
-    shape = parse_type(SHAPE)
-    cells = [cell for cell in session.parts if parse_type(cell.row.type) == shape]
+    shapes = [parse_type(SHAPE), parse_type(SEVERAL)]
+    cells = [cell for cell in session.parts if parse_type(cell.row.type) in shapes]
     rows = dict.fromkeys(cell.row for cell in cells)
     if per_instance or len(cells) == len(rows):
         return [CallTree(_name(cell, len(rows) > 1), tuple(_stacks(cell))) for cell in cells]
@@ -56,20 +57,21 @@ def _name(cell: Cell, several: bool) -> str:
 
 
 def _stacks(cell: Cell) -> Iterator[tuple[tuple[str, ...], int]]:
-    nodes: dict[int, tuple[int, str, int]] = {}
-    for number, (caller, name, fid, weight) in scripted.entries(cell.value):
+    nodes: dict[int, tuple[int, tuple[str, ...], int]] = {}
+    for number, (caller, name, fid, weight, *several) in scripted.entries(cell.value):
         shown = demangle(shown_text(name)) or f"#{fid}"
-        nodes[int(number)] = int(caller), shown, int(weight)
+        names = _JOINED.split(shown) if any(several) else [shown]
+        nodes[int(number)] = int(caller), tuple(names), int(weight)
     for number in sorted(nodes):
         weight = nodes[number][2]
         if weight:
             yield _frames(nodes, number), weight
 
 
-def _frames(nodes: dict[int, tuple[int, str, int]], number: int) -> tuple[str, ...]:
+def _frames(nodes: dict[int, tuple[int, tuple[str, ...], int]], number: int) -> tuple[str, ...]:
     """From the outermost caller on.  A script may have made anything: nobody calls himself."""
-    found: dict[int, str] = {}
+    found: dict[int, tuple[str, ...]] = {}
     while number in nodes and number not in found:
         found[number] = nodes[number][1]
         number = nodes[number][0]
-    return tuple(frame for name in reversed(found.values()) for frame in _JOINED.split(name))
+    return tuple(frame for name in reversed(found.values()) for frame in name)

@@ -65,7 +65,8 @@ def _sites(cells: Sequence[Cell]) -> Iterator[str]:
         modules.setdefault(cell.row.module, len(modules))
 
     def allocated(cell: Cell) -> tuple[int, int, int, int, int]:
-        at, probe = cell.place, int(cell.row.probe.partition("_")[0] or 0)
+        number = cell.row.probe.partition("_")[0]
+        at, probe = cell.place, int(number) if number.isdecimal() else 0
         return modules[cell.row.module], at.fid or 0, at.pc or 0, probe, rows[cell.row]
 
     placed, address = [], 0
