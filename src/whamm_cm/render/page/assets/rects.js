@@ -36,6 +36,7 @@ import {RectsInput} from './rects_input.js';
  * @typedef {object} RectsOptions
  * @property {string} label                    accessible name of the canvas
  * @property {(id: number) => string} text     what is written into a rectangle (already `shown()`)
+ * @property {(id: number) => string} [short]  written where the text does not fit
  * @property {(id: number) => string} tell     one sentence, for the live region
  * @property {() => {fill: string, ink: string}[]} palette   colours as CSS writes them; asked at `recolour()`
  * @property {(id: number) => (Node|string|null)} [tip]      beside the pointer
@@ -269,8 +270,13 @@ export class RectsCanvas {
       world: (pixel) => from + pixel / scale,
       y: (row) => data.rowTop[row] - top,
       from, to, top, width: this.width, height: this.height, rowHeight: data.rowHeight,
-      css: (name) => this._painter.css(name),
+      css: (name) => this.css(name),
     };
+  }
+
+  /** Value of a CSS variable at the widget, as of the last `recolour()`. */
+  css(name) {
+    return this._painter.css(name);
   }
 
   /** The row at a pixel of the canvas, or -1. */

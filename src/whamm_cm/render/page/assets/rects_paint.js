@@ -120,7 +120,7 @@ export class RectsPainter {
     const failed = index.failed[b] > index.failed[a];
     const rgb = failed ? this.failedBytes : this.bytes[data.colour[index.ids[b - a > 1 ? index.longest(a, b) : a]]];
     const covered = Math.min(1, (index.covered[b] - index.covered[a]) / this.unit);
-    let alpha = failed ? 1 : 0.45 + 0.55 * covered;
+    let alpha = failed ? 1 : 0.5 + 0.5 * covered;
     if (index.matched && index.matches(a, b) === 0) alpha *= RECTS_PALE;
     const old = pixels[at + 3];
     if (old > alpha * 255) return;
@@ -163,7 +163,7 @@ export class RectsPainter {
       if (w < 4 && !(flag & 1)) continue;
       if (w >= 4) options.decorate?.(g, id, left, y, w, map.rowHeight - 1);
       if (flag & 1) this._foot(left, y, w, map.rowHeight);
-      if (w > 22) this._write(options.text(id), flag, colour.ink, left, y, w, map.rowHeight);
+      if (w > 22) this._write(id, flag, colour.ink, left, y, w, map.rowHeight);
     }
     g.globalAlpha = 1;
   }
@@ -183,24 +183,38 @@ export class RectsPainter {
     this.g.fillRect(x, y + rowHeight - 4, Math.max(1.5, w - 0.7), 3);
   }
 
-  _write(text, flag, ink, left, y, w, rowHeight) {
-    const {g} = this;
-    const fit = this._fit(flag & 1 ? `✕ ${text}` : text, w - 8);
+  _write(id, flag, ink, left, y, w, rowHeight) {
+    const {g, owner} = this;
+    const mark = flag & 1 ? '✕ ' : '';
+    const x = Math.max(left, 0);
+    const room = Math.min(left + w, owner.width) - x - 7;
+    const full = mark + owner.options.text(id);
+    let fit = full;
+    if (this._width(full) > room) {
+      const short = owner.options.short ? mark + owner.options.short(id) : full;
+      fit = this._fit(short, room);
+    }
     if (!fit) return;
     g.fillStyle = ink;
-    g.fillText(fit, Math.max(left, 0) + 4, y + rowHeight / 2);
+    g.fillText(fit, x + 4, y + rowHeight / 2);
   }
 
-  /** As much of a text as fits, by its mean width of a letter: near enough, and no measuring in a frame. */
-  _fit(text, room) {
+  _width(text) {
     let width = this.widths.get(text);
     if (width === undefined) {
       if (this.widths.size > 20000) this.widths.clear();
       width = this.g.measureText(text).width;
       this.widths.set(text, width);
     }
+    return width;
+  }
+
+  /** As much of a text as fits; '' where that is next to nothing. */
+  _fit(text, room) {
+    const width = this._width(text);
     if (width <= room) return text;
-    const letters = Math.floor((room - 6) / (width / text.length));
+    let letters = Math.floor((text.length * room) / width);
+    while (letters > 1 && this._width(`${text.slice(0, letters)}…`) > room) letters -= 1;
     return letters < 2 ? '' : `${text.slice(0, letters)}…`;
   }
 
