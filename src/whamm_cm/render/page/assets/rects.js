@@ -63,6 +63,7 @@ export class RectsCanvas {
     this.view = {from: 0, to: 1};
     this.bounds = {min: 0, max: 1};
     this.focused = -1;
+    this.hovered = -1;
     this.range = null;
     this.data = null;
     this.index = null;
@@ -113,6 +114,7 @@ export class RectsCanvas {
     this.index = new RectsIndex(data);
     this.bounds = {min: data.min, max: Math.max(data.max, data.min + this.options.minSpan)};
     if (this.focused >= data.row.length) this.focused = -1;
+    this.hovered = -1;
     this.resized();
     if (keepView) this.setView(this.view.from, this.view.to);
     else this.setView(data.min, data.max);

@@ -178,6 +178,14 @@ export class RectsInput {
   hideTip() {
     this.owner.tip.hidden = true;
     this.tipOf = null;
+    this.under(-1);
+  }
+
+  /** What the pointer is over now, -1: nothing. */
+  under(id) {
+    if (id === this.owner.hovered) return;
+    this.owner.hovered = id;
+    this.owner.draw();
   }
 
   hover(at) {
@@ -188,6 +196,7 @@ export class RectsInput {
       this.hideTip();
       return;
     }
+    this.under(found.id);
     const key = found.many ? `${found.many.from}/${found.many.row}` : found.id;
     if (key !== this.tipOf) {
       const content = found.many ? owner.options.tipMany?.(found.many) : owner.options.tip?.(found.id);

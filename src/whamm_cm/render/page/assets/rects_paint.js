@@ -63,7 +63,7 @@ export class RectsPainter {
     this._collect(rows, map);
     this._stretch(rows, map);
     this._drawWide(map);
-    this._ring(map);
+    this._rings(map);
     owner.options.over?.(g, map);
     this._band(map);
   }
@@ -192,7 +192,7 @@ export class RectsPainter {
     let fit = full;
     if (this._width(full) > room) {
       const short = owner.options.short ? mark + owner.options.short(id) : full;
-      fit = this._fit(short, room);
+      fit = this._fit(short, room) || mark.trim();
     }
     if (!fit) return;
     g.fillStyle = ink;
@@ -215,22 +215,31 @@ export class RectsPainter {
     if (width <= room) return text;
     let letters = Math.floor((text.length * room) / width);
     while (letters > 1 && this._width(`${text.slice(0, letters)}…`) > room) letters -= 1;
+    if (text.charCodeAt(letters - 1) >>> 10 === 0x36) letters -= 1; // not half a pair
     return letters < 2 ? '' : `${text.slice(0, letters)}…`;
   }
 
-  _ring(map) {
+  /** Around what is under the pointer, and around what is focused. */
+  _rings(map) {
     const {owner, g} = this;
-    if (owner.focused < 0) return;
-    const {x0, x1, row} = owner.data;
-    const id = owner.focused;
-    if (row[id] < 0) return;
-    const left = Math.max(-4, map.x(x0[id]));
-    const right = Math.min(map.width + 4, Math.max(left + 3, map.x(x1[id])));
+    const {hovered, focused} = owner;
+    if (hovered >= 0 && hovered !== focused) {
+      g.lineWidth = 1.5;
+      this._ring(map, hovered, this.css('--rects-ink'), 0);
+    }
+    if (focused < 0) return;
     g.lineWidth = 2;
-    g.strokeStyle = this.css('--rects-back');
-    g.strokeRect(left - 2, map.y(row[id]) - 2, right - left + 4, map.rowHeight + 3);
-    g.strokeStyle = this.css('--rects-focus');
-    g.strokeRect(left - 0.5, map.y(row[id]) - 0.5, right - left + 1, map.rowHeight);
+    this._ring(map, focused, this.css('--rects-back'), 1.5);
+    this._ring(map, focused, this.css('--rects-focus'), 0);
+  }
+
+  _ring(map, id, colour, more) {
+    const {x0, x1, row} = this.owner.data;
+    if (!(row[id] >= 0)) return;
+    const left = Math.max(-4, map.x(x0[id])) - more;
+    const right = Math.min(map.width + 4, Math.max(left + 3, map.x(x1[id]))) + more;
+    this.g.strokeStyle = colour;
+    this.g.strokeRect(left - 0.5, map.y(row[id]) - 0.5 - more, right - left + 1, map.rowHeight + 2 * more);
   }
 
   _band(map) {

@@ -88,7 +88,7 @@ class TimelineView {
       arrows: this._switch('arrows', 'Arrows', 'What a call became in another lane'),
       spans: this._switch('spans', 'Async', 'Asynchronous calls from beginning to end, below the lanes'),
     };
-    return h('div', {class: 'tools', role: 'toolbar', 'aria-label': 'Timeline'},
+    return h('div', {class: 'tools', role: 'group', 'aria-label': 'What is shown'},
       h('span', {class: 'set', role: 'group', 'aria-label': 'Lanes of'}, this.by),
       h('span', {class: 'set'}, Object.values(this.off)),
       h('span', {class: 'set'},
@@ -244,7 +244,6 @@ class TimelineView {
     this.arrows = !offs.has('arrows');
     const any = this.layout.groups.some((group) => group.closed);
     this.element.querySelector('.tools .set:nth-child(3) button').textContent = any ? 'Open all' : 'Close all';
-    this.at ??= state['timeline.at'] === undefined ? undefined : null;
   }
 
   _panel(range, mask) {
@@ -419,7 +418,10 @@ class TimelineView {
       g.globalAlpha *= 0.6;
       g.fillRect(left, y + 1, right - left, high - 2);
       g.globalAlpha /= 0.6;
-      if (right - left > 6 && (drawn += 1) < 200) timelineHatch(g, left, right, y, high);
+      if (right - left <= 6 || (drawn += 1) > 200) continue;
+      g.globalAlpha *= 0.5;
+      timelineHatch(g, left, right, y, high);
+      g.globalAlpha /= 0.5;
     }
   }
 }

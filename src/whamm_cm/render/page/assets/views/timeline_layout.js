@@ -252,13 +252,15 @@ export class TimelineLayout {
       group.calls += 1;
       const failed = (calls.flags[i] & (FAILED | DENIED)) !== 0;
       if (failed) group.failed += 1;
-      const flag = (failed ? 1 : 0) | (calls.outcome[i] ? 2 : 0);
+      const open = calls.outcome[i] !== 0 && !(calls.flags[i] & WAITED_LATER);
+      const flag = (failed ? 1 : 0) | (open ? 2 : 0);
       this._rect(i, calls.start[i], this._end(i), this.siteColour[calls.site[i]], flag);
       this._onLane(i, group);
     }
     for (const [at, i] of this.spans.entries()) {
       const id = this.bases[TIMELINE_SPAN] + at;
-      this._rect(id, calls.start[i], calls.start[i] + calls.dur[i], this.colour[i], this.flag[i]);
+      this._rect(id, calls.start[i], calls.start[i] + calls.dur[i], this.colour[i],
+        (this.flag[i] & 1) | (calls.outcome[i] ? 2 : 0));
       const group = this.groups[this.group[i]];
       (group.packed ??= []).push([id, group.packing.row(this.x0[id], this.x1[id])]);
     }

@@ -101,26 +101,39 @@ export class TimelineLinks {
     return y + map.rowHeight > 0 && y < map.height;
   }
 
+  /** From the caller, below the place where the other begins, to its beginning: from above where they are close. */
   _arrow(g, map, from, to, colour) {
     const {row, x0, x1} = this.layout;
     if (row[from] < 0 || row[to] < 0 || row[from] === row[to]) return;
-    const half = map.rowHeight / 2;
-    const x2 = Math.max(-50, Math.min(map.width + 50, map.x(x0[to])));
-    const x = Math.max(-50, Math.min(map.width + 50, map.x(Math.min(Math.max(x0[to], x0[from]), x1[from])), x2));
+    const within = (x) => Math.max(-50, Math.min(map.width + 50, x));
+    const x2 = within(map.x(x0[to]));
+    const x = within(map.x(Math.min(Math.max(x0[to], x0[from]), x1[from])));
     const down = map.y(row[to]) > map.y(row[from]);
     const y = map.y(row[from]) + (down ? map.rowHeight - 2 : 1);
-    const y2 = map.y(row[to]) + half;
-    const bend = Math.max(14, Math.min(60, Math.abs(y2 - y) / 3));
     g.strokeStyle = map.css(colour);
     g.fillStyle = g.strokeStyle;
     g.beginPath();
     g.moveTo(x, y);
-    g.bezierCurveTo(x, y + (down ? bend : -bend), x2 - bend, y2, x2 - 5, y2);
-    g.stroke();
-    g.beginPath();
-    g.moveTo(x2, y2);
-    g.lineTo(x2 - 7, y2 - 4);
-    g.lineTo(x2 - 7, y2 + 4);
-    g.fill();
+    if (x2 - x > 24) {
+      const y2 = map.y(row[to]) + map.rowHeight / 2;
+      const bend = Math.max(14, Math.min(60, Math.abs(y2 - y) / 3));
+      g.bezierCurveTo(x, y + (down ? bend : -bend), x2 - bend, y2, x2 - 5, y2);
+      g.stroke();
+      timelineHead(g, x2, y2, 1, 0);
+    } else {
+      const y2 = map.y(row[to]) + (down ? 0 : map.rowHeight - 1);
+      g.bezierCurveTo(x, (y + y2) / 2, x2 + 3, (y + y2) / 2, x2 + 3, y2 + (down ? -5 : 5));
+      g.stroke();
+      timelineHead(g, x2 + 3, y2, 0, down ? 1 : -1);
+    }
   }
+}
+
+/** The tip of an arrow at (x, y) that points where (dx, dy) does. */
+function timelineHead(g, x, y, dx, dy) {
+  g.beginPath();
+  g.moveTo(x, y);
+  g.lineTo(x - 7 * dx - 4 * dy, y - 7 * dy - 4 * dx);
+  g.lineTo(x - 7 * dx + 4 * dy, y - 7 * dy + 4 * dx);
+  g.fill();
 }

@@ -1,5 +1,5 @@
 /** What happened in the chosen range: its functions, with how often and how long. */
-import {count, h, percent} from '../dom.js';
+import {count, h} from '../dom.js';
 import {FAILED} from '../model.js';
 import {timelineLength, timelineWhen} from './timeline_axis.js';
 
@@ -67,8 +67,7 @@ export class TimelineRange {
     this.rows = timelineSums(layout, range, mask);
     const calls = this.rows.reduce((sum, row) => sum + row.calls, 0);
     const failed = this.rows.reduce((sum, row) => sum + row.failed, 0);
-    this.length = range.to - range.from;
-    const length = timelineLength(this.length, timed);
+    const length = timelineLength(range.to - range.from, timed);
     this.title.textContent = `${length} from ${timelineWhen(range.from, timed)}: ${count(calls)} `
       + `${calls === 1 ? 'call' : 'calls'}${failed ? `, ${count(failed)} failed` : ''}`;
     this._fill();
@@ -79,7 +78,8 @@ export class TimelineRange {
     const up = sort === 'name' ? 1 : -1;
     const by = (a, b) => (sort === 'name' ? a.name.localeCompare(b.name) : a[sort] - b[sort]);
     const rows = [...this.rows].sort((a, b) => up * by(a, b));
-    TIMELINE_COLUMNS.forEach(([key], at) => {
+    TIMELINE_COLUMNS.forEach(([key, title], at) => {
+      this.heads[at].firstChild.textContent = key === sort ? `${title} ${up > 0 ? '▴' : '▾'}` : title;
       this.heads[at].setAttribute('aria-sort', key !== sort ? 'none' : up > 0 ? 'ascending' : 'descending');
     });
     this.body.replaceChildren(...rows.slice(0, TIMELINE_FUNCTIONS).map((row) => this._row(row)));
@@ -96,7 +96,7 @@ export class TimelineRange {
       h('td', {class: 'mono name'}, row.name),
       cell(count(row.calls)),
       cell(row.failed ? count(row.failed) : '', 'bad'),
-      cell(`${time(row.time)} (${percent(row.time, this.length)})`),
+      cell(time(row.time)),
       cell(time(row.mean)),
       h('td', {class: 'number'}, h('button', {
         class: 'plain', title: 'Show this call', on: {click: () => this.does.choose(row.call)},
