@@ -70,10 +70,11 @@ export class RectsPainter {
 
   _rowsInView(map) {
     const {rowTop, rowHeight} = this.owner.data;
+    const {first} = this.owner.index;
     const rows = [];
     for (let r = 0; r < rowTop.length; r++) {
       const y = rowTop[r] - map.top;
-      if (y + rowHeight > 0 && y < map.height && this.owner.index.first[r + 1] > this.owner.index.first[r]) rows.push(r);
+      if (y + rowHeight > 0 && y < map.height && first[r + 1] > first[r]) rows.push(r);
     }
     return rows;
   }
