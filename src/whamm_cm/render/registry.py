@@ -14,6 +14,7 @@ from whamm_cm.render import (
     jsonl,
     lcov,
     otlp,
+    pictures,
     report_csv,
     report_json,
     speedscope,
@@ -56,6 +57,7 @@ RENDERERS: dict[str, Renderer] = {
         ),
         Renderer("otlp", "spans for OpenTelemetry", (".otlp.json",), False, otlp.render),
         Renderer("folded", "for flame graphs", (".folded",), False, folded.render),
+        Renderer("svg", "a picture", (".svg",), False, pictures.render),
         Renderer("table", "a script's variables, as tables", (".table",), False, table.render),
         Renderer(
             "json", "a script's variables, as JSON", (".report.json",), False, report_json.render
