@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.render.layout import Box, Layout, Point, layered
@@ -19,15 +19,23 @@ from whamm_cm.render.svg import num, text_width
 from whamm_cm.render.words import brief_bytes, brief_ns, counted
 from whamm_cm.trace.calls import Outcome, Site
 from whamm_cm.trace.flows import flows
+from whamm_cm.trace.peers import Exchange
 from whamm_cm.trace.session import Call, Session
 
+if TYPE_CHECKING:
+    from whamm_cm.render.structure import Structure
+
 Kind: TypeAlias = Literal["caller", "component", "interface", "host", "peer"]
+#: A root without a name.
+ROOT = "component"
 #: Of one kind so many are told apart; the rest are one.
 MAX_NODES = 40
 #: What nobody in the log has implemented stands between components and peers.
 _HOST_LAYER, _PEER_LAYER = 1, 2
 #: Boxes: the size of their names, which are cut when longer, and how high and wide they are.
 NAME_SIZE, CAPTION_SIZE, _MAX_NAME, _MIN_WIDTH = 12, 10.5, 250, 80
+#: Core modules that a component shows, and how much room each needs.
+_MAX_MODULES, MODULE_HEIGHT = 4, 15.0
 HEIGHTS: Mapping[Kind, float] = {
     "caller": 40.0, "component": 52.0, "interface": 40.0, "host": 40.0, "peer": 40.0,
 }  # fmt: skip
@@ -54,6 +62,15 @@ class Traffic:
             self.timed += 1
             self.total_ns += call.dur_ns
 
+    def add_exchange(self, exchange: Exchange) -> None:
+        self.calls += 1
+        self.errors += exchange.failed
+        self.sent += exchange.sent
+        self.received += exchange.received
+        if exchange.dur_ns is not None:
+            self.timed += 1
+            self.total_ns += exchange.dur_ns
+
     def merge(self, other: Traffic) -> None:
         for name in ("calls", "errors", "open", "timed", "total_ns", "sent", "received"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -63,57 +80,64 @@ class Traffic:
 class Node:
     """``kind``: ``caller`` is who calls from outside, ``host`` an interface that nobody inside
     implements.  ``version`` is of interfaces, ``instances`` and ``self_ns`` (time that it ran
-    itself) of components.  ``count``: how many it stands for."""
+    itself) of components, so are ``modules``, names and bytes.  ``count``: how many it stands
+    for."""
 
     kind: Kind
     name: str
     version: str = ""
     instances: set[tuple[str, int]] = field(default_factory=set)
     self_ns: int = 0
+    modules: tuple[tuple[str, int], ...] = ()
     count: int = 1
 
 
 @dataclass(slots=True, eq=False)
 class Edge:
+    """``functions`` are those that are known, called or not."""
+
     start: Node
     end: Node
     traffic: Traffic = field(default_factory=Traffic)
+    functions: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
 class Graph:
-    """``roles``: for each site, and whether its call is the other side of one that its caller has
+    """``peers``: of each exchange of the session its edge, None for one of no known call.
+    ``roles``: for each site, and whether its call is the other side of one that its caller has
     recorded, the edges that the call goes over."""
 
     nodes: list[Node] = field(default_factory=list)
     edges: list[Edge] = field(default_factory=list)
     roles: dict[tuple[Site, bool], tuple[Edge, ...]] = field(default_factory=dict)
+    peers: list[Edge | None] = field(default_factory=list)
 
 
 #: What makes a node, and what makes an edge.
 _Key: TypeAlias = tuple[str, ...]
 
 
-def graph(session: Session) -> Graph:
-    """Everything that was called; nodes in the order in which they were met."""
-    maker = _Maker(callees(session))
+def graph(session: Session, known: Structure | None = None) -> Graph:
+    """Everything that was called, and everything of a component that is ``known``; nodes in the
+    order in which they were met."""
+    maker = _Maker(callees(session), {} if known is None else known.owners)
     for index, call in enumerate(session.calls):
         maker.learn(index, call, session.calls)
+    if known is not None:
+        maker.expect(known)
     for index, call in enumerate(session.calls):
         maker.call(index, call)
     for site, count in session.counts.items():
         for edge in maker.edges_of(site, False):
             edge.traffic.calls += count
     for exchange in session.exchanges:
-        if 0 <= exchange.call < len(session.calls):
-            site = session.calls[exchange.call].site
-            edge = maker.peer(site, exchange.peer)
-            edge.traffic.merge(
-                Traffic(
-                    1, exchange.failed, 0, exchange.dur_ns is not None, exchange.dur_ns or 0,
-                    exchange.sent, exchange.received,
-                )
-            )  # fmt: skip
+        if not 0 <= exchange.call < len(session.calls):
+            maker.graph.peers.append(None)
+            continue
+        edge = maker.peer(session.calls[exchange.call].site, exchange.peer)
+        maker.graph.peers.append(edge)
+        edge.traffic.add_exchange(exchange)
     return _bounded(maker.graph)
 
 
@@ -137,9 +161,12 @@ def callees(session: Session) -> dict[int, int]:
 
 
 class _Maker:
-    def __init__(self, callers: Mapping[int, int]) -> None:
+    def __init__(
+        self, callers: Mapping[int, int], implemented: Mapping[tuple[str, str], str]
+    ) -> None:
         self.graph = Graph()
         self._callers = callers
+        self._implemented = implemented
         self._nodes: dict[_Key, Node] = {}
         self._edges: dict[tuple[Node, Node], Edge] = {}
         #: Who implements what a site calls: components, by how often that was seen.
@@ -162,6 +189,18 @@ class _Maker:
             return
         self._owners.setdefault(site.interface, {})[site.component] = None
 
+    def expect(self, known: Structure) -> None:
+        """What there may be calls of."""
+        for site, callee in known.sites:
+            if callee:
+                self._owners.setdefault(site.interface, {})[site.component] = None
+        for site, callee in known.sites:
+            self.edges_of(site, callee)
+        for name, modules in known.modules.items():
+            node = self._nodes.get(("component", name or ROOT, ""))
+            if node is not None:
+                node.modules = modules
+
     def call(self, index: int, call: Call) -> None:
         callee = index in self._callers or index in self._entered
         for edge in self.edges_of(call.site, callee):
@@ -176,6 +215,8 @@ class _Maker:
         if found is None:
             found = self._called(site) if callee else self._calling(site)
             self.graph.roles[site, callee] = found
+            for edge in found:
+                edge.functions.add(site.func)
         return found
 
     def peer(self, site: Site, name: str) -> Edge:
@@ -204,11 +245,14 @@ class _Maker:
         seen = self._seen.get(site)
         if seen:
             return max(seen, key=lambda name: seen[name])
+        sure = self._implemented.get((site.component, site.interface))
+        if sure is not None:
+            return sure
         others = [name for name in self._owners.get(site.interface, ()) if name != site.component]
         return others[0] if len(others) == 1 else None
 
     def _component(self, name: str) -> Node:
-        return self._node("component", name or "component")
+        return self._node("component", name or ROOT)
 
     def _interface(self, site: Site, owner: str, edge: str) -> Node:
         name = site.interface or ("built-ins" if edge == "builtin" else "functions of the world")
@@ -258,8 +302,11 @@ def _bounded(whole: Graph) -> Graph:
         ends = stands[edge.start], stands[edge.end]
         into = moved[edge] = edges.setdefault(ends, Edge(*ends))
         into.traffic.merge(edge.traffic)
+        into.functions |= edge.functions
+    peers = [None if edge is None else moved[edge] for edge in whole.peers]
     roles = {key: tuple(moved[edge] for edge in edges) for key, edges in whole.roles.items()}
-    return Graph([*dict.fromkeys(stands[node] for node in whole.nodes)], [*edges.values()], roles)
+    nodes = [*dict.fromkeys(stands[node] for node in whole.nodes)]
+    return Graph(nodes, [*edges.values()], roles, peers)
 
 
 def _together(nodes: Sequence[Node]) -> Node:
@@ -296,25 +343,42 @@ def placed(found: Graph, timed: bool) -> Placed:
 
 def _box(node: Node, caption: str) -> Box:
     name = min(text_width(printable(node.name), NAME_SIZE), _MAX_NAME)
-    width = max(name, text_width(caption, CAPTION_SIZE), _MIN_WIDTH)
+    rows = module_rows(node)
+    inside = max((text_width(row, CAPTION_SIZE) for row in rows), default=0)
+    width = max(name, text_width(caption, CAPTION_SIZE), min(inside, _MAX_NAME), _MIN_WIDTH)
     last = {"host": _HOST_LAYER, "peer": _PEER_LAYER}.get(node.kind, 0)
-    return Box(round(width) + 24, HEIGHTS[node.kind], last)
+    return Box(round(width) + 24, HEIGHTS[node.kind] + len(rows) * MODULE_HEIGHT, last)
+
+
+def module_rows(node: Node) -> tuple[str, ...]:
+    """What a component says below its caption of the core modules in it."""
+    shown = node.modules[:_MAX_MODULES]
+    rows = [f"{printable(name)} {brief_bytes(size) or 0}B" for name, size in shown]
+    more = node.modules[_MAX_MODULES:]
+    if more:
+        rows.append(f"{len(more)} more, {brief_bytes(sum(size for _, size in more))}B")
+    return tuple(rows)
 
 
 def captions(found: Graph, timed: bool) -> tuple[str, ...]:
-    """Of each node what goes in, or of callers what goes out, and of components how many."""
+    """Of each node what goes in, or of callers what goes out, and of components how many; of what
+    was not called how many functions it has."""
     into = {node: Traffic() for node in found.nodes}
+    functions: dict[Node, set[str]] = {node: set() for node in found.nodes}
     for edge in found.edges:
-        into[edge.end].merge(edge.traffic)
-        if edge.start.kind == "caller":
-            into[edge.start].merge(edge.traffic)
+        for node in (edge.end, edge.start) if edge.start.kind == "caller" else (edge.end,):
+            into[node].merge(edge.traffic)
+            functions[node] |= edge.functions
     texts = []
     for node in found.nodes:
         if node.kind == "component":
             own = f", {brief_ns(node.self_ns)} itself" if timed and node.self_ns else ""
-            texts.append(counted(len(node.instances), "instance") + own)
-        else:
+            of = counted(len(node.instances), "instance") if node.instances else "component"
+            texts.append(of + own)
+        elif into[node].calls or not functions[node]:
             texts.append(figures(into[node], timed))
+        else:
+            texts.append(counted(len(functions[node]), "function"))
     return tuple(texts)
 
 

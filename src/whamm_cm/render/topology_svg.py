@@ -10,6 +10,8 @@ from whamm_cm.render.layout import Box, Point
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.render.topology import (
     CAPTION_SIZE,
+    HEIGHTS,
+    MODULE_HEIGHT,
     NAME_SIZE,
     Edge,
     Node,
@@ -17,6 +19,7 @@ from whamm_cm.render.topology import (
     arrow_path,
     figures,
     graph,
+    module_rows,
     placed,
     way_path,
 )
@@ -102,16 +105,20 @@ def _node(number: int, node: Node, box: Box, corner: Point, caption: str) -> str
     title = svg.title(f"{_WHAT[node.kind]}: {name}\n{caption}")
     own = node.kind in ("caller", "component")
     shape = {"rx": round_, "class_": "box" if own else svg.class_of(node.name)}
-    middle, base, room = x + box.width / 2, y + box.height / 2, box.width - 16
+    middle, base, room = x + box.width / 2, y + HEIGHTS[node.kind] / 2, box.width - 16
+    rows = [
+        (base - 2, node.name, "ink bold" if own else "ink", NAME_SIZE),
+        (base + 12, caption, "ink", CAPTION_SIZE),
+    ]
+    below = y + HEIGHTS[node.kind] + 2
+    for at, row in enumerate(module_rows(node)):
+        rows.append((below + at * MODULE_HEIGHT, row, "dim", CAPTION_SIZE))
     texts = [
         svg.text(
-            middle, base + below, content, room, class_=kind, font_size=size,
+            middle, at, content, room, class_=kind, font_size=size,
             text_anchor="middle", pointer_events="none",
         )
-        for below, content, kind, size in (
-            (-2, node.name, "ink bold" if own else "ink", NAME_SIZE),
-            (12, caption, "ink", CAPTION_SIZE),
-        )
+        for at, content, kind, size in rows
     ]  # fmt: skip
     drawn = svg.rect(x, y, box.width, box.height, title, **shape)
     return svg.tag("g", {"id": f"node-{number}"}, drawn, *texts)
