@@ -16,6 +16,7 @@ from whamm_cm.render import (
     lcov,
     otlp,
     pprof,
+    pictures,
     report_csv,
     report_json,
     speedscope,
@@ -75,6 +76,7 @@ RENDERERS: dict[str, Renderer] = {
         Renderer("otlp", "spans for OpenTelemetry", (".otlp.json",), False, otlp.render),
         Renderer("pprof", "for go tool pprof", (".pprof", ".pb.gz"), False, pprof.render, True),
         Renderer("folded", "for flame graphs", (".folded",), False, folded.render),
+        Renderer("svg", "a picture", (".svg",), False, pictures.render),
         Renderer("table", "a script's variables, as tables", (".table",), False, table.render),
         Renderer(
             "json", "a script's variables, as JSON", (".report.json",), False, report_json.render
