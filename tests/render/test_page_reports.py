@@ -28,8 +28,9 @@ def model(records: list[dict[str, Any]], per_instance: bool = False) -> dict[str
 
 
 def variable(found: dict[str, Any], name: str) -> dict[str, Any]:
-    (one,) = [one for one in found["variables"] if one["name"] == name]
-    return one
+    known: dict[str, dict[str, Any]] = {one["name"]: one for one in found["variables"]}
+    assert len(known) == len(found["variables"])
+    return known[name]
 
 
 def rows(one: dict[str, Any]) -> list[dict[str, Any]]:

@@ -176,8 +176,8 @@ def _leaves(kind: vt.Type) -> list[_Leaf]:
         case vt.AggT("avg" | "stats"):
             return [
                 _Leaf("average", "float", _average),
-                _Leaf("count", "int", _nth(0, _int)),
-                _Leaf("sum" if kind.name == "avg" else "total", "int", _nth(1, _int)),
+                _Leaf("count", "int", _nth(0, exact)),
+                _Leaf("sum" if kind.name == "avg" else "total", "int", _nth(1, exact)),
             ]
     return [_Leaf("value", _type(kind), _plain(kind))]
 
@@ -202,7 +202,7 @@ def _type(kind: vt.Type) -> str:
 def _plain(kind: vt.Type) -> Callable[[Any], Any]:
     match _type(kind):
         case "int":
-            return _int
+            return exact
         case "bool" | "float":
             return lambda value: value
     if isinstance(kind, vt.Prim):
@@ -210,7 +210,8 @@ def _plain(kind: vt.Type) -> Callable[[Any], Any]:
     return lambda value: scripted.text(kind, value)
 
 
-def _int(value: Any) -> int | str | None:
+def exact(value: Any) -> int | str | None:
+    """An integer of JavaScript or, beyond, its digits; None stays."""
     if value is None:
         return None
     number = int(value)
@@ -298,5 +299,5 @@ class _Rows:
             [[numbers[low], count] for low, count in sorted(counts.items()) if low in numbers]
             for counts in self._counts
         ]
-        buckets = [[_int(low), name] for low, name, _ in named]
+        buckets = [[exact(low), name] for low, name, _ in named]
         return {"kind": "hist", **found, "buckets": buckets, "counts": rows}
