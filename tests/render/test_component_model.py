@@ -12,7 +12,8 @@ from fixtures.build import build
 from tests.gate.making import component
 from whamm_cm.errors import InputError
 from whamm_cm.front.app import Guest
-from whamm_cm.render.page.component import component_model, packed, unpacked
+from whamm_cm.render.page.bundle import unpacked
+from whamm_cm.render.page.component import component_model
 
 COMMAND = Path("fixtures/c_command/command.wasm")
 POLL = "wasi:io/poll@0.2.3"
@@ -144,7 +145,3 @@ def test_what_is_no_component_is_refused() -> None:
 def test_the_model_is_json_and_always_the_same(command) -> None:
     again = component_model(COMMAND.read_bytes(), "command.wasm")
     assert json.dumps(again) == json.dumps(command)
-
-
-def test_packed_is_read_again() -> None:
-    assert unpacked(packed({"names": ["<é\ud800>"]})) == {"names": ["<é\ud800>"]}

@@ -27,10 +27,7 @@ The inside of a module, packed because there may be 100,000 functions:
 
 from __future__ import annotations
 
-import base64
-import gzip
 import hashlib
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -47,6 +44,7 @@ from whamm_cm.component.items import Ref
 from whamm_cm.demangle.name import demangle
 from whamm_cm.errors import DecodeError
 from whamm_cm.kernel import layout
+from whamm_cm.render.page.bundle import packed
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wit.printer import world_text
 from whamm_cm.wit.resolve import Resolved, resolve
@@ -100,17 +98,6 @@ def component_model(data: bytes, name: str) -> Json:
         "capabilities": capabilities,
         "unreached": unreached,
     }
-
-
-def packed(value: object) -> str:
-    """JSON, compressed, as text that may stand in JSON.  The same value makes the same text."""
-    text = json.dumps(value, separators=(",", ":"))
-    return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()
-
-
-def unpacked(text: str) -> Any:
-    """What :func:`packed` was given."""
-    return json.loads(gzip.decompress(base64.b64decode(text)))
 
 
 class _Parts:

@@ -20,7 +20,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import Any, Protocol
 
-from whamm_cm.render.page.component import Json, unpacked
+from whamm_cm.render.page.bundle import unpacked
+from whamm_cm.render.page.component import Json
 
 #: Functions of a module that are listed, and lines of WIT around what differs.
 _FUNCTIONS, _AROUND = 400, 3

@@ -2,9 +2,13 @@
 import {Calls, readChunks, readModel} from './model.js';
 import {State} from './state.js';
 import {h, shown} from './dom.js';
+import {componentView} from './views/component.js';
+import {diffView} from './views/diff.js';
 
 /** All views there are; those are offered that have something to show. */
 const VIEWS = [
+  componentView,
+  diffView,
 ];
 const THEMES = ['', 'dark', 'light'];
 const KEYS = [

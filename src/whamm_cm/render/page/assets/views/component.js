@@ -210,7 +210,8 @@ class ComponentView {
     return [
       part.path && !this.component.alone ? ['path', h('code', {}, part.path)] : null,
       part.path && !this.component.alone ? ['at byte', count(part.offset)] : null,
-      part.counts ? ['it has', `${count(imports)} imports, ${count(exports)} exports, ${count(functions)} functions`] : null,
+      part.counts ? ['it has',
+        `${count(imports)} imports, ${count(exports)} exports, ${count(functions)} functions`] : null,
       part.instances === undefined || part.instances === null ? null
         : ['instances', part.instances ? count(part.instances) : 'none, nothing instantiates it'],
       part.producers.length ? ['made by', [...new Set(part.producers.map(([, name, version]) =>

@@ -1,7 +1,8 @@
 /** What is in a component as one tree of nodes with sizes: parts, sections, functions by their namespaces. */
 
 /** Names of custom sections that only tools read. */
-const COMPONENT_TOOLS = /^(?:name|component-name|\.debug_.*|sourceMappingURL|external_debug_info|producers|\.dep-v0|dylink.*|target_features|linking|reloc\..*)$/;
+const COMPONENT_TOOLS = new RegExp('^(?:name|component-name|\\.debug_.*|sourceMappingURL|external_debug_info'
+  + '|producers|\\.dep-v0|dylink.*|target_features|linking|reloc\\..*)$');
 /** With fewer functions than these there is no need for groups. */
 const COMPONENT_GROUPED = 40;
 

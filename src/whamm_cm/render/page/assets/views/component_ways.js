@@ -54,7 +54,8 @@ function waysKey(name, version, func) {
 function waysSummary(one, title) {
   const declared = one.functions.filter((f) => f.kind === 'func');
   const reached = declared.filter((f) => f.reachable).length;
-  const drops = one.functions.length ? 'only drops of its resources' : one.kind === 'instance' ? 'types only' : one.kind;
+  const drops = one.functions.length ? 'only drops of its resources'
+    : one.kind === 'instance' ? 'types only' : one.kind;
   const note = !declared.length ? drops : reached ? `${count(reached)} of ${count(declared.length)} can be reached`
     : `none of ${count(declared.length)} can be reached`;
   return h('summary', {}, h('span', {class: 'mono name'}, shown(title)),
@@ -139,10 +140,12 @@ export class ComponentWays {
   item(one, each) {
     const times = this.called?.get(waysKey(one.interface, one.version, each.name));
     const said = each.reachable ? null : h('span', {class: 'badge good'}, 'cannot be reached');
-    const givers = each.providers.filter(([kind, place]) => kind !== 'host' || place).map(([kind, place, name]) =>
-      (kind === 'outside' ? 'code that is not in here' : `${shown(place || 'the root')}${name ? ` ${shown(name)}` : ''}`));
+    const givers = each.providers.filter(([kind]) => kind !== 'host').map(([kind, place, name]) =>
+      (kind === 'outside' ? 'code that is not in here'
+        : `${partTitle(this.component, place) || 'the component'}${name ? ` ${shown(name)}` : ''}`));
     const row = h('li', {}, h('span', {class: 'mono name'}, shown(each.name)), ' ', said,
-      this.called ? h('span', {class: times ? 'badge' : 'badge muted'}, times ? `${count(times)} calls` : 'not called') : null,
+      this.called ? h('span', {class: times ? 'badge' : 'badge muted'},
+        times ? `${count(times)} calls` : 'not called') : null,
       givers.length ? h('span', {class: 'muted'}, ` from ${givers.join(', ')}`) : null);
     if (each.why) {
       const way = h('details', {class: 'why'}, h('summary', {}, 'can be reached: by which way?'));
