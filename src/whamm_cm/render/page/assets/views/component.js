@@ -86,7 +86,8 @@ class ComponentView {
       ['sha256', component.sha256.slice(0, 12), component.sha256],
     ].filter(Boolean);
     return h('div', {class: 'head'},
-      h('h2', {}, shown(component.file), ' ', h('span', {class: 'badge'}, component.alone ? 'core module' : 'component'),
+      h('h2', {}, shown(component.file), ' ',
+        h('span', {class: 'badge'}, component.alone ? 'core module' : 'component'),
         component.stamp ? h('span', {class: 'badge warn', title: shown(JSON.stringify(component.stamp))},
           'instrumented by whamm-cm') : null),
       h('dl', {class: 'facts'}, facts.map(([name, value, title]) =>
