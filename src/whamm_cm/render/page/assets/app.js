@@ -3,10 +3,14 @@ import {Calls, readChunks, readModel} from './model.js';
 import {State} from './state.js';
 import {h, shown} from './dom.js';
 import {timelineView} from './views/timeline.js';
+import {componentView} from './views/component.js';
+import {diffView} from './views/diff.js';
 
 /** All views there are; those are offered that have something to show. */
 const VIEWS = [
   timelineView,
+  componentView,
+  diffView,
 ];
 const THEMES = ['', 'dark', 'light'];
 const KEYS = [
