@@ -1,4 +1,4 @@
-"""What the page's filter has to know of ``-e``: the classes, and by which other names a function goes.
+"""What the page's filter has to know of ``-e``: the classes, and other names of functions.
 
 The language itself is in ``assets/sets.js``.
 """
