@@ -179,7 +179,7 @@ def test_without_times_it_counts_records(open_page: Open, axe: Callable[..., Non
     page = ready(open_page(logs.page(logs.many(300, timed=False)), "view=overview"))
     assert "records, no times" in page.locator(".tiles").inner_text()
     axe(page)
-    page.keyboard.press("2")
+    page.get_by_role("link", name="Calls").click()
     assert page.locator(".view-table").is_visible()
 
 
