@@ -400,6 +400,12 @@ def render_options(args: argparse.Namespace, lines: LineFinder | None) -> Render
 
 def formats(args: argparse.Namespace, reports: bool) -> list[tuple[str | None, str]]:
     """(path, format) of each output the options ask for; ``reports``: scripts report something."""
+    if args.html == "-":
+        raise UsageError("--html writes a file; name one")
+    return [*_formats(args, reports), *([(args.html, "html")] if args.html else [])]
+
+
+def _formats(args: argparse.Namespace, reports: bool) -> list[tuple[str | None, str]]:
     from whamm_cm.render.registry import BY_LINE, format_for_path, renderer
 
     if args.compat is not None:
