@@ -15,13 +15,18 @@ from whamm_cm.trace.session import Session
 def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     # Only a page pays for what makes one.
     from whamm_cm.render.page.bundle import page
+    from whamm_cm.render.page.reports import reports
     from whamm_cm.render.page.run import Sites, chunks, run_model
+    from whamm_cm.render.page.sources import sources, with_lines
 
     session = Session.build(records, options.per_instance)
     sites = Sites()
     title = PurePath(options.app[0]).name if options.app else _title(session)
     model: dict[str, Any] = {"v": 1, "kind": "run", "title": title, "by": f"whamm-cm {__version__}"}
     model["run"] = run_model(session, sites)
+    options = with_lines(session, options)
+    parts = {"reports": reports(session, options), "sources": sources(session, options)}
+    model |= {key: part for key, part in parts.items() if part is not None}
     return page(model, chunks(session, sites))
 
 

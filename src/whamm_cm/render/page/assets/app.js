@@ -2,9 +2,13 @@
 import {Calls, readChunks, readModel} from './model.js';
 import {State} from './state.js';
 import {h, shown} from './dom.js';
+import {reportsView} from './views/reports.js';
+import {sourceView} from './views/source.js';
 
 /** All views there are; those are offered that have something to show. */
 const VIEWS = [
+  reportsView,
+  sourceView,
 ];
 const THEMES = ['', 'dark', 'light'];
 const KEYS = [
