@@ -4,11 +4,17 @@ import {State} from './state.js';
 import {h, shown} from './dom.js';
 import {reportsView} from './views/reports.js';
 import {sourceView} from './views/source.js';
+import {timelineView} from './views/timeline.js';
+import {componentView} from './views/component.js';
+import {diffView} from './views/diff.js';
 
 /** All views there are; those are offered that have something to show. */
 const VIEWS = [
   reportsView,
   sourceView,
+  timelineView,
+  componentView,
+  diffView,
 ];
 const THEMES = ['', 'dark', 'light'];
 const KEYS = [

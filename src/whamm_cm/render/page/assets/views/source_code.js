@@ -50,6 +50,7 @@ export class SourceCode {
     }
     this.element.replaceChildren(...blocks);
     this.element.scrollTop = 0;
+    if (blocks.length) this.fill(blocks[0]);
     for (const block of blocks) this.watcher.observe(block);
   }
 
