@@ -1,4 +1,5 @@
 /** The text of a file with what was counted beside it; blocks of lines are made when they are near. */
+import {brief} from '../charts.js';
 import {h, shown} from '../dom.js';
 import {Highlighter} from '../highlight.js';
 import {sourceLeaf, sourceLink, sourceNumber} from './source_model.js';
@@ -6,6 +7,8 @@ import {sourceLeaf, sourceLink, sourceNumber} from './source_model.js';
 const SOURCE_BLOCK = 100;
 /** As in source.css. */
 const SOURCE_LINE = 24;
+/** Characters of a count; greater ones are in short. */
+const SOURCE_WIDEST = 9;
 const SOURCE_TAB = 4;
 /** Characters of a line that are shown; the others can be asked for. */
 const SOURCE_LONGEST = 1000;
@@ -110,7 +113,7 @@ export class SourceCode {
     const row = h('div', {class: `source-row ${sourceState(value)}`, 'data-line': line, style: value ? {
       '--heat': this.heat.of(value === '?' ? 0 : Number(value)).toFixed(3)} : null},
     h('a', {class: 'source-number', ...sourceLink(this.ctx, this.file.path, line), tabindex: '-1'}, String(line)),
-    h('span', {class: 'source-count'}, this.counted(value)), more, this.text(line, words));
+    h('span', {class: 'source-count', title: sourceTitle(value)}, this.counted(value)), more, this.text(line, words));
     if (copies) {
       more.append(h('button', {class: 'plain', title: `put in place of calls in ${copies.length} places`,
         'aria-label': `line ${line}: where it was put in place of calls`, 'aria-expanded': 'false',
@@ -124,7 +127,8 @@ export class SourceCode {
     if (value === null) return '';
     if (value === '?') return '?';
     if (this.model.metrics[this.metric].what === 'covered') return Number(value) ? '✓' : '✗';
-    return sourceNumber(value);
+    const text = sourceNumber(value);
+    return text.length > SOURCE_WIDEST ? brief(value) : text;
   }
 
   text(line, words) {
@@ -159,6 +163,13 @@ export class SourceCode {
     if (!this.model.files.some((file) => file.path === path)) return h('span', {title: shown(path)}, shown(text));
     return h('a', {...sourceLink(this.ctx, path, line || null), title: shown(path)}, shown(text));
   }
+}
+
+/** A number that has no room in its column. */
+function sourceTitle(value) {
+  if (value === null || value === '?') return null;
+  const text = sourceNumber(value);
+  return text.length > SOURCE_WIDEST ? text : null;
 }
 
 function sourceState(value) {
