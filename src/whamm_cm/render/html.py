@@ -19,7 +19,9 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     from whamm_cm.render.page.classes import classes_model
     from whamm_cm.render.page.component import component_model
     from whamm_cm.render.page.overview import overview_model
+    from whamm_cm.render.page.reports import reports
     from whamm_cm.render.page.run import Sites, chunks, run_model
+    from whamm_cm.render.page.sources import sources, with_lines
 
     session = Session.build(records, options.per_instance)
     sites = Sites()
@@ -30,6 +32,9 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     model["overview"] = overview_model(session)
     if options.app is not None:
         model["component"] = component_model(options.app[1], options.app[0])
+    options = with_lines(session, options)
+    parts = {"reports": reports(session, options), "sources": sources(session, options)}
+    model |= {key: part for key, part in parts.items() if part is not None}
     return page(model, chunks(session, sites))
 
 
