@@ -11,6 +11,7 @@ import {diffView} from './views/diff.js';
 import {filterBar, filterSelect} from './views/filter.js';
 import {overviewView} from './views/overview.js';
 import {tableView} from './views/table.js';
+import {topologyView} from './views/topology.js';
 
 /** All views there are; those are offered that have something to show. */
 const VIEWS = [
@@ -21,6 +22,7 @@ const VIEWS = [
   tableView,
   componentView,
   diffView,
+  topologyView,
 ];
 const THEMES = ['', 'dark', 'light'];
 const KEYS = [
