@@ -234,7 +234,7 @@ def add_options(
     group = parser.add_argument_group("display")
     group.add_argument(
         "-f", "--format", metavar="FMT",
-        help="strace, summary, jsonl, chrome, speedscope, otlp, pprof, folded,"
+        help="strace, summary, jsonl, chrome, speedscope, firefox, otlp, pprof, folded,"
         " svg, table, json, csv, html, whamm, lcov or cobertura (default: strace)",
     )  # fmt: skip
     group.add_argument(
