@@ -234,8 +234,8 @@ def add_options(
     group = parser.add_argument_group("display")
     group.add_argument(
         "-f", "--format", metavar="FMT",
-        help="strace, summary, jsonl, chrome, speedscope, otlp, pprof, folded,"
-        " svg, table, json, csv, html, whamm, lcov or cobertura (default: strace)",
+        help="strace, summary, jsonl, chrome, speedscope, firefox, otlp, pprof,"
+        " folded, svg, table, json, csv, html, whamm, lcov or cobertura (default: strace)",
     )  # fmt: skip
     group.add_argument(
         "-o", "--output", metavar="FILE",
