@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from whamm_cm.cli import logs, outputs, scripts, telemetry
 from whamm_cm.cli.common import progress, read_input, say
 from whamm_cm.errors import UsageError
-from whamm_cm.files import replacing
 
 if TYPE_CHECKING:
     from whamm_cm.cli.telemetry import Sending
@@ -53,12 +52,9 @@ def run(args: argparse.Namespace) -> int:
         return _send(args, sending)
     if "-" in args.logs and (len(names) > 1 or args.stamps):
         logs.keep_standard_input()
-    finder = (
-        scripts.line_finder(True, read_input(args.lines), args.lines, args.debug)
-        if args.lines
-        else None
-    )
-    options = outputs.render_options(args, finder)
+    app = (args.lines, read_input(args.lines)) if args.lines else None
+    finder = scripts.line_finder(True, app[1], app[0], args.debug) if app else None
+    options = replace(outputs.render_options(args, finder), app=app)
     if options.stamps == "start":
         options = replace(options, base_ns=_earliest(args))
     for position, name in enumerate(names):
@@ -72,16 +68,10 @@ def run(args: argparse.Namespace) -> int:
             records = _copied(records, sending)
         chunks = renderer(name).render(records, options)
         if args.output in (None, "-"):
-            for chunk in chunks:
-                sys.stdout.write(chunk)
+            outputs.put("-", chunks)
             continue
-        with (
-            progress(args, f"writing {args.output}"),
-            replacing(args.output) as temporary,
-            open(temporary, "w", encoding="utf-8") as file,
-        ):
-            for chunk in chunks:
-                file.write(chunk)
+        with progress(args, f"writing {args.output}"):
+            outputs.put(args.output, chunks)
     scripts.say_notes(args, finder)
     return 0 if sending is None or sending.finish() else _UNSENT
 
@@ -123,7 +113,10 @@ def _formats(args: argparse.Namespace) -> list[str]:
     from whamm_cm.render.registry import format_for_path, renderer
 
     if args.format is not None:
-        return [renderer(args.format).name]
+        shown = renderer(args.format)
+        if shown.binary and args.output in (None, "-") and sys.stdout.isatty():
+            raise UsageError(f"-f {shown.name} is not for reading; name a file with -o")
+        return [shown.name]
     if args.summary:
         return ["summary"]
     if args.output not in (None, "-"):

@@ -33,7 +33,8 @@ class RenderOptions:
     ``by`` (``--by``): what the summary has rows of, or ``request``: the log is put together by
     request, of which only those are shown that took ``slow_ns`` or longer; or ``line``: tables add
     up what is counted in each line of the source, which needs ``lines``.  ``percentiles``: the
-    summary by function has them.
+    summary by function has them.  ``app``: name and bytes of the component that the log is of, for
+    the page.  ``picture``: what ``-f svg`` draws (``pictures.py``), "" for the first.
     """
 
     stamps: Stamps = "none"
@@ -49,3 +50,5 @@ class RenderOptions:
     by: str = "function"
     slow_ns: int = 0
     percentiles: bool = False
+    app: tuple[str, bytes] | None = None
+    picture: str = ""
