@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -296,6 +297,83 @@ def test_pictures(
     page = ready(open_page, html(records("tasks")), "&t=5000-13000", **context)
     axe(page)
     screenshot(page, f"timeline-tasks-{mode}")
+
+
+def frame(page: Any) -> None:
+    """After the next picture."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def picture(page: Any) -> str:
+    frame(page)
+    return str(page.evaluate("document.querySelector('.rects-canvas').toDataURL()"))
+
+
+def pixel(page: Any, x: float, y: float) -> tuple[int, ...]:
+    """Red, green, blue and how opaque, at a share of the width and at a pixel from the top."""
+    frame(page)
+    script = """([x, y]) => {
+      const canvas = document.querySelector('.rects-canvas');
+      const ratio = canvas.width / canvas.clientWidth;
+      const at = [Math.round(x * canvas.width), Math.round(y * ratio)];
+      const one = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true});
+      one.drawImage(canvas, ...at, 1, 1, 0, 0, 1, 1);
+      return [...one.getImageData(0, 0, 1, 1).data];
+    }"""
+    return tuple(page.evaluate(script, [x, y]))
+
+
+def test_arrows_and_asynchronous_calls_can_be_left_out(open_page: Open) -> None:
+    page = ready(open_page, html(records("tasks")))
+    seen = [picture(page)]
+    for name in ("Arrows", "Async"):
+        page.get_by_role("button", name=name, exact=True).click()
+        seen.append(picture(page))
+        assert page.get_by_role("button", name=name, exact=True).get_attribute("aria-pressed") == (
+            "false"
+        )
+    assert len(set(seen)) == 3
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_what_failed_has_a_bar_and_what_the_filter_hides_is_pale(
+    open_page: Open, mode: str
+) -> None:
+    """In the log `http` the sixth call of 33 records failed; nothing else in its row did."""
+    context = DARK if mode == "dark" else {}
+    page = ready(open_page, html(records("http")), **context)
+    bad = (179, 38, 30, 255) if mode == "light" else (255, 138, 128, 255)
+    foot, body = 2 + 26 * 2 + 19 + 16, 2 + 26 * 2 + 19 + 3
+    assert pixel(page, 11.8 / 33, foot) == bad
+    assert pixel(page, 9.8 / 33, foot) != bad
+    before = {at: pixel(page, at / 33, body) for at in (1.8, 9.8)}
+    page.evaluate("location.hash += '&q=%25http'")
+    assert pixel(page, 1.8 / 33, body) == before[1.8]
+    assert pixel(page, 9.8 / 33, body) != before[9.8]
+
+
+def test_many_calls_in_a_pixel_are_said_together(open_page: Open) -> None:
+    page = ready(open_page, html(many(20_000)))
+    box = page.locator(".rects-canvas").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 2 + 9)
+    tip = page.locator(".rects-tip")
+    tip.wait_for()
+    assert re.match(r"\d+ calls in \d|(export )?wasi:", tip.inner_text())
+    found = page.evaluate(
+        """(y) => {
+          const canvas = document.querySelector('.rects-canvas');
+          const box = canvas.getBoundingClientRect();
+          const texts = new Set();
+          for (let x = 0; x < box.width; x += 3) {
+            canvas.dispatchEvent(new PointerEvent('pointermove', {
+              clientX: box.left + x, clientY: box.top + y, pointerType: 'mouse', pointerId: 1}));
+            texts.add(document.querySelector('.rects-tip').innerText.split('\\n')[0]);
+          }
+          return [...texts];
+        }""",
+        11,
+    )
+    assert any(re.fullmatch(r"\d+ calls in [\d.]+ .s", text) for text in found), found[:5]
 
 
 _LIVE = """
