@@ -34,7 +34,7 @@ class RenderOptions:
     request, of which only those are shown that took ``slow_ns`` or longer; or ``line``: tables add
     up what is counted in each line of the source, which needs ``lines``.  ``percentiles``: the
     summary by function has them.  ``app``: name and bytes of the component that the log is of, for
-    the page.
+    the page.  ``picture``: what ``-f svg`` draws (``pictures.py``), "" for the first.
     """
 
     stamps: Stamps = "none"
@@ -51,3 +51,4 @@ class RenderOptions:
     slow_ns: int = 0
     percentiles: bool = False
     app: tuple[str, bytes] | None = None
+    picture: str = ""

@@ -84,7 +84,19 @@ export class ComponentWays {
       rows.push(h('p', {class: 'empty'}, matches || only ? 'No import matches.'
         : 'It imports nothing: it can only compute.'));
     }
+    if (!only) cards.splice(1, 0, ...this.exports(matches));
     this.element.replaceChildren(...rows, ...cards);
+  }
+
+  /** What the host may call. */
+  exports(matches) {
+    const found = this.component.exports.filter((one) => !matches || matches(importTitle(one))
+      || one.functions.some(matches));
+    if (!found.length) return [];
+    return [h('section', {class: 'card exports'}, h('h2', {}, 'The host may call'), h('ul', {class: 'functions'},
+      found.map((one) => h('li', {}, h('span', {class: 'mono name'}, shown(importTitle(one))),
+        one.kind === 'func' ? null : h('span', {class: 'muted mono name'},
+          ` ${one.functions.map(shown).join(', ') || (one.kind === 'instance' ? 'types only' : one.kind)}`)))))];
   }
 
   /** How often each function of the host was called, where there is a run. */
