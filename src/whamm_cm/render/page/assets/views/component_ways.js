@@ -151,6 +151,14 @@ export class ComponentWays {
     return box;
   }
 
+  /** How often it was called: a link to the calls.  What was not traced was not seen either. */
+  seen(one, each, times) {
+    if (!times) return h('span', {class: 'badge muted'}, 'not seen in the run');
+    const set = one.interface ? `${one.interface}#${each.name}` : each.name;
+    return h('a', {class: 'badge', href: this.ctx.link({view: 'table', q: set})},
+      times === 1 ? '1 call' : `${count(times)} calls`);
+  }
+
   /** A function, whether it can be reached, how often it was, and the way. */
   item(one, each, called) {
     const times = called?.get(waysKey(one.interface, one.version, each.name));
@@ -159,8 +167,7 @@ export class ComponentWays {
       (kind === 'outside' ? 'code that is not in here'
         : `${partTitle(this.component, place) || 'the component'}${name ? ` ${shown(name)}` : ''}`));
     const row = h('li', {}, h('span', {class: 'mono name'}, shown(each.name)), ' ', said,
-      called ? h('span', {class: times ? 'badge' : 'badge muted'},
-        times ? `${count(times)} calls` : 'not called') : null,
+      called ? this.seen(one, each, times) : null,
       givers.length ? h('span', {class: 'muted'}, ` from ${givers.join(', ')}`) : null);
     if (each.why) {
       const way = h('details', {class: 'why'}, h('summary', {}, 'can be reached: by which way?'));
