@@ -80,7 +80,7 @@ def test_a_link_leads_to_a_function(shown: Callable[..., Any]) -> None:
     page = shown(COMMAND, f"component.at={module}/code/f{index}")
     chosen = page.locator(".row[aria-selected=true]")
     assert chosen.count() == 1
-    details = page.locator(".details").inner_text()
+    details = page.locator(".about").inner_text()
     assert f"function {index} of {module}" in details
     assert "On a shortest way to" in details
 
@@ -135,9 +135,9 @@ def test_ways_lead_to_functions(shown: Callable[..., Any]) -> None:
     assert steps[0].split() == ["exported", "wasi:cli/run@0.2.0#run"]
     assert steps[-1].split() == ["import", "wasi:random/random@0.2.0#get-random-u64"]
     page.locator(".way a").first.click()
-    page.wait_for_selector(".details")
+    page.wait_for_selector(".about")
     assert state(page, "tab") == "contents"
-    assert "function " in page.locator(".details").inner_text()
+    assert "function " in page.locator(".about").inner_text()
 
 
 def test_only_what_can_be_reached(shown: Callable[..., Any]) -> None:
@@ -181,7 +181,7 @@ def test_many_functions_are_shown_by_and_by(shown: Callable[..., Any]) -> None:
     page.get_by_role("button", name="more …").click()
     assert page.locator(".rows .row").count() > 400
     page.evaluate("location.hash = 'component.at=module%5B0%5D%2Fcode%2Ff2999'")
-    page.locator(".details h3").get_by_text("f2999").wait_for()
+    page.locator(".about h3").get_by_text("f2999").wait_for()
     assert page.locator(".row[aria-selected=true]").count() == 1
 
 

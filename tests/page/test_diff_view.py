@@ -59,8 +59,8 @@ def test_the_way_leads_into_the_new_component(compared: Callable[..., Any]) -> N
     page = compared(OLD, NEW)
     page.locator(".more summary").first.click()
     page.locator(".way a").first.click()
-    page.wait_for_selector(".view-component[data-read=true] .details")
-    assert "function " in page.locator(".details").inner_text()
+    page.wait_for_selector(".view-component[data-read=true] .about")
+    assert "function " in page.locator(".about").inner_text()
     page.go_back()
     page.wait_for_selector(".view-diff")
 

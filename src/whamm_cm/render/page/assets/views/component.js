@@ -41,7 +41,7 @@ class ComponentView {
     this.onlyLabel = h('label', {class: 'check'}, this.only, ' only what can be reached');
     this.status = h('p', {class: 'status', role: 'status'});
     this.crumbs = h('nav', {class: 'crumbs', 'aria-label': 'Shown part'});
-    this.details = h('section', {class: 'details', 'aria-label': 'Details'});
+    this.details = h('section', {class: 'about', 'aria-label': 'About what is chosen'});
     const link = (module, index) => this.link(module, index);
     this.panes = {
       contents: {element: this.contents(), show: (state) => this.showContents(state)},
