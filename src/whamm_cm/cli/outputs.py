@@ -172,22 +172,24 @@ class Collected(_AtTheEnd):
         put(self.path, renderer(self._name).render(self._records, self._options))
 
 
-def put(path: str | None, chunks: Iterable[str]) -> None:
-    """Write text whole: to stderr for None, to a file that appears only when it is complete; to
+def put(path: str | None, chunks: Iterable[str] | Iterable[bytes]) -> None:
+    """Write all of it: to stderr for None, to a file that appears only when it is complete; to
     standard output for "-"."""
-    if path == "-":
+    if path in (None, "-"):
+        stream = sys.stdout if path else sys.stderr
         for chunk in chunks:
-            sys.stdout.write(chunk)
-        sys.stdout.flush()
+            if isinstance(chunk, str):
+                stream.write(chunk)
+            else:
+                stream.buffer.write(chunk)
+        stream.flush()
         return
-    if path is None:
+    assert path is not None
+    from whamm_cm.render.registry import encoded
+
+    with replacing(path) as temporary, open(temporary, "wb") as file:
         for chunk in chunks:
-            sys.stderr.write(chunk)
-        sys.stderr.flush()
-        return
-    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        for chunk in chunks:
-            file.write(chunk)
+            file.write(encoded(chunk))
 
 
 def open_output(path: str | None, name: str, options: RenderOptions) -> Output:
@@ -232,8 +234,8 @@ def add_options(
     group = parser.add_argument_group("display")
     group.add_argument(
         "-f", "--format", metavar="FMT",
-        help="strace, summary, jsonl, chrome, speedscope, otlp, folded, svg, table, json, csv,"
-        " html, whamm, lcov or cobertura (default: strace)",
+        help="strace, summary, jsonl, chrome, speedscope, otlp, pprof, folded,"
+        " svg, table, json, csv, html, whamm, lcov or cobertura (default: strace)",
     )  # fmt: skip
     group.add_argument(
         "-o", "--output", metavar="FILE",
@@ -406,6 +408,8 @@ def formats(args: argparse.Namespace, reports: bool) -> list[tuple[str | None, s
         renderer(args.format)
     if args.output == "-":
         raise UsageError("standard output is the guest's; name a file with -o")
+    if args.format is not None and args.output is None and renderer(args.format).binary:
+        raise UsageError(f"-f {args.format} is not for reading; name a file with -o")
     if args.summary:
         if args.format not in (None, "summary"):
             raise UsageError(

@@ -23,10 +23,13 @@ _JOINED = re.compile(r";(?! )")
 
 @dataclass(frozen=True, slots=True)
 class CallTree:
-    """``stacks``: frames from the outermost on, with their own weight, in order of their nodes."""
+    """``stacks``: frames from the outermost on, with their own weight, in order of their nodes.
+    ``variable``: the script's and its own name; ``instance``: 0 where several are merged."""
 
     name: str
     stacks: tuple[tuple[tuple[str, ...], int], ...]
+    variable: str
+    instance: int
 
 
 def call_trees(session: Session, per_instance: bool = False) -> list[CallTree]:
@@ -38,7 +41,12 @@ def call_trees(session: Session, per_instance: bool = False) -> list[CallTree]:
     cells = [cell for cell in session.parts if parse_type(cell.row.type) in shapes]
     rows = dict.fromkeys(cell.row for cell in cells)
     if per_instance or len(cells) == len(rows):
-        return [CallTree(_name(cell, len(rows) > 1), tuple(_stacks(cell))) for cell in cells]
+        return [
+            CallTree(
+                _name(cell, len(rows) > 1), tuple(_stacks(cell)), _variable(cell), cell.instance
+            )
+            for cell in cells
+        ]
     return [_merged([cell for cell in cells if cell.row == row]) for row in rows]
 
 
@@ -47,13 +55,17 @@ def _merged(cells: list[Cell]) -> CallTree:
     for cell in cells:
         for stack, weight in _stacks(cell):
             weights[stack] = weights.get(stack, 0) + weight
-    row = cells[0].row
-    return CallTree(f"{row.script}:{row.var} {len(cells)} instances", tuple(weights.items()))
+    variable = _variable(cells[0])
+    return CallTree(f"{variable} {len(cells)} instances", tuple(weights.items()), variable, 0)
+
+
+def _variable(cell: Cell) -> str:
+    return f"{cell.row.script}:{cell.row.var}"
 
 
 def _name(cell: Cell, several: bool) -> str:
     instance = f"instance {cell.instance}"
-    return f"{cell.row.script}:{cell.row.var} {instance}" if several else instance
+    return f"{_variable(cell)} {instance}" if several else instance
 
 
 def _stacks(cell: Cell) -> Iterator[tuple[tuple[str, ...], int]]:

@@ -13,8 +13,9 @@ from whamm_cm.render.calltree import call_trees
 from whamm_cm.render.lanes import WAITING
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.render.safe import printable
+from whamm_cm.render.stacks import Stacks
 from whamm_cm.trace.records import Record
-from whamm_cm.trace.session import Call, Session
+from whamm_cm.trace.session import Session
 
 
 def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
@@ -35,26 +36,17 @@ def _reported(session: Session) -> list[tuple[str, int]]:
 
 
 def _traced(session: Session) -> Iterator[tuple[str, int]]:
-    for call in session.calls:
+    stacks = Stacks()
+    for call, node in zip(session.calls, stacks.of_calls(session), strict=True):
         weight = (call.self_ns or 0) if session.timed else 1
-        if weight:
-            yield _stack(call, session), weight
         waited = sum(last - first for first, last in call.waits)
+        if not weight and not waited:
+            continue
+        stack = ";".join(_clean(frame.name) for frame in stacks.frames(node))
+        if weight:
+            yield stack, weight
         if session.timed and waited > 0:
-            yield f"{_stack(call, session)};{WAITING}", waited
-
-
-def _stack(call: Call, session: Session) -> str:
-    frames = [_frame(call)]
-    while call.parent is not None:
-        call = session.calls[call.parent]
-        frames.append(_frame(call))
-    return ";".join(reversed(frames))
-
-
-def _frame(call: Call) -> str:
-    kind = f"{call.site.edge} " if call.site.edge in ("export", "inner") else ""
-    return _clean(kind + call.site.shown)
+            yield f"{stack};{WAITING}", waited
 
 
 def _clean(frame: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import field
 
 from whamm_cm.dataclass import dataclass
+from whamm_cm.render.stacks import frame_of
 from whamm_cm.trace.session import Call, Session
 from whamm_cm.trace.timeline import base_of, times
 
@@ -33,8 +34,7 @@ class Slice:
 
     @property
     def name(self) -> str:
-        kind = f"{self.call.site.edge} " if self.call.site.edge in ("export", "inner") else ""
-        return WAITING if self.waits else kind + self.call.site.shown
+        return WAITING if self.waits else frame_of(self.call.site).name
 
 
 @dataclass(slots=True)
