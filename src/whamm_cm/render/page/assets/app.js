@@ -86,7 +86,9 @@ class App {
     this.model = readModel();
     this.context = new Context(this, this.model);
     this.state = new State(() => this.show());
-    this.views = VIEWS.filter((view) => view.has(this.model)).sort((a, b) => a.order - b.order);
+    // What the page is about comes first: of a component the component.
+    const order = (view) => (view.id === this.model.kind ? 0 : view.order);
+    this.views = VIEWS.filter((view) => view.has(this.model)).sort((a, b) => order(a) - order(b));
     this.made = new Map();
     this.live = h('div', {class: 'unseen', 'aria-live': 'polite'});
     this.tabs = h('nav', {'aria-label': 'Views', class: 'tabs'}, this.views.map((view) => this.tab(view)));
