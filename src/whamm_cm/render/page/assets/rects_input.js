@@ -55,8 +55,19 @@ export class RectsInput {
     } else if (event.shiftKey || Math.abs(across) > Math.abs(event.deltaY)) {
       event.preventDefault();
       owner.panBy((across * lines * (owner.view.to - owner.view.from)) / owner.width);
+    } else if (!owner.scrolls()) {
+      this.hint(event);
+      return;
     }
     this.hideTip();
+  }
+
+  /** A wheel that does nothing was meant to do something. */
+  hint(event) {
+    this.hideTip();
+    this.owner.tip.replaceChildren('Ctrl and the wheel zoom, Shift and the wheel pan');
+    this.owner.tip.hidden = false;
+    this.placeTip(this.point(event));
   }
 
   down(event) {
