@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.page import ACTS, FRAMES
 from tests.page import logs
-from tests.page.browser import DARK, PHONE
+from tests.page.browser import DARK, PHONE, need
 from whamm_cm.trace.session import Session
 
 Open = Callable[..., Any]
@@ -191,3 +195,34 @@ def test_asynchronous_calls(open_page: Open, axe: Callable[..., None]) -> None:
     page.get_by_role("combobox", name="Filter").fill("status=pending")
     calls = Session.build(logs.asynchronous()).calls
     assert says(page) == f"{sum(c.outcome.value == 'pending' for c in calls)} of {len(calls)} calls"
+
+
+def test_conditions_are_what_the_documentation_says(open_page: Open, small: str) -> None:
+    """Each row's own words are right, and so are the others that it has."""
+    text = (Path(__file__).parents[2] / "docs" / "page.md").read_text(encoding="utf-8")
+    table = text.split("| condition | calls |")[1].split("\n\n")[0]
+    rows = re.findall(r"^\| `([^|]*)` \| (.*) \|$", table, re.MULTILINE)
+    page = ready(open_page(small, "view=table"))
+    box = page.get_by_role("combobox", name="Filter")
+    assert {re.match(r"\w*", row[0])[0] for row in rows} == {  # type: ignore[index]
+        *("status", "dur", "self", "bytes", "edge", "component", "instance", "task", "req", "")
+    }
+    for condition, words in rows:
+        head = re.match(r"\w*[<>=!]*", condition)[0]  # type: ignore[index]
+        number = "1" if ">" in head else ""
+        more = [f"{head}{number}{word}" for word in re.findall(r"`(\w+)`", words)]
+        for each in (condition, *more):
+            box.fill(each)
+            assert re.fullmatch(r"\d+ of 457 calls", says(page)), (each, says(page))
+
+
+def test_the_benchmark_measures_everything() -> None:
+    """In another process: this one has a browser."""
+    need()
+    command = [sys.executable, "-m", "bench.page", "--calls", "400", "--rounds", "1"]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root, check=True)
+    rows = dict(re.findall(r"^(.*?) +(\d+\.\d) (?:ms|s|MB)", done.stdout, re.MULTILINE))
+    assert {"made in", "size", "first paint", "read", *ACTS} < rows.keys()
+    assert {f"{what}: {name}" for what in ("frame", "longest") for name in FRAMES} < rows.keys()
+    assert all(float(value) > 0 for value in rows.values())
