@@ -56,6 +56,7 @@ def page(model: Mapping[str, Any], chunks: Iterable[str] = (), live: bool = Fals
         f'<meta http-equiv="Content-Security-Policy" content="{assets.policy(live)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n'
+        f'<meta name="generator" content="{escape(str(model.get("by", "")))}">\n'
         f'<title>{title}</title>\n<link rel="icon" href="data:,">\n'
     )
     for style in assets.styles:

@@ -29,8 +29,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from pathlib import PurePath
 from typing import Any
 
+from whamm_cm._version import __version__
 from whamm_cm.analysis.alone import as_component
 from whamm_cm.analysis.contents import Part, contents
 from whamm_cm.analysis.facts import ComponentFacts, ExternFacts, Facts, ModuleFacts, collect
@@ -44,7 +46,8 @@ from whamm_cm.component.items import Ref
 from whamm_cm.demangle.name import demangle
 from whamm_cm.errors import DecodeError
 from whamm_cm.kernel import layout
-from whamm_cm.render.page.bundle import packed
+from whamm_cm.render.page.bundle import packed, page
+from whamm_cm.render.safe import printable
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wit.printer import world_text
 from whamm_cm.wit.resolve import Resolved, resolve
@@ -66,6 +69,18 @@ _SECTIONS = {
 }
 #: Names longer than this are cut: no picture shows more, and a guest chooses them.
 _LONGEST = 2000
+
+
+def component_page(data: bytes, name: str) -> Iterator[str]:
+    """The HTML of a component alone.  Raises as :func:`component_model`, at once."""
+    model = {
+        "v": 1,
+        "kind": "component",
+        "title": printable(PurePath(name).name),
+        "by": f"whamm-cm {__version__}",
+        "component": component_model(data, name),
+    }
+    return page(model)
 
 
 def component_model(data: bytes, name: str) -> Json:
