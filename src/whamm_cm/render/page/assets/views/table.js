@@ -149,7 +149,7 @@ class TableView {
   }
 
   get rowHeight() {
-    return matchMedia('(max-width: 760px)').matches ? 40 : 26;
+    return matchMedia('(max-width: 760px)').matches ? 44 : 26;
   }
 
   get viewHeight() {
