@@ -159,6 +159,7 @@ class Overview {
             calls && this.time(sums),
             calls && this.requests(sums, mask),
             calls && this.peers(sums, mask),
+        calls && !mask && this.counted(),
           ].filter(Boolean),
         ),
       ].filter(Boolean),
@@ -293,7 +294,7 @@ class Overview {
                 ? h(
                     'span',
                     {title: `${count(row.may.length)} imported`},
-                    may ? `${count(may)} functions` : 'nothing reachable',
+                    may ? `${count(may)} ${may === 1 ? 'function' : 'functions'}` : 'nothing reachable',
                   )
                 : '',
             ]
@@ -426,10 +427,18 @@ class Overview {
     );
   }
 
+  /** Sites that only count, which no call is of. */
+  counted() {
+    const {counts = [], sites} = this.ctx.model.run;
+    if (!counts.length) return null;
+    const order = [...counts].sort(([, a], [, b]) => b - a);
+    const rows = order.slice(0, 40).map(([number, n]) => [this.name(sites[number]), count(n)]);
+    const more = counts.length > 40 ? `The ${count(40)} most of ${count(counts.length)} functions.` : '';
+    return this.card('Counted only', more, this.table(['Function', '-Calls'], rows));
+  }
+
   filterSite(site) {
-    const set = setOf(site);
-    if (/[\s,"!{}[\]*?|]/u.test(set)) return this.name(site);
-    return this.name(site, (text) => this.filterLink(text, set));
+    return this.name(site, (text) => this.filterLink(text, setOf(site)));
   }
 
   requests({all}, mask) {
