@@ -4,7 +4,7 @@ const RECTS_STEP = {w: [0, 1], W: [0, 1], s: [0, -1], S: [0, -1], a: [-1, 0], A:
 
 /** What the keys do; views show it in their help. */
 export const rectsKeys = [
-  ['W, S', 'zoom in, out'], ['A, D', 'pan left, right'], ['+, −', 'zoom in, out'], ['0', 'show all'],
+  ['W, S, +, −', 'zoom in, out'], ['A, D', 'pan left, right'], ['0', 'show all'],
   ['← → ↑ ↓', 'to the next rectangle'], ['Home, End', 'first, last of the row'],
   ['Enter', 'choose'], ['F', 'zoom to the focused one'], ['Esc', 'choose none'],
   ['Ctrl + wheel, pinch', 'zoom'], ['Shift + wheel, drag', 'pan'], ['Shift + drag', 'choose a range'],
