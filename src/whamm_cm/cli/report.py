@@ -59,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
         else None
     )
     options = outputs.render_options(args, finder)
+    if args.output in (None, "-"):
+        options = outputs.on_screen(options, sys.stdout)
     if options.stamps == "start":
         options = replace(options, base_ns=_earliest(args))
     for position, name in enumerate(names):

@@ -9,52 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from whamm_cm.render.calltree import call_trees
-from whamm_cm.render.lanes import WAITING
+from whamm_cm.render.calltree import trees
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.render.safe import printable
 from whamm_cm.trace.records import Record
-from whamm_cm.trace.session import Call, Session
+from whamm_cm.trace.session import Session
 
 
 def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
-    session = Session.build(records)
     weights: dict[str, int] = {}
-    for stack, weight in _reported(session) or _traced(session):
-        weights[stack] = weights.get(stack, 0) + weight
+    for tree in trees(Session.build(records)):
+        for frames, weight in tree.stacks:
+            stack = ";".join(map(_clean, frames))
+            weights[stack] = weights.get(stack, 0) + weight
     for stack in sorted(weights):
         yield f"{stack} {weights[stack]}\n"
-
-
-def _reported(session: Session) -> list[tuple[str, int]]:
-    return [
-        (";".join(map(_clean, frames)), weight)
-        for tree in call_trees(session)
-        for frames, weight in tree.stacks
-    ]
-
-
-def _traced(session: Session) -> Iterator[tuple[str, int]]:
-    for call in session.calls:
-        weight = (call.self_ns or 0) if session.timed else 1
-        if weight:
-            yield _stack(call, session), weight
-        waited = sum(last - first for first, last in call.waits)
-        if session.timed and waited > 0:
-            yield f"{_stack(call, session)};{WAITING}", waited
-
-
-def _stack(call: Call, session: Session) -> str:
-    frames = [_frame(call)]
-    while call.parent is not None:
-        call = session.calls[call.parent]
-        frames.append(_frame(call))
-    return ";".join(reversed(frames))
-
-
-def _frame(call: Call) -> str:
-    kind = f"{call.site.edge} " if call.site.edge in ("export", "inner") else ""
-    return _clean(kind + call.site.shown)
 
 
 def _clean(frame: str) -> str:

@@ -21,6 +21,12 @@ WAITING = "(waiting)"
 Owner = tuple[str, int, int]
 
 
+def name_of(call: Call) -> str:
+    """A call in a picture: ``export wasi:cli/run#run``; nothing is said of imports, as most are."""
+    kind = f"{call.site.edge} " if call.site.edge in ("export", "inner") else ""
+    return kind + call.site.shown
+
+
 @dataclass(frozen=True, slots=True)
 class Slice:
     """``start`` and ``end`` in nanoseconds, or 1000 per record in a log without times.  ``waits``:
@@ -33,8 +39,7 @@ class Slice:
 
     @property
     def name(self) -> str:
-        kind = f"{self.call.site.edge} " if self.call.site.edge in ("export", "inner") else ""
-        return WAITING if self.waits else kind + self.call.site.shown
+        return WAITING if self.waits else name_of(self.call)
 
 
 @dataclass(slots=True)

@@ -33,7 +33,7 @@ class RenderOptions:
     ``by`` (``--by``): what the summary has rows of, or ``request``: the log is put together by
     request, of which only those are shown that took ``slow_ns`` or longer; or ``line``: tables add
     up what is counted in each line of the source, which needs ``lines``.  ``percentiles``: the
-    summary by function has them.
+    summary by function has them.  ``width`` and ``colour``: those of the terminal, for pictures.
     """
 
     stamps: Stamps = "none"
@@ -49,3 +49,5 @@ class RenderOptions:
     by: str = "function"
     slow_ns: int = 0
     percentiles: bool = False
+    width: int = 80
+    colour: bool = False

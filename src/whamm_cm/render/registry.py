@@ -10,6 +10,7 @@ from whamm_cm.errors import UsageError, nearest
 from whamm_cm.render import (
     chrome,
     cobertura,
+    flame,
     folded,
     jsonl,
     lcov,
@@ -55,6 +56,7 @@ RENDERERS: dict[str, Renderer] = {
             speedscope.render,
         ),
         Renderer("otlp", "spans for OpenTelemetry", (".otlp.json",), False, otlp.render),
+        Renderer("flame", "a flame graph for terminals", (".flame",), False, flame.render),
         Renderer("folded", "for flame graphs", (".folded",), False, folded.render),
         Renderer("table", "a script's variables, as tables", (".table",), False, table.render),
         Renderer(
