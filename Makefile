@@ -10,13 +10,14 @@ PYTEST_ARGS ?= -q -n 2 --dist worksteal
 FORMATTED := src tests fixtures bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast hosts collector lint format bench fixtures clean
+.PHONY: help demo test test-fast hosts browser collector lint format bench fixtures clean
 
 help:
 	@echo "make demo    trace a sample component that uses files, sockets, clocks and randomness"
 	@echo "make test    run the tests          make test-fast   without the slow ones"
 	@echo "make lint    ruff and mypy          make format      let ruff rewrite"
 	@echo "make hosts   install the hosts and wasm-tools that tests use (make test does, too)"
+	@echo "make browser install Debian's Chromium for the tests of pages; needs root"
 	@echo "make collector  build the OpenTelemetry Collector that tests use; needs Go"
 	@echo "make bench   measure the cost of probes, of weaving and of the gate"
 	@echo "make clean   remove .venv and everything built"
@@ -62,6 +63,19 @@ $(VENV)/.registry: | $(VENV)/.test
 	@mkdir -p $(VENV)/registry && cd $(VENV)/registry && apt-get download docker-registry \
 	  >/dev/null 2>&1 && dpkg -x docker-registry_*.deb . && touch ../.registry || \
 	  echo "it cannot be had here; tests that need it are skipped" >&2
+
+# Chromium opens the pages we make; tests say what it is called elsewhere (tests/page/browser.py).
+browser:
+	@for name in "$$CHROMIUM" chromium chromium-browser google-chrome; do \
+	  [ -n "$$name" ] && command -v "$$name" >/dev/null && exit 0; \
+	done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing Chromium for the tests" >&2; \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	    chromium fonts-dejavu-core >/dev/null && exit 0; \
+	fi; \
+	echo "NO CHROMIUM: it is not here and cannot be installed (that needs Debian and root)." >&2; \
+	echo "Tests that open pages are skipped; CHROMIUM=/path/to/it names another one." >&2
 
 demo: $(VENV)/.run
 	@$(PY) -m fixtures.demo

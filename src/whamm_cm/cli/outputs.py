@@ -236,7 +236,7 @@ def add_options(
     group.add_argument(
         "-f", "--format", metavar="FMT",
         help="strace, summary, jsonl, chrome, speedscope, otlp, flame, folded, table, json, csv,"
-        " whamm, lcov or cobertura (default: strace)",
+        " whamm, html, lcov or cobertura (default: strace)",
     )  # fmt: skip
     group.add_argument(
         "-o", "--output", metavar="FILE",

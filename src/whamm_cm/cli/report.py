@@ -53,12 +53,9 @@ def run(args: argparse.Namespace) -> int:
         return _send(args, sending)
     if "-" in args.logs and (len(names) > 1 or args.stamps):
         logs.keep_standard_input()
-    finder = (
-        scripts.line_finder(True, read_input(args.lines), args.lines, args.debug)
-        if args.lines
-        else None
-    )
-    options = outputs.render_options(args, finder)
+    app = (args.lines, read_input(args.lines)) if args.lines else None
+    finder = scripts.line_finder(True, app[1], app[0], args.debug) if app else None
+    options = replace(outputs.render_options(args, finder), app=app)
     if args.output in (None, "-"):
         options = outputs.on_screen(options, sys.stdout)
     if options.stamps == "start":

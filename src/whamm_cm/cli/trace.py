@@ -212,7 +212,11 @@ def _embedded(args: argparse.Namespace, words: Sequence[str], settings: Settings
     if args.verbose:
         say(args, woven.describe())
     # The embedded engine's clock starts with the guest.
-    options = replace(outputs.render_options(args, finder), base_ns=0, tags=woven.report.agents > 1)
+    options = replace(
+        outputs.render_options(args, finder),
+        base_ns=0, tags=woven.report.agents > 1, app=(path, data),
+    )  # fmt: skip
+
     formats = outputs.formats(args, script is not None and script.reports)
     recorder = Recorder(formats, options, woven.table, telemetry.sending(args, path))
     compiling = ExitStack()

@@ -34,6 +34,7 @@ class RenderOptions:
     request, of which only those are shown that took ``slow_ns`` or longer; or ``line``: tables add
     up what is counted in each line of the source, which needs ``lines``.  ``percentiles``: the
     summary by function has them.  ``width`` and ``colour``: those of the terminal, for pictures.
+    ``app``: name and bytes of the component that the log is of, for the page.
     """
 
     stamps: Stamps = "none"
@@ -51,3 +52,4 @@ class RenderOptions:
     percentiles: bool = False
     width: int = 80
     colour: bool = False
+    app: tuple[str, bytes] | None = None

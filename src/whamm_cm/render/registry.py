@@ -12,6 +12,7 @@ from whamm_cm.render import (
     cobertura,
     flame,
     folded,
+    html,
     jsonl,
     lcov,
     otlp,
@@ -63,6 +64,7 @@ RENDERERS: dict[str, Renderer] = {
             "json", "a script's variables, as JSON", (".report.json",), False, report_json.render
         ),
         Renderer("csv", "a script's variables, as CSV", (".csv",), False, report_csv.render),
+        Renderer("html", "a page to look at", (".html", ".htm"), False, html.render),
         Renderer("whamm", "a script's variables, as whamm", (".whamm",), False, whamm.render),
         Renderer("lcov", "coverage of source lines, for genhtml", (".info",), False, lcov.render),
         Renderer(

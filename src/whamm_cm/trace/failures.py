@@ -10,8 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from whamm_cm.trace.contents import code_of
+
 #: The least status that is a failure of the server.
 FAILURE = 500
+
+#: Errors that say that something is not allowed: of wasi:filesystem, wasi:sockets, wasi:http.
+DENIALS = frozenset(
+    {"access", "not-permitted", "read-only", "access-denied", "HTTP-request-denied"}
+)
 
 _HTTP = "wasi:http/types#"
 #: Functions that return the status of a response.
@@ -39,6 +46,11 @@ def is_error(result: object) -> bool:
         else:
             return False
     return False
+
+
+def is_denied(result: object) -> bool:
+    """Whether an error in a result says that something is not allowed."""
+    return is_error(result) and code_of(result) in DENIALS
 
 
 def answers(item: str) -> bool:

@@ -1,0 +1,1 @@
+"""The page: one HTML file that shows whatever there is, a run, a component, a verdict."""

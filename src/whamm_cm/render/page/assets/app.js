@@ -1,0 +1,196 @@
+/** The page around the views: their tabs, the filter, the state, the drawer, themes and keys. */
+import {Calls, readChunks, readModel} from './model.js';
+import {State} from './state.js';
+import {h, shown} from './dom.js';
+
+/** All views there are; those are offered that have something to show. */
+const VIEWS = [
+];
+const THEMES = ['', 'dark', 'light'];
+const KEYS = [
+  ['1 … 9', 'the views, in order'],
+  ['/', 'filter'],
+  ['Esc', 'close what is open; clear the choice'],
+  ['d', 'dark, light, or as the system has it'],
+  ['?', 'these keys'],
+];
+
+/** What views share: the model, the calls, the state, and ways to change it. */
+class Context {
+  constructor(app, model) {
+    this.app = app;
+    this.model = model;
+    this.calls = model.run ? new Calls(model.run) : null;
+    this.progress = this.calls && model.run.calls ? 0 : 1;
+    this.ready = Promise.resolve();
+    /** Set by the filter: `(state) → Uint8Array or null`. */
+    this.select = () => null;
+  }
+
+  get state() {
+    return this.app.state.now;
+  }
+
+  set(changes, {push = false} = {}) {
+    this.app.state.set(changes, push);
+  }
+
+  go(view, changes = {}) {
+    this.app.state.set({...changes, view}, true);
+  }
+
+  link(changes) {
+    return this.app.state.link(changes);
+  }
+
+  /** Which calls `q` and `t` choose, 1 each; null: all. */
+  selection() {
+    return this.select(this.state);
+  }
+
+  choose(i) {
+    this.set({call: i === null ? null : i + this.calls.dropped});
+  }
+
+  /** Says it to whoever listens instead of looks. */
+  say(text) {
+    this.app.live.textContent = text;
+  }
+
+  /** The chunks or the calls have changed: the view is to be shown again. */
+  changed() {
+    this.app.show();
+  }
+}
+
+class App {
+  constructor() {
+    this.model = readModel();
+    this.context = new Context(this, this.model);
+    this.state = new State(() => this.show());
+    this.views = VIEWS.filter((view) => view.has(this.model)).sort((a, b) => a.order - b.order);
+    this.made = new Map();
+    this.live = h('div', {class: 'unseen', 'aria-live': 'polite'});
+    this.tabs = h('nav', {'aria-label': 'Views', class: 'tabs'}, this.views.map((view) => this.tab(view)));
+    this.main = h('main', {id: 'main', tabindex: '-1'});
+    this.bar = h('div', {class: 'bar'});
+    this.help = this.keysDialog();
+    this.meter = h('progress', {max: 1, value: 0, 'aria-label': 'reading the records', hidden: true});
+    this.theme = h('button', {class: 'plain', title: 'Colours: dark, light, system (d)',
+      on: {click: () => this.nextTheme()}});
+    document.body.append(
+      h('a', {class: 'skip', href: '#main', on: {click: (e) => this.skip(e)}}, 'Skip to the view'),
+      h('header', {},
+        h('h1', {title: this.model.title}, shown(this.model.title)),
+        this.tabs, this.meter, this.theme,
+        h('button', {class: 'plain', title: 'Keys (?)', 'aria-label': 'Keys',
+          on: {click: () => this.help.showModal()}}, '?')),
+      this.bar, this.main, this.live, this.help);
+  }
+
+  skip(event) {
+    event.preventDefault();
+    this.main.focus();
+  }
+
+  tab(view) {
+    return h('a', {href: `#view=${view.id}`, 'data-view': view.id, on: {click: (event) => {
+      if (event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
+      event.preventDefault();
+      this.context.go(view.id);
+    }}}, view.title);
+  }
+
+  keysDialog() {
+    const close = () => dialog.close();
+    const dialog = h('dialog', {'aria-label': 'Keys', class: 'keys'},
+      h('h2', {}, 'Keys'),
+      h('table', {}, h('tbody', {}, KEYS.concat(this.views.flatMap((view) => view.keys ?? [])).map(([key, what]) =>
+        h('tr', {}, h('th', {scope: 'row'}, h('kbd', {}, key)), h('td', {}, what))))),
+      h('p', {class: 'muted'}, `Made by ${shown(this.model.by)}. Nothing of this page leaves your machine.`),
+      h('button', {on: {click: close}}, 'Close'));
+    return dialog;
+  }
+
+  nextTheme() {
+    const at = THEMES.indexOf(this.state.now.theme ?? '');
+    this.state.set({theme: THEMES[(at + 1) % THEMES.length]});
+  }
+
+  applyTheme() {
+    const wanted = this.state.now.theme;
+    const dark = matchMedia('(prefers-color-scheme: dark)').matches;
+    document.documentElement.dataset.theme = THEMES.includes(wanted) && wanted ? wanted : dark ? 'dark' : 'light';
+    this.theme.textContent = {dark: '☾', light: '☀'}[wanted] ?? '◐';
+    this.theme.setAttribute('aria-label', `Colours: ${wanted || 'as the system has them'}`);
+  }
+
+  current() {
+    return this.views.find((view) => view.id === this.state.now.view) ?? this.views[0];
+  }
+
+  /** The current view, made at its first time. */
+  show() {
+    this.applyTheme();
+    const view = this.current();
+    if (!view) {
+      this.main.replaceChildren(h('p', {class: 'empty'}, 'There is nothing to show: the log has no records.'));
+      return;
+    }
+    let made = this.made.get(view);
+    if (!made) {
+      made = view.create(this.context);
+      made.element.classList.add('view', `view-${view.id}`);
+      this.made.set(view, made);
+    }
+    if (this.shown !== made) {
+      this.shown?.hide?.();
+      this.main.replaceChildren(made.element);
+      this.shown = made;
+    }
+    for (const tab of this.tabs.children) {
+      if (tab.dataset.view === view.id) tab.setAttribute('aria-current', 'page');
+      else tab.removeAttribute('aria-current');
+    }
+    made.show(this.state.now);
+    for (const extra of this.extras) extra.show(this.state.now);
+  }
+
+  key(event) {
+    const target = event.target;
+    if (event.ctrlKey || event.metaKey || event.altKey || target.matches?.('input, select, textarea')) return;
+    const view = this.views[Number(event.key) - 1];
+    if (event.key === '?') this.help.showModal();
+    else if (event.key === 'd') this.nextTheme();
+    else if (event.key === '/') this.bar.querySelector('input')?.focus();
+    else if (view) this.context.go(view.id);
+    else return;
+    event.preventDefault();
+  }
+
+  async start() {
+    this.extras = [];
+    addEventListener('keydown', (event) => this.key(event));
+    addEventListener('resize', () => this.shown?.resized?.());
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.show());
+    const {context} = this;
+    if (context.calls && context.progress < 1) {
+      this.meter.hidden = false;
+      context.ready = readChunks(context.calls, (progress) => {
+        context.progress = progress;
+        this.meter.value = progress;
+        this.show();
+      });
+    }
+    this.show();
+    await context.ready;
+    this.meter.hidden = true;
+    document.documentElement.dataset.ready = 'true';
+  }
+}
+
+/** Begins; called at the end of the page. */
+export function startPage() {
+  const app = new App();
+  app.start();
+}

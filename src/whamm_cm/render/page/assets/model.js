@@ -1,0 +1,164 @@
+/** What the page shows: the model, and the calls of a run as columns. */
+
+/** How a call ended, by the number in its column. */
+export const OUTCOMES = ['returned', 'pending', 'unfinished'];
+export const FAILED = 1;
+export const IS_TASK = 2;
+export const WAITED_LATER = 4;
+export const CANCELLED = 8;
+export const DENIED = 16;
+
+/** The columns, with the arrays that hold them: as `columns` of `render/page/run.py` says them. */
+const COLUMNS = {
+  site: Int32Array, instance: Int32Array, task: Float64Array, req: Int32Array, parent: Int32Array,
+  depth: Int32Array, start: Float64Array, dur: Float64Array, self: Float64Array, frame: Float64Array,
+  result: Float64Array, outcome: Uint8Array, flags: Uint8Array, bytes: Float64Array,
+};
+const VALUES_KEPT = 32;
+
+/** base64 of gzip of JSON, read. */
+async function modelUnpack(text) {
+  const binary = atob(text);
+  const data = new Uint8Array(binary.length);
+  for (let i = 0; i < binary.length; i += 1) data[i] = binary.charCodeAt(i);
+  const stream = new Blob([data]).stream().pipeThrough(new DecompressionStream('gzip'));
+  return JSON.parse(await new Response(stream).text());
+}
+
+/** Calls as columns; `n` grows while chunks arrive.  Times are ns since the run's `t0` (of a log
+ * without times: 1000 a record).  `dur` goes to the end of the log for what never returned; `result` is how long
+ * the result took, -1 for none; `frame`: how long the caller was kept from going on; `self`: -1 if not known. */
+export class Calls {
+  constructor(run) {
+    this.run = run;
+    this.n = 0;
+    /** How many calls in front of the first one are no longer here (a live page forgets). */
+    this.dropped = 0;
+    this.room = 0;
+    this.waits = new Map();
+    this.version = 0;
+    this.pieces = [];
+    this.cache = new Map();
+    for (const [name, Kind] of Object.entries(COLUMNS)) this[name] = new Kind(0);
+    this.reserve(run.calls);
+  }
+
+  reserve(room) {
+    if (room <= this.room) return;
+    for (const [name, Kind] of Object.entries(COLUMNS)) {
+      const wider = new Kind(room);
+      wider.set(this[name].subarray(0, this.n));
+      this[name] = wider;
+    }
+    this.room = room;
+  }
+
+  /** Adds a chunk, `{first, n, columns, waits, values}`; its indices count from the first call of the log. */
+  append(chunk) {
+    if (this.n + chunk.n > this.room) this.reserve(Math.max(this.n + chunk.n, this.room * 2));
+    const {columns} = chunk;
+    let start = 0;
+    for (let i = 0; i < chunk.n; i += 1) {
+      const at = this.n + i;
+      start += columns.start[i];
+      for (const name of Object.keys(COLUMNS)) this[name][at] = columns[name][i];
+      this.start[at] = start;
+      const parent = columns.parent[i];
+      this.parent[at] = parent < this.dropped ? -1 : parent - this.dropped;
+    }
+    for (const [index, waits] of chunk.waits) this.waits.set(index - this.dropped, waits);
+    this.pieces.push({first: chunk.first, n: chunk.n, values: chunk.values});
+    this.n += chunk.n;
+    this.version += 1;
+  }
+
+  /** Forgets the first `count` calls. */
+  drop(count) {
+    for (const name of Object.keys(COLUMNS)) this[name].copyWithin(0, count, this.n);
+    this.n -= count;
+    this.dropped += count;
+    for (let i = 0; i < this.n; i += 1) this.parent[i] = this.parent[i] < count ? -1 : this.parent[i] - count;
+    this.waits = new Map([...this.waits].filter(([i]) => i >= count).map(([i, w]) => [i - count, w]));
+    this.pieces = this.pieces.filter((piece) => piece.first + piece.n > this.dropped);
+    this.version += 1;
+  }
+
+  siteOf(i) {
+    return this.run.sites[this.site[i]];
+  }
+
+  /** As the log names it, exports and inner calls marked. */
+  name(i) {
+    return siteTitle(this.siteOf(i));
+  }
+
+  end(i) {
+    return this.start[i] + this.dur[i];
+  }
+
+  failed(i) {
+    return (this.flags[i] & FAILED) !== 0;
+  }
+
+  /** The calls made from `i`, in order. */
+  childrenOf(i) {
+    const {heads, list} = this.tree();
+    return list.subarray(heads[i], heads[i + 1]);
+  }
+
+  /** Children of all calls, as compressed rows. */
+  tree() {
+    if (this.treeOf === this.version) return this.treeKept;
+    const heads = new Int32Array(this.n + 1);
+    for (let i = 0; i < this.n; i += 1) if (this.parent[i] >= 0) heads[this.parent[i] + 1] += 1;
+    for (let i = 0; i < this.n; i += 1) heads[i + 1] += heads[i];
+    const list = new Int32Array(heads[this.n]);
+    const next = heads.slice();
+    for (let i = 0; i < this.n; i += 1) {
+      if (this.parent[i] >= 0) list[next[this.parent[i]]++] = i;
+    }
+    this.treeKept = {heads, list};
+    this.treeOf = this.version;
+    return this.treeKept;
+  }
+
+  /** `{args, result, data, self, about}` of call `i`, as far as there are. */
+  async values(i) {
+    const index = i + this.dropped;
+    const piece = this.pieces.find((each) => index >= each.first && index < each.first + each.n);
+    if (!piece) return {};
+    let read = this.cache.get(piece);
+    if (!read) {
+      read = typeof piece.values === 'string' ? modelUnpack(piece.values) : Promise.resolve(piece.values);
+      this.cache.set(piece, read);
+      if (this.cache.size > VALUES_KEPT) this.cache.delete(this.cache.keys().next().value);
+    }
+    return (await read)[index - piece.first] ?? {};
+  }
+}
+
+/** A site as the log names it: `export wasi:http/incoming-handler#handle`. */
+export function siteTitle(site) {
+  return site.edge === 'export' || site.edge === 'inner' ? `${site.edge} ${site.name}` : site.name;
+}
+
+/** The model that stands in the page. */
+export function readModel() {
+  return JSON.parse(document.getElementById('model').textContent);
+}
+
+/** Reads all chunks of the page into `calls`, with pauses for pictures; `progress(0..1)`. */
+export async function readChunks(calls, progress) {
+  const chunks = [...document.querySelectorAll('script.chunk')];
+  let shown = performance.now();
+  for (const [at, element] of chunks.entries()) {
+    const [columns, values] = element.textContent.split(' ');
+    calls.append({...await modelUnpack(columns), values});
+    element.remove();
+    if (performance.now() - shown < 50) continue;
+    progress((at + 1) / chunks.length);
+    await new Promise((resolve) => { setTimeout(resolve); });
+    shown = performance.now();
+  }
+  progress(1);
+}
