@@ -2,9 +2,11 @@
 import {Calls, readChunks, readModel} from './model.js';
 import {State} from './state.js';
 import {h, shown} from './dom.js';
+import {timelineView} from './views/timeline.js';
 
 /** All views there are; those are offered that have something to show. */
 const VIEWS = [
+  timelineView,
 ];
 const THEMES = ['', 'dark', 'light'];
 const KEYS = [

@@ -1,0 +1,167 @@
+/** The axis of the timeline with its marks, and the small picture of the whole run. */
+import {ns} from '../dom.js';
+
+const TIMELINE_UNITS = [[1e9, 's'], [1e6, 'ms'], [1e3, 'µs'], [1, 'ns']];
+
+/** How a place on the axis is said: time since the first record, or the number of a record. */
+export function timelineWhen(at, timed) {
+  return timed ? ns(at) : `record ${Math.round(at / 1000)}`;
+}
+
+/** How a length is said. */
+export function timelineLength(length, timed) {
+  return timed ? ns(length) : `${Math.round(length / 1000)} records`;
+}
+
+/** The least of 1, 2, 5, 10 … that is `least` or more. */
+export function timelineStep(least) {
+  const ten = 10 ** Math.floor(Math.log10(Math.max(least, 1e-9)));
+  for (const factor of [1, 2, 5]) if (ten * factor >= least) return ten * factor;
+  return ten * 10;
+}
+
+/**
+ * Marks of what is in view, about one in `every` pixels: `{at, label}`, and `base`, from which the labels count
+ * where whole times would be too long to be read ('' where they are not).
+ */
+export function timelineTicks({from, to, width}, timed, every = 110) {
+  const step = Math.max(timed ? 1 : 1000, timelineStep(((to - from) / width) * every));
+  const first = Math.ceil(from / step) * step;
+  const [size, unit] = timed ? TIMELINE_UNITS.find(([each]) => Math.abs(to) >= each) ?? [1, 'ns'] : [1000, ''];
+  const decimals = Math.max(0, Math.ceil(Math.log10(size / step) - 1e-9));
+  const far = timed && decimals > 4;
+  const coarse = far ? timelineStep(step * 20) : 0;
+  const base = far ? Math.floor(from / coarse) * coarse : 0;
+  const marks = [];
+  for (let at = first, n = 0; at <= to && n < 200; n += 1, at = first + n * step) {
+    const label = far ? `+${timelineShort(at - base)}` : `${(at / size).toFixed(decimals)}${unit ? ` ${unit}` : ''}`;
+    marks.push({at, label});
+  }
+  const places = far ? Math.max(0, Math.ceil(Math.log10(size / coarse) - 1e-9)) : 0;
+  return {marks, step, base: far ? `${(base / size).toFixed(places)} ${unit}` : ''};
+}
+
+function timelineShort(at) {
+  const [size, unit] = TIMELINE_UNITS.find(([each]) => at >= each) ?? [1, 'ns'];
+  return `${Number((at / size).toPrecision(6))} ${unit}`;
+}
+
+/** A canvas in the size of its element, cleared; null where it has no size. */
+export function timelineSurface(canvas) {
+  const {clientWidth: width, clientHeight: height} = canvas;
+  if (!width || !height) return null;
+  const ratio = Math.min(3, window.devicePixelRatio || 1);
+  if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(height * ratio);
+  }
+  const g = canvas.getContext('2d');
+  g.setTransform(ratio, 0, 0, ratio, 0, 0);
+  g.clearRect(0, 0, width, height);
+  return {g, width, height};
+}
+
+/** Draws the axis above the lanes; `map` is theirs. */
+export function timelineDrawAxis(canvas, map, timed, range, cursor) {
+  const surface = timelineSurface(canvas);
+  if (!surface) return;
+  const {g, width, height} = surface;
+  const {marks, base} = timelineTicks(map, timed);
+  g.font = '11px system-ui, sans-serif';
+  g.textBaseline = 'middle';
+  if (range) {
+    g.fillStyle = map.css('--accent-bg');
+    g.fillRect(map.x(range.from), 0, map.x(range.to) - map.x(range.from), height);
+  }
+  g.fillStyle = map.css('--muted');
+  const left = base ? g.measureText(base).width + 14 : 0;
+  for (const {at, label} of marks) {
+    const x = map.x(at);
+    g.fillRect(Math.round(x), height - 6, 1, 6);
+    if (x >= left && x < width - 10) g.fillText(label, x + 4, height / 2 - 1);
+  }
+  if (base) {
+    g.fillStyle = map.css('--fg');
+    g.fillText(base, 5, height / 2 - 1);
+  }
+  if (range) timelineDrawRange(g, map, timed, range, height);
+  if (cursor !== null) timelineDrawCursor(g, map, timed, cursor, width, height);
+}
+
+function timelineDrawRange(g, map, timed, range, height) {
+  const text = timelineLength(range.to - range.from, timed);
+  const left = map.x(range.from);
+  const right = map.x(range.to);
+  const wide = g.measureText(text).width;
+  g.fillStyle = map.css('--accent');
+  g.fillRect(left, 0, 1.5, height);
+  g.fillRect(right - 1.5, 0, 1.5, height);
+  if (right - left < wide + 10) return;
+  const x = (Math.max(left, 0) + Math.min(right, map.width) - wide) / 2;
+  g.fillStyle = map.css('--accent-bg');
+  g.fillRect(x - 4, 2, wide + 8, height - 5);
+  g.fillStyle = map.css('--accent');
+  g.fillText(text, x, height / 2 - 1);
+}
+
+function timelineDrawCursor(g, map, timed, cursor, width, height) {
+  const text = timelineWhen(cursor, timed);
+  const wide = g.measureText(text).width + 8;
+  const x = Math.min(Math.max(map.x(cursor) - wide / 2, 0), width - wide);
+  g.fillStyle = map.css('--fg');
+  g.fillRect(x, 2, wide, height - 4);
+  g.fillStyle = map.css('--bg');
+  g.fillText(text, x + 4, height / 2);
+}
+
+/** How many calls begin in each of `columns` parts of the run, and how many of them failed. */
+export function timelineDensity(layout, max, columns) {
+  const all = new Uint32Array(columns);
+  const failed = new Uint32Array(columns);
+  for (let i = 0; i < layout.n; i += 1) {
+    const at = Math.min(columns - 1, Math.floor((layout.x0[i] / max) * columns));
+    all[at] += 1;
+    if (layout.flag[i] & 1) failed[at] += 1;
+  }
+  return {all, failed, most: all.reduce((a, b) => Math.max(a, b), 1)};
+}
+
+/** Draws the whole run, with what is in view left clear. */
+export function timelineDrawMap(canvas, density, view, max, range, css) {
+  const surface = timelineSurface(canvas);
+  if (!surface) return;
+  const {g, width, height} = surface;
+  const columns = density.all.length;
+  const step = width / columns;
+  const tall = (n) => (n ? 3 + Math.sqrt(n / density.most) * (height - 10) : 0);
+  for (let c = 0; c < columns; c += 1) {
+    const high = tall(density.all[c]);
+    g.fillStyle = css('--strong');
+    g.fillRect(c * step, height - high, Math.max(step, 1), high);
+    if (!density.failed[c]) continue;
+    g.fillStyle = css('--bad');
+    g.fillRect(c * step, 2, Math.max(step, 2), 4);
+  }
+  timelineDrawWindow(g, view, max, range, width, height, css);
+}
+
+function timelineDrawWindow(g, view, max, range, width, height, css) {
+  const left = (view.from / max) * width;
+  const right = Math.max(left + 3, (view.to / max) * width);
+  if (range) {
+    g.fillStyle = css('--accent');
+    g.globalAlpha = 0.25;
+    g.fillRect((range.from / max) * width, 0, Math.max(2, ((range.to - range.from) / max) * width), height);
+    g.globalAlpha = 1;
+  }
+  g.fillStyle = css('--bg');
+  g.globalAlpha = 0.65;
+  g.fillRect(0, 0, left, height);
+  g.fillRect(right, 0, width - right, height);
+  g.globalAlpha = 1;
+  g.strokeStyle = css('--accent');
+  g.lineWidth = 2;
+  g.strokeRect(left + 1, 1, right - left - 2, height - 2);
+  g.fillStyle = css('--accent');
+  for (const x of [left, right - 4]) g.fillRect(x, height / 2 - 7, 4, 14);
+}
