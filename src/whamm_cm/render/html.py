@@ -16,12 +16,15 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     # Only a page pays for what makes one.
     from whamm_cm.render.page.bundle import page
     from whamm_cm.render.page.run import Sites, chunks, run_model
+    from whamm_cm.render.page.trees import trees_model
 
     session = Session.build(records, options.per_instance)
     sites = Sites()
     title = PurePath(options.app[0]).name if options.app else _title(session)
     model: dict[str, Any] = {"v": 1, "kind": "run", "title": title, "by": f"whamm-cm {__version__}"}
     model["run"] = run_model(session, sites)
+    if found := trees_model(session, options.per_instance):
+        model["trees"] = found
     return page(model, chunks(session, sites))
 
 

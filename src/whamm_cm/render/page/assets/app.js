@@ -2,10 +2,12 @@
 import {Calls, readChunks, readModel} from './model.js';
 import {State} from './state.js';
 import {h, shown} from './dom.js';
+import {flameView} from './views/flame.js';
 import {timelineView} from './views/timeline.js';
 
 /** All views there are; those are offered that have something to show. */
 const VIEWS = [
+  flameView,
   timelineView,
 ];
 const THEMES = ['', 'dark', 'light'];
