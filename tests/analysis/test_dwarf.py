@@ -206,6 +206,20 @@ def test_a_small_file_table_is_none_of_those() -> None:
     assert not lines.note and len(lines) == 0
 
 
+def test_malformed_functions_are_said_to_be_missing() -> None:
+    sections = units(b"\1\1\x08\1/\0\2\1\x08\2\x0b\1a.c\0\0")
+    # The unit has entries in it, the first of a kind that there is not.
+    info = (sections[".debug_info"] or b"")[4:] + b"\x09"
+    sections |= {
+        ".debug_info": struct.pack("<I", len(info)) + info,
+        ".debug_abbrev": b"\1\x11\1\x10\x17\0\0\0",
+    }
+    lines = lines_of(CoreModule(edited(synthetic(), sections)))
+    assert not lines.note and not lines.fault
+    assert lines.functions() == ()
+    assert lines.fault.startswith("functions of the source are not known: that part of the module")
+
+
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(st.binary(max_size=60), min_size=3, max_size=3))
 def test_noise_is_no_error(noise: list[bytes]) -> None:

@@ -35,7 +35,11 @@ def test_what_is_saved_is_read_again(run: whamm_cm.Run, tmp_path: Path) -> None:
 def test_every_format_is_what_report_writes(run: whamm_cm.Run, name: str, tmp_path: Path) -> None:
     run.to("jsonl", tmp_path / "run.jsonl")
     run.to(name, tmp_path / "out")
-    assert (tmp_path / "out").read_bytes() == run.text(name).encode()
+    if RENDERERS[name].binary:
+        with pytest.raises(whamm_cm.UsageError, match=f"{name} is no text; write it to a file"):
+            run.text(name)
+    else:
+        assert (tmp_path / "out").read_bytes() == run.text(name).encode()
     told = str(tmp_path / "told")
     assert main(("report", "-f", name, "-o", told, str(tmp_path / "run.jsonl"))) == 0
     assert Path(told).read_bytes() == (tmp_path / "out").read_bytes()

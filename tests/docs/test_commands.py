@@ -23,7 +23,7 @@ from tests.registry.server import Images, serving
 FOREIGN = frozenset(
     (
         *("cosign", "wasmtime", "wasm-tools", "npx", "kubectl", "wash", "wkg"),
-        *("journalctl", "vector", "fluent-bit", "genhtml", "otelcol-contrib", "wizeng"),
+        *("journalctl", "vector", "fluent-bit", "genhtml", "go", "otelcol-contrib", "wizeng"),
     )
 )
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.render.shown import shown
 from tests.trace.records import with_ends
 from whamm_cm.errors import UsageError
 from whamm_cm.render.options import RenderOptions
@@ -151,7 +152,7 @@ def test_no_text_acts_on_who_looks(found: list[Record]) -> None:
 def _shown(name: str, records: list[Record], options: RenderOptions) -> str:
     """Of a log without times there are no spans, which is said."""
     try:
-        return "".join(RENDERERS[name].render(records, options))
+        return shown(name, records, options)
     except UsageError:
         assert name == "otlp" and not Session.build(records).timed
         return ""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.render.make_logs import SCENARIOS
+from tests.render.shown import shown
 from tests.steps import growth
 from tests.trace.records import Log
 from whamm_cm.errors import UsageError
@@ -92,11 +93,11 @@ def test_a_long_log_is_streamed():
     assert peak < 1_000_000
 
 
-@pytest.mark.parametrize("name", ["chrome", "speedscope", "folded"])
+@pytest.mark.parametrize("name", ["chrome", "speedscope", "folded", "pprof"])
 def test_whole_log_formats_take_linear_time(name):
-    text = "".join(RENDERERS[name].render(many(20_000), PLAIN))
-    assert text.startswith(("{", "wasi:keyvalue/store#open 20000000"))
-    assert growth(lambda n: "".join(RENDERERS[name].render(many(n), PLAIN)), 1000) < 2.2
+    text = shown(name, many(20_000))
+    assert text.startswith(("{", "wasi:keyvalue/store#open 20000000", "\n"))
+    assert growth(lambda n: shown(name, many(n)), 1000) < 2.2
 
 
 def test_nothing_a_guest_writes_reaches_the_terminal_raw():
@@ -109,18 +110,18 @@ def test_nothing_a_guest_writes_reaches_the_terminal_raw():
     log.call("wasi:keyvalue/store#bucket.get", {"~b64": nasty}, 4, key={"~str": nasty, "~cut": 1})
     log.add("report", f"{nasty}#{nasty}", 0, count=1)
     for name in ("strace", "summary", "folded"):
-        text = "".join(RENDERERS[name].render(log, RenderOptions(names=True)))
+        text = shown(name, log, RenderOptions(names=True))
         for line in text.splitlines():
             assert line.isprintable(), (name, line)
-    for row in RENDERERS.values():
-        "".join(row.render(log, PLAIN)).encode()
+    for name in RENDERERS:
+        shown(name, log).encode()
 
 
 @pytest.mark.parametrize("name", RENDERERS)
 def test_an_empty_log_and_a_lone_note(name):
     note = {"v": 1, "phase": "dropped", "instance": 1, "count": 3}
     for records in ([], [note]):
-        text = "".join(RENDERERS[name].render(records, PLAIN))
+        text = shown(name, records)
         if name in ("chrome", "speedscope"):
             json.loads(text)
 
@@ -190,6 +191,8 @@ def test_unknown_names_are_explained():
         ("a/b/trace.JSON", "chrome"),
         ("x.speedscope.json", "speedscope"),
         ("run.folded", "folded"),
+        ("run.pprof", "pprof"),
+        ("profile.pb.gz", "pprof"),
         ("run.log", "strace"),
         ("run", "strace"),
     ],

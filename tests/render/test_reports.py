@@ -110,6 +110,14 @@ def test_json_is_json_and_csv_is_csv(log: str) -> None:
     assert {row[1] for row in rows[1:]} == variables - {"empty"}
 
 
+def test_a_histogram_has_no_more_buckets_than_a_script_can_ask_for() -> None:
+    """A log may say anything: it must not fill the memory with names of buckets."""
+    huge = f"lhist(0, {(1 << 63) - 1}, 1)"
+    ours = "lhist(0, 1000, 1)"
+    assert "[999, 1000) |" in rendered("table", [said("h", ours, [[0, 1], [999, 2]])])
+    assert "|" not in rendered("table", [said("h", huge, [[0, 1], [(1 << 63) - 1, 2]])])
+
+
 def test_jsonl_keeps_the_keys_in_order() -> None:
     for text, record in zip(
         rendered("jsonl", LOGS["modules"]).splitlines(), LOGS["modules"], strict=True

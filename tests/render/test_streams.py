@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.render.shown import shown
 from tests.trace.records import Log
 from tests.trace.test_ends import drop, many, new, stdin
 from whamm_cm.cli.main import main
-from whamm_cm.render.options import RenderOptions
 from whamm_cm.render.registry import RENDERERS
 
 
@@ -29,9 +29,7 @@ def test_ends_and_elements_are_in_nobodys_way(name: str) -> None:
     """Records of ends are no calls."""
     with_ends, without = log(), log()
     without.records = [one for one in without.records if one["phase"] != "handle"]
-    texts = [
-        "".join(RENDERERS[name].render(each, RenderOptions())) for each in (with_ends, without)
-    ]
+    texts = [shown(name, each) for each in (with_ends, without)]
     if name == "jsonl":
         lines = [json.loads(line) for line in texts[0].splitlines()]
         assert lines == with_ends.records

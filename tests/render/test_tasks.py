@@ -12,15 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.render.random_tasks import BACK, FRONT, GET, HANDLE, Program
+from tests.render.shown import shown
 from whamm_cm.errors import UsageError
-from whamm_cm.render.options import RenderOptions
-from whamm_cm.render.registry import RENDERERS
 from whamm_cm.trace.flows import flows
 from whamm_cm.trace.records import fault_of
 from whamm_cm.trace.session import Session
 from whamm_cm.trace.summary import Summary
 
-PLAIN = RenderOptions()
 programs = st.builds(
     lambda random, requests: Program(random, requests).run(), st.randoms(), st.integers(1, 6)
 )
@@ -33,7 +31,7 @@ torn = st.builds(
 
 
 def rendered(name: str, program: Program) -> str:
-    return "".join(RENDERERS[name].render(program.records, PLAIN))
+    return shown(name, program.records)
 
 
 def events(program: Program) -> list[dict[str, Any]]:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.render.shown import shown
 from tests.trace.records import Log, with_ends
 from whamm_cm.render.options import RenderOptions
-from whamm_cm.render.registry import RENDERERS
 from whamm_cm.trace.losses import Losses
 from whamm_cm.trace.merge import adds_up, merged
 from whamm_cm.trace.session import Session
@@ -25,10 +25,6 @@ RUN = "00112233445566ff"
 def said(var: str, t: str, value: Any, instance: int = 1, **more: Any) -> dict[str, Any]:
     head = {"v": 2, "run": RUN, "instance": instance, "phase": "report", "script": "s"}
     return {**head, "var": var, **more, "type": t, "value": value}
-
-
-def shown(name: str, records: list[dict[str, Any]], options: RenderOptions | None = None) -> str:
-    return "".join(RENDERERS[name].render(records, options or RenderOptions()))
 
 
 @pytest.mark.parametrize(

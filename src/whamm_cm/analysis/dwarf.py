@@ -74,12 +74,13 @@ class SourceLines:
     """Which source line each place in a module's code comes from.
 
     ``note``: one sentence when there are DWARF sections that could not be read (there are no lines
-    then), else empty.
+    then), else empty.  ``fault``: one when there are lines, but the part about functions could not
+    be read, which is only known once they are asked for.
     """
 
     __slots__ = (
         "_addresses", "_base", "_functions", "_inlined", "_innermost", "_module", "_rows", "_whole",
-        "note",
+        "fault", "note",
     )  # fmt: skip
 
     def __init__(
@@ -93,7 +94,7 @@ class SourceLines:
         self._rows = sorted(rows, key=lambda row: row[:2])  # where one ends another may begin
         self._addresses = [row.address for row in self._rows]
         self._base, self._inlined, self.note = base, inlined, note
-        self._module = module
+        self._module, self.fault = module, ""
         self._functions: tuple[SourceFunction, ...] | None = None
         self._innermost: tuple[list[int], list[int]] | None = None
         self._whole: list[tuple[int, int]] | None = None
@@ -124,8 +125,7 @@ class SourceLines:
             rows = list(_rows(found[".debug_line"], inlined, code.end - code.start))
             return cls(rows, code.start, inlined=inlined, module=module)
         except Exception as fault:  # pyelftools raises nearly anything for malformed sections
-            why = str(fault).strip().splitlines() or [type(fault).__name__]
-            note = f"no source lines: the module's DWARF is malformed ({why[0][:80]})"
+            note = f"no source lines: the module's DWARF is malformed ({_why(fault)})"
             return cls((), code.start, note)
 
     @classmethod
@@ -185,7 +185,8 @@ class SourceLines:
             return ()
         try:
             return self._inlined.at(offset - self._base)
-        except Exception:  # as above; what is missing is said by nobody but the lines remain
+        except Exception as fault:  # as above; the lines remain
+            self._missing(fault)
             return ()
 
     def functions(self) -> tuple[SourceFunction, ...]:
@@ -238,7 +239,8 @@ class SourceLines:
             return ()
         try:
             found = tuple(self._inlined.functions())
-        except Exception:  # as above
+        except Exception as fault:  # as above
+            self._missing(fault)
             return ()
         base = self._base
         return tuple(
@@ -248,6 +250,12 @@ class SourceLines:
                 ranges=tuple((first + base, end + base) for first, end in one.ranges),
             )
             for one in found
+        )
+
+    def _missing(self, fault: Exception) -> None:
+        self.fault = (
+            "functions of the source are not known: that part of the module's DWARF is malformed"
+            f" ({_why(fault)})"
         )
 
     @property
@@ -271,6 +279,11 @@ class SourceLines:
     def __len__(self) -> int:
         """How many places are told apart."""
         return len(self._addresses)
+
+
+def _why(fault: Exception) -> str:
+    lines = str(fault).strip().splitlines() or [type(fault).__name__]
+    return lines[0][:80]
 
 
 def _info(sections: Mapping[str, bytes]) -> Any:

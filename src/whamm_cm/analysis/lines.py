@@ -109,6 +109,13 @@ class LineFinder:
         if not seen and len(self.notes) == told:
             self.notes.append("no source lines: no core module has DWARF (build with -g)")
 
+    def gaps(self) -> Iterator[str]:
+        """What is not known of modules that have lines, as far as it was asked for."""
+        for name, lines in self.known.items():
+            for why in () if lines is None else (lines.split, lines.fault):
+                if why:
+                    yield f"{name}: {why}" if name else why
+
     def _lines(self, name: str) -> SourceLines | None:
         if name not in self.known:
             self.known[name] = self._read(name, self.modules[name])

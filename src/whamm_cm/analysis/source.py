@@ -29,13 +29,12 @@ NOWHERE = SourcePlace()
 class Sources:
     """The source lines of core modules, each read when it is first asked for.  ``files``: given
     with them; ``folder``: that of the input, where it is a file.  ``notes``: what could not be
-    read, ``split`` those of modules that have lines; ``texts``: lines of source files that came
+    read; ``texts``: lines of source files that came
     along."""
 
     files: Sequence[DebugFile] = ()
     folder: str | None = None
     notes: list[str] = field(default_factory=list)
-    split: list[str] = field(default_factory=list)
     texts: dict[str, list[str]] = field(default_factory=dict)
     _given: dict[int, DebugFile] = field(default_factory=dict)
     _known: dict[int, tuple[CoreModule, SourceLines | None]] = field(default_factory=dict)
@@ -60,9 +59,6 @@ class Sources:
             if lines is not None and lines.note:
                 self.notes.append(lines.note)
                 lines = None
-            elif lines is not None and lines.split:
-                self.notes.append(lines.split)
-                self.split.append(lines.split)
             found = self._known[id(module)] = (module, lines)
         return found[1]
 
@@ -78,6 +74,10 @@ class Sources:
             self.texts |= found.map.texts
             return SourceLines.mapped(module, found.map)
         return SourceLines.of(module, found.sections) if found.sections else None
+
+    def gaps(self) -> list[str]:
+        """What is not known of modules that have lines, as far as it was asked for."""
+        return [why for lines in self.all() for why in (lines.split, lines.fault) if why]
 
     def all(self) -> list[SourceLines]:
         """Those of all modules that were asked for."""

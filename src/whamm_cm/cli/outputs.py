@@ -174,22 +174,24 @@ class Collected(_AtTheEnd):
         put(self.path, renderer(self._name).render(self._records, self._options))
 
 
-def put(path: str | None, chunks: Iterable[str]) -> None:
-    """Write text whole: to stderr for None, to a file that appears only when it is complete; to
+def put(path: str | None, chunks: Iterable[str] | Iterable[bytes]) -> None:
+    """Write all of it: to stderr for None, to a file that appears only when it is complete; to
     standard output for "-"."""
-    if path == "-":
+    if path in (None, "-"):
+        stream = sys.stdout if path else sys.stderr
         for chunk in chunks:
-            sys.stdout.write(chunk)
-        sys.stdout.flush()
+            if isinstance(chunk, str):
+                stream.write(chunk)
+            else:
+                stream.buffer.write(chunk)
+        stream.flush()
         return
-    if path is None:
+    assert path is not None
+    from whamm_cm.render.registry import encoded
+
+    with replacing(path) as temporary, open(temporary, "wb") as file:
         for chunk in chunks:
-            sys.stderr.write(chunk)
-        sys.stderr.flush()
-        return
-    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        for chunk in chunks:
-            file.write(chunk)
+            file.write(encoded(chunk))
 
 
 def open_output(path: str | None, name: str, options: RenderOptions) -> Output:
@@ -235,12 +237,17 @@ def add_options(
     group = parser.add_argument_group("display")
     group.add_argument(
         "-f", "--format", metavar="FMT",
-        help="strace, summary, jsonl, chrome, speedscope, otlp, flame, folded, table, json, csv,"
-        " whamm, html, lcov or cobertura (default: strace)",
+        help="strace, summary, jsonl, chrome, speedscope, otlp, flame, pprof, folded,"
+        " svg, table, json, csv, html, whamm, lcov or cobertura (default: strace)",
     )  # fmt: skip
     group.add_argument(
         "-o", "--output", metavar="FILE",
         help=f"write to FILE instead of {instead}; its ending says the format if -f does not",
+    )  # fmt: skip
+    group.add_argument(
+        "--picture", metavar="WHAT",
+        help="what -f svg draws: timeline or topology (default: as the name of FILE ends, such as"
+        " topology.svg)",
     )  # fmt: skip
     _add_looks(group, start)
     group.add_argument(
@@ -317,6 +324,7 @@ def settle(args: argparse.Namespace) -> None:
 
     if args.by not in BY:
         raise UsageError(f"--by {args.by}: expected one of {', '.join(BY)}")
+    _settle_picture(args)
     _settle_lines(args)
     if args.slow and args.by == "function":
         args.by = "request"
@@ -333,6 +341,16 @@ def settle(args: argparse.Namespace) -> None:
     if args.per_instance and args.by != "function":
         raise UsageError(f"--per-instance is for --by function, not --by {args.by}")
     args.summary = args.summary or not args.both
+
+
+def _settle_picture(args: argparse.Namespace) -> None:
+    """``--picture`` means ``-f svg``."""
+    if args.picture is None:
+        return
+    if args.format is None and not (args.summary or args.both):
+        args.format = "svg"
+    if args.format != "svg":
+        raise UsageError("--picture is of -f svg; leave out -c, -C and any other -f")
 
 
 def _settle_lines(args: argparse.Namespace) -> None:
@@ -361,6 +379,11 @@ def render_options(args: argparse.Namespace, lines: LineFinder | None) -> Render
         raise UsageError(f'cannot sort by "{args.sort}"; known: {", ".join(SORTS)}')
     if args.width < 0:
         raise UsageError(f"-s {args.width}: expected a number of characters")
+    picture = ""
+    if args.format == "svg" or str(args.output).lower().endswith(".svg"):
+        from whamm_cm.render.pictures import picture_of
+
+        picture = picture_of(args.picture, args.output)
     stamps = "delta" if args.deltas else "start" if args.stamps else "none"
     return RenderOptions(
         stamps=stamps,  # type: ignore[arg-type]
@@ -374,6 +397,7 @@ def render_options(args: argparse.Namespace, lines: LineFinder | None) -> Render
         by=args.by,
         slow_ns=args.slow,
         percentiles=args.percentiles,
+        picture=picture,
     )
 
 
@@ -400,6 +424,8 @@ def formats(args: argparse.Namespace, reports: bool) -> list[tuple[str | None, s
         renderer(args.format)
     if args.output == "-":
         raise UsageError("standard output is the guest's; name a file with -o")
+    if args.format is not None and args.output is None and renderer(args.format).binary:
+        raise UsageError(f"-f {args.format} is not for reading; name a file with -o")
     if args.summary:
         if args.format not in (None, "summary"):
             raise UsageError(

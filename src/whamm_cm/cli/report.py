@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from whamm_cm.cli import logs, outputs, scripts, telemetry
 from whamm_cm.cli.common import progress, read_input, say
 from whamm_cm.errors import UsageError
-from whamm_cm.files import replacing
 
 if TYPE_CHECKING:
     from whamm_cm.cli.telemetry import Sending
@@ -71,16 +70,10 @@ def run(args: argparse.Namespace) -> int:
             records = _copied(records, sending)
         chunks = renderer(name).render(records, options)
         if args.output in (None, "-"):
-            for chunk in chunks:
-                sys.stdout.write(chunk)
+            outputs.put("-", chunks)
             continue
-        with (
-            progress(args, f"writing {args.output}"),
-            replacing(args.output) as temporary,
-            open(temporary, "w", encoding="utf-8") as file,
-        ):
-            for chunk in chunks:
-                file.write(chunk)
+        with progress(args, f"writing {args.output}"):
+            outputs.put(args.output, chunks)
     scripts.say_notes(args, finder)
     return 0 if sending is None or sending.finish() else _UNSENT
 
@@ -122,7 +115,10 @@ def _formats(args: argparse.Namespace) -> list[str]:
     from whamm_cm.render.registry import format_for_path, renderer
 
     if args.format is not None:
-        return [renderer(args.format).name]
+        shown = renderer(args.format)
+        if shown.binary and args.output in (None, "-") and sys.stdout.isatty():
+            raise UsageError(f"-f {shown.name} is not for reading; name a file with -o")
+        return [shown.name]
     if args.summary:
         return ["summary"]
     if args.output not in (None, "-"):

@@ -140,5 +140,5 @@ def line_finder(
 
 def say_notes(args: argparse.Namespace, finder: LineFinder | None) -> None:
     """Why source lines are missing, where they were asked for."""
-    for note in finder.notes if finder is not None else ():
+    for note in (*finder.notes, *finder.gaps()) if finder is not None else ():
         say(args, note)

@@ -96,7 +96,8 @@ def source_lines(
         text = texts[line.file]
         if text is not None:
             line.text = text[line.line - 1] if line.line <= len(text) else ""
-    notes += plan.sources.notes or ([] if plan.sources.all() else [NO_DEBUG])
+    said = [*plan.sources.notes, *plan.sources.gaps()]
+    notes += said or ([] if plan.sources.all() else [NO_DEBUG])
     if not lines and not notes:
         notes += (why for _, why in matcher.idle())
     return SourceListing(lines, notes)

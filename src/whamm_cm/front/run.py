@@ -126,17 +126,24 @@ class Run:
     # As text
 
     def text(self, format: str, options: RenderOptions | None = None) -> str:
-        """In one of the formats of ``whamm-cm report -f``.  Raises UsageError for any other."""
-        from whamm_cm.render.registry import REPORTS, renderer
+        """In one of the formats of ``whamm-cm report -f``.  Raises UsageError for any other, and
+        for one that is no text."""
+        from whamm_cm.render.registry import renderer
 
-        shown = renderer(format)
-        records = (*self.declared, *self.records) if shown.name in REPORTS else self.records
-        return "".join(shown.render(records, options or RenderOptions()))
+        return renderer(format).text(self._told(format), options or RenderOptions())
 
     def to(
         self, format: str, path: str | os.PathLike[str], options: RenderOptions | None = None
     ) -> None:
-        """Write :meth:`text` to a file, whole or not at all.  Raises UsageError."""
+        """Write one of the formats to a file, whole or not at all.  Raises UsageError."""
         from whamm_cm.files import write
+        from whamm_cm.render.registry import renderer
 
-        write(os.fspath(path), (self.text(format, options).encode(),))
+        shown = renderer(format)
+        write(os.fspath(path), shown.encoded(self._told(format), options or RenderOptions()))
+
+    def _told(self, format: str) -> tuple[Record, ...]:
+        """The records that a format is made of."""
+        from whamm_cm.render.registry import REPORTS
+
+        return (*self.declared, *self.records) if format in REPORTS else self.records

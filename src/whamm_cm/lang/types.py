@@ -15,6 +15,7 @@ from whamm_cm.lang.valtypes import (
     I16,
     I32,
     I64,
+    MAX_BUCKETS,
     STR,
     U8,
     U16,
@@ -102,7 +103,6 @@ def resolve_type(source: Source, type_: s.TypeSyntax) -> Type:
 
 _TOP = "declare it as a variable at the top of the script"
 _LHIST = "write lhist(low, high, step), for instance lhist(0, 100, 10)"
-MAX_BUCKETS = 1000
 
 
 def lhist(source: Source, bounds: tuple[int, ...], at: int, end: int) -> AggT:

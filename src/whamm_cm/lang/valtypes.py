@@ -52,6 +52,8 @@ class AggT:
         return f"{self.name}({', '.join(map(str, self.bounds))})" if self.bounds else self.name
 
 
+#: Of an ``lhist``, besides those at its ends.
+MAX_BUCKETS = 1000
 HISTOGRAMS = ("hist", "quantize", "lhist")
 
 

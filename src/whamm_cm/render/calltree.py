@@ -11,9 +11,10 @@ from dataclasses import field
 from whamm_cm.dataclass import dataclass
 from whamm_cm.demangle.name import demangle
 from whamm_cm.render import scripted
-from whamm_cm.render.lanes import WAITING, name_of
+from whamm_cm.render.lanes import WAITING
+from whamm_cm.render.stacks import Stacks
 from whamm_cm.trace.reports import Cell, shown_text
-from whamm_cm.trace.session import Call, Session
+from whamm_cm.trace.session import Session
 from whamm_cm.trace.types import parse_type
 
 #: A variable of this type is a call tree: by the number of a node (from 1) its caller's node (0:
@@ -50,12 +51,15 @@ class Frame:
 class CallTree:
     """``root`` has no name; what was called first is called by it.  ``unit`` is what the weights
     are: ``ns``, ``calls``, or the name of the variable that a script has counted in.  ``name``
-    says whose it is, among several; ``instances``: of how many it is the sum."""
+    says whose it is, among several; ``instances``: of how many it is the sum, ``instance``: of
+    which, 0 for several.  ``variable``: the script's and its own name, "" for that of calls."""
 
     name: str
     unit: str
     root: Frame
     instances: int = 1
+    instance: int = 0
+    variable: str = ""
 
     @property
     def stacks(self) -> Iterator[tuple[tuple[str, ...], int]]:
@@ -95,20 +99,25 @@ def reported_trees(parts: Iterable[Cell], per_instance: bool = False) -> list[Ca
 
 
 def _merged(cells: list[Cell]) -> CallTree:
-    row = cells[0].row
-    return _sum(cells, f"{row.script}:{row.var} {len(cells)} instances")
+    return _sum(cells, f"{_variable(cells[0])} {len(cells)} instances")
+
+
+def _variable(cell: Cell) -> str:
+    return f"{cell.row.script}:{cell.row.var}"
 
 
 def _name(cell: Cell, several: bool) -> str:
     instance = f"instance {cell.instance}"
-    return f"{cell.row.script}:{cell.row.var} {instance}" if several else instance
+    return f"{_variable(cell)} {instance}" if several else instance
 
 
 def _sum(cells: list[Cell], name: str) -> CallTree:
     root = Frame("")
     for cell in cells:
         _add(root, cell)
-    return CallTree(name, cells[0].row.var, _summed(root), len(cells))
+    first = cells[0]
+    only = first.instance if len(cells) == 1 else 0
+    return CallTree(name, first.row.var, _summed(root), len(cells), only, _variable(first))
 
 
 def _add(root: Frame, cell: Cell) -> None:
@@ -148,31 +157,17 @@ def _placed(
 def traced_tree(session: Session) -> CallTree:
     """By time, without what was called; in a log without times by calls.  What the task of an
     export has waited is a frame of its own."""
-    root = Frame("")
-    frames: list[Frame | None] = [None] * len(session.calls)
-    for index, call in enumerate(session.calls):
-        frame = _frame_of(root, index, session.calls, frames)
-        frame.own += (call.self_ns or 0) if session.timed else 1
+    root, stacks = Frame(""), Stacks()
+    nodes = stacks.of_calls(session)
+    frames = [root]
+    for top, below in zip(stacks.top[1:], stacks.below[1:], strict=True):
+        frames.append(frames[below].callee((top.name, False)))
+    for call, node in zip(session.calls, nodes, strict=True):
+        frames[node].own += (call.self_ns or 0) if session.timed else 1
         waited = sum(last - first for first, last in call.waits)
         if session.timed and waited > 0:
-            frame.callee((WAITING, False)).own += waited
+            frames[node].callee((WAITING, False)).own += waited
     return CallTree("", "ns" if session.timed else "calls", _summed(root), len(session.instances))
-
-
-def _frame_of(
-    root: Frame, index: int, calls: tuple[Call, ...], frames: list[Frame | None]
-) -> Frame:
-    """A caller may stand behind what it calls, where blocks of instances came in another order."""
-    path = []
-    at: int | None = index
-    while at is not None and frames[at] is None:
-        path.append(at)
-        at = calls[at].parent
-    frame = root if at is None else frames[at] or root
-    for each in reversed(path):
-        frame = frame.callee((name_of(calls[each]), False))
-        frames[each] = frame
-    return frame
 
 
 def _summed(root: Frame) -> Frame:

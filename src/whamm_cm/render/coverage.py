@@ -68,7 +68,9 @@ def covered(records: Iterable[Record], options: RenderOptions) -> Coverage:
     finder = options.lines
     if finder is None:
         return Coverage("", {})
-    title, counts = _counts(session)
+    counted, counts = counts_of(session)
+    if counted is None:
+        raise UsageError(NOTHING)
     if not any(module in finder.modules for module, _ in counts):
         name = next(iter(counts), ("", 0))[0]
         raise UsageError(
@@ -89,7 +91,7 @@ def covered(records: Iterable[Record], options: RenderOptions) -> Coverage:
                 called = files.setdefault(entry.file, File()).functions
                 key = (entry.line, demangle(entry.name))
                 called[key] = called.get(key, 0) + count
-    return Coverage(title, dict(sorted(files.items())))
+    return Coverage(":".join(counted[:2]), dict(sorted(files.items())))
 
 
 def counts_of_lines(
@@ -115,15 +117,18 @@ def _more(one: int | None, other: int | None) -> int | None:
     return max(one or 0, other or 0)
 
 
-def _counts(session: Session) -> tuple[str, dict[tuple[str, int], dict[int, int | None]]]:
-    """The variable that has most places, numbers before truth values, and what it says of each
-    place by core module and function; None: unknown."""
+def counts_of(
+    session: Session,
+) -> tuple[tuple[str, str, str] | None, dict[tuple[str, int], dict[int, int | None]]]:
+    """The variable that has most places, numbers before truth values, as script, name and type, and
+    what it says of each place by core module and function; None: unknown.  Nothing where no
+    variable counts instructions."""
     variables: dict[tuple[str, str, str], list[Cell]] = {}
     for cell in session.cells:
         if cell.row.type in ("bool", *INTS) and ":opcode:" in cell.row.probe:
             variables.setdefault((cell.row.script, cell.row.var, cell.row.type), []).append(cell)
     if not variables:
-        raise UsageError(NOTHING)
+        return None, {}
     chosen = max(variables, key=lambda key: (key[2] != "bool", len(variables[key])))
     found: dict[tuple[str, int], dict[int, int | None]] = {}
     for cell in variables[chosen]:
@@ -132,4 +137,4 @@ def _counts(session: Session) -> tuple[str, dict[tuple[str, int], dict[int, int 
             places = found.setdefault((cell.row.module, at.fid), {})
             count = int(cell.value) if cell.known else None
             places[at.pc] = _more(places.get(at.pc, 0), count)
-    return f"{chosen[0]}:{chosen[1]}", found
+    return chosen, found

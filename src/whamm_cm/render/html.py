@@ -15,6 +15,8 @@ from whamm_cm.trace.session import Session
 def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     # Only a page pays for what makes one.
     from whamm_cm.render.page.bundle import page
+    from whamm_cm.render.page.classes import classes_model
+    from whamm_cm.render.page.overview import overview_model
     from whamm_cm.render.page.run import Sites, chunks, run_model
     from whamm_cm.render.page.trees import trees_model
 
@@ -23,6 +25,8 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     title = PurePath(options.app[0]).name if options.app else _title(session)
     model: dict[str, Any] = {"v": 1, "kind": "run", "title": title, "by": f"whamm-cm {__version__}"}
     model["run"] = run_model(session, sites)
+    model["classes"] = classes_model(session, sites.numbers)
+    model["overview"] = overview_model(session)
     if found := trees_model(session, options.per_instance):
         model["trees"] = found
     return page(model, chunks(session, sites))

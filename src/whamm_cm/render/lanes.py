@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import field
 
 from whamm_cm.dataclass import dataclass
+from whamm_cm.render.stacks import frame_of
 from whamm_cm.trace.session import Call, Session
 from whamm_cm.trace.timeline import base_of, times
 
@@ -19,12 +20,6 @@ from whamm_cm.trace.timeline import base_of, times
 WAITING = "(waiting)"
 #: Whose a call is: the run, the instance, and the task (0: none).
 Owner = tuple[str, int, int]
-
-
-def name_of(call: Call) -> str:
-    """A call in a picture: ``export wasi:cli/run#run``; nothing is said of imports, as most are."""
-    kind = f"{call.site.edge} " if call.site.edge in ("export", "inner") else ""
-    return kind + call.site.shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +34,7 @@ class Slice:
 
     @property
     def name(self) -> str:
-        return WAITING if self.waits else name_of(self.call)
+        return WAITING if self.waits else frame_of(self.call.site).name
 
 
 @dataclass(slots=True)

@@ -34,7 +34,8 @@ class RenderOptions:
     request, of which only those are shown that took ``slow_ns`` or longer; or ``line``: tables add
     up what is counted in each line of the source, which needs ``lines``.  ``percentiles``: the
     summary by function has them.  ``width`` and ``colour``: those of the terminal, for pictures.
-    ``app``: name and bytes of the component that the log is of, for the page.
+    ``app``: name and bytes of the component that the log is of, for the page.  ``picture``: what
+    ``-f svg`` draws (``pictures.py``), "" for the first.
     """
 
     stamps: Stamps = "none"
@@ -53,3 +54,4 @@ class RenderOptions:
     width: int = 80
     colour: bool = False
     app: tuple[str, bytes] | None = None
+    picture: str = ""

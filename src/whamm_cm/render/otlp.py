@@ -13,6 +13,7 @@ from whamm_cm.trace.records import Record
 from whamm_cm.trace.semconv import Value
 from whamm_cm.trace.session import Session
 from whamm_cm.trace.spans import Event, Span, all_spans
+from whamm_cm.trace.timeline import WallClock
 
 _ERROR = 2
 #: Of a span's flags: it is known whether the parent is remote, and it is.
@@ -20,22 +21,9 @@ _SAMPLED, _KNOWN, _REMOTE = 1, 0x100, 0x200
 Object = dict[str, Any]
 
 
-class _Clock:
-    """Passes records on; notes the wall clock of the first that says it, by that of the log."""
-
-    def __init__(self) -> None:
-        self.base: int | None = None
-
-    def watch(self, records: Iterable[Record]) -> Iterator[Record]:
-        for record in records:
-            if self.base is None and record["phase"] == "start" and "wall_ns" in record:
-                self.base = record["wall_ns"] - record.get("t_ns", 0)
-            yield record
-
-
 def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     """Raises UsageError for a log without times."""
-    clock = _Clock()
+    clock = WallClock()
     session = Session.build(clock.watch(records))
     if not session.timed:
         raise UsageError("spans have times, and this log has none; record it with times")

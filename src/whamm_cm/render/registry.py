@@ -16,6 +16,8 @@ from whamm_cm.render import (
     jsonl,
     lcov,
     otlp,
+    pictures,
+    pprof,
     report_csv,
     report_json,
     speedscope,
@@ -30,7 +32,8 @@ from whamm_cm.trace.records import Record
 
 @dataclass(frozen=True, slots=True)
 class Renderer:
-    """``render`` yields chunks of text; with ``streams`` it keeps no record it has shown.
+    """``render`` yields chunks of text, or of bytes where the format is ``binary``; with
+    ``streams`` it keeps no record it has shown.
 
     ``suffixes`` are the endings of file names that ask for the format.
     """
@@ -39,7 +42,22 @@ class Renderer:
     help: str
     suffixes: tuple[str, ...]
     streams: bool
-    render: Callable[[Iterable[Record], RenderOptions], Iterator[str]]
+    render: Callable[[Iterable[Record], RenderOptions], Iterator[str] | Iterator[bytes]]
+    binary: bool = False
+
+    def text(self, records: Iterable[Record], options: RenderOptions) -> str:
+        """All of it.  Raises UsageError for a format that is no text."""
+        if self.binary:
+            raise UsageError(f"{self.name} is no text; write it to a file")
+        return "".join(c for c in self.render(records, options) if isinstance(c, str))
+
+    def encoded(self, records: Iterable[Record], options: RenderOptions) -> Iterator[bytes]:
+        """What a file has."""
+        return map(encoded, self.render(records, options))
+
+
+def encoded(chunk: str | bytes) -> bytes:
+    return chunk.encode() if isinstance(chunk, str) else chunk
 
 
 RENDERERS: dict[str, Renderer] = {
@@ -58,7 +76,9 @@ RENDERERS: dict[str, Renderer] = {
         ),
         Renderer("otlp", "spans for OpenTelemetry", (".otlp.json",), False, otlp.render),
         Renderer("flame", "a flame graph for terminals", (".flame",), False, flame.render),
+        Renderer("pprof", "for go tool pprof", (".pprof", ".pb.gz"), False, pprof.render, True),
         Renderer("folded", "for flame graphs", (".folded",), False, folded.render),
+        Renderer("svg", "a picture", (".svg",), False, pictures.render),
         Renderer("table", "a script's variables, as tables", (".table",), False, table.render),
         Renderer(
             "json", "a script's variables, as JSON", (".report.json",), False, report_json.render

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -84,8 +85,9 @@ def mean(total: int, count: int) -> str:
     return f"{sign}{whole}.{part}" if part else f"{sign}{whole}"
 
 
-def buckets(t: vt.Type, counts: dict[int, int]) -> list[tuple[str, int]]:
-    """The buckets of a histogram from the least sample to the greatest, by name."""
+def buckets(t: vt.Type, counts: Mapping[int, int]) -> list[tuple[int, str, int]]:
+    """The buckets of a histogram from the least sample to the greatest: what it counts from, its
+    name, its count."""
     lows: list[int] = [0, *(1 << i for i in range(64))]
     names: dict[int, str] = {}
     assert isinstance(t, vt.AggT)
@@ -98,7 +100,7 @@ def buckets(t: vt.Type, counts: dict[int, int]) -> list[tuple[str, int]]:
         names |= {-(1 << 63): f"(..., {low})", high: f"[{high}, ...)"}
         lows = [-(1 << 63), *inside, high]
     found = [low for low in lows if min(counts) <= low <= max(counts)]
-    return [(names.get(low, str(low)), counts.get(low, 0)) for low in found]
+    return [(low, names.get(low, str(low)), counts.get(low, 0)) for low in found]
 
 
 def entries(value: Any) -> list[Any]:

@@ -33,11 +33,11 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     groups: dict[tuple[str, str, str], list[Cell]] = {}
     for cell in session.cells:
         groups.setdefault((cell.row.script, cell.row.var, cell.row.type), []).append(cell)
-    parts = [_scalars([g for g in groups.values() if _is_scalar(g)], several)]
+    parts = [_scalars([g for g in groups.values() if is_scalar(g)], several)]
     parts += [
         _group(group, several, options)
         for group in groups.values()
-        if not (_is_scalar(group) or _is_flame(group))
+        if not (is_scalar(group) or _is_flame(group))
     ]
     drawn = [cell for group in groups.values() if _is_flame(group) for cell in group]
     if drawn:
@@ -54,7 +54,8 @@ def _nothing(session: Session) -> str:
     return "" if session.prints else "nothing was reported\n"
 
 
-def _is_scalar(group: list[Cell]) -> bool:
+def is_scalar(group: list[Cell]) -> bool:
+    """Whether all a variable has is one value that fits a line."""
     kind = parse_type(group[0].row.type)
     return len(group) == 1 and scripted.is_global(group[0]) and not scripted.is_map(kind)
 
@@ -77,7 +78,7 @@ def _title(cell: Cell, several: bool) -> str:
 
 
 def _scalars(groups: list[list[Cell]], several: bool) -> list[str]:
-    rows = [(_title(cell, several), _text(cell) + _merged(cell)) for (cell,) in groups]
+    rows = [(_title(cell, several), _text(cell) + merged_of(cell)) for (cell,) in groups]
     width = max((len(name) for name, _ in rows), default=0)
     return [f"{name:{width}}  {text}" for name, text in rows]
 
@@ -88,7 +89,7 @@ def _text(cell: Cell) -> str:
     return printable(scripted.text(parse_type(cell.row.type), cell.value))
 
 
-def _merged(cell: Cell) -> str:
+def merged_of(cell: Cell) -> str:
     """From how many instances a value is, where it is from several."""
     if cell.instances < 2:
         return ""
@@ -126,7 +127,7 @@ def _group(group: list[Cell], several: bool, options: RenderOptions) -> list[str
         for name in ("probe", "module")
         if name not in differ and _ORIGINS[name](group[0])
     ]
-    of = _merged(max(group, key=lambda cell: cell.instances)).strip()
+    of = merged_of(max(group, key=lambda cell: cell.instances)).strip()
     head = "  ".join(filter(None, [title, *common, of]))
     columns = {name: of for name, of in _PLACES.items() if any(of(cell) for cell in group)}
     if options.by == "line":
@@ -134,7 +135,7 @@ def _group(group: list[Cell], several: bool, options: RenderOptions) -> list[str
     elif options.lines is not None:
         columns["source"] = lambda cell: printable(scripted.source(cell, options))
     columns |= {name: _ORIGINS[name] for name in differ}
-    shown, rest = _worth_showing(kind, group)
+    shown, rest = worth_showing(kind, group)
     if scripted.is_map(kind):
         lines = [head]
         for cell in shown:
@@ -156,7 +157,7 @@ def _group(group: list[Cell], several: bool, options: RenderOptions) -> list[str
 _UNTOUCHED = 10
 
 
-def _worth_showing(kind: vt.Type, group: list[Cell]) -> tuple[list[Cell], list[str]]:
+def worth_showing(kind: vt.Type, group: list[Cell]) -> tuple[list[Cell], list[str]]:
     """The cells to show, and a line about those left out."""
     if scripted.is_map(kind):
         touched, value = [cell for cell in group if scripted.entries(cell.value)], "empty"
@@ -226,9 +227,9 @@ def _bars(t: vt.Type, counts: dict[int, int]) -> list[str]:
     """A line for each bucket between the least and the greatest sample."""
     buckets = scripted.buckets(t, counts)
     most = max(counts.values())
-    width = max(len(name) for name, _ in buckets)
+    width = max(len(name) for _, name, _ in buckets)
     lines = []
-    for name, count in buckets:
+    for _, name, count in buckets:
         bar = "#" * max(round(Fraction(_BAR * count, most)), int(count > 0))
         lines.append(f"{name:>{width}} |{bar:{_BAR}}| {count}")
     return lines

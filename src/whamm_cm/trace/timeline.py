@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from whamm_cm.trace.calls import Outcome
+from whamm_cm.trace.records import Record
 from whamm_cm.trace.session import Call, Session
+
+
+class WallClock:
+    """Passes records on; notes the wall clock of the first that says it, by that of the log."""
+
+    def __init__(self) -> None:
+        self.base: int | None = None
+
+    def watch(self, records: Iterable[Record]) -> Iterator[Record]:
+        for record in records:
+            if self.base is None and record["phase"] == "start" and "wall_ns" in record:
+                self.base = record["wall_ns"] - record.get("t_ns", 0)
+            yield record
+
+
+def length(session: Session) -> int:
+    """From the beginning of the first call to the end of the last, in nanoseconds; 0 for none."""
+    spans = [(start, end) for _, start, end in timeline(session)]
+    return max((e for _, e in spans), default=0) - min((s for s, _ in spans), default=0)
 
 
 def timeline(session: Session) -> list[tuple[Call, int, int]]:

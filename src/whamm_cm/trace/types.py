@@ -55,14 +55,22 @@ class _Types:
             end = self._text.find(")", self._at)
             inner, self._at = self._text[self._at : end], end + 1 if end >= 0 else len(self._text)
             bounds = inner.split(",") if end >= 0 else []
-            good = len(bounds) == 3 and all(map(_integer, bounds)) and int(bounds[2]) > 0
-            return vt.AggT(word, tuple(map(int, bounds))) if good else _NO_TYPE
+            numbers = tuple(map(int, bounds)) if all(map(_integer, bounds)) else ()
+            return vt.AggT(word, numbers) if _bounded(*numbers) else _NO_TYPE
         return vt.AggT(word) if word in AGGREGATIONS else vt.Prim(word)
 
     def _take(self, part: str) -> bool:
         found = self._text.startswith(part, self._at)
         self._at += len(part) * found
         return found
+
+
+def _bounded(*numbers: int) -> bool:
+    """Whether a script can give an ``lhist`` these bounds: all its buckets are shown."""
+    if len(numbers) != 3:
+        return False
+    low, high, step = numbers
+    return step > 0 and -(-(high - low) // step) <= vt.MAX_BUCKETS
 
 
 def initial(t: vt.Type) -> Any:

@@ -193,7 +193,7 @@ class _Weave:
             self.added.unmatched.append((rule, why, count))
         check_names(scripts.scripts, matcher)
         self.added.remarks += map(str, misread(scripts.scripts, [self.module]))
-        self.added.remarks += scripts.sources.split
+        self.added.remarks += scripts.sources.gaps()
         if not plan.compat:
             self.added.idle += idle(scripts.scripts, matcher.idle())
         slot = unit.push_slot() if push else None

@@ -235,7 +235,7 @@ class Scripting:
             self.added.unmatched.append((rule, why, count))
         check_names(scripts, matcher)
         modules = [guest.module for guest in find_guests(self.program) if not guest.reason]
-        self.added.remarks += [*map(str, misread(scripts, modules)), *self.plan.sources.split]
+        self.added.remarks += [*map(str, misread(scripts, modules)), *self.plan.sources.gaps()]
         if not self.as_whamm:
             self.added.idle += idle(scripts, matcher.idle())
 

@@ -8,6 +8,7 @@ lets run what has the hash of one of our scripts, and nothing else.
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -72,6 +73,16 @@ def page(model: Mapping[str, Any], chunks: Iterable[str] = (), live: bool = Fals
 def json_of(value: object) -> str:
     """Numbers that JSON has not (NaN, infinity) are texts in a model: they are refused here."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def packed(value: object) -> str:
+    """base64 of gzip of JSON; the same for the same value."""
+    return base64.b64encode(gzip.compress(json_of(value).encode(), 6, mtime=0)).decode("ascii")
+
+
+def unpacked(text: str) -> Any:
+    """What :func:`packed` was given."""
+    return json.loads(gzip.decompress(base64.b64decode(text)))
 
 
 @cache

@@ -38,7 +38,7 @@ def mistake(rule: SourceRule, sources: Sources) -> ScriptError | None:
 
 def _elsewhere(rule: SourceRule, sources: Sources) -> str:
     """Why functions that there are may not be known."""
-    return sources.split[0] if rule.package == "source" and sources.split else ""
+    return next(iter(sources.gaps()), "") if rule.package == "source" else ""
 
 
 def why_not(rule: SourceRule, sources: Sources) -> str:

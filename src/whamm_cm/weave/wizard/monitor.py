@@ -114,7 +114,7 @@ class _Monitor:
         if not self.plan.compat:
             added.idle += idle(self.scripts.scripts, matcher.idle())
         added.woven_modules = 1
-        added.remarks += self.scripts.sources.split
+        added.remarks += self.scripts.sources.gaps()
         if self.blurred:
             places = "a place is" if self.blurred == 1 else f"{self.blurred} places are"
             added.remarks.append(

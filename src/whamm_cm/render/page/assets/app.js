@@ -2,13 +2,23 @@
 import {Calls, readChunks, readModel} from './model.js';
 import {State} from './state.js';
 import {h, shown} from './dom.js';
+import {componentView} from './views/component.js';
+import {detailsDrawer} from './views/details.js';
+import {diffView} from './views/diff.js';
+import {filterBar, filterSelect} from './views/filter.js';
 import {flameView} from './views/flame.js';
+import {overviewView} from './views/overview.js';
+import {tableView} from './views/table.js';
 import {timelineView} from './views/timeline.js';
 
 /** All views there are; those are offered that have something to show. */
 const VIEWS = [
-  flameView,
+  overviewView,
   timelineView,
+  flameView,
+  tableView,
+  componentView,
+  diffView,
 ];
 const THEMES = ['', 'dark', 'light'];
 const KEYS = [
@@ -82,6 +92,7 @@ class App {
     this.meter = h('progress', {max: 1, value: 0, 'aria-label': 'reading the records', hidden: true});
     this.theme = h('button', {class: 'plain', title: 'Colours: dark, light, system (d)',
       on: {click: () => this.nextTheme()}});
+    this.drawer = detailsDrawer(this.context);
     document.body.append(
       h('a', {class: 'skip', href: '#main', on: {click: (e) => this.skip(e)}}, 'Skip to the view'),
       h('header', {},
@@ -89,7 +100,7 @@ class App {
         this.tabs, this.meter, this.theme,
         h('button', {class: 'plain', title: 'Keys (?)', 'aria-label': 'Keys',
           on: {click: () => this.help.showModal()}}, '?')),
-      this.bar, this.main, this.live, this.help);
+      this.bar, h('div', {class: 'beside'}, this.main, this.drawer.element), this.live, this.help);
   }
 
   skip(event) {
@@ -173,7 +184,13 @@ class App {
   }
 
   async start() {
-    this.extras = [];
+    this.extras = [this.drawer];
+    if (this.context.calls) {
+      const filter = filterBar(this.context);
+      this.context.select = filterSelect(this.context);
+      this.extras.push(filter);
+      this.bar.append(filter.element);
+    }
     addEventListener('keydown', (event) => this.key(event));
     addEventListener('resize', () => this.shown?.resized?.());
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.show());

@@ -17,7 +17,7 @@ const COLUMNS = {
 const VALUES_KEPT = 32;
 
 /** base64 of gzip of JSON, read. */
-async function modelUnpack(text) {
+export async function modelUnpack(text) {
   const binary = atob(text);
   const data = new Uint8Array(binary.length);
   for (let i = 0; i < binary.length; i += 1) data[i] = binary.charCodeAt(i);

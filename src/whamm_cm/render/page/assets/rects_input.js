@@ -336,7 +336,7 @@ export class RectsInput {
     if (index.n > 0) owner.setFocus(index.ids[0]);
   }
 
-  /** To the row above or below on the screen, at the same place. */
+  /** Up or down on the screen: to what is there at the same place, or else to what is nearest in the next row. */
   across(way) {
     const {owner} = this;
     const {index, data} = owner;
@@ -348,13 +348,16 @@ export class RectsInput {
     const id = owner.focused;
     const at = (Math.max(data.x0[id], from) + Math.min(data.x1[id], to)) / 2;
     const step = way * this.downwards();
+    let nearest = -1;
     for (let row = data.row[id] + step; row >= 0 && row < index.rows; row += step) {
       const place = index.nearest(at, row);
-      if (place >= 0) {
-        owner.setFocus(index.ids[place]);
-        return;
-      }
+      if (place < 0) continue;
+      if (nearest < 0) nearest = place;
+      if (index.x1[place] < data.x0[id] || index.x0[place] > data.x1[id]) continue;
+      nearest = place;
+      break;
     }
+    if (nearest >= 0) owner.setFocus(index.ids[nearest]);
   }
 
   /** 1 where a later row is further down, -1 in a picture that grows upwards. */

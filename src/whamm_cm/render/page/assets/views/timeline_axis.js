@@ -75,33 +75,37 @@ export function timelineDrawAxis(canvas, map, timed, range, cursor) {
   }
   g.fillStyle = map.css('--muted');
   const left = base ? g.measureText(base).width + 14 : 0;
+  const box = range && timelineRangeBox(g, map, timed, range);
   for (const {at, label} of marks) {
     const x = map.x(at);
     g.fillRect(Math.round(x), height - 6, 1, 6);
-    if (x >= left && x < width - 10) g.fillText(label, x + 4, height / 2 - 1);
+    const covered = box && x + 4 + g.measureText(label).width > box.left && x < box.right;
+    if (x >= left && x < width - 10 && !covered) g.fillText(label, x + 4, height / 2 - 1);
   }
   if (base) {
     g.fillStyle = map.css('--fg');
     g.fillText(base, 5, height / 2 - 1);
   }
-  if (range) timelineDrawRange(g, map, timed, range, height);
+  if (range) timelineDrawRange(g, map, range, box, height);
   if (cursor !== null) timelineDrawCursor(g, map, timed, cursor, width, height);
 }
 
-function timelineDrawRange(g, map, timed, range, height) {
+/** Where the length of the range is written: in its middle, as far as that is in view; null: it has no room. */
+function timelineRangeBox(g, map, timed, range) {
   const text = timelineLength(range.to - range.from, timed);
-  const left = map.x(range.from);
-  const right = map.x(range.to);
-  const wide = g.measureText(text).width;
+  const wide = g.measureText(text).width + 8;
+  const left = Math.max(map.x(range.from), 0);
+  const right = Math.min(map.x(range.to), map.width);
+  if (right - left < wide) return null;
+  const start = (left + right - wide) / 2;
+  return {text, left: start, right: start + wide};
+}
+
+function timelineDrawRange(g, map, range, box, height) {
   g.fillStyle = map.css('--accent');
-  g.fillRect(left, 0, 1.5, height);
-  g.fillRect(right - 1.5, 0, 1.5, height);
-  if (right - left < wide + 10) return;
-  const x = (Math.max(left, 0) + Math.min(right, map.width) - wide) / 2;
-  g.fillStyle = map.css('--accent-bg');
-  g.fillRect(x - 4, 2, wide + 8, height - 5);
-  g.fillStyle = map.css('--accent');
-  g.fillText(text, x, height / 2 - 1);
+  g.fillRect(map.x(range.from), 0, 1.5, height);
+  g.fillRect(map.x(range.to) - 1.5, 0, 1.5, height);
+  if (box) g.fillText(box.text, box.left + 4, height / 2 - 1);
 }
 
 function timelineDrawCursor(g, map, timed, cursor, width, height) {

@@ -6,6 +6,8 @@ import {count, shown} from '../dom.js';
 const TIMELINE_ROW = 19;
 const TIMELINE_GAP = 7;
 const TIMELINE_HEAD = 22;
+/** Rows at most of what overlaps freely, in a group. */
+const TIMELINE_PACKED = 400;
 /** Kinds of rectangles, in the order of their ids: calls, asynchronous calls from end to end, requests, exchanges. */
 export const TIMELINE_CALL = 0;
 export const TIMELINE_SPAN = 1;
@@ -40,15 +42,20 @@ class TimelineLane {
   }
 }
 
-/** Rows in which nothing overlaps, whatever the order of ends. */
+/** Rows in which nothing overlaps, whatever the order of ends; what has no place in so many is not shown. */
 class TimelinePacking {
   constructor() {
     this.ends = [];
+    this.over = 0;
   }
 
   row(start, end) {
     let at = 0;
     while (at < this.ends.length && this.ends[at] > start) at += 1;
+    if (at === TIMELINE_PACKED) {
+      this.over += 1;
+      return -1;
+    }
     this.ends[at] = Math.max(end, start);
     return at;
   }
@@ -233,7 +240,7 @@ export class TimelineLayout {
     if (!calls.req[i]) return 'outside of requests';
     this.byReq ??= new Map((this.run.requests ?? []).map((each) => [each.req, each]));
     const request = this.byReq.get(calls.req[i]);
-    return request ? timelineRequest(request) : `request ${calls.req[i]}`;
+    return `${calls.req[i]} · ${request ? timelineRequest(request) : 'request'}`;
   }
 
   /** When its lane is free again: an asynchronous call is on it while it keeps its caller. */
@@ -337,6 +344,7 @@ export class TimelineLayout {
 
   _packedRows(group) {
     for (const [id, at] of group.packed ?? []) {
+      if (at < 0) continue;
       if (!group.closed) this.row[id] = group.row + group.spans + at;
       else if (group.spans === 0 && at === 0) this.row[id] = group.row;
     }
@@ -402,7 +410,8 @@ function timelineShortName(site) {
 function timelineNote(group) {
   const what = {requests: 'requests', exchanges: 'exchanges'}[group.key] ?? 'calls';
   const one = group.calls === 1 ? what.slice(0, -1) : what;
-  return `${count(group.calls)} ${one}${group.failed ? ` · ${count(group.failed)} failed` : ''}`;
+  return `${count(group.calls)} ${one}${group.failed ? ` · ${count(group.failed)} failed` : ''}`
+    + (group.packing.over ? ` · ${count(group.packing.over)} not shown` : '');
 }
 
 export function timelineRequest(request) {
