@@ -208,6 +208,19 @@ def test_inlined_frames_can_be_left_to_their_functions(open_page: Open) -> None:
     about.filter(has_text="15 in 1 frame").wait_for()
 
 
+def test_the_filter_chooses_and_frames_lead_to_the_table(open_page: Open) -> None:
+    records = list(SCENARIOS["http"]())
+    page = opened(open_page, records, "view=flame&flame.by=calls&q=status=failed")
+    failed = sum(call.failed for call in Session.build(records).calls)
+    about = page.locator("#flame-facts")
+    assert failed and f"{failed} in {failed + 1} frames of what the filter" in about.inner_text()
+    page.get_by_label("Search functions").fill("bucket.set")
+    page.get_by_label("Search functions").press("Enter")
+    page.get_by_role("button", name="In the table").click()
+    page.wait_for_url("**#view=table*bucket.set*")
+    assert page.get_by_text("1 of 17 calls").count()
+
+
 def test_names_are_only_texts(open_page: Open) -> None:
     names = [*NASTY, "<img src=x onerror=alert(1)>", "</script><script>alert(1)</script>"]
     nodes: Any = [(n, (0, name, n, n)) for n, name in enumerate(names, 1)]

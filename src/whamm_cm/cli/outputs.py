@@ -246,8 +246,8 @@ def add_options(
     )  # fmt: skip
     group.add_argument(
         "--picture", metavar="WHAT",
-        help="what -f svg draws: timeline or topology (default: as the name of FILE ends, such as"
-        " topology.svg)",
+        help="what -f svg draws: flame, timeline or topology (default: as the name of FILE ends,"
+        " such as topology.svg)",
     )  # fmt: skip
     _add_looks(group, start)
     group.add_argument(

@@ -6,6 +6,8 @@ import {colourOf, textOn} from '../colours.js';
 import {
   FLAME_MEASURES, flameAround, flameBrief, flameOfCalls, flameOfReport, flameRects, flameSearch,
 } from './flame_tree.js';
+import {siteTitle} from '../model.js';
+import {setOf} from './details.js';
 import {FlamePanel, FlameTable, flameTip} from './flame_panel.js';
 
 const FLAME_ROW = 20;
@@ -132,7 +134,8 @@ class FlameView {
     this.table = new FlameTable({choose: (name) => this._around(this.tree.names[name]),
       sort: (key) => ctx.set({'flame.sort': key === 'own' ? null : key})});
     this.panel = new FlamePanel({zoom: (id) => this.graph.zoomTo(id), choose: (id) => this._focus(id),
-      around: (id) => this._around(this.tree.title(id)), table: (id) => this._inTable(id)});
+      around: (id) => this._around(this.tree.title(id)), table: (id) => this._inTable(id),
+      counts: () => this.measure.startsWith('tree')});
     this._build();
   }
 
@@ -373,8 +376,9 @@ class FlameView {
 
   /** Calls of a frame's function, in the table. */
   _inTable(id) {
-    const name = this.tree.title(id).replace(/^(export|inner) /, '');
-    this.ctx.go('table', {q: name});
+    const title = this.tree.title(id);
+    const site = this.ctx.model.run.sites.find((each) => siteTitle(each) === title);
+    if (site) this.ctx.go('table', {q: `${setOf(site)} edge=${site.edge}`});
   }
 
   _key(event) {

@@ -30,7 +30,7 @@ export function flameTip(tree, id, text) {
 /** The line below the graph about the chosen frame. */
 export class FlamePanel {
   /** @param {{zoom: (id: number) => void, choose: (id: number) => void, around: (id: number) => void,
-   *   table: ((id: number) => void)|null}} does */
+   *   table: (id: number) => void, counts: () => boolean}} does  `counts`: it is no tree of calls */
   constructor(does) {
     this.does = does;
     this.element = h('div', {class: 'frame', role: 'region', 'aria-label': 'The chosen frame', hidden: true});
@@ -49,7 +49,7 @@ export class FlamePanel {
         h('span', {class: 'set'},
           button('Zoom', 'As wide as the graph (F)', () => does.zoom(id)),
           id > 0 && button('Callers and callees', 'Wherever it is called (C)', () => does.around(id)),
-          id > 0 && does.table && button('In the table', 'Its calls', () => does.table(id)),
+          id > 0 && !does.counts() && button('In the table', 'Its calls', () => does.table(id)),
           button('✕', 'Choose none (Esc)', () => does.choose(-1)))),
       path.length > 1 && h('div', {class: 'path mono'}, path.map((each, at) => [
         at > 0 && h('span', {class: 'muted', 'aria-hidden': 'true'}, ' → '),
