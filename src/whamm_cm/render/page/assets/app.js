@@ -9,6 +9,7 @@ import {componentView} from './views/component.js';
 import {detailsDrawer} from './views/details.js';
 import {diffView} from './views/diff.js';
 import {filterBar, filterSelect} from './views/filter.js';
+import {flameView} from './views/flame.js';
 import {overviewView} from './views/overview.js';
 import {tableView} from './views/table.js';
 import {topologyView} from './views/topology.js';
@@ -19,6 +20,7 @@ const VIEWS = [
   reportsView,
   sourceView,
   timelineView,
+  flameView,
   tableView,
   componentView,
   diffView,
