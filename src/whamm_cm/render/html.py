@@ -41,7 +41,7 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     }
     title = printable(PurePath(options.app[0]).name if options.app else _title(session))
     model = {"v": 1, "kind": "run", "title": title, "by": f"whamm-cm {__version__}"}
-    model |= {key: part for key, part in parts.items() if part is not None}
+    model |= {key: part for key, part in parts.items() if part}
     return page(model, chunks(session, sites))
 
 
