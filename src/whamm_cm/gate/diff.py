@@ -36,6 +36,11 @@ class Change:
         """Whether the component can do more than before."""
         return KINDS[self.kind][1]
 
+    @property
+    def sign(self) -> str:
+        """``+``, ``-`` or ``~``."""
+        return KINDS[self.kind][0]
+
 
 def diff(old: Subject, new: Subject) -> tuple[Change, ...]:
     """Imports, then exports, then size; each in the order of the components."""
@@ -130,7 +135,7 @@ def table(changes: tuple[Change, ...]) -> str:
     lines = []
     for one in changes:
         detail = f"  ({printable(one.detail)})" if one.detail else ""
-        lines.append(f"{KINDS[one.kind][0]} {one.kind:<19}  {printable(one.item)}{detail}\n")
+        lines.append(f"{one.sign} {one.kind:<19}  {printable(one.item)}{detail}\n")
     return "".join(lines)
 
 

@@ -167,4 +167,5 @@ def message_class() -> type[Message]:
                 row.type = FieldDescriptorProto.Type.Value(f"TYPE_{kind.upper()}")
     pool = DescriptorPool()
     pool.Add(file)
-    return GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.Profile"))
+    made: type[Any] = GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.Profile"))
+    return made

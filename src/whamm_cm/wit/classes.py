@@ -51,7 +51,7 @@ CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
 }
 #: Classes of functions at one edge only.
-_EDGES = {"inner": "inner", "async": "builtin"}
+EDGES = {"inner": "inner", "async": "builtin"}
 #: What is logged where nobody says what.
 DEFAULT = "all"
 
@@ -166,7 +166,7 @@ def _class(whole: str, name: str, at: int, include: bool) -> SiteItem:
     if name not in CLASSES:
         raise PatternError(f'unknown class "%{name}"{_suggestion(name)}', whole, at)
     patterns = tuple(ItemPattern.parse(text) for text in CLASSES[name][1])
-    return SiteItem(include, patterns, _EDGES.get(name, ""))
+    return SiteItem(include, patterns, EDGES.get(name, ""))
 
 
 #: What an item has to name to get it.

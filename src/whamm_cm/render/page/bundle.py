@@ -8,6 +8,7 @@ lets run what has the hash of one of our scripts, and nothing else.
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -55,6 +56,7 @@ def page(model: Mapping[str, Any], chunks: Iterable[str] = (), live: bool = Fals
         f'<meta http-equiv="Content-Security-Policy" content="{assets.policy(live)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n'
+        f'<meta name="generator" content="{escape(str(model.get("by", "")))}">\n'
         f'<title>{title}</title>\n<link rel="icon" href="data:,">\n'
     )
     for style in assets.styles:
@@ -62,16 +64,27 @@ def page(model: Mapping[str, Any], chunks: Iterable[str] = (), live: bool = Fals
     yield "</head>\n<body>\n<noscript>This page is drawn by its own script.</noscript>\n"
     yield f'<script type="text/plain" id="licences">{_inert(assets.licences)}</script>\n'
     yield f'<script type="application/json" id="model">{_inert(json_of(model))}</script>\n'
-    for chunk in chunks:
-        yield f'<script type="text/plain" class="chunk">{chunk}</script>\n'
+    # Before the chunks: there is something to see while they still come.
     for script in assets.scripts:
         yield f"<script>{script}</script>\n"
+    for chunk in chunks:
+        yield f'<script type="text/plain" class="chunk">{chunk}</script>\n'
     yield "</body>\n</html>\n"
 
 
 def json_of(value: object) -> str:
     """Numbers that JSON has not (NaN, infinity) are texts in a model: they are refused here."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def packed(value: object) -> str:
+    """base64 of gzip of JSON; the same for the same value."""
+    return base64.b64encode(gzip.compress(json_of(value).encode(), 6, mtime=0)).decode("ascii")
+
+
+def unpacked(text: str) -> Any:
+    """What :func:`packed` was given."""
+    return json.loads(gzip.decompress(base64.b64decode(text)))
 
 
 @cache

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from whamm_cm.render.page.bundle import json_of
+from whamm_cm.render.page.bundle import packed
 from whamm_cm.trace.calls import Outcome, Site
 from whamm_cm.trace.contents import bytes_in
 from whamm_cm.trace.failures import is_denied
@@ -231,8 +229,3 @@ def packed_chunk(chunk: Mapping[str, Any]) -> str:
     """Two words; the second are the values, which the page reads when they are asked for."""
     rest = {key: value for key, value in chunk.items() if key != "values"}
     return f"{packed(rest)} {packed(chunk['values'])}"
-
-
-def packed(value: object) -> str:
-    """base64 of gzip of JSON; the same for the same value."""
-    return base64.b64encode(gzip.compress(json_of(value).encode(), 6, mtime=0)).decode("ascii")

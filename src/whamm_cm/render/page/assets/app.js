@@ -2,11 +2,27 @@
 import {Calls, readChunks, readModel} from './model.js';
 import {State} from './state.js';
 import {h, shown} from './dom.js';
+import {reportsView} from './views/reports.js';
+import {sourceView} from './views/source.js';
 import {timelineView} from './views/timeline.js';
+import {componentView} from './views/component.js';
+import {detailsDrawer} from './views/details.js';
+import {diffView} from './views/diff.js';
+import {filterBar, filterSelect} from './views/filter.js';
+import {overviewView} from './views/overview.js';
+import {tableView} from './views/table.js';
+import {topologyView} from './views/topology.js';
 
 /** All views there are; those are offered that have something to show. */
 const VIEWS = [
+  overviewView,
+  reportsView,
+  sourceView,
   timelineView,
+  tableView,
+  componentView,
+  diffView,
+  topologyView,
 ];
 const THEMES = ['', 'dark', 'light'];
 const KEYS = [
@@ -70,7 +86,9 @@ class App {
     this.model = readModel();
     this.context = new Context(this, this.model);
     this.state = new State(() => this.show());
-    this.views = VIEWS.filter((view) => view.has(this.model)).sort((a, b) => a.order - b.order);
+    // What the page is about comes first: of a component the component.
+    const order = (view) => (view.id === this.model.kind ? 0 : view.order);
+    this.views = VIEWS.filter((view) => view.has(this.model)).sort((a, b) => order(a) - order(b));
     this.made = new Map();
     this.live = h('div', {class: 'unseen', 'aria-live': 'polite'});
     this.tabs = h('nav', {'aria-label': 'Views', class: 'tabs'}, this.views.map((view) => this.tab(view)));
@@ -80,6 +98,7 @@ class App {
     this.meter = h('progress', {max: 1, value: 0, 'aria-label': 'reading the records', hidden: true});
     this.theme = h('button', {class: 'plain', title: 'Colours: dark, light, system (d)',
       on: {click: () => this.nextTheme()}});
+    this.drawer = detailsDrawer(this.context);
     document.body.append(
       h('a', {class: 'skip', href: '#main', on: {click: (e) => this.skip(e)}}, 'Skip to the view'),
       h('header', {},
@@ -87,7 +106,7 @@ class App {
         this.tabs, this.meter, this.theme,
         h('button', {class: 'plain', title: 'Keys (?)', 'aria-label': 'Keys',
           on: {click: () => this.help.showModal()}}, '?')),
-      this.bar, this.main, this.live, this.help);
+      this.bar, h('div', {class: 'beside'}, this.main, this.drawer.element), this.live, this.help);
   }
 
   skip(event) {
@@ -105,12 +124,12 @@ class App {
 
   keysDialog() {
     const close = () => dialog.close();
+    const table = (keys) => h('table', {}, h('tbody', {}, keys.map(([key, what]) =>
+      h('tr', {}, h('th', {scope: 'row'}, h('kbd', {}, key)), h('td', {}, what)))));
     const dialog = h('dialog', {'aria-label': 'Keys', class: 'keys'},
-      h('h2', {}, 'Keys'),
-      h('table', {}, h('tbody', {}, KEYS.concat(this.views.flatMap((view) => view.keys ?? [])).map(([key, what]) =>
-        h('tr', {}, h('th', {scope: 'row'}, h('kbd', {}, key)), h('td', {}, what))))),
-      h('p', {class: 'muted'}, `Made by ${shown(this.model.by)}. Nothing of this page leaves your machine.`),
-      h('button', {on: {click: close}}, 'Close'));
+      h('button', {class: 'close', on: {click: close}}, 'Close'), h('h2', {}, 'Keys'), table(KEYS),
+      this.views.filter((view) => view.keys).map((view) => [h('h3', {}, view.title), table(view.keys)]),
+      h('p', {class: 'muted'}, `Made by ${shown(this.model.by)}. Nothing of this page leaves your machine.`));
     return dialog;
   }
 
@@ -171,7 +190,13 @@ class App {
   }
 
   async start() {
-    this.extras = [];
+    this.extras = [this.drawer];
+    if (this.context.calls) {
+      const filter = filterBar(this.context);
+      this.context.select = filterSelect(this.context);
+      this.extras.push(filter);
+      this.bar.append(filter.element);
+    }
     addEventListener('keydown', (event) => this.key(event));
     addEventListener('resize', () => this.shown?.resized?.());
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.show());

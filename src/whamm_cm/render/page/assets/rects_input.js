@@ -4,7 +4,7 @@ const RECTS_STEP = {w: [0, 1], W: [0, 1], s: [0, -1], S: [0, -1], a: [-1, 0], A:
 
 /** What the keys do; views show it in their help. */
 export const rectsKeys = [
-  ['W, S', 'zoom in, out'], ['A, D', 'pan left, right'], ['+, −', 'zoom in, out'], ['0', 'show all'],
+  ['W, S, +, −', 'zoom in, out'], ['A, D', 'pan left, right'], ['0', 'show all'],
   ['← → ↑ ↓', 'to the next rectangle'], ['Home, End', 'first, last of the row'],
   ['Enter', 'choose'], ['F', 'zoom to the focused one'], ['Esc', 'choose none'],
   ['Ctrl + wheel, pinch', 'zoom'], ['Shift + wheel, drag', 'pan'], ['Shift + drag', 'choose a range'],
@@ -55,8 +55,19 @@ export class RectsInput {
     } else if (event.shiftKey || Math.abs(across) > Math.abs(event.deltaY)) {
       event.preventDefault();
       owner.panBy((across * lines * (owner.view.to - owner.view.from)) / owner.width);
+    } else if (!owner.scrolls()) {
+      this.hint(event);
+      return;
     }
     this.hideTip();
+  }
+
+  /** A wheel that does nothing was meant to do something. */
+  hint(event) {
+    this.hideTip();
+    this.owner.tip.replaceChildren('Ctrl and the wheel zoom, Shift and the wheel pan');
+    this.owner.tip.hidden = false;
+    this.placeTip(this.point(event));
   }
 
   down(event) {
@@ -336,7 +347,7 @@ export class RectsInput {
     if (index.n > 0) owner.setFocus(index.ids[0]);
   }
 
-  /** To the row above or below on the screen, at the same place. */
+  /** Up or down on the screen: to what is there at the same place, or else to what is nearest in the next row. */
   across(way) {
     const {owner} = this;
     const {index, data} = owner;
@@ -348,13 +359,16 @@ export class RectsInput {
     const id = owner.focused;
     const at = (Math.max(data.x0[id], from) + Math.min(data.x1[id], to)) / 2;
     const step = way * this.downwards();
+    let nearest = -1;
     for (let row = data.row[id] + step; row >= 0 && row < index.rows; row += step) {
       const place = index.nearest(at, row);
-      if (place >= 0) {
-        owner.setFocus(index.ids[place]);
-        return;
-      }
+      if (place < 0) continue;
+      if (nearest < 0) nearest = place;
+      if (index.x1[place] < data.x0[id] || index.x0[place] > data.x1[id]) continue;
+      nearest = place;
+      break;
     }
+    if (nearest >= 0) owner.setFocus(index.ids[nearest]);
   }
 
   /** 1 where a later row is further down, -1 in a picture that grows upwards. */

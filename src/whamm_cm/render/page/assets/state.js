@@ -20,8 +20,13 @@ export function stateText(state) {
   return Object.keys(state)
     .filter((key) => state[key] !== '' && state[key] !== null && state[key] !== undefined)
     .sort((a, b) => (a === 'view' ? -1 : b === 'view' ? 1 : a < b ? -1 : 1))
-    .map((key) => `${encodeURIComponent(key)}=${encodeURIComponent(state[key])}`)
+    .map((key) => `${stateEncoded(key)}=${stateEncoded(state[key])}`)
     .join('&');
+}
+
+/** Half a surrogate pair, which a guest may name anything by, is no text that an address can hold. */
+function stateEncoded(text) {
+  return encodeURIComponent(String(text).replace(/\p{Cs}/gu, '\ufffd'));
 }
 
 /** Keeps the fragment; `changed(state)` is called after every change, also by Back and by hand. */

@@ -75,33 +75,37 @@ export function timelineDrawAxis(canvas, map, timed, range, cursor) {
   }
   g.fillStyle = map.css('--muted');
   const left = base ? g.measureText(base).width + 14 : 0;
+  const box = range && timelineRangeBox(g, map, timed, range);
   for (const {at, label} of marks) {
     const x = map.x(at);
     g.fillRect(Math.round(x), height - 6, 1, 6);
-    if (x >= left && x < width - 10) g.fillText(label, x + 4, height / 2 - 1);
+    const covered = box && x + 4 + g.measureText(label).width > box.left && x < box.right;
+    if (x >= left && x < width - 10 && !covered) g.fillText(label, x + 4, height / 2 - 1);
   }
   if (base) {
     g.fillStyle = map.css('--fg');
     g.fillText(base, 5, height / 2 - 1);
   }
-  if (range) timelineDrawRange(g, map, timed, range, height);
+  if (range) timelineDrawRange(g, map, range, box, height);
   if (cursor !== null) timelineDrawCursor(g, map, timed, cursor, width, height);
 }
 
-function timelineDrawRange(g, map, timed, range, height) {
+/** Where the length of the range is written: in its middle, as far as that is in view; null: it has no room. */
+function timelineRangeBox(g, map, timed, range) {
   const text = timelineLength(range.to - range.from, timed);
-  const left = map.x(range.from);
-  const right = map.x(range.to);
-  const wide = g.measureText(text).width;
+  const wide = g.measureText(text).width + 8;
+  const left = Math.max(map.x(range.from), 0);
+  const right = Math.min(map.x(range.to), map.width);
+  if (right - left < wide) return null;
+  const start = (left + right - wide) / 2;
+  return {text, left: start, right: start + wide};
+}
+
+function timelineDrawRange(g, map, range, box, height) {
   g.fillStyle = map.css('--accent');
-  g.fillRect(left, 0, 1.5, height);
-  g.fillRect(right - 1.5, 0, 1.5, height);
-  if (right - left < wide + 10) return;
-  const x = (Math.max(left, 0) + Math.min(right, map.width) - wide) / 2;
-  g.fillStyle = map.css('--accent-bg');
-  g.fillRect(x - 4, 2, wide + 8, height - 5);
-  g.fillStyle = map.css('--accent');
-  g.fillText(text, x, height / 2 - 1);
+  g.fillRect(map.x(range.from), 0, 1.5, height);
+  g.fillRect(map.x(range.to) - 1.5, 0, 1.5, height);
+  if (box) g.fillText(box.text, box.left + 4, height / 2 - 1);
 }
 
 function timelineDrawCursor(g, map, timed, cursor, width, height) {
@@ -115,11 +119,11 @@ function timelineDrawCursor(g, map, timed, cursor, width, height) {
 }
 
 /** How many calls begin in each of `columns` parts of the run, and how many of them failed. */
-export function timelineDensity(layout, max, columns) {
+export function timelineDensity(layout, {min, max}, columns) {
   const all = new Uint32Array(columns);
   const failed = new Uint32Array(columns);
   for (let i = 0; i < layout.n; i += 1) {
-    const at = Math.min(columns - 1, Math.floor((layout.x0[i] / max) * columns));
+    const at = Math.min(columns - 1, Math.max(0, Math.floor(((layout.x0[i] - min) / (max - min)) * columns)));
     all[at] += 1;
     if (layout.flag[i] & 1) failed[at] += 1;
   }
@@ -127,7 +131,7 @@ export function timelineDensity(layout, max, columns) {
 }
 
 /** Draws the whole run, with what is in view left clear. */
-export function timelineDrawMap(canvas, density, view, max, range, css) {
+export function timelineDrawMap(canvas, density, {view, bounds, range}, css) {
   const surface = timelineSurface(canvas);
   if (!surface) return;
   const {g, width, height} = surface;
@@ -142,16 +146,17 @@ export function timelineDrawMap(canvas, density, view, max, range, css) {
     g.fillStyle = css('--bad');
     g.fillRect(c * step, 2, Math.max(step, 2), 4);
   }
-  timelineDrawWindow(g, view, max, range, width, height, css);
+  const place = (at) => ((at - bounds.min) / (bounds.max - bounds.min)) * width;
+  timelineDrawWindow(g, view, range, place, width, height, css);
 }
 
-function timelineDrawWindow(g, view, max, range, width, height, css) {
-  const left = (view.from / max) * width;
-  const right = Math.max(left + 3, (view.to / max) * width);
+function timelineDrawWindow(g, view, range, place, width, height, css) {
+  const left = place(view.from);
+  const right = Math.max(left + 3, place(view.to));
   if (range) {
     g.fillStyle = css('--accent');
     g.globalAlpha = 0.25;
-    g.fillRect((range.from / max) * width, 0, Math.max(2, ((range.to - range.from) / max) * width), height);
+    g.fillRect(place(range.from), 0, Math.max(2, place(range.to) - place(range.from)), height);
     g.globalAlpha = 1;
   }
   g.fillStyle = css('--bg');

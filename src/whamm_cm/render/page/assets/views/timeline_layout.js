@@ -6,6 +6,8 @@ import {count, shown} from '../dom.js';
 const TIMELINE_ROW = 19;
 const TIMELINE_GAP = 7;
 const TIMELINE_HEAD = 22;
+/** Rows at most of what overlaps freely, in a group. */
+const TIMELINE_PACKED = 400;
 /** Kinds of rectangles, in the order of their ids: calls, asynchronous calls from end to end, requests, exchanges. */
 export const TIMELINE_CALL = 0;
 export const TIMELINE_SPAN = 1;
@@ -40,15 +42,20 @@ class TimelineLane {
   }
 }
 
-/** Rows in which nothing overlaps, whatever the order of ends. */
+/** Rows in which nothing overlaps, whatever the order of ends; what has no place in so many is not shown. */
 class TimelinePacking {
   constructor() {
     this.ends = [];
+    this.over = 0;
   }
 
   row(start, end) {
     let at = 0;
     while (at < this.ends.length && this.ends[at] > start) at += 1;
+    if (at === TIMELINE_PACKED) {
+      this.over += 1;
+      return -1;
+    }
     this.ends[at] = Math.max(end, start);
     return at;
   }
@@ -56,7 +63,7 @@ class TimelinePacking {
 
 function timelineGroup(key, title) {
   return {
-    key, title, note: '', calls: 0, failed: 0, lanes: [], packing: new TimelinePacking(), row: 0, rows: 0, top: 0,
+    key, title, calls: 0, failed: 0, lanes: [], packing: new TimelinePacking(), row: 0, rows: 0, top: 0,
     closed: false, last: new Map(), ids: null,
   };
 }
@@ -233,7 +240,7 @@ export class TimelineLayout {
     if (!calls.req[i]) return 'outside of requests';
     this.byReq ??= new Map((this.run.requests ?? []).map((each) => [each.req, each]));
     const request = this.byReq.get(calls.req[i]);
-    return request ? timelineRequest(request) : `request ${calls.req[i]}`;
+    return `${calls.req[i]} · ${request ? timelineRequest(request) : 'request'}`;
   }
 
   /** When its lane is free again: an asynchronous call is on it while it keeps its caller. */
@@ -313,7 +320,6 @@ export class TimelineLayout {
       top += rows * TIMELINE_ROW;
       group.height = top - group.top;
       top += TIMELINE_GAP;
-      group.note = timelineNote(group);
     }
     this.height = top;
     this._rows();
@@ -337,6 +343,7 @@ export class TimelineLayout {
 
   _packedRows(group) {
     for (const [id, at] of group.packed ?? []) {
+      if (at < 0) continue;
       if (!group.closed) this.row[id] = group.row + group.spans + at;
       else if (group.spans === 0 && at === 0) this.row[id] = group.row;
     }
@@ -345,13 +352,18 @@ export class TimelineLayout {
   /** As `RectsCanvas.setData` wants it. */
   data() {
     const {row, x0, x1, colour, flag, rowTop, height} = this;
-    return {row, x0, x1, colour, flag, rowTop, rowHeight: TIMELINE_ROW, height, min: 0, max: this._max()};
+    return {row, x0, x1, colour, flag, rowTop, rowHeight: TIMELINE_ROW, height, min: this._min(), max: this._max()};
+  }
+
+  /** Where it begins: a live page has forgotten what was before. */
+  _min() {
+    return this.calls.dropped && this.n ? this.x0[this.order[0]] : 0;
   }
 
   _max() {
     let max = this.run.span;
     for (let id = 0; id < this.size; id += 1) if (this.x1[id] > max) max = this.x1[id];
-    return Math.max(1, max);
+    return Math.max(this._min() + 1, max);
   }
 
   kind(id) {
@@ -399,10 +411,12 @@ function timelineShortName(site) {
   return site.func.replace(/^\[[a-z-]+\]/, '');
 }
 
-function timelineNote(group) {
+/** How much is in a group. */
+export function timelineNote(group) {
   const what = {requests: 'requests', exchanges: 'exchanges'}[group.key] ?? 'calls';
   const one = group.calls === 1 ? what.slice(0, -1) : what;
-  return `${count(group.calls)} ${one}${group.failed ? ` · ${count(group.failed)} failed` : ''}`;
+  return `${count(group.calls)} ${one}${group.failed ? ` · ${count(group.failed)} failed` : ''}`
+    + (group.packing.over ? ` · ${count(group.packing.over)} not shown` : '');
 }
 
 export function timelineRequest(request) {

@@ -103,8 +103,8 @@ export class TimelineLinks {
 
   /** From the caller, below the place where the other begins, to its beginning: from above where they are close. */
   _arrow(g, map, from, to, colour) {
-    const {row, x0, x1} = this.layout;
-    if (row[from] < 0 || row[to] < 0 || row[from] === row[to]) return;
+    const {row, x0, x1, lane} = this.layout;
+    if (row[from] < 0 || row[to] < 0 || row[from] === row[to] || lane[from] === lane[to]) return;
     const within = (x) => Math.max(-50, Math.min(map.width + 50, x));
     const x2 = within(map.x(x0[to]));
     const x = within(map.x(Math.min(Math.max(x0[to], x0[from]), x1[from])));

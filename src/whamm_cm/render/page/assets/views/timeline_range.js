@@ -5,7 +5,7 @@ import {timelineLength, timelineWhen} from './timeline_axis.js';
 
 const TIMELINE_FUNCTIONS = 200;
 const TIMELINE_COLUMNS = [
-  ['name', 'Function'], ['calls', 'Calls'], ['failed', 'Failed'], ['time', 'Time in range'], ['mean', 'Mean'],
+  ['name', 'Function'], ['calls', 'Calls'], ['failed', 'Failed'], ['time', 'In range'], ['mean', 'Mean'],
   ['longest', 'Longest'],
 ];
 
@@ -17,10 +17,11 @@ export function timelineSums(layout, range, mask) {
     const start = calls.start[i];
     const end = start + calls.dur[i];
     if (end < range.from || start > range.to || (mask && !mask[i])) continue;
-    let row = sums.get(calls.site[i]);
+    const name = layout.sites[calls.site[i]];
+    let row = sums.get(name);
     if (!row) {
-      row = {name: layout.sites[calls.site[i]], calls: 0, failed: 0, time: 0, mean: 0, longest: 0, whole: 0, call: i};
-      sums.set(calls.site[i], row);
+      row = {name, calls: 0, failed: 0, time: 0, mean: 0, longest: 0, whole: 0, call: i};
+      sums.set(name, row);
     }
     row.calls += 1;
     row.failed += calls.flags[i] & FAILED ? 1 : 0;
