@@ -6,12 +6,14 @@ import {componentView} from './views/component.js';
 import {detailsDrawer} from './views/details.js';
 import {diffView} from './views/diff.js';
 import {filterBar, filterSelect} from './views/filter.js';
+import {gateView} from './views/gate.js';
 import {overviewView} from './views/overview.js';
 import {tableView} from './views/table.js';
 import {timelineView} from './views/timeline.js';
 
 /** All views there are; those are offered that have something to show. */
 const VIEWS = [
+  gateView,
   overviewView,
   timelineView,
   tableView,
