@@ -86,9 +86,9 @@ def write_output(path: str | None, data: str | Iterable[bytes | memoryview]) -> 
 
 #: Options that never name a file to read, whatever is in the folder.
 _NO_INPUTS = frozenset((
-    "command", "run", "output", "write_baseline", "format", "expr", "monitor", "invoke", "env",
-    "count", "trace", "otlp", "nonce", "skip", "component", "why", "sort", "today", "fail_on",
-    "compat",
+    "command", "run", "output", "write_baseline", "html", "format", "expr", "monitor", "invoke",
+    "env", "count", "trace", "otlp", "nonce", "skip", "component", "why", "sort", "today",
+    "fail_on", "compat",
 ))  # fmt: skip
 
 
@@ -99,7 +99,7 @@ def check_outputs(args: argparse.Namespace) -> None:
     Called before a command runs, so that nothing is emptied first.
     """
     named = vars(args)
-    outputs = [named.get("output"), named.get("write_baseline")]
+    outputs = [named.get("output"), named.get("write_baseline"), named.get("html")]
     formats = named.get("format")
     outputs += [text.partition("=")[2] for text in formats] if isinstance(formats, list) else []
     inputs: list[str] = []

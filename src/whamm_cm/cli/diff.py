@@ -22,6 +22,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     parser.add_argument("--json", action="store_true", help="as one JSON document")
     parser.add_argument(
+        "--html", metavar="FILE", help="write a page, too, that shows what changed and where"
+    )
+    parser.add_argument(
         "-o", "--output", metavar="FILE", help="write to FILE instead of standard output"
     )
     parser.set_defaults(run=run)
@@ -32,8 +35,16 @@ def run(args: argparse.Namespace) -> int:
 
     if args.old == args.new == "-":
         raise UsageError("only one of the two can come from standard input")
+    if args.html == "-":
+        raise UsageError("--html needs the name of a file; standard output has the text")
     with progress(args, "comparing"):
-        changes = component(args.old).diff(component(args.new))
+        old, new = component(args.old), component(args.new)
+        changes = old.diff(new)
+        if args.html:
+            from whamm_cm.render.page.diff import diff_page
+
+            pages = diff_page((old.data, old.name), (new.data, new.name), changes)
+            write_output(args.html, (piece.encode() for piece in pages))
     text = document(args.old, args.new, changes) if args.json else table(changes)
     write_output(args.output, text)
     return 1 if args.fail_on_new and any(change.new for change in changes) else 0

@@ -23,8 +23,8 @@ from whamm_cm.render.safe import lines
 
 #: One row per command: module under ``whamm_cm.cli`` with ``register`` and ``run``.
 COMMANDS = (
-    "inspect", "trace", "instrument", "info", "check", "report", "top", "gate", "policy", "diff",
-    "completion", "lsp",
+    "inspect", "view", "trace", "instrument", "info", "check", "report", "top", "gate", "policy",
+    "diff", "completion", "lsp",
 )  # fmt: skip
 
 #: What a write fails with when there is no room.

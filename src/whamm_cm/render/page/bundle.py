@@ -56,6 +56,7 @@ def page(model: Mapping[str, Any], chunks: Iterable[str] = (), live: bool = Fals
         f'<meta http-equiv="Content-Security-Policy" content="{assets.policy(live)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n'
+        f'<meta name="generator" content="{escape(str(model.get("by", "")))}">\n'
         f'<title>{title}</title>\n<link rel="icon" href="data:,">\n'
     )
     for style in assets.styles:
@@ -63,10 +64,11 @@ def page(model: Mapping[str, Any], chunks: Iterable[str] = (), live: bool = Fals
     yield "</head>\n<body>\n<noscript>This page is drawn by its own script.</noscript>\n"
     yield f'<script type="text/plain" id="licences">{_inert(assets.licences)}</script>\n'
     yield f'<script type="application/json" id="model">{_inert(json_of(model))}</script>\n'
-    for chunk in chunks:
-        yield f'<script type="text/plain" class="chunk">{chunk}</script>\n'
+    # Before the chunks: there is something to see while they still come.
     for script in assets.scripts:
         yield f"<script>{script}</script>\n"
+    for chunk in chunks:
+        yield f'<script type="text/plain" class="chunk">{chunk}</script>\n'
     yield "</body>\n</html>\n"
 
 

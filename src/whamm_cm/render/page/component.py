@@ -1,7 +1,7 @@
 """A component for the page: its parts with their sizes, its WIT, and what it may do by which way.
 
-    {"file": what the user calls it, "size", "sha256", "alone": it is a core module, "stamp": {…} or
-         null, "faults": [sentence],
+    {"file": what the user calls it, without folders, "size", "sha256", "alone": it is a core
+         module, "stamp": {…} or null, "faults": [sentence],
      "parts": [  # components and core modules, each behind the one it is in
         {"kind": component or module, "path", "in": position of the part around it or -1, "name" or
          null, "offset", "size", "sha256", "instances": how often it is instantiated, null: unknown,
@@ -29,8 +29,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from pathlib import PurePath
 from typing import Any
 
+from whamm_cm._version import __version__
 from whamm_cm.analysis.alone import as_component
 from whamm_cm.analysis.contents import Part, contents
 from whamm_cm.analysis.facts import ComponentFacts, ExternFacts, Facts, ModuleFacts, collect
@@ -44,7 +46,9 @@ from whamm_cm.component.items import Ref
 from whamm_cm.demangle.name import demangle
 from whamm_cm.errors import DecodeError
 from whamm_cm.kernel import layout
-from whamm_cm.render.page.bundle import packed
+from whamm_cm.render.page.bundle import packed, page
+from whamm_cm.render.page.topology import component_topology
+from whamm_cm.render.safe import printable
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wit.printer import world_text
 from whamm_cm.wit.resolve import Resolved, resolve
@@ -68,6 +72,21 @@ _SECTIONS = {
 _LONGEST = 2000
 
 
+def component_page(data: bytes, name: str) -> Iterator[str]:
+    """The HTML of a component alone.  Raises as :func:`component_model`, at once."""
+    model: Json = {
+        "v": 1,
+        "kind": "component",
+        "title": printable(PurePath(name).name),
+        "by": f"whamm-cm {__version__}",
+        "component": component_model(data, name),
+    }
+    topology = component_topology(data, name)
+    if topology is not None:
+        model["topology"] = topology
+    return page(model)
+
+
 def component_model(data: bytes, name: str) -> Json:
     """``name``: what the user calls the input.  Raises InputError (DecodeError) for what is
     neither a sound component nor a core module."""
@@ -85,7 +104,7 @@ def component_model(data: bytes, name: str) -> Json:
     frames = _Frames()
     capabilities = [] if found is None else list(_capabilities(found, parts, frames))
     return {
-        "file": name,
+        "file": PurePath(name).name,  # a page may be passed on, and folders are nobody's business
         "size": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
         "alone": alone,

@@ -18,10 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
+from pathlib import PurePath
 from typing import Any, Protocol
 
-from whamm_cm.render.page.bundle import unpacked
-from whamm_cm.render.page.component import Json
+from whamm_cm._version import __version__
+from whamm_cm.render.page.bundle import page, unpacked
+from whamm_cm.render.page.component import Json, component_model
+from whamm_cm.render.safe import printable
 
 #: Functions of a module that are listed, and lines of WIT around what differs.
 _FUNCTIONS, _AROUND = 400, 3
@@ -43,6 +46,23 @@ class Changed(Protocol):
     def sign(self) -> str: ...
     @property
     def new(self) -> bool: ...
+
+
+def diff_page(
+    old: tuple[bytes, str], new: tuple[bytes, str], changes: Iterable[Changed]
+) -> Iterator[str]:
+    """The HTML about two releases, each with what the user calls it.  Raises InputError, at
+    once."""
+    before, after = (component_model(*release) for release in (old, new))
+    model = {
+        "v": 1,
+        "kind": "diff",
+        "title": printable(f"{PurePath(old[1]).name} → {PurePath(new[1]).name}"),
+        "by": f"whamm-cm {__version__}",
+        "diff": diff_model(before, after, changes),
+        "component": after,
+    }
+    return page(model)
 
 
 def diff_model(old: Json, new: Json, changes: Iterable[Changed]) -> Json:

@@ -147,16 +147,26 @@ export function readModel() {
   return JSON.parse(document.getElementById('model').textContent);
 }
 
-/** Reads all chunks of the page into `calls`, with pauses for pictures; `progress(0..1)`. */
+/** The next chunk of the page that is there whole, once it is; null behind the last one. */
+async function modelChunk() {
+  for (;;) {
+    const loaded = document.readyState !== 'loading';
+    const element = document.querySelector('script.chunk');
+    if (element && (loaded || element.nextSibling)) return element;
+    if (loaded) return null;
+    await new Promise((resolve) => { setTimeout(resolve, 10); });
+  }
+}
+
+/** Reads all chunks of the page into `calls` while they come, with pauses for pictures; `progress(0..1)`. */
 export async function readChunks(calls, progress) {
-  const chunks = [...document.querySelectorAll('script.chunk')];
   let shown = performance.now();
-  for (const [at, element] of chunks.entries()) {
+  for (let element = await modelChunk(); element; element = await modelChunk()) {
     const [columns, values] = element.textContent.split(' ');
-    calls.append({...await modelUnpack(columns), values});
     element.remove();
+    calls.append({...await modelUnpack(columns), values});
     if (performance.now() - shown < 50) continue;
-    progress((at + 1) / chunks.length);
+    progress(Math.min(0.999, calls.n / calls.run.calls));
     await new Promise((resolve) => { setTimeout(resolve); });
     shown = performance.now();
   }

@@ -84,19 +84,33 @@ export class ComponentWays {
       rows.push(h('p', {class: 'empty'}, matches || only ? 'No import matches.'
         : 'It imports nothing: it can only compute.'));
     }
+    if (!only) cards.splice(1, 0, ...this.exports(matches));
     this.element.replaceChildren(...rows, ...cards);
   }
 
-  /** How often each function was called, where there is a run and all of it is read. */
+  /** What the host may call. */
+  exports(matches) {
+    const found = this.component.exports.filter((one) => !matches || matches(importTitle(one))
+      || one.functions.some(matches));
+    if (!found.length) return [];
+    return [h('section', {class: 'card exports'}, h('h2', {}, 'The host may call'), h('ul', {class: 'functions'},
+      found.map((one) => h('li', {}, h('span', {class: 'mono name'}, shown(importTitle(one))),
+        one.kind === 'func' ? null : h('span', {class: 'muted mono name'},
+          ` ${one.functions.map(shown).join(', ') || (one.kind === 'instance' ? 'types only' : one.kind)}`)))))];
+  }
+
+  /** How often each function of the host was called, where there is a run. */
   counts() {
-    const {calls} = this.ctx;
+    const {calls, model} = this.ctx;
     if (!calls) return null;
+    const bySite = new Map(model.run.counts ?? []);
+    for (let i = 0; i < calls.n; i += 1) bySite.set(calls.site[i], (bySite.get(calls.site[i]) ?? 0) + 1);
     const found = new Map();
-    for (let i = 0; i < calls.n; i += 1) {
-      const site = calls.siteOf(i);
+    for (const [number, n] of bySite) {
+      const site = model.run.sites[number];
       if (site.edge !== 'import') continue;
       const key = waysKey(site.interface, site.version, site.func);
-      found.set(key, (found.get(key) ?? 0) + 1);
+      found.set(key, (found.get(key) ?? 0) + n);
     }
     return found;
   }
@@ -122,9 +136,10 @@ export class ComponentWays {
     const functions = one.functions.filter((f) => (whole || matches(f.name)) && (!only || f.reachable));
     if (!functions.length && (!whole || only)) return null;
     const key = `${part.path}|${one.name}`;
+    const called = part === this.component.parts[0] ? this.called : null;
     const list = h('ul', {class: 'functions'});
     const fill = () => {
-      if (!list.childNodes.length) list.append(...functions.map((each) => this.item(one, each)));
+      if (!list.childNodes.length) list.append(...functions.map((each) => this.item(one, each, called)));
     };
     const box = h('details', {class: 'import', open: this.open.has(key) || Boolean(matches && one.functions.length),
       on: {toggle: () => {
@@ -136,16 +151,23 @@ export class ComponentWays {
     return box;
   }
 
+  /** How often it was called: a link to the calls.  What was not traced was not seen either. */
+  seen(one, each, times) {
+    if (!times) return h('span', {class: 'badge muted'}, 'not seen in the run');
+    const set = one.interface ? `${one.interface}#${each.name}` : each.name;
+    return h('a', {class: 'badge', href: this.ctx.link({view: 'table', q: set})},
+      times === 1 ? '1 call' : `${count(times)} calls`);
+  }
+
   /** A function, whether it can be reached, how often it was, and the way. */
-  item(one, each) {
-    const times = this.called?.get(waysKey(one.interface, one.version, each.name));
+  item(one, each, called) {
+    const times = called?.get(waysKey(one.interface, one.version, each.name));
     const said = each.reachable ? null : h('span', {class: 'badge good'}, 'cannot be reached');
     const givers = each.providers.filter(([kind]) => kind !== 'host').map(([kind, place, name]) =>
       (kind === 'outside' ? 'code that is not in here'
         : `${partTitle(this.component, place) || 'the component'}${name ? ` ${shown(name)}` : ''}`));
     const row = h('li', {}, h('span', {class: 'mono name'}, shown(each.name)), ' ', said,
-      this.called ? h('span', {class: times ? 'badge' : 'badge muted'},
-        times ? `${count(times)} calls` : 'not called') : null,
+      called ? this.seen(one, each, times) : null,
       givers.length ? h('span', {class: 'muted'}, ` from ${givers.join(', ')}`) : null);
     if (each.why) {
       const way = h('details', {class: 'why'}, h('summary', {}, 'can be reached: by which way?'));

@@ -7,6 +7,8 @@ import {filterNames} from './filter.js';
 import {setOf, siteParts, statusOf} from './details.js';
 
 const OVERVIEW_TOP = 10;
+/** Characters of what is said of losses; reasons are texts of a log. */
+const OVERVIEW_SENTENCE = 400;
 /** While the records are read, it is made anew at most so often (ms). */
 const OVERVIEW_PAUSE = 400;
 
@@ -157,6 +159,7 @@ class Overview {
             calls && this.time(sums),
             calls && this.requests(sums, mask),
             calls && this.peers(sums, mask),
+        calls && !mask && this.counted(),
           ].filter(Boolean),
         ),
       ].filter(Boolean),
@@ -164,10 +167,16 @@ class Overview {
   }
 
   losses() {
-    const {losses} = this.ctx.model.run;
-    return losses.sentence
-      ? h('p', {class: 'notice', role: 'note'}, `Incomplete: ${shown(losses.sentence)}.`)
-      : null;
+    const {sentence} = this.ctx.model.run.losses;
+    if (!sentence) return null;
+    const text = `Incomplete: ${shown(sentence)}.`;
+    if (text.length <= OVERVIEW_SENTENCE) return h('p', {class: 'notice', role: 'note'}, text);
+    return h(
+      'details',
+      {class: 'notice', role: 'note'},
+      h('summary', {}, cut(text, OVERVIEW_SENTENCE)),
+      text,
+    );
   }
 
   tiles({all}, mask) {
@@ -285,7 +294,7 @@ class Overview {
                 ? h(
                     'span',
                     {title: `${count(row.may.length)} imported`},
-                    may ? `${count(may)} functions` : 'nothing reachable',
+                    may ? `${count(may)} ${may === 1 ? 'function' : 'functions'}` : 'nothing reachable',
                   )
                 : '',
             ]
@@ -418,10 +427,18 @@ class Overview {
     );
   }
 
+  /** Sites that only count, which no call is of. */
+  counted() {
+    const {counts = [], sites} = this.ctx.model.run;
+    if (!counts.length) return null;
+    const order = [...counts].sort(([, a], [, b]) => b - a);
+    const rows = order.slice(0, 40).map(([number, n]) => [this.name(sites[number]), count(n)]);
+    const more = counts.length > 40 ? `The ${count(40)} most of ${count(counts.length)} functions.` : '';
+    return this.card('Counted only', more, this.table(['Function', '-Calls'], rows));
+  }
+
   filterSite(site) {
-    const set = setOf(site);
-    if (/[\s,"!{}[\]*?|]/u.test(set)) return this.name(site);
-    return this.name(site, (text) => this.filterLink(text, set));
+    return this.name(site, (text) => this.filterLink(text, setOf(site)));
   }
 
   requests({all}, mask) {
