@@ -63,7 +63,7 @@ class TimelinePacking {
 
 function timelineGroup(key, title) {
   return {
-    key, title, note: '', calls: 0, failed: 0, lanes: [], packing: new TimelinePacking(), row: 0, rows: 0, top: 0,
+    key, title, calls: 0, failed: 0, lanes: [], packing: new TimelinePacking(), row: 0, rows: 0, top: 0,
     closed: false, last: new Map(), ids: null,
   };
 }
@@ -320,7 +320,6 @@ export class TimelineLayout {
       top += rows * TIMELINE_ROW;
       group.height = top - group.top;
       top += TIMELINE_GAP;
-      group.note = timelineNote(group);
     }
     this.height = top;
     this._rows();
@@ -353,13 +352,18 @@ export class TimelineLayout {
   /** As `RectsCanvas.setData` wants it. */
   data() {
     const {row, x0, x1, colour, flag, rowTop, height} = this;
-    return {row, x0, x1, colour, flag, rowTop, rowHeight: TIMELINE_ROW, height, min: 0, max: this._max()};
+    return {row, x0, x1, colour, flag, rowTop, rowHeight: TIMELINE_ROW, height, min: this._min(), max: this._max()};
+  }
+
+  /** Where it begins: a live page has forgotten what was before. */
+  _min() {
+    return this.calls.dropped && this.n ? this.x0[this.order[0]] : 0;
   }
 
   _max() {
     let max = this.run.span;
     for (let id = 0; id < this.size; id += 1) if (this.x1[id] > max) max = this.x1[id];
-    return Math.max(1, max);
+    return Math.max(this._min() + 1, max);
   }
 
   kind(id) {
@@ -407,7 +411,8 @@ function timelineShortName(site) {
   return site.func.replace(/^\[[a-z-]+\]/, '');
 }
 
-function timelineNote(group) {
+/** How much is in a group. */
+export function timelineNote(group) {
   const what = {requests: 'requests', exchanges: 'exchanges'}[group.key] ?? 'calls';
   const one = group.calls === 1 ? what.slice(0, -1) : what;
   return `${count(group.calls)} ${one}${group.failed ? ` · ${count(group.failed)} failed` : ''}`
