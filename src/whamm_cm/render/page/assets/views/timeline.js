@@ -114,25 +114,26 @@ class TimelineView {
     return new Set((this.ctx.state['timeline.off'] ?? '').split(',').filter(Boolean));
   }
 
-  _closed() {
-    return new Set((this.ctx.state['timeline.closed'] ?? '').split(',').filter(Boolean));
+  /** Which groups are closed: those that are named, or (`*`) all but these. */
+  _closed(state = this.ctx.state) {
+    const names = (state['timeline.closed'] ?? '').split(',').filter(Boolean);
+    const all = names[0] === '*';
+    const named = new Set(all ? names.slice(1) : names);
+    return {all, named, has: (key) => named.has(key) !== all};
   }
 
   _toggle(key) {
-    const closed = this._closed();
-    if (!closed.delete(key)) closed.add(key);
-    this._close(closed);
+    const {all, named} = this._closed();
+    if (!named.delete(key)) named.add(key);
+    this._close(all, [...named].sort());
   }
 
   _toggleAll() {
-    const any = this.layout.groups.some((group) => group.closed);
-    this._close(new Set(any ? [] : this.layout.groups.map((group) => group.key)));
+    this._close(!this.layout.groups.some((group) => group.closed), []);
   }
 
-  /** Sets which groups are closed; so many that a link gets long are written as all. */
-  _close(closed) {
-    const all = closed.size > 1 && closed.size === this.layout.groups.length;
-    this.ctx.set({'timeline.closed': all ? '*' : [...closed].sort().join(',') || null});
+  _close(all, names) {
+    this.ctx.set({'timeline.closed': [...(all ? ['*'] : []), ...names].join(',') || null});
   }
 
   _listen() {
@@ -198,14 +199,9 @@ class TimelineView {
     if (key === this.key && (!grown || soon)) return false;
     this.key = key;
     this.version = calls.version;
-    this.layout = new TimelineLayout(model, calls, {by, spans, heads, closed: this._closedOf(state)});
+    this.layout = new TimelineLayout(model, calls, {by, spans, heads, closed: this._closed(state)});
     this._lain();
     return true;
-  }
-
-  /** `*` has every group in it. */
-  _closedOf(state) {
-    return state['timeline.closed'] === '*' ? {has: () => true} : this._closed();
   }
 
   _lain() {
