@@ -9,16 +9,20 @@ import {componentView} from './views/component.js';
 import {detailsDrawer} from './views/details.js';
 import {diffView} from './views/diff.js';
 import {filterBar, filterSelect} from './views/filter.js';
+import {gateView} from './views/gate.js';
+import {flameView} from './views/flame.js';
 import {overviewView} from './views/overview.js';
 import {tableView} from './views/table.js';
 import {topologyView} from './views/topology.js';
 
 /** All views there are; those are offered that have something to show. */
 const VIEWS = [
+  gateView,
   overviewView,
   reportsView,
   sourceView,
   timelineView,
+  flameView,
   tableView,
   componentView,
   diffView,
