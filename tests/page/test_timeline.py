@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -97,17 +98,83 @@ def test_in_a_row_nothing_overlaps(open_page: Open, by: str) -> None:
     logs = [records(name) for name in LOGS]
     for found_records in (*logs, small(), list(many(3000)), list(many(500, timed=False))):
         found = laid(page, Session.build(found_records), by)
-        rows: dict[int, list[tuple[float, float]]] = {}
-        for row, start, end in found["rows"]:
-            if row >= 0:
-                rows.setdefault(row, []).append((start, end))
-        for each in rows.values():
-            each.sort()
-            assert all(one[1] <= two[0] for one, two in zip(each, each[1:], strict=False))
-        assert all(found["rows"][i][0] >= 0 for i in range(found["n"]))
-        tops = found["tops"]
-        assert tops == sorted(tops)
-        assert len(tops) == sum(group["rows"] for group in found["groups"])
+        nothing_overlaps(found)
+
+
+def nothing_overlaps(found: dict[str, Any]) -> None:
+    """In no row; and all calls have one."""
+    rows: dict[int, list[tuple[float, float]]] = {}
+    for row, start, end in found["rows"]:
+        if row >= 0:
+            rows.setdefault(row, []).append((start, end))
+    for each in rows.values():
+        each.sort()
+        assert all(one[1] <= two[0] for one, two in zip(each, each[1:], strict=False))
+    assert all(found["rows"][i][0] >= 0 for i in range(found["n"]))
+    tops = found["tops"]
+    assert tops == sorted(tops)
+    assert len(tops) == sum(group["rows"] for group in found["groups"])
+
+
+def scrambled(draw: random.Random, n: int) -> dict[str, Any]:
+    """Calls as no log has them: parents, tasks and times at odds with each other."""
+    top = draw.choice((1, 50, 100_000))
+    starts = [draw.randrange(top + 1) for _ in range(n)]
+    if draw.random() < 0.5:
+        starts.sort()
+    durs = [draw.choice((0, 1, draw.randrange(top + 1))) for _ in range(n)]
+    columns: dict[str, list[int]] = {
+        "site": [draw.randrange(3) for _ in range(n)],
+        "instance": [draw.randrange(3) for _ in range(n)],
+        "task": [draw.choice((0, 0, 1, 2, 9)) for _ in range(n)],
+        "req": [draw.choice((0, 1, 2)) for _ in range(n)],
+        "parent": [draw.randrange(-1, i) if i else -1 for i in range(n)],
+        "depth": [0] * n,
+        "start": [two - one for one, two in zip([0, *starts], starts, strict=False)],
+        "dur": durs,
+        "self": [-1] * n,
+        "frame": [draw.randrange(dur + 1) for dur in durs],
+        "result": [draw.choice((-1, dur)) for dur in durs],
+        "outcome": [draw.choice((0, 0, 1, 2)) for _ in range(n)],
+        "flags": [draw.choice((0, 0, 1, 2, 4, 6, 29)) for _ in range(n)],
+        "bytes": [0] * n,
+    }
+    return {"first": 0, "n": n, "columns": columns, "waits": [], "values": []}
+
+
+def test_whatever_a_log_says_has_a_place(open_page: Open) -> None:
+    page = open_page(page_of(*_MODULES, script=_LAYOUT))
+    names = ("wasi:io/poll#poll", "a:b/c#[method]d.e", "f")
+    sites = [{"edge": "import", "component": "c", "name": n, "func": n} for n in names]
+    for seed in range(20):
+        draw = random.Random(seed)
+        n = draw.choice((1, 5, 200))
+        run = {"sites": sites, "calls": n, "span": 10, "instances": [0, 1, 2]}
+        piece = scrambled(draw, n)
+        for by in ("instance", "task", "request"):
+            found = page.evaluate("(a) => lay(a)", {"run": run, "piece": piece, "by": by})
+            nothing_overlaps(found)
+            owners = [*zip(piece["columns"]["instance"], piece["columns"]["task"], strict=True)]
+            assert len(found["groups"]) == len(
+                set(piece["columns"]["req"])
+                if by == "request"
+                else {one for one, _ in owners}
+                if by == "instance"
+                else set(owners)
+            )
+
+
+def test_of_what_overlaps_some_is_not_shown(open_page: Open) -> None:
+    exchanges = [
+        {"peer": "p", "kind": "http", "start": at, "dur": 5000, "failed": False, "call": -1}
+        for at in range(450)
+    ]
+    run = {"sites": [], "calls": 0, "span": 6000, "instances": [], "exchanges": exchanges}
+    page = open_page(page_of(*_MODULES, script=_LAYOUT))
+    found = page.evaluate("(a) => lay(a)", {"run": run, "piece": None, "by": "instance"})
+    assert found["groups"][0]["note"] == "450 exchanges · 50 not shown"
+    assert found["groups"][0]["rows"] == 400
+    assert sum(row >= 0 for row, _, _ in found["rows"]) == 400
 
 
 def test_a_caller_in_the_same_group_stands_above(open_page: Open) -> None:

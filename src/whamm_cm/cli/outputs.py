@@ -234,8 +234,8 @@ def add_options(
     group = parser.add_argument_group("display")
     group.add_argument(
         "-f", "--format", metavar="FMT",
-        help="strace, summary, jsonl, chrome, speedscope, otlp, pprof, folded,"
-        " svg, table, json, csv, html, whamm, lcov or cobertura (default: strace)",
+        help="strace, summary, jsonl, chrome, speedscope, firefox, otlp, pprof,"
+        " folded, svg, table, json, csv, html, whamm, lcov or cobertura (default: strace)",
     )  # fmt: skip
     group.add_argument(
         "-o", "--output", metavar="FILE",
@@ -400,6 +400,12 @@ def render_options(args: argparse.Namespace, lines: LineFinder | None) -> Render
 
 def formats(args: argparse.Namespace, reports: bool) -> list[tuple[str | None, str]]:
     """(path, format) of each output the options ask for; ``reports``: scripts report something."""
+    if args.html == "-":
+        raise UsageError("--html writes a file; name one")
+    return [*_formats(args, reports), *([(args.html, "html")] if args.html else [])]
+
+
+def _formats(args: argparse.Namespace, reports: bool) -> list[tuple[str | None, str]]:
     from whamm_cm.render.registry import BY_LINE, format_for_path, renderer
 
     if args.compat is not None:

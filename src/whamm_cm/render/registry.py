@@ -10,6 +10,7 @@ from whamm_cm.errors import UsageError, nearest
 from whamm_cm.render import (
     chrome,
     cobertura,
+    firefox,
     folded,
     html,
     jsonl,
@@ -72,6 +73,13 @@ RENDERERS: dict[str, Renderer] = {
             (".speedscope", ".speedscope.json"),
             False,
             speedscope.render,
+        ),
+        Renderer(
+            "firefox",
+            "for profiler.firefox.com",
+            (".firefox", ".firefox.json"),
+            False,
+            firefox.render,
         ),
         Renderer("otlp", "spans for OpenTelemetry", (".otlp.json",), False, otlp.render),
         Renderer("pprof", "for go tool pprof", (".pprof", ".pb.gz"), False, pprof.render, True),

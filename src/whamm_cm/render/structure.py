@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from whamm_cm.analysis.program import Program
 from whamm_cm.analysis.reach.analysis import reach
 from whamm_cm.analysis.sites import find_sites
-from whamm_cm.component.decode import decode
+from whamm_cm.component.decode import MODULE_PREAMBLE, decode
 from whamm_cm.component.ir import Component
 from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.calls import Site
@@ -25,6 +25,13 @@ class Structure:
     sites: tuple[tuple[Site, bool], ...]
     owners: Mapping[tuple[str, str], str]
     modules: Mapping[str, tuple[tuple[str, int], ...]]
+
+
+def structure_of(app: tuple[str, bytes] | None) -> Structure | None:
+    """Of the component that a log is of, if that is at hand; None of a core module, too."""
+    if app is None or app[1][:8] == MODULE_PREAMBLE:
+        return None
+    return structure(app[1], app[0])
 
 
 def structure(data: bytes, what: str = "input") -> Structure:

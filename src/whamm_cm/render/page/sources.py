@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from whamm_cm.analysis.dwarf import SourceFile
@@ -70,8 +70,7 @@ def sources(session: Session, options: RenderOptions) -> Json | None:
     the innermost out, and the function around them.  ``others``: files without text in which
     nothing was counted.
     """
-    finder = options.lines
-    variables = _counted(session)
+    finder, variables = options.lines, _counted(session)
     if finder is None or not variables:
         return None
     found = _Found(finder)
@@ -102,6 +101,15 @@ def sources(session: Session, options: RenderOptions) -> Json | None:
         "others": others,
         "notes": [*finder.notes, *found.notes],
     }
+
+
+def with_lines(session: Session, options: RenderOptions) -> RenderOptions:
+    """The options with what knows source lines, if there is a component and something is counted
+    at places in it."""
+    if options.lines is not None or options.app is None or not _counted(session):
+        return options
+    name, data = options.app
+    return replace(options, lines=LineFinder.of(data, name))
 
 
 def _counted(session: Session) -> dict[_Variable, list[Cell]]:

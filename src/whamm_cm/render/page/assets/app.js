@@ -2,21 +2,27 @@
 import {Calls, readChunks, readModel} from './model.js';
 import {State} from './state.js';
 import {h, shown} from './dom.js';
+import {reportsView} from './views/reports.js';
+import {sourceView} from './views/source.js';
+import {timelineView} from './views/timeline.js';
 import {componentView} from './views/component.js';
 import {detailsDrawer} from './views/details.js';
 import {diffView} from './views/diff.js';
 import {filterBar, filterSelect} from './views/filter.js';
 import {overviewView} from './views/overview.js';
 import {tableView} from './views/table.js';
-import {timelineView} from './views/timeline.js';
+import {topologyView} from './views/topology.js';
 
 /** All views there are; those are offered that have something to show. */
 const VIEWS = [
   overviewView,
+  reportsView,
+  sourceView,
   timelineView,
   tableView,
   componentView,
   diffView,
+  topologyView,
 ];
 const THEMES = ['', 'dark', 'light'];
 const KEYS = [

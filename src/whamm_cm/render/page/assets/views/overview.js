@@ -7,6 +7,8 @@ import {filterNames} from './filter.js';
 import {setOf, siteParts, statusOf} from './details.js';
 
 const OVERVIEW_TOP = 10;
+/** Characters of what is said of losses; reasons are texts of a log. */
+const OVERVIEW_SENTENCE = 400;
 /** While the records are read, it is made anew at most so often (ms). */
 const OVERVIEW_PAUSE = 400;
 
@@ -164,10 +166,16 @@ class Overview {
   }
 
   losses() {
-    const {losses} = this.ctx.model.run;
-    return losses.sentence
-      ? h('p', {class: 'notice', role: 'note'}, `Incomplete: ${shown(losses.sentence)}.`)
-      : null;
+    const {sentence} = this.ctx.model.run.losses;
+    if (!sentence) return null;
+    const text = `Incomplete: ${shown(sentence)}.`;
+    if (text.length <= OVERVIEW_SENTENCE) return h('p', {class: 'notice', role: 'note'}, text);
+    return h(
+      'details',
+      {class: 'notice', role: 'note'},
+      h('summary', {}, cut(text, OVERVIEW_SENTENCE)),
+      text,
+    );
   }
 
   tiles({all}, mask) {
