@@ -185,6 +185,25 @@ def test_many_functions_are_shown_by_and_by(shown: Callable[..., Any]) -> None:
     assert page.locator(".row[aria-selected=true]").count() == 1
 
 
+def test_many_components_are_shown_by_and_by(shown: Callable[..., Any]) -> None:
+    inner = "".join(
+        f"""(component $c{index} (import "f{index}" (func $f)) (export "g" (func $f)))
+        (instance $i{index} (instantiate $c{index} (with "f{index}" (func $h))))"""
+        for index in range(300)
+    )
+    page = shown(wasmtime.wat2wasm(f'(component (import "h" (func $h)) {inner})'))
+    page.get_by_role("button", name="Capabilities").click()
+    assert page.locator(".ways .card").count() == 40
+    page.get_by_role("button", name="more components").click()
+    assert page.locator(".ways .card").count() == 160
+    page.get_by_label("Find in the component").fill("f299")
+    page.get_by_text("f299", exact=True).first.wait_for()
+    page.get_by_role("button", name="Made of").click()
+    assert page.locator(".made tr").count() < 500
+    page.locator(".made button").first.click()
+    assert page.locator(".made tr").count() > 500
+
+
 def hostile() -> bytes:
     """Every name that a component may choose freely is markup."""
     quoted = EVIL.replace("\u202e", r"\u{202e}")

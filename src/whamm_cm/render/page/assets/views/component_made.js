@@ -1,17 +1,24 @@
 /** What made a component, which packages are compiled in, who gives what to whom, and the parts by their hash. */
 import {bytes, count, h, shown} from '../dom.js';
 
-/** The tab; nothing in it changes. */
+/** Rows of a table before somebody asks for more. */
+const MADE_FIRST = 200;
+
+/** The tab; nothing in it changes once it was made. */
 export class ComponentMade {
   constructor(ctx) {
     this.component = ctx.model.component;
-    this.element = h('div', {class: 'made'}, this.tools(), this.edges(), this.packages(), this.parts());
+    this.byPath = new Map(this.component.parts.map((part) => [part.path, part]));
+    this.element = h('div', {class: 'made'});
   }
 
-  show() {}
+  show() {
+    if (this.element.childNodes.length) return;
+    this.element.append(...[this.tools(), this.edges(), this.packages(), this.parts()].filter(Boolean));
+  }
 
   place(path) {
-    const part = this.component.parts.find((each) => each.path === path);
+    const part = this.byPath.get(path);
     return shown(!path ? 'the component' : part?.name ? `${path} “${part.name}”` : path);
   }
 
@@ -77,9 +84,14 @@ function madeCard(title, ...inside) {
 }
 
 function madeTable(heads, rows) {
+  const line = (row) => h('tr', {}, row.map((cell) => h('td', {class: typeof cell === 'number' ? 'number' : null},
+    typeof cell === 'number' ? count(cell) : cell)));
+  const body = h('tbody', {}, rows.slice(0, MADE_FIRST).map(line));
+  const rest = rows.slice(MADE_FIRST);
+  const more = rest.length ? h('button', {on: {click: () => {
+    body.append(...rest.map(line));
+    more.remove();
+  }}}, `${count(rest.length)} more …`) : null;
   return h('div', {class: 'scroll', tabindex: '0', role: 'region', 'aria-label': heads.join(', ')}, h('table', {},
-    h('thead', {}, h('tr', {}, heads.map((head) => h('th', {scope: 'col'}, head)))),
-    h('tbody', {}, rows.map((row) => h('tr', {}, row.map((cell) => h('td', {
-      class: typeof cell === 'number' ? 'number' : null,
-    }, typeof cell === 'number' ? count(cell) : cell)))))));
+    h('thead', {}, h('tr', {}, heads.map((head) => h('th', {scope: 'col'}, head)))), body), more);
 }
