@@ -10,13 +10,14 @@ PYTEST_ARGS ?= -q -n 2 --dist worksteal
 FORMATTED := src tests fixtures bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast hosts browser collector lint format bench fixtures clean
+.PHONY: help demo test test-fast hosts browser viewers collector lint format bench fixtures clean
 
 help:
 	@echo "make demo    trace a sample component that uses files, sockets, clocks and randomness"
 	@echo "make test    run the tests          make test-fast   without the slow ones"
 	@echo "make lint    ruff and mypy          make format      let ruff rewrite"
 	@echo "make hosts   install the hosts and wasm-tools that tests use (make test does, too)"
+	@echo "make viewers get the Firefox Profiler and speedscope for the tests; needs npm"
 	@echo "make browser install Debian's Chromium for the tests of pages; needs root"
 	@echo "make collector  build the OpenTelemetry Collector that tests use; needs Go"
 	@echo "make bench   measure the cost of probes, of weaving and of the gate"
@@ -63,6 +64,18 @@ $(VENV)/.registry: | $(VENV)/.test
 	@mkdir -p $(VENV)/registry && cd $(VENV)/registry && apt-get download docker-registry \
 	  >/dev/null 2>&1 && dpkg -x docker-registry_*.deb . && touch ../.registry || \
 	  echo "it cannot be had here; tests that need it are skipped" >&2
+
+# Viewers whose own code reads what we write, pinned with hashes; without npm tests skip those.
+$(VENV)/.viewers: tests/viewers/packages.sha256 | $(PY)
+	@command -v npm >/dev/null || { echo "no npm here: tests of viewers are skipped" >&2; exit 0; }; \
+	echo "getting viewers for the tests" >&2; \
+	rm -rf $(VENV)/viewers && mkdir -p $(VENV)/viewers && cd $(VENV)/viewers && \
+	npm pack --silent @firefox-devtools/profiler-cli@0.10.0 speedscope@1.25.0 >/dev/null && \
+	sha256sum --quiet -c $(abspath $<) && for file in *.tgz; do folder=$${file%-*}; \
+	  mkdir $$folder && tar -xzf $$file -C $$folder || exit 1; done && touch ../.viewers || \
+	  echo "they cannot be had here: tests of viewers are skipped" >&2
+
+viewers: $(VENV)/.viewers
 
 # Chromium opens the pages we make; tests say what it is called elsewhere (tests/page/browser.py).
 browser:

@@ -107,7 +107,7 @@ def test_the_step_summary_of_github(monkeypatch: pytest.MonkeyPatch) -> None:
     main(["gate", "good.wasm"])
     main(["gate", "bad.wasm", "--policy", "p.yaml", "-f", "github"])
     text = Path("summary.md").read_text()
-    assert text.count("## whamm-cm gate: ") == 2 and "WCM010" in text
+    assert text.count(" whamm-cm gate: ") == 2 and "WCM010" in text
 
 
 def test_a_suggestion_passes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,7 +64,8 @@ def policy(text: str, file: str = "p.yaml") -> Policy:
 
 def judge(data: bytes, text: str = "", records: tuple[dict, ...] | None = None, **more: object):
     """The report of one component by the policy ``text`` (its ``version`` line is put in front)."""
-    engine = Engine(policy(text) if text else Policy(), more.pop("today", TODAY), **more)
+    file = more.pop("file", "p.yaml")
+    engine = Engine(policy(text, file) if text else Policy(), more.pop("today", TODAY), **more)
     evidence = None if records is None else gather(records, engine.policy.budgets)
     found = analyse(data, "app.wasm", evidence.observed if evidence else None)
     context = engine.context(
@@ -72,7 +73,9 @@ def judge(data: bytes, text: str = "", records: tuple[dict, ...] | None = None, 
         evidence=evidence,
     )  # fmt: skip
     one = engine.judge(context)
-    return Report("0.0.0", engine.policy.file, "error", (one,), engine.closing())
+    return Report(
+        "0.0.0", engine.policy.file, "error", (one,), engine.closing(), today=engine.today
+    )
 
 
 def said(report: Report | ComponentReport) -> list[tuple[str, str]]:

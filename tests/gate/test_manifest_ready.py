@@ -63,7 +63,7 @@ def test_the_hook() -> None:
 
 def test_pipelines_of_the_documentation_parse() -> None:
     found = [b for b in blocks(ROOT / "docs" / "ci.md") if b.language == "yaml"]
-    assert len(found) == 3
+    assert len(found) == 4
     for block in found:
         parsed = yaml.safe_load("\n".join(block.lines))
         for step in parsed if isinstance(parsed, list) else ():

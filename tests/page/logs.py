@@ -118,7 +118,8 @@ def hostile() -> list[Record]:
 def _hostile(text: str, now: int, instance: int) -> Iterator[Record]:
     base = {"v": 2, "run": "00112233445566ff", "source": text, "instance": instance}
     names = {"component": text, "interface": f"{text}:a/b", "version": text, "func": text}
-    call = {**base, "call": now + 1, "edge": "import", **names, "t_ns": now}
+    call = {**base, "call": now + 1, "req": now + 1, "edge": "import", **names}
+    call["inner"] = {"interface": text, "func": text}
     value = {
         text: text,
         "list": [[text, text]],
@@ -129,10 +130,9 @@ def _hostile(text: str, now: int, instance: int) -> Iterator[Record]:
     request = {**base, "req": now + 1, "t_ns": now, "method": text, "path": f"/{text}"}
     yield {**request, "phase": "request", "authority": text, "scheme": text, "peer": text}
     args = {text: value, "more": text}
-    yield {**call, "phase": "call", "req": now + 1, "args": args, "inner": {"interface": text}}
+    yield {**call, "t_ns": now, "phase": "call", "args": args}
     yield {
-        **call, "t_ns": now + 500, "phase": "return", "req": now + 1,
-        "result": {"error": {text: text}},
+        **call, "t_ns": now + 500, "phase": "return", "result": {"error": {text: text}},
         "dur_ns": 500, "handles": {"result": text}, "url": text, "peer": text, "data": [text],
     }  # fmt: skip
     yield {**request, "phase": "answer", "t_ns": now + 600, "dur_ns": 600, "error": text}

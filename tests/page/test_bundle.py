@@ -92,3 +92,20 @@ def test_modules_run_behind_what_they_import(monkeypatch: pytest.MonkeyPatch) ->
     }
     monkeypatch.setattr(bundle, "_text", files.__getitem__)
     assert bundle._joined() == "const z = 1;\nconst y = z;\nfunction x() {}\nx(y);\n"
+
+
+def test_trace_makes_a_page_beside_the_log(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from fixtures.build import path_of
+    from whamm_cm.cli.main import main
+
+    out = tmp_path / "run.html"
+    assert main(["trace", "--html", str(out), str(path_of("c_command"))]) == 0
+    assert "export wasi:cli/run#run()" in capfd.readouterr().err
+    model = re.search(r'id="model">(.*?)</script>', out.read_text(), re.DOTALL)
+    assert model
+    shown = json.loads(model[1])
+    assert shown["run"]["calls"] > 1 and shown["component"]
+    assert [p.name for p in tmp_path.iterdir()] == ["run.html"]
+    assert main(["trace", "--html", "-", str(path_of("c_command"))]) == 2

@@ -163,7 +163,7 @@ def _harmless(name: str, text: str) -> None:
     odd = {c for c in text if not c.isprintable()} - set("\n\r" if name == "csv" else "\n")
     # What a script prints, and cells, may have tabs.
     assert not odd - {"\t"}, (name, odd)
-    if text and name in ("json", "chrome", "speedscope", "otlp"):
+    if text and name in ("json", "chrome", "speedscope", "firefox", "otlp"):
         json.loads(text, parse_constant=pytest.fail)
     elif name == "jsonl":
         for line in text.splitlines():

@@ -93,7 +93,7 @@ def test_a_long_log_is_streamed():
     assert peak < 1_000_000
 
 
-@pytest.mark.parametrize("name", ["chrome", "speedscope", "folded", "pprof"])
+@pytest.mark.parametrize("name", ["chrome", "speedscope", "firefox", "folded", "pprof"])
 def test_whole_log_formats_take_linear_time(name):
     text = shown(name, many(20_000))
     assert text.startswith(("{", "wasi:keyvalue/store#open 20000000", "\n"))
@@ -122,7 +122,7 @@ def test_an_empty_log_and_a_lone_note(name):
     note = {"v": 1, "phase": "dropped", "instance": 1, "count": 3}
     for records in ([], [note]):
         text = shown(name, records)
-        if name in ("chrome", "speedscope"):
+        if name in ("chrome", "speedscope", "firefox"):
             json.loads(text)
 
 
@@ -192,6 +192,7 @@ def test_unknown_names_are_explained():
         ("x.speedscope.json", "speedscope"),
         ("run.folded", "folded"),
         ("run.pprof", "pprof"),
+        ("run.firefox.json", "firefox"),
         ("profile.pb.gz", "pprof"),
         ("run.log", "strace"),
         ("run", "strace"),

@@ -67,8 +67,8 @@ def test_a_chain_of_middleware_is_a_chain():
     )  # fmt: skip
     assert all(edge.traffic.calls == 1 for edge in found.edges)
     assert [node.name for node in found.nodes].count("wasi:http/incoming-handler") == 3
-    spots = placed(found, True).layout.corners
-    lefts = {node.name: x for node, (x, _) in zip(found.nodes, spots, strict=True)}
+    spots = placed(found, True).places
+    lefts = {node.name: spot.x for node, spot in zip(found.nodes, spots, strict=True)}
     assert lefts["auth"] < lefts["log"] < lefts["app"]
 
 
@@ -118,7 +118,7 @@ def test_errors_and_times():
     (edge,) = found.edges
     assert figures(edge.traffic, True) == "3 calls ✗1 1 open 2.00µs"
     assert figures(edge.traffic, False) == "3 calls ✗1 1 open"
-    assert captions(found, True) == ("1 instance", "3 calls ✗1 1 open 2.00µs")
+    assert captions(found, True) == ("component", "3 calls ✗1 1 open 2.00µs")
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -217,4 +217,4 @@ def test_a_graph_without_crossings_has_none():
 
 
 def test_no_graph():
-    assert placed(graph(Session.build([])), True).layout.corners == ()
+    assert placed(graph(Session.build([])), True).places == ()

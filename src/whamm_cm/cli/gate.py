@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
         printer.component(one)
     report = Report(
         __version__, policy.file, _fail_on(args.fail_on), tuple(done), engine.closing(),
-        tuple(unjudged), gate_seal.seal(args, policy),
+        tuple(unjudged), gate_seal.seal(args, policy), engine.today,
     )  # fmt: skip
     printer.finish(report)
     if args.write_baseline:
@@ -241,6 +241,6 @@ def _step_summary(args: argparse.Namespace, report: Report) -> None:
 
     try:
         with open(path, "a", encoding="utf-8") as file:
-            file.write(markdown.render(report))
+            file.write(markdown.render(report, markdown.SUMMARY))
     except OSError as error:
         say(args, f"the step summary cannot be written: {error.strerror or error}")

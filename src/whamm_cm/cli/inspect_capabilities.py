@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from whamm_cm.analysis.reach.analysis import Reachability, reach
 from whamm_cm.analysis.reach.model import ComponentReach, Frame, ImportReach, ItemReach, Provider
-from whamm_cm.analysis.reach.witness import spelled
+from whamm_cm.analysis.reach.witness import described, spelled
 from whamm_cm.cli.common import display, say, write_output
 from whamm_cm.component.ir import Component
 from whamm_cm.errors import UsageError
@@ -284,14 +284,4 @@ def _why(found: _Found, path: tuple[Frame, ...] | None) -> Iterator[str]:
         return
     yield f"{name}: reachable"
     for frame in path:
-        yield f"  {frame.kind:<8}{_frame(frame)}"
-
-
-def _frame(frame: Frame) -> str:
-    name = printable(frame.name)
-    if frame.kind != "core":
-        return f"{name}  in {frame.component}" if frame.component else name
-    title = f' "{printable(frame.module_name)}"' if frame.module_name else ""
-    name = "" if name == str(frame.index) else f" {name}"
-    via = "" if frame.via in ("call", "lift") else f"  by {frame.via}"
-    return f"{frame.module}{title} func {frame.index}{name}{via}"
+        yield f"  {frame.kind:<8}{printable(described(frame))}"

@@ -122,7 +122,7 @@ def trace_http(
     woven = weaving.weave(args, data, path, plan)
     if args.verbose:
         say(args, woven.describe())
-    options = replace(outputs.render_options(args, finder), tags=True)
+    options = replace(outputs.render_options(args, finder), tags=True, app=(path, data))
     formats = outputs.formats(args, script is not None and script.reports)
     recorder = Recorder(formats, options, woven.table, telemetry.sending(args, path))
     serving = Serving(

@@ -64,6 +64,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="show source lines in what scripts report, from the DWARF in APP.wasm (slow)",
     )  # fmt: skip
     outputs.add_options(parser, "stderr", "the start", scripts=True)
+    parser.add_argument(
+        "--html", metavar="FILE", help="also make a page of the run, to be opened by a browser"
+    )
     scripts.add_options(parser)
     _add_running(parser)
     serve.add_options(parser)

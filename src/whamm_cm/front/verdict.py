@@ -71,7 +71,10 @@ def judge(
     )
     judged = engine.judge(context)
     seal = Seal(sources=rules.sources)
-    return Verdict(Report(__version__, rules.file, fail_on, (judged,), engine.closing(), (), seal))
+    report = Report(
+        __version__, rules.file, fail_on, (judged,), engine.closing(), (), seal, engine.today
+    )
+    return Verdict(report)
 
 
 def policy_of(path: str | os.PathLike[str] | None) -> Policy:

@@ -144,7 +144,7 @@ def _secret(path: Path | None) -> bytes | None:
 _KEY_SIZE = 32
 
 #: Rooms whose code says what an analysis is.
-_ROOMS = ("binary", "ir", "wit", "weave")
+_ROOMS = ("wasm", "component", "wit", "analysis", "demangle", "weave")
 
 
 def _tool_key() -> str:
@@ -182,6 +182,10 @@ def _subject(raw: dict[str, Any]) -> Subject:
         fault=_text(raw["fault"]),
         marks=tuple((_text(path), _text(sign)) for path, sign in raw["marks"]),
         alone=raw["alone"] is True,
+        ways={
+            name: tuple((_text(kind), _text(step)) for kind, step in way)
+            for name, way in raw["ways"].items()
+        },
     )
 
 

@@ -22,13 +22,14 @@ Verdict: TypeAlias = Literal["allow", "warn", "deny"]
 @dataclass(frozen=True, slots=True)
 class Hit:
     """One finding of a rule; the engine adds the rest.  ``parts``: the functions it is about, where
-    the item is all of an interface."""
+    the item is all of an interface; ``allow`` as of :class:`Finding`."""
 
     item: str
     message: str
     location: Location | None = None
     fix: str = ""
     parts: tuple[str, ...] = ()
+    allow: str = ""
 
 
 @dataclass(frozen=True, slots=True)

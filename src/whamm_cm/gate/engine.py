@@ -80,6 +80,7 @@ class Engine:
         found = Finding(
             rule.id, rule.name, severity, component, hit.item, hit.message,
             hit.fix or rule.fix, hit.location or self.policy.location, parts=hit.parts,
+            allow=hit.allow,
         )  # fmt: skip
         new = self.known.new(found)
         if new:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import field
 from datetime import date
 from typing import Literal, TypeAlias
 
@@ -22,11 +23,12 @@ SCHEMA = "whamm-cm/report/v1"
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A place in a policy or manifest; line and column count from 1."""
+    """A place in a policy or manifest; line and column count from 1.  ``text``: that line."""
 
     file: str
     line: int
     column: int
+    text: str = field(default="", compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
@@ -49,7 +51,7 @@ class Waiver:
 class Finding:
     """``item`` is what it is about: an interface, a function, a host, a path; ``parts`` the
     functions of it.  ``known``: all of it is in the baseline.  Waived and known findings do not
-    fail the gate."""
+    fail the gate.  ``allow``: the part of a policy that lets it pass, "" where none does."""
 
     rule: str
     name: str
@@ -62,6 +64,7 @@ class Finding:
     waived: Waiver | None = None
     known: bool = False
     parts: tuple[str, ...] = ()
+    allow: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -79,6 +82,11 @@ class Finding:
     def _hash(self, *parts: str) -> str:
         text = "\0".join((self.rule, self.component, self.item, *parts))
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """What it may be about, as ``interface#function``."""
+        return (self.item, *(f"{self.item}#{part}" for part in self.parts))
 
     @property
     def counts(self) -> bool:
@@ -180,7 +188,9 @@ class Subject:
     """What is judged.  ``stamp``: what a weave noted about itself, None for an original.
     ``marks``: (path of a component inside, "" for the root; what of a weave is there).
     ``producers``: (field, tool, version).  ``fault``: why reachability is unknown; then everything
-    counts as reachable.  ``alone``: it is a core module and no component."""
+    counts as reachable.  ``alone``: it is a core module and no component.  ``ways``: by function of
+    the root (``interface#function``), a shortest path from an export to it, as steps of (kind,
+    name)."""
 
     sha256: str
     size: int
@@ -193,6 +203,7 @@ class Subject:
     fault: str = ""
     marks: tuple[tuple[str, str], ...] = ()
     alone: bool = False
+    ways: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
     @property
     def language(self) -> str:
@@ -245,7 +256,7 @@ class Seal:
 @dataclass(frozen=True, slots=True)
 class Report:
     """``findings`` here are about the policy itself.  ``fail_on`` None: findings never fail; what
-    could not be judged always does."""
+    could not be judged always does.  ``today``: the day waivers were judged by."""
 
     version: str
     policy: str
@@ -254,6 +265,7 @@ class Report:
     findings: tuple[Finding, ...] = ()
     unjudged: tuple[Unjudged, ...] = ()
     seal: Seal = Seal()
+    today: date | None = None
 
     def all(self) -> Iterator[Finding]:
         for component in self.components:
@@ -278,6 +290,15 @@ class Report:
     @property
     def verdict(self) -> Literal["pass", "fail"]:
         return "fail" if self.failed else "pass"
+
+
+def way_to(finding: Finding, subject: Subject | None) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """The shortest of the ways to what a finding is about, and the function it leads to; ``("",
+    ())`` where there is none."""
+    ways = {} if subject is None else subject.ways
+    names = [name for name in finding.functions if name in ways]
+    to = min(names, key=lambda name: len(ways[name]), default="")
+    return to, ways.get(to, ())
 
 
 def fails(finding: Finding, fail_on: Severity | None) -> bool:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from whamm_cm.analysis.alone import as_component
-from whamm_cm.analysis.reach.analysis import reach
+from whamm_cm.analysis.reach.analysis import Reachability, reach
 from whamm_cm.analysis.reach.model import Provider
+from whamm_cm.analysis.reach.witness import described
 from whamm_cm.component import nodes as n
 from whamm_cm.component.decode import MODULE_PREAMBLE, decode
 from whamm_cm.component.ir import Component, walk
@@ -60,8 +61,10 @@ def analyse(data: bytes, what: str, observed: Observed | None = None) -> Analysi
     fault = ""
     strangers: tuple[Site, ...] = ()
     nested: tuple[NestedRow, ...] = ()
+    ways: dict[str, tuple[tuple[str, str], ...]] = {}
     try:
-        known = capabilities(reach(root, resolved, alone=alone), observed)
+        reached = reach(root, resolved, alone=alone)
+        known = capabilities(reached, observed)
     except DecodeError as error:
         fault = str(error)
         imports = tuple(_unknown(extern) for extern in resolved.world.imports)
@@ -72,6 +75,7 @@ def analyse(data: bytes, what: str, observed: Observed | None = None) -> Analysi
     else:
         strangers = known.strangers
         imports = _imports(known.root, resolved.components[0])
+        ways = _ways(reached)
         nested = tuple(
             _nested(use, one)
             for use, one in zip(known.components[1:], resolved.components[1:], strict=True)
@@ -89,8 +93,40 @@ def analyse(data: bytes, what: str, observed: Observed | None = None) -> Analysi
         nested=nested,
         fault=fault,
         alone=alone,
+        ways=ways,
     )
     return Analysis(subject, strangers)
+
+
+def _ways(reached: Reachability) -> dict[str, tuple[tuple[str, str], ...]]:
+    """As of :class:`Subject`, as far as :data:`_STEPS` go."""
+    found: dict[str, tuple[tuple[str, str], ...]] = {}
+    steps = 0
+    for one, item in reached.root.items():
+        interface, version = one.interface or one.name, one.version
+        whole = interface + (f"@{version}" if version else "")
+        name = one.name if one.kind == "func" else f"{whole}#{item.label}"
+        if item.kind != "func" or name in found:
+            continue
+        way = reached.why(reached.root, item)
+        if way is not None:
+            steps += len(way)
+            found[name] = _shortened(tuple((step.kind, described(step)) for step in way))
+        if steps > _STEPS:
+            break
+    return found
+
+
+def _shortened(way: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """Its ends, where nobody would read all of it."""
+    if len(way) <= 2 * _END:
+        return way
+    return (*way[:_END], ("", f"… {len(way) - 2 * _END:,} more steps …"), *way[-_END:])
+
+
+#: A component can have as many functions, and ways as long, as it likes; nobody looks at so many.
+_STEPS = 50_000
+_END = 20
 
 
 def _nested(use: ComponentUse, one: ResolvedComponent) -> NestedRow:

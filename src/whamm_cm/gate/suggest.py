@@ -6,18 +6,16 @@ Names come from the input, so every text is written as a JSON string, which YAML
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 
 from whamm_cm.gate.evidence import Evidence
 from whamm_cm.gate.model import ExportRow, Subject
 from whamm_cm.gate.permissions import key_fault
 from whamm_cm.gate.uses import Uses
+from whamm_cm.gate.written import exact, flow, is_name, pattern, proper
 from whamm_cm.render.safe import printable
 from whamm_cm.trace.calls import Site
 from whamm_cm.wit.glob import escape_path
-from whamm_cm.wit.names import InterfaceName, is_label
-from whamm_cm.wit.semver import Version
 
 #: So many paths in one directory become the directory.
 _MANY = 20
@@ -53,12 +51,12 @@ def _allowed(functions: _Functions, told: bool) -> list[str]:
         names = {
             name: seen
             for name, seen in every.items()
-            if not name or _label(name, ":" not in interface)
+            if not name or is_name(name, ":" not in interface)
         }
         entries += [_unsayable(f"{interface}#{name}") for name in every if name not in names]
         if not names:
             continue
-        (entry,) = _entries([_pattern(interface, names)])
+        (entry,) = _entries([pattern(interface, names)])
         unseen = [name for name, seen in names.items() if not seen]
         if told and unseen and any(names):
             shown = ", ".join(unseen) if len(unseen) < len(names) else "none of it"
@@ -73,7 +71,7 @@ def _entries(texts: Iterable[str]) -> list[str]:
     """Lines of a list.  A name that no pattern can have, or that is one, is named and not on it."""
     found = []
     for text in texts:
-        if _proper(text):
+        if proper(text):
             found.append(f"    - {json.dumps(text)}")
         else:
             found.append(_unsayable(text))
@@ -84,41 +82,15 @@ def _unsayable(text: str) -> str:
     return f"    # {printable(text)}: no policy can allow such a name"
 
 
-#: What :func:`_pattern` and :func:`_exact` put around names.
-_PUT_AROUND = re.compile(r"([^#]*?)(@[=^]?[0-9A-Za-z.+-]+)?(#(.*))?", re.S)
-#: How core modules usually call things (``wit.shapes.CORE``).
-_CORE = re.compile(r"[A-Za-z0-9_.$-]+")
-
-
-def _proper(text: str) -> bool:
-    """Whether the names in ``text`` are names, and no globs of their own."""
-    found = _PUT_AROUND.fullmatch(text)
-    if found is None:
-        return False
-    name, func = found[1], found[4] or "*"
-    functions = [] if func == "*" else func.removeprefix("{").removesuffix("}").split(",")
-    core = ":" not in name
-    if name and not _label(name, core) and InterfaceName.try_parse(name) is None:
-        return False
-    return all(_label(function, core) for function in functions)
-
-
-def _label(function: str, core: bool) -> bool:
-    """``core``: it may also be what a core module calls something."""
-    if core and _CORE.fullmatch(function):
-        return True
-    return all(map(is_label, function.split(".")))
-
-
 def _reachable(subject: Subject) -> _Functions:
     """interface@version → function → whether it was seen."""
     found: _Functions = {}
     for row in subject.imports:
         if row.kind not in ("instance", "type", "func"):
-            found.setdefault(_exact(row.item, row.version), {})[""] = False
+            found.setdefault(exact(row.item, row.version), {})[""] = False
         for function in row.functions:
             if function.reachable or function.observed:
-                key = "" if row.kind == "func" else _exact(row.item, row.version)
+                key = "" if row.kind == "func" else exact(row.item, row.version)
                 found.setdefault(key, {})[function.name] = bool(function.observed)
     return found
 
@@ -133,25 +105,7 @@ def _observed(evidence: Evidence | None) -> _Functions:
 
 def _site(site: Site) -> str:
     whole = f"{site.interface}@{site.version}" if site.version else site.interface
-    return _exact(whole, site.version or None)
-
-
-def _exact(item: str, version: str | None) -> str:
-    """``wasi:io/poll@0.2.3`` → ``wasi:io/poll@^0.2``: whatever a host may link to it.  Drafts are
-    only like themselves."""
-    found = Version.try_parse(version) if version is not None else None
-    if version is None or found is None:
-        return item
-    track = ".".join(map(str, found.track))
-    return item.removesuffix(version) + (f"={version}" if found.pre or found.build else f"^{track}")
-
-
-def _pattern(interface: str, names: dict[str, bool]) -> str:
-    functions = sorted(name for name in names if name)
-    if not functions:
-        return interface if ":" in interface else f"{interface}#*"
-    text = functions[0] if len(functions) == 1 else "{" + ",".join(functions) + "}"
-    return f"{interface}#{text}"
+    return exact(whole, site.version or None)
 
 
 def _export(row: ExportRow) -> str:
@@ -170,7 +124,7 @@ def _permissions(uses: Uses) -> Iterator[str]:
     sections = (
         ("network", _network(uses)),
         ("storage", _storage(uses)),
-        ("environment", [_flow(key=key) if key_fault(key) is None else f"# {key}" for key in keys]),
+        ("environment", [flow(key=key) if key_fault(key) is None else f"# {key}" for key in keys]),
     )
     for name, entries in sections:
         allowed = [entry for entry in entries if not entry.startswith("# ")]
@@ -181,11 +135,6 @@ def _permissions(uses: Uses) -> Iterator[str]:
         for one in uses.unclear:
             if one.about == name:
                 yield f"    # {printable(one.how)}: {printable(one.why)}"
-
-
-def _flow(**entry: object) -> str:
-    inside = ", ".join(f"{key}: {json.dumps(value)}" for key, value in entry.items())
-    return f"{{ {inside} }}"
 
 
 def _network(uses: Uses) -> list[str]:
@@ -211,9 +160,9 @@ def _network(uses: Uses) -> list[str]:
     found = []
     for name, numbers in sorted(ports.items()):
         if numbers and 0 not in numbers:
-            found.append(_flow(host=name, ports=sorted(numbers)))
+            found.append(flow(host=name, ports=sorted(numbers)))
         else:
-            found.append(_flow(host=name))
+            found.append(flow(host=name))
     return [*found, *refused]
 
 
@@ -242,6 +191,6 @@ def _storage(uses: Uses) -> list[str]:
             target = f"{escape_path(folder)}/**" if many else escape_path(path)
             merged.setdefault(target, set()).update(access[path])
     found = [
-        _flow(uri=f"fs://{path}", access=sorted(words)) for path, words in sorted(merged.items())
+        flow(uri=f"fs://{path}", access=sorted(words)) for path, words in sorted(merged.items())
     ]
     return [*found, *refused]

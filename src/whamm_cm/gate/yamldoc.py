@@ -159,14 +159,20 @@ _FIRST = re.compile(r"[-+.0-9~nNyYtTfFoO<=]")
 _TAGS = yaml.SafeLoader("")
 
 
+#: Where lines end for YAML.
+_LINE_ENDS = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
+
+
 class _Builder:
     """Nodes from events: nothing recurses, and nothing is copied by an alias."""
 
     def __init__(self, file: str, error: type[WhammError]) -> None:
         self.file, self.error = file, error
         self.nodes = 0
+        self.lines: list[str] = []
 
     def documents(self, text: str) -> Iterator[Node]:
+        self.lines = _LINE_ENDS.split(text)
         stack: list[_Open] = []
         for event in yaml.parse(text, yaml.SafeLoader):
             if isinstance(event, yaml.NodeEvent):
@@ -189,7 +195,8 @@ class _Builder:
     def place(self, event: yaml.Event) -> Location:
         mark = event.start_mark
         assert mark is not None, "events of the parser have marks"
-        return Location(self.file, mark.line + 1, mark.column + 1)
+        text = self.lines[mark.line] if mark.line < len(self.lines) else ""
+        return Location(self.file, mark.line + 1, mark.column + 1, text)
 
     def check(self, event: yaml.NodeEvent, depth: int) -> None:
         self.nodes += 1

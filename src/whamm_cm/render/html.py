@@ -22,19 +22,26 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     from whamm_cm.render.page.reports import reports
     from whamm_cm.render.page.run import Sites, chunks, run_model
     from whamm_cm.render.page.sources import sources, with_lines
+    from whamm_cm.render.page.topology import topology_model
+    from whamm_cm.render.page.trees import trees_model
+    from whamm_cm.render.structure import structure_of
 
     session = Session.build(records, options.per_instance)
     sites = Sites()
-    title = printable(PurePath(options.app[0]).name if options.app else _title(session))
-    model: dict[str, Any] = {"v": 1, "kind": "run", "title": title, "by": f"whamm-cm {__version__}"}
-    model["run"] = run_model(session, sites)
     options = with_lines(session, options)
-    parts = {"reports": reports(session, options), "sources": sources(session, options)}
-    model |= {key: part for key, part in parts.items() if part is not None}
-    model["classes"] = classes_model(session, sites.numbers)
-    model["overview"] = overview_model(session)
-    if options.app is not None:
-        model["component"] = component_model(options.app[1], options.app[0])
+    parts: dict[str, Any] = {
+        "run": run_model(session, sites),
+        "classes": classes_model(session, sites.numbers),
+        "overview": overview_model(session),
+        "trees": trees_model(session, options.per_instance),
+        "reports": reports(session, options),
+        "sources": sources(session, options),
+        "topology": topology_model(session, sites, structure_of(options.app)),
+        "component": component_model(options.app[1], options.app[0]) if options.app else None,
+    }
+    title = printable(PurePath(options.app[0]).name if options.app else _title(session))
+    model = {"v": 1, "kind": "run", "title": title, "by": f"whamm-cm {__version__}"}
+    model |= {key: part for key, part in parts.items() if part}
     return page(model, chunks(session, sites))
 
 

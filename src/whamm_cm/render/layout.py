@@ -14,7 +14,7 @@ from typing import TypeAlias
 from whamm_cm.dataclass import dataclass
 
 #: Between layers, and between what is above each other in one.
-GAP_X, GAP_Y, _BEND_GAP = 84.0, 14.0, 8.0
+GAP_X, GAP_Y, _BEND_GAP = 72.0, 14.0, 8.0
 #: How often layers are ordered and moved.
 _SWEEPS = 12
 
@@ -47,28 +47,32 @@ class Layout:
 
 @dataclass(slots=True)
 class _Work:
-    """``above`` and ``below``: neighbours in the layers left and right; ``chains``: of each edge
-    the spots it leads over, from left to right."""
+    """``left`` and ``right``: neighbours in the layers on either side, each with how much lower
+    than its middle that one's would be for the edge to be level; ``chains``: of each edge the spots
+    it leads over, from left to right."""
 
     layers: list[list[_Spot]] = field(default_factory=list)
-    left: dict[_Spot, list[_Spot]] = field(default_factory=dict)
-    right: dict[_Spot, list[_Spot]] = field(default_factory=dict)
+    left: dict[_Spot, list[tuple[_Spot, float]]] = field(default_factory=dict)
+    right: dict[_Spot, list[tuple[_Spot, float]]] = field(default_factory=dict)
     chains: list[list[_Spot]] = field(default_factory=list)
 
 
-def layered(boxes: Sequence[Box], edges: Sequence[tuple[int, int]]) -> Layout:
+def layered(
+    boxes: Sequence[Box], edges: Sequence[tuple[int, int]], lower: Sequence[float] = ()
+) -> Layout:
     """A place for each of ``boxes``; ``edges`` are pairs of their indices, none from a box to
-    itself."""
+    itself, and ``lower`` how far below the middle of its second box each ends (default: 0)."""
+    lower = lower or [0.0] * len(edges)
     turned = _circles(len(boxes), edges)
     forward = [(b, a) if back else (a, b) for (a, b), back in zip(edges, turned, strict=True)]
     layers = _layers(boxes, forward)
     for index, (start, end) in enumerate(forward):
         if layers[start] > layers[end]:  # from one that is last
             forward[index], turned[index] = (end, start), not turned[index]
-    work = _chained(layers, forward)
+    work = _chained(layers, forward, turned, lower)
     _order(work)
     middles = _middles(work, boxes)
-    return _placed(boxes, work, middles, turned)
+    return _placed(boxes, work, middles, turned, lower)
 
 
 def _circles(count: int, edges: Sequence[tuple[int, int]]) -> list[bool]:
@@ -125,12 +129,17 @@ def _layers(boxes: Sequence[Box], edges: Sequence[tuple[int, int]]) -> list[int]
     return found
 
 
-def _chained(layers: Sequence[int], edges: Sequence[tuple[int, int]]) -> _Work:
+def _chained(
+    layers: Sequence[int],
+    edges: Sequence[tuple[int, int]],
+    turned: Sequence[bool],
+    lower: Sequence[float],
+) -> _Work:
     work = _Work([[] for _ in range(max(layers, default=-1) + 1)])
     for node, layer in enumerate(layers):
         work.layers[layer].append(node)
     bends = 0
-    for start, end in edges:
+    for (start, end), back, low in zip(edges, turned, lower, strict=True):
         chain = [start]
         for layer in range(layers[start] + 1, layers[end]):
             bends -= 1
@@ -138,9 +147,10 @@ def _chained(layers: Sequence[int], edges: Sequence[tuple[int, int]]) -> _Work:
             chain.append(bends)
         chain.append(end)
         work.chains.append(chain)
-        for left, right in zip(chain, chain[1:], strict=False):
-            work.right.setdefault(left, []).append(right)
-            work.left.setdefault(right, []).append(left)
+        for at, (left, right) in enumerate(zip(chain, chain[1:], strict=False)):
+            rise = (low if at == len(chain) - 2 else 0.0) if not back else 0.0 if at else -low
+            work.right.setdefault(left, []).append((right, rise))
+            work.left.setdefault(right, []).append((left, -rise))
     return work
 
 
@@ -163,10 +173,12 @@ def _order(work: _Work) -> None:
 
 
 def _sort(
-    layer: list[_Spot], places: Mapping[_Spot, int], near: Mapping[_Spot, Sequence[_Spot]]
+    layer: list[_Spot],
+    places: Mapping[_Spot, int],
+    near: Mapping[_Spot, Sequence[tuple[_Spot, float]]],
 ) -> None:
     def middle(pair: tuple[int, _Spot]) -> float:
-        found = [places[each] for each in near.get(pair[1], ()) if each in places]
+        found = [places[each] for each, _ in near.get(pair[1], ()) if each in places]
         return sum(found) / len(found) if found else float(pair[0])
 
     layer[:] = [spot for _, spot in sorted(enumerate(layer), key=middle)]
@@ -179,7 +191,7 @@ def _crossings(work: _Work) -> int:
         places = {spot: place for place, spot in enumerate(right)}
         ends: list[int] = []
         for spot in left:
-            ends += sorted(places[each] for each in work.right.get(spot, ()) if each in places)
+            ends += sorted(places[each] for each, _ in work.right.get(spot, ()) if each in places)
         found += _inversions(ends, len(right))
     return found
 
@@ -236,7 +248,8 @@ def _towards(
     for before, spot in zip([None, *layer], layer, strict=False):
         offset = 0.0 if before is None else offset + apart(before, spot)
         near = [*work.left.get(spot, ()), *work.right.get(spot, ())]
-        wish = sum(found[each] for each in near) / len(near) if near else found[spot]
+        wishes = [found[each] + rise for each, rise in near]
+        wish = sum(wishes) / len(wishes) if wishes else found[spot]
         weight = 1.0 if spot >= 0 else 2.0
         blocks.append(((wish - offset) * weight, weight, offset, [spot]))
         while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] > blocks[-1][0] / blocks[-1][1]:
@@ -252,7 +265,11 @@ def _towards(
 
 
 def _placed(
-    boxes: Sequence[Box], work: _Work, middles: Mapping[_Spot, float], turned: Sequence[bool]
+    boxes: Sequence[Box],
+    work: _Work,
+    middles: Mapping[_Spot, float],
+    turned: Sequence[bool],
+    lower: Sequence[float],
 ) -> Layout:
     tops = [middles[at] - box.height / 2 for at, box in enumerate(boxes)]
     top = min([*tops, *middles.values()], default=0.0)
@@ -267,7 +284,7 @@ def _placed(
         x += width + GAP_X
     bottoms = [at - top + box.height for at, box in zip(tops, boxes, strict=True)]
     ways = []
-    for chain, back in zip(work.chains, turned, strict=True):
+    for chain, back, low in zip(work.chains, turned, lower, strict=True):
         way: list[Point] = []
         for at, spot in enumerate(chain):
             y = middles[spot] - top
@@ -275,7 +292,10 @@ def _placed(
                 way.append((lefts[spot], y))
             if at < len(chain) - 1:
                 way.append((lefts[spot] + wide[spot], y))
-        ways.append(tuple(reversed(way)) if back else tuple(way))
+        if back:
+            way.reverse()
+        way[-1] = way[-1][0], way[-1][1] + low
+        ways.append(tuple(way))
     corners = tuple((lefts[at], tops[at] - top) for at in range(len(boxes)))
     height = max([*bottoms, *(y - top for y in middles.values())], default=0.0)
     return Layout(max(x - GAP_X, 0.0), height, corners, tuple(ways), tuple(turned))

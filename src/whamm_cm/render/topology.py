@@ -9,11 +9,11 @@ component: a chain of middleware is a chain.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from whamm_cm.dataclass import dataclass
-from whamm_cm.render.layout import Box, Layout, Point, layered
+from whamm_cm.render.layout import Box, Point, layered
 from whamm_cm.render.safe import printable
 from whamm_cm.render.svg import num, text_width
 from whamm_cm.render.words import brief_bytes, brief_ns, counted
@@ -36,6 +36,8 @@ _HOST_LAYER, _PEER_LAYER = 1, 2
 NAME_SIZE, CAPTION_SIZE, _MAX_NAME, _MIN_WIDTH = 12, 10.5, 250, 80
 #: Core modules that a component shows, and how much room each needs.
 _MAX_MODULES, MODULE_HEIGHT = 4, 15.0
+#: The height of a port, and how far it stands out of its component.
+_PORT, _OUT = 36.0, 12.0
 HEIGHTS: Mapping[Kind, float] = {
     "caller": 40.0, "component": 52.0, "interface": 40.0, "host": 40.0, "peer": 40.0,
 }  # fmt: skip
@@ -322,32 +324,120 @@ def _together(nodes: Sequence[Node]) -> Node:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a box is, in CSS pixels; ``owner``: the index of the component that it is a port of."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    owner: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Placed:
-    """A graph with its places: boxes and ways in the order of its nodes and edges; ``captions``
-    are below the names of nodes."""
+    """A graph with its places, ways and captions (below the names of nodes) in the order of its
+    nodes and edges.  The interfaces of a component are ports in its box, and nothing leads from
+    there to it: such a way is empty."""
 
     graph: Graph
     captions: tuple[str, ...]
-    boxes: tuple[Box, ...]
-    layout: Layout
+    places: tuple[Place, ...]
+    ways: tuple[tuple[Point, ...], ...]
+    back: tuple[bool, ...]
+    width: float
+    height: float
 
 
 def placed(found: Graph, timed: bool) -> Placed:
     """``timed``: as the session is."""
     texts = captions(found, timed)
-    boxes = tuple(map(_box, found.nodes, texts))
-    at = {node: index for index, node in enumerate(found.nodes)}
-    pairs = [(at[edge.start], at[edge.end]) for edge in found.edges]
-    return Placed(found, texts, boxes, layered(boxes, pairs))
+    owners = _owners(found)
+    sizes = {node: _size(node, text) for node, text in zip(found.nodes, texts, strict=True)}
+    first = _laid(found, owners, sizes, {})
+    # Once more, with the ports of each component in the order of who leads to them.
+    heights: dict[Node, list[float]] = {}
+    for edge, way in zip(found.edges, first.ways, strict=True):
+        if edge.end in owners and way:
+            heights.setdefault(edge.end, []).append(way[0][1])
+    order = {node: sum(each) / len(each) for node, each in heights.items()}
+    return replace(_laid(found, owners, sizes, order), captions=texts)
 
 
-def _box(node: Node, caption: str) -> Box:
+def _owners(found: Graph) -> dict[Node, Node]:
+    """The component of each interface that has one."""
+    ends: dict[Node, set[Node]] = {}
+    for edge in found.edges:
+        if edge.start.kind == "interface":
+            ends.setdefault(edge.start, set()).add(edge.end)
+    return {node: each.pop() for node, each in ends.items() if len(each) == 1}
+
+
+def _laid(
+    found: Graph,
+    owners: Mapping[Node, Node],
+    sizes: Mapping[Node, tuple[float, float]],
+    order: Mapping[Node, float],
+) -> Placed:
+    ports: dict[Node, list[Node]] = {}
+    for port in sorted(owners, key=lambda node: order.get(node, 0.0)):
+        ports.setdefault(owners[port], []).append(port)
+    # The interfaces of a package stand together, where no edge says otherwise.
+    outer = {"host": 1, "peer": 2}
+    own = [node for node in found.nodes if node not in owners]
+    own.sort(key=lambda node: (outer.get(node.kind, 0), node.kind in outer and node.name))
+    at = {node: index for index, node in enumerate(own)}
+    boxes = [_box(node, sizes, ports.get(node, ())) for node in own]
+    lower = {
+        port: _port_top(owner, index) + _PORT / 2 - boxes[at[owner]].height / 2
+        for owner, each in ports.items()
+        for index, port in enumerate(each)
+    }
+    drawn = [edge for edge in found.edges if edge.start not in owners]
+    pairs = [(at[edge.start], at[owners.get(edge.end, edge.end)]) for edge in drawn]
+    layout = layered(boxes, pairs, [lower.get(edge.end, 0.0) for edge in drawn])
+    index = {node: number for number, node in enumerate(found.nodes)}
+    places = {}
+    for node, box, (x, y) in zip(own, boxes, layout.corners, strict=True):
+        places[node] = Place(x + _OUT, y, box.width, box.height)
+        for row, port in enumerate(ports.get(node, ())):
+            top = y + _port_top(node, row)
+            places[port] = Place(x, top, box.width - 2, _PORT, index[node])
+    ways: dict[Edge, tuple[Point, ...]] = {}
+    for edge, way, back in zip(drawn, layout.ways, layout.back, strict=True):
+        points = [(x + _OUT, y) for x, y in way]
+        if edge.end in owners and not back:
+            points[-1] = points[-1][0] - _OUT, points[-1][1]
+        ways[edge] = tuple(points)
+    turned = dict(zip(drawn, layout.back, strict=True))
+    return Placed(
+        found, (), tuple(places[node] for node in found.nodes),
+        tuple(ways.get(edge, ()) for edge in found.edges),
+        tuple(turned.get(edge, False) for edge in found.edges),
+        layout.width + _OUT, layout.height,
+    )  # fmt: skip
+
+
+def _port_top(owner: Node, row: int) -> float:
+    """How far below the top of its component a port begins."""
+    return HEIGHTS["component"] + len(module_rows(owner)) * MODULE_HEIGHT + row * (_PORT + 6)
+
+
+def _box(node: Node, sizes: Mapping[Node, tuple[float, float]], ports: Sequence[Node]) -> Box:
+    last = {"host": _HOST_LAYER, "peer": _PEER_LAYER}.get(node.kind, 0)
+    width, height = sizes[node]
+    if ports:
+        width = max(width, *(sizes[port][0] for port in ports))
+        height = _port_top(node, len(ports)) + 2
+    return Box(width, height, last)
+
+
+def _size(node: Node, caption: str) -> tuple[float, float]:
     name = min(text_width(printable(node.name), NAME_SIZE), _MAX_NAME)
     rows = module_rows(node)
     inside = max((text_width(row, CAPTION_SIZE) for row in rows), default=0)
     width = max(name, text_width(caption, CAPTION_SIZE), min(inside, _MAX_NAME), _MIN_WIDTH)
-    last = {"host": _HOST_LAYER, "peer": _PEER_LAYER}.get(node.kind, 0)
-    return Box(round(width) + 24, HEIGHTS[node.kind] + len(rows) * MODULE_HEIGHT, last)
+    return round(width) + 24, HEIGHTS[node.kind] + len(rows) * MODULE_HEIGHT
 
 
 def module_rows(node: Node) -> tuple[str, ...]:
@@ -369,12 +459,18 @@ def captions(found: Graph, timed: bool) -> tuple[str, ...]:
         for node in (edge.end, edge.start) if edge.start.kind == "caller" else (edge.end,):
             into[node].merge(edge.traffic)
             functions[node] |= edge.functions
+    for edge in found.edges:
+        if not into[edge.start].calls and edge.start.kind == "interface":
+            into[edge.start].merge(edge.traffic)  # only the callee has recorded it
+            functions[edge.start] |= edge.functions
     texts = []
     for node in found.nodes:
         if node.kind == "component":
-            own = f", {brief_ns(node.self_ns)} itself" if timed and node.self_ns else ""
-            of = counted(len(node.instances), "instance") if node.instances else "component"
-            texts.append(of + own)
+            many = len(node.instances)
+            parts = [f"×{many:,}"] if many > 1 else []
+            parts += [f"{brief_ns(node.self_ns)} itself"] if timed and node.self_ns else []
+            modules = counted(len(node.modules), "module") if node.modules else "component"
+            texts.append(" ".join(parts) or modules)
         elif into[node].calls or not functions[node]:
             texts.append(figures(into[node], timed))
         else:
@@ -384,9 +480,9 @@ def captions(found: Graph, timed: bool) -> tuple[str, ...]:
 
 def figures(traffic: Traffic, timed: bool) -> str:
     """``12 calls ✗1 4.10ms 20B↓``."""
-    parts = [counted(traffic.calls, "call")]
-    parts += [f"✗{traffic.errors}"] if traffic.errors else []
-    parts += [f"{traffic.open} open"] if traffic.open else []
+    parts = [f"{traffic.calls:,} call{'' if traffic.calls == 1 else 's'}"]
+    parts += [f"✗{traffic.errors:,}"] if traffic.errors else []
+    parts += [f"{traffic.open:,} open"] if traffic.open else []
     parts += [brief_ns(traffic.total_ns)] if timed and traffic.timed else []
     for count, mark in ((traffic.sent, "↑"), (traffic.received, "↓")):
         parts += [f"{brief_bytes(count)}B{mark}"] if count else []

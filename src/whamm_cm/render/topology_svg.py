@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from whamm_cm.render import svg
-from whamm_cm.render.layout import Box, Point
+from whamm_cm.render.layout import Point
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.render.topology import (
     CAPTION_SIZE,
@@ -15,6 +15,7 @@ from whamm_cm.render.topology import (
     NAME_SIZE,
     Edge,
     Node,
+    Place,
     Placed,
     arrow_path,
     figures,
@@ -40,10 +41,13 @@ _WHAT = {
 
 
 def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
+    # Only what has a component at hand pays for looking into it.
+    from whamm_cm.render.structure import structure_of
+
     session = Session.build(records)
-    found = placed(graph(session), session.timed)
-    width = max(found.layout.width + 2 * _MARGIN, _LEAST_WIDTH)
-    height = found.layout.height + _TOP + _MARGIN
+    found = placed(graph(session, structure_of(options.app)), session.timed)
+    width = max(found.width + 2 * _MARGIN, _LEAST_WIDTH)
+    height = found.height + _TOP + _MARGIN
     kinds = [node.kind for node in found.graph.nodes]
     calls = counted(len(session.calls), "call")
     name = f"Topology of {calls}"
@@ -71,12 +75,14 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
 def _drawn(found: Placed, timed: bool) -> Iterator[str]:
     """Edges below, boxes above."""
     most = max((edge.traffic.calls for edge in found.graph.edges), default=1)
-    layout = found.layout
-    for edge, way, back in zip(found.graph.edges, layout.ways, layout.back, strict=True):
-        yield from _edge(edge, way, back, most, timed)
-    rows = zip(found.graph.nodes, found.boxes, layout.corners, found.captions, strict=True)
-    for number, row in enumerate(rows, 1):
-        yield _node(number, *row)
+    for edge, way, back in zip(found.graph.edges, found.ways, found.back, strict=True):
+        if way:
+            yield from _edge(edge, way, back, most, timed)
+    rows = [*zip(found.graph.nodes, found.places, found.captions, strict=True)]
+    for ports in (False, True):
+        for number, (node, place, caption) in enumerate(rows, 1):
+            if (place.owner is not None) == ports:
+                yield _node(number, node, place, caption)
 
 
 def _edge(edge: Edge, way: Sequence[Point], back: bool, most: int, timed: bool) -> Iterator[str]:
@@ -98,19 +104,19 @@ def thickness(calls: int, most: int) -> float:
     return _THIN + (_THICK - _THIN) * math.log(calls) / math.log(most)
 
 
-def _node(number: int, node: Node, box: Box, corner: Point, caption: str) -> str:
-    x, y = corner
-    round_ = {"component": 6, "peer": 2}.get(node.kind, box.height / 2)
+def _node(number: int, node: Node, place: Place, caption: str) -> str:
+    high = HEIGHTS[node.kind] if place.owner is None else place.height
+    round_ = {"component": 6, "peer": 2}.get(node.kind, high / 2)
     name = f"{node.name}@{node.version}" if node.version else node.name
     title = svg.title(f"{_WHAT[node.kind]}: {name}\n{caption}")
     own = node.kind in ("caller", "component")
     shape = {"rx": round_, "class_": "box" if own else svg.class_of(node.name)}
-    middle, base, room = x + box.width / 2, y + HEIGHTS[node.kind] / 2, box.width - 16
+    middle, base, room = place.x + place.width / 2, place.y + high / 2, place.width - 16
     rows = [
         (base - 2, node.name, "ink bold" if own else "ink", NAME_SIZE),
         (base + 12, caption, "ink", CAPTION_SIZE),
     ]
-    below = y + HEIGHTS[node.kind] + 2
+    below = place.y + high + 2
     for at, row in enumerate(module_rows(node)):
         rows.append((below + at * MODULE_HEIGHT, row, "dim", CAPTION_SIZE))
     texts = [
@@ -120,5 +126,5 @@ def _node(number: int, node: Node, box: Box, corner: Point, caption: str) -> str
         )
         for at, content, kind, size in rows
     ]  # fmt: skip
-    drawn = svg.rect(x, y, box.width, box.height, title, **shape)
+    drawn = svg.rect(place.x, place.y, place.width, place.height, title, **shape)
     return svg.tag("g", {"id": f"node-{number}"}, drawn, *texts)

@@ -56,6 +56,7 @@ class Reachability:
     _instances: Instances
     _index: _Index
     _walk: Walk | None = field(default=None)
+    _places: dict[str, list[Place]] = field(default_factory=dict)
 
     @property
     def root(self) -> ComponentReach:
@@ -66,14 +67,15 @@ class Reachability:
         if self._walk is None:
             # Tables are full now, so that breadth first finds shortest paths.
             self._walk = _walk(self._instances, self._index)
+            for place in self._instances.places:
+                self._places.setdefault(place.component.path, []).append(place)
         walk, best = self._walk, None
-        for place in self._instances.places:
-            if place.component.path == component.path:
-                for path in _prefixes(item.path):
-                    node = walk.hits.get((id(place), path, item.kind))
-                    if node is not None:
-                        found = frames(walk.steps, node, item, self._resolved)
-                        best = found if best is None or len(found) < len(best) else best
+        for place in self._places.get(component.path, ()):
+            for path in _prefixes(item.path):
+                node = walk.hits.get((id(place), path, item.kind))
+                if node is not None:
+                    found = frames(walk.steps, node, item, self._resolved)
+                    best = found if best is None or len(found) < len(best) else best
         return best
 
 

@@ -38,6 +38,16 @@ def pretty(name: str) -> str:
     return demangle(name)
 
 
+def described(frame: Frame) -> str:
+    """What a step is, on one line; names are as they stand in the file."""
+    if frame.kind != "core":
+        return f"{frame.name}  in {frame.component}" if frame.component else frame.name
+    title = f' "{frame.module_name}"' if frame.module_name else ""
+    name = "" if frame.name == str(frame.index) else f" {frame.name}"
+    via = "" if frame.via in ("call", "lift") else f"  by {frame.via}"
+    return f"{frame.module}{title} func {frame.index}{name}{via}"
+
+
 def _frame(node: Node, via: str, resolved: Resolved) -> Frame:
     if isinstance(node, Code):
         graph, component = node.instance.graph, node.instance.place.component.path

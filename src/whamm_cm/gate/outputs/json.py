@@ -16,7 +16,9 @@ Keys are sorted.  They are added, never renamed, while ``schema`` is ``whamm-cm/
      "findings": [FINDING]}
 
 A FINDING has ``rule name severity component item message fix fingerprint``, ``location`` (``file
-line column`` or null), ``waived`` (``reason expires owner`` or null) and ``baseline`` (bool).
+line column`` or null), ``waived`` (``reason expires owner`` or null), ``baseline`` (bool),
+``allow`` (the part of a policy or manifest that lets it pass, or null) and ``path`` ([{"kind",
+"name"}]: a shortest way from an export to what it is about, or null).
 """
 
 from __future__ import annotations
@@ -25,7 +27,16 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from whamm_cm.gate.model import SCHEMA, ComponentReport, Finding, FunctionRow, ImportRow, Report
+from whamm_cm.gate.model import (
+    SCHEMA,
+    ComponentReport,
+    Finding,
+    FunctionRow,
+    ImportRow,
+    Report,
+    Subject,
+    way_to,
+)
 
 _Json = dict[str, Any]
 
@@ -96,7 +107,7 @@ def component(one: ComponentReport) -> _Json:
             }
             for inside in subject.nested
         ],
-        "findings": [finding(found) for found in one.findings],
+        "findings": [finding(found, subject) for found in one.findings],
     }
 
 
@@ -129,8 +140,10 @@ def _given(function: FunctionRow) -> _Json:
     return {**_function(function), "providers": providers}
 
 
-def finding(found: Finding) -> _Json:
+def finding(found: Finding, subject: Subject | None = None) -> _Json:
+    """``subject``: what it is about; None for the policy."""
     location, waived = found.location, found.waived
+    _, way = way_to(found, subject)
     return {
         "rule": found.rule,
         "name": found.name,
@@ -143,6 +156,8 @@ def finding(found: Finding) -> _Json:
         "fingerprint": found.fingerprint,
         "fingerprints": list(found.fingerprints.values()),
         "baseline": found.known,
+        "allow": found.allow or None,
+        "path": [{"kind": kind, "name": name} for kind, name in way] or None,
         "location": None
         if location is None
         else {"file": location.file, "line": location.line, "column": location.column},

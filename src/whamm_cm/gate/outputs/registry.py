@@ -19,7 +19,8 @@ FORMATS: dict[str, str] = {
     "sarif": "SARIF 2.1.0, for code scanning",
     "junit": "JUnit XML, for CI systems",
     "github": "annotations of GitHub Actions",
-    "markdown": "for step summaries and comments",
+    "markdown": "for step summaries and comments on pull requests",
+    "html": "a page to look at, in one file",
     "intoto": "in-toto statements, a line per component, to sign",
 }
 

@@ -9,6 +9,7 @@ from whamm_cm.errors import cut
 from whamm_cm.gate.context import Context, Decision, Hit, Rule, Verdict
 from whamm_cm.gate.model import ExportRow, ImportRow, NestedRow
 from whamm_cm.gate.policy import HostProfile
+from whamm_cm.gate.written import import_allowed
 from whamm_cm.wit.known import resembles
 from whamm_cm.wit.names import ExternNameParts
 
@@ -43,12 +44,14 @@ def _denied(context: Context) -> Iterator[Hit]:
     for row, decisions in context.decisions:
         if imports is not None and _whole(decisions, "deny"):
             first = next((one for one in decisions if one.line is not None), decisions[0])
+            parts = _parts_of(decisions)
             yield Hit(
                 row.item,
                 f"{row.label}{_functions(row, decisions)} "
                 + _because(row, first, "is not on the list of allowed imports"),
                 first.line.location if first.line else imports.location,
-                parts=_parts_of(decisions),
+                parts=parts,
+                allow="" if first.line else import_allowed(row, parts),
             )
 
 
@@ -67,6 +70,7 @@ def _function_denied(context: Context) -> Iterator[Hit]:
                     f"{row.label}#{one.function.name} "
                     + _because(row, one, "is not on the list of allowed functions"),
                     line.location if line else imports.location,
+                    allow="" if one.line else import_allowed(row, (one.function.name,)),
                 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import TypeAlias
 
 from whamm_cm.gate import wasmcloud as host
@@ -33,7 +34,7 @@ def _placed(look: _Look, context: Context, placements: Iterable[Placement]) -> I
         for hit in look(context, placement):
             # The same trouble in two workloads is two findings.
             item = f"{placement.workload.name}: {hit.item}" if placement.several else hit.item
-            yield Hit(item, hit.message, hit.location, hit.fix)
+            yield replace(hit, item=item)
 
 
 def _asked(context: Context, placement: Placement) -> Iterator[tuple[ImportRow, host.Match]]:
@@ -51,15 +52,28 @@ def _asked(context: Context, placement: Placement) -> Iterator[tuple[ImportRow, 
 
 
 def _patch(row: ImportRow) -> str:
-    """The entry to add."""
+    """What to do about a missing entry."""
+    entry = _entry(row)
+    if not entry:
+        return "Hosts link interfaces only; import an interface instead."
+    return f"Add to hostInterfaces: {entry}"
+
+
+def _granted(row: ImportRow) -> str:
+    """The part of a manifest that has the missing entry, "" where none can."""
+    entry = _entry(row)
+    return entry and f"hostInterfaces:\n  - {entry}\n"
+
+
+def _entry(row: ImportRow) -> str:
     package, name = host.split(row.interface)
     if not package:
-        return "Hosts link interfaces only; import an interface instead."
+        return ""
     space, _, rest = package.partition(":")
     lines = [f"namespace: {space}", f"package: {rest}", f"interfaces: [{name}]"]
     lines += [f'version: "{row.version}"'] if row.version else []
     lines += [f"name: {row.name}"] if host.labelled(row) else []
-    return "Add to hostInterfaces: { " + ", ".join(lines) + " }"
+    return "{ " + ", ".join(lines) + " }"
 
 
 def _by_sibling(row: ImportRow, placement: Placement) -> bool:
@@ -74,20 +88,20 @@ def _missing(context: Context, placement: Placement) -> Iterator[Hit]:
         package, name = host.split(row.interface)
         if match.cover == "none" and not _by_sibling(row, placement):
             why = "has no entry in hostInterfaces"
-            fix = _patch(row)
+            fix, allow = _patch(row), _granted(row)
             if package in host.BUILT_IN:
                 why = f"is not linked: hosts have {package} at releases 0.2 and 0.3 only"
-                fix = "Build against a release of WASI that the host has."
+                fix, allow = "Build against a release of WASI that the host has.", ""
             elif not package:
                 why = "is no interface of a package, so no entry can name it"
             text = f"{row.label} {why}; the workload will not start"
-            yield Hit(row.item, text, at, fix)
+            yield Hit(row.item, text, at, fix, allow=allow)
         elif match.cover == "unlisted" and match.entry:
             text = f"{row.label} is not listed in the entry for {match.entry}"
             yield Hit(row.item, text, match.entry.location, f"List {name} in that entry.")
         elif match.cover == "unnamed" and match.entry:
             text = f"{row.label} has only entries with a name, which are for labelled imports"
-            yield Hit(row.item, text, match.entry.location, _patch(row))
+            yield Hit(row.item, text, match.entry.location, _patch(row), allow=_granted(row))
 
 
 @of_component
@@ -114,7 +128,7 @@ def _label(context: Context, placement: Placement) -> Iterator[Hit]:
     for row, match in _asked(context, placement):
         if match.cover == "label" and match.entry:
             text = f'no entry for {match.entry.package} is named "{row.name}" for {row.label}'
-            yield Hit(row.item, text, match.entry.location, _patch(row))
+            yield Hit(row.item, text, match.entry.location, _patch(row), allow=_granted(row))
 
 
 @of_component

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from whamm_cm.gate.context import Context, Hit, Rule
 from whamm_cm.gate.model import ExportRow
 from whamm_cm.gate.patterns import Line
+from whamm_cm.gate.written import rule_set
 
 
 def exports_match(row: ExportRow, line: Line, wide: bool) -> bool:
@@ -39,10 +40,12 @@ def _forbidden(context: Context) -> Iterator[Hit]:
 
 def _size(context: Context) -> Iterator[Hit]:
     most = context.parameter("WCM040", "max_bytes")
-    if most is not None and context.subject.size > most:
+    subject = context.subject
+    if most is not None and subject.size > most:
         setting = context.policy.rules.get("WCM040")
-        text = f"{context.subject.size:,} bytes; at most {most:,} are allowed"
-        yield Hit("size", text, setting.location if setting else None)
+        text = f"{subject.size:,} bytes; at most {most:,} are allowed"
+        allow = rule_set("WCM040", max_bytes=subject.size)
+        yield Hit("size", text, setting.location if setting else None, allow=allow)
 
 
 def _woven(context: Context) -> Iterator[Hit]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from whamm_cm.gate.hosts import Host, parse_host
 from whamm_cm.gate.model import Location
 from whamm_cm.gate.permissions import NetworkLine, Section, StorageLine
 from whamm_cm.gate.uses import Endpoint, FileUse
+from whamm_cm.gate.written import budget_set, host_allowed, key_allowed, path_allowed
 
 
 def _calls(context: Context) -> Iterator[Hit]:
@@ -19,7 +21,8 @@ def _calls(context: Context) -> Iterator[Hit]:
         most = budget.max_calls
         if most is not None and spent.most > most:
             text = f"{spent.most} calls in one invocation; at most {most} are allowed"
-            yield Hit(budget.line.text, text, budget.location)
+            allow = budget_set(budget.line.text, "max_calls_per_invocation", spent.most)
+            yield Hit(budget.line.text, text, budget.location, allow=allow)
 
 
 def _latency(context: Context) -> Iterator[Hit]:
@@ -32,7 +35,8 @@ def _latency(context: Context) -> Iterator[Hit]:
                 f"99 % of {len(spent.times)} calls took up to {p99 / 1e6:.3f} ms; "
                 f"at most {budget.p99_ms:g} ms are allowed"
             )
-            yield Hit(budget.line.text, text, budget.location)
+            allow = budget_set(budget.line.text, "p99_ms", math.ceil(p99 / 1e6))
+            yield Hit(budget.line.text, text, budget.location, allow=allow)
 
 
 def _network(context: Context) -> Iterator[Hit]:
@@ -45,7 +49,8 @@ def _network(context: Context) -> Iterator[Hit]:
             yield Hit(str(endpoint.host), _said(endpoint, f'matches "{line.text}"'), line.location)
         elif section.allow is not None and not _allowed(section, endpoint):
             text = _said(endpoint, "is not on the list of allowed hosts")
-            yield Hit(str(endpoint.host), text, section.allow_at)
+            allow = host_allowed(endpoint.host, endpoint.names, _is_lookup(endpoint))
+            yield Hit(str(endpoint.host), text, section.allow_at, allow=allow)
 
 
 def _hits(line: NetworkLine, endpoint: Endpoint) -> bool:
@@ -56,7 +61,7 @@ def _allowed(section: Section[NetworkLine], endpoint: Endpoint) -> bool:
     """A lookup needs no port.  An address that several names gave needs all of them allowed."""
     lines = section.allow or ()
     host = endpoint.host
-    if endpoint.how.endswith("#resolve-addresses"):
+    if _is_lookup(endpoint):
         return any(line.could_cover(host) for line in lines)
     if any(line.covers(host) for line in lines):
         return True
@@ -65,6 +70,10 @@ def _allowed(section: Section[NetworkLine], endpoint: Endpoint) -> bool:
         name is not None and any(line.covers(Host(name.name, None, host.port)) for line in lines)
         for name in names
     )
+
+
+def _is_lookup(endpoint: Endpoint) -> bool:
+    return endpoint.how.endswith("#resolve-addresses")
 
 
 def _said(endpoint: Endpoint, what: str) -> str:
@@ -79,20 +88,22 @@ def _storage(context: Context) -> Iterator[Hit]:
     for use in context.evidence.uses.files:
         found = _file(section, use)
         if found is not None:
-            why, location = found
+            why, location, allow = found
             item = f"fs://{use.paths[0]}"
-            yield Hit(item, f"{use.access} of {item}, by {use.how}, {why}", location)
+            yield Hit(item, f"{use.access} of {item}, by {use.how}, {why}", location, allow=allow)
 
 
-def _file(section: Section[StorageLine], use: FileUse) -> tuple[str, Location] | None:
+def _file(section: Section[StorageLine], use: FileUse) -> tuple[str, Location, str] | None:
+    """Why a use is denied, where that stands, and what would allow it."""
     for path in use.paths:
         for line in section.deny:
             if line.denies(path, use.access):
-                return f'matches "fs://{line.text}"', line.location
+                return f'matches "fs://{line.text}"', line.location, ""
         if section.allow is not None and not any(
             line.covers(path, use.access) for line in section.allow
         ):
-            return "is not on the list of allowed paths", section.allow_at
+            allow = path_allowed(use.paths, use.access)
+            return "is not on the list of allowed paths", section.allow_at, allow
     return None
 
 
@@ -106,7 +117,7 @@ def _environment(context: Context) -> Iterator[Hit]:
             yield Hit(key, f"{key}, by {how}, is denied", line.location)
         elif section.allow is not None and all(one.key != key for one in section.allow):
             text = f"{key}, by {how}, is not on the list of allowed keys"
-            yield Hit(key, text, section.allow_at)
+            yield Hit(key, text, section.allow_at, allow=key_allowed(key))
 
 
 def _unclear(context: Context) -> Iterator[Hit]:

@@ -1,7 +1,7 @@
 """A component for the page: its parts with their sizes, its WIT, and what it may do by which way.
 
-    {"file": what the user calls it, "size", "sha256", "alone": it is a core module, "stamp": {…} or
-         null, "faults": [sentence],
+    {"file": what the user calls it, without folders, "size", "sha256", "alone": it is a core
+         module, "stamp": {…} or null, "faults": [sentence],
      "parts": [  # components and core modules, each behind the one it is in
         {"kind": component or module, "path", "in": position of the part around it or -1, "name" or
          null, "offset", "size", "sha256", "instances": how often it is instantiated, null: unknown,
@@ -47,6 +47,7 @@ from whamm_cm.demangle.name import demangle
 from whamm_cm.errors import DecodeError
 from whamm_cm.kernel import layout
 from whamm_cm.render.page.bundle import packed, page
+from whamm_cm.render.page.topology import component_topology
 from whamm_cm.render.safe import printable
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wit.printer import world_text
@@ -73,13 +74,16 @@ _LONGEST = 2000
 
 def component_page(data: bytes, name: str) -> Iterator[str]:
     """The HTML of a component alone.  Raises as :func:`component_model`, at once."""
-    model = {
+    model: Json = {
         "v": 1,
         "kind": "component",
         "title": printable(PurePath(name).name),
         "by": f"whamm-cm {__version__}",
         "component": component_model(data, name),
     }
+    topology = component_topology(data, name)
+    if topology is not None:
+        model["topology"] = topology
     return page(model)
 
 
@@ -100,7 +104,7 @@ def component_model(data: bytes, name: str) -> Json:
     frames = _Frames()
     capabilities = [] if found is None else list(_capabilities(found, parts, frames))
     return {
-        "file": name,
+        "file": PurePath(name).name,  # a page may be passed on, and folders are nobody's business
         "size": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
         "alone": alone,

@@ -17,6 +17,9 @@ const COMPONENT_ABOUT = {
   code: 'code', data: 'data', tools: 'names, debug information', types: 'types, imports, tables',
 };
 
+/** So many imports or exports of a core module are shown. */
+const COMPONENT_ENDS = 2000;
+
 class ComponentView {
   constructor(ctx) {
     this.ctx = ctx;
@@ -38,7 +41,7 @@ class ComponentView {
     this.onlyLabel = h('label', {class: 'check'}, this.only, ' only what can be reached');
     this.status = h('p', {class: 'status', role: 'status'});
     this.crumbs = h('nav', {class: 'crumbs', 'aria-label': 'Shown part'});
-    this.details = h('section', {class: 'details', 'aria-label': 'Details'});
+    this.details = h('section', {class: 'about', 'aria-label': 'About what is chosen'});
     const link = (module, index) => this.link(module, index);
     this.panes = {
       contents: {element: this.contents(), show: (state) => this.showContents(state)},
@@ -199,10 +202,14 @@ class ComponentView {
     if (node.kind === 'function') rows.push(['index', `function ${node.index} of ${shown(part.path || 'the module')}`]);
     const zoom = node.children.length ? h('button', {on: {click: () => this.zoom(node, node)}}, 'Show in the map alone')
       : null;
+    const inside = node.kind === 'module' ? this.insides.get(node.part) : null;
     return [
       h('h3', {}, shown(node.name), ' ', h('span', {class: 'muted'}, COMPONENT_KINDS[node.kind])),
       h('dl', {}, rows.filter(Boolean).map(([name, value]) => [h('dt', {}, name), h('dd', {}, value)])),
-      zoom, this.passing(node, part),
+      zoom,
+      componentEnds('imports', (inside?.imports ?? []).map(([from, name, kind]) => [`${from} ${name}`, kind])),
+      componentEnds('exports', inside?.exports ?? []),
+      this.passing(node, part),
     ].filter(Boolean);
   }
 
@@ -240,6 +247,20 @@ class ComponentView {
   resized() {
     this.map.draw(true);
   }
+}
+
+/** What a core module imports or exports, when somebody looks. */
+function componentEnds(what, rows) {
+  if (!rows.length) return null;
+  const box = h('details', {class: 'ends'}, h('summary', {}, `${count(rows.length)} ${what}`));
+  box.addEventListener('toggle', () => {
+    if (!box.open || box.childNodes.length > 1) return;
+    box.append(h('ul', {class: 'functions'}, rows.slice(0, COMPONENT_ENDS).map(([name, kind]) =>
+      h('li', {}, h('span', {class: 'mono'}, shown(name)), h('span', {class: 'muted'}, ` ${kind}`)))));
+    const left = rows.length - COMPONENT_ENDS;
+    if (left > 0) box.append(h('p', {class: 'muted'}, `and ${count(left)} more`));
+  });
+  return box;
 }
 
 export const componentView = {

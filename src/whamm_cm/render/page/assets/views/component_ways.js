@@ -84,7 +84,19 @@ export class ComponentWays {
       rows.push(h('p', {class: 'empty'}, matches || only ? 'No import matches.'
         : 'It imports nothing: it can only compute.'));
     }
+    if (!only) cards.splice(1, 0, ...this.exports(matches));
     this.element.replaceChildren(...rows, ...cards);
+  }
+
+  /** What the host may call. */
+  exports(matches) {
+    const found = this.component.exports.filter((one) => !matches || matches(importTitle(one))
+      || one.functions.some(matches));
+    if (!found.length) return [];
+    return [h('section', {class: 'card exports'}, h('h2', {}, 'The host may call'), h('ul', {class: 'functions'},
+      found.map((one) => h('li', {}, h('span', {class: 'mono name'}, shown(importTitle(one))),
+        one.kind === 'func' ? null : h('span', {class: 'muted mono name'},
+          ` ${one.functions.map(shown).join(', ') || (one.kind === 'instance' ? 'types only' : one.kind)}`)))))];
   }
 
   /** How often each function of the host was called, where there is a run. */
@@ -139,6 +151,14 @@ export class ComponentWays {
     return box;
   }
 
+  /** How often it was called: a link to the calls.  What was not traced was not seen either. */
+  seen(one, each, times) {
+    if (!times) return h('span', {class: 'badge muted'}, 'not seen in the run');
+    const set = one.interface ? `${one.interface}#${each.name}` : each.name;
+    return h('a', {class: 'badge', href: this.ctx.link({view: 'table', q: set})},
+      times === 1 ? '1 call' : `${count(times)} calls`);
+  }
+
   /** A function, whether it can be reached, how often it was, and the way. */
   item(one, each, called) {
     const times = called?.get(waysKey(one.interface, one.version, each.name));
@@ -147,8 +167,7 @@ export class ComponentWays {
       (kind === 'outside' ? 'code that is not in here'
         : `${partTitle(this.component, place) || 'the component'}${name ? ` ${shown(name)}` : ''}`));
     const row = h('li', {}, h('span', {class: 'mono name'}, shown(each.name)), ' ', said,
-      called ? h('span', {class: times ? 'badge' : 'badge muted'},
-        times ? `${count(times)} calls` : 'not called') : null,
+      called ? this.seen(one, each, times) : null,
       givers.length ? h('span', {class: 'muted'}, ` from ${givers.join(', ')}`) : null);
     if (each.why) {
       const way = h('details', {class: 'why'}, h('summary', {}, 'can be reached: by which way?'));

@@ -7,6 +7,8 @@ import {filterNames} from './filter.js';
 import {setOf, siteParts, statusOf} from './details.js';
 
 const OVERVIEW_TOP = 10;
+/** Characters of what is said of losses; reasons are texts of a log. */
+const OVERVIEW_SENTENCE = 400;
 /** While the records are read, it is made anew at most so often (ms). */
 const OVERVIEW_PAUSE = 400;
 
@@ -157,6 +159,7 @@ class Overview {
             calls && this.time(sums),
             calls && this.requests(sums, mask),
             calls && this.peers(sums, mask),
+        calls && !mask && this.counted(),
           ].filter(Boolean),
         ),
       ].filter(Boolean),
@@ -164,10 +167,16 @@ class Overview {
   }
 
   losses() {
-    const {losses} = this.ctx.model.run;
-    return losses.sentence
-      ? h('p', {class: 'notice', role: 'note'}, `Incomplete: ${shown(losses.sentence)}.`)
-      : null;
+    const {sentence} = this.ctx.model.run.losses;
+    if (!sentence) return null;
+    const text = `Incomplete: ${shown(sentence)}.`;
+    if (text.length <= OVERVIEW_SENTENCE) return h('p', {class: 'notice', role: 'note'}, text);
+    return h(
+      'details',
+      {class: 'notice', role: 'note'},
+      h('summary', {}, cut(text, OVERVIEW_SENTENCE)),
+      text,
+    );
   }
 
   tiles({all}, mask) {
@@ -272,11 +281,12 @@ class Overview {
     const cells = rows.map((row) => {
       const [calls, failed] = [add(row, 'calls'), add(row, 'failed')];
       const may = row.may.filter((each) => each.reachable).length;
+      const name = cut(shown(row.name || 'functions of the world'), 80);
       return [
         [
           sums && row.sites.length
-            ? this.filterLink(shown(row.name || 'functions of the world'), row.q)
-            : shown(row.name || 'functions of the world'),
+            ? this.filterLink(name, row.q)
+            : name,
           row.covers ? h('div', {class: 'muted'}, row.covers) : null,
         ],
         ...(known
@@ -285,7 +295,7 @@ class Overview {
                 ? h(
                     'span',
                     {title: `${count(row.may.length)} imported`},
-                    may ? `${count(may)} functions` : 'nothing reachable',
+                    may ? `${count(may)} ${may === 1 ? 'function' : 'functions'}` : 'nothing reachable',
                   )
                 : '',
             ]
@@ -339,7 +349,7 @@ class Overview {
       .map((group) => [
         h('span', {class: `badge ${group.denied ? 'bad' : 'warn'}`}, group.denied ? 'not allowed' : 'failed'),
         this.name(group.site),
-        group.code ? h('code', {}, cut(shown(group.code), 36)) : h('span', {class: 'muted'}, 'no name'),
+        group.code ? h('code', {}, cut(shown(group.code), 24)) : h('span', {class: 'muted'}, 'no name'),
         count(group.n),
         h('button', {class: 'plain', on: {click: () => this.ctx.choose(group.first)}}, 'first one'),
       ]);
@@ -418,10 +428,18 @@ class Overview {
     );
   }
 
+  /** Sites that only count, which no call is of. */
+  counted() {
+    const {counts = [], sites} = this.ctx.model.run;
+    if (!counts.length) return null;
+    const order = [...counts].sort(([, a], [, b]) => b - a);
+    const rows = order.slice(0, 40).map(([number, n]) => [this.name(sites[number]), count(n)]);
+    const more = counts.length > 40 ? `The ${count(40)} most of ${count(counts.length)} functions.` : '';
+    return this.card('Counted only', more, this.table(['Function', '-Calls'], rows));
+  }
+
   filterSite(site) {
-    const set = setOf(site);
-    if (/[\s,"!{}[\]*?|]/u.test(set)) return this.name(site);
-    return this.name(site, (text) => this.filterLink(text, set));
+    return this.name(site, (text) => this.filterLink(text, setOf(site)));
   }
 
   requests({all}, mask) {
