@@ -222,6 +222,55 @@ def test_clicks_keys_and_links(open_page: Open) -> None:
     assert "t" not in state(page)
 
 
+def test_keys_held_down_move_on(open_page: Open) -> None:
+    """`d` goes right here; beside the canvas it changes the colours."""
+    page = ready(open_page, html(records("tasks")))
+    page.locator(".rects-canvas").focus()
+    for key in ("w", "d"):
+        before = picture(page)
+        page.keyboard.down(key)
+        page.evaluate(
+            """(before) => new Promise((done) => {
+              const look = () => {
+                const now = document.querySelector('.rects-canvas').toDataURL();
+                if (now === before) requestAnimationFrame(look);
+                else done();
+              };
+              look();
+            })""",
+            before,
+        )
+        page.keyboard.up(key)
+    page.wait_for_url("**/*timeline.at=*")
+    start, end = map(int, state(page)["timeline.at"].split("-"))
+    assert 0 < start < end and end - start < 29_000
+    assert "theme" not in state(page)
+
+
+_TICKS = """
+globalThis.ticks = (from, to, width, timed) => timelineTicks({from, to, width}, timed);
+"""
+_UNITS = {"ns": 1, "µs": 1e3, "ms": 1e6, "s": 1e9, "": 1000}
+
+
+def test_marks_of_the_axis_say_where_they_are(open_page: Open) -> None:
+    page = open_page(page_of("dom.js", "views/timeline_axis.js", script=_TICKS))
+    draw = random.Random(5)
+    for _ in range(150):
+        start = draw.choice((0, draw.random() * 10 ** draw.randrange(1, 14)))
+        span = max(20.0, draw.random() * 10 ** draw.randrange(1, 13))
+        timed, width = draw.random() < 0.7, draw.choice((390, 1100))
+        found = page.evaluate("(a) => ticks(...a)", [start, start + span, width, timed])
+        assert len({mark["label"] for mark in found["marks"]}) == len(found["marks"]) <= 12
+        number, *unit = (found["base"] or "0 s").split()
+        base = float(number) * _UNITS[unit[0]]
+        for mark in found["marks"]:
+            assert start <= mark["at"] <= start + span
+            number, *unit = mark["label"].lstrip("+").split()
+            said_at = base + float(number) * _UNITS[unit[0] if unit else ""]
+            assert said_at == pytest.approx(mark["at"], abs=found["step"] / 50)
+
+
 def test_a_range_is_chosen_along_the_axis(open_page: Open, axe: Callable[..., None]) -> None:
     page = ready(open_page, html(records("tasks")))
     box = page.locator(".axis").bounding_box()

@@ -18,11 +18,25 @@ const VALUES_KEPT = 32;
 
 /** base64 of gzip of JSON, read. */
 export async function modelUnpack(text) {
-  const binary = atob(text);
+  return JSON.parse(await modelText(text));
+}
+
+async function modelText(packed) {
+  const binary = atob(packed);
   const data = new Uint8Array(binary.length);
   for (let i = 0; i < binary.length; i += 1) data[i] = binary.charCodeAt(i);
   const stream = new Blob([data]).stream().pipeThrough(new DecompressionStream('gzip'));
-  return JSON.parse(await new Response(stream).text());
+  return new Response(stream).text();
+}
+
+const MODEL_TOKENS = /"(?:[^"\\]|\\.)*"|-?\d{16,}(?![\d.eE])/g;
+
+/** JSON of values, read: whole numbers that are none of JavaScript's are `{"~int": digits}`. */
+export function modelValues(text) {
+  if (!/\d{16}/.test(text)) return JSON.parse(text);
+  const exact = text.replace(MODEL_TOKENS, (token) =>
+    (token[0] === '"' || Number.isSafeInteger(Number(token)) ? token : `{"~int":"${token}"}`));
+  return JSON.parse(exact);
 }
 
 /** Calls as columns; `n` grows while chunks arrive.  Times are ns since the run's `t0` (of a log
@@ -129,7 +143,9 @@ export class Calls {
     if (!piece) return {};
     let read = this.cache.get(piece);
     if (!read) {
-      read = typeof piece.values === 'string' ? modelUnpack(piece.values) : Promise.resolve(piece.values);
+      read = typeof piece.values === 'string'
+        ? modelText(piece.values).then(modelValues)
+        : Promise.resolve(piece.values);
       this.cache.set(piece, read);
       if (this.cache.size > VALUES_KEPT) this.cache.delete(this.cache.keys().next().value);
     }

@@ -68,16 +68,22 @@ function timelineGroup(key, title) {
   };
 }
 
-/** Order by start, the longer first, as indices. */
+/** How long a call is on its lane: an asynchronous one while it keeps its caller. */
+function timelineOnLane(calls, i) {
+  return calls.flags[i] & WAITED_LATER ? calls.frame[i] : calls.dur[i];
+}
+
+/** Order by start, what is longer on its lane first, as indices. */
 export function timelineOrder(calls) {
-  const {n, start, dur} = calls;
+  const {n, start} = calls;
+  const long = (i) => timelineOnLane(calls, i);
   const order = new Uint32Array(n);
   let sorted = true;
   for (let i = 0; i < n; i += 1) {
     order[i] = i;
-    if (i > 0 && (start[i] < start[i - 1] || (start[i] === start[i - 1] && dur[i] > dur[i - 1]))) sorted = false;
+    if (i > 0 && (start[i] < start[i - 1] || (start[i] === start[i - 1] && long(i) > long(i - 1)))) sorted = false;
   }
-  if (!sorted) order.sort((a, b) => start[a] - start[b] || dur[b] - dur[a] || a - b);
+  if (!sorted) order.sort((a, b) => start[a] - start[b] || long(b) - long(a) || a - b);
   return order;
 }
 
@@ -243,10 +249,8 @@ export class TimelineLayout {
     return `${calls.req[i]} · ${request ? timelineRequest(request) : 'request'}`;
   }
 
-  /** When its lane is free again: an asynchronous call is on it while it keeps its caller. */
   _end(i) {
-    const {calls} = this;
-    return calls.start[i] + (calls.flags[i] & WAITED_LATER ? calls.frame[i] : calls.dur[i]);
+    return this.calls.start[i] + timelineOnLane(this.calls, i);
   }
 
   _stack() {
