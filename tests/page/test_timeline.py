@@ -520,6 +520,28 @@ def test_what_goes_on_is_followed_where_the_end_is_in_view(open_page: Open) -> N
     assert page.evaluate(more, [flat(400, 100, 4000), 250]) == {"from": 2500, "to": 5000}
 
 
+def test_before_the_first_call_there_is_nothing_to_break(open_page: Open) -> None:
+    page = open_page(page_of(*_VIEW, script=_LIVE))
+    sites = [{"edge": "import", "component": "c", "name": "f", "func": "f"}]
+    run = {"timed": True, "sites": sites, "calls": 0, "span": 0, "instances": [], "losses": {}}
+    page.evaluate("(a) => begin(a)", {"run": run, "piece": flat(0, 0, 0)})
+    assert page.locator(".facts").inner_text() == "There are no calls yet."
+    for name in ("Close all", "+", "All", "Tasks", "Arrows"):
+        page.get_by_role("button", name=name, exact=True).click()
+    for place in (".rects-canvas", ".axis", ".map"):
+        box = page.locator(place).bounding_box()
+        page.mouse.move(box["x"] + 50, box["y"] + 10)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 90, box["y"] + 12, steps=3)
+        page.mouse.up()
+        page.mouse.click(box["x"] + 60, box["y"] + 10)
+    for key in ("w", "ArrowRight", "v", "n", "f", "Enter", "Escape"):
+        page.keyboard.press(key)
+    frame(page)
+    page.evaluate("([piece, drop]) => more(piece, drop)", [flat(0, 100, 0), 0])
+    assert page.locator(".facts").inner_text().startswith("100 calls in 1 group")
+
+
 def test_hostile_names_are_text(open_page: Open) -> None:
     page = ready(open_page, html(hostile()))
     page.locator(".rects-canvas").focus()

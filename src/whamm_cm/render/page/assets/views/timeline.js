@@ -94,7 +94,7 @@ class TimelineView {
       h('span', {class: 'set', role: 'group', 'aria-label': 'Lanes of'}, this.by),
       h('span', {class: 'set'}, Object.values(this.off)),
       h('span', {class: 'set'},
-        button('Open all', 'All lanes, or one row for each group', () => this._toggleAll())),
+        button('Close all', 'All lanes, or one row for each group', () => this._toggleAll())),
       h('span', {class: 'set'},
         button('−', 'Zoom out (S)', () => this.rects.zoomBy(1 / 2, undefined, true)),
         button('+', 'Zoom in (W)', () => this.rects.zoomBy(2, undefined, true)),
@@ -129,6 +129,7 @@ class TimelineView {
   }
 
   _toggleAll() {
+    if (!this.layout) return;
     this._close(!this.layout.groups.some((group) => group.closed), []);
   }
 
@@ -165,7 +166,10 @@ class TimelineView {
 
   /** Called at every change of the state or of the calls. */
   show(state) {
-    if (!this.ctx.calls || this.ctx.calls.n === 0) return;
+    if (this.ctx.calls.n === 0 && !this.layout) {
+      this.facts.textContent = this.ctx.progress < 1 ? 'The calls are being read.' : 'There are no calls yet.';
+      return;
+    }
     this._theme();
     const fresh = this._lay(state);
     const mask = this.ctx.selection();
@@ -310,6 +314,7 @@ class TimelineView {
 
   /** The view is at rest: links carry it. */
   _moved({from, to}) {
+    if (!this.layout) return;
     const {min, max} = this.rects.bounds;
     const whole = from <= min && to >= max;
     this.at = whole ? undefined : `${Math.floor(from)}-${Math.ceil(to)}`;
@@ -447,7 +452,7 @@ function timelineHatch(g, left, right, y, high) {
 
 export const timelineView = {
   id: 'timeline', title: 'Timeline', order: 20, keys: TIMELINE_KEYS,
-  has: (model) => Boolean(model.run && model.run.calls > 0),
+  has: (model) => Boolean(model.run && (model.run.calls > 0 || model.kind === 'live')),
   create: (ctx) => {
     const view = new TimelineView(ctx);
     return {element: view.element, show: (state) => view.show(state), resized: () => view.resized()};
