@@ -156,6 +156,20 @@ function filterMask(calls, classes, state) {
   return mask;
 }
 
+/** Of `[text, what]` those that a word may become, those first that begin by it. */
+function filterOffers(every, word) {
+  const lower = word.toLowerCase();
+  const rank = ([text]) => {
+    if (text === word || /[\s!{}[\]|]/u.test(text)) return 2;
+    const at = text.toLowerCase().indexOf(lower);
+    // One letter is in everything.
+    if (at < 0 || (lower.length < 2 && at > 1)) return 2;
+    return at > (text[0] === '%' ? 1 : 0) ? 1 : 0;
+  };
+  const ranked = every.map((each) => [rank(each), each]).filter(([at]) => at < 2);
+  return ranked.sort(([a], [b]) => a - b).map(([, each]) => each);
+}
+
 /** The box of the filter: `{element, show(state)}`.  What is typed counts as soon as it is right. */
 export function filterBar(ctx) {
   return new FilterBox(ctx);
@@ -273,10 +287,7 @@ class FilterBox {
       ...interfaces.map((name) => [name, 'interface']),
       ...(word.length > 1 ? functions.map((name) => [name, 'function']) : []),
     ];
-    const lower = word.toLowerCase();
-    const fits = ([text]) =>
-      text.toLowerCase().includes(lower) && text !== word && !/[\s,!{}[\]|]/u.test(text);
-    this.offers = every.filter((each) => fits(each) || (each[0].includes(',') && !word)).slice(0, 14);
+    this.offers = filterOffers(every, word).slice(0, 14);
     this.at = -1;
     this.draw();
   }
