@@ -1,5 +1,5 @@
 /** The filter: the language of `-e`, conditions on calls beside it, a range of times; and its box. */
-import {count, h, ns, shown} from '../dom.js';
+import {count, cut, h, ns, shown} from '../dom.js';
 import {CANCELLED, DENIED, FAILED, OUTCOMES} from '../model.js';
 import {SetError, SiteSet} from '../sets.js';
 
@@ -255,7 +255,7 @@ class FilterBox {
     if (mask) for (let i = 0; i < mask.length; i += 1) chosen += mask[i];
     const all = calls ? `${count(calls.n)} ${calls.n === 1 ? 'call' : 'calls'}` : '';
     this.says.textContent = fault
-      ? `${shown(fault.message)} (at column ${fault.at + 1})`
+      ? `${cut(shown(fault.message), 240)} (at column ${fault.at + 1})`
       : mask
         ? `${count(chosen)} of ${all}`
         : all;
