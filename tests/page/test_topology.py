@@ -15,6 +15,7 @@ from tests.render.make_logs import SCENARIOS
 from tests.render.test_pictures import hostile, wide
 from whamm_cm.render.html import render
 from whamm_cm.render.options import RenderOptions
+from whamm_cm.render.page.component import component_page
 from whamm_cm.render.page.run import Sites
 from whamm_cm.render.page.topology import topology_model
 from whamm_cm.trace.reader import open_log
@@ -61,7 +62,7 @@ def test_the_page_adds_up_as_python_does(open_page: Open, name: str) -> None:
         sites.number(call.site)
     for site in session.counts:
         sites.number(site)
-    model = topology_model(session, sites)
+    model = topology_model(session, sites, None)
     assert model is not None
     page = ready(open_page(render(records, RenderOptions()), "view=topology"))
     labels = page.locator(".node").evaluate_all(
@@ -93,6 +94,18 @@ def test_edges_are_as_thick_as_they_have(orders: Open) -> None:
     assert "topology.by=time" in page.url
     after = page.locator(".way").evaluate_all("all => all.map((e) => e.style.strokeWidth)")
     assert before != after and len({*after}) > 3
+
+
+def test_figures_are_of_what_the_filter_chooses(orders: Open) -> None:
+    page = orders()
+    assert "24 calls" in node(page, "wasi:keyvalue/store").get_attribute("aria-label")
+    page = orders("&q=*%23bucket.drop")
+    assert (
+        node(page, "wasi:keyvalue/store").get_attribute("aria-label").endswith(": 5 calls 3.83µs")
+    )
+    assert node(page, "warehouse.internal").get_attribute("aria-label").endswith(": 0 calls")
+    assert page.locator(".edge:not(.unused)").count() == 1
+    assert "the filter chooses" in page.locator(".panel").inner_text()
 
 
 def test_keys_go_from_box_to_box(orders: Open) -> None:
@@ -159,6 +172,18 @@ def test_names_of_guests_are_text(open_page: Open) -> None:
 def test_many_components(open_page: Open) -> None:
     page = ready(open_page(render(wide(100), RenderOptions()), "view=topology"))
     assert "more components" in page.locator(".view-topology").inner_text()
+
+
+def test_a_component_alone(open_page: Open, axe: Callable[..., None]) -> None:
+    page = ready(
+        open_page(component_page(path_of("pipe").read_bytes(), "pipe.wasm"), "view=topology")
+    )
+    assert page.get_by_role("button", name="Time").count() == 0
+    node(page, "main").click()
+    assert "Core modules" in page.locator(".panel").inner_text()
+    page.locator("tbody a", has_text="functions of the world").first.click()
+    assert "function" in page.locator(".panel summary").inner_text()
+    axe(page)
 
 
 def test_what_a_component_has_is_there_without_calls(open_page: Open) -> None:

@@ -10,6 +10,7 @@ from whamm_cm.analysis.sites import find_sites
 from whamm_cm.component.decode import MODULE_PREAMBLE, decode
 from whamm_cm.component.ir import Component
 from whamm_cm.dataclass import dataclass
+from whamm_cm.errors import DecodeError
 from whamm_cm.trace.calls import Site
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wit.resolve import resolve
@@ -48,19 +49,20 @@ def structure(data: bytes, what: str = "input") -> Structure:
         sites.append((Site(*names), site.kind == "lift" and site.edge == "inner"))
         if site.inner is not None:
             known[site.place, site.inner.interface] = site.interface
-    components = reach(root, resolved).components
-    places = {one.path: one.place for one in components}
     owners = {}
+    try:
+        components = reach(root, resolved).components
+    except DecodeError:
+        components = ()  # of a malformed core module: who implements what goes by names, then
+    places = {one.path: one.place for one in components}
     for one in components:
         for imported, item in one.items():
             for provider in item.providers:
                 if provider.kind == "component":
-                    key = one.place, imported.interface
-                    interface = known.get(key, imported.interface)
+                    interface = known.get((one.place, imported.interface), imported.interface)
                     owners[one.place, interface] = places[provider.component]
     modules = {
-        one.place: _modules(each.component)
-        for one, each in zip(components, resolved.components, strict=True)
+        one.name or one.component.path: _modules(one.component) for one in resolved.components
     }
     return Structure(tuple(sites), owners, modules)
 

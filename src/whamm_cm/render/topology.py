@@ -382,7 +382,10 @@ def _laid(
     ports: dict[Node, list[Node]] = {}
     for port in sorted(owners, key=lambda node: order.get(node, 0.0)):
         ports.setdefault(owners[port], []).append(port)
+    # The interfaces of a package stand together, where no edge says otherwise.
+    outer = {"host": 1, "peer": 2}
     own = [node for node in found.nodes if node not in owners]
+    own.sort(key=lambda node: (outer.get(node.kind, 0), node.kind in outer and node.name))
     at = {node: index for index, node in enumerate(own)}
     boxes = [_box(node, sizes, ports.get(node, ())) for node in own]
     lower = {
@@ -466,7 +469,8 @@ def captions(found: Graph, timed: bool) -> tuple[str, ...]:
             many = len(node.instances)
             parts = [f"×{many:,}"] if many > 1 else []
             parts += [f"{brief_ns(node.self_ns)} itself"] if timed and node.self_ns else []
-            texts.append(" ".join(parts) or "component")
+            modules = counted(len(node.modules), "module") if node.modules else "component"
+            texts.append(" ".join(parts) or modules)
         elif into[node].calls or not functions[node]:
             texts.append(figures(into[node], timed))
         else:

@@ -47,6 +47,7 @@ from whamm_cm.demangle.name import demangle
 from whamm_cm.errors import DecodeError
 from whamm_cm.kernel import layout
 from whamm_cm.render.page.bundle import packed, page
+from whamm_cm.render.page.topology import component_topology
 from whamm_cm.render.safe import printable
 from whamm_cm.wasm.module import CoreModule
 from whamm_cm.wit.printer import world_text
@@ -73,13 +74,16 @@ _LONGEST = 2000
 
 def component_page(data: bytes, name: str) -> Iterator[str]:
     """The HTML of a component alone.  Raises as :func:`component_model`, at once."""
-    model = {
+    model: Json = {
         "v": 1,
         "kind": "component",
         "title": printable(PurePath(name).name),
         "by": f"whamm-cm {__version__}",
         "component": component_model(data, name),
     }
+    topology = component_topology(data, name)
+    if topology is not None:
+        model["topology"] = topology
     return page(model)
 
 

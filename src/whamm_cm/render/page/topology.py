@@ -7,18 +7,16 @@ edges that it goes over.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from whamm_cm.render.page.run import Sites
+from whamm_cm.render.structure import Structure, structure_of
 from whamm_cm.render.topology import Edge, Node, Place, Placed, arrow_path, graph, placed, way_path
 from whamm_cm.trace.session import Session
 
-if TYPE_CHECKING:
-    from whamm_cm.render.structure import Structure
-
 
 def topology_model(
-    session: Session, sites: Sites, known: Structure | None = None
+    session: Session, sites: Sites, known: Structure | None
 ) -> dict[str, Any] | None:
     """``model["topology"]``; None where there is nothing.  ``sites`` have the numbers of all calls
     of the session; coordinates are in CSS pixels, times in nanoseconds."""
@@ -39,6 +37,11 @@ def topology_model(
         "sites": roles,
         "peers": [-1 if edge is None else numbers[edge] for edge in found.graph.peers],
     }
+
+
+def component_topology(data: bytes, name: str) -> dict[str, Any] | None:
+    """Of a component that nothing is known to have called; None of a core module."""
+    return topology_model(Session.build([]), Sites(), structure_of((name, data)))
 
 
 def _nodes(found: Placed) -> list[dict[str, Any]]:

@@ -9,16 +9,20 @@ import {componentView} from './views/component.js';
 import {detailsDrawer} from './views/details.js';
 import {diffView} from './views/diff.js';
 import {filterBar, filterSelect} from './views/filter.js';
+import {gateView} from './views/gate.js';
+import {flameView} from './views/flame.js';
 import {overviewView} from './views/overview.js';
 import {tableView} from './views/table.js';
 import {topologyView} from './views/topology.js';
 
 /** All views there are; those are offered that have something to show. */
 const VIEWS = [
+  gateView,
   overviewView,
   reportsView,
   sourceView,
   timelineView,
+  flameView,
   tableView,
   componentView,
   diffView,
@@ -86,7 +90,9 @@ class App {
     this.model = readModel();
     this.context = new Context(this, this.model);
     this.state = new State(() => this.show());
-    this.views = VIEWS.filter((view) => view.has(this.model)).sort((a, b) => a.order - b.order);
+    // What the page is about comes first: of a component the component.
+    const order = (view) => (view.id === this.model.kind ? 0 : view.order);
+    this.views = VIEWS.filter((view) => view.has(this.model)).sort((a, b) => order(a) - order(b));
     this.made = new Map();
     this.live = h('div', {class: 'unseen', 'aria-live': 'polite'});
     this.tabs = h('nav', {'aria-label': 'Views', class: 'tabs'}, this.views.map((view) => this.tab(view)));
@@ -122,12 +128,12 @@ class App {
 
   keysDialog() {
     const close = () => dialog.close();
+    const table = (keys) => h('table', {}, h('tbody', {}, keys.map(([key, what]) =>
+      h('tr', {}, h('th', {scope: 'row'}, h('kbd', {}, key)), h('td', {}, what)))));
     const dialog = h('dialog', {'aria-label': 'Keys', class: 'keys'},
-      h('h2', {}, 'Keys'),
-      h('table', {}, h('tbody', {}, KEYS.concat(this.views.flatMap((view) => view.keys ?? [])).map(([key, what]) =>
-        h('tr', {}, h('th', {scope: 'row'}, h('kbd', {}, key)), h('td', {}, what))))),
-      h('p', {class: 'muted'}, `Made by ${shown(this.model.by)}. Nothing of this page leaves your machine.`),
-      h('button', {on: {click: close}}, 'Close'));
+      h('button', {class: 'close', on: {click: close}}, 'Close'), h('h2', {}, 'Keys'), table(KEYS),
+      this.views.filter((view) => view.keys).map((view) => [h('h3', {}, view.title), table(view.keys)]),
+      h('p', {class: 'muted'}, `Made by ${shown(this.model.by)}. Nothing of this page leaves your machine.`));
     return dialog;
   }
 

@@ -145,6 +145,7 @@ class TimelineView {
       if (event.pointerType === 'mouse') cursor(rects.map().world(event.offsetX));
     });
     rects.canvas.addEventListener('pointerleave', () => cursor(null));
+    new ResizeObserver(() => this.resized()).observe(this.element);
     this.gutter.addEventListener('wheel', (event) => {
       rects.scroller.scrollTop += event.deltaY;
     }, {passive: true});
@@ -152,7 +153,7 @@ class TimelineView {
 
   resized() {
     const heads = this.element.clientWidth < TIMELINE_WIDE;
-    if (this.layout && heads !== this.layout.choice.heads) this.show(this.ctx.state);
+    if (this.layout && this.element.clientWidth && heads !== this.layout.choice.heads) this.show(this.ctx.state);
     this.rects.resized();
   }
 
@@ -214,7 +215,7 @@ class TimelineView {
     rects.recolour();
     rects.setData(layout.data(), !first && !whole);
     if (last) rects.setView(rects.bounds.max - (view.to - view.from), rects.bounds.max);
-    this.density = timelineDensity(layout, rects.bounds.max, 600);
+    this.density = timelineDensity(layout, rects.bounds, 600);
     this.chosen = null;
     this._say();
   }
@@ -319,7 +320,7 @@ class TimelineView {
     const lost = this.ctx.model.run.losses?.sentence;
     this.facts.replaceChildren(
       `${count(layout.n)} calls in ${count(layout.groups.length)} ${layout.groups.length === 1 ? 'group' : 'groups'}; `
-      + `${timelineLength(view.to - view.from, timed)} of ${timelineLength(bounds.max, timed)} in view, `
+      + `${timelineLength(view.to - view.from, timed)} of ${timelineLength(bounds.max - bounds.min, timed)} in view, `
       + `from ${timelineWhen(view.from, timed)}`,
       ...(lost ? [h('span', {class: 'badge warn', title: lost}, 'records are lost')] : []));
   }
@@ -362,8 +363,7 @@ class TimelineView {
   _around(map) {
     this.heads.place(map.top, map.height);
     timelineDrawAxis(this.axis, map, this.timed, this.rects.range, this.cursor);
-    timelineDrawMap(this.map, this.density, this.rects.view, this.rects.bounds.max, this.rects.range,
-      map.css);
+    timelineDrawMap(this.map, this.density, this.rects, map.css);
   }
 
   _grid(g, map) {

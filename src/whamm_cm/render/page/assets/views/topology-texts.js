@@ -25,16 +25,17 @@ function topologyOf(view, at) {
 
 /** Cells of figures: calls, errors, time, bytes. */
 function topologyCells(view, traffic) {
+  if (!view.ctx.calls) return [h('td', {class: 'number'}, count(traffic.functions ?? 0))];
   const errors = traffic.errors ? `✗ ${count(traffic.errors)}` : '0';
   const cells = [h('td', {class: 'number'}, count(traffic.calls)),
     h('td', {class: traffic.errors ? 'number bad' : 'number'}, errors)];
   if (view.timed) cells.push(h('td', {class: 'number'}, traffic.time ? ns(traffic.time) : ''));
-  if (view.ctx.calls) cells.push(h('td', {class: 'number'}, traffic.bytes ? bytes(traffic.bytes) : ''));
+  cells.push(h('td', {class: 'number'}, traffic.bytes ? bytes(traffic.bytes) : ''));
   return cells;
 }
 
 function topologyHeads(view, ...first) {
-  const heads = ['calls', 'errors', ...(view.timed ? ['time'] : []), ...(view.ctx.calls ? ['bytes'] : [])];
+  const heads = view.ctx.calls ? ['calls', 'errors', ...(view.timed ? ['time'] : []), 'bytes'] : ['functions'];
   return h('thead', {}, h('tr', {}, first.map((each) => h('th', {scope: 'col'}, each)),
     heads.map((each) => h('th', {scope: 'col', class: 'number'}, each))));
 }
@@ -84,9 +85,9 @@ export function topologyPanel(view, chosen) {
     h('p', {class: 'muted'}, 'Calls go from left to right. Choose a box or an edge to see its functions. '
       + (view.now.whole ? '' : 'Figures are of the calls that the filter chooses.')),
     h('ul', {class: 'key'},
-      h('li', {}, h('span', {class: 'mark used'}), 'an edge: the thicker, the more'),
-      h('li', {}, h('span', {class: 'mark failed'}), 'red: some calls failed (✗)'),
-      h('li', {}, h('span', {class: 'mark unused'}), 'dotted: no calls')),
+      h('li', {}, h('span', {class: 'mark used'}), `an edge: the thicker, the more ${view.metric}`),
+      view.ctx.calls ? [h('li', {}, h('span', {class: 'mark failed'}), 'red: some calls failed (✗)'),
+        h('li', {}, h('span', {class: 'mark unused'}), 'dotted: no calls')] : null),
   ];
 }
 

@@ -143,7 +143,8 @@ class TopologyView {
     const at = /^([ne])(\d+)$/.exec(state['topology.at'] ?? '');
     const known = at && (at[1] === 'n' ? this.nodes : this.edges)[Number(at[2])];
     this.chosen = known ? at[0] : null;
-    this.metric = Object.hasOwn(TOPOLOGY_METRICS, state['topology.by'] ?? '') ? state['topology.by'] : 'calls';
+    const by = Object.hasOwn(TOPOLOGY_METRICS, state['topology.by'] ?? '') ? state['topology.by'] : 'calls';
+    this.metric = this.ctx.calls ? by : 'functions';
     this.now = this.traffic.now();
     for (const button of this.metrics) {
       button.setAttribute('aria-pressed', String(button.dataset.metric === this.metric));
@@ -161,7 +162,7 @@ class TopologyView {
     const share = topologyShare(traffic[this.metric] ?? 0, most);
     line.style.setProperty('stroke-width', `${TOPOLOGY_THIN + (TOPOLOGY_THICK - TOPOLOGY_THIN) * share}`);
     element.classList.toggle('failed', traffic.errors > 0);
-    element.classList.toggle('unused', traffic.calls === 0);
+    element.classList.toggle('unused', traffic.calls === 0 && this.metric !== 'functions');
   }
 
   showNode({element, box, caption, fits}, at) {
@@ -185,7 +186,8 @@ class TopologyView {
     if (node.kind === 'component') {
       const parts = node.instances > 1 ? [`×${count(node.instances)}`] : [];
       if (this.timed && into.self) parts.push(`${ns(into.self).replace(' ', '')} itself`);
-      return parts.join(' ') || 'component';
+      const modules = node.modules?.length ?? 0;
+      return parts.join(' ') || (modules ? `${count(modules)} module${modules === 1 ? '' : 's'}` : 'component');
     }
     const traffic = node.kind === 'caller' || (node.kind === 'interface' && !into.calls) ? out : into;
     return traffic.calls || !this.now.whole ? topologyFigures(traffic, this.timed) : node.caption;
@@ -234,6 +236,7 @@ class TopologyView {
     const names = [edge.from, edge.to].map((each) => cut(shown(this.model.nodes[each].name), 60));
     const traffic = this.now.edges[at];
     const moved = traffic.bytes ? `, ${bytes(traffic.bytes)}` : '';
+    if (!this.ctx.calls) return `${names.join(' → ')}\n${count(traffic.functions)} functions`;
     return `${names.join(' → ')}\n${topologyFigures(traffic, this.timed)}${moved}`;
   }
 

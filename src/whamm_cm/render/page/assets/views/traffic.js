@@ -7,7 +7,7 @@ function trafficNone() {
 }
 
 function trafficAdd(into, more) {
-  for (const key of Object.keys(into)) into[key] += more[key];
+  for (const key of Object.keys(more)) into[key] = (into[key] ?? 0) + more[key];
 }
 
 /** Whether each call is the callee's side of one between components, as `callees` of
@@ -52,12 +52,13 @@ export class Traffic {
     if (this.kept && this.mask === mask && this.version === (calls?.version ?? 0)) return this.kept;
     this.mask = mask;
     this.version = calls?.version ?? 0;
-    this.kept = calls ? this.count(calls, mask) : this.asTold();
+    this.kept = calls ? this.count(calls, mask) : this.asKnown();
     return this.kept;
   }
 
-  asTold() {
-    const edges = this.topology.edges.map(({calls, errors}) => ({...trafficNone(), calls, errors}));
+  /** Of a component that nobody has called. */
+  asKnown() {
+    const edges = this.topology.edges.map(({functions}) => ({...trafficNone(), functions: functions.length}));
     return {edges, sites: new Map(), whole: true};
   }
 
