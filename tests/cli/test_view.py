@@ -45,7 +45,7 @@ def test_in_the_current_folder() -> None:
     assert main(["-q", "view", "deep/other.wasm"]) == 0
     assert [path.name for path in Path().iterdir()] != []
     assert Path("other.html").is_file()
-    assert model("other.html")["component"]["file"] == "deep/other.wasm"
+    assert model("other.html")["component"]["file"] == "other.wasm"
 
 
 def test_a_page_is_written_anew_but_no_other_file(capsys) -> None:

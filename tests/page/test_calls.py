@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import whamm_cm
+from bench.page import ACTS, FRAMES
+from fixtures.build import build
 from tests.page import logs
-from tests.page.browser import DARK, PHONE
+from tests.page.browser import DARK, PHONE, need
 from whamm_cm.trace.session import Session
 
 Open = Callable[..., Any]
@@ -151,6 +157,9 @@ def test_a_call_is_opened_by_keys_and_told_whole(open_page: Open, small: str) ->
     drawer = page.get_by_role("complementary", name="Call")
     assert "wasi:filesystem/types#descriptor.read" in drawer.inner_text()
     assert "descriptor#2/etc/app.toml" in drawer.locator(".values").inner_text()
+    for view in ("timeline", "table"):
+        drawer.get_by_role("button", name=f"In the {view}").click()
+        assert page.locator(f".view-{view}").is_visible() and drawer.is_visible()
     tree = drawer.locator("details", has_text="result").first
     tree.locator("summary", has_text="ok").last.click()
     tree.locator("summary", has_text="bytes").click()
@@ -191,3 +200,103 @@ def test_asynchronous_calls(open_page: Open, axe: Callable[..., None]) -> None:
     page.get_by_role("combobox", name="Filter").fill("status=pending")
     calls = Session.build(logs.asynchronous()).calls
     assert says(page) == f"{sum(c.outcome.value == 'pending' for c in calls)} of {len(calls)} calls"
+
+
+def test_conditions_are_what_the_documentation_says(open_page: Open, small: str) -> None:
+    """Each row's own words are right, and so are the others that it has."""
+    text = (Path(__file__).parents[2] / "docs" / "page.md").read_text(encoding="utf-8")
+    table = text.split("| condition | calls |")[1].split("\n\n")[0]
+    rows = re.findall(r"^\| `([^|]*)` \| (.*) \|$", table, re.MULTILINE)
+    page = ready(open_page(small, "view=table"))
+    box = page.get_by_role("combobox", name="Filter")
+    assert {re.match(r"\w*", row[0])[0] for row in rows} == {  # type: ignore[index]
+        *("status", "dur", "self", "bytes", "edge", "component", "instance", "task", "req", "")
+    }
+    for condition, words in rows:
+        head = re.match(r"\w*[<>=!]*", condition)[0]  # type: ignore[index]
+        number = "1" if ">" in head else ""
+        more = [f"{head}{number}{word}" for word in re.findall(r"`(\w+)`", words)]
+        for each in (condition, *more):
+            box.fill(each)
+            assert re.fullmatch(r"\d+ of 457 calls", says(page)), (each, says(page))
+
+
+def test_the_benchmark_measures_everything() -> None:
+    """In another process: this one has a browser."""
+    need()
+    command = [sys.executable, "-m", "bench.page", "--calls", "400", "--rounds", "1"]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root, check=True)
+    rows = dict(re.findall(r"^(.*?) +(\d+\.\d) (?:ms|s|MB)", done.stdout, re.MULTILINE))
+    assert {"made in", "size", "first paint", "read", *ACTS} < rows.keys()
+    assert {f"{what}: {name}" for what in ("frame", "longest") for name in FRAMES} < rows.keys()
+    assert all(float(value) > 0 for value in rows.values())
+
+
+def test_what_it_may_do_beside_what_it_did(open_page: Open, axe: Callable[..., None]) -> None:
+    data = build("command")
+    app = whamm_cm.load(data, "command.wasm")
+    assert isinstance(app, whamm_cm.Component)
+    page = ready(open_page(logs.page(app.trace().records, app=("command.wasm", data))))
+    rows = {
+        row.locator("td").first.inner_text().split("\n")[0]: row.locator("td").all_inner_texts()[1:]
+        for row in page.locator(".card", has_text="What it may do, and did")
+        .locator("tbody tr")
+        .all()
+    }
+    assert rows["%net"][:2] == ["7 functions", "nothing"]
+    assert rows["wasi:cli/exit"][:2] == ["1 function", "nothing"]
+    assert rows["%env"][0] == "2 functions" and rows["%env"][1].strip() == "2"
+    axe(page)
+
+
+def test_what_is_only_counted(open_page: Open) -> None:
+    count = {"v": 1, "phase": "report", "instance": 1, "edge": "import", "func": "f", "count": 7}
+    page = ready(open_page(logs.page([count, {**count, "func": "g", "count": 40}])))
+    rows = page.locator(".card", has_text="Counted only").locator("tbody tr").all_inner_texts()
+    assert [row.split() for row in rows] == [["g", "40"], ["f", "7"]]
+
+
+def test_nothing_at_all(open_page: Open, axe: Callable[..., None]) -> None:
+    page = ready(open_page(logs.page([])))
+    assert page.locator(".tile").first.inner_text() == "0\ncalls"
+    axe(page)
+
+
+VALUES: dict[str, Any] = {
+    "greatest": 18446744073709551615,
+    "least": -9223372036854775808,
+    "fine": 9007199254740991,
+    "text": 'say "18446744073709551615", \\ or 12345678901234567890',
+    "list": [1, 18446744073709551614],
+    "real": 1e300,
+    "float": 12345678901234567890.5,
+    "nothing": None,
+    "yes": True,
+    "cut": {"~cut": 900, "~str": "kept"},
+    "all-cut": {"~cut": 50, "~list": [1, 2]},
+    "secret": {"~redacted": 12},
+    "bad": {"~bad": "0xffff0000"},
+    "variant": {"dir": {"entry": "x"}},
+}
+
+
+def test_values_are_shown_as_they_are(open_page: Open) -> None:
+    """No digit is lost of numbers that are none in JavaScript."""
+    call = {"v": 2, "instance": 1, "call": 1, "edge": "import", "func": "f"}
+    records = [{**call, "phase": "call", "args": VALUES}, {**call, "phase": "return", "result": 1}]
+    page = ready(open_page(logs.page(records), "view=table&call=0"))
+    page.locator(".drawer .values h3").first.wait_for()
+    unfold = "document.querySelectorAll('.drawer details').forEach((d) => { d.open = true; })"
+    for inside in ("18446744073709551614", 'entry "x"'):
+        page.evaluate(unfold)
+        page.locator(".drawer .leaf", has_text=inside).wait_for()
+    lines = page.locator(".drawer .values").inner_text().split("\n")
+    for line in (
+        *("greatest 18446744073709551615", "least -9223372036854775808", "fine 9007199254740991"),
+        *("1 18446744073709551614", "real 1e+300", "nothing none", "yes true", "list list of 2"),
+        *('cut "kept"… of 900', "all-cut list of 50, cut", "secret <redacted 12>", 'entry "x"'),
+        *("bad <bad 0xffff0000>", "float 12345678901234567000"),
+        r'text "say \"18446744073709551615\", \\ or 12345678901234567890"',
+    ):
+        assert line in [each.strip() for each in lines], (line, lines)

@@ -12,6 +12,7 @@ import wasmtime
 from fixtures.build import build
 from tests.gate.making import component
 from tests.page.browser import DARK, PHONE
+from whamm_cm.cli.main import main
 from whamm_cm.front.app import Guest
 from whamm_cm.render.page.component import component_model, component_page
 
@@ -19,7 +20,7 @@ COMMAND = Path("fixtures/c_command/command.wasm").read_bytes()
 EVIL = "<img src=x onerror=alert(1)>\u202e</script><script>alert(2)</script>"
 READ = "[data-read=true]"
 POLL = "wasi:io/poll@0.2.3"
-TABS = ("contents", "ways", "wit", "made")
+TABS = ("contents", "ways", "edges", "wit", "made")
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def test_a_link_leads_to_a_function(shown: Callable[..., Any]) -> None:
     page = shown(COMMAND, f"component.at={module}/code/f{index}")
     chosen = page.locator(".row[aria-selected=true]")
     assert chosen.count() == 1
-    details = page.locator(".details").inner_text()
+    details = page.locator(".about").inner_text()
     assert f"function {index} of {module}" in details
     assert "On a shortest way to" in details
 
@@ -89,13 +90,13 @@ def test_search_finds_and_counts(shown: Callable[..., Any]) -> None:
     field = page.get_by_label("Find in the component")
     field.fill("wit-component")
     field.fill("/^(run|shim)$/")
-    page.wait_for_function("document.querySelector('.status').textContent.includes('found')")
+    page.get_by_text("2 found, ").wait_for()
     assert sorted(titles(page)) == ["run", "shim"]
     assert page.locator(".status").inner_text().startswith("2 found, ")
     field.fill("/(/")
-    page.wait_for_function("document.querySelector('.status').textContent.startsWith('0 found')")
+    page.get_by_text("0 found, ").wait_for()
     field.fill("")
-    page.wait_for_function("document.querySelectorAll('.rows .row').length > 3")
+    page.locator(".rows .row").nth(3).wait_for()
 
 
 def test_the_treemap_chooses_goes_in_and_out(shown: Callable[..., Any]) -> None:
@@ -134,9 +135,9 @@ def test_ways_lead_to_functions(shown: Callable[..., Any]) -> None:
     assert steps[0].split() == ["exported", "wasi:cli/run@0.2.0#run"]
     assert steps[-1].split() == ["import", "wasi:random/random@0.2.0#get-random-u64"]
     page.locator(".way a").first.click()
-    page.wait_for_selector(".details")
+    page.wait_for_selector(".about")
     assert state(page, "tab") == "contents"
-    assert "function " in page.locator(".details").inner_text()
+    assert "function " in page.locator(".about").inner_text()
 
 
 def test_only_what_can_be_reached(shown: Callable[..., Any]) -> None:
@@ -158,9 +159,14 @@ def test_the_wit_is_whole(shown: Callable[..., Any]) -> None:
 
 
 def test_who_gives_what_to_whom(shown: Callable[..., Any]) -> None:
-    page = shown(build("nested"), "component.tab=made")
-    rows = page.locator("table").first.locator("tbody tr").all_inner_texts()
-    assert any("plus" in row and "three" in row for row in rows), rows
+    page = shown(build("nested"), "component.tab=edges")
+    rows = [row.split("\t") for row in page.locator(".made tbody tr").all_inner_texts()]
+    assert [row[0] for row in rows] == ["component[1] “plus”"] * 2
+    assert {row[2] for row in rows} == {
+        "component[1] “plus”",
+        "component[2].component[0].component[0] “three”",
+    }
+    assert all(row[3] == "f" and row[4] == "1" for row in rows)
 
 
 def test_a_core_module(shown: Callable[..., Any], axe: Callable[..., None]) -> None:
@@ -180,8 +186,27 @@ def test_many_functions_are_shown_by_and_by(shown: Callable[..., Any]) -> None:
     page.get_by_role("button", name="more …").click()
     assert page.locator(".rows .row").count() > 400
     page.evaluate("location.hash = 'component.at=module%5B0%5D%2Fcode%2Ff2999'")
-    page.wait_for_function("document.querySelector('.details').textContent.includes('f2999')")
+    page.locator(".about h3").get_by_text("f2999").wait_for()
     assert page.locator(".row[aria-selected=true]").count() == 1
+
+
+def test_many_components_are_shown_by_and_by(shown: Callable[..., Any]) -> None:
+    inner = "".join(
+        f"""(component $c{index} (import "f{index}" (func $f)) (export "g" (func $f)))
+        (instance $i{index} (instantiate $c{index} (with "f{index}" (func $h))))"""
+        for index in range(300)
+    )
+    page = shown(wasmtime.wat2wasm(f'(component (import "h" (func $h)) {inner})'))
+    page.get_by_role("button", name="Capabilities").click()
+    assert page.locator(".ways .card").count() == 40
+    page.get_by_role("button", name="more components").click()
+    assert page.locator(".ways .card").count() == 160
+    page.get_by_label("Find in the component").fill("f299")
+    page.get_by_text("f299", exact=True).first.wait_for()
+    page.get_by_role("button", name="Made of").click()
+    assert page.locator(".made tr").count() < 210
+    page.locator(".made button").first.click()
+    assert page.locator(".made tr").count() > 300
 
 
 def hostile() -> bytes:
@@ -206,10 +231,36 @@ def hostile() -> bytes:
 def test_no_name_is_markup(shown: Callable[..., Any], axe: Callable[..., None]) -> None:
     page = shown(hostile(), "component.find=img&component.at=module%5B0%5D%2Fcode%2Ff1")
     assert "\\u{202e}" in page.locator(".rows").inner_text()
-    for tab in TABS:
+    for tab in set(TABS) - {"edges"}:  # it has no component inside
         page.locator(f"[data-tab={tab}]").click()
         page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
         page.wait_for_timeout(0)
         assert page.locator("img, script[src]").count() == 0
+    page.locator("[data-tab=made]").click()
     assert "\\u{202e}" in page.locator(".made").inner_text()
     axe(page)
+
+
+def test_the_page_of_a_run_says_how_often(open_page: Callable[..., Any], tmp_path: Path) -> None:
+    log, html = tmp_path / "run.jsonl", tmp_path / "run.html"
+    app = "fixtures/c_command/command.wasm"
+    assert main(["-q", "trace", "-o", str(log), app]) == 0
+    assert main(["-q", "report", "-f", "html", "--lines", app, "-o", str(html), str(log)]) == 0
+    page = open_page(html, "view=component&component.tab=ways&component.find=random")
+    page.wait_for_selector("[data-ready=true]")
+    seen = sum('"phase":"call"' in line and "get-random-u64" in line for line in log.open())
+    assert seen > 0
+    row = page.locator(".functions > li").filter(has_text="get-random-u64")
+    assert f"{seen} calls" in row.inner_text()
+    page.get_by_label("Find in the component").fill("get-random-bytes")
+    assert "1 call" in row.or_(page.locator(".functions > li")).first.inner_text()
+    page.get_by_label("Find in the component").fill("tcp-socket.shutdown")
+    page.locator(".ways").get_by_text("tcp-socket.shutdown").wait_for()
+    assert "not seen in the run" in page.locator(".ways").inner_text()
+    page.get_by_label("Find in the component").fill("get-random-u64")
+    row.get_by_role("link", name="calls").click()
+    page.wait_for_selector(".view-table")
+    assert state(page, "tab") == "ways"
+    assert page.evaluate("new URLSearchParams(location.hash.slice(1)).get('q')") == (
+        "wasi:random/random#get-random-u64"
+    )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+import whamm_cm
+from fixtures.build import build
+from tests.page import logs
 from tests.page.modules import page_of
 from whamm_cm.render.page.classes import table
 from whamm_cm.wit.classes import CLASSES, SiteSet
@@ -117,3 +121,30 @@ def test_reading_takes_time_that_grows_with_the_text(
     """Backtracking would take longer than anybody waits."""
     name = ("a:b/" + "a" * 2000, None, "f")
     assert ask("*a" * 200 + "*b", [("import", [[name]], [])]) == [False]
+
+
+def test_a_filtered_page_has_what_a_filtered_trace_has(
+    open_page: Callable[..., Any], tmp_path: Path
+) -> None:
+    """The names in a log are enough: so many calls of a whole trace fit as a trace of them has."""
+    app = whamm_cm.load(build("command"), "command.wasm")
+    assert isinstance(app, whamm_cm.Component)
+
+    def run(wanted: str) -> whamm_cm.Run:
+        (tmp_path / "data").mkdir(exist_ok=True)
+        return app.trace(dirs=[f"{tmp_path / 'data'}::/data"], trace=wanted)
+
+    page = open_page(logs.page(run("all").records), "view=table")
+    page.wait_for_selector("html[data-ready]")
+    whole = len(run("all").calls)
+    for text in (
+        "%fs",
+        "%fs,!wasi:filesystem/types#*.drop",
+        "!%clock",
+        "wasi:*/*@^0.2.0,!%env",
+        "#*",
+    ):
+        found = [call.site.item for call in run(text).calls]
+        page.get_by_role("combobox", name="Filter").fill(text)
+        said = page.locator("#filter-says").inner_text()
+        assert said == f"{len(found)} of {whole} calls", (text, said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -58,11 +59,17 @@ globalThis.lay = ({run, piece, by}) => {
   const rows = [...layout.row].map((row, id) => [row, layout.x0[id], layout.x1[id]]);
   const lanes = layout.groups.flatMap((group) => group.lanes);
   return {rows, n: layout.n, spans: [...layout.spans], groups: layout.groups.map((group) =>
-    ({title: group.title, note: group.note, row: group.row, rows: group.rows})),
+    ({title: group.title, note: timelineNote(group), row: group.row, rows: group.rows})),
     lane: layout.lane.map((lane) => lanes.indexOf(lane)), depth: [...layout.depth],
     bases: layout.bases, tops: layout.rowTop, height: layout.height};
 };
 """
+_VIEW = (
+    *("model.js", "colours.js", "dom.js", "rects_index.js", "rects_paint.js", "rects_input.js"),
+    *("rects.js", "views/timeline_layout.js", "views/timeline_axis.js", "views/timeline_map.js"),
+    *("views/timeline_heads.js", "views/timeline_links.js", "views/timeline_range.js"),
+    *("views/timeline_tips.js", "views/timeline_legend.js", "views/timeline.js"),
+)
 _MODULES = ("model.js", "colours.js", "dom.js", "views/timeline_layout.js")
 
 
@@ -215,6 +222,55 @@ def test_clicks_keys_and_links(open_page: Open) -> None:
     assert "t" not in state(page)
 
 
+def test_keys_held_down_move_on(open_page: Open) -> None:
+    """`d` goes right here; beside the canvas it changes the colours."""
+    page = ready(open_page, html(records("tasks")))
+    page.locator(".rects-canvas").focus()
+    for key in ("w", "d"):
+        before = picture(page)
+        page.keyboard.down(key)
+        page.evaluate(
+            """(before) => new Promise((done) => {
+              const look = () => {
+                const now = document.querySelector('.rects-canvas').toDataURL();
+                if (now === before) requestAnimationFrame(look);
+                else done();
+              };
+              look();
+            })""",
+            before,
+        )
+        page.keyboard.up(key)
+    page.wait_for_url("**/*timeline.at=*")
+    start, end = map(int, state(page)["timeline.at"].split("-"))
+    assert 0 < start < end and end - start < 29_000
+    assert "theme" not in state(page)
+
+
+_TICKS = """
+globalThis.ticks = (from, to, width, timed) => timelineTicks({from, to, width}, timed);
+"""
+_UNITS = {"ns": 1, "µs": 1e3, "ms": 1e6, "s": 1e9, "": 1000}
+
+
+def test_marks_of_the_axis_say_where_they_are(open_page: Open) -> None:
+    page = open_page(page_of("dom.js", "views/timeline_axis.js", script=_TICKS))
+    draw = random.Random(5)
+    for _ in range(150):
+        start = draw.choice((0, draw.random() * 10 ** draw.randrange(1, 14)))
+        span = max(20.0, draw.random() * 10 ** draw.randrange(1, 13))
+        timed, width = draw.random() < 0.7, draw.choice((390, 1100))
+        found = page.evaluate("(a) => ticks(...a)", [start, start + span, width, timed])
+        assert len({mark["label"] for mark in found["marks"]}) == len(found["marks"]) <= 12
+        number, *unit = (found["base"] or "0 s").split()
+        base = float(number) * _UNITS[unit[0]]
+        for mark in found["marks"]:
+            assert start <= mark["at"] <= start + span
+            number, *unit = mark["label"].lstrip("+").split()
+            said_at = base + float(number) * _UNITS[unit[0] if unit else ""]
+            assert said_at == pytest.approx(mark["at"], abs=found["step"] / 50)
+
+
 def test_a_range_is_chosen_along_the_axis(open_page: Open, axe: Callable[..., None]) -> None:
     page = ready(open_page, html(records("tasks")))
     box = page.locator(".axis").bounding_box()
@@ -225,16 +281,16 @@ def test_a_range_is_chosen_along_the_axis(open_page: Open, axe: Callable[..., No
     page.mouse.up()
     start, end = map(int, state(page)["t"].split("-"))
     assert abs(start - 10_000) <= 40 and abs(end - 15_000) <= 40
-    rows = page.locator(".range tbody tr").all_inner_texts()
+    rows = page.locator("section.range tbody tr").all_inner_texts()
     assert any(row.startswith("wasi:clocks/monotonic-clock#wait-for") for row in rows)
     assert not any("get-random" in row for row in rows)
     axe(page)
     page.get_by_role("button", name="Function").click()
-    names = page.locator(".range tbody .name").all_inner_texts()
+    names = page.locator("section.range tbody .name").all_inner_texts()
     assert names == sorted(names, key=str.casefold) and len(set(names)) == len(names)
     page.mouse.click(box["x"] + 40, middle)
     assert "t" not in state(page)
-    assert page.locator(".range").is_hidden()
+    assert page.locator("section.range").is_hidden()
     page.go_back()
     assert state(page)["t"] == f"{start}-{end}"
 
@@ -242,7 +298,7 @@ def test_a_range_is_chosen_along_the_axis(open_page: Open, axe: Callable[..., No
 def test_sums_of_a_range(open_page: Open) -> None:
     """Of calls that reach over its ends only what is inside of it counts."""
     page = ready(open_page, html(records("tasks")), "&t=10000-15000")
-    rows = page.locator(".range tbody tr").all()
+    rows = page.locator("section.range tbody tr").all()
     cells = {row.locator("td").first.inner_text(): row.locator("td").all() for row in rows}
     # handle#1 is there all the time (5 µs), handle#2 too.
     handle = [cell.inner_text() for cell in cells["export wasi:http/handler#handle"]]
@@ -275,7 +331,7 @@ def test_whatever_stands_in_the_fragment(open_page: Open) -> None:
     ):
         page = ready(open_page, html(records("tasks")), fragment)
         assert "9 calls in 3 groups" in page.locator(".facts").inner_text()
-        assert page.locator(".range").is_hidden()
+        assert page.locator("section.range").is_hidden()
 
 
 @pytest.mark.parametrize("mode", ["light", "dark", "phone"])
@@ -288,8 +344,139 @@ def test_pictures(
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     screenshot(page, f"timeline-{mode}")
     page = ready(open_page, html(records("tasks")), "&t=5000-13000", **context)
+    page.locator(".legend summary").click()
     axe(page)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    inside = page.locator(".legend .card").bounding_box()
+    assert inside["x"] >= 0 and inside["x"] + inside["width"] <= page.evaluate("innerWidth")
     screenshot(page, f"timeline-tasks-{mode}")
+
+
+def frame(page: Any) -> None:
+    """After the next picture."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def picture(page: Any) -> str:
+    frame(page)
+    return str(page.evaluate("document.querySelector('.rects-canvas').toDataURL()"))
+
+
+def pixel(page: Any, x: float, y: float) -> tuple[int, ...]:
+    """Red, green, blue and how opaque, at a share of the width and at a pixel from the top."""
+    frame(page)
+    script = """([x, y]) => {
+      const canvas = document.querySelector('.rects-canvas');
+      const ratio = canvas.width / canvas.clientWidth;
+      const at = [Math.round(x * canvas.width), Math.round(y * ratio)];
+      const one = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true});
+      one.drawImage(canvas, ...at, 1, 1, 0, 0, 1, 1);
+      return [...one.getImageData(0, 0, 1, 1).data];
+    }"""
+    return tuple(page.evaluate(script, [x, y]))
+
+
+def test_arrows_and_asynchronous_calls_can_be_left_out(open_page: Open) -> None:
+    page = ready(open_page, html(records("tasks")))
+    seen = [picture(page)]
+    for name in ("Arrows", "Async"):
+        page.get_by_role("button", name=name, exact=True).click()
+        seen.append(picture(page))
+        assert page.get_by_role("button", name=name, exact=True).get_attribute("aria-pressed") == (
+            "false"
+        )
+    assert len(set(seen)) == 3
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_what_failed_has_a_bar_and_what_the_filter_hides_is_pale(
+    open_page: Open, mode: str
+) -> None:
+    """In the log `http` the sixth call of 33 records failed; nothing else in its row did."""
+    context = DARK if mode == "dark" else {}
+    page = ready(open_page, html(records("http")), **context)
+    bad = (179, 38, 30, 255) if mode == "light" else (255, 138, 128, 255)
+    foot, body = 2 + 26 * 2 + 19 + 16, 2 + 26 * 2 + 19 + 3
+    assert pixel(page, 11.8 / 33, foot) == bad
+    assert pixel(page, 9.8 / 33, foot) != bad
+    before = {at: pixel(page, at / 33, body) for at in (1.8, 9.8)}
+    page.evaluate("location.hash += '&q=%25http'")
+    assert pixel(page, 1.8 / 33, body) == before[1.8]
+    assert pixel(page, 9.8 / 33, body) != before[9.8]
+
+
+def test_many_calls_in_a_pixel_are_said_together(open_page: Open) -> None:
+    page = ready(open_page, html(many(20_000)))
+    box = page.locator(".rects-canvas").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 2 + 9)
+    tip = page.locator(".rects-tip")
+    tip.wait_for()
+    assert re.match(r"\d+ calls in \d|(export )?wasi:", tip.inner_text())
+    found = page.evaluate(
+        """(y) => {
+          const canvas = document.querySelector('.rects-canvas');
+          const box = canvas.getBoundingClientRect();
+          const texts = new Set();
+          for (let x = 0; x < box.width; x += 3) {
+            canvas.dispatchEvent(new PointerEvent('pointermove', {
+              clientX: box.left + x, clientY: box.top + y, pointerType: 'mouse', pointerId: 1}));
+            texts.add(document.querySelector('.rects-tip').innerText.split('\\n')[0]);
+          }
+          return [...texts];
+        }""",
+        11,
+    )
+    assert any(re.fullmatch(r"\d+ calls in [\d.]+ .s", text) for text in found), found[:5]
+
+
+_LIVE = """
+globalThis.begin = ({run, piece}) => {
+  const calls = new Calls(run);
+  calls.append(piece);
+  globalThis.ctx = {model: {run}, calls, progress: 1, state: {}, selection: () => null,
+    set: (changes) => { Object.assign(ctx.state, changes); }, choose: () => {}, go: () => {}};
+  globalThis.view = new TimelineView(ctx);
+  view.element.classList.add('view-timeline');
+  document.body.append(view.element);
+  view.element.style.height = '600px';
+  view.show(ctx.state);
+  return {...view.rects.view};
+};
+globalThis.more = (piece, drop) => {
+  ctx.model.run.span += 1000;
+  ctx.calls.append(piece);
+  if (drop) ctx.calls.drop(drop);
+  view.show(ctx.state);
+  return {...view.rects.view};
+};
+"""
+
+
+def flat(first: int, n: int, start: int) -> dict[str, Any]:
+    """So many calls of 10 ns, one behind the other, the first at `start`."""
+    columns = {name: [0] * n for name in ("site", "instance", "task", "req", "depth", "outcome")}
+    columns |= {"self": [-1] * n, "parent": [-1] * n, "flags": [0] * n, "bytes": [0] * n}
+    columns |= {"dur": [10] * n, "frame": [10] * n, "result": [10] * n}
+    columns["start"] = [start, *[10] * (n - 1)]
+    return {"first": first, "n": n, "columns": columns, "waits": [], "values": []}
+
+
+def test_what_goes_on_is_followed_where_the_end_is_in_view(open_page: Open) -> None:
+    page = open_page(page_of(*_VIEW, script=_LIVE))
+    sites = [{"edge": "import", "component": "c", "name": "f", "func": "f"}]
+    run = {"timed": True, "sites": sites, "calls": 100, "span": 1000, "instances": [0]}
+    run |= {"losses": {}, "flows": []}
+    begun = page.evaluate("(a) => begin(a)", {"run": run, "piece": flat(0, 100, 0)})
+    assert begun == {"from": 0, "to": 1000}
+    more = "([piece, drop]) => more(piece, drop)"
+    assert page.evaluate(more, [flat(100, 100, 1000), 0]) == {"from": 0, "to": 2000}
+    page.evaluate("view.rects.setView(500, 700)")
+    assert page.evaluate(more, [flat(200, 100, 2000), 0]) == {"from": 500, "to": 700}
+    page.evaluate("view.rects.setView(2900, 3000)")
+    assert page.evaluate(more, [flat(300, 100, 3000), 0]) == {"from": 3900, "to": 4000}
+    # What the page has forgotten is not in the picture.
+    page.evaluate("view.rects.setView(0, 4000)")
+    assert page.evaluate(more, [flat(400, 100, 4000), 250]) == {"from": 2500, "to": 5000}
 
 
 def test_hostile_names_are_text(open_page: Open) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from whamm_cm.cli import telemetry
@@ -200,6 +202,7 @@ def open_output(path: str | None, name: str, options: RenderOptions) -> Output:
     """
     if path not in (None, "-"):
         check_place(path)
+    options = on_screen(options, sys.stderr) if path is None else options
     if name == "summary":
         return (Table if options.by == "function" else GroupedTable)(path, options)
     kind = Lines if name in ("strace", "jsonl") else Collected
@@ -234,7 +237,7 @@ def add_options(
     group = parser.add_argument_group("display")
     group.add_argument(
         "-f", "--format", metavar="FMT",
-        help="strace, summary, jsonl, chrome, speedscope, firefox, otlp, pprof,"
+        help="strace, summary, jsonl, chrome, speedscope, firefox, otlp, flame, pprof,"
         " folded, svg, table, json, csv, html, whamm, lcov or cobertura (default: strace)",
     )  # fmt: skip
     group.add_argument(
@@ -243,8 +246,8 @@ def add_options(
     )  # fmt: skip
     group.add_argument(
         "--picture", metavar="WHAT",
-        help="what -f svg draws: timeline or topology (default: as the name of FILE ends, such as"
-        " topology.svg)",
+        help="what -f svg draws: flame, timeline or topology (default: as the name of FILE ends,"
+        " such as topology.svg)",
     )  # fmt: skip
     _add_looks(group, start)
     group.add_argument(
@@ -396,6 +399,19 @@ def render_options(args: argparse.Namespace, lines: LineFinder | None) -> Render
         percentiles=args.percentiles,
         picture=picture,
     )
+
+
+def on_screen(options: RenderOptions, stream: TextIO) -> RenderOptions:
+    """The same with the width of ``stream``, if it is a terminal, and its colours, unless
+    ``NO_COLOR`` says that nobody wants any."""
+    if not stream.isatty():
+        return options
+    try:
+        width = os.get_terminal_size(stream.fileno()).columns or options.width
+    except OSError:  # some windows do not say
+        width = options.width
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return replace(options, width=width, colour=not plain)
 
 
 def formats(args: argparse.Namespace, reports: bool) -> list[tuple[str | None, str]]:

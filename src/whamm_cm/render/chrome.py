@@ -8,16 +8,17 @@ became in another instance where that is certain.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from whamm_cm.render.jsonl import compact
 from whamm_cm.render.lanes import Slice, lanes, spans
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.trace.calls import Outcome
 from whamm_cm.trace.flows import flows
 from whamm_cm.trace.records import Record
 from whamm_cm.trace.session import Call, Session
+from whamm_cm.trace.timeline import zero_of
 
 
 def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
@@ -26,6 +27,8 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
         "exporter": "whamm-cm",
         "clock": "nanoseconds" if session.timed else "records (this log has no times)",
     }
+    if session.timed:
+        other["start_ns"] = zero_of(session)
     counts: dict[str, int] = {}
     for site, count in session.counts.items():
         counts[site.shown] = counts.get(site.shown, 0) + count
@@ -34,10 +37,10 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     if session.losses:
         other["lost"] = session.losses.number
         other["why"] = list(session.losses.whys)
-    yield f'{{"displayTimeUnit":"ns","otherData":{json.dumps(other)},"traceEvents":[\n'
+    yield f'{{"displayTimeUnit":"ns","otherData":{compact(other)},"traceEvents":[\n'
     before = ""
     for event in _events(session):
-        yield before + json.dumps(event, separators=(",", ":"))
+        yield before + compact(event)
         before = ",\n"
     yield "\n]}\n"
 

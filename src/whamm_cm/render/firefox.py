@@ -25,7 +25,7 @@ from whamm_cm.trace.flows import flows
 from whamm_cm.trace.peers import Exchange
 from whamm_cm.trace.records import Record
 from whamm_cm.trace.session import Call, Session
-from whamm_cm.trace.timeline import WallClock, base_of
+from whamm_cm.trace.timeline import WallClock, zero_of
 
 #: The version of the format that is written; readers bring it up to their own.
 _VERSION = 61
@@ -57,6 +57,7 @@ def _compact(value: Any) -> str:
 
 
 def _meta(session: Session, shared: Shared, base: int | None) -> Object:
+    """``base``: the wall clock when that of the log was 0."""
     entries = []
     if not session.timed:
         entries.append(("clock", "records, 1 µs each (this log has no times)"))
@@ -69,7 +70,7 @@ def _meta(session: Session, shared: Shared, base: int | None) -> Object:
     ]
     return {
         "interval": 0.001,
-        "startTime": 0 if base is None else base / 1e6,
+        "startTime": 0 if base is None else (base + zero_of(session)) / 1e6,
         "processType": 0,
         "product": f"whamm-cm {__version__}",
         "importedFrom": "whamm-cm",
@@ -142,7 +143,7 @@ class _Beside:
     """What else there is to say of a call, wherever that is."""
 
     def __init__(self, session: Session) -> None:
-        self.base = base_of(session) if session.timed else 0
+        self.zero = zero_of(session)
         self.spans = {id(span.call): span for span in spans(session)}
         self.exchanges: dict[int, list[Exchange]] = {}
         for exchange in session.exchanges if session.timed else ():
@@ -203,11 +204,11 @@ def _mark(piece: Slice, markers: Markers, beside: _Beside) -> None:
         markers.add(name, span.start, span.end, package, whole)
     for exchange in beside.exchanges.get(id(call), ()):
         if exchange.start_ns is not None:
-            _mark_exchange(exchange, markers, beside.base)
+            _mark_exchange(exchange, markers, beside.zero)
 
 
-def _mark_exchange(exchange: Exchange, markers: Markers, base: int) -> None:
-    start = (exchange.start_ns or 0) - base
+def _mark_exchange(exchange: Exchange, markers: Markers, zero: int) -> None:
+    start = (exchange.start_ns or 0) - zero
     about: Object = {
         "type": "peer",
         "peer": printable(exchange.peer),

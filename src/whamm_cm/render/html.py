@@ -23,6 +23,7 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     from whamm_cm.render.page.run import Sites, chunks, run_model
     from whamm_cm.render.page.sources import sources, with_lines
     from whamm_cm.render.page.topology import topology_model
+    from whamm_cm.render.page.trees import trees_model
     from whamm_cm.render.structure import structure_of
 
     session = Session.build(records, options.per_instance)
@@ -32,6 +33,7 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
         "run": run_model(session, sites),
         "classes": classes_model(session, sites.numbers),
         "overview": overview_model(session),
+        "trees": trees_model(session, options.per_instance),
         "reports": reports(session, options),
         "sources": sources(session, options),
         "topology": topology_model(session, sites, structure_of(options.app)),
@@ -39,7 +41,7 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     }
     title = printable(PurePath(options.app[0]).name if options.app else _title(session))
     model = {"v": 1, "kind": "run", "title": title, "by": f"whamm-cm {__version__}"}
-    model |= {key: part for key, part in parts.items() if part is not None}
+    model |= {key: part for key, part in parts.items() if part}
     return page(model, chunks(session, sites))
 
 

@@ -14,7 +14,7 @@ from dataclasses import field
 from whamm_cm.dataclass import dataclass
 from whamm_cm.render.stacks import frame_of
 from whamm_cm.trace.session import Call, Session
-from whamm_cm.trace.timeline import base_of, times
+from whamm_cm.trace.timeline import base_of, times, zero_of
 
 #: How a wait of a task is called where calls have their names.
 WAITING = "(waiting)"
@@ -24,8 +24,8 @@ Owner = tuple[str, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """``start`` and ``end`` in nanoseconds, or 1000 per record in a log without times.  ``waits``:
-    it is not the call but a wait of the task that began with it."""
+    """``start`` and ``end`` in nanoseconds since the first call began, or 1000 per record in a log
+    without times.  ``waits``: it is not the call but a wait of the task that began with it."""
 
     call: Call
     start: int
@@ -111,8 +111,9 @@ def lanes(session: Session) -> list[Lane]:
 def spans(session: Session) -> list[Slice]:
     """The asynchronous calls that their callers did not wait for, each from its call to its result,
     in order of start; what is pending lasts until the end of the log."""
+    zero = zero_of(session) - base_of(session)
     found = [
-        Slice(call, start, end)
+        Slice(call, start - zero, end - zero)
         for call, start, _, end in times(session)
         if call.waited_later and call.opened is not None
     ]
@@ -125,12 +126,14 @@ def _owner(call: Call) -> Owner:
 
 def _slices(session: Session) -> Iterator[Slice]:
     """What is on lanes: of asynchronous calls the frames; of tasks also the waits."""
-    base = base_of(session)
+    zero = zero_of(session)
+    ahead = zero - base_of(session)
     for call, start, frame, end in times(session):
+        start, frame, end = start - ahead, frame - ahead, end - ahead
         yield Slice(call, start, frame if call.waited_later else end)
         before = start
         for first, last in call.waits:
-            first, last = max(first - base, before), min(last - base, end)
+            first, last = max(first - zero, before), min(last - zero, end)
             if first <= last:
                 yield Slice(call, first, last, True)
                 before = last

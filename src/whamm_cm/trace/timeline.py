@@ -40,6 +40,17 @@ def base_of(session: Session) -> int:
     return min(0, min((call.start_ns or 0 for call in session.calls), default=0))
 
 
+def zero_of(session: Session) -> int:
+    """When the first call began, by the clock of the log; 0 without times.
+
+    What viewers read as floating-point numbers counts from there: a clock that counts the days
+    since a machine was started has more nanoseconds than those can tell apart.
+    """
+    if not session.timed:
+        return 0
+    return min((call.start_ns or 0 for call in session.calls), default=0)
+
+
 def times(session: Session) -> Iterator[tuple[Call, int, int, int]]:
     """Of each call when it began, when its caller could go on, and when it was over."""
     if not session.timed:

@@ -64,10 +64,11 @@ def page(model: Mapping[str, Any], chunks: Iterable[str] = (), live: bool = Fals
     yield "</head>\n<body>\n<noscript>This page is drawn by its own script.</noscript>\n"
     yield f'<script type="text/plain" id="licences">{_inert(assets.licences)}</script>\n'
     yield f'<script type="application/json" id="model">{_inert(json_of(model))}</script>\n'
-    for chunk in chunks:
-        yield f'<script type="text/plain" class="chunk">{chunk}</script>\n'
+    # Before the chunks: there is something to see while they still come.
     for script in assets.scripts:
         yield f"<script>{script}</script>\n"
+    for chunk in chunks:
+        yield f'<script type="text/plain" class="chunk">{chunk}</script>\n'
     yield "</body>\n</html>\n"
 
 

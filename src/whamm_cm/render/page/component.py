@@ -1,7 +1,7 @@
 """A component for the page: its parts with their sizes, its WIT, and what it may do by which way.
 
-    {"file": what the user calls it, "size", "sha256", "alone": it is a core module, "stamp": {…} or
-         null, "faults": [sentence],
+    {"file": what the user calls it, without folders, "size", "sha256", "alone": it is a core
+         module, "stamp": {…} or null, "faults": [sentence],
      "parts": [  # components and core modules, each behind the one it is in
         {"kind": component or module, "path", "in": position of the part around it or -1, "name" or
          null, "offset", "size", "sha256", "instances": how often it is instantiated, null: unknown,
@@ -104,7 +104,7 @@ def component_model(data: bytes, name: str) -> Json:
     frames = _Frames()
     capabilities = [] if found is None else list(_capabilities(found, parts, frames))
     return {
-        "file": name,
+        "file": PurePath(name).name,  # a page may be passed on, and folders are nobody's business
         "size": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
         "alone": alone,

@@ -1,7 +1,7 @@
 /** The page around the views: their tabs, the filter, the state, the drawer, themes and keys. */
 import {Calls, readChunks, readModel} from './model.js';
 import {State} from './state.js';
-import {h, shown} from './dom.js';
+import {count, h, shown} from './dom.js';
 import {reportsView} from './views/reports.js';
 import {sourceView} from './views/source.js';
 import {timelineView} from './views/timeline.js';
@@ -9,16 +9,20 @@ import {componentView} from './views/component.js';
 import {detailsDrawer} from './views/details.js';
 import {diffView} from './views/diff.js';
 import {filterBar, filterSelect} from './views/filter.js';
+import {gateView} from './views/gate.js';
+import {flameView} from './views/flame.js';
 import {overviewView} from './views/overview.js';
 import {tableView} from './views/table.js';
 import {topologyView} from './views/topology.js';
 
 /** All views there are; those are offered that have something to show. */
 const VIEWS = [
+  gateView,
   overviewView,
   reportsView,
   sourceView,
   timelineView,
+  flameView,
   tableView,
   componentView,
   diffView,
@@ -124,12 +128,12 @@ class App {
 
   keysDialog() {
     const close = () => dialog.close();
+    const table = (keys) => h('table', {}, h('tbody', {}, keys.map(([key, what]) =>
+      h('tr', {}, h('th', {scope: 'row'}, h('kbd', {}, key)), h('td', {}, what)))));
     const dialog = h('dialog', {'aria-label': 'Keys', class: 'keys'},
-      h('h2', {}, 'Keys'),
-      h('table', {}, h('tbody', {}, KEYS.concat(this.views.flatMap((view) => view.keys ?? [])).map(([key, what]) =>
-        h('tr', {}, h('th', {scope: 'row'}, h('kbd', {}, key)), h('td', {}, what))))),
-      h('p', {class: 'muted'}, `Made by ${shown(this.model.by)}. Nothing of this page leaves your machine.`),
-      h('button', {on: {click: close}}, 'Close'));
+      h('button', {class: 'close', on: {click: close}}, 'Close'), h('h2', {}, 'Keys'), table(KEYS),
+      this.views.filter((view) => view.keys).map((view) => [h('h3', {}, view.title), table(view.keys)]),
+      h('p', {class: 'muted'}, `Made by ${shown(this.model.by)}. Nothing of this page leaves your machine.`));
     return dialog;
   }
 
@@ -212,6 +216,12 @@ class App {
     this.show();
     await context.ready;
     this.meter.hidden = true;
+    const {calls} = context;
+    if (calls && calls.n < calls.run.calls && this.model.kind !== 'live') {
+      const there = `${count(calls.n)} of its ${count(calls.run.calls)} calls are here`;
+      const text = `This file is not whole: ${there}. Make or copy it again.`;
+      this.bar.prepend(h('p', {class: 'torn', role: 'alert'}, text));
+    }
     document.documentElement.dataset.ready = 'true';
   }
 }

@@ -115,7 +115,7 @@ export class RectsCanvas {
     this.bounds = {min: data.min, max: Math.max(data.max, data.min + this.options.minSpan)};
     if (this.focused >= data.row.length) this.focused = -1;
     this.hovered = -1;
-    this.resized();
+    this._fit();
     if (keepView) this.setView(this.view.from, this.view.to);
     else this.setView(data.min, data.max);
   }
@@ -224,15 +224,21 @@ export class RectsCanvas {
 
   /** The room for it is another one (it looks itself, too). */
   resized() {
+    // A canvas of another size is empty: it is painted before it is seen so.
+    if (this._fit() && this.index) this._painter.paint();
+    else this.draw();
+  }
+
+  /** Takes the room there is; whether the canvas was emptied by that. */
+  _fit() {
     const {clientWidth, clientHeight} = this.scroller;
-    if (!clientWidth || !clientHeight) return;
+    if (!clientWidth || !clientHeight) return false;
     this.width = clientWidth;
     this.height = clientHeight;
     this.stage.style.height = `${clientHeight}px`;
     const content = this.data ? this.data.height : 0;
     this.spacer.style.height = `${Math.max(0, content - clientHeight)}px`;
-    this._painter.resize();
-    this.draw();
+    return this._painter.resize();
   }
 
   /** Whether there is more than fits, downwards. */

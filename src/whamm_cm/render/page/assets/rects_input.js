@@ -4,7 +4,7 @@ const RECTS_STEP = {w: [0, 1], W: [0, 1], s: [0, -1], S: [0, -1], a: [-1, 0], A:
 
 /** What the keys do; views show it in their help. */
 export const rectsKeys = [
-  ['W, S', 'zoom in, out'], ['A, D', 'pan left, right'], ['+, −', 'zoom in, out'], ['0', 'show all'],
+  ['W, S, +, −', 'zoom in, out'], ['A, D', 'pan left, right'], ['0', 'show all'],
   ['← → ↑ ↓', 'to the next rectangle'], ['Home, End', 'first, last of the row'],
   ['Enter', 'choose'], ['F', 'zoom to the focused one'], ['Esc', 'choose none'],
   ['Ctrl + wheel, pinch', 'zoom'], ['Shift + wheel, drag', 'pan'], ['Shift + drag', 'choose a range'],
@@ -55,8 +55,19 @@ export class RectsInput {
     } else if (event.shiftKey || Math.abs(across) > Math.abs(event.deltaY)) {
       event.preventDefault();
       owner.panBy((across * lines * (owner.view.to - owner.view.from)) / owner.width);
+    } else if (!owner.scrolls()) {
+      this.hint(event);
+      return;
     }
     this.hideTip();
+  }
+
+  /** A wheel that does nothing was meant to do something. */
+  hint(event) {
+    this.hideTip();
+    this.owner.tip.replaceChildren('Ctrl and the wheel zoom, Shift and the wheel pan');
+    this.owner.tip.hidden = false;
+    this.placeTip(this.point(event));
   }
 
   down(event) {

@@ -41,14 +41,19 @@ export class RectsPainter {
     return text.match(/[\d.]+/g).slice(0, 3).map(Number);
   }
 
+  /** Fits the canvas to the room there is; whether that is another one. */
   resize() {
     const {canvas, width, height} = this.owner;
-    this.ratio = Math.min(3, window.devicePixelRatio || 1);
+    const ratio = Math.min(3, window.devicePixelRatio || 1);
+    if (ratio === this.ratio && width === this.room?.width && height === this.room.height) return false;
+    this.ratio = ratio;
+    this.room = {width, height};
     canvas.width = Math.round(width * this.ratio);
     canvas.height = Math.round(height * this.ratio);
     canvas.style.width = `${width}px`;
     canvas.style.height = `${height}px`;
     this.image = null;
+    return true;
   }
 
   paint() {

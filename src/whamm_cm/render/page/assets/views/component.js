@@ -6,16 +6,20 @@ import {COMPONENT_KINDS, ComponentRows} from './component_tree.js';
 import {componentFound, componentMatcher, componentTree} from './component_nodes.js';
 import {ComponentWays, importTitle, wayList} from './component_ways.js';
 import {ComponentWit} from './component_wit.js';
-import {ComponentMade} from './component_made.js';
+import {ComponentEdges, ComponentMade} from './component_made.js';
 import {Treemap, treemapSays} from './treemap.js';
 
 const COMPONENT_TABS = [
-  ['contents', 'Contents'], ['ways', 'Capabilities'], ['wit', 'WIT'], ['made', 'Made of'],
+  ['contents', 'Contents'], ['ways', 'Capabilities'], ['edges', 'Connections'], ['wit', 'WIT'],
+  ['made', 'Made of'],
 ];
 /** What a rectangle holds, which is also what it has its colour by. */
 const COMPONENT_ABOUT = {
   code: 'code', data: 'data', tools: 'names, debug information', types: 'types, imports, tables',
 };
+
+/** So many imports or exports of a core module are shown. */
+const COMPONENT_ENDS = 2000;
 
 class ComponentView {
   constructor(ctx) {
@@ -38,15 +42,17 @@ class ComponentView {
     this.onlyLabel = h('label', {class: 'check'}, this.only, ' only what can be reached');
     this.status = h('p', {class: 'status', role: 'status'});
     this.crumbs = h('nav', {class: 'crumbs', 'aria-label': 'Shown part'});
-    this.details = h('section', {class: 'details', 'aria-label': 'Details'});
+    this.details = h('section', {class: 'about', 'aria-label': 'About what is chosen'});
     const link = (module, index) => this.link(module, index);
     this.panes = {
       contents: {element: this.contents(), show: (state) => this.showContents(state)},
       ways: this.waysPane(new ComponentWays(ctx, link)),
+      edges: new ComponentEdges(ctx),
       wit: new ComponentWit(ctx),
       made: new ComponentMade(ctx),
     };
-    this.tabs = h('nav', {class: 'inner-tabs', 'aria-label': 'Of the component'}, COMPONENT_TABS.map(([id, title]) =>
+    this.tabs = h('nav', {class: 'inner-tabs', 'aria-label': 'Of the component'}, COMPONENT_TABS.filter(([id]) =>
+      id !== 'edges' || this.component.capabilities.length > 1).map(([id, title]) =>
       h('button', {'data-tab': id, on: {click: () => ctx.set({'component.tab': id}, {push: true})}}, title)));
     this.body = h('div', {class: 'pane'});
     this.element = h('div', {}, this.head(),
@@ -143,7 +149,7 @@ class ComponentView {
     const tab = state['component.tab'] in this.panes ? state['component.tab'] : 'contents';
     const pane = this.panes[tab];
     for (const button of this.tabs.children) button.setAttribute('aria-pressed', String(button.dataset.tab === tab));
-    this.find.hidden = tab === 'wit' || tab === 'made';
+    this.find.hidden = tab !== 'contents' && tab !== 'ways';
     this.onlyLabel.hidden = tab !== 'ways';
     this.only.checked = state['component.reachable'] === '1';
     if (document.activeElement !== this.find) this.find.value = state['component.find'] ?? '';
@@ -199,10 +205,14 @@ class ComponentView {
     if (node.kind === 'function') rows.push(['index', `function ${node.index} of ${shown(part.path || 'the module')}`]);
     const zoom = node.children.length ? h('button', {on: {click: () => this.zoom(node, node)}}, 'Show in the map alone')
       : null;
+    const inside = node.kind === 'module' ? this.insides.get(node.part) : null;
     return [
       h('h3', {}, shown(node.name), ' ', h('span', {class: 'muted'}, COMPONENT_KINDS[node.kind])),
       h('dl', {}, rows.filter(Boolean).map(([name, value]) => [h('dt', {}, name), h('dd', {}, value)])),
-      zoom, this.passing(node, part),
+      zoom,
+      componentEnds('imports', (inside?.imports ?? []).map(([from, name, kind]) => [`${from} ${name}`, kind])),
+      componentEnds('exports', inside?.exports ?? []),
+      this.passing(node, part),
     ].filter(Boolean);
   }
 
@@ -240,6 +250,20 @@ class ComponentView {
   resized() {
     this.map.draw(true);
   }
+}
+
+/** What a core module imports or exports, when somebody looks. */
+function componentEnds(what, rows) {
+  if (!rows.length) return null;
+  const box = h('details', {class: 'ends'}, h('summary', {}, `${count(rows.length)} ${what}`));
+  box.addEventListener('toggle', () => {
+    if (!box.open || box.childNodes.length > 1) return;
+    box.append(h('ul', {class: 'functions'}, rows.slice(0, COMPONENT_ENDS).map(([name, kind]) =>
+      h('li', {}, h('span', {class: 'mono'}, shown(name)), h('span', {class: 'muted'}, ` ${kind}`)))));
+    const left = rows.length - COMPONENT_ENDS;
+    if (left > 0) box.append(h('p', {class: 'muted'}, `and ${count(left)} more`));
+  });
+  return box;
 }
 
 export const componentView = {

@@ -1,6 +1,8 @@
 /** What a component may do: its imports by function, whether anything can reach them, and by which way. */
 import {count, h, shown} from '../dom.js';
 
+/** So many components have their imports shown at first. */
+const WAYS_PARTS = 40;
 const WAY_WORDS = {
   export: 'exported', start: 'start function', instantiation: 'instantiation', core: 'core', lift: 'enters',
   lower: 'leaves', builtin: 'built-in', outside: 'outside', import: 'import',
@@ -72,19 +74,50 @@ export class ComponentWays {
     this.component = ctx.model.component;
     this.element = h('div', {class: 'ways'});
     this.open = new Set();
+    this.limit = WAYS_PARTS;
   }
 
   show(matches, only) {
     const {component} = this;
     this.called = this.counts();
-    const cards = component.capabilities.map((one) => this.part(one, matches, only)).filter(Boolean);
+    const cards = this.cards(matches, only);
     const rows = component.unreached
       ? [h('p', {class: 'card warn'}, `What can be reached is not known: ${shown(component.unreached)}`)] : [];
     if (!cards.length && !component.unreached) {
       rows.push(h('p', {class: 'empty'}, matches || only ? 'No import matches.'
         : 'It imports nothing: it can only compute.'));
     }
+    if (!only) cards.splice(1, 0, ...this.exports(matches));
     this.element.replaceChildren(...rows, ...cards);
+  }
+
+  /** The component's, and those of so many components inside that there is room for. */
+  cards(matches, only) {
+    const cards = [];
+    for (const [at, one] of this.component.capabilities.entries()) {
+      if (cards.length >= this.limit) {
+        const left = this.component.capabilities.length - at;
+        cards.push(h('button', {on: {click: () => {
+          this.limit *= 4;
+          this.show(matches, only);
+        }}}, `${count(left)} more components …`));
+        break;
+      }
+      const card = this.part(one, matches, only);
+      if (card) cards.push(card);
+    }
+    return cards;
+  }
+
+  /** What the host may call. */
+  exports(matches) {
+    const found = this.component.exports.filter((one) => !matches || matches(importTitle(one))
+      || one.functions.some(matches));
+    if (!found.length) return [];
+    return [h('section', {class: 'card exports'}, h('h2', {}, 'The host may call'), h('ul', {class: 'functions'},
+      found.map((one) => h('li', {}, h('span', {class: 'mono name'}, shown(importTitle(one))),
+        one.kind === 'func' ? null : h('span', {class: 'muted mono name'},
+          ` ${one.functions.map(shown).join(', ') || (one.kind === 'instance' ? 'types only' : one.kind)}`)))))];
   }
 
   /** How often each function of the host was called, where there is a run. */
@@ -139,6 +172,14 @@ export class ComponentWays {
     return box;
   }
 
+  /** How often it was called: a link to the calls.  What was not traced was not seen either. */
+  seen(one, each, times) {
+    if (!times) return h('span', {class: 'badge muted'}, 'not seen in the run');
+    const set = one.interface ? `${one.interface}#${each.name}` : each.name;
+    return h('a', {class: 'badge', href: this.ctx.link({view: 'table', q: set})},
+      times === 1 ? '1 call' : `${count(times)} calls`);
+  }
+
   /** A function, whether it can be reached, how often it was, and the way. */
   item(one, each, called) {
     const times = called?.get(waysKey(one.interface, one.version, each.name));
@@ -147,8 +188,7 @@ export class ComponentWays {
       (kind === 'outside' ? 'code that is not in here'
         : `${partTitle(this.component, place) || 'the component'}${name ? ` ${shown(name)}` : ''}`));
     const row = h('li', {}, h('span', {class: 'mono name'}, shown(each.name)), ' ', said,
-      called ? h('span', {class: times ? 'badge' : 'badge muted'},
-        times ? `${count(times)} calls` : 'not called') : null,
+      called ? this.seen(one, each, times) : null,
       givers.length ? h('span', {class: 'muted'}, ` from ${givers.join(', ')}`) : null);
     if (each.why) {
       const way = h('details', {class: 'why'}, h('summary', {}, 'can be reached: by which way?'));

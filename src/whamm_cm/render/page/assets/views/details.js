@@ -21,7 +21,7 @@ export function statusOf(calls, i) {
 }
 
 function detailsQuoted(text, length) {
-  return `"${cut(shown(text).replace(/"/g, '\\"'), length)}"`;
+  return `"${cut(shown(text.replace(/["\\]/g, '\\$&')), length)}"`;
 }
 
 /** The bytes of base64, as far as it is some. */
@@ -45,6 +45,7 @@ function detailsMarked(value) {
   if ('~redacted' in value) return `<redacted ${value['~redacted']}>`;
   if ('~bad' in value) return `<bad ${shown(value['~bad'])}>`;
   if ('~deep' in value) return '<too deep>';
+  if ('~int' in value) return shown(value['~int']);
   if (typeof value['~str'] === 'string') return `${detailsQuoted(value['~str'], 80)}… of ${value['~cut']}`;
   if (typeof value['~b64'] === 'string') {
     const data = detailsBytes(value['~b64']);
@@ -162,7 +163,8 @@ function detailsSize(value, data) {
 
 function detailsKind(value) {
   if (value === null) return 'none';
-  return typeof value === 'string' ? 'string' : typeof value === 'object' ? '' : 'scalar';
+  if (typeof value === 'object') return '~int' in value ? 'scalar' : '';
+  return typeof value === 'string' ? 'string' : 'scalar';
 }
 
 function detailsMore(body, inside, from) {
@@ -208,9 +210,10 @@ export function siteParts(site) {
   return [edge, shown(site.func), shown(name || (site.interface ? site.interface : ''))];
 }
 
-/** A SET of the filter that means this function alone. */
+/** What the filter takes for this function alone; where its name is no pattern, what contains it. */
 export function setOf(site) {
-  return site.interface ? `${site.interface}#${site.func}` : `#${site.func}`;
+  const set = `${site.interface}#${site.func}`;
+  return /[\s,"!{}*?|]/u.test(set) ? `"${site.name.replace(/"/g, ' ')}"` : set;
 }
 
 /** Everything that is known of call `i`, as an element. */
@@ -261,7 +264,6 @@ function detailsActions(ctx, i, site) {
   const {calls} = ctx;
   const from = Math.max(0, calls.start[i] - calls.dur[i] * 0.2 - 1);
   const to = calls.end(i) + calls.dur[i] * 0.2 + 1;
-  const only = /[\s,"!]/u.test(setOf(site)) ? `"${site.name.replace(/"/g, '')}"` : setOf(site);
   const another = (step) => {
     for (let k = i + step; k >= 0 && k < calls.n; k += step)
       if (calls.site[k] === calls.site[i]) return ctx.choose(k);
@@ -270,12 +272,14 @@ function detailsActions(ctx, i, site) {
   return [
     h('button', {title: 'the call of this function before', on: {click: () => another(-1)}}, '← before'),
     h('button', {title: 'the next call of this function', on: {click: () => another(1)}}, 'next →'),
-    h('button', {on: {click: () => ctx.set({q: only}, {push: true})}}, 'Only this function'),
+    h('button', {on: {click: () => ctx.set({q: setOf(site)}, {push: true})}}, 'Only this function'),
     h(
       'button',
       {on: {click: () => ctx.set({t: `${Math.floor(from)}-${Math.ceil(to)}`}, {push: true})}},
       'Only this time',
     ),
+    ctx.state.view === 'timeline' ? null : h('button', {on: {click: () => ctx.go('timeline')}}, 'In the timeline'),
+    ctx.state.view === 'table' ? null : h('button', {on: {click: () => ctx.go('table')}}, 'In the table'),
   ];
 }
 
@@ -362,7 +366,8 @@ export function detailsDrawer(ctx) {
   const show = (state) => {
     const i = /^\d+$/.test(state.call ?? '') && ctx.calls ? Number(state.call) - ctx.calls.dropped : -1;
     const there = i >= 0 && i < ctx.calls.n;
-    const key = there ? `${state.call} ${ctx.progress} ${document.documentElement.dataset.theme}` : '';
+    const theme = document.documentElement.dataset.theme;
+    const key = there ? [state.call, state.view, ctx.progress, theme].join(' ') : '';
     if (key === drawn) return;
     if ((drawn === '') !== (key === '')) requestAnimationFrame(() => dispatchEvent(new Event('resize')));
     drawn = key;

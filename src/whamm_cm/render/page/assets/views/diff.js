@@ -141,7 +141,7 @@ function diffShare(old, now) {
 
 /** To the right what grew, to the left what shrank. */
 function diffBar(grown, largest) {
-  return h('span', {class: `change-bar ${grown < 0 ? 'less' : 'more'}`, 'aria-hidden': 'true',
+  return h('span', {class: `change-bar ${grown < 0 ? 'shrunk' : 'grown'}`, 'aria-hidden': 'true',
     style: {'--share': Math.abs(grown) / largest}});
 }
 
@@ -160,7 +160,7 @@ function diffTable(rows, what) {
     body.append(...rest.map(line));
     button.remove();
   }}}, `${count(rest.length)} more …`) : null;
-  return h('div', {class: 'scroll', tabindex: '0', role: 'region', 'aria-label': `${what}s that differ`}, h('table', {},
+  return h('div', {class: 'scroll', tabindex: '0', role: 'group', 'aria-label': `${what}s that differ`}, h('table', {},
     h('thead', {}, h('tr', {}, h('th', {scope: 'col'}, what), ['before', 'now', 'difference'].map((head) =>
       h('th', {scope: 'col', class: 'number'}, head)), h('td', {}))), body), button);
 }

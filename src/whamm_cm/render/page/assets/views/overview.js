@@ -159,6 +159,7 @@ class Overview {
             calls && this.time(sums),
             calls && this.requests(sums, mask),
             calls && this.peers(sums, mask),
+        calls && !mask && this.counted(),
           ].filter(Boolean),
         ),
       ].filter(Boolean),
@@ -280,11 +281,12 @@ class Overview {
     const cells = rows.map((row) => {
       const [calls, failed] = [add(row, 'calls'), add(row, 'failed')];
       const may = row.may.filter((each) => each.reachable).length;
+      const name = cut(shown(row.name || 'functions of the world'), 80);
       return [
         [
           sums && row.sites.length
-            ? this.filterLink(shown(row.name || 'functions of the world'), row.q)
-            : shown(row.name || 'functions of the world'),
+            ? this.filterLink(name, row.q)
+            : name,
           row.covers ? h('div', {class: 'muted'}, row.covers) : null,
         ],
         ...(known
@@ -293,7 +295,7 @@ class Overview {
                 ? h(
                     'span',
                     {title: `${count(row.may.length)} imported`},
-                    may ? `${count(may)} functions` : 'nothing reachable',
+                    may ? `${count(may)} ${may === 1 ? 'function' : 'functions'}` : 'nothing reachable',
                   )
                 : '',
             ]
@@ -347,7 +349,7 @@ class Overview {
       .map((group) => [
         h('span', {class: `badge ${group.denied ? 'bad' : 'warn'}`}, group.denied ? 'not allowed' : 'failed'),
         this.name(group.site),
-        group.code ? h('code', {}, cut(shown(group.code), 36)) : h('span', {class: 'muted'}, 'no name'),
+        group.code ? h('code', {}, cut(shown(group.code), 24)) : h('span', {class: 'muted'}, 'no name'),
         count(group.n),
         h('button', {class: 'plain', on: {click: () => this.ctx.choose(group.first)}}, 'first one'),
       ]);
@@ -426,10 +428,18 @@ class Overview {
     );
   }
 
+  /** Sites that only count, which no call is of. */
+  counted() {
+    const {counts = [], sites} = this.ctx.model.run;
+    if (!counts.length) return null;
+    const order = [...counts].sort(([, a], [, b]) => b - a);
+    const rows = order.slice(0, 40).map(([number, n]) => [this.name(sites[number]), count(n)]);
+    const more = counts.length > 40 ? `The ${count(40)} most of ${count(counts.length)} functions.` : '';
+    return this.card('Counted only', more, this.table(['Function', '-Calls'], rows));
+  }
+
   filterSite(site) {
-    const set = setOf(site);
-    if (/[\s,"!{}[\]*?|]/u.test(set)) return this.name(site);
-    return this.name(site, (text) => this.filterLink(text, set));
+    return this.name(site, (text) => this.filterLink(text, setOf(site)));
   }
 
   requests({all}, mask) {

@@ -149,7 +149,7 @@ class TableView {
   }
 
   get rowHeight() {
-    return matchMedia('(max-width: 760px)').matches ? 40 : 26;
+    return matchMedia('(max-width: 760px)').matches ? 44 : 26;
   }
 
   get viewHeight() {
@@ -331,7 +331,7 @@ class TableView {
     cells.at.textContent = count(i + calls.dropped + 1);
     cells.start.textContent = timed ? ns(calls.start[i]) : count(Math.round(calls.start[i] / 1000));
     row.dot.style.background = strongColourOf(site.interface || site.func);
-    row.dot.style.marginLeft = `${this.order ? 0 : Math.min(12, calls.depth[i]) * 12}px`;
+    cells.function.style.paddingLeft = `${this.order ? 0 : Math.min(12, calls.depth[i]) * 12}px`;
     const [edge, func, from] = siteParts(site);
     row.edge.textContent = edge;
     row.edge.hidden = !edge;

@@ -9,6 +9,7 @@ import {
 } from './timeline_axis.js';
 import {timelineAxisInput, timelineMapInput} from './timeline_map.js';
 import {TimelineHeads} from './timeline_heads.js';
+import {TimelineLegend} from './timeline_legend.js';
 import {TimelineLinks} from './timeline_links.js';
 import {TimelineRange} from './timeline_range.js';
 import {timelineTell, timelineTip, timelineTipMany} from './timeline_tips.js';
@@ -67,6 +68,7 @@ class TimelineView {
     this.gutter = h('div', {class: 'gutter'});
     this.axis = h('canvas', {class: 'axis', 'aria-hidden': 'true', title: 'Drag: choose a range'});
     this.map = h('canvas', {class: 'map', 'aria-hidden': 'true', title: 'The whole run; drag what is in view'});
+    this.legend = new TimelineLegend();
     this.facts = h('p', {class: 'facts muted', id: 'timeline-facts'});
     this.panel = new TimelineRange({
       zoom: () => this._zoomRange(), clear: () => this.ctx.set({t: null}),
@@ -97,7 +99,7 @@ class TimelineView {
         button('−', 'Zoom out (S)', () => this.rects.zoomBy(1 / 2, undefined, true)),
         button('+', 'Zoom in (W)', () => this.rects.zoomBy(2, undefined, true)),
         button('All', 'Show the whole run (0)', () => this.rects.reset())),
-      this.facts);
+      this.legend.element, this.facts);
   }
 
   _switch(key, text, title) {
@@ -145,6 +147,10 @@ class TimelineView {
       if (event.pointerType === 'mouse') cursor(rects.map().world(event.offsetX));
     });
     rects.canvas.addEventListener('pointerleave', () => cursor(null));
+    this.body.addEventListener('pointerdown', () => {
+      this.legend.element.open = false;
+    });
+    new ResizeObserver(() => this.resized()).observe(this.element);
     this.gutter.addEventListener('wheel', (event) => {
       rects.scroller.scrollTop += event.deltaY;
     }, {passive: true});
@@ -152,7 +158,7 @@ class TimelineView {
 
   resized() {
     const heads = this.element.clientWidth < TIMELINE_WIDE;
-    if (this.layout && heads !== this.layout.choice.heads) this.show(this.ctx.state);
+    if (this.layout && this.element.clientWidth && heads !== this.layout.choice.heads) this.show(this.ctx.state);
     this.rects.resized();
   }
 
@@ -176,6 +182,7 @@ class TimelineView {
     const theme = document.documentElement.dataset.theme;
     if (theme === this.theme) return;
     this.theme = theme;
+    if (this.layout) this.legend.show(this.layout.shownKeys());
     this.rects.recolour();
   }
 
@@ -209,12 +216,13 @@ class TimelineView {
     const last = !first && !whole && view.to >= bounds.max;
     this.links = new TimelineLinks(layout);
     this.heads.setLayout(layout);
+    this.legend.show(layout.shownKeys());
     this.heads.into(layout.choice.heads ? rects.overlay : this.gutter);
     this.element.classList.toggle('narrow', layout.choice.heads);
     rects.recolour();
     rects.setData(layout.data(), !first && !whole);
     if (last) rects.setView(rects.bounds.max - (view.to - view.from), rects.bounds.max);
-    this.density = timelineDensity(layout, rects.bounds.max, 600);
+    this.density = timelineDensity(layout, rects.bounds, 600);
     this.chosen = null;
     this._say();
   }
@@ -319,7 +327,7 @@ class TimelineView {
     const lost = this.ctx.model.run.losses?.sentence;
     this.facts.replaceChildren(
       `${count(layout.n)} calls in ${count(layout.groups.length)} ${layout.groups.length === 1 ? 'group' : 'groups'}; `
-      + `${timelineLength(view.to - view.from, timed)} of ${timelineLength(bounds.max, timed)} in view, `
+      + `${timelineLength(view.to - view.from, timed)} of ${timelineLength(bounds.max - bounds.min, timed)} in view, `
       + `from ${timelineWhen(view.from, timed)}`,
       ...(lost ? [h('span', {class: 'badge warn', title: lost}, 'records are lost')] : []));
   }
@@ -362,8 +370,7 @@ class TimelineView {
   _around(map) {
     this.heads.place(map.top, map.height);
     timelineDrawAxis(this.axis, map, this.timed, this.rects.range, this.cursor);
-    timelineDrawMap(this.map, this.density, this.rects.view, this.rects.bounds.max, this.rects.range,
-      map.css);
+    timelineDrawMap(this.map, this.density, this.rects, map.css);
   }
 
   _grid(g, map) {

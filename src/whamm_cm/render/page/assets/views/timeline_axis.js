@@ -119,11 +119,11 @@ function timelineDrawCursor(g, map, timed, cursor, width, height) {
 }
 
 /** How many calls begin in each of `columns` parts of the run, and how many of them failed. */
-export function timelineDensity(layout, max, columns) {
+export function timelineDensity(layout, {min, max}, columns) {
   const all = new Uint32Array(columns);
   const failed = new Uint32Array(columns);
   for (let i = 0; i < layout.n; i += 1) {
-    const at = Math.min(columns - 1, Math.floor((layout.x0[i] / max) * columns));
+    const at = Math.min(columns - 1, Math.max(0, Math.floor(((layout.x0[i] - min) / (max - min)) * columns)));
     all[at] += 1;
     if (layout.flag[i] & 1) failed[at] += 1;
   }
@@ -131,7 +131,7 @@ export function timelineDensity(layout, max, columns) {
 }
 
 /** Draws the whole run, with what is in view left clear. */
-export function timelineDrawMap(canvas, density, view, max, range, css) {
+export function timelineDrawMap(canvas, density, {view, bounds, range}, css) {
   const surface = timelineSurface(canvas);
   if (!surface) return;
   const {g, width, height} = surface;
@@ -146,16 +146,17 @@ export function timelineDrawMap(canvas, density, view, max, range, css) {
     g.fillStyle = css('--bad');
     g.fillRect(c * step, 2, Math.max(step, 2), 4);
   }
-  timelineDrawWindow(g, view, max, range, width, height, css);
+  const place = (at) => ((at - bounds.min) / (bounds.max - bounds.min)) * width;
+  timelineDrawWindow(g, view, range, place, width, height, css);
 }
 
-function timelineDrawWindow(g, view, max, range, width, height, css) {
-  const left = (view.from / max) * width;
-  const right = Math.max(left + 3, (view.to / max) * width);
+function timelineDrawWindow(g, view, range, place, width, height, css) {
+  const left = place(view.from);
+  const right = Math.max(left + 3, place(view.to));
   if (range) {
     g.fillStyle = css('--accent');
     g.globalAlpha = 0.25;
-    g.fillRect((range.from / max) * width, 0, Math.max(2, ((range.to - range.from) / max) * width), height);
+    g.fillRect(place(range.from), 0, Math.max(2, place(range.to) - place(range.from)), height);
     g.globalAlpha = 1;
   }
   g.fillStyle = css('--bg');

@@ -1,5 +1,6 @@
 /** The names of the groups: beside the lanes where there is room, else above them.  Only those in view are there. */
 import {h} from '../dom.js';
+import {timelineNote} from './timeline_layout.js';
 
 export class TimelineHeads {
   /** @param {(key: string) => void} toggle */
@@ -59,11 +60,12 @@ export class TimelineHeads {
   }
 
   _node(group) {
+    const text = timelineNote(group);
     const mark = h('span', {class: 'mark', 'aria-hidden': 'true'}, group.closed ? '▸' : '▾');
-    const note = h('span', {class: group.failed ? 'note bad' : 'note'}, group.note);
+    const note = h('span', {class: group.failed ? 'note bad' : 'note'}, text);
     const name = h('span', {class: 'name'}, group.title);
     const button = h('button', {
-      class: 'plain', 'aria-expanded': String(!group.closed), title: `${group.title}\n${group.note}`,
+      class: 'plain', 'aria-expanded': String(!group.closed), title: `${group.title}\n${text}`,
       on: {click: () => this.toggle(group.key)},
     }, mark, name, note);
     const node = h('div', {class: group.rows > 1 || this.layout.choice.heads ? 'head' : 'head flat'}, button);

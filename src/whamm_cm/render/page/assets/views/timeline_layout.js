@@ -63,21 +63,27 @@ class TimelinePacking {
 
 function timelineGroup(key, title) {
   return {
-    key, title, note: '', calls: 0, failed: 0, lanes: [], packing: new TimelinePacking(), row: 0, rows: 0, top: 0,
+    key, title, calls: 0, failed: 0, lanes: [], packing: new TimelinePacking(), row: 0, rows: 0, top: 0,
     closed: false, last: new Map(), ids: null,
   };
 }
 
-/** Order by start, the longer first, as indices. */
+/** How long a call is on its lane: an asynchronous one while it keeps its caller. */
+function timelineOnLane(calls, i) {
+  return calls.flags[i] & WAITED_LATER ? calls.frame[i] : calls.dur[i];
+}
+
+/** Order by start, what is longer on its lane first, as indices. */
 export function timelineOrder(calls) {
-  const {n, start, dur} = calls;
+  const {n, start} = calls;
+  const long = (i) => timelineOnLane(calls, i);
   const order = new Uint32Array(n);
   let sorted = true;
   for (let i = 0; i < n; i += 1) {
     order[i] = i;
-    if (i > 0 && (start[i] < start[i - 1] || (start[i] === start[i - 1] && dur[i] > dur[i - 1]))) sorted = false;
+    if (i > 0 && (start[i] < start[i - 1] || (start[i] === start[i - 1] && long(i) > long(i - 1)))) sorted = false;
   }
-  if (!sorted) order.sort((a, b) => start[a] - start[b] || dur[b] - dur[a] || a - b);
+  if (!sorted) order.sort((a, b) => start[a] - start[b] || long(b) - long(a) || a - b);
   return order;
 }
 
@@ -116,6 +122,11 @@ export class TimelineLayout {
     this.siteColour = Uint16Array.from(this.run.sites, (site) => number(colourKey(site.name)));
     this.peerColour = (this.run.exchanges ?? []).map((each) => number(String(each.peer)));
     this.keys = [...numbers.keys()];
+  }
+
+  /** Of the colours those that are seen: requests have one if there are any. */
+  shownKeys() {
+    return this.requests.length > 0 && this.choice.by === 'instance' ? this.keys : this.keys.slice(1);
   }
 
   palette() {
@@ -243,10 +254,8 @@ export class TimelineLayout {
     return `${calls.req[i]} · ${request ? timelineRequest(request) : 'request'}`;
   }
 
-  /** When its lane is free again: an asynchronous call is on it while it keeps its caller. */
   _end(i) {
-    const {calls} = this;
-    return calls.start[i] + (calls.flags[i] & WAITED_LATER ? calls.frame[i] : calls.dur[i]);
+    return this.calls.start[i] + timelineOnLane(this.calls, i);
   }
 
   _stack() {
@@ -320,7 +329,6 @@ export class TimelineLayout {
       top += rows * TIMELINE_ROW;
       group.height = top - group.top;
       top += TIMELINE_GAP;
-      group.note = timelineNote(group);
     }
     this.height = top;
     this._rows();
@@ -353,13 +361,18 @@ export class TimelineLayout {
   /** As `RectsCanvas.setData` wants it. */
   data() {
     const {row, x0, x1, colour, flag, rowTop, height} = this;
-    return {row, x0, x1, colour, flag, rowTop, rowHeight: TIMELINE_ROW, height, min: 0, max: this._max()};
+    return {row, x0, x1, colour, flag, rowTop, rowHeight: TIMELINE_ROW, height, min: this._min(), max: this._max()};
+  }
+
+  /** Where it begins: a live page has forgotten what was before. */
+  _min() {
+    return this.calls.dropped && this.n ? this.x0[this.order[0]] : 0;
   }
 
   _max() {
     let max = this.run.span;
     for (let id = 0; id < this.size; id += 1) if (this.x1[id] > max) max = this.x1[id];
-    return Math.max(1, max);
+    return Math.max(this._min() + 1, max);
   }
 
   kind(id) {
@@ -407,7 +420,8 @@ function timelineShortName(site) {
   return site.func.replace(/^\[[a-z-]+\]/, '');
 }
 
-function timelineNote(group) {
+/** How much is in a group. */
+export function timelineNote(group) {
   const what = {requests: 'requests', exchanges: 'exchanges'}[group.key] ?? 'calls';
   const one = group.calls === 1 ? what.slice(0, -1) : what;
   return `${count(group.calls)} ${one}${group.failed ? ` · ${count(group.failed)} failed` : ''}`

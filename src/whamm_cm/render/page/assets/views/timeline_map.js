@@ -44,11 +44,12 @@ export function timelineAxisInput(canvas, rects, chosen) {
 
 /** Dragging the window moves it, its edges stretch it, beside it it comes to the pointer. */
 export function timelineMapInput(canvas, rects) {
-  const world = (x) => (x / canvas.clientWidth) * rects.bounds.max;
+  const length = () => rects.bounds.max - rects.bounds.min;
+  const world = (x) => rects.bounds.min + (x / canvas.clientWidth) * length();
   timelineFollow(canvas, (x) => {
     const {from, to} = rects.view;
-    const near = (at) => Math.abs((at / rects.bounds.max) * canvas.clientWidth - x) < 8;
-    const whole = to - from >= rects.bounds.max * 0.999;
+    const near = (at) => Math.abs(((at - rects.bounds.min) / length()) * canvas.clientWidth - x) < 8;
+    const whole = to - from >= length() * 0.999;
     if (!whole && near(from)) return timelineEdge(rects, world, to);
     if (!whole && near(to)) return timelineEdge(rects, world, from);
     const start = world(x);
