@@ -97,6 +97,16 @@ export class Calls {
     this.version += 1;
   }
 
+  /** Begins anew: a live page is told of a run, and of all calls there are to show of it, in one chunk. */
+  restart(run, chunk) {
+    this.run = run;
+    this.n = 0;
+    this.waits = new Map();
+    this.pieces = [];
+    this.cache = new Map();
+    this.append(chunk);
+  }
+
   siteOf(i) {
     return this.run.sites[this.site[i]];
   }
@@ -163,12 +173,13 @@ export function readModel() {
   return JSON.parse(document.getElementById('model').textContent);
 }
 
-/** The next chunk of the page that is there whole, once it is; null behind the last one. */
+/** The next chunk of the page that is there whole, once it is; null behind the last one, and where the file
+ * was cut off: the end of the line that a chunk is on is behind it. */
 async function modelChunk() {
   for (;;) {
     const loaded = document.readyState !== 'loading';
     const element = document.querySelector('script.chunk');
-    if (element && (loaded || element.nextSibling)) return element;
+    if (element?.nextSibling) return element;
     if (loaded) return null;
     await new Promise((resolve) => { setTimeout(resolve, 10); });
   }
@@ -178,8 +189,8 @@ async function modelChunk() {
 export async function readChunks(calls, progress) {
   let shown = performance.now();
   for (let element = await modelChunk(); element; element = await modelChunk()) {
-    const [columns, values] = element.textContent.split(' ');
     element.remove();
+    const [columns, values] = element.textContent.split(' ');
     calls.append({...await modelUnpack(columns), values});
     if (performance.now() - shown < 50) continue;
     progress(Math.min(0.999, calls.n / calls.run.calls));

@@ -91,8 +91,8 @@ export class TimelineLayout {
   /**
    * @param {object} model  of the page
    * @param {import('../model.js').Calls} calls
-   * @param {{by: string, closed: Set<string>, spans: boolean, heads: boolean}} choice  `heads`: groups have a
-   *   strip above them for their names
+   * @param {{by: string, closed: {has: (key: string) => boolean}, spans: boolean, heads: boolean}} choice
+   *   `heads`: groups have a strip above them for their names
    */
   constructor(model, calls, choice) {
     this.run = model.run;
@@ -122,6 +122,11 @@ export class TimelineLayout {
     this.siteColour = Uint16Array.from(this.run.sites, (site) => number(colourKey(site.name)));
     this.peerColour = (this.run.exchanges ?? []).map((each) => number(String(each.peer)));
     this.keys = [...numbers.keys()];
+  }
+
+  /** Of the colours those that are seen: requests have one if there are any. */
+  shownKeys() {
+    return this.requests.length > 0 && this.choice.by === 'instance' ? this.keys : this.keys.slice(1);
   }
 
   palette() {
