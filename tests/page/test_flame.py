@@ -221,6 +221,18 @@ def test_the_filter_chooses_and_frames_lead_to_the_table(open_page: Open) -> Non
     assert page.get_by_text("1 of 17 calls").count()
 
 
+def test_the_chosen_frame_stays_while_its_weight_changes(open_page: Open) -> None:
+    page = opened(open_page, SCENARIOS["http"](), "view=flame&flame.by=time")
+    page.get_by_label("Search functions").fill("bucket.get")
+    page.get_by_label("Search functions").press("Enter")
+    chosen = page.get_by_role("region", name="The chosen frame")
+    assert "own 2.00 µs, 6.1%" in chosen.inner_text()
+    page.get_by_label("Weigh by").select_option("calls")
+    assert "own 2, 11.8%" in chosen.inner_text()
+    page.get_by_label("Weigh by").select_option("errors")
+    assert not chosen.is_visible()
+
+
 def test_names_are_only_texts(open_page: Open) -> None:
     names = [*NASTY, "<img src=x onerror=alert(1)>", "</script><script>alert(1)</script>"]
     nodes: Any = [(n, (0, name, n, n)) for n, name in enumerate(names, 1)]

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from whamm_cm.cli import telemetry
+from whamm_cm.cli import live, telemetry
 from whamm_cm.errors import UsageError
 from whamm_cm.files import check_place, replacing
 
@@ -200,6 +200,8 @@ def open_output(path: str | None, name: str, options: RenderOptions) -> Output:
     A streaming format goes into its file as the records come, as strace's does, so that it can be
     followed; raises UsageError when there can be no such file.
     """
+    if name == live.NAME and path is not None:
+        return live.Live(path, options)
     if path not in (None, "-"):
         check_place(path)
     options = on_screen(options, sys.stderr) if path is None else options
@@ -418,7 +420,8 @@ def formats(args: argparse.Namespace, reports: bool) -> list[tuple[str | None, s
     """(path, format) of each output the options ask for; ``reports``: scripts report something."""
     if args.html == "-":
         raise UsageError("--html writes a file; name one")
-    return [*_formats(args, reports), *([(args.html, "html")] if args.html else [])]
+    page = [(args.html, "html")] if args.html else []
+    return [*_formats(args, reports), *page, *live.wanted(args)]
 
 
 def _formats(args: argparse.Namespace, reports: bool) -> list[tuple[str | None, str]]:

@@ -2,6 +2,7 @@
 import {Calls, readChunks, readModel} from './model.js';
 import {State} from './state.js';
 import {count, h, shown} from './dom.js';
+import {LiveBar} from './live.js';
 import {reportsView} from './views/reports.js';
 import {sourceView} from './views/source.js';
 import {timelineView} from './views/timeline.js';
@@ -90,9 +91,7 @@ class App {
     this.model = readModel();
     this.context = new Context(this, this.model);
     this.state = new State(() => this.show());
-    // What the page is about comes first: of a component the component.
-    const order = (view) => (view.id === this.model.kind ? 0 : view.order);
-    this.views = VIEWS.filter((view) => view.has(this.model)).sort((a, b) => order(a) - order(b));
+    this.views = this.offered();
     this.made = new Map();
     this.live = h('div', {class: 'unseen', 'aria-live': 'polite'});
     this.tabs = h('nav', {'aria-label': 'Views', class: 'tabs'}, this.views.map((view) => this.tab(view)));
@@ -111,6 +110,26 @@ class App {
         h('button', {class: 'plain', title: 'Keys (?)', 'aria-label': 'Keys',
           on: {click: () => this.help.showModal()}}, '?')),
       this.bar, h('div', {class: 'beside'}, this.main, this.drawer.element), this.live, this.help);
+  }
+
+  /** The views that have something to show. */
+  offered() {
+    // What the page is about comes first: of a component the component.
+    const order = (view) => (view.id === this.model.kind ? 0 : view.order);
+    return VIEWS.filter((view) => view.has(this.model)).sort((a, b) => order(a) - order(b));
+  }
+
+  /** The model is another now; views with these ids are made anew. */
+  refresh(anew) {
+    const views = this.offered();
+    if (views.some((view, at) => view !== this.views[at]) || views.length !== this.views.length) {
+      this.views = views;
+      this.tabs.replaceChildren(...views.map((view) => this.tab(view)));
+    }
+    for (const view of VIEWS) if (anew.includes(view.id)) this.made.delete(view);
+    const {scrollTop} = this.shown?.element ?? {scrollTop: 0};
+    this.show();
+    if (this.shown) this.shown.element.scrollTop = scrollTop;
   }
 
   skip(event) {
@@ -200,6 +219,11 @@ class App {
       this.context.select = filterSelect(this.context);
       this.extras.push(filter);
       this.bar.append(filter.element);
+    }
+    if (this.model.kind === 'live') {
+      const live = new LiveBar(this);
+      this.bar.before(live.element);
+      live.listen();
     }
     addEventListener('keydown', (event) => this.key(event));
     addEventListener('resize', () => this.shown?.resized?.());

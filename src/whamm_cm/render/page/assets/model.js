@@ -97,6 +97,16 @@ export class Calls {
     this.version += 1;
   }
 
+  /** Begins anew: a live page is told of a run, and of all calls there are to show of it, in one chunk. */
+  restart(run, chunk) {
+    this.run = run;
+    this.n = 0;
+    this.waits = new Map();
+    this.pieces = [];
+    this.cache = new Map();
+    this.append(chunk);
+  }
+
   siteOf(i) {
     return this.run.sites[this.site[i]];
   }

@@ -79,6 +79,16 @@ export class FlameTree {
     return found;
   }
 
+  /** The frame that such a path of titles leads to; -1: there is none. */
+  find(titles) {
+    let at = 0;
+    for (const title of titles) {
+      at = [...this.calleesOf(at)].find((id) => this.title(id) === title) ?? -1;
+      if (at < 0) return -1;
+    }
+    return at;
+  }
+
   /** Whether no caller of the frame is the same function. */
   outermost(id) {
     const name = this.name[id];
