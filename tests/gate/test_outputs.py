@@ -45,7 +45,7 @@ def report() -> Report:
     return judge(data, POLICY, today=date(2026, 11, 21))
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", sorted(FORMATS.keys() - {"html"}))  # tests/page has that
 def test_goldens(name: str) -> None:
     check_golden(DATA / f"report.{name}", renderer(name)(report()))
 

@@ -149,7 +149,9 @@ def test_columns_order_the_rows(open_page: Open, small: str) -> None:
     ]
 
 
-def test_a_call_is_opened_by_keys_and_told_whole(open_page: Open, small: str) -> None:
+def test_a_call_is_opened_by_keys_and_told_whole(
+    open_page: Open, axe: Callable[..., None], small: str
+) -> None:
     page = ready(open_page(small, "view=table&q=%23*descriptor.read%2C%25fs"))
     page.get_by_role("grid").focus()
     for key in ("ArrowDown", "End", "Home", "ArrowDown", "Enter"):
@@ -166,6 +168,7 @@ def test_a_call_is_opened_by_keys_and_told_whole(open_page: Open, small: str) ->
     hexdump = tree.locator("pre").inner_text()
     assert "70 6f 72 74" in hexdump and "port = 80" in hexdump
     assert "10 of 4,096 bytes" in tree.inner_text()
+    axe(page)
     drawer.get_by_role("button", name="Only this function").click()
     assert says(page) == "20 of 457 calls"
     page.keyboard.press("Escape")
@@ -261,3 +264,42 @@ def test_nothing_at_all(open_page: Open, axe: Callable[..., None]) -> None:
     page = ready(open_page(logs.page([])))
     assert page.locator(".tile").first.inner_text() == "0\ncalls"
     axe(page)
+
+
+VALUES: dict[str, Any] = {
+    "greatest": 18446744073709551615,
+    "least": -9223372036854775808,
+    "fine": 9007199254740991,
+    "text": 'say "18446744073709551615", \\ or 12345678901234567890',
+    "list": [1, 18446744073709551614],
+    "real": 1e300,
+    "float": 12345678901234567890.5,
+    "nothing": None,
+    "yes": True,
+    "cut": {"~cut": 900, "~str": "kept"},
+    "all-cut": {"~cut": 50, "~list": [1, 2]},
+    "secret": {"~redacted": 12},
+    "bad": {"~bad": "0xffff0000"},
+    "variant": {"dir": {"entry": "x"}},
+}
+
+
+def test_values_are_shown_as_they_are(open_page: Open) -> None:
+    """No digit is lost of numbers that are none in JavaScript."""
+    call = {"v": 2, "instance": 1, "call": 1, "edge": "import", "func": "f"}
+    records = [{**call, "phase": "call", "args": VALUES}, {**call, "phase": "return", "result": 1}]
+    page = ready(open_page(logs.page(records), "view=table&call=0"))
+    page.locator(".drawer .values h3").first.wait_for()
+    unfold = "document.querySelectorAll('.drawer details').forEach((d) => { d.open = true; })"
+    for inside in ("18446744073709551614", 'entry "x"'):
+        page.evaluate(unfold)
+        page.locator(".drawer .leaf", has_text=inside).wait_for()
+    lines = page.locator(".drawer .values").inner_text().split("\n")
+    for line in (
+        *("greatest 18446744073709551615", "least -9223372036854775808", "fine 9007199254740991"),
+        *("1 18446744073709551614", "real 1e+300", "nothing none", "yes true", "list list of 2"),
+        *('cut "kept"… of 900', "all-cut list of 50, cut", "secret <redacted 12>", 'entry "x"'),
+        *("bad <bad 0xffff0000>", "float 12345678901234567000"),
+        r'text "say \"18446744073709551615\", \\ or 12345678901234567890"',
+    ):
+        assert line in [each.strip() for each in lines], (line, lines)

@@ -68,7 +68,7 @@ _VIEW = (
     *("model.js", "colours.js", "dom.js", "rects_index.js", "rects_paint.js", "rects_input.js"),
     *("rects.js", "views/timeline_layout.js", "views/timeline_axis.js", "views/timeline_map.js"),
     *("views/timeline_heads.js", "views/timeline_links.js", "views/timeline_range.js"),
-    *("views/timeline_tips.js", "views/timeline.js"),
+    *("views/timeline_tips.js", "views/timeline_legend.js", "views/timeline.js"),
 )
 _MODULES = ("model.js", "colours.js", "dom.js", "views/timeline_layout.js")
 
@@ -222,6 +222,92 @@ def test_clicks_keys_and_links(open_page: Open) -> None:
     assert "t" not in state(page)
 
 
+def test_keys_held_down_move_on(open_page: Open) -> None:
+    """`d` goes right here; beside the canvas it changes the colours."""
+    page = ready(open_page, html(records("tasks")))
+    page.locator(".rects-canvas").focus()
+    for key in ("w", "d"):
+        before = picture(page)
+        page.keyboard.down(key)
+        page.evaluate(
+            """(before) => new Promise((done) => {
+              const look = () => {
+                const now = document.querySelector('.rects-canvas').toDataURL();
+                if (now === before) requestAnimationFrame(look);
+                else done();
+              };
+              look();
+            })""",
+            before,
+        )
+        page.keyboard.up(key)
+    page.wait_for_url("**/*timeline.at=*")
+    start, end = map(int, state(page)["timeline.at"].split("-"))
+    assert 0 < start < end and end - start < 29_000
+    assert "theme" not in state(page)
+
+
+def test_wheels_and_touchpads_zoom_and_pan(open_page: Open) -> None:
+    page = ready(open_page, html(records("tasks")))
+    box = page.locator(".rects-canvas").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 300)
+
+    def view() -> list[int]:
+        page.wait_for_url("**/*timeline.at=*")
+        return [int(each) for each in state(page)["timeline.at"].split("-")]
+
+    page.mouse.wheel(0, 100)
+    assert page.locator(".rects-tip").inner_text().startswith("Ctrl and the wheel zoom")
+    page.evaluate("""() => {
+      const canvas = document.querySelector('.rects-canvas');
+      const box = canvas.getBoundingClientRect();
+      for (const scale of [1, 2, 4]) {
+        const name = scale === 1 ? 'gesturestart' : 'gesturechange';
+        const place = {clientX: box.left + box.width / 2, clientY: box.top + 300};
+        canvas.dispatchEvent(Object.assign(new Event(name, {bubbles: true}), place, {scale}));
+      }
+    }""")
+    start, end = view()
+    assert end - start == pytest.approx(29_000 / 4, abs=3)
+    assert (start + end) / 2 == pytest.approx(29_000 / 2, abs=30)
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -100)
+    page.keyboard.up("Control")
+    page.wait_for_url(lambda url: f"timeline.at={start}-" not in url)
+    closer, edge = view()
+    assert edge - closer < end - start
+    page.keyboard.down("Shift")
+    page.mouse.wheel(0, 200)
+    page.keyboard.up("Shift")
+    page.wait_for_url(lambda url: f"timeline.at={closer}-" not in url)
+    moved = view()
+    assert moved[0] > closer and moved[1] - moved[0] == pytest.approx(edge - closer, abs=3)
+
+
+_TICKS = """
+globalThis.ticks = (from, to, width, timed) => timelineTicks({from, to, width}, timed);
+"""
+_UNITS = {"ns": 1, "µs": 1e3, "ms": 1e6, "s": 1e9, "": 1000}
+
+
+def test_marks_of_the_axis_say_where_they_are(open_page: Open) -> None:
+    page = open_page(page_of("dom.js", "views/timeline_axis.js", script=_TICKS))
+    draw = random.Random(5)
+    for _ in range(150):
+        start = draw.choice((0, draw.random() * 10 ** draw.randrange(1, 14)))
+        span = max(20.0, draw.random() * 10 ** draw.randrange(1, 13))
+        timed, width = draw.random() < 0.7, draw.choice((390, 1100))
+        found = page.evaluate("(a) => ticks(...a)", [start, start + span, width, timed])
+        assert len({mark["label"] for mark in found["marks"]}) == len(found["marks"]) <= 12
+        number, *unit = (found["base"] or "0 s").split()
+        base = float(number) * _UNITS[unit[0]]
+        for mark in found["marks"]:
+            assert start <= mark["at"] <= start + span
+            number, *unit = mark["label"].lstrip("+").split()
+            said_at = base + float(number) * _UNITS[unit[0] if unit else ""]
+            assert said_at == pytest.approx(mark["at"], abs=found["step"] / 50)
+
+
 def test_a_range_is_chosen_along_the_axis(open_page: Open, axe: Callable[..., None]) -> None:
     page = ready(open_page, html(records("tasks")))
     box = page.locator(".axis").bounding_box()
@@ -269,6 +355,10 @@ def test_lanes_by_and_closed_ones_are_in_the_link(open_page: Open) -> None:
     assert "timeline.closed" not in state(page)
     page.get_by_role("button", name="Close all").click()
     assert state(page)["timeline.closed"] == "*"
+    page.locator(".heads button").first.click()
+    assert state(page)["timeline.closed"] == "*,1/1"
+    opened = [each.get_attribute("aria-expanded") for each in page.locator(".heads button").all()]
+    assert opened == ["true", *["false"] * (len(opened) - 1)]
     page.get_by_role("button", name="Arrows").click()
     assert state(page)["timeline.off"] == "arrows"
 
@@ -295,7 +385,11 @@ def test_pictures(
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     screenshot(page, f"timeline-{mode}")
     page = ready(open_page, html(records("tasks")), "&t=5000-13000", **context)
+    page.locator(".legend summary").click()
     axe(page)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    inside = page.locator(".legend .card").bounding_box()
+    assert inside["x"] >= 0 and inside["x"] + inside["width"] <= page.evaluate("innerWidth")
     screenshot(page, f"timeline-tasks-{mode}")
 
 
@@ -424,6 +518,28 @@ def test_what_goes_on_is_followed_where_the_end_is_in_view(open_page: Open) -> N
     # What the page has forgotten is not in the picture.
     page.evaluate("view.rects.setView(0, 4000)")
     assert page.evaluate(more, [flat(400, 100, 4000), 250]) == {"from": 2500, "to": 5000}
+
+
+def test_before_the_first_call_there_is_nothing_to_break(open_page: Open) -> None:
+    page = open_page(page_of(*_VIEW, script=_LIVE))
+    sites = [{"edge": "import", "component": "c", "name": "f", "func": "f"}]
+    run = {"timed": True, "sites": sites, "calls": 0, "span": 0, "instances": [], "losses": {}}
+    page.evaluate("(a) => begin(a)", {"run": run, "piece": flat(0, 0, 0)})
+    assert page.locator(".facts").inner_text() == "There are no calls yet."
+    for name in ("Close all", "+", "All", "Tasks", "Arrows"):
+        page.get_by_role("button", name=name, exact=True).click()
+    for place in (".rects-canvas", ".axis", ".map"):
+        box = page.locator(place).bounding_box()
+        page.mouse.move(box["x"] + 50, box["y"] + 10)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 90, box["y"] + 12, steps=3)
+        page.mouse.up()
+        page.mouse.click(box["x"] + 60, box["y"] + 10)
+    for key in ("w", "ArrowRight", "v", "n", "f", "Enter", "Escape"):
+        page.keyboard.press(key)
+    frame(page)
+    page.evaluate("([piece, drop]) => more(piece, drop)", [flat(0, 100, 0), 0])
+    assert page.locator(".facts").inner_text().startswith("100 calls in 1 group")
 
 
 def test_hostile_names_are_text(open_page: Open) -> None:

@@ -28,6 +28,7 @@ WAYS = {
     "chrome.json": ("chrome", PLAIN),
     "speedscope.json": ("speedscope", PLAIN),
     "folded": ("folded", PLAIN),
+    "flame": ("flame", PLAIN),
     "otlp.json": ("otlp", PLAIN),
 }
 

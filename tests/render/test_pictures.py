@@ -7,12 +7,14 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.render.test_calltree import log as call_tree
 from tests.render.test_hostile import NASTY
 from tests.render.test_live import growth, many
 from tests.trace.records import Log
 from whamm_cm.cli.main import main
 from whamm_cm.errors import UsageError, WhammError
 from whamm_cm.render import svg
+from whamm_cm.render.calltree import SEVERAL
 from whamm_cm.render.jsonl import line
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.render.pictures import PICTURES, picture_of, render
@@ -104,7 +106,8 @@ def test_wide_logs_are_small_pictures(name):
     text = drawn(name, wide(400))
     assert len(text) < 1_000_000
     said = " ".join(filter(None, texts(read(text))))
-    assert "370 more lanes not shown" in said if name == "timeline" else "more components" in said
+    told = {"timeline": "370 more lanes not shown", "topology": "more components"}
+    assert told.get(name, "of 400 instances") in said
 
 
 def test_the_deepest_calls_are_said_to_be_missing():
@@ -122,6 +125,26 @@ def test_narrow_calls_are_put_together():
     assert all(each[1] == each[2] for each in found if each)
 
 
+def test_a_flame_graph_has_the_shares():
+    nodes = [[1, [0, "run", 4, 10, False]], [2, [1, "a;b::c([u8; 4])", 4, 30, True]]]
+    root = read(drawn("flame", [{**call_tree([]), "type": SEVERAL, "value": nodes}]))
+    wide = {each[0].text.split("\n")[0]: each[1].attrib["width"] for each in root.iter(SVG + "g")
+            if each[0].tag == SVG + "title"}  # fmt: skip
+    assert wide == {"run": "975.5", "a": "731.5", "b::c([u8; 4])": "731.5"}
+    titles = texts(root, "title")
+    assert "run\n40, 100.0%\nown: 10, 25.0%" in titles
+    assert "a\n30, 75.0%\nown: 0, 0.0%\nput in place of a call" in titles
+
+
+def test_what_is_too_narrow_or_too_deep_is_said():
+    nodes = [(1, (0, "run", 1, 1)), *((n, (1, f"f{n}", n, 1)) for n in range(2, 4002))]
+    assert "4,000 more" in texts(read(drawn("flame", [call_tree(nodes)])), "title")
+    deep = [(n, (n - 1, f"f{n}", n, 1)) for n in range(1, 60)]
+    assert "What is deeper than 40 calls is not shown." in texts(
+        read(drawn("flame", [call_tree(deep)]))
+    )
+
+
 def test_failures_and_waits_are_told_by_more_than_colour():
     log = Log()
     log.call("a:b/c#some", {"error": "no"})
@@ -136,6 +159,7 @@ def test_failures_and_waits_are_told_by_more_than_colour():
         (None, None, ""),
         (None, "run.svg", ""),
         (None, "topology.svg", "topology"),
+        (None, "run.flame.svg", "flame"),
         (None, "out/Run.Timeline.SVG", "timeline"),
         ("topology", "timeline.svg", "topology"),
     ],

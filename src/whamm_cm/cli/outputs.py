@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from whamm_cm.cli import telemetry
+from whamm_cm.cli import live, telemetry
 from whamm_cm.errors import UsageError
 from whamm_cm.files import check_place, replacing
 
@@ -198,8 +200,11 @@ def open_output(path: str | None, name: str, options: RenderOptions) -> Output:
     A streaming format goes into its file as the records come, as strace's does, so that it can be
     followed; raises UsageError when there can be no such file.
     """
+    if name == live.NAME and path is not None:
+        return live.Live(path, options)
     if path not in (None, "-"):
         check_place(path)
+    options = on_screen(options, sys.stderr) if path is None else options
     if name == "summary":
         return (Table if options.by == "function" else GroupedTable)(path, options)
     kind = Lines if name in ("strace", "jsonl") else Collected
@@ -234,7 +239,7 @@ def add_options(
     group = parser.add_argument_group("display")
     group.add_argument(
         "-f", "--format", metavar="FMT",
-        help="strace, summary, jsonl, chrome, speedscope, firefox, otlp, pprof,"
+        help="strace, summary, jsonl, chrome, speedscope, firefox, otlp, flame, pprof,"
         " folded, svg, table, json, csv, html, whamm, lcov or cobertura (default: strace)",
     )  # fmt: skip
     group.add_argument(
@@ -243,8 +248,8 @@ def add_options(
     )  # fmt: skip
     group.add_argument(
         "--picture", metavar="WHAT",
-        help="what -f svg draws: timeline or topology (default: as the name of FILE ends, such as"
-        " topology.svg)",
+        help="what -f svg draws: flame, timeline or topology (default: as the name of FILE ends,"
+        " such as topology.svg)",
     )  # fmt: skip
     _add_looks(group, start)
     group.add_argument(
@@ -398,11 +403,25 @@ def render_options(args: argparse.Namespace, lines: LineFinder | None) -> Render
     )
 
 
+def on_screen(options: RenderOptions, stream: TextIO) -> RenderOptions:
+    """The same with the width of ``stream``, if it is a terminal, and its colours, unless
+    ``NO_COLOR`` says that nobody wants any."""
+    if not stream.isatty():
+        return options
+    try:
+        width = os.get_terminal_size(stream.fileno()).columns or options.width
+    except OSError:  # some windows do not say
+        width = options.width
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return replace(options, width=width, colour=not plain)
+
+
 def formats(args: argparse.Namespace, reports: bool) -> list[tuple[str | None, str]]:
     """(path, format) of each output the options ask for; ``reports``: scripts report something."""
     if args.html == "-":
         raise UsageError("--html writes a file; name one")
-    return [*_formats(args, reports), *([(args.html, "html")] if args.html else [])]
+    page = [(args.html, "html")] if args.html else []
+    return [*_formats(args, reports), *page, *live.wanted(args)]
 
 
 def _formats(args: argparse.Namespace, reports: bool) -> list[tuple[str | None, str]]:

@@ -54,7 +54,7 @@ class Recorder:
         for path, name in formats:
             output = outputs.open_output(path, name, options)
             self.outputs.append(output)
-            if name in REPORTS or name == "html":
+            if name in REPORTS or name in ("html", "live"):
                 for record in declared(table):
                     output.feed(record)
             self.tells |= path is None and name in _TELLING

@@ -55,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
     app = (args.lines, read_input(args.lines)) if args.lines else None
     finder = scripts.line_finder(True, app[1], app[0], args.debug) if app else None
     options = replace(outputs.render_options(args, finder), app=app)
+    if args.output in (None, "-"):
+        options = outputs.on_screen(options, sys.stdout)
     if options.stamps == "start":
         options = replace(options, base_ns=_earliest(args))
     for position, name in enumerate(names):

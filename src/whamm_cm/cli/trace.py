@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from whamm_cm.cli import outputs, scripts, serve, telemetry, weaving
+from whamm_cm.cli import live, outputs, scripts, serve, telemetry, weaving
 from whamm_cm.cli.common import INPUT, progress, read_input, say
 from whamm_cm.cli.recorder import Recorder
 from whamm_cm.errors import RunError, UsageError
@@ -67,6 +67,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--html", metavar="FILE", help="also make a page of the run, to be opened by a browser"
     )
+    live.add_options(parser)
     scripts.add_options(parser)
     _add_running(parser)
     serve.add_options(parser)

@@ -1,6 +1,6 @@
 // flame-inlined: flame with functions that compilers put in place of calls, from debug information; slower.
 // A node of the call tree: its caller's node, name, number of the function, instructions, whether the name is several.
-report var stacks: map<u32, (u32, str, u32, u64, bool)>;
+report var instructions: map<u32, (u32, str, u32, u64, bool)>;
 // By a node and what is called or inlined there (odd, even), the node of that.
 var children: map<(u32, u32), u32>;
 // Of the node of what is inlined: the node of its function, and what it is.
@@ -21,7 +21,7 @@ fn child(of: u32, number: u32, name: str, function: u32, several: bool) -> u32 {
         nodes++;
         node = nodes;
         children[(of, number)] = node;
-        stacks[node] = (of, name, function, 0, several);
+        instructions[node] = (of, name, function, 0, several);
     }
     return node;
 }
@@ -30,7 +30,7 @@ fn number_of(names: str) -> u32 {
     return numbers[names];
 }
 fn leave() {
-    if (here != 0) { stacks[here].3 += executed; }
+    if (here != 0) { instructions[here].3 += executed; }
     executed = 0;
 }
 
@@ -62,7 +62,7 @@ wasm:func:entry {
 }
 wasm:func:exit {
     leave();
-    here = stacks[running].0;
+    here = instructions[running].0;
     part = inlined_at[here];
     running = part == 0 ? here : functions_of[here];
 }

@@ -1,6 +1,6 @@
-// flame: where instructions were executed, by call stack; for -f folded and -f speedscope.
+// flame: where instructions were executed, by call stack, as a flame graph.
 // A node of the call tree: its caller's node, function, number of the function, instructions.
-report var stacks: map<u32, (u32, str, u32, u64)>;
+report var instructions: map<u32, (u32, str, u32, u64)>;
 var children: map<(u32, u32), u32>;
 var functions: u32;
 var nodes: u32;
@@ -17,20 +17,20 @@ wasm:func:entry {
         nodes++;
         node = nodes;
         children[(here, function)] = node;
-        stacks[node] = (here, fname, fid, 0);
+        instructions[node] = (here, fname, fid, 0);
     }
     // The function's first instruction is counted already.
-    if (here != 0) { stacks[here].3 += executed - 1; }
+    if (here != 0) { instructions[here].3 += executed - 1; }
     executed = 1;
     here = node;
 }
 wasm:func:exit {
-    stacks[here].3 += executed;
+    instructions[here].3 += executed;
     executed = 0;
-    here = stacks[here].0;
+    here = instructions[here].0;
 }
 // A program that exits leaves none of its functions.
 wasm:end {
-    if (here != 0) { stacks[here].3 += executed; }
+    if (here != 0) { instructions[here].3 += executed; }
     executed = 0;
 }

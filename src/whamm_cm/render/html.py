@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from whamm_cm._version import __version__
 from whamm_cm.render.options import RenderOptions
@@ -12,35 +12,50 @@ from whamm_cm.render.safe import printable
 from whamm_cm.trace.records import Record
 from whamm_cm.trace.session import Session
 
+if TYPE_CHECKING:
+    from whamm_cm.render.page.run import Sites
+    from whamm_cm.render.structure import Structure
+
 
 def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     # Only a page pays for what makes one.
     from whamm_cm.render.page.bundle import page
-    from whamm_cm.render.page.classes import classes_model
     from whamm_cm.render.page.component import component_model
-    from whamm_cm.render.page.overview import overview_model
-    from whamm_cm.render.page.reports import reports
-    from whamm_cm.render.page.run import Sites, chunks, run_model
-    from whamm_cm.render.page.sources import sources, with_lines
-    from whamm_cm.render.page.topology import topology_model
+    from whamm_cm.render.page.run import Sites, chunks
     from whamm_cm.render.structure import structure_of
 
     session = Session.build(records, options.per_instance)
     sites = Sites()
+    parts = parts_of(session, sites, options, structure_of(options.app))
+    parts["component"] = component_model(options.app[1], options.app[0]) if options.app else None
+    title = printable(PurePath(options.app[0]).name if options.app else _title(session))
+    model = {"v": 1, "kind": "run", "title": title, "by": f"whamm-cm {__version__}"}
+    model |= {key: part for key, part in parts.items() if part}
+    return page(model, chunks(session, sites))
+
+
+def parts_of(
+    session: Session, sites: Sites, options: RenderOptions, structure: Structure | None
+) -> dict[str, Any]:
+    """What a page shows of a run, by the key of its model, but for the calls."""
+    from whamm_cm.render.page.classes import classes_model
+    from whamm_cm.render.page.overview import overview_model
+    from whamm_cm.render.page.reports import reports
+    from whamm_cm.render.page.run import run_model
+    from whamm_cm.render.page.sources import sources, with_lines
+    from whamm_cm.render.page.topology import topology_model
+    from whamm_cm.render.page.trees import trees_model
+
     options = with_lines(session, options)
-    parts: dict[str, Any] = {
+    return {
         "run": run_model(session, sites),
         "classes": classes_model(session, sites.numbers),
         "overview": overview_model(session),
+        "trees": trees_model(session, options.per_instance),
         "reports": reports(session, options),
         "sources": sources(session, options),
-        "topology": topology_model(session, sites, structure_of(options.app)),
-        "component": component_model(options.app[1], options.app[0]) if options.app else None,
+        "topology": topology_model(session, sites, structure),
     }
-    title = printable(PurePath(options.app[0]).name if options.app else _title(session))
-    model = {"v": 1, "kind": "run", "title": title, "by": f"whamm-cm {__version__}"}
-    model |= {key: part for key, part in parts.items() if part is not None}
-    return page(model, chunks(session, sites))
 
 
 def _title(session: Session) -> str:

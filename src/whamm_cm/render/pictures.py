@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import TypeAlias
 
 from whamm_cm.errors import UsageError, nearest
-from whamm_cm.render import timeline_svg, topology_svg
+from whamm_cm.render import flame_svg, timeline_svg, topology_svg
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.trace.records import Record
 
@@ -15,6 +15,7 @@ _Render: TypeAlias = Callable[[Iterable[Record], RenderOptions], Iterator[str]]
 
 #: The first is drawn where nothing says which.
 PICTURES: dict[str, _Render] = {
+    "flame": flame_svg.render,
     "timeline": timeline_svg.render,
     "topology": topology_svg.render,
 }

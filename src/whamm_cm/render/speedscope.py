@@ -64,7 +64,7 @@ def _sampled(tree: CallTree, frames: dict[str, int]) -> dict[str, Any]:
         "name": tree.name,
         "unit": "none",
         "startValue": 0,
-        "endValue": sum(weight for _, weight in tree.stacks),
+        "endValue": tree.root.total,
         "samples": [
             [frames.setdefault(frame, len(frames)) for frame in stack] for stack, _ in tree.stacks
         ],

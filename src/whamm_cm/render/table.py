@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from fractions import Fraction
 from typing import Any
 
 from whamm_cm.lang import valtypes as vt
 from whamm_cm.render import scripted
+from whamm_cm.render.calltree import is_tree, reported_trees
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.render.safe import printable
 from whamm_cm.render.words import counted
 from whamm_cm.trace.merge import adds_up
 from whamm_cm.trace.records import Record
-from whamm_cm.trace.reports import Cell
+from whamm_cm.trace.reports import Cell, Row
 from whamm_cm.trace.session import Session
 from whamm_cm.trace.types import initial, parse_type
 
@@ -33,7 +34,14 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     for cell in session.cells:
         groups.setdefault((cell.row.script, cell.row.var, cell.row.type), []).append(cell)
     parts = [_scalars([g for g in groups.values() if is_scalar(g)], several)]
-    parts += [_group(group, several, options) for group in groups.values() if not is_scalar(group)]
+    parts += [
+        _group(group, several, options)
+        for group in groups.values()
+        if not (is_scalar(group) or _is_flame(group))
+    ]
+    drawn = [cell for group in groups.values() if _is_flame(group) for cell in group]
+    if drawn:
+        parts.append(_flames({cell.row for cell in drawn}, session, options))
     yield "\n".join("".join(line.rstrip() + "\n" for line in part) for part in parts if part)
     if session.losses and session.cells:
         yield f"\n{printable(session.losses.sentence(EFFECT))}\n"
@@ -50,6 +58,18 @@ def is_scalar(group: list[Cell]) -> bool:
     """Whether all a variable has is one value that fits a line."""
     kind = parse_type(group[0].row.type)
     return len(group) == 1 and scripted.is_global(group[0]) and not scripted.is_map(kind)
+
+
+def _is_flame(group: list[Cell]) -> bool:
+    return is_tree(group[0]) and all(cell.known for cell in group)
+
+
+def _flames(rows: Set[Row], session: Session, options: RenderOptions) -> list[str]:
+    """Call trees are looked at as such; those of several instances cannot be merged as maps are."""
+    from whamm_cm.render.flame import several
+
+    parts = [cell for cell in session.parts if cell.row in rows]
+    return list(several(reported_trees(parts, options.per_instance), options))
 
 
 def _title(cell: Cell, several: bool) -> str:

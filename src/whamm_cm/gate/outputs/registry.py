@@ -20,6 +20,7 @@ FORMATS: dict[str, str] = {
     "junit": "JUnit XML, for CI systems",
     "github": "annotations of GitHub Actions",
     "markdown": "for step summaries and comments on pull requests",
+    "html": "a page to look at, in one file",
     "intoto": "in-toto statements, a line per component, to sign",
 }
 

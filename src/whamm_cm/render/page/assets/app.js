@@ -1,7 +1,8 @@
 /** The page around the views: their tabs, the filter, the state, the drawer, themes and keys. */
 import {Calls, readChunks, readModel} from './model.js';
 import {State} from './state.js';
-import {h, shown} from './dom.js';
+import {count, h, shown} from './dom.js';
+import {LiveBar} from './live.js';
 import {reportsView} from './views/reports.js';
 import {sourceView} from './views/source.js';
 import {timelineView} from './views/timeline.js';
@@ -9,16 +10,20 @@ import {componentView} from './views/component.js';
 import {detailsDrawer} from './views/details.js';
 import {diffView} from './views/diff.js';
 import {filterBar, filterSelect} from './views/filter.js';
+import {gateView} from './views/gate.js';
+import {flameView} from './views/flame.js';
 import {overviewView} from './views/overview.js';
 import {tableView} from './views/table.js';
 import {topologyView} from './views/topology.js';
 
 /** All views there are; those are offered that have something to show. */
 const VIEWS = [
+  gateView,
   overviewView,
   reportsView,
   sourceView,
   timelineView,
+  flameView,
   tableView,
   componentView,
   diffView,
@@ -86,9 +91,7 @@ class App {
     this.model = readModel();
     this.context = new Context(this, this.model);
     this.state = new State(() => this.show());
-    // What the page is about comes first: of a component the component.
-    const order = (view) => (view.id === this.model.kind ? 0 : view.order);
-    this.views = VIEWS.filter((view) => view.has(this.model)).sort((a, b) => order(a) - order(b));
+    this.views = this.offered();
     this.made = new Map();
     this.live = h('div', {class: 'unseen', 'aria-live': 'polite'});
     this.tabs = h('nav', {'aria-label': 'Views', class: 'tabs'}, this.views.map((view) => this.tab(view)));
@@ -107,6 +110,26 @@ class App {
         h('button', {class: 'plain', title: 'Keys (?)', 'aria-label': 'Keys',
           on: {click: () => this.help.showModal()}}, '?')),
       this.bar, h('div', {class: 'beside'}, this.main, this.drawer.element), this.live, this.help);
+  }
+
+  /** The views that have something to show. */
+  offered() {
+    // What the page is about comes first: of a component the component.
+    const order = (view) => (view.id === this.model.kind ? 0 : view.order);
+    return VIEWS.filter((view) => view.has(this.model)).sort((a, b) => order(a) - order(b));
+  }
+
+  /** The model is another now; views with these ids are made anew. */
+  refresh(anew) {
+    const views = this.offered();
+    if (views.some((view, at) => view !== this.views[at]) || views.length !== this.views.length) {
+      this.views = views;
+      this.tabs.replaceChildren(...views.map((view) => this.tab(view)));
+    }
+    for (const view of VIEWS) if (anew.includes(view.id)) this.made.delete(view);
+    const {scrollTop} = this.shown?.element ?? {scrollTop: 0};
+    this.show();
+    if (this.shown) this.shown.element.scrollTop = scrollTop;
   }
 
   skip(event) {
@@ -197,6 +220,11 @@ class App {
       this.extras.push(filter);
       this.bar.append(filter.element);
     }
+    if (this.model.kind === 'live') {
+      const live = new LiveBar(this);
+      this.bar.before(live.element);
+      live.listen();
+    }
     addEventListener('keydown', (event) => this.key(event));
     addEventListener('resize', () => this.shown?.resized?.());
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.show());
@@ -212,6 +240,12 @@ class App {
     this.show();
     await context.ready;
     this.meter.hidden = true;
+    const {calls} = context;
+    if (calls && calls.n < calls.run.calls && this.model.kind !== 'live') {
+      const there = `${count(calls.n)} of its ${count(calls.run.calls)} calls are here`;
+      const text = `This file is not whole: ${there}. Make or copy it again.`;
+      this.bar.prepend(h('p', {class: 'torn', role: 'alert'}, text));
+    }
     document.documentElement.dataset.ready = 'true';
   }
 }

@@ -18,11 +18,25 @@ const VALUES_KEPT = 32;
 
 /** base64 of gzip of JSON, read. */
 export async function modelUnpack(text) {
-  const binary = atob(text);
+  return JSON.parse(await modelText(text));
+}
+
+async function modelText(packed) {
+  const binary = atob(packed);
   const data = new Uint8Array(binary.length);
   for (let i = 0; i < binary.length; i += 1) data[i] = binary.charCodeAt(i);
   const stream = new Blob([data]).stream().pipeThrough(new DecompressionStream('gzip'));
-  return JSON.parse(await new Response(stream).text());
+  return new Response(stream).text();
+}
+
+const MODEL_TOKENS = /"(?:[^"\\]|\\.)*"|-?\d{16,}(?![\d.eE])/g;
+
+/** JSON of values, read: whole numbers that are none of JavaScript's are `{"~int": digits}`. */
+export function modelValues(text) {
+  if (!/\d{16}/.test(text)) return JSON.parse(text);
+  const exact = text.replace(MODEL_TOKENS, (token) =>
+    (token[0] === '"' || Number.isSafeInteger(Number(token)) ? token : `{"~int":"${token}"}`));
+  return JSON.parse(exact);
 }
 
 /** Calls as columns; `n` grows while chunks arrive.  Times are ns since the run's `t0` (of a log
@@ -83,6 +97,16 @@ export class Calls {
     this.version += 1;
   }
 
+  /** Begins anew: a live page is told of a run, and of all calls there are to show of it, in one chunk. */
+  restart(run, chunk) {
+    this.run = run;
+    this.n = 0;
+    this.waits = new Map();
+    this.pieces = [];
+    this.cache = new Map();
+    this.append(chunk);
+  }
+
   siteOf(i) {
     return this.run.sites[this.site[i]];
   }
@@ -129,7 +153,9 @@ export class Calls {
     if (!piece) return {};
     let read = this.cache.get(piece);
     if (!read) {
-      read = typeof piece.values === 'string' ? modelUnpack(piece.values) : Promise.resolve(piece.values);
+      read = typeof piece.values === 'string'
+        ? modelText(piece.values).then(modelValues)
+        : Promise.resolve(piece.values);
       this.cache.set(piece, read);
       if (this.cache.size > VALUES_KEPT) this.cache.delete(this.cache.keys().next().value);
     }
@@ -147,12 +173,13 @@ export function readModel() {
   return JSON.parse(document.getElementById('model').textContent);
 }
 
-/** The next chunk of the page that is there whole, once it is; null behind the last one. */
+/** The next chunk of the page that is there whole, once it is; null behind the last one, and where the file
+ * was cut off: the end of the line that a chunk is on is behind it. */
 async function modelChunk() {
   for (;;) {
     const loaded = document.readyState !== 'loading';
     const element = document.querySelector('script.chunk');
-    if (element && (loaded || element.nextSibling)) return element;
+    if (element?.nextSibling) return element;
     if (loaded) return null;
     await new Promise((resolve) => { setTimeout(resolve, 10); });
   }
@@ -162,8 +189,8 @@ async function modelChunk() {
 export async function readChunks(calls, progress) {
   let shown = performance.now();
   for (let element = await modelChunk(); element; element = await modelChunk()) {
-    const [columns, values] = element.textContent.split(' ');
     element.remove();
+    const [columns, values] = element.textContent.split(' ');
     calls.append({...await modelUnpack(columns), values});
     if (performance.now() - shown < 50) continue;
     progress(Math.min(0.999, calls.n / calls.run.calls));

@@ -21,7 +21,7 @@ export function statusOf(calls, i) {
 }
 
 function detailsQuoted(text, length) {
-  return `"${cut(shown(text).replace(/"/g, '\\"'), length)}"`;
+  return `"${cut(shown(text.replace(/["\\]/g, '\\$&')), length)}"`;
 }
 
 /** The bytes of base64, as far as it is some. */
@@ -45,6 +45,7 @@ function detailsMarked(value) {
   if ('~redacted' in value) return `<redacted ${value['~redacted']}>`;
   if ('~bad' in value) return `<bad ${shown(value['~bad'])}>`;
   if ('~deep' in value) return '<too deep>';
+  if ('~int' in value) return shown(value['~int']);
   if (typeof value['~str'] === 'string') return `${detailsQuoted(value['~str'], 80)}… of ${value['~cut']}`;
   if (typeof value['~b64'] === 'string') {
     const data = detailsBytes(value['~b64']);
@@ -162,7 +163,8 @@ function detailsSize(value, data) {
 
 function detailsKind(value) {
   if (value === null) return 'none';
-  return typeof value === 'string' ? 'string' : typeof value === 'object' ? '' : 'scalar';
+  if (typeof value === 'object') return '~int' in value ? 'scalar' : '';
+  return typeof value === 'string' ? 'string' : 'scalar';
 }
 
 function detailsMore(body, inside, from) {

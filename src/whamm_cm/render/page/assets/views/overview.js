@@ -281,11 +281,12 @@ class Overview {
     const cells = rows.map((row) => {
       const [calls, failed] = [add(row, 'calls'), add(row, 'failed')];
       const may = row.may.filter((each) => each.reachable).length;
+      const name = cut(shown(row.name || 'functions of the world'), 80);
       return [
         [
           sums && row.sites.length
-            ? this.filterLink(shown(row.name || 'functions of the world'), row.q)
-            : shown(row.name || 'functions of the world'),
+            ? this.filterLink(name, row.q)
+            : name,
           row.covers ? h('div', {class: 'muted'}, row.covers) : null,
         ],
         ...(known
@@ -348,7 +349,7 @@ class Overview {
       .map((group) => [
         h('span', {class: `badge ${group.denied ? 'bad' : 'warn'}`}, group.denied ? 'not allowed' : 'failed'),
         this.name(group.site),
-        group.code ? h('code', {}, cut(shown(group.code), 36)) : h('span', {class: 'muted'}, 'no name'),
+        group.code ? h('code', {}, cut(shown(group.code), 24)) : h('span', {class: 'muted'}, 'no name'),
         count(group.n),
         h('button', {class: 'plain', on: {click: () => this.ctx.choose(group.first)}}, 'first one'),
       ]);

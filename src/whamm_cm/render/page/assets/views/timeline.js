@@ -9,6 +9,7 @@ import {
 } from './timeline_axis.js';
 import {timelineAxisInput, timelineMapInput} from './timeline_map.js';
 import {TimelineHeads} from './timeline_heads.js';
+import {TimelineLegend} from './timeline_legend.js';
 import {TimelineLinks} from './timeline_links.js';
 import {TimelineRange} from './timeline_range.js';
 import {timelineTell, timelineTip, timelineTipMany} from './timeline_tips.js';
@@ -67,6 +68,7 @@ class TimelineView {
     this.gutter = h('div', {class: 'gutter'});
     this.axis = h('canvas', {class: 'axis', 'aria-hidden': 'true', title: 'Drag: choose a range'});
     this.map = h('canvas', {class: 'map', 'aria-hidden': 'true', title: 'The whole run; drag what is in view'});
+    this.legend = new TimelineLegend();
     this.facts = h('p', {class: 'facts muted', id: 'timeline-facts'});
     this.panel = new TimelineRange({
       zoom: () => this._zoomRange(), clear: () => this.ctx.set({t: null}),
@@ -92,12 +94,12 @@ class TimelineView {
       h('span', {class: 'set', role: 'group', 'aria-label': 'Lanes of'}, this.by),
       h('span', {class: 'set'}, Object.values(this.off)),
       h('span', {class: 'set'},
-        button('Open all', 'All lanes, or one row for each group', () => this._toggleAll())),
+        button('Close all', 'All lanes, or one row for each group', () => this._toggleAll())),
       h('span', {class: 'set'},
         button('−', 'Zoom out (S)', () => this.rects.zoomBy(1 / 2, undefined, true)),
         button('+', 'Zoom in (W)', () => this.rects.zoomBy(2, undefined, true)),
         button('All', 'Show the whole run (0)', () => this.rects.reset())),
-      this.facts);
+      this.legend.element, this.facts);
   }
 
   _switch(key, text, title) {
@@ -112,25 +114,27 @@ class TimelineView {
     return new Set((this.ctx.state['timeline.off'] ?? '').split(',').filter(Boolean));
   }
 
-  _closed() {
-    return new Set((this.ctx.state['timeline.closed'] ?? '').split(',').filter(Boolean));
+  /** Which groups are closed: those that are named, or (`*`) all but these. */
+  _closed(state = this.ctx.state) {
+    const names = (state['timeline.closed'] ?? '').split(',').filter(Boolean);
+    const all = names[0] === '*';
+    const named = new Set(all ? names.slice(1) : names);
+    return {all, named, has: (key) => named.has(key) !== all};
   }
 
   _toggle(key) {
-    const closed = this._closed();
-    if (!closed.delete(key)) closed.add(key);
-    this._close(closed);
+    const {all, named} = this._closed();
+    if (!named.delete(key)) named.add(key);
+    this._close(all, [...named].sort());
   }
 
   _toggleAll() {
-    const any = this.layout.groups.some((group) => group.closed);
-    this._close(new Set(any ? [] : this.layout.groups.map((group) => group.key)));
+    if (!this.layout) return;
+    this._close(!this.layout.groups.some((group) => group.closed), []);
   }
 
-  /** Sets which groups are closed; so many that a link gets long are written as all. */
-  _close(closed) {
-    const all = closed.size > 1 && closed.size === this.layout.groups.length;
-    this.ctx.set({'timeline.closed': all ? '*' : [...closed].sort().join(',') || null});
+  _close(all, names) {
+    this.ctx.set({'timeline.closed': [...(all ? ['*'] : []), ...names].join(',') || null});
   }
 
   _listen() {
@@ -145,6 +149,9 @@ class TimelineView {
       if (event.pointerType === 'mouse') cursor(rects.map().world(event.offsetX));
     });
     rects.canvas.addEventListener('pointerleave', () => cursor(null));
+    this.body.addEventListener('pointerdown', () => {
+      this.legend.element.open = false;
+    });
     new ResizeObserver(() => this.resized()).observe(this.element);
     this.gutter.addEventListener('wheel', (event) => {
       rects.scroller.scrollTop += event.deltaY;
@@ -159,7 +166,10 @@ class TimelineView {
 
   /** Called at every change of the state or of the calls. */
   show(state) {
-    if (!this.ctx.calls || this.ctx.calls.n === 0) return;
+    if (this.ctx.calls.n === 0 && !this.layout) {
+      this.facts.textContent = this.ctx.progress < 1 ? 'The calls are being read.' : 'There are no calls yet.';
+      return;
+    }
     this._theme();
     const fresh = this._lay(state);
     const mask = this.ctx.selection();
@@ -177,6 +187,7 @@ class TimelineView {
     const theme = document.documentElement.dataset.theme;
     if (theme === this.theme) return;
     this.theme = theme;
+    if (this.layout) this.legend.show(this.layout.shownKeys());
     this.rects.recolour();
   }
 
@@ -192,14 +203,9 @@ class TimelineView {
     if (key === this.key && (!grown || soon)) return false;
     this.key = key;
     this.version = calls.version;
-    this.layout = new TimelineLayout(model, calls, {by, spans, heads, closed: this._closedOf(state)});
+    this.layout = new TimelineLayout(model, calls, {by, spans, heads, closed: this._closed(state)});
     this._lain();
     return true;
-  }
-
-  /** `*` has every group in it. */
-  _closedOf(state) {
-    return state['timeline.closed'] === '*' ? {has: () => true} : this._closed();
   }
 
   _lain() {
@@ -210,6 +216,7 @@ class TimelineView {
     const last = !first && !whole && view.to >= bounds.max;
     this.links = new TimelineLinks(layout);
     this.heads.setLayout(layout);
+    this.legend.show(layout.shownKeys());
     this.heads.into(layout.choice.heads ? rects.overlay : this.gutter);
     this.element.classList.toggle('narrow', layout.choice.heads);
     rects.recolour();
@@ -307,6 +314,7 @@ class TimelineView {
 
   /** The view is at rest: links carry it. */
   _moved({from, to}) {
+    if (!this.layout) return;
     const {min, max} = this.rects.bounds;
     const whole = from <= min && to >= max;
     this.at = whole ? undefined : `${Math.floor(from)}-${Math.ceil(to)}`;
@@ -444,7 +452,7 @@ function timelineHatch(g, left, right, y, high) {
 
 export const timelineView = {
   id: 'timeline', title: 'Timeline', order: 20, keys: TIMELINE_KEYS,
-  has: (model) => Boolean(model.run && model.run.calls > 0),
+  has: (model) => Boolean(model.run && (model.run.calls > 0 || model.kind === 'live')),
   create: (ctx) => {
     const view = new TimelineView(ctx);
     return {element: view.element, show: (state) => view.show(state), resized: () => view.resized()};

@@ -68,16 +68,22 @@ function timelineGroup(key, title) {
   };
 }
 
-/** Order by start, the longer first, as indices. */
+/** How long a call is on its lane: an asynchronous one while it keeps its caller. */
+function timelineOnLane(calls, i) {
+  return calls.flags[i] & WAITED_LATER ? calls.frame[i] : calls.dur[i];
+}
+
+/** Order by start, what is longer on its lane first, as indices. */
 export function timelineOrder(calls) {
-  const {n, start, dur} = calls;
+  const {n, start} = calls;
+  const long = (i) => timelineOnLane(calls, i);
   const order = new Uint32Array(n);
   let sorted = true;
   for (let i = 0; i < n; i += 1) {
     order[i] = i;
-    if (i > 0 && (start[i] < start[i - 1] || (start[i] === start[i - 1] && dur[i] > dur[i - 1]))) sorted = false;
+    if (i > 0 && (start[i] < start[i - 1] || (start[i] === start[i - 1] && long(i) > long(i - 1)))) sorted = false;
   }
-  if (!sorted) order.sort((a, b) => start[a] - start[b] || dur[b] - dur[a] || a - b);
+  if (!sorted) order.sort((a, b) => start[a] - start[b] || long(b) - long(a) || a - b);
   return order;
 }
 
@@ -85,8 +91,8 @@ export class TimelineLayout {
   /**
    * @param {object} model  of the page
    * @param {import('../model.js').Calls} calls
-   * @param {{by: string, closed: Set<string>, spans: boolean, heads: boolean}} choice  `heads`: groups have a
-   *   strip above them for their names
+   * @param {{by: string, closed: {has: (key: string) => boolean}, spans: boolean, heads: boolean}} choice
+   *   `heads`: groups have a strip above them for their names
    */
   constructor(model, calls, choice) {
     this.run = model.run;
@@ -116,6 +122,11 @@ export class TimelineLayout {
     this.siteColour = Uint16Array.from(this.run.sites, (site) => number(colourKey(site.name)));
     this.peerColour = (this.run.exchanges ?? []).map((each) => number(String(each.peer)));
     this.keys = [...numbers.keys()];
+  }
+
+  /** Of the colours those that are seen: requests have one if there are any. */
+  shownKeys() {
+    return this.requests.length > 0 && this.choice.by === 'instance' ? this.keys : this.keys.slice(1);
   }
 
   palette() {
@@ -243,10 +254,8 @@ export class TimelineLayout {
     return `${calls.req[i]} · ${request ? timelineRequest(request) : 'request'}`;
   }
 
-  /** When its lane is free again: an asynchronous call is on it while it keeps its caller. */
   _end(i) {
-    const {calls} = this;
-    return calls.start[i] + (calls.flags[i] & WAITED_LATER ? calls.frame[i] : calls.dur[i]);
+    return this.calls.start[i] + timelineOnLane(this.calls, i);
   }
 
   _stack() {
