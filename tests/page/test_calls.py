@@ -248,8 +248,8 @@ def test_what_it_may_do_beside_what_it_did(open_page: Open, axe: Callable[..., N
         .locator("tbody tr")
         .all()
     }
-    assert rows["%net"][:2] == ["7 functions", "nothing"]
-    assert rows["wasi:cli/exit"][:2] == ["1 function", "nothing"]
+    assert rows["%net"][:2] == ["7 functions", "none recorded"]
+    assert rows["wasi:cli/exit"][:2] == ["1 function", "none recorded"]
     assert rows["%env"][0] == "2 functions" and rows["%env"][1].strip() == "2"
     axe(page)
 
@@ -263,7 +263,8 @@ def test_what_is_only_counted(open_page: Open) -> None:
 
 def test_nothing_at_all(open_page: Open, axe: Callable[..., None]) -> None:
     page = ready(open_page(logs.page([])))
-    assert page.locator(".tile").first.inner_text() == "0\ncalls"
+    assert page.get_by_role("note").inner_text().startswith("The log has no calls: a trace records")
+    assert page.locator(".tile").count() == 0
     axe(page)
 
 
@@ -304,3 +305,13 @@ def test_values_are_shown_as_they_are(open_page: Open) -> None:
         r'text "say \"18446744073709551615\", \\ or 12345678901234567890"',
     ):
         assert line in [each.strip() for each in lines], (line, lines)
+
+
+def test_it_is_called_as_its_log_is(open_page: Open) -> None:
+    """Where no component has a name."""
+    call = {"v": 1, "instance": 1, "call": 1, "phase": "call", "edge": "import", "func": "f"}
+    for names, title in (((), "a run"), (("-",), "a run"), (("x/run.jsonl",), "run.jsonl"),
+                         (("a.jsonl", "b.jsonl"), "a.jsonl and 1 more")):  # fmt: skip
+        assert open_page(logs.page([call], logs=names)).title() == title
+    named = logs.page([{**call, "component": "cart"}], logs=("a.jsonl",))
+    assert open_page(named).title() == "cart"
