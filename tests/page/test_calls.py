@@ -64,6 +64,7 @@ def test_the_overview_says_what_the_log_says(open_page: Open, small: str) -> Non
     assert tiles["requests"] == str(len(session.requests)) == "24"
     rows = page.locator(".card", has_text="What was denied").locator("tbody tr")
     assert rows.first.inner_text().split("\n")[0].strip().startswith("not allowed")
+    assert "status 503" in rows.nth(1).inner_text()
     assert "access" in rows.first.inner_text() and "DNS-timeout" in rows.last.inner_text()
     peers = page.locator(".card", has_text="Whom it talked to").inner_text()
     assert "api.test" in peers and "rates.example:8443" in peers

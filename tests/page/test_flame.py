@@ -78,6 +78,16 @@ def stacks_in_page(page: Page, session: Session, by: str) -> dict[str, int]:
     return found
 
 
+def test_names_are_shortened_as_in_python(modules: Page) -> None:
+    names = [
+        "wasi:cli/stdout#get-stdout", "export run", "#12", "main", "alloc::vec::Vec<a::B<c>>::push",
+        "<a::Once>::call::<<b::C>::d<<e::F>::{closure#0}>::{closure#0}>",
+        "<a::Guard as c::Drop<T>>::drop", "a::b::run::{closure#0}", "std::f(int, a::b)", "",
+    ]  # fmt: skip
+    wanted = [frames.bare(name) if "::" not in name else frames.brief(name) for name in names]
+    assert modules.evaluate("(names) => names.map(js.flameBrief)", names) == wanted
+
+
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_calls_are_added_up_as_in_python(modules: Page, name: str) -> None:
     session = Session.build(SCENARIOS[name]())

@@ -16,8 +16,8 @@ from whamm_cm.dataclass import dataclass
 
 #: Between layers, and between what is above each other in one.
 GAP_X, GAP_Y, _BEND_GAP = 72.0, 14.0, 8.0
-#: How often layers are ordered and moved.
-_SWEEPS = 12
+#: How often layers are ordered and moved; with more spots than this a quarter of it.
+_SWEEPS, _MANY = 12, 1500
 
 Point: TypeAlias = tuple[float, float]
 #: A node by its index, or (negative) a bend.
@@ -183,7 +183,7 @@ def _swept(work: _Work) -> tuple[list[list[_Spot]], int]:
     """Each layer by the middle of its neighbours, forth and back: the best of it, and how many
     edges cross there."""
     best, least = [list(layer) for layer in work.layers], _crossings(work)
-    for sweep in range(_SWEEPS):
+    for sweep in range(_sweeps(work)):
         if not least:
             break
         forth = sweep % 2 == 0
@@ -275,10 +275,14 @@ def _middles(work: _Work, boxes: Sequence[Box]) -> dict[_Spot, float]:
             found[spot] = at
         for spot in layer:
             found[spot] -= at / 2
-    for sweep in range(_SWEEPS):
+    for sweep in range(_sweeps(work)):
         for layer in work.layers if sweep % 2 == 0 else reversed(work.layers):
             _towards(layer, found, work, apart)
     return found
+
+
+def _sweeps(work: _Work) -> int:
+    return _SWEEPS if len(_spots(work)) <= _MANY else _SWEEPS // 4
 
 
 def _spots(work: _Work) -> list[_Spot]:

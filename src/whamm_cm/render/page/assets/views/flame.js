@@ -108,7 +108,8 @@ class FlameGraph {
     while (pending.length) {
       const id = pending.pop();
       if (mask[id]) found.push(id);
-      pending.push(...[...tree.calleesOf(id)].reverse());
+      const inner = tree.calleesOf(id);
+      for (let at = inner.length - 1; at >= 0; at -= 1) pending.push(inner[at]);
     }
     return found;
   }
