@@ -138,6 +138,22 @@ def test_the_backtrace_shows_them(
     ]
 
 
+@pytest.mark.parametrize("build", BUILDS)
+def test_copies_know_the_calls_they_stand_for(
+    compiled: dict[tuple[int, str], Path], build: tuple[int, str]
+) -> None:
+    """What is read of all functions at once says the same as what is asked of each instruction."""
+    module = CoreModule(compiled[build].read_bytes())
+    lines = lines_of(module)
+    seen = 0
+    for index in range(len(module.bodies)):
+        for at, _, _ in module.instructions(index):
+            frames = [(one.name, *one.called) for one in reversed(lines.chain(lines.number(at)))]
+            assert frames == [(one.name, one.file, one.line) for one in lines.inlined(at)]
+            seen += len(frames)
+    assert seen > 10
+
+
 SECTIONS = (".debug_info", ".debug_abbrev", ".debug_str", ".debug_ranges", ".debug_rnglists",
             ".debug_addr", ".debug_str_offsets")  # fmt: skip
 

@@ -162,11 +162,10 @@ def test_a_renderer(newcomer: Newcomer) -> None:
         "    for record in records:\n"
         '        yield str(record.get("func", "")).upper() + "\\n"\n'
     ))  # fmt: skip
-    newcomer.row("render/registry.py", "    jsonl,", "    names,")
     newcomer.row(
         "render/registry.py",
         '        Renderer("jsonl",',
-        '        Renderer("names", "functions", (".names",), True, names.render),',
+        '        Renderer("names", "functions", (".names",), True),',
     )
     (newcomer.folder / "run.jsonl").write_text(json.dumps(LOG) + "\n", encoding="utf-8")
     assert "GO\n" in newcomer.run("report", "-f", "names", "run.jsonl")

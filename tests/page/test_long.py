@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.page import logs
 from whamm_cm.render.page.bundle import page
 from whamm_cm.render.page.classes import table
 from whamm_cm.render.page.run import packed_chunk
@@ -104,3 +105,19 @@ def test_all_of_them_are_ordered_and_filtered(opened: Any) -> None:
     least = min((i * STEP % N, i) for i in range(999, N, 1000) if i % 3 == 1)[1]
     last = opened.locator(f'[role="row"][aria-rowindex="{whole + 1}"] .c-at').inner_text()
     assert int(last.replace(",", "")) == least + 1
+
+
+@pytest.mark.parametrize("share", [0.52, 0.999])
+def test_a_page_that_was_cut_off_says_so(
+    open_page: Callable[..., Any], axe: Callable[..., None], share: float
+) -> None:
+    """As by a disk that is full: what is there is shown."""
+    text = logs.page(logs.many(20_000))
+    start = text.index('class="chunk"')
+    page = open_page(text[: start + int((len(text) - start) * share)], "view=table")
+    page.wait_for_selector("html[data-ready]")
+    said = page.get_by_role("alert").inner_text()
+    whole = 8192 if share < 0.9 else 16384
+    assert said.startswith(f"This file is not whole: {whole:,} of its 20,000 calls are here.")
+    assert page.get_by_role("grid").get_attribute("aria-rowcount") == str(whole + 1)
+    axe(page)

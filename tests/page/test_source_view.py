@@ -94,6 +94,10 @@ def test_functions_and_keys_go_to_lines(open_page: Open) -> None:
     page.keyboard.press("n")
     assert row(page, 2).get_attribute("aria-current") == "true"
     assert "source.line=2" in page.evaluate("location.hash")
+    page.get_by_role("searchbox", name="Find in the text").fill("NO")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    assert row(page, 6).get_attribute("aria-current") == "true"
     page.locator(".source-hottest a").last.click()
     assert row(page, 3).get_attribute("aria-current") == "true"
 

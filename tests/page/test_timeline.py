@@ -68,7 +68,7 @@ _VIEW = (
     *("model.js", "colours.js", "dom.js", "rects_index.js", "rects_paint.js", "rects_input.js"),
     *("rects.js", "views/timeline_layout.js", "views/timeline_axis.js", "views/timeline_map.js"),
     *("views/timeline_heads.js", "views/timeline_links.js", "views/timeline_range.js"),
-    *("views/timeline_tips.js", "views/timeline.js"),
+    *("views/timeline_tips.js", "views/timeline_legend.js", "views/timeline.js"),
 )
 _MODULES = ("model.js", "colours.js", "dom.js", "views/timeline_layout.js")
 
@@ -344,7 +344,11 @@ def test_pictures(
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     screenshot(page, f"timeline-{mode}")
     page = ready(open_page, html(records("tasks")), "&t=5000-13000", **context)
+    page.locator(".legend summary").click()
     axe(page)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    inside = page.locator(".legend .card").bounding_box()
+    assert inside["x"] >= 0 and inside["x"] + inside["width"] <= page.evaluate("innerWidth")
     screenshot(page, f"timeline-tasks-{mode}")
 
 

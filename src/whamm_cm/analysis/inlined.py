@@ -38,8 +38,9 @@ class SourceFunction:
     """Code of a function of the source: its own, or ``inlined`` a copy of it in another one's.
 
     ``name`` as in the DWARF, which may be mangled (empty: it has none); ``file`` and ``line`` are
-    where it is declared (line 0: unknown); ``ranges`` are addresses, ``entry`` is the first to be
-    executed as far as the DWARF says.
+    where it is declared (line 0: unknown), ``called`` is the file and line of the call that a copy
+    stands for; ``ranges`` are addresses, ``entry`` is the first to be executed as far as the DWARF
+    says.
     """
 
     name: str
@@ -48,6 +49,7 @@ class SourceFunction:
     entry: int
     ranges: tuple[Range, ...]
     inlined: bool
+    called: tuple[str, int] = ("?", 0)
 
     def around(self, address: int) -> bool:
         """Whether it has code there."""
@@ -115,8 +117,10 @@ class InlinedCalls:
                 first = entry.attributes.get("DW_AT_entry_pc")
                 absolute = first is not None and first.form.startswith("DW_FORM_addr")
                 entered = first.value if absolute else min(start for start, _ in ranges)
+                inlined = entry.tag == _CALL
+                called = _called(entry, files.get(unit.cu_offset)) if inlined else ("?", 0)
                 yield SourceFunction(
-                    full_name(entry), *_declared(entry, files), entered, ranges, entry.tag == _CALL
+                    full_name(entry), *_declared(entry, files), entered, ranges, inlined, called
                 )
 
     def spans(self, entry: Any) -> Iterator[Range]:
@@ -164,10 +168,14 @@ def innermost(functions: Sequence[SourceFunction]) -> tuple[list[int], list[int]
 
 
 def _call(entry: Any, files: Files) -> InlinedCall:
+    return InlinedCall(full_name(entry), *_called(entry, files))
+
+
+def _called(entry: Any, files: Files | None) -> tuple[str, int]:
+    """The file and line of the call that a copy stands for."""
     file, line = (entry.attributes.get(f"DW_AT_call_{what}") for what in ("file", "line"))
-    return InlinedCall(
-        full_name(entry),
-        "?" if file is None else files[file.value],
+    return (
+        "?" if file is None or files is None else files[file.value],
         0 if line is None else line.value,
     )
 

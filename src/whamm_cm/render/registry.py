@@ -2,49 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from importlib import import_module
 from pathlib import PurePath
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import UsageError, nearest
-from whamm_cm.render import (
-    chrome,
-    cobertura,
-    firefox,
-    flame,
-    folded,
-    html,
-    jsonl,
-    lcov,
-    otlp,
-    pictures,
-    pprof,
-    report_csv,
-    report_json,
-    speedscope,
-    strace,
-    summary,
-    table,
-    whamm,
-)
 from whamm_cm.render.options import RenderOptions
 from whamm_cm.trace.records import Record
 
 
 @dataclass(frozen=True, slots=True)
 class Renderer:
-    """``render`` yields chunks of text, or of bytes where the format is ``binary``; with
-    ``streams`` it keeps no record it has shown.
-
-    ``suffixes`` are the endings of file names that ask for the format.
+    """``suffixes`` are the endings of file names that ask for the format; with ``streams`` it keeps
+    no record it has shown; its chunks are bytes where it is ``binary``.  ``file``: the module in
+    this room that renders, if it has not the format's name.
     """
 
     name: str
     help: str
     suffixes: tuple[str, ...]
     streams: bool
-    render: Callable[[Iterable[Record], RenderOptions], Iterator[str] | Iterator[bytes]]
     binary: bool = False
+    file: str = ""
+
+    def render(
+        self, records: Iterable[Record], options: RenderOptions
+    ) -> Iterator[str] | Iterator[bytes]:
+        """Chunks.  The module is imported now: nobody pays for formats that he does not see."""
+        module = import_module(f"whamm_cm.render.{self.file or self.name}")
+        found: Iterator[str] | Iterator[bytes] = module.render(records, options)
+        return found
 
     def text(self, records: Iterable[Record], options: RenderOptions) -> str:
         """All of it.  Raises UsageError for a format that is no text."""
@@ -64,40 +52,26 @@ def encoded(chunk: str | bytes) -> bytes:
 RENDERERS: dict[str, Renderer] = {
     renderer.name: renderer
     for renderer in (
-        Renderer("strace", "one line a call", (".strace", ".txt", ".log"), True, strace.render),
-        Renderer("summary", "time and calls per function", (".summary",), True, summary.render),
-        Renderer("jsonl", "the records, one a line", (".jsonl", ".ndjson"), True, jsonl.render),
-        Renderer("chrome", "for the Perfetto UI", (".json",), False, chrome.render),
+        Renderer("strace", "one line a call", (".strace", ".txt", ".log"), True),
+        Renderer("summary", "time and calls per function", (".summary",), True),
+        Renderer("jsonl", "the records, one a line", (".jsonl", ".ndjson"), True),
+        Renderer("chrome", "for the Perfetto UI", (".json",), False),
+        Renderer("speedscope", "for speedscope.app", (".speedscope", ".speedscope.json"), False),
+        Renderer("firefox", "for profiler.firefox.com", (".firefox", ".firefox.json"), False),
+        Renderer("otlp", "spans for OpenTelemetry", (".otlp.json",), False),
+        Renderer("flame", "a flame graph for terminals", (".flame",), False),
+        Renderer("pprof", "for go tool pprof", (".pprof", ".pb.gz"), False, True),
+        Renderer("folded", "for flame graphs", (".folded",), False),
+        Renderer("svg", "a picture", (".svg",), False, file="pictures"),
+        Renderer("table", "a script's variables, as tables", (".table",), False),
         Renderer(
-            "speedscope",
-            "for speedscope.app",
-            (".speedscope", ".speedscope.json"),
-            False,
-            speedscope.render,
+            "json", "a script's variables, as JSON", (".report.json",), False, file="report_json"
         ),
-        Renderer(
-            "firefox",
-            "for profiler.firefox.com",
-            (".firefox", ".firefox.json"),
-            False,
-            firefox.render,
-        ),
-        Renderer("otlp", "spans for OpenTelemetry", (".otlp.json",), False, otlp.render),
-        Renderer("flame", "a flame graph for terminals", (".flame",), False, flame.render),
-        Renderer("pprof", "for go tool pprof", (".pprof", ".pb.gz"), False, pprof.render, True),
-        Renderer("folded", "for flame graphs", (".folded",), False, folded.render),
-        Renderer("svg", "a picture", (".svg",), False, pictures.render),
-        Renderer("table", "a script's variables, as tables", (".table",), False, table.render),
-        Renderer(
-            "json", "a script's variables, as JSON", (".report.json",), False, report_json.render
-        ),
-        Renderer("csv", "a script's variables, as CSV", (".csv",), False, report_csv.render),
-        Renderer("html", "a page to look at", (".html", ".htm"), False, html.render),
-        Renderer("whamm", "a script's variables, as whamm", (".whamm",), False, whamm.render),
-        Renderer("lcov", "coverage of source lines, for genhtml", (".info",), False, lcov.render),
-        Renderer(
-            "cobertura", "coverage of source lines, as XML", (".xml",), False, cobertura.render
-        ),
+        Renderer("csv", "a script's variables, as CSV", (".csv",), False, file="report_csv"),
+        Renderer("html", "a page to look at", (".html", ".htm"), False),
+        Renderer("whamm", "a script's variables, as whamm", (".whamm",), False),
+        Renderer("lcov", "coverage of source lines, for genhtml", (".info",), False),
+        Renderer("cobertura", "coverage of source lines, as XML", (".xml",), False),
     )
 }
 

@@ -72,7 +72,7 @@ def run_model(session: Session, sites: Sites) -> dict[str, Any]:
         "requests": [request_row(each, session.timed, base) for each in session.requests],
         "exchanges": [exchange_row(each, session.timed, base) for each in session.exchanges],
         "counts": counts,
-        "prints": [{"instance": p.instance, "text": p.text} for p in session.prints],
+        "prints": [{"instance": p.instance, "text": p.text, "raw": p.raw} for p in session.prints],
         "flows": flows(session),
     }
 

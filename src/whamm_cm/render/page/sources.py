@@ -17,7 +17,6 @@ from whamm_cm.render.page.reports import exact
 from whamm_cm.trace.reports import Cell
 from whamm_cm.trace.session import Session
 from whamm_cm.trace.types import INTS
-from whamm_cm.wasm.function import first_group
 
 if TYPE_CHECKING:
     from whamm_cm.analysis.function_code import FunctionCode
@@ -208,13 +207,12 @@ class _Found:
         known: Mapping[int, int | None],
         nobody: int | None,
     ) -> None:
-        at = {(one.file, one.line, one.copy): one.pc for one in code.instructions}
-        for place, count in coverage.counts_of_lines(code, known, nobody).items():
-            name, line, copy = place
+        lines = coverage.counts_of_lines(code, known, nobody)
+        for (name, line, copy), count in lines.items():
             file = self._file(name)
             file.add(line, metric, count)
             if count and copy >= 0:
-                number = self._place(module, fid, at[place], copy)
+                number = self._place(module, fid, copy)
                 if number >= 0:
                     copies = file.copies.setdefault(line, {})
                     copies[number] = copies.get(number, 0) + count
@@ -225,24 +223,25 @@ class _Found:
                 declared = (entry.line, demangle(entry.name))
                 functions[declared] = functions.get(declared, 0) + called
 
-    def _place(self, module: str, fid: int, pc: int, copy: int) -> int:
+    def _place(self, module: str, fid: int, copy: int) -> int:
         """The number of the place that a copy of a function was put into; -1: it is no copy."""
         known = self._place_of.get((module, copy))
         if known is None:
-            known = self._place_of[module, copy] = self._read_place(module, fid, pc)
+            known = self._place_of[module, copy] = self._read_place(module, fid, copy)
         return known
 
-    def _read_place(self, module: str, fid: int, pc: int) -> int:
+    def _read_place(self, module: str, fid: int, copy: int) -> int:
         core = self._finder.modules[module]
         lines = self._finder.sources.of(core)
         assert lines is not None
-        index = fid - len(core.imported("func"))
-        calls = lines.inlined(first_group(core, index) + pc - 1)
-        if not calls:
+        chain = lines.chain(copy)
+        if not chain:
             return -1
-        body = core.bodies[index]
+        body = core.bodies[fid - len(core.imported("func"))]
         around = lines.whole(body.start, body.end)
-        frames = [(demangle(call.name), _path(call.file), call.line) for call in calls]
+        frames = [
+            (demangle(one.name), _path(one.called[0]), one.called[1]) for one in reversed(chain)
+        ]
         self.places.append({"frames": frames, "in": demangle(around.name) if around else ""})
         return len(self.places) - 1
 

@@ -1,7 +1,7 @@
 /** The page around the views: their tabs, the filter, the state, the drawer, themes and keys. */
 import {Calls, readChunks, readModel} from './model.js';
 import {State} from './state.js';
-import {h, shown} from './dom.js';
+import {count, h, shown} from './dom.js';
 import {LiveBar} from './live.js';
 import {reportsView} from './views/reports.js';
 import {sourceView} from './views/source.js';
@@ -240,6 +240,12 @@ class App {
     this.show();
     await context.ready;
     this.meter.hidden = true;
+    const {calls} = context;
+    if (calls && calls.n < calls.run.calls && this.model.kind !== 'live') {
+      const there = `${count(calls.n)} of its ${count(calls.run.calls)} calls are here`;
+      const text = `This file is not whole: ${there}. Make or copy it again.`;
+      this.bar.prepend(h('p', {class: 'torn', role: 'alert'}, text));
+    }
     document.documentElement.dataset.ready = 'true';
   }
 }

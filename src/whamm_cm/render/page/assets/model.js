@@ -173,12 +173,13 @@ export function readModel() {
   return JSON.parse(document.getElementById('model').textContent);
 }
 
-/** The next chunk of the page that is there whole, once it is; null behind the last one. */
+/** The next chunk of the page that is there whole, once it is; null behind the last one, and where the file
+ * was cut off: the end of the line that a chunk is on is behind it. */
 async function modelChunk() {
   for (;;) {
     const loaded = document.readyState !== 'loading';
     const element = document.querySelector('script.chunk');
-    if (element && (loaded || element.nextSibling)) return element;
+    if (element?.nextSibling) return element;
     if (loaded) return null;
     await new Promise((resolve) => { setTimeout(resolve, 10); });
   }
@@ -188,8 +189,8 @@ async function modelChunk() {
 export async function readChunks(calls, progress) {
   let shown = performance.now();
   for (let element = await modelChunk(); element; element = await modelChunk()) {
-    const [columns, values] = element.textContent.split(' ');
     element.remove();
+    const [columns, values] = element.textContent.split(' ');
     calls.append({...await modelUnpack(columns), values});
     if (performance.now() - shown < 50) continue;
     progress(Math.min(0.999, calls.n / calls.run.calls));

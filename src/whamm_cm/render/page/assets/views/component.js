@@ -6,11 +6,12 @@ import {COMPONENT_KINDS, ComponentRows} from './component_tree.js';
 import {componentFound, componentMatcher, componentTree} from './component_nodes.js';
 import {ComponentWays, importTitle, wayList} from './component_ways.js';
 import {ComponentWit} from './component_wit.js';
-import {ComponentMade} from './component_made.js';
+import {ComponentEdges, ComponentMade} from './component_made.js';
 import {Treemap, treemapSays} from './treemap.js';
 
 const COMPONENT_TABS = [
-  ['contents', 'Contents'], ['ways', 'Capabilities'], ['wit', 'WIT'], ['made', 'Made of'],
+  ['contents', 'Contents'], ['ways', 'Capabilities'], ['edges', 'Connections'], ['wit', 'WIT'],
+  ['made', 'Made of'],
 ];
 /** What a rectangle holds, which is also what it has its colour by. */
 const COMPONENT_ABOUT = {
@@ -46,10 +47,12 @@ class ComponentView {
     this.panes = {
       contents: {element: this.contents(), show: (state) => this.showContents(state)},
       ways: this.waysPane(new ComponentWays(ctx, link)),
+      edges: new ComponentEdges(ctx),
       wit: new ComponentWit(ctx),
       made: new ComponentMade(ctx),
     };
-    this.tabs = h('nav', {class: 'inner-tabs', 'aria-label': 'Of the component'}, COMPONENT_TABS.map(([id, title]) =>
+    this.tabs = h('nav', {class: 'inner-tabs', 'aria-label': 'Of the component'}, COMPONENT_TABS.filter(([id]) =>
+      id !== 'edges' || this.component.capabilities.length > 1).map(([id, title]) =>
       h('button', {'data-tab': id, on: {click: () => ctx.set({'component.tab': id}, {push: true})}}, title)));
     this.body = h('div', {class: 'pane'});
     this.element = h('div', {}, this.head(),
@@ -146,7 +149,7 @@ class ComponentView {
     const tab = state['component.tab'] in this.panes ? state['component.tab'] : 'contents';
     const pane = this.panes[tab];
     for (const button of this.tabs.children) button.setAttribute('aria-pressed', String(button.dataset.tab === tab));
-    this.find.hidden = tab === 'wit' || tab === 'made';
+    this.find.hidden = tab !== 'contents' && tab !== 'ways';
     this.onlyLabel.hidden = tab !== 'ways';
     this.only.checked = state['component.reachable'] === '1';
     if (document.activeElement !== this.find) this.find.value = state['component.find'] ?? '';

@@ -1,6 +1,8 @@
 /** What a component may do: its imports by function, whether anything can reach them, and by which way. */
 import {count, h, shown} from '../dom.js';
 
+/** So many components have their imports shown at first. */
+const WAYS_PARTS = 40;
 const WAY_WORDS = {
   export: 'exported', start: 'start function', instantiation: 'instantiation', core: 'core', lift: 'enters',
   lower: 'leaves', builtin: 'built-in', outside: 'outside', import: 'import',
@@ -72,12 +74,13 @@ export class ComponentWays {
     this.component = ctx.model.component;
     this.element = h('div', {class: 'ways'});
     this.open = new Set();
+    this.limit = WAYS_PARTS;
   }
 
   show(matches, only) {
     const {component} = this;
     this.called = this.counts();
-    const cards = component.capabilities.map((one) => this.part(one, matches, only)).filter(Boolean);
+    const cards = this.cards(matches, only);
     const rows = component.unreached
       ? [h('p', {class: 'card warn'}, `What can be reached is not known: ${shown(component.unreached)}`)] : [];
     if (!cards.length && !component.unreached) {
@@ -86,6 +89,24 @@ export class ComponentWays {
     }
     if (!only) cards.splice(1, 0, ...this.exports(matches));
     this.element.replaceChildren(...rows, ...cards);
+  }
+
+  /** The component's, and those of so many components inside that there is room for. */
+  cards(matches, only) {
+    const cards = [];
+    for (const [at, one] of this.component.capabilities.entries()) {
+      if (cards.length >= this.limit) {
+        const left = this.component.capabilities.length - at;
+        cards.push(h('button', {on: {click: () => {
+          this.limit *= 4;
+          this.show(matches, only);
+        }}}, `${count(left)} more components …`));
+        break;
+      }
+      const card = this.part(one, matches, only);
+      if (card) cards.push(card);
+    }
+    return cards;
   }
 
   /** What the host may call. */

@@ -65,7 +65,7 @@ export class ReportsTable {
     return [
       find ? h('p', {class: 'muted'}, `${count(rows.length)} of ${count(this.variable.rows)} rows`) : null,
       h('div', {class: 'reports-scroll', tabindex: '0', role: 'region', 'aria-label': `Rows of ${this.name}`},
-        h('table', {class: 'reports-table'}, h('thead', {}, head), body)),
+        h('table', {class: `reports-table${columns.length > 2 ? '' : ' reports-narrow'}`}, h('thead', {}, head), body)),
       more,
     ];
   }

@@ -23,7 +23,11 @@ class ReportsView {
     this.ctx = ctx;
     const {values = [], variables = [], losses = ''} = ctx.model.reports ?? {};
     const prints = ctx.model.run?.prints ?? [];
-    this.parts = variables.map((variable, at) => new ReportsVariable(ctx, variable, at));
+    const names = variables.map((variable) => variable.name);
+    this.parts = variables.map((variable, at) => {
+      const again = names.indexOf(variable.name) < at ? `.${at}` : '';
+      return new ReportsVariable(ctx, variable, at, `reports.${variable.name}${again}`);
+    });
     this.prints = prints.length ? new ReportsPrints(prints) : null;
     this.find = h('input', {type: 'search', placeholder: 'Find in keys, places and prints',
       'aria-label': 'Find in reports', on: {input: () => ctx.set({'reports.find': this.find.value})}});
@@ -97,9 +101,11 @@ function reportsGrouped(text) {
 
 /** One variable: its head, and its rows as a table, a chart or a heat map. */
 class ReportsVariable {
-  constructor(ctx, variable, at) {
+  /** `state`: what its keys in the address begin with. */
+  constructor(ctx, variable, at, state) {
     this.ctx = ctx;
     this.variable = variable;
+    this.state = state;
     this.id = `v${at}`;
     this.size = variable.kind === 'tree' ? variable.nodes : variable.rows;
     this.forms = reportsForms(variable);
@@ -120,7 +126,7 @@ class ReportsVariable {
   }
 
   key(what) {
-    return `reports.${this.id}.${what}`;
+    return `${this.state}.${what}`;
   }
 
   isLog() {
@@ -325,10 +331,25 @@ function reportsMatrix(variable, log) {
     rows: [...rows.values()], log});
 }
 
+/** Prints without an end of line of their own are one with what the same instance prints next. */
+function reportsJoined(prints) {
+  const found = [];
+  const open = new Map();
+  for (const {instance, text, raw} of prints) {
+    const before = open.get(instance);
+    if (before) before.text += text;
+    const print = before ?? {instance, text};
+    if (!before) found.push(print);
+    if (raw && !text.endsWith('\n')) open.set(instance, print);
+    else open.delete(instance);
+  }
+  return found;
+}
+
 /** What scripts printed, in order. */
 class ReportsPrints {
   constructor(prints) {
-    this.prints = prints;
+    this.prints = reportsJoined(prints);
     this.limit = REPORTS_SHOWN;
     this.several = new Set(prints.map((print) => print.instance)).size > 1;
     this.list = h('ol', {class: 'reports-prints mono'});

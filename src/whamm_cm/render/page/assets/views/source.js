@@ -10,7 +10,7 @@ export const sourceView = {
   id: 'source',
   title: 'Source',
   order: 60,
-  keys: [['n, p', 'the next line with much, the one before (source)']],
+  keys: [['n, p', 'the next line with much, the one before (source)'], ['Enter', 'the next line with a text (source)']],
   has: (model) => Boolean(model.sources?.files.length),
   create: (ctx) => new SourceView(ctx),
 };
@@ -19,6 +19,13 @@ export const sourceView = {
 export function sourceMetricName(metric, several) {
   const what = {executed: 'times executed', covered: 'lines executed at all', sum: 'sum of its places'}[metric.what];
   return several ? `${shown(metric.name)}: ${what}` : what;
+}
+
+/** The next of some lines, or the one before; round at the end. */
+function sourceNext(lines, now, by) {
+  return by > 0
+    ? lines.find((line) => line > now) ?? lines[0]
+    : lines.findLast((line) => line < now) ?? lines[lines.length - 1];
 }
 
 class SourceView {
@@ -37,6 +44,10 @@ class SourceView {
     this.tree = h('nav', {'aria-label': 'Source files', class: 'source-tree'});
     this.hottest = h('ol', {class: 'source-hottest'});
     this.head = h('div', {class: 'source-head'});
+    this.search = h('input', {type: 'search', placeholder: 'Find in the text', 'aria-label': 'Find in the text',
+      class: 'source-search', on: {keydown: (event) => {
+        if (event.key === 'Enter') this.findText(event.shiftKey ? -1 : 1);
+      }, input: () => this.ctx.say(`${count(this.matches().length)} lines`)}});
     this.code = new SourceCode(ctx, this.model);
     this.map = h('canvas', {class: 'source-map', 'aria-hidden': 'true'});
     this.drawMapSoon = soon(() => this.drawMap());
@@ -155,6 +166,7 @@ class SourceView {
       what === 'sum' ? null : h('span', {class: 'badge'}, percent(hit, lines)),
       file.text ? null : h('span', {class: 'badge warn'}, 'its text is not at hand'),
       file.functions.length ? select : null,
+      file.text ? this.search : null,
       h('button', {title: 'The next line with much (n)', on: {click: () => this.step(1)}}, 'Next'),
     ].filter(Boolean));
   }
@@ -165,11 +177,27 @@ class SourceView {
     const most = Math.max(0, ...values.values());
     const lines = [...values].filter(([, value]) => value > 0 && value >= most / 10).map(([line]) => line);
     if (!lines.length) return;
-    const next = by > 0
-      ? lines.find((line) => line > this.line) ?? lines[0]
-      : lines.findLast((line) => line < this.line) ?? lines[lines.length - 1];
-    this.ctx.set({'source.file': this.file().path, 'source.line': next});
+    const next = sourceNext(lines, this.line, by);
+    this.goto(next);
     this.ctx.say(`line ${next}: ${sourceNumber(values.get(next))}`);
+  }
+
+  /** The lines that have the text that is looked for, whatever its case. */
+  matches() {
+    const wanted = this.search.value.toLowerCase();
+    const text = this.file().text ?? [];
+    return wanted ? [...text.keys()].filter((at) => text[at].toLowerCase().includes(wanted)).map((at) => at + 1) : [];
+  }
+
+  findText(by) {
+    const lines = this.matches();
+    if (lines.length) this.goto(sourceNext(lines, this.line, by));
+    this.search.title = `${count(lines.length)} lines have it`;
+    this.ctx.say(lines.length ? `line ${this.line}, of ${count(lines.length)}` : 'no line has it');
+  }
+
+  goto(line) {
+    this.ctx.set({'source.file': this.file().path, 'source.line': line});
   }
 
   key(event) {

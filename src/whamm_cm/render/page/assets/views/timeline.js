@@ -9,6 +9,7 @@ import {
 } from './timeline_axis.js';
 import {timelineAxisInput, timelineMapInput} from './timeline_map.js';
 import {TimelineHeads} from './timeline_heads.js';
+import {TimelineLegend} from './timeline_legend.js';
 import {TimelineLinks} from './timeline_links.js';
 import {TimelineRange} from './timeline_range.js';
 import {timelineTell, timelineTip, timelineTipMany} from './timeline_tips.js';
@@ -67,6 +68,7 @@ class TimelineView {
     this.gutter = h('div', {class: 'gutter'});
     this.axis = h('canvas', {class: 'axis', 'aria-hidden': 'true', title: 'Drag: choose a range'});
     this.map = h('canvas', {class: 'map', 'aria-hidden': 'true', title: 'The whole run; drag what is in view'});
+    this.legend = new TimelineLegend();
     this.facts = h('p', {class: 'facts muted', id: 'timeline-facts'});
     this.panel = new TimelineRange({
       zoom: () => this._zoomRange(), clear: () => this.ctx.set({t: null}),
@@ -97,7 +99,7 @@ class TimelineView {
         button('−', 'Zoom out (S)', () => this.rects.zoomBy(1 / 2, undefined, true)),
         button('+', 'Zoom in (W)', () => this.rects.zoomBy(2, undefined, true)),
         button('All', 'Show the whole run (0)', () => this.rects.reset())),
-      this.facts);
+      this.legend.element, this.facts);
   }
 
   _switch(key, text, title) {
@@ -145,6 +147,9 @@ class TimelineView {
       if (event.pointerType === 'mouse') cursor(rects.map().world(event.offsetX));
     });
     rects.canvas.addEventListener('pointerleave', () => cursor(null));
+    this.body.addEventListener('pointerdown', () => {
+      this.legend.element.open = false;
+    });
     new ResizeObserver(() => this.resized()).observe(this.element);
     this.gutter.addEventListener('wheel', (event) => {
       rects.scroller.scrollTop += event.deltaY;
@@ -177,6 +182,7 @@ class TimelineView {
     const theme = document.documentElement.dataset.theme;
     if (theme === this.theme) return;
     this.theme = theme;
+    if (this.layout) this.legend.show(this.layout.shownKeys());
     this.rects.recolour();
   }
 
@@ -210,6 +216,7 @@ class TimelineView {
     const last = !first && !whole && view.to >= bounds.max;
     this.links = new TimelineLinks(layout);
     this.heads.setLayout(layout);
+    this.legend.show(layout.shownKeys());
     this.heads.into(layout.choice.heads ? rects.overlay : this.gutter);
     this.element.classList.toggle('narrow', layout.choice.heads);
     rects.recolour();

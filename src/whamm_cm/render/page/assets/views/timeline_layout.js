@@ -124,6 +124,11 @@ export class TimelineLayout {
     this.keys = [...numbers.keys()];
   }
 
+  /** Of the colours those that are seen: requests have one if there are any. */
+  shownKeys() {
+    return this.requests.length > 0 && this.choice.by === 'instance' ? this.keys : this.keys.slice(1);
+  }
+
   palette() {
     const ink = textOn();
     return this.keys.map((key) => ({fill: colourOf(key), ink}));
