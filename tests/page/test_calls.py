@@ -64,6 +64,7 @@ def test_the_overview_says_what_the_log_says(open_page: Open, small: str) -> Non
     assert tiles["requests"] == str(len(session.requests)) == "24"
     rows = page.locator(".card", has_text="What was denied").locator("tbody tr")
     assert rows.first.inner_text().split("\n")[0].strip().startswith("not allowed")
+    assert "status 503" in rows.nth(1).inner_text()
     assert "access" in rows.first.inner_text() and "DNS-timeout" in rows.last.inner_text()
     peers = page.locator(".card", has_text="Whom it talked to").inner_text()
     assert "api.test" in peers and "rates.example:8443" in peers
@@ -149,7 +150,9 @@ def test_columns_order_the_rows(open_page: Open, small: str) -> None:
     ]
 
 
-def test_a_call_is_opened_by_keys_and_told_whole(open_page: Open, small: str) -> None:
+def test_a_call_is_opened_by_keys_and_told_whole(
+    open_page: Open, axe: Callable[..., None], small: str
+) -> None:
     page = ready(open_page(small, "view=table&q=%23*descriptor.read%2C%25fs"))
     page.get_by_role("grid").focus()
     for key in ("ArrowDown", "End", "Home", "ArrowDown", "Enter"):
@@ -166,6 +169,7 @@ def test_a_call_is_opened_by_keys_and_told_whole(open_page: Open, small: str) ->
     hexdump = tree.locator("pre").inner_text()
     assert "70 6f 72 74" in hexdump and "port = 80" in hexdump
     assert "10 of 4,096 bytes" in tree.inner_text()
+    axe(page)
     drawer.get_by_role("button", name="Only this function").click()
     assert says(page) == "20 of 457 calls"
     page.keyboard.press("Escape")

@@ -78,6 +78,16 @@ def stacks_in_page(page: Page, session: Session, by: str) -> dict[str, int]:
     return found
 
 
+def test_names_are_shortened_as_in_python(modules: Page) -> None:
+    names = [
+        "wasi:cli/stdout#get-stdout", "export run", "#12", "main", "alloc::vec::Vec<a::B<c>>::push",
+        "<a::Once>::call::<<b::C>::d<<e::F>::{closure#0}>::{closure#0}>",
+        "<a::Guard as c::Drop<T>>::drop", "a::b::run::{closure#0}", "std::f(int, a::b)", "",
+    ]  # fmt: skip
+    wanted = [frames.bare(name) if "::" not in name else frames.brief(name) for name in names]
+    assert modules.evaluate("(names) => names.map(js.flameBrief)", names) == wanted
+
+
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_calls_are_added_up_as_in_python(modules: Page, name: str) -> None:
     session = Session.build(SCENARIOS[name]())
@@ -219,6 +229,18 @@ def test_the_filter_chooses_and_frames_lead_to_the_table(open_page: Open) -> Non
     page.get_by_role("button", name="In the table").click()
     page.wait_for_url("**#view=table*bucket.set*")
     assert page.get_by_text("1 of 17 calls").count()
+
+
+def test_the_chosen_frame_stays_while_its_weight_changes(open_page: Open) -> None:
+    page = opened(open_page, SCENARIOS["http"](), "view=flame&flame.by=time")
+    page.get_by_label("Search functions").fill("bucket.get")
+    page.get_by_label("Search functions").press("Enter")
+    chosen = page.get_by_role("region", name="The chosen frame")
+    assert "own 2.00 µs, 6.1%" in chosen.inner_text()
+    page.get_by_label("Weigh by").select_option("calls")
+    assert "own 2, 11.8%" in chosen.inner_text()
+    page.get_by_label("Weigh by").select_option("errors")
+    assert not chosen.is_visible()
 
 
 def test_names_are_only_texts(open_page: Open) -> None:

@@ -86,6 +86,19 @@ def test_files_are_a_tree_and_links_open_them(open_page: Open) -> None:
     assert page.locator(".source-file").count() == 1
 
 
+def test_folders_without_texts_are_closed_where_there_are_many(open_page: Open) -> None:
+    files = [file(f"/lib/part{i}/deep/a.c", {1: i}) for i in range(30)]
+    page = open_page(model(*small(), *files), "view=source")
+    assert page.locator(".source-file:visible").count() == 1
+    page.locator("summary[title='lib']").last.click()
+    page.locator("summary[title='part29/deep']").click()
+    page.locator(".source-file:visible").filter(has_text="a.c").click()
+    assert page.locator(".source-path").inner_text() == "/lib/part29/deep/a.c"
+    assert page.locator(".source-file[aria-current]").is_visible()
+    page.get_by_role("searchbox", name="Find a file").fill("part7")
+    assert page.locator(".source-file:visible").count() == 1
+
+
 def test_functions_and_keys_go_to_lines(open_page: Open) -> None:
     page = open_page(model(*small()), "view=source")
     page.get_by_role("combobox", name="Go to a function").select_option("never · not called")

@@ -247,6 +247,43 @@ def test_keys_held_down_move_on(open_page: Open) -> None:
     assert "theme" not in state(page)
 
 
+def test_wheels_and_touchpads_zoom_and_pan(open_page: Open) -> None:
+    page = ready(open_page, html(records("tasks")))
+    box = page.locator(".rects-canvas").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 300)
+
+    def view() -> list[int]:
+        page.wait_for_url("**/*timeline.at=*")
+        return [int(each) for each in state(page)["timeline.at"].split("-")]
+
+    page.mouse.wheel(0, 100)
+    assert page.locator(".rects-tip").inner_text().startswith("Ctrl and the wheel zoom")
+    page.evaluate("""() => {
+      const canvas = document.querySelector('.rects-canvas');
+      const box = canvas.getBoundingClientRect();
+      for (const scale of [1, 2, 4]) {
+        const name = scale === 1 ? 'gesturestart' : 'gesturechange';
+        const place = {clientX: box.left + box.width / 2, clientY: box.top + 300};
+        canvas.dispatchEvent(Object.assign(new Event(name, {bubbles: true}), place, {scale}));
+      }
+    }""")
+    start, end = view()
+    assert end - start == pytest.approx(29_000 / 4, abs=3)
+    assert (start + end) / 2 == pytest.approx(29_000 / 2, abs=30)
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -100)
+    page.keyboard.up("Control")
+    page.wait_for_url(lambda url: f"timeline.at={start}-" not in url)
+    closer, edge = view()
+    assert edge - closer < end - start
+    page.keyboard.down("Shift")
+    page.mouse.wheel(0, 200)
+    page.keyboard.up("Shift")
+    page.wait_for_url(lambda url: f"timeline.at={closer}-" not in url)
+    moved = view()
+    assert moved[0] > closer and moved[1] - moved[0] == pytest.approx(edge - closer, abs=3)
+
+
 _TICKS = """
 globalThis.ticks = (from, to, width, timed) => timelineTicks({from, to, width}, timed);
 """
@@ -318,6 +355,10 @@ def test_lanes_by_and_closed_ones_are_in_the_link(open_page: Open) -> None:
     assert "timeline.closed" not in state(page)
     page.get_by_role("button", name="Close all").click()
     assert state(page)["timeline.closed"] == "*"
+    page.locator(".heads button").first.click()
+    assert state(page)["timeline.closed"] == "*,1/1"
+    opened = [each.get_attribute("aria-expanded") for each in page.locator(".heads button").all()]
+    assert opened == ["true", *["false"] * (len(opened) - 1)]
     page.get_by_role("button", name="Arrows").click()
     assert state(page)["timeline.off"] == "arrows"
 
@@ -477,6 +518,28 @@ def test_what_goes_on_is_followed_where_the_end_is_in_view(open_page: Open) -> N
     # What the page has forgotten is not in the picture.
     page.evaluate("view.rects.setView(0, 4000)")
     assert page.evaluate(more, [flat(400, 100, 4000), 250]) == {"from": 2500, "to": 5000}
+
+
+def test_before_the_first_call_there_is_nothing_to_break(open_page: Open) -> None:
+    page = open_page(page_of(*_VIEW, script=_LIVE))
+    sites = [{"edge": "import", "component": "c", "name": "f", "func": "f"}]
+    run = {"timed": True, "sites": sites, "calls": 0, "span": 0, "instances": [], "losses": {}}
+    page.evaluate("(a) => begin(a)", {"run": run, "piece": flat(0, 0, 0)})
+    assert page.locator(".facts").inner_text() == "There are no calls yet."
+    for name in ("Close all", "+", "All", "Tasks", "Arrows"):
+        page.get_by_role("button", name=name, exact=True).click()
+    for place in (".rects-canvas", ".axis", ".map"):
+        box = page.locator(place).bounding_box()
+        page.mouse.move(box["x"] + 50, box["y"] + 10)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 90, box["y"] + 12, steps=3)
+        page.mouse.up()
+        page.mouse.click(box["x"] + 60, box["y"] + 10)
+    for key in ("w", "ArrowRight", "v", "n", "f", "Enter", "Escape"):
+        page.keyboard.press(key)
+    frame(page)
+    page.evaluate("([piece, drop]) => more(piece, drop)", [flat(0, 100, 0), 0])
+    assert page.locator(".facts").inner_text().startswith("100 calls in 1 group")
 
 
 def test_hostile_names_are_text(open_page: Open) -> None:

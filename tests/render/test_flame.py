@@ -125,6 +125,11 @@ def test_frames_are_below_what_called_them(nodes: list[Any], width: int) -> None
         (["main", "wasi:cli/stdout#get-stdout"], 9, "get-stdo…"),
         (["alloc::vec::Vec<a::B<c::D>>::push"], 20, "Vec::push"),
         (["alloc::vec::Vec<a::B<c::D>>::push"], 4, "push"),
+        (["<a::Guard as c::Drop<T>>::drop"], 12, "Guard::drop"),
+        (["<a::Guard as c::Drop<T>>::drop"], 5, "drop"),
+        (["<a::Once>::call::<<b::C>::d<<e::F>::{closure#0}>::{closure#0}>"], 12, "Once::call"),
+        (["a::b::run::{closure#0}"], 18, "run::{closure#0}"),
+        (["<a::f::{closure#0} as c::FnOnce(d::E)>::call"], 9, "call"),
         (["日本語"], 5, "日本…"), (["日本語"], 4, "日…"), (["ab"], 1, ""), (["<<<"], 2, "<…"),
     ],
 )  # fmt: skip

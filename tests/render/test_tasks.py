@@ -104,14 +104,14 @@ def test_slices_of_a_chrome_trace_nest_and_async_events_are_pairs(program: Progr
             start, length = (round(event[key] * 1000) for key in ("ts", "dur"))
             tracks.setdefault((event["pid"], event["tid"]), []).append((start, start + length))
         elif event["ph"] == "b":
-            assert open_.setdefault(event["id"], event) is event
+            assert open_.setdefault(event["id2"]["local"], event) is event
         elif event["ph"] in ("n", "e"):
-            begun = open_[event["id"]]
+            begun = open_[event["id2"]["local"]]
             same = ("name", "cat", "pid", "tid")
             assert [event[key] for key in same] == [begun[key] for key in same]
             assert event["ts"] >= begun["ts"]
             if event["ph"] == "e":
-                del open_[event["id"]]
+                del open_[event["id2"]["local"]]
     assert not open_
     for slices in tracks.values():
         stack: list[int] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import wasmtime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,8 +11,10 @@ from fixtures.build import path_of
 from tests.render.make_logs import SCENARIOS
 from tests.render.test_pictures import wide
 from tests.trace.records import Log
+from whamm_cm.render import topology_svg
 from whamm_cm.render.layout import GAP_X, Box, layered
-from whamm_cm.render.structure import structure
+from whamm_cm.render.options import RenderOptions
+from whamm_cm.render.structure import structure, structure_of
 from whamm_cm.render.topology import (
     MAX_NODES,
     arrow_path,
@@ -158,6 +161,58 @@ def test_what_was_never_called_is_there():
     assert ("interface functions of the world", "component source") in pairs
     rows = {node.name: module_rows(node) for node in found.nodes if node.kind == "component"}
     assert all(rows.values())
+
+
+def test_the_picture_of_a_component_at_hand():
+    app = ("pipe.wasm", path_of("pipe").read_bytes())
+    text = "".join(topology_svg.render([], RenderOptions(app=app)))
+    assert "functions of the world" in text and ">m 428B</text>" in text
+    alone = ("squares.wasm", path_of("squares").read_bytes())
+    assert structure_of(None) is structure_of(alone) is None
+    assert "nothing" in "".join(topology_svg.render([], RenderOptions(app=alone)))
+
+
+#: $front asks $middle, which asks $back, all by one interface.
+CHAIN = """(component
+  (component $back
+    (core module $m (func (export "f")))
+    (core instance $i (instantiate $m))
+    (func $f (canon lift (core func $i "f")))
+    (instance $c (export "f" (func $f)))
+    (export "a:b/c" (instance $c)))
+  (component $middle
+    (import "a:b/c" (instance $c (export "f" (func))))
+    (core func $g (canon lower (func $c "f")))
+    (core module $m (import "" "g" (func $g)) (func (export "f") (call $g)))
+    (core instance $i (instantiate $m (with "" (instance (export "g" (func $g))))))
+    (func $f (canon lift (core func $i "f")))
+    (instance $d (export "f" (func $f)))
+    (export "a:b/c" (instance $d)))
+  (component $front
+    (import "a:b/c" (instance $c (export "f" (func))))
+    (core func $g (canon lower (func $c "f")))
+    (core module $m (import "" "g" (func $g)) (func (export "run") (call $g)))
+    (core instance $i (instantiate $m (with "" (instance (export "g" (func $g))))))
+    (func $f (canon lift (core func $i "run")))
+    (export "run" (func $f)))
+  (instance $b (instantiate $back))
+  (instance $m (instantiate $middle (with "a:b/c" (instance $b "a:b/c"))))
+  (instance $f (instantiate $front (with "a:b/c" (instance $m "a:b/c"))))
+  (export "run" (func $f "run")))"""
+
+
+def test_who_implements_what_is_known_of_the_component():
+    """Of two components with the same interface, each asks the one it is given."""
+    known = structure(bytes(wasmtime.wat2wasm(CHAIN)))
+    assert known.owners == {("front", "a:b/c"): "middle", ("middle", "a:b/c"): "back"}
+    found = graph(Session.build([]), known)
+    pairs = {
+        (edge.start.name, owner.name)
+        for edge in found.edges
+        for owner in (each.end for each in found.edges if each.start is edge.end)
+        if edge.start.kind == "component"
+    }
+    assert pairs == {("front", "middle"), ("middle", "back")}
 
 
 # --- places ------------------------------------------------------------------------------------

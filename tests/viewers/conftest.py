@@ -9,6 +9,7 @@ import pytest
 
 from tests.page.browser import chromium
 from tests.viewers.perfetto import TraceProcessor
+from tests.viewers.speedscope import Speedscope
 
 
 @pytest.fixture(scope="package")
@@ -22,5 +23,12 @@ def browser() -> Iterator[Any]:
 def trace_processor(browser: Any) -> Iterator[TraceProcessor]:
     """Perfetto's."""
     found = TraceProcessor(browser)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="package")
+def speedscope(browser: Any) -> Iterator[Speedscope]:
+    found = Speedscope(browser)
     yield found
     found.close()

@@ -21,11 +21,14 @@ from whamm_cm.trace.session import Session
 
 pytestmark = pytest.mark.oracle
 
-#: Every slice with the process and thread it is on; asynchronous ones are on tracks of neither.
+#: Every slice with the process and thread it is on; asynchronous ones are on tracks of processes.
 _SLICES = """
-select s.id, s.parent_id, s.ts, s.dur, s.name, s.category, p.name as process, t.name as thread
+select s.id, s.parent_id, s.ts, s.dur, s.name, s.category,
+coalesce(p.name, q.name) as process, t.name as thread
 from slice s left join thread_track k on s.track_id = k.id left join thread t using (utid)
-left join process p using (upid) order by s.ts, s.dur desc, s.id
+left join process p using (upid)
+left join process_track o on s.track_id = o.id left join process q on o.upid = q.upid
+order by s.ts, s.dur desc, s.id
 """
 _ARGS = """
 select s.id, a.key, a.string_value, a.int_value, a.real_value
@@ -57,7 +60,7 @@ def check(name: str, records: list[Record], trace_processor: TraceProcessor) -> 
         elif item.endswith((" returned", " cancelled")) and took == 0:
             continue
         elif thread is None:
-            spans[item, edge, start, took] += 1
+            spans[process, item, edge, start, took] += 1
         else:
             found[process, item, edge, start, took] += 1
     assert spans == expected_spans(session)
@@ -82,9 +85,10 @@ def expected_spans(session: Session) -> Counter[tuple[Any, ...]]:
     found = Counter[tuple[Any, ...]]()
     for call, start, took in times(session):
         if call.waited_later and call.opened is not None:
-            found[call.site.shown, call.site.edge, start, took] += 1
+            where = call.site.component or "component", call.site.shown, call.site.edge
+            found[*where, start, took] += 1
             if call.starting_ns is not None:
-                found[call.site.shown, call.site.edge, start + call.starting_ns, 0] += 1
+                found[*where, start + call.starting_ns, 0] += 1
     return found
 
 

@@ -13,7 +13,10 @@ from whamm_cm.render.words import brief_ns, counted
 
 #: Between functions that call each other.
 ARROW = " → "
-_GENERIC = re.compile(r"<[^<>]*>|\([^()]*\)")
+#: What is left of it: the type of ``<Type>::f`` and of ``<Type as Trait>::f``.
+_GENERIC = re.compile(
+    r"<([^<>()]*) as [^<>()]*>|(?<![^<])<([^<>()]*)>(?=::)|<[^<>()]*>|\([^<>()]*\)"
+)
 
 
 def weight_text(tree: CallTree, weight: int) -> str:
@@ -111,23 +114,30 @@ def brief(name: str) -> str:
 
 def bare(name: str) -> str:
     """``get-stdout``, ``push``: without what it is in."""
-    if "#" in name[1:]:
+    if _is_wit(name):
         return name.rpartition("#")[2]
     return (_parts(name) or [name])[-1]
 
 
 def _is_wit(name: str) -> bool:
-    return ":" in name.partition("#")[0] and "#" in name
+    return "#" in name[1:] and "::" not in name
 
 
 def _parts(name: str) -> list[str]:
-    """Of a path, without the types that it is generic over and those of parameters."""
+    """Of a path, without the types that it is generic over, those of parameters, and the trait
+    that it is of; a closure has no name of its own."""
     if "::" not in name:
         return [name]
     before = ""
     while name != before:
-        before, name = name, _GENERIC.sub("", name)
-    return [part for part in name.split("::") if part]
+        before, name = name, _GENERIC.sub(r"\1\2", name)
+    found: list[str] = []
+    for part in filter(None, name.split("::")):
+        if part[0] == "{" and found:
+            found[-1] += f"::{part}"
+        else:
+            found.append(part)
+    return found
 
 
 def columns(text: str) -> int:

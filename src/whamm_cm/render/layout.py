@@ -7,6 +7,7 @@ edges cross, and moved up and down towards their neighbours.  Equal graphs get e
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from typing import TypeAlias
@@ -15,8 +16,8 @@ from whamm_cm.dataclass import dataclass
 
 #: Between layers, and between what is above each other in one.
 GAP_X, GAP_Y, _BEND_GAP = 72.0, 14.0, 8.0
-#: How often layers are ordered and moved.
-_SWEEPS = 12
+#: How often layers are ordered and moved; with more spots than this a quarter of it.
+_SWEEPS, _MANY = 12, 1500
 
 Point: TypeAlias = tuple[float, float]
 #: A node by its index, or (negative) a bend.
@@ -155,21 +156,47 @@ def _chained(
 
 
 def _order(work: _Work) -> None:
-    """Each layer by the middle of its neighbours, forth and back, and the best of it kept."""
+    """The best of what is found from each start."""
+    best: list[list[_Spot]] = []
+    least = -1
+    for start in (work.layers, _visited(work)):
+        work.layers = start
+        found, crossings = _swept(work)
+        if least < 0 or crossings < least:
+            best, least = found, crossings
+    work.layers = best
+
+
+def _visited(work: _Work) -> list[list[_Spot]]:
+    """The layers in the order in which edges lead to what is in them, depth first."""
+    numbers: dict[_Spot, int] = {}
+    waiting = list(reversed(_spots(work)))
+    while waiting:
+        spot = waiting.pop()
+        if spot not in numbers:
+            numbers[spot] = len(numbers)
+            waiting += [each for each, _ in reversed(work.right.get(spot, ()))]
+    return [sorted(layer, key=lambda spot: numbers[spot]) for layer in work.layers]
+
+
+def _swept(work: _Work) -> tuple[list[list[_Spot]], int]:
+    """Each layer by the middle of its neighbours, forth and back: the best of it, and how many
+    edges cross there."""
     best, least = [list(layer) for layer in work.layers], _crossings(work)
-    for sweep in range(_SWEEPS):
+    for sweep in range(_sweeps(work)):
+        if not least:
+            break
         forth = sweep % 2 == 0
         count = len(work.layers)
         for at in range(1, count) if forth else range(count - 2, -1, -1):
             fixed = work.layers[at - 1 if forth else at + 1]
             places = {spot: place for place, spot in enumerate(fixed)}
             _sort(work.layers[at], places, work.left if forth else work.right)
+        _swap(work)
         crossings = _crossings(work)
         if crossings < least:
             best, least = [list(layer) for layer in work.layers], crossings
-        if not least:
-            break
-    work.layers = best
+    return best, least
 
 
 def _sort(
@@ -182,6 +209,29 @@ def _sort(
         return sum(found) / len(found) if found else float(pair[0])
 
     layer[:] = [spot for _, spot in sorted(enumerate(layer), key=middle)]
+
+
+def _swap(work: _Work) -> None:
+    """Neighbours in a layer change places where fewer edges cross then."""
+    for at, layer in enumerate(work.layers):
+        ends: dict[_Spot, list[list[int]]] = {spot: [] for spot in layer}
+        for near, beside in ((work.left, at - 1), (work.right, at + 1)):
+            fixed = work.layers[beside] if 0 <= beside < len(work.layers) else ()
+            places = {spot: place for place, spot in enumerate(fixed)}
+            for spot in layer:
+                found = [places[each] for each, _ in near.get(spot, ()) if each in places]
+                ends[spot].append(sorted(found))
+        for first in range(len(layer) - 1):
+            one, other = layer[first : first + 2]
+            pairs = [*zip(ends[one], ends[other], strict=True)]
+            now = sum(_crossed(upper, lower) for upper, lower in pairs)
+            if now and now > sum(_crossed(lower, upper) for upper, lower in pairs):
+                layer[first], layer[first + 1] = other, one
+
+
+def _crossed(upper: Sequence[int], lower: Sequence[int]) -> int:
+    """How many edges of two spots cross, whose other ends are in order."""
+    return sum(bisect_left(lower, end) for end in upper)
 
 
 def _crossings(work: _Work) -> int:
@@ -225,10 +275,14 @@ def _middles(work: _Work, boxes: Sequence[Box]) -> dict[_Spot, float]:
             found[spot] = at
         for spot in layer:
             found[spot] -= at / 2
-    for sweep in range(_SWEEPS):
+    for sweep in range(_sweeps(work)):
         for layer in work.layers if sweep % 2 == 0 else reversed(work.layers):
             _towards(layer, found, work, apart)
     return found
+
+
+def _sweeps(work: _Work) -> int:
+    return _SWEEPS if len(_spots(work)) <= _MANY else _SWEEPS // 4
 
 
 def _spots(work: _Work) -> list[_Spot]:

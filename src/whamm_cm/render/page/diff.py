@@ -24,6 +24,7 @@ from typing import Any, Protocol
 from whamm_cm._version import __version__
 from whamm_cm.render.page.bundle import page, unpacked
 from whamm_cm.render.page.component import Json, component_model
+from whamm_cm.render.page.topology import component_topology
 from whamm_cm.render.safe import printable
 
 #: Functions of a module that are listed, and lines of WIT around what differs.
@@ -54,7 +55,7 @@ def diff_page(
     """The HTML about two releases, each with what the user calls it.  Raises InputError, at
     once."""
     before, after = (component_model(*release) for release in (old, new))
-    model = {
+    model: Json = {
         "v": 1,
         "kind": "diff",
         "title": printable(f"{PurePath(old[1]).name} → {PurePath(new[1]).name}"),
@@ -62,7 +63,8 @@ def diff_page(
         "diff": diff_model(before, after, changes),
         "component": after,
     }
-    return page(model)
+    topology = component_topology(*new)
+    return page(model if topology is None else model | {"topology": topology})
 
 
 def diff_model(old: Json, new: Json, changes: Iterable[Changed]) -> Json:

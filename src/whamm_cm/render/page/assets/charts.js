@@ -53,8 +53,12 @@ function chartsAxis(more) {
   return {stroke, font: '12px system-ui, sans-serif', grid: lines, ticks: {...lines, size: 4}, ...more};
 }
 
-function chartsCounts() {
-  return chartsAxis({size: 52, values: (_, splits) => splits.map((n) => (n === null ? '' : brief(n)))});
+/** `log`: only powers of ten have lines. */
+function chartsCounts(log) {
+  const tens = (_, splits) => splits.map((n) => (Math.abs(Math.log10(n) % 1) < 1e-9 ? n : null));
+  const only = log ? {filter: tens} : {};
+  const lines = {stroke: cssColour('--line'), width: 1, ...only};
+  return chartsAxis({...only, grid: lines, ticks: {...lines, size: 4}, size: 52, values: (_, splits) => splits.map((n) => (n === null ? '' : brief(n)))});
 }
 
 function chartsBars() {
@@ -93,7 +97,7 @@ export function barsChart({label, names, short, values, log}) {
           splits: () => at.filter((i) => i % every === 0),
           values: (_, splits) => splits.map((i) => short[i]),
         }),
-        chartsCounts(),
+        chartsCounts(log),
       ],
       series: [{}, {...chartsBars(), paths: uPlot.paths.bars({size: [0.9, 64]})}],
       hooks: {setCursor: [(u) => say(chartsSaid(u.cursor.idx, names, values, whole))]},
@@ -126,7 +130,7 @@ export function seriesChart({label, xs, ys, log, what}) {
     },
     axes: [
       chartsAxis({size: CHARTS_BELOW, values: (_, splits) => splits.map(brief), space: width < 500 ? 70 : 50}),
-      chartsCounts(),
+      chartsCounts(log),
     ],
     series: [{}, {...chartsBars(), paths: few ? uPlot.paths.bars({size: [0.9, 64]}) : undefined}],
     hooks: {setCursor: [({cursor: {idx}}) => {

@@ -277,7 +277,7 @@ export class RectsCanvas {
       x: (world) => (world - from) * scale,
       world: (pixel) => from + pixel / scale,
       y: (row) => data.rowTop[row] - top,
-      from, to, top, width: this.width, height: this.height, rowHeight: data.rowHeight,
+      from, to, top, width: this.width, height: this.height, rowHeight: data?.rowHeight ?? 0,
       css: (name) => this.css(name),
     };
   }

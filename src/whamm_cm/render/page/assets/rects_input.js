@@ -31,6 +31,9 @@ export class RectsInput {
     on('keyup', this.release);
     on('blur', () => this.held.clear());
     scroller.addEventListener('wheel', (event) => this.wheel(event), {passive: false});
+    for (const name of ['gesturestart', 'gesturechange']) {
+      scroller.addEventListener(name, (event) => this.gesture(event), {passive: false});
+    }
   }
 
   point(event) {
@@ -60,6 +63,14 @@ export class RectsInput {
       return;
     }
     this.hideTip();
+  }
+
+  /** Safari's pinch on a touchpad; others turn that into a wheel with Ctrl. */
+  gesture(event) {
+    event.preventDefault();
+    if (this.pointers.size > 0) return;
+    if (event.type === 'gesturechange') this.owner.zoomBy(event.scale / this.scale, this.world(this.point(event).x));
+    this.scale = event.scale;
   }
 
   /** A wheel that does nothing was meant to do something. */

@@ -358,10 +358,10 @@ export class SiteSet {
   ofClass(name, at, include) {
     const row = this.classes.get(name);
     if (!row) {
-      throw new SetError(
-        `unknown class "%${name}"; known: ${[...this.classes.keys()].map((k) => `%${k}`).join(' ')}`,
-        at,
-      );
+      const known = [...this.classes.keys()].map((each) => `%${each}`);
+      const near = name ? known.filter((each) => each.includes(name)) : [];
+      const words = near.length ? `did you mean ${near.join(' or ')}?` : `known: ${known.join(' ')}`;
+      throw new SetError(`unknown class "%${name}"; ${words}`, at);
     }
     return new SetsItem(
       include,

@@ -1,5 +1,5 @@
 /** The filter: the language of `-e`, conditions on calls beside it, a range of times; and its box. */
-import {count, h, ns, shown} from '../dom.js';
+import {count, cut, h, ns, shown} from '../dom.js';
 import {CANCELLED, DENIED, FAILED, OUTCOMES} from '../model.js';
 import {SetError, SiteSet} from '../sets.js';
 
@@ -156,6 +156,20 @@ function filterMask(calls, classes, state) {
   return mask;
 }
 
+/** Of `[text, what]` those that a word may become, those first that begin by it. */
+function filterOffers(every, word) {
+  const lower = word.toLowerCase();
+  const rank = ([text]) => {
+    if (text === word || /[\s!{}[\]|]/u.test(text)) return 2;
+    const at = text.toLowerCase().indexOf(lower);
+    // One letter is in everything.
+    if (at < 0 || (lower.length < 2 && at > 1)) return 2;
+    return at > (text[0] === '%' ? 1 : 0) ? 1 : 0;
+  };
+  const ranked = every.map((each) => [rank(each), each]).filter(([at]) => at < 2);
+  return ranked.sort(([a], [b]) => a - b).map(([, each]) => each);
+}
+
 /** The box of the filter: `{element, show(state)}`.  What is typed counts as soon as it is right. */
 export function filterBar(ctx) {
   return new FilterBox(ctx);
@@ -241,7 +255,7 @@ class FilterBox {
     if (mask) for (let i = 0; i < mask.length; i += 1) chosen += mask[i];
     const all = calls ? `${count(calls.n)} ${calls.n === 1 ? 'call' : 'calls'}` : '';
     this.says.textContent = fault
-      ? `${shown(fault.message)} (at column ${fault.at + 1})`
+      ? `${cut(shown(fault.message), 240)} (at column ${fault.at + 1})`
       : mask
         ? `${count(chosen)} of ${all}`
         : all;
@@ -273,10 +287,7 @@ class FilterBox {
       ...interfaces.map((name) => [name, 'interface']),
       ...(word.length > 1 ? functions.map((name) => [name, 'function']) : []),
     ];
-    const lower = word.toLowerCase();
-    const fits = ([text]) =>
-      text.toLowerCase().includes(lower) && text !== word && !/[\s,!{}[\]|]/u.test(text);
-    this.offers = every.filter((each) => fits(each) || (each[0].includes(',') && !word)).slice(0, 14);
+    this.offers = filterOffers(every, word).slice(0, 14);
     this.at = -1;
     this.draw();
   }

@@ -108,7 +108,8 @@ class FlameGraph {
     while (pending.length) {
       const id = pending.pop();
       if (mask[id]) found.push(id);
-      pending.push(...[...tree.calleesOf(id)].reverse());
+      const inner = tree.calleesOf(id);
+      for (let at = inner.length - 1; at >= 0; at -= 1) pending.push(inner[at]);
     }
     return found;
   }
@@ -118,6 +119,8 @@ class FlameView {
   constructor(ctx) {
     this.ctx = ctx;
     this.reports = ctx.model.trees ?? [];
+    /** Titles from the outermost frame to the chosen one, which stay while trees grow; null: none is. */
+    this.chosen = null;
     this.found = [];
     this.text = (weight) => this._weight(weight);
     this.graph = new FlameGraph('Flame graph', {
@@ -290,7 +293,9 @@ class FlameView {
     const again = fresh || graph.tree !== tree || up !== this.isUp;
     if (again) {
       graph.setTree(tree, {up});
-      this.panel.show(tree, -1, this.text);
+      const id = this.chosen ? tree.find(this.chosen) : -1;
+      graph.rects.setFocus(id, {reveal: false, say: false});
+      this.panel.show(tree, id, this.text);
     }
     this.isUp = up;
     if (again || state['flame.at'] !== this.at) this._view(state['flame.at']);
@@ -357,6 +362,7 @@ class FlameView {
 
   /** A frame of the graph was clicked, or left with Escape. */
   _choose(id) {
+    this.chosen = id < 0 ? null : this.tree.path(id).map((each) => this.tree.title(each));
     this.panel.show(this.tree, id, this.text);
   }
 

@@ -79,6 +79,16 @@ export class FlameTree {
     return found;
   }
 
+  /** The frame that such a path of titles leads to; -1: there is none. */
+  find(titles) {
+    let at = 0;
+    for (const title of titles) {
+      at = [...this.calleesOf(at)].find((id) => this.title(id) === title) ?? -1;
+      if (at < 0) return -1;
+    }
+    return at;
+  }
+
   /** Whether no caller of the frame is the same function. */
   outermost(id) {
     const name = this.name[id];
@@ -216,18 +226,24 @@ export function flameRects(tree, {up, rowHeight, colour, room = 0, skip = 0}) {
   };
 }
 
-/** A name without what it is in: `get-stdout`, `Vec::push`. */
+/** What is left of it: the type of `<Type>::f` and of `<Type as Trait>::f`. */
+const FLAME_GENERIC = /<([^<>()]*) as [^<>()]*>|(?<![^<])<([^<>()]*)>(?=::)|<[^<>()]*>|\([^<>()]*\)/g;
+
+/** A name without what it is in, as `frames.py` shortens it: `get-stdout`, `Vec::push`. */
 export function flameBrief(name) {
-  const at = name.lastIndexOf('#');
-  if (at > 0) return name.slice(at + 1);
-  if (!name.includes('::')) return name;
-  let bare = name;
+  if (!name.includes('::')) return name.slice(name.indexOf('#', 1) + 1);
+  let path = name;
   let before = '';
-  while (bare !== before) {
-    before = bare;
-    bare = bare.replace(/<[^<>]*>|\([^()]*\)/g, '');
+  while (path !== before) {
+    before = path;
+    path = path.replace(FLAME_GENERIC, (_, type, kind) => type ?? kind ?? '');
   }
-  return bare.split('::').filter(Boolean).slice(-2).join('::') || name;
+  const parts = [];
+  for (const part of path.split('::').filter(Boolean)) {
+    if (part[0] === '{' && parts.length) parts.push(`${parts.pop()}::${part}`);
+    else parts.push(part);
+  }
+  return parts.slice(-2).join('::') || name;
 }
 
 /** What a search finds: `/…/` is a regular expression, else a part of the name, in letters of any case.

@@ -450,6 +450,7 @@ class Overview {
       .sort((a, b) => b.failed - a.failed || (b.dur ?? Infinity) - (a.dur ?? Infinity))
       .slice(0, OVERVIEW_TOP);
     const failed = list.filter((each) => each.failed).length;
+    const asked = order.some((each) => each.peer);
     const rows = order.map((each) => [
       this.filterLink(cut(shown(each.name || '?'), 80), `req=${each.req}`),
       each.error
@@ -458,13 +459,13 @@ class Overview {
           ? ''
           : h('span', {class: `badge ${each.failed ? 'bad' : ''}`}, String(each.status)),
       each.dur === null || !timed ? '' : ns(each.dur),
-      each.peer ? cut(shown(each.peer), 40) : '',
+      ...(asked ? [each.peer ? cut(shown(each.peer), 40) : ''] : []),
     ]);
     const note = `${count(list.length)}, ${failed ? count(failed) : 'none'} failed; those first, then what was slow.`;
     return this.card(
       'Requests',
       note,
-      this.table(['Request', 'Answer', '-Took', 'Asked by'], rows),
+      this.table(['Request', 'Answer', '-Took', ...(asked ? ['Asked by'] : [])], rows),
     );
   }
 

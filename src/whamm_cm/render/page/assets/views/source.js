@@ -5,6 +5,8 @@ import {SourceCode} from './source_code.js';
 import {sourceHeat, sourceLeaf, sourceLink, sourceNumber, sourceTree} from './source_model.js';
 
 const SOURCE_HOTTEST = 25;
+/** Of more files, folders without a text are closed. */
+const SOURCE_OPEN = 20;
 
 export const sourceView = {
   id: 'source',
@@ -111,14 +113,15 @@ class SourceView {
   drawTree() {
     const find = this.find.value.toLowerCase();
     const files = this.model.files.filter((file) => file.path.toLowerCase().includes(find));
-    const root = sourceTree(files, this.heat);
+    const root = sourceTree(files, this.heat, this.file());
     this.tree.replaceChildren(
       root.name.length > 1 ? h('p', {class: 'muted mono source-root', title: shown(root.name)}, shown(root.name)) : '',
       this.branch(root), files.length ? '' : h('p', {class: 'muted'}, 'No file is called so.'));
   }
 
   branch(node) {
-    const folders = node.folders.map((folder) => h('li', {}, h('details', {open: true},
+    const all = this.model.files.length <= SOURCE_OPEN || this.find.value !== '';
+    const folders = node.folders.map((folder) => h('li', {}, h('details', {open: all || folder.open},
       h('summary', {title: shown(folder.name)}, this.bar(folder), h('span', {class: 'mono'}, `${shown(folder.name)}/`)),
       this.branch(folder))));
     const files = node.files.map((leaf) => h('li', {}, h('a', {...sourceLink(this.ctx, leaf.file.path),
@@ -136,7 +139,8 @@ class SourceView {
   /** What a file has of all, or how much of it was executed. */
   share(node) {
     if (this.model.metrics[this.number].what === 'covered') return percent(node.hit, node.lines);
-    return this.heat.whole ? percent(node.sum, this.heat.whole) : '';
+    const text = this.heat.whole ? percent(node.sum, this.heat.whole) : '';
+    return text === '0.00%' ? '<0.01%' : text;
   }
 
   drawHottest() {

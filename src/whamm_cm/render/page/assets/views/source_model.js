@@ -49,25 +49,33 @@ export function sourceHeat(model, metric) {
 }
 
 /**
- * The folders of the files: {name, folders, files: [{name, file, sum, hit, lines}], sum}.  Folders with nothing in them
- * but a folder are one with it; the root's name is what all paths begin with.
+ * The folders of the files: {name, folders, files: [{name, file, sum, hit, lines}], sum, open}; `open`: a file in it
+ * has a text, or is `chosen`.  Folders with nothing in them but a folder are one with it; the root's name is what all
+ * paths begin with.
  */
-export function sourceTree(files, heat) {
-  const root = {name: '', folders: new Map(), files: [], sum: 0};
+export function sourceTree(files, heat, chosen) {
+  const root = sourceFolder('');
   for (const file of files) {
     const parts = file.path.split(/[/\\]/);
     const {sum, hit, lines} = heat.files.get(file);
     let node = root;
-    node.sum += sum;
-    for (const part of parts.slice(0, -1)) {
-      if (!node.folders.has(part)) node.folders.set(part, {name: part, folders: new Map(), files: [], sum: 0});
-      node = node.folders.get(part);
+    const add = () => {
       node.sum += sum;
+      node.open ||= Boolean(file.text) || file === chosen;
+    };
+    add();
+    for (const part of parts.slice(0, -1)) {
+      if (!node.folders.has(part)) node.folders.set(part, sourceFolder(part));
+      node = node.folders.get(part);
+      add();
     }
     node.files.push({name: parts[parts.length - 1] || file.path, file, sum, hit, lines});
   }
-  const found = sourceShort(root);
-  return found;
+  return sourceShort(root);
+}
+
+function sourceFolder(name) {
+  return {name, folders: new Map(), files: [], sum: 0, open: false};
 }
 
 function sourceShort(node) {
@@ -80,5 +88,5 @@ function sourceShort(node) {
   const folders = [...now.folders.values()].map(sourceShort);
   folders.sort((a, b) => b.sum - a.sum || (a.name < b.name ? -1 : 1));
   const files = now.files.sort((a, b) => b.sum - a.sum || (a.name < b.name ? -1 : 1));
-  return {name, folders, files, sum: now.sum};
+  return {name, folders, files, sum: now.sum, open: now.open};
 }

@@ -261,7 +261,9 @@ class TableView {
       row.element.style.transform = `translateY(${(first + k) * rowHeight - top}px)`;
       this.fill(row, first + k);
     });
-    this.grid.setAttribute('aria-activedescendant', `row-${this.cursor - first}`);
+    const at = this.cursor - first;
+    if (at >= 0 && at < wanted) this.grid.setAttribute('aria-activedescendant', `row-${at}`);
+    else this.grid.removeAttribute('aria-activedescendant');
     if (first === this.first) return;
     this.first = first;
     clearTimeout(this.timer);

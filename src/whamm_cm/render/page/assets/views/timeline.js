@@ -94,7 +94,7 @@ class TimelineView {
       h('span', {class: 'set', role: 'group', 'aria-label': 'Lanes of'}, this.by),
       h('span', {class: 'set'}, Object.values(this.off)),
       h('span', {class: 'set'},
-        button('Open all', 'All lanes, or one row for each group', () => this._toggleAll())),
+        button('Close all', 'All lanes, or one row for each group', () => this._toggleAll())),
       h('span', {class: 'set'},
         button('−', 'Zoom out (S)', () => this.rects.zoomBy(1 / 2, undefined, true)),
         button('+', 'Zoom in (W)', () => this.rects.zoomBy(2, undefined, true)),
@@ -114,25 +114,27 @@ class TimelineView {
     return new Set((this.ctx.state['timeline.off'] ?? '').split(',').filter(Boolean));
   }
 
-  _closed() {
-    return new Set((this.ctx.state['timeline.closed'] ?? '').split(',').filter(Boolean));
+  /** Which groups are closed: those that are named, or (`*`) all but these. */
+  _closed(state = this.ctx.state) {
+    const names = (state['timeline.closed'] ?? '').split(',').filter(Boolean);
+    const all = names[0] === '*';
+    const named = new Set(all ? names.slice(1) : names);
+    return {all, named, has: (key) => named.has(key) !== all};
   }
 
   _toggle(key) {
-    const closed = this._closed();
-    if (!closed.delete(key)) closed.add(key);
-    this._close(closed);
+    const {all, named} = this._closed();
+    if (!named.delete(key)) named.add(key);
+    this._close(all, [...named].sort());
   }
 
   _toggleAll() {
-    const any = this.layout.groups.some((group) => group.closed);
-    this._close(new Set(any ? [] : this.layout.groups.map((group) => group.key)));
+    if (!this.layout) return;
+    this._close(!this.layout.groups.some((group) => group.closed), []);
   }
 
-  /** Sets which groups are closed; so many that a link gets long are written as all. */
-  _close(closed) {
-    const all = closed.size > 1 && closed.size === this.layout.groups.length;
-    this.ctx.set({'timeline.closed': all ? '*' : [...closed].sort().join(',') || null});
+  _close(all, names) {
+    this.ctx.set({'timeline.closed': [...(all ? ['*'] : []), ...names].join(',') || null});
   }
 
   _listen() {
@@ -164,7 +166,10 @@ class TimelineView {
 
   /** Called at every change of the state or of the calls. */
   show(state) {
-    if (!this.ctx.calls || this.ctx.calls.n === 0) return;
+    if (this.ctx.calls.n === 0 && !this.layout) {
+      this.facts.textContent = this.ctx.progress < 1 ? 'The calls are being read.' : 'There are no calls yet.';
+      return;
+    }
     this._theme();
     const fresh = this._lay(state);
     const mask = this.ctx.selection();
@@ -198,14 +203,9 @@ class TimelineView {
     if (key === this.key && (!grown || soon)) return false;
     this.key = key;
     this.version = calls.version;
-    this.layout = new TimelineLayout(model, calls, {by, spans, heads, closed: this._closedOf(state)});
+    this.layout = new TimelineLayout(model, calls, {by, spans, heads, closed: this._closed(state)});
     this._lain();
     return true;
-  }
-
-  /** `*` has every group in it. */
-  _closedOf(state) {
-    return state['timeline.closed'] === '*' ? {has: () => true} : this._closed();
   }
 
   _lain() {
@@ -314,6 +314,7 @@ class TimelineView {
 
   /** The view is at rest: links carry it. */
   _moved({from, to}) {
+    if (!this.layout) return;
     const {min, max} = this.rects.bounds;
     const whole = from <= min && to >= max;
     this.at = whole ? undefined : `${Math.floor(from)}-${Math.ceil(to)}`;
@@ -451,7 +452,7 @@ function timelineHatch(g, left, right, y, high) {
 
 export const timelineView = {
   id: 'timeline', title: 'Timeline', order: 20, keys: TIMELINE_KEYS,
-  has: (model) => Boolean(model.run && model.run.calls > 0),
+  has: (model) => Boolean(model.run && (model.run.calls > 0 || model.kind === 'live')),
   create: (ctx) => {
     const view = new TimelineView(ctx);
     return {element: view.element, show: (state) => view.show(state), resized: () => view.resized()};

@@ -91,8 +91,8 @@ export class TimelineLayout {
   /**
    * @param {object} model  of the page
    * @param {import('../model.js').Calls} calls
-   * @param {{by: string, closed: Set<string>, spans: boolean, heads: boolean}} choice  `heads`: groups have a
-   *   strip above them for their names
+   * @param {{by: string, closed: {has: (key: string) => boolean}, spans: boolean, heads: boolean}} choice
+   *   `heads`: groups have a strip above them for their names
    */
   constructor(model, calls, choice) {
     this.run = model.run;
