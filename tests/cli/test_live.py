@@ -4,10 +4,15 @@ memory."""
 from __future__ import annotations
 
 import http.client
+import os
+import pty
 import re
 import socket
+import sys
 import time
+import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +221,27 @@ def test_a_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     )
     assert status == main(["trace", "-q", "-o", str(tmp_path / "other.jsonl"), str(app)])
     assert (tmp_path / "run.jsonl").stat().st_size > 0
+
+
+def test_on_a_terminal_the_page_stays_until_ctrl_c() -> None:
+    app = Path(__file__).parents[2] / "fixtures" / "c_command" / "command.wasm"
+    words = [sys.executable, "-m", "whamm_cm", "trace", "--live", "-e", "trace=none", str(app)]
+    child, terminal = pty.fork()
+    if not child:
+        os.execv(sys.executable, words)
+    said = b""
+    while b"stays until Ctrl-C" not in said:
+        said += os.read(terminal, 4096)
+    url = re.search(rb"http://127\.0\.0\.1:\d+/\S{32}/", said)
+    assert url and b"greeting" in said
+    with urllib.request.urlopen(url[0].decode(), timeout=60) as answer:
+        assert b"<!DOCTYPE html>" in answer.read()
+    os.write(terminal, b"\x03")
+    with suppress(OSError):  # what Linux says of a terminal that is closed
+        while more := os.read(terminal, 4096):
+            said += more
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert b"Traceback" not in said
 
 
 def test_a_server_is_looked_at_while_it_serves(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from whamm_cm.trace.session import Session
 from whamm_cm.trace.timeline import base_of, times
 
 #: Records that are kept for pages.
-MOST = 20_000
+MOST = 10_000
 #: Bytes of a text for a page; where it gets longer, fewer records are kept.
 _LONGEST = 4 << 20
 _FEWEST = 500
