@@ -62,6 +62,7 @@ class TopologyView {
       this.toolbar(),
       h('div', {class: 'middle'}, h('div', {class: 'frame'}, this.stage, this.tip), this.panel),
       this.table);
+    this.element.style.setProperty('--content', `${Math.round(this.model.height) + 80}px`);
     this.plane = new Plane(this.stage, this.world, this.model.width, this.model.height);
     this.stage.addEventListener('click', () => this.choose(null));
     this.stage.addEventListener('pointerleave', () => this.hover(null));
