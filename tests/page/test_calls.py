@@ -315,3 +315,20 @@ def test_it_is_called_as_its_log_is(open_page: Open) -> None:
         assert open_page(logs.page([call], logs=names)).title() == title
     named = logs.page([{**call, "component": "cart"}], logs=("a.jsonl",))
     assert open_page(named).title() == "cart"
+
+
+def test_an_address_that_changes_often_is_written_in_the_end(open_page: Open, small: str) -> None:
+    """Browsers throw, or do nothing, where it is changed a hundred times in some seconds."""
+    page = ready(open_page(small))
+    changes = page.evaluate(
+        "() => { const box = document.querySelector('.bar input'); let seen = new Set();"
+        " for (let at = 0; at < 300; at += 1) { box.value = `dur>${at}ms`;"
+        " box.dispatchEvent(new Event('input', {bubbles: true})); seen.add(location.hash); }"
+        " return seen.size; }"
+    )
+    assert 1 < changes < 60
+    expect = pytest.importorskip("playwright.sync_api").expect
+    expect(page).to_have_url(re.compile("dur%3E299ms"))
+    page.locator("nav.tabs a").last.click()
+    page.go_back()
+    expect(page).to_have_url(re.compile("dur%3E299ms"))

@@ -3,7 +3,7 @@ import {bytes, count, cut, h, ns, shown} from '../dom.js';
 import {colourOf, strongColourOf, textOn} from '../colours.js';
 import {Plane} from './plane.js';
 import {Traffic} from './traffic.js';
-import {topologyPanel, topologyTable} from './topology-texts.js';
+import {topologyPanel, topologyTable} from './topology_texts.js';
 
 const TOPOLOGY_THIN = 1.2;
 const TOPOLOGY_THICK = 8;
