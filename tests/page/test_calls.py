@@ -276,6 +276,9 @@ VALUES: dict[str, Any] = {
     "list": [1, 18446744073709551614],
     "real": 1e300,
     "float": 12345678901234567890.5,
+    "sum": 0.30000000000000004,
+    "tiny": 1.2345678901234566e-300,
+    "less": -0.1234567890123456,
     "nothing": None,
     "yes": True,
     "cut": {"~cut": 900, "~str": "kept"},
@@ -302,9 +305,18 @@ def test_values_are_shown_as_they_are(open_page: Open) -> None:
         *("1 18446744073709551614", "real 1e+300", "nothing none", "yes true", "list list of 2"),
         *('cut "kept"… of 900', "all-cut list of 50, cut", "secret <redacted 12>", 'entry "x"'),
         *("bad <bad 0xffff0000>", "float 12345678901234567000"),
+        *("sum 0.30000000000000004", "tiny 1.2345678901234566e-300", "less -0.1234567890123456"),
         r'text "say \"18446744073709551615\", \\ or 12345678901234567890"',
     ):
         assert line in [each.strip() for each in lines], (line, lines)
+
+
+def test_a_text_of_millions_of_escapes_is_read(open_page: Open) -> None:
+    """And with it all values of its chunk."""
+    call = {"v": 2, "instance": 1, "call": 1, "edge": "import", "func": "f"}
+    args = {"text": 10_000_000 * "\n", "number": 2**64 - 1}
+    page = ready(open_page(logs.page([{**call, "phase": "call", "args": args}]), "view=table&call=0"))
+    page.locator(".drawer .leaf", has_text="number 18446744073709551615").wait_for()
 
 
 def test_it_is_called_as_its_log_is(open_page: Open) -> None:
