@@ -315,7 +315,8 @@ def test_a_text_of_millions_of_escapes_is_read(open_page: Open) -> None:
     """And with it all values of its chunk."""
     call = {"v": 2, "instance": 1, "call": 1, "edge": "import", "func": "f"}
     args = {"text": 10_000_000 * "\n", "number": 2**64 - 1}
-    page = ready(open_page(logs.page([{**call, "phase": "call", "args": args}]), "view=table&call=0"))
+    text = logs.page([{**call, "phase": "call", "args": args}])
+    page = ready(open_page(text, "view=table&call=0"))
     page.locator(".drawer .leaf", has_text="number 18446744073709551615").wait_for()
 
 
