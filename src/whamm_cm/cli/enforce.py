@@ -60,4 +60,6 @@ def run(args: argparse.Namespace) -> int:
     write_output(args.output, found.pieces)
     for title, error in found.guard.denied:
         say(args, f"{title}: {found.guard.outcome(error)}")
+    for title, error in found.guard.asked:
+        say(args, f"{title}: what is denied {found.guard.outcome(error)}")
     return 0

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import TypeAlias
@@ -25,6 +25,7 @@ from whamm_cm.gate.baseline import Baseline
 from whamm_cm.gate.context import Decision
 from whamm_cm.gate.engine import Engine
 from whamm_cm.gate.guard import Function, Guard, Mode
+from whamm_cm.gate.guard_network import add_network
 from whamm_cm.gate.model import Subject
 from whamm_cm.gate.policy import Policy
 from whamm_cm.gate.subject import analyse
@@ -99,20 +100,41 @@ def guard_of(data: bytes, name: str, policy: Policy, mode: Mode) -> Guard:
     _refuse_strangers(subject, name)
     judged = _decisions(subject, policy)
     guard = Guard(mode)
-    for function, sites in _functions(find_sites(Program.of(decode(data, name)))):
+    called = dict(_functions(find_sites(Program.of(decode(data, name)))))
+    for function in called:
         found = _of(judged, function, name) if judged is not None else []
         denied = next((one for one in found if one.verdict == "deny"), None)
-        if denied is None:
-            continue
-        _check(function, sites, name)
-        guard.deny(function, _why(policy, denied))
+        if denied is not None:
+            guard.deny(function, _why(policy, denied))
+    if policy.permissions.network is not None:
+        add_network(guard, policy.permissions.network, called)
+        _refuse_passing(called, name)
+    for function in guard.functions:
+        _check(function, called[function], name)
     return guard
+
+
+def _refuse_passing(called: Mapping[Function, Sequence[Site]], name: str) -> None:
+    """A request is known where it was made: each component inside has a script's variables for
+    itself."""
+    makers = ("outgoing-request.", "handle")
+    places = {
+        site.component: site.place
+        for function, sites in called.items()
+        if function.names[0][0] in ("wasi:http/types", "wasi:http/outgoing-handler")
+        and function.names[0][2].startswith(makers)
+        for site in sites
+    }
+    if len(places) > 1:
+        inside = ", ".join(sorted(place or "the component itself" for place in places.values()))
+        raise WeaveError(
+            f"{name} cannot be guarded: requests are made and sent in several components, {inside}"
+        )
 
 
 def _refuse_parts(policy: Policy) -> None:
     """What a policy says that no guard holds is refused, never left out in silence."""
-    for section, about in (("network", policy.permissions.network),
-                           ("storage", policy.permissions.storage),
+    for section, about in (("storage", policy.permissions.storage),
                            ("environment", policy.permissions.environment)):  # fmt: skip
         if about is not None:
             raise UsageError(f"{about.location}: enforce does not hold permissions.{section}")

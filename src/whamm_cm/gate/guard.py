@@ -139,28 +139,60 @@ def _is_text(t: ValType | None) -> bool:
 @dataclass(slots=True)
 class Guard:
     """What is woven: ``text`` is the script, ``denied`` the functions that are denied altogether,
-    with the error they answer with, "" for a trap."""
+    with the error they answer with, "" for a trap; ``asked`` those of which some calls are."""
 
     mode: Mode
     denied: list[tuple[str, str]] = field(default_factory=list)
-    _parts: list[str] = field(default_factory=list)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    _shared: list[str] = field(default_factory=list)
+    _before: dict[Function, list[str]] = field(default_factory=dict)
+    _after: dict[Function, list[str]] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
-        return not self._parts
+        return not self._before
+
+    @property
+    def functions(self) -> list[Function]:
+        """All that have a probe."""
+        return [*dict.fromkeys((*self._before, *self._after))]
 
     @property
     def text(self) -> str:
-        return "\n".join(self._parts)
+        first = "alt" if self.mode == "deny" else "before"
+        probes = [_probe(one, first, body) for one, body in self._before.items()]
+        probes += [_probe(one, "after", body) for one, body in self._after.items()]
+        return "\n".join([*self._shared, *probes])
 
     def deny(self, function: Function, why: str) -> None:
-        """``why``: what of the policy denies it."""
-        statement, error = function.answer
-        self.denied.append((function.title, error))
-        body = [self.say(function, why)]
-        if self.mode == "deny":
-            body.append(statement)
-        self._probe(function, body)
+        """Deny every call.  ``why``: what of the policy denies it."""
+        self.denied.append((function.title, function.answer[1]))
+        self._before[function] = self._refusal(function, why)
+
+    def ask(
+        self, function: Function, condition: str, why: str, value: str = "", setup: str = ""
+    ) -> None:
+        """Deny calls for which ``condition`` does not hold, unless all are denied; ``setup``:
+        statements before it."""
+        if any(title == function.title for title, _ in self.denied):
+            return
+        self.asked.append((function.title, function.answer[1]))
+        refusal = "\n        ".join(self._refusal(function, why, value))
+        body = self._before.setdefault(function, [])
+        body += [setup] if setup else []
+        body.append(f"if (!({condition})) {{\n        {refusal}\n    }}")
+
+    def keep(self, function: Function, statement: str) -> None:
+        """Do something behind calls that went through."""
+        self._after.setdefault(function, []).append(statement)
+
+    def needs(self, text: str) -> None:
+        """Variables and functions of the script."""
+        self._shared.append(text.strip())
+
+    def _refusal(self, function: Function, why: str, value: str = "") -> list[str]:
+        said = self.say(function, why, value)
+        return [said, function.answer[0]] if self.mode == "deny" else [said]
 
     def outcome(self, error: str) -> str:
         """What becomes of a call that is denied, in words."""
@@ -174,7 +206,7 @@ class Guard:
         text = _escaped(f"enforce: {verb} {function.title}") + (" {}" if value else "")
         return f'print("{text} ({_escaped(why)})"{f", {value}" if value else ""});'
 
-    def _probe(self, function: Function, body: Sequence[str]) -> None:
-        mode = "alt" if self.mode == "deny" else "before"
-        lines = [f"wit:import:{function.pattern}:{mode} {{", *(f"    {one}" for one in body), "}"]
-        self._parts.append("\n".join(lines))
+
+def _probe(function: Function, mode: str, body: Sequence[str]) -> str:
+    lines = (f"    {one}" for one in body)
+    return "\n".join((f"wit:import:{function.pattern}:{mode} {{", *lines, "}"))

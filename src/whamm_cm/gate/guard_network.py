@@ -1,0 +1,291 @@
+"""``permissions.network`` as functions of a script, and where they are asked.
+
+Ports are bits: one for each port that the policy names, and the lowest for all others.  A line is
+the bits it is about, so that what is allowed is ``|`` of lines, and what is denied ``&~``.  An
+address is (high, low) of IPv6, or ``v4`` where it stands for an IPv4 address, in whatever form.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+
+from whamm_cm.errors import UsageError
+from whamm_cm.gate.guard import Function, Guard, literal
+from whamm_cm.gate.permissions import NetworkLine, Section
+from whamm_cm.wit.types import RecordT, ValType, children, strip
+
+#: More ports than that have no bits.
+_MOST_PORTS = 60
+
+_COMMON = """\
+// permissions.network
+var named: map<(u64, u64), u64>;
+var refused: map<(u64, u64), u64>;
+var allowing: map<handle, u64>;
+var refusing: map<handle, u64>;
+// The IPv4 address that an address stands for, above bit 32 a one; else zero.
+fn v4_of(high: u64, low: u64) -> u64 {
+    var last: u64 = (low & 0xFFFFFFFF) | 0x100000000;
+    if (high == 0 && (low >> 32) == 0xFFFF) { return last; }
+    if (high == 0 && (low >> 32) == 0 && (low & 0xFFFFFFFF) > 0xFFFF) { return last; }
+    if (high == 0x0064FF9B00000000 && (low >> 32) == 0) { return last; }
+    if (high == 0 && (low >> 32) == 0xFFFF0000) { return last; }
+    if ((high >> 48) == 0x2002) { return ((high >> 16) & 0xFFFFFFFF) | 0x100000000; }
+    return 0;
+}
+// Teredo, NAT64 of a network's own, ISATAP: who is at the other end cannot be told.
+fn is_tunnel(high: u64, low: u64) -> bool {
+    return (high >> 32) == 0x20010000 || (high >> 16) == 0x0064FF9B0001
+        || ((low >> 32) & 0xFCFFFFFF) == 0x00005EFE;
+}
+fn address_bits(high: u64, low: u64) -> u64 {
+    var v4: u64 = v4_of(high, low);
+    var h: u64 = v4 == 0 ? high : 0;
+    var l: u64 = v4 == 0 ? low : (v4 & 0xFFFFFFFF) | 0xFFFF00000000;
+    if (v4 == 0 && is_tunnel(high, low)) { return 0; }
+    var bits: u64 = v4 == 0 ? allowed_v6(h, l) : allowed_v4(v4 & 0xFFFFFFFF);
+    if ((h, l) in named) { bits = bits | named[(h, l)]; }
+    bits = bits & ~(v4 == 0 ? denied_v6(h, l) : denied_v4(v4 & 0xFFFFFFFF));
+    return bits & ~refused[(h, l)];
+}
+fn learn(high: u64, low: u64, allow: u64, deny: u64) {
+    var v4: u64 = v4_of(high, low);
+    var h: u64 = v4 == 0 ? high : 0;
+    var l: u64 = v4 == 0 ? low : (v4 & 0xFFFFFFFF) | 0xFFFF00000000;
+    named[(h, l)] = (h, l) in named ? named[(h, l)] & allow : allow;
+    refused[(h, l)] = refused[(h, l)] | deny;
+}
+fn may(high: u64, low: u64, port: u32) -> bool {
+    return (address_bits(high, low) & bit_of(port)) != 0;
+}
+// A host as it is written: "" for what readers could take for different ones.
+fn plain(host: str) -> str {
+    var found: str = host.lower();
+    if (!found.matches("^[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?[.]?$")) { return ""; }
+    if (found.len() > 253 || found.contains("..")) { return ""; }
+    if (found.ends_with(".")) { found = found.slice(0, (found.len() as i32) - 1); }
+    return found;
+}
+fn is_number(host: str) -> bool { return host.matches("(^|[.])([0-9]+|0x[0-9a-f]*)$"); }
+fn number(host: str) -> u64 {
+    if (!host.matches("^(0|[1-9][0-9]{0,2})([.](0|[1-9][0-9]{0,2})){3}$")) { return 0; }
+    var found: u64 = 1;
+    for i in 0..4 {
+        var part: i64 = host.split(".", i).to_int();
+        if (part > 255) { return 0; }
+        found = found << 8 | part as u64;
+    }
+    return found;
+}
+fn host_bits(host: str) -> u64 {
+    if (host == "") { return 0; }
+    if (is_number(host)) {
+        var v4: u64 = number(host);
+        return v4 == 0 ? 0 : address_bits(0, (v4 & 0xFFFFFFFF) | 0xFFFF00000000);
+    }
+    return allowed_name(host) & ~denied_name(host);
+}
+"""
+
+
+def functions(section: Section[NetworkLine]) -> str:
+    """The part that is the same at all functions, with the lines of the policy in it."""
+    lines = [*(section.allow or ()), *section.deny]
+    ports = tuple(dict.fromkeys(port for line in lines for port in line.ports))
+    if len(ports) > _MOST_PORTS:
+        raise UsageError(
+            f"{section.location}: {len(ports)} ports; enforce knows {_MOST_PORTS} at most"
+        )
+    every = (1 << len(ports) + 1) - 1
+    bits = {port: 2 << number for number, port in enumerate(ports)}
+    body = "".join(f"    if (port == {port}) {{ return {bit}; }}\n" for port, bit in bits.items())
+    parts = [f"fn bit_of(port: u32) -> u64 {{\n{body}    return 1;\n}}"]
+
+    def of(line: NetworkLine) -> int:
+        return sum(bits[port] for port in dict.fromkeys(line.ports)) if line.ports else every
+
+    for word, given, start in (
+        ("allowed", section.allow, 0 if section.allow is not None else every),
+        ("denied", section.deny, 0),
+    ):
+        parts += _tests(word, [(line, of(line)) for line in given or ()], start)
+    return "\n".join(parts) + "\n" + _COMMON
+
+
+def _tests(word: str, lines: Sequence[tuple[NetworkLine, int]], start: int) -> Iterable[str]:
+    names: list[tuple[str, int]] = []
+    v4: list[tuple[str, int]] = []
+    v6: list[tuple[str, int]] = []
+    for line, bits in lines:
+        if line.name == "*":
+            for one in (names, v4, v6):
+                one.append(("true", bits))
+        elif line.name.startswith("*."):
+            names.append((f"name.ends_with({literal(line.name[1:])})", bits))
+        elif line.name:
+            names.append((f"name == {literal(line.name)}", bits))
+        elif line.network is not None and line.network.version == 4:
+            mask, base = int(line.network.netmask), int(line.network.network_address)
+            v4.append((f"(v4 & {mask:#x}) == {base:#x}", bits))
+        elif line.network is not None:
+            mask, base = int(line.network.netmask), int(line.network.network_address)
+            parts = [f"({word} & {m:#x}) == {b:#x}" for word, m, b in (
+                ("high", mask >> 64, base >> 64), ("low", mask & _LOW, base & _LOW))]  # fmt: skip
+            v6.append((" && ".join(parts), bits))
+    yield _function(f"{word}_name(name: str)", names, start)
+    yield _function(f"{word}_v4(v4: u64)", v4, start)
+    yield _function(f"{word}_v6(high: u64, low: u64)", v6, start)
+
+
+_LOW = (1 << 64) - 1
+
+
+def _function(head: str, tests: Iterable[tuple[str, int]], start: int) -> str:
+    body = "".join(f"    if ({test}) {{ bits = bits | {bits}; }}\n" for test, bits in tests)
+    return f"fn {head} -> u64 {{\n    var bits: u64 = {start};\n{body}    return bits;\n}}"
+
+
+def _halves(at: str, inner: str = "") -> tuple[str, str]:
+    """High and low of an address that is at a path; ``inner``: what leads to its numbers."""
+    six, four = f"{at}.ipv6{inner}", f"{at}.ipv4{inner}"
+    high = f"({at} is ipv6 ? {_joined(six, range(4), 16)} : (0 as u64))"
+    v4 = f"{_joined(four, range(4), 8)} | 0xFFFF00000000"
+    return high, f"({at} is ipv6 ? {_joined(six, range(4, 8), 16)} : ({v4}))"
+
+
+def _joined(at: str, places: Iterable[int], width: int) -> str:
+    found = ""
+    for place in places:
+        part = f"({at}.{place} as u64)"
+        found = f"({found} << {width} | {part})" if found else part
+    return found
+
+
+def _may(at: str) -> str:
+    high, low = _halves(at, ".address")
+    port = f"({at} is ipv6 ? {at}.ipv6.port as u32 : {at}.ipv4.port as u32)"
+    return f"may({high}, {low}, {port})"
+
+
+#: Functions that are judged, of interfaces of 0.2: what has to hold, what the line shows.
+_ASKED = {
+    "tcp-socket.start-connect": (_may("arg2"), "arg2"),
+    "udp-socket.stream": (f"(!(arg1 is some) || {_may('arg1.some')})", "arg1"),
+    "resolve-addresses": ("host_bits(plain(arg1)) != 0", "arg1"),
+    "outgoing-request.set-authority": (
+        "(arg1 is some && may_ask(arg1.some))", "arg1"),
+    "outgoing-datagram-stream.send": ("sends", "len(arg1)"),
+    "handle": ("may_send(handle(arg0))", "arg0"),
+}  # fmt: skip
+_SENDS = f"""\
+var sends: bool = len(arg1) <= 1024;
+    if (sends) {{ for one in arg1 {{
+        if (one.remote_address is some && !{_may("one.remote_address.some")}) {{ sends = false; }}
+    }} }}"""
+#: What is kept of a call that was let through.
+_KEPT = {
+    "resolve-addresses": (
+        'if (result is ok) {{ var host: str = plain(arg1); if (host != "" && !is_number(host)) {{'
+        " allowing[handle(result.ok)] = allowed_name(host) & ~denied_name(host);"
+        " refusing[handle(result.ok)] = denied_name(host); }} }}"
+    )
+    .replace("{{", "{")
+    .replace("}}", "}"),
+    "resolve-address-stream.resolve-next-address": (
+        "if (self in allowing && result is ok && result.ok is some)"
+        f" {{ learn({', '.join(_halves('result.ok.some'))}, allowing[self], refusing[self]); }}"
+    ),
+    "outgoing-request.set-authority": (
+        "if (result is ok) { bits_of[self] = host_bits(plain(host_of(arg1.some)));"
+        " port_of[self] = port_in(arg1.some); }"
+    ),
+    "outgoing-request.set-scheme": (
+        "if (result is ok) { http[self] = arg1 is some && arg1.some is HTTP; }"
+    ),
+}
+_REQUESTS = """\
+var bits_of: map<u32, u64>;
+var port_of: map<u32, u32>;
+var http: map<u32, bool>;
+fn host_of(authority: str) -> str {
+    if (!authority.matches("^[A-Za-z0-9_.-]+(:[0-9]{1,5})?$")) { return ""; }
+    return authority.split(":", 0);
+}
+fn port_in(authority: str) -> u32 {
+    var at: i32 = authority.find(":");
+    return at < 0 ? 0 : authority.slice(at + 1, authority.len() as i32).to_int() as u32;
+}
+// With a port in it as it is, else as one of the two that it may come to be.
+fn may_ask(authority: str) -> bool {
+    var port: u32 = port_in(authority);
+    var wanted: u64 = port == 0 ? bit_of(80) | bit_of(443) : bit_of(port);
+    return (host_bits(plain(host_of(authority))) & wanted) != 0;
+}
+fn forget(request: u32) {
+    delete(bits_of[request]);
+    delete(port_of[request]);
+    delete(http[request]);
+}
+// A request that goes out is gone, and its number may come again.
+fn may_send(request: u32) -> bool {
+    var port: u32 = port_of[request];
+    if (port == 0) { port = http[request] ? 80 : 443; }
+    var found: bool = (bits_of[request] & bit_of(port)) != 0;
+    forget(request);
+    return found;
+}
+"""
+#: Functions of an interface that take an address and are not judged: it is the program's own.
+_OWN = ("tcp-socket.start-bind", "udp-socket.start-bind")
+
+
+def add_network(guard: Guard, section: Section[NetworkLine], called: Iterable[Function]) -> None:
+    """Ask where the program connects, sends, looks names up and makes requests.
+
+    Raises UsageError where a function of these interfaces is of a release that is not known here.
+    """
+    why = f"{os.path.basename(section.location.file)}:{section.location.line}: permissions.network"
+    found = [one for one in called if one.names[0][0].startswith(_JUDGED)]
+    for one in found:
+        _check_known(one, section)
+    if not found:
+        return
+    guard.needs(functions(section) + _REQUESTS)
+    for one in found:
+        interface, _, func = one.names[0]
+        if func in _ASKED and interface != "wasi:http/incoming-handler":
+            condition, value = _ASKED[func]
+            setup = _SENDS if func == "outgoing-datagram-stream.send" else ""
+            guard.ask(one, condition, why, value, setup)
+        if func in _KEPT:
+            guard.keep(one, _KEPT[func])
+        if func == "outgoing-request.new":
+            guard.keep(one, "forget(handle(result));")
+
+
+_JUDGED = ("wasi:sockets/", "wasi:http/", "wasi:tls/")
+
+
+def _check_known(one: Function, section: Section[NetworkLine]) -> None:
+    interface, version, func = one.names[0]
+    strange = interface in ("wasi:http/client", "wasi:http/handler") or "tls/" in interface
+    if strange or version is None or not version.startswith("0.2."):
+        raise UsageError(
+            f"{section.location}: enforce holds permissions.network for sockets and HTTP of WASI"
+            f" 0.2, and the component calls {one.title}"
+        )
+    if func not in _ASKED and func not in _OWN and any(map(_is_address, _parts(one))):
+        raise UsageError(f"{section.location}: what {one.title} does with an address is not known")
+
+
+def _parts(one: Function) -> Iterable[ValType]:
+    stack = [t for _, t in one.params]
+    while stack:
+        node = strip(stack.pop())
+        yield node
+        stack.extend(children(node))
+
+
+def _is_address(t: ValType) -> bool:
+    return isinstance(t, RecordT) and {"port", "address"} <= {name for name, _ in t.fields}
