@@ -4,10 +4,16 @@ memory."""
 from __future__ import annotations
 
 import http.client
+import os
+import pty
 import re
 import socket
+import sys
 import time
+import tracemalloc
+import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +181,23 @@ def test_long_values_make_fewer_records() -> None:
     assert sizes[-1] <= sizes[0] and run.count == 8000
 
 
+def test_values_that_take_more_memory_than_text_make_fewer_records() -> None:
+    """And nobody has to look for that."""
+    run = LiveRun(RenderOptions(), heaviest=2 << 20)
+    first = small(1)[0]
+    tracemalloc.start()
+    for at in range(2000):
+        run.feed({**first, "call": at + 1, "args": {"x": [{"a": True} for _ in range(100)]}})
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 8 << 20
+    live = unpacked(run.text())["live"]
+    assert live["records"] == 2000 and 0 < live["shown"] == 2000 - live["first"] < 400
+    # One that is heavier by itself is shown.
+    run.feed({**first, "call": 3000, "args": {"x": ["x" * 1000] * 5000}})
+    assert unpacked(run.text())["live"]["shown"] == 1
+
+
 def test_there_is_an_end_to_pages(live: Live) -> None:
     live.feed(small()[0])
     pages = [Told(live) for _ in range(PAGES)]
@@ -216,6 +239,27 @@ def test_a_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     )
     assert status == main(["trace", "-q", "-o", str(tmp_path / "other.jsonl"), str(app)])
     assert (tmp_path / "run.jsonl").stat().st_size > 0
+
+
+def test_on_a_terminal_the_page_stays_until_ctrl_c() -> None:
+    app = Path(__file__).parents[2] / "fixtures" / "c_command" / "command.wasm"
+    words = [sys.executable, "-m", "whamm_cm", "trace", "--live", "-e", "trace=none", str(app)]
+    child, terminal = pty.fork()
+    if not child:
+        os.execv(sys.executable, words)
+    said = b""
+    while b"stays until Ctrl-C" not in said:
+        said += os.read(terminal, 4096)
+    url = re.search(rb"http://127\.0\.0\.1:\d+/\S{32}/", said)
+    assert url and b"greeting" in said
+    with urllib.request.urlopen(url[0].decode(), timeout=60) as answer:
+        assert b"<!DOCTYPE html>" in answer.read()
+    os.write(terminal, b"\x03")
+    with suppress(OSError):  # what Linux says of a terminal that is closed
+        while more := os.read(terminal, 4096):
+            said += more
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert b"Traceback" not in said
 
 
 def test_a_server_is_looked_at_while_it_serves(tmp_path: Path) -> None:

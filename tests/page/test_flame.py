@@ -84,6 +84,10 @@ def test_names_are_shortened_as_in_python(modules: Page) -> None:
         "<a::Once>::call::<<b::C>::d<<e::F>::{closure#0}>::{closure#0}>",
         "<a::Guard as c::Drop<T>>::drop", "a::b::run::{closure#0}", "std::f(int, a::b)", "",
     ]  # fmt: skip
+    # Anybody may call a function so that it would take hours.
+    endless = "a::" + 3000 * "<" + 3000 * ">"
+    assert frames.brief(endless) == endless
+    names.append(endless)
     wanted = [frames.bare(name) if "::" not in name else frames.brief(name) for name in names]
     assert modules.evaluate("(names) => names.map(js.flameBrief)", names) == wanted
 

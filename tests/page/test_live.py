@@ -27,7 +27,7 @@ def said(page, text: str) -> None:
 def test_records_come_while_one_looks(live: Live, open_page, axe, screenshot) -> None:
     page = open_page(live.url)
     tabs = page.get_by_label("Views")
-    assert "Timeline" not in tabs.inner_text()  # there is nothing yet
+    assert "Calls" not in tabs.inner_text()  # there is nothing yet
     records = small()
     for record in records[:60]:
         live.feed(record)

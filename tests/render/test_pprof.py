@@ -137,6 +137,16 @@ def test_reported_trees_are_shown_instead_of_calls() -> None:
     assert {labels for _, labels in apart.samples} == {(("instance", 1),), (("instance", 2),)}
 
 
+def test_a_monitor_makes_a_profile(tmp_path: Path) -> None:
+    """The type of values goes by the name that the documentation has."""
+    app = tmp_path / "app.wasm"
+    app.write_bytes(build("command"))
+    assert main(("trace", "-m", "flame", "-o", str(tmp_path / "run.pprof"), str(app))) == 0
+    read = Read((tmp_path / "run.pprof").read_bytes())
+    assert read.types == ["flame.mm:instructions/count"]
+    assert read.total(read.types[0]) > 1000 and any("run" in stack for stack, _ in read.samples)
+
+
 @SLOW
 @given(odd_records().filter(lambda record: not fault_of(record)))
 def test_any_record_makes_a_profile(record: Record) -> None:

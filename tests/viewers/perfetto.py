@@ -36,6 +36,7 @@ class TraceProcessor:
         from perfetto.trace_processor.rpc import TraceProcessorRpc
 
         self._page = browser.new_page()
+        self._page.set_default_timeout(120_000)  # only a page that hangs takes that long
 
         def serve(route: Any) -> None:
             name = route.request.url.removeprefix(_HOME)

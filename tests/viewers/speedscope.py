@@ -16,6 +16,7 @@ class Speedscope:
     def __init__(self, browser: Any) -> None:
         folder = need("speedscope").parent
         self._context = browser.new_context()
+        self._context.set_default_timeout(120_000)  # only a page that hangs takes that long
         self._context.route(
             f"{_HOME}**",
             lambda route: route.fulfill(

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         logs.keep_standard_input()
     app = (args.lines, read_input(args.lines)) if args.lines else None
     finder = scripts.line_finder(True, app[1], app[0], args.debug) if app else None
-    options = replace(outputs.render_options(args, finder), app=app)
+    options = replace(outputs.render_options(args, finder), app=app, logs=tuple(args.logs))
     if args.output in (None, "-"):
         options = outputs.on_screen(options, sys.stdout)
     if options.stamps == "start":

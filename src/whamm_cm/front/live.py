@@ -21,8 +21,8 @@ from whamm_cm.errors import UsageError
 
 #: Pages at a time, connections at a time, and seconds that one may keep us waiting.
 PAGES, _CONNECTIONS, _PATIENCE = 8, 32, 10.0
-#: Seconds between texts at least, and how many times longer than making one took.
-_PAUSE, _SHARE = 1.0, 4
+#: Seconds between texts at least, and how many times as long as making one took a processor.
+_PAUSE, _SHARE = 1.0, 3
 #: Seconds between signs of life, by which we see that a page is gone.
 _BEAT = 5.0
 _HEADERS = {
@@ -77,9 +77,9 @@ class LiveServer:
         """Makes texts while somebody listens."""
         while not self._over.is_set():
             self._wanted.wait()
-            began = time.monotonic()
+            began = time.thread_time()
             self._make()
-            self._over.wait(max(_PAUSE, _SHARE * (time.monotonic() - began)))
+            self._over.wait(max(_PAUSE, _SHARE * (time.thread_time() - began)))
 
     def _make(self) -> None:
         with self._making:

@@ -13,6 +13,8 @@ from whamm_cm.render.words import brief_ns, counted
 
 #: Between functions that call each other.
 ARROW = " → "
+#: Characters of a path that is taken apart: what is generic over itself takes the square of them.
+_LONGEST = 4096
 #: What is left of it: the type of ``<Type>::f`` and of ``<Type as Trait>::f``.
 _GENERIC = re.compile(
     r"<([^<>()]*) as [^<>()]*>|(?<![^<])<([^<>()]*)>(?=::)|<[^<>()]*>|\([^<>()]*\)"
@@ -126,7 +128,7 @@ def _is_wit(name: str) -> bool:
 def _parts(name: str) -> list[str]:
     """Of a path, without the types that it is generic over, those of parameters, and the trait
     that it is of; a closure has no name of its own."""
-    if "::" not in name:
+    if "::" not in name or len(name) > _LONGEST:
         return [name]
     before = ""
     while name != before:

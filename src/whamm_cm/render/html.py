@@ -28,7 +28,7 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     sites = Sites()
     parts = parts_of(session, sites, options, structure_of(options.app))
     parts["component"] = component_model(options.app[1], options.app[0]) if options.app else None
-    title = printable(PurePath(options.app[0]).name if options.app else _title(session))
+    title = printable(_title(session, options))
     model = {"v": 1, "kind": "run", "title": title, "by": f"whamm-cm {__version__}"}
     model |= {key: part for key, part in parts.items() if part}
     return page(model, chunks(session, sites))
@@ -58,8 +58,10 @@ def parts_of(
     }
 
 
-def _title(session: Session) -> str:
-    """The components that were seen, the outermost first."""
-    names = dict.fromkeys(call.site.component for call in session.calls if call.site.component)
-    first, more = next(iter(names), "a run"), len(names) - 1
-    return f"{first} and {more} more" if more > 0 else first
+def _title(session: Session, options: RenderOptions) -> str:
+    """The component, else those that were seen, the outermost first, else the logs."""
+    if options.app:
+        return PurePath(options.app[0]).name
+    seen = dict.fromkeys(call.site.component for call in session.calls if call.site.component)
+    names = [*seen] or [PurePath(log).name for log in options.logs if log != "-"] or ["a run"]
+    return f"{names[0]} and {len(names) - 1} more" if len(names) > 1 else names[0]

@@ -35,7 +35,7 @@ class RenderOptions:
     up what is counted in each line of the source, which needs ``lines``.  ``percentiles``: the
     summary by function has them.  ``width`` and ``colour``: those of the terminal, for pictures.
     ``app``: name and bytes of the component that the log is of, for the page.  ``picture``: what
-    ``-f svg`` draws (``pictures.py``), "" for the first.
+    ``-f svg`` draws (``pictures.py``), "" for the first.  ``logs``: what the log is called.
     """
 
     stamps: Stamps = "none"
@@ -55,3 +55,4 @@ class RenderOptions:
     colour: bool = False
     app: tuple[str, bytes] | None = None
     picture: str = ""
+    logs: tuple[str, ...] = ()

@@ -58,7 +58,8 @@ function chartsCounts(log) {
   const tens = (_, splits) => splits.map((n) => (Math.abs(Math.log10(n) % 1) < 1e-9 ? n : null));
   const only = log ? {filter: tens} : {};
   const lines = {stroke: cssColour('--line'), width: 1, ...only};
-  return chartsAxis({...only, grid: lines, ticks: {...lines, size: 4}, size: 52, values: (_, splits) => splits.map((n) => (n === null ? '' : brief(n)))});
+  const values = (_, splits) => splits.map((n) => (n === null ? '' : brief(n)));
+  return chartsAxis({...only, grid: lines, ticks: {...lines, size: 4}, size: 52, values});
 }
 
 function chartsBars() {

@@ -29,13 +29,19 @@ async function modelText(packed) {
   return new Response(stream).text();
 }
 
-const MODEL_TOKENS = /"(?:[^"\\]|\\.)*"|-?\d{16,}(?![\d.eE])/g;
+/** Ends and escapes of texts, and numbers whole: digits behind a point are no number of their own.  A text as
+ * one token would be more than V8's stack takes, if there are millions of escapes in it. */
+const MODEL_TOKENS = /"|\\.|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 
 /** JSON of values, read: whole numbers that are none of JavaScript's are `{"~int": digits}`. */
 export function modelValues(text) {
   if (!/\d{16}/.test(text)) return JSON.parse(text);
-  const exact = text.replace(MODEL_TOKENS, (token) =>
-    (token[0] === '"' || Number.isSafeInteger(Number(token)) ? token : `{"~int":"${token}"}`));
+  let inside = false;
+  const exact = text.replace(MODEL_TOKENS, (token) => {
+    if (token === '"') inside = !inside;
+    else if (!inside && /^-?\d{16,}$/.test(token) && !Number.isSafeInteger(Number(token))) return `{"~int":"${token}"}`;
+    return token;
+  });
   return JSON.parse(exact);
 }
 

@@ -226,12 +226,15 @@ export function flameRects(tree, {up, rowHeight, colour, room = 0, skip = 0}) {
   };
 }
 
+/** Characters of a path that is taken apart: what is generic over itself takes the square of them. */
+const FLAME_LONGEST = 4096;
 /** What is left of it: the type of `<Type>::f` and of `<Type as Trait>::f`. */
 const FLAME_GENERIC = /<([^<>()]*) as [^<>()]*>|(?<![^<])<([^<>()]*)>(?=::)|<[^<>()]*>|\([^<>()]*\)/g;
 
 /** A name without what it is in, as `frames.py` shortens it: `get-stdout`, `Vec::push`. */
 export function flameBrief(name) {
   if (!name.includes('::')) return name.slice(name.indexOf('#', 1) + 1);
+  if (name.length > FLAME_LONGEST) return name;
   let path = name;
   let before = '';
   while (path !== before) {

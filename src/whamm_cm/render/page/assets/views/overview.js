@@ -148,7 +148,7 @@ class Overview {
     this.element.replaceChildren(
       ...[
         calls && this.losses(),
-        calls && this.tiles(sums, mask),
+        calls && (this.uncalled() ?? this.tiles(sums, mask)),
         h(
           'div',
           {class: 'cards'},
@@ -176,6 +176,19 @@ class Overview {
       {class: 'notice', role: 'note'},
       h('summary', {}, cut(text, OVERVIEW_SENTENCE)),
       text,
+    );
+  }
+
+  /** What is said where a run is here, but none of its calls. */
+  uncalled() {
+    const {kind, run} = this.ctx.model;
+    if (run.calls || kind === 'live') return null;
+    const counted = run.counts?.length ? ' What was only counted is below.' : '';
+    const said = this.ctx.model.reports ? ' What scripts reported is under Reports.' : '';
+    return h(
+      'p',
+      {class: 'notice', role: 'note'},
+      `The log has no calls: a trace records those that -e trace=SET asks for.${counted}${said}`,
     );
   }
 
@@ -304,7 +317,7 @@ class Overview {
           ? [
               calls
                 ? [count(calls), overviewBar(calls / most, '--accent')]
-                : h('span', {class: 'muted'}, 'nothing'),
+                : h('span', {class: 'muted'}, 'none recorded'),
               failed ? h('span', {class: 'bad'}, count(failed)) : '',
               add(row, 'bytes') ? bytes(add(row, 'bytes')) : '',
             ]
