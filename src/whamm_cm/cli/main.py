@@ -24,7 +24,7 @@ from whamm_cm.render.safe import lines
 #: One row per command: module under ``whamm_cm.cli`` with ``register`` and ``run``.
 COMMANDS = (
     "inspect", "view", "trace", "instrument", "info", "check", "report", "top", "gate", "policy",
-    "enforce", "diff", "completion", "lsp",
+    "enforce", "diff", "replay", "completion", "lsp",
 )  # fmt: skip
 
 #: What a write fails with when there is no room.
@@ -33,9 +33,9 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _EPILOG = """\
 `whamm-cm COMMAND --help` says more about a command.
 
-exit codes: 0 ok; 1 findings of the gate; 2 usage error, or the output cannot be written; 3 input
-unreadable or not a component; 4 internal error (please report it); 130 interrupted. `trace` exits
-with the status of what it ran, 134 when the guest trapped.
+exit codes: 0 ok; 1 findings of the gate, or a replay that went another way; 2 usage error, or the
+output cannot be written; 3 input unreadable or not a component; 4 internal error (please report
+it); 130 interrupted. `trace` exits with the status of what it ran, 134 when the guest trapped.
 """
 
 

@@ -130,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
         return trace_command(args, words, settings)
     if args.component is not None:
         raise UsageError("--component is for a command behind --; name the component itself here")
-    return _embedded(args, words, settings)
+    return _itself(args, words, settings)
 
 
 def _is_component(path: str) -> bool:
@@ -190,9 +190,8 @@ def _only_serves(args: argparse.Namespace, data: bytes, path: str) -> bool:
     return found.handler and not found.command
 
 
-def _embedded(args: argparse.Namespace, words: Sequence[str], settings: Settings) -> int:
-    from whamm_cm.front.running import Running, mark_of, run_woven
-
+def _itself(args: argparse.Namespace, words: Sequence[str], settings: Settings) -> int:
+    """The component that is named: recorded, on another engine, served, or run."""
     path = words[0]
     data = read_input(path)
     host = _host(args, words)
@@ -215,6 +214,14 @@ def _embedded(args: argparse.Namespace, words: Sequence[str], settings: Settings
     option = serve.given(args)
     if option is not None:
         raise UsageError(f"{option} is for HTTP handlers; --http serves {path} as one")
+    return _embedded(args, path, data, host, settings)
+
+
+def _embedded(
+    args: argparse.Namespace, path: str, data: bytes, host: HostOptions, settings: Settings
+) -> int:
+    from whamm_cm.front.running import Running, mark_of, run_woven
+
     script = scripts.checked(args, settings)
     finder = scripts.line_finder(args.lines, data, path, args.debug)
     woven = weaving.weave(args, data, path, settings.plan("host", script, mark_of(data)))

@@ -35,9 +35,11 @@ Decode: TypeAlias = Callable[[Any, Callable[[Resource, int], Any]], Any]
 
 
 class Encoders:
-    """Those of one component, each type's made once: types share their parts."""
+    """Those of one component, each type's made once: types share their parts.  ``number`` says
+    that of a resource, by default the next."""
 
-    def __init__(self) -> None:
+    def __init__(self, number: Encode = lambda value, numbers: next(numbers)) -> None:
+        self._number = number
         self._made: dict[int, Encode] = {}
 
     def of(self, t: ValType | None) -> Encode:
@@ -71,7 +73,7 @@ class Encoders:
             case OptionT():
                 return self._option(t)
             case Own() | Borrow():
-                return lambda value, numbers: next(numbers)
+                return self._number
             case _:
                 return lambda value, numbers: value
 

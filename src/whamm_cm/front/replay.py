@@ -1,0 +1,367 @@
+"""A recorded run once more: all that the guest asks for comes from the recording.
+
+Nothing of the host is linked.  The guest is called as it was, and what it calls is compared with
+what it called then; what it wrote to its standard streams is written again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias
+
+from wasmtime import WasmtimeError
+from wasmtime.component import ComponentInstanceType, FuncType, Linker, ResourceType
+
+from whamm_cm.dataclass import dataclass
+from whamm_cm.errors import RunError, WhammError
+from whamm_cm.front.recording import recordable
+from whamm_cm.run.exports import find_export
+from whamm_cm.run.host.bridge import (
+    Exit,
+    Failure,
+    Fault,
+    Instance,
+    Resource,
+    add_function,
+    add_resource,
+    numbered,
+)
+from whamm_cm.run.hosted import Hosted, hosted
+from whamm_cm.run.outcome import Trap, parse_trap
+from whamm_cm.trace.hiding import Hiding
+from whamm_cm.trace.passing import Decoders, Encoders
+from whamm_cm.trace.recorded import Call, Lived, Recording
+from whamm_cm.trace.recording import Signature, signatures
+from whamm_cm.trace.records import Record
+from whamm_cm.wit.model import InstanceItem, TypeItem
+from whamm_cm.wit.resolve import resolve
+from whamm_cm.wit.types import Resource as Type
+from whamm_cm.wit.types import ResultT, strip
+
+_OUTPUTS = {"wasi:cli/stdout": 1, "wasi:cli/stderr": 2}
+_WRITES = ("output-stream.write", "output-stream.blocking-write-and-flush")
+
+Why: TypeAlias = Literal["call", "result", "fewer", "until", "cut", "end"]
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Where a replay stopped before its end.
+
+    ``why``: it made another ``call`` than was recorded, returned another ``result``, made
+    ``fewer`` calls, came to another ``end``; it came to the call to stop at (``until``); or the
+    recording is ``cut`` off there.  ``number``: of the call.  ``expected`` and ``actual`` are
+    texts, "" for none; ``trap`` has the frames."""
+
+    why: Why
+    number: int
+    expected: str
+    actual: str
+    trap: Trap | None = None
+
+    @property
+    def diverged(self) -> bool:
+        return self.why != "until"
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """``calls``: how many were replayed; ``same``: the component is the recorded one; ``halt``
+    None: all of the recording was.  ``masked``: the first call that was answered with stars in the
+    place of a secret, 0 for none.  ``trap``: why the guest trapped, as it did then."""
+
+    calls: int
+    same: bool
+    halt: Halt | None
+    masked: int
+    trap: str | None
+
+
+class _Stop(WhammError):
+    """Ends the guest: the player has its reasons."""
+
+
+class _Handed(Resource):
+    """A resource of the recording; ``number``: the one it has there."""
+
+    def __init__(self, number: int, playing: Playing) -> None:
+        self.number, self.playing = number, playing
+
+    def dropped(self) -> None:
+        self.playing.dropped(self.number)
+
+
+# Classes for the resource types of a component, by their order in it: engines know them by number,
+# of which there are only so many.
+_classes: list[type[_Handed]] = []
+
+
+def replay(
+    recording: Recording, data: bytes, name: str, *, until: int | None = None, cache: bool = True
+) -> Replay:
+    """Run ``data`` as it was recorded; ``until``: the number of the call to stop before.  Raises
+    InputError and RunError for what cannot be run, or has no such exports."""
+    same = hashlib.sha256(data).hexdigest() == recording.sha256
+    player = _Player(recording, data, name, until, cache)
+    return player.run(same)
+
+
+class _Player:
+    def __init__(
+        self, recording: Recording, data: bytes, name: str, until: int | None, cache: bool
+    ) -> None:
+        world = resolve(recordable(data, name)).world
+        self.recording, self.until, self.calls, self.masked = recording, until, 0, 0
+        self.halt: Halt | None = None
+        self.encoders = Encoders(lambda value, numbers: value.number)
+        self.decoders = Decoders()
+        self.hiding = Hiding(recording.head.get("secrets", "keep"))
+        self.imports = signatures("import", world.imports)
+        self.exports = signatures("export", world.exports)
+        self._types = {
+            (extern.name.name, label): item.type
+            for extern in world.imports
+            if isinstance(extern.entity, InstanceItem)
+            for label, item in extern.entity.exports.items()
+            if isinstance(item, TypeItem) and isinstance(item.type, Type)
+        }
+        self._kinds: dict[int, type[_Handed]] = {}
+        self._guest: Hosted = hosted(data, cache, self._define)
+
+    def kind(self, resource: Type) -> type[_Handed]:
+        found = self._kinds.get(id(resource))
+        if found is None:
+            position = len(self._kinds)
+            if position == len(_classes):
+                made = type("Handed", (_Handed,), {})
+                numbered(made, f"#{position}")
+                _classes.append(made)
+            found = self._kinds[id(resource)] = _classes[position]
+        return found
+
+    def _define(self, linker: Linker, imports: dict[str, Any]) -> None:
+        defined: set[int] = set()
+        with linker.root() as root:
+            for name, wanted in imports.items():
+                if isinstance(wanted, FuncType):
+                    add_function(root, name, name, self._function(name))
+                if not isinstance(wanted, ComponentInstanceType):
+                    continue
+                with root.add_instance(name) as instance:
+                    for label, export in wanted.exports(linker.engine).items():
+                        full = f"{name}#{label}"
+                        if isinstance(export.ty, FuncType):
+                            add_function(instance, label, full, self._function(full))
+                        elif isinstance(export.ty, ResourceType):
+                            kind = self.kind(self._types[name, label])
+                            if kind.KIND not in defined:  # others take it from there
+                                add_resource(instance, label, kind)
+                            defined.add(kind.KIND)
+
+    def _function(self, name: str) -> Callable[..., Any]:
+        signature = self.imports[name]
+        return lambda playing, *values: playing.answer(signature, values)
+
+    def run(self, same: bool) -> Replay:
+        trap = None
+        for life in self.recording.lives:
+            trap = self._live(life) or trap
+            if self.halt is not None:
+                break
+        else:
+            if self.recording.end is None:
+                self.halt = Halt("cut", self.calls + 1, "", "")
+        return Replay(self.calls, same, self.halt, self.masked, trap)
+
+    def _live(self, life: Lived) -> str | None:
+        """One instance, to its end; why it trapped, if it did."""
+        playing = Playing(self, life)
+        started = None
+        try:
+            for call in life.entered:
+                playing.enter(call)
+                signature = self._exported(call.record)
+                if started is None:
+                    started = self._guest.start(playing)
+                values = playing.values(signature, call.record)
+                export = find_export(
+                    self._guest.engine, self._guest.component, self._named(signature)
+                )
+                answer = started.call(export, values)
+                playing.left(signature, call, answer)
+        except _Stop:
+            return None
+        except WasmtimeError as error:
+            return playing.trapped(error)
+        finally:
+            playing.over = True
+            playing.table.close()
+        return None
+
+    def _exported(self, record: Record) -> Signature:
+        key = "export", record.get("interface", ""), record["func"]
+        for signature in self.exports.values():
+            if signature.key == key:
+                return signature
+        raise RunError(f"the component has no export {key[1]}#{key[2]}, which was called then")
+
+    def _named(self, signature: Signature) -> str:
+        return next(name for name, one in self.exports.items() if one is signature)
+
+
+class Playing(Instance):
+    """An instance that lives through what is recorded of one."""
+
+    def __init__(self, player: _Player, life: Lived) -> None:
+        super().__init__()
+        self.player, self.over = player, False
+        self._left = deque(life.made)
+        self._outputs: dict[int, int] = {}
+        self._entered = deque(life.entered)
+        self._now = life.entered[0]
+
+    def enter(self, call: Call) -> None:
+        """An export is about to be called."""
+        self._now = self._entered.popleft()
+        self._count(call, _shown(call.record))
+
+    def values(self, signature: Signature, record: Record) -> list[Any]:
+        args = signature.args(record)
+        if args is None:
+            raise RunError(f"{signature.place} takes other arguments than were recorded")
+        of = self.player.decoders.of
+        params = zip(signature.params, args, strict=True)
+        return [of(t)(value, self._made) for (_, t), value in params]
+
+    def _made(self, resource: Type, number: int) -> _Handed:
+        return self.player.kind(resource)(number, self)
+
+    def answer(self, signature: Signature, values: tuple[Any, ...]) -> Any:
+        """What an import is answered; raises what ends the guest."""
+        hiding, encode = self.player.hiding, self.player.encoders.of
+        args = [
+            encode(t)(value, iter(()))
+            for (_, t), value in zip(signature.params, values, strict=True)
+        ]
+        hidden = hiding.args(signature.place, signature.rule, signature.params, args)
+        record = signature.head("call") | signature.called(hidden)
+        call = self._next(record)
+        if call.answer is None:
+            self._ends(signature, args)
+        answer = call.answer or {}
+        if answer.get("masked"):
+            self.player.masked = self.player.masked or self.player.calls
+            hiding.result(
+                signature.place, signature.rule, args, signature.type.result, answer["result"]
+            )
+        self._written(signature, call, values)
+        t = signature.type.result
+        found = self.player.decoders.of(t)(answer.get("result"), self._made)
+        if t is None or not isinstance(strip(t), ResultT):
+            return found
+        if "error" in found:
+            raise Failure(found["error"])
+        return found["ok"]
+
+    def dropped(self, number: int) -> None:
+        if not self.over:
+            self._next({"phase": "call", "func": "the drop of", "self": number}, drop=True)
+
+    def left(self, signature: Signature, call: Call, answer: Any) -> None:
+        """The export has returned."""
+        t = signature.type.result
+        value = self.player.encoders.of(t)(answer, iter(()))
+        value = self.player.hiding.result(signature.place, signature.rule, [], t, value)
+        if call.answer is None:
+            cut = self.player.recording.end is None
+            self._halt("cut" if cut else "end", "it did not return", "it returned")
+        assert call.answer is not None
+        wanted = call.answer.get("result")
+        if value != wanted:
+            self._halt("result", _json(wanted), _json(value))
+        ahead = self._left[0].record if self._left else None
+        if ahead and (not self._entered or ahead["call"] < self._entered[0].record["call"]):
+            self._halt("fewer", _shown(ahead), f"{_place(call.record)} returned")
+
+    def trapped(self, error: WasmtimeError) -> str | None:
+        """The guest has trapped, or was ended by what it called."""
+        halt = self.player.halt
+        trap = parse_trap(str(error))
+        if halt is not None:
+            self.player.halt = Halt(halt.why, halt.number, halt.expected, halt.actual, trap)
+            return None
+        if isinstance(self.error, Exit):
+            return None
+        if self.error is not None:
+            raise self.error
+        if self._now.answer is not None:
+            halt = Halt("end", self.player.calls, "it did not trap there", trap.message, trap)
+            self.player.halt = halt
+        return trap.message
+
+    def _count(self, call: Call | None, actual: str) -> None:
+        player = self.player
+        if player.until is not None and player.calls + 1 >= player.until:
+            player.calls += 1
+            self._halt("until", "", actual)
+        player.calls += 1
+
+    def _next(self, record: Record, drop: bool = False) -> Call:
+        """What was recorded in the place of a call."""
+        shown = f"the drop of {record['self']}" if drop else _shown(record)
+        self._count(None, shown)
+        if not self._left:
+            why: Why = "cut" if self.player.recording.end is None else "call"
+            self._halt(why, "no more calls", shown)
+        call = self._left[0]
+        told = call.record
+        if drop:
+            fits = told["func"].endswith(".drop") and told.get("self") == record["self"]
+        else:
+            fits = all(
+                told.get(key) == record.get(key) for key in ("interface", "func", "self", "args")
+            )
+        if not fits:
+            self._halt("call", _shown(told), shown)
+        self._left.popleft()
+        return call
+
+    def _halt(self, why: Why, expected: str, actual: str) -> None:
+        self.player.halt = Halt(why, self.player.calls, expected, actual)
+        raise _Stop(why)
+
+    def _ends(self, signature: Signature, args: list[Any]) -> None:
+        """In a call that did not return then."""
+        if signature.interface == "wasi:cli/exit":
+            raise Exit(0)
+        raise Fault("it did not return when it was recorded")
+
+    def _written(self, signature: Signature, call: Call, values: tuple[Any, ...]) -> None:
+        fd = _OUTPUTS.get(signature.interface)
+        if fd is not None and call.answer is not None:
+            self._outputs[call.answer["result"]] = fd
+        elif signature.func in _WRITES and values[0].number in self._outputs:
+            left = memoryview(values[1])
+            while left:
+                left = left[os.write(self._outputs[values[0].number], left) :]
+
+
+def _place(record: Record) -> str:
+    interface = record.get("interface", "")
+    return f"{interface}#{record['func']}" if interface else str(record["func"])
+
+
+def _shown(record: Record) -> str:
+    """A call as text, with its values."""
+    given = {"self": record["self"]} if "self" in record else {}
+    every = {**given, **record.get("args", {})}
+    parts = [f"{name}={_json(value)}" for name, value in every.items()]
+    return f"{_place(record)}({', '.join(parts)})"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
