@@ -349,6 +349,16 @@ def test_values_are_shown_as_they_are(open_page: Open) -> None:
         assert line in [each.strip() for each in lines], (line, lines)
 
 
+def test_numbers_of_tasks_requests_and_instances_are_whole(open_page: Open) -> None:
+    """Those of other logs are of 64 bits, too."""
+    ids = {"instance": 2**33 + 1, "task": 2**40 + 2, "req": 2**41 + 3}
+    call = {"v": 2, "call": 1, "edge": "import", "func": "f", "phase": "call", **ids}
+    page = ready(open_page(logs.page([call, {**call, "call": 2, **dict.fromkeys(ids, 1)}])))
+    for key, number in ids.items():
+        page.get_by_role("combobox", name="Filter").fill(f"{key}={number}")
+        assert says(page) == "1 of 2 calls", key
+
+
 def test_a_text_of_millions_of_escapes_is_read(open_page: Open) -> None:
     """And with it all values of its chunk."""
     page = open_page(page_of("model.js", script="globalThis.read = modelValues;"))

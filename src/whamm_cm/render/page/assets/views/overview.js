@@ -179,7 +179,7 @@ class Overview {
     if (text.length <= OVERVIEW_SENTENCE) return h('p', {class: 'notice', role: 'note'}, text);
     return h(
       'details',
-      {class: 'notice', role: 'note'},
+      {class: 'notice'},
       h('summary', {}, cut(text, OVERVIEW_SENTENCE)),
       text,
     );
