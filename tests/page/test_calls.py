@@ -16,6 +16,7 @@ from bench.page import ACTS, FRAMES
 from fixtures.build import build
 from tests.page import logs
 from tests.page.browser import DARK, PHONE, need
+from tests.page.modules import page_of
 from whamm_cm.trace.session import Session
 
 Open = Callable[..., Any]
@@ -80,6 +81,43 @@ def test_the_overview_is_of_what_is_chosen(open_page: Open, small: str) -> None:
     kv = sum(c.site.interface == "wasi:keyvalue/store" for c in Session.build(logs.small()).calls)
     assert page.locator(".tile").first.inner_text() == f"{kv}\nof 457 calls"
     assert page.locator(".card", has_text="What was denied").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("records", "fragment"),
+    [
+        (logs.small, ""),
+        (logs.small, "q=%25fs"),
+        (logs.small, "q=%25http, wasi:io/* %22set%22"),
+        (logs.small, "q=status%3Dfailed"),
+        (logs.asynchronous, ""),
+        (logs.hostile, ""),
+    ],
+)
+def test_numbers_lead_to_the_calls_they_count(
+    open_page: Open, records: Callable[[], Any], fragment: str
+) -> None:
+    """Whatever is filtered already, and whatever functions are called."""
+    page = ready(open_page(logs.page(records()), fragment))
+    links = page.evaluate(_COUNTED)
+    assert links
+    for text, counted, href in links:
+        page.evaluate("(href) => { location.hash = href; }", href)
+        page.wait_for_selector(".view-table")
+        said = page.locator("#filter-says").inner_text()
+        assert said.split(" ")[0] == counted, (text, counted, said, href)
+
+
+#: Links of the overview with the number of calls that stands beside, or is, each.
+_COUNTED = """
+[...document.querySelectorAll('.view-overview a')].flatMap((link) => {
+  const row = link.closest('tr');
+  if (!row) return [[link.textContent, link.textContent, link.getAttribute('href')]];
+  const heads = [...row.closest('table').querySelectorAll('th')].map((head) => head.textContent);
+  const at = heads.indexOf('Calls');
+  return at < 0 ? [] : [[link.textContent, row.cells[at].textContent, link.getAttribute('href')]];
+})
+"""
 
 
 def test_rows_are_the_calls_that_fit(open_page: Open, small: str) -> None:
@@ -311,13 +349,26 @@ def test_values_are_shown_as_they_are(open_page: Open) -> None:
         assert line in [each.strip() for each in lines], (line, lines)
 
 
+def test_numbers_of_tasks_requests_and_instances_are_whole(open_page: Open) -> None:
+    """Those of other logs are of 64 bits, too."""
+    ids = {"instance": 2**33 + 1, "task": 2**40 + 2, "req": 2**41 + 3}
+    call = {"v": 2, "call": 1, "edge": "import", "func": "f", "phase": "call", **ids}
+    page = ready(open_page(logs.page([call, {**call, "call": 2, **dict.fromkeys(ids, 1)}])))
+    for key, number in ids.items():
+        page.get_by_role("combobox", name="Filter").fill(f"{key}={number}")
+        assert says(page) == "1 of 2 calls", key
+
+
 def test_a_text_of_millions_of_escapes_is_read(open_page: Open) -> None:
     """And with it all values of its chunk."""
-    call = {"v": 2, "instance": 1, "call": 1, "edge": "import", "func": "f"}
-    args = {"text": 10_000_000 * "\n", "number": 2**64 - 1}
-    text = logs.page([{**call, "phase": "call", "args": args}])
-    page = ready(open_page(text, "view=table&call=0"))
-    page.locator(".drawer .leaf", has_text="number 18446744073709551615").wait_for()
+    page = open_page(page_of("model.js", script="globalThis.read = modelValues;"))
+    found = page.evaluate(
+        r"""() => {
+          const [text, number] = read(`["${'\\n'.repeat(1e7)}",18446744073709551615]`);
+          return [text.length, number];
+        }"""
+    )
+    assert found == [10_000_000, {"~int": str(2**64 - 1)}]
 
 
 def test_it_is_called_as_its_log_is(open_page: Open) -> None:

@@ -29,7 +29,7 @@ def views(page: Any) -> list[str]:
 
 
 def test_nothing_of_a_guest_runs_and_all_of_it_is_seen(
-    open_page: Open, screenshot: Callable[..., Path], hostile: str
+    open_page: Open, axe: Callable[..., None], screenshot: Callable[..., Path], hostile: str
 ) -> None:
     """`open_page` fails for dialogs, errors, requests and what the policy stopped."""
     page = open_page(hostile)
@@ -42,6 +42,7 @@ def test_nothing_of_a_guest_runs_and_all_of_it_is_seen(
         text = page.locator("body").inner_text()
         assert not ACTING.search(text), (view, ACTING.search(text))
         assert not made_of_text(page), view
+        axe(page)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
 
 

@@ -2,6 +2,7 @@
 
 /** What would act on a line or cannot be seen: controls, bidirectional marks, zero-width, lone surrogates. */
 const HIDDEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/gu;
+const BREAKS = {'\n': '\\n', '\r': '\\r', '\t': '\\t'};
 const SVG = new Set(['svg', 'g', 'path', 'rect', 'line', 'text', 'circle', 'polygon', 'polyline', 'defs', 'marker',
   'tspan', 'ellipse', 'clipPath']);
 
@@ -41,16 +42,24 @@ function domSet(element, name, value) {
 
 /** `text` with everything visible that would not be: `\u{202e}`. */
 export function shown(text) {
-  return String(text).replace(HIDDEN, (c) =>
-    ({'\n': '\\n', '\r': '\\r', '\t': '\\t'})[c] ?? `\\u{${c.codePointAt(0).toString(16)}}`);
+  return String(text).replace(HIDDEN, (c) => BREAKS[c] ?? `\\u{${c.codePointAt(0).toString(16)}}`);
 }
 
-/** At most `length` characters of it, `…` in the middle. */
+/** At most `length` characters of it, `…` in the middle; of a text of megabytes, no more is looked at. */
 export function cut(text, length) {
-  const all = [...text];
-  if (all.length <= length) return text;
+  if (text.length <= length) return text;
   const front = Math.ceil((length - 1) / 2);
-  return `${all.slice(0, front).join('')}…${all.slice(all.length - (length - 1 - front)).join('')}`;
+  const back = length - 1 - front;
+  const whole = text.length <= 2 * length;
+  const all = [...(whole ? text : text.slice(0, 2 * front))];
+  if (whole && all.length <= length) return text;
+  const ends = whole ? all : [...text.slice(text.length - 2 * back)];
+  return `${all.slice(0, front).join('')}…${ends.slice(ends.length - back).join('')}`;
+}
+
+/** `cut(shown(text), length)`, which takes as long as `length`. */
+export function shownCut(text, length) {
+  return cut(shown(cut(String(text), length)), length);
 }
 
 /** Nanoseconds as people read them, `1.24 ms`. */

@@ -10,7 +10,7 @@ export const DENIED = 16;
 
 /** The columns, with the arrays that hold them: as `columns` of `render/page/run.py` says them. */
 const COLUMNS = {
-  site: Int32Array, instance: Int32Array, task: Float64Array, req: Int32Array, parent: Int32Array,
+  site: Int32Array, instance: Float64Array, task: Float64Array, req: Float64Array, parent: Int32Array,
   depth: Int32Array, start: Float64Array, dur: Float64Array, self: Float64Array, frame: Float64Array,
   result: Float64Array, outcome: Uint8Array, flags: Uint8Array, bytes: Float64Array,
 };

@@ -1,13 +1,16 @@
 /** What is known of one call, in a drawer beside the view; and values as trees that unfold. */
-import {bytes, count, cut, h, ns, shown} from '../dom.js';
+import {bytes, count, cut, h, ns, shown, shownCut} from '../dom.js';
 import {CANCELLED, DENIED, FAILED, OUTCOMES, siteTitle} from '../model.js';
 import {strongColourOf} from '../colours.js';
+import {filterText} from './filter.js';
 
 /** Items of a list that are shown at once. */
 const DETAILS_ITEMS = 100;
 /** Characters of a text that are shown at once. */
 const DETAILS_TEXT = 300;
 const DETAILS_CHILDREN = 50;
+/** Characters of what the filter takes for a pattern, at most. */
+const DETAILS_SET = 4096;
 
 /** How a call ended, in a word, and the class of that word's badge. */
 export function statusOf(calls, i) {
@@ -21,7 +24,7 @@ export function statusOf(calls, i) {
 }
 
 function detailsQuoted(text, length) {
-  return `"${cut(shown(text.replace(/["\\]/g, '\\$&')), length)}"`;
+  return `"${shownCut(cut(text, length).replace(/["\\]/g, '\\$&'), length)}"`;
 }
 
 /** The bytes of base64, as far as it is some. */
@@ -86,11 +89,11 @@ export function valueText(value, length = 120) {
     const entries = Object.entries(each);
     if (entries.length !== 1) {
       return writeList(entries, '{}', ([key, inner]) => {
-        put(`${cut(shown(key), 40)}: `);
+        put(`${shownCut(key, 40)}: `);
         write(inner);
       });
     }
-    put(cut(shown(entries[0][0]), 40));
+    put(shownCut(entries[0][0], 40));
     if (entries[0][1] !== null) {
       put('(');
       write(entries[0][1]);
@@ -119,7 +122,7 @@ function detailsInside(value) {
 
 /** A value under its name: a line, or a line that unfolds. */
 export function valueTree(name, value, open = false) {
-  const label = h('span', {class: 'key'}, cut(shown(name), 80));
+  const label = h('span', {class: 'key'}, shownCut(name, 80));
   const [kind, inside] = detailsInside(value);
   const long = typeof value === 'string' && value.length > DETAILS_TEXT;
   const data =
@@ -213,7 +216,23 @@ export function siteParts(site) {
 /** What the filter takes for this function alone; where its name is no pattern, what contains it. */
 export function setOf(site) {
   const set = `${site.interface}#${site.func}`;
-  return /[\s,"!{}*?|]/u.test(set) ? `"${site.name.replace(/"/g, ' ')}"` : set;
+  return set.length > DETAILS_SET || /[\s\p{C}"%,!@=<>()[\]{}*?|]/u.test(set) ? filterText(site.name) : set;
+}
+
+/** Of these sites, this one alone: also its version, edge and component, where others differ in no more. */
+export function filterOfSite(sites, site) {
+  const same = sites.filter((each) => each.interface === site.interface && each.func === site.func);
+  const several = (key) => same.some((each) => each[key] !== site[key]);
+  const set = setOf(site);
+  const exact = several('version') && set[0] !== '"' && /^[0-9.]+$/.test(site.version);
+  const parts = [exact ? `${site.interface}@=${site.version}#${site.func}` : set];
+  if (several('edge')) parts.push(`edge=${site.edge}`);
+  if (several('component')) {
+    const others = same.map((each) => each.component).filter((name) => name && name !== site.component);
+    const [operator, names] = site.component ? ['=', [site.component]] : ['!=', [...new Set(others)]];
+    if (!names.some((name) => /[\s",]/.test(name))) parts.push(`component${operator}${names.join()}`);
+  }
+  return parts.join(' ');
 }
 
 /** Everything that is known of call `i`, as an element. */
@@ -306,7 +325,7 @@ function detailsFacts(ctx, i, site) {
     calls.bytes[i] && ['Moved', bytes(calls.bytes[i])],
     ['Instance', String(calls.instance[i])],
     calls.task[i] && ['Task', String(calls.task[i])],
-    calls.req[i] && ['Request', `${calls.req[i]}${request ? ` ${cut(shown(request.name), 120)}` : ''}`],
+    calls.req[i] && ['Request', `${calls.req[i]}${request ? ` ${shownCut(request.name, 120)}` : ''}`],
     site.component && ['Component', shown(site.component)],
     ['Edge', site.edge],
     site.version && ['Version', shown(site.version)],

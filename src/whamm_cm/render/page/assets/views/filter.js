@@ -1,5 +1,5 @@
 /** The filter: the language of `-e`, conditions on calls beside it, a range of times; and its box. */
-import {count, cut, h, ns, shown} from '../dom.js';
+import {count, h, ns, shown, shownCut} from '../dom.js';
 import {CANCELLED, DENIED, FAILED, OUTCOMES} from '../model.js';
 import {SetError, SiteSet} from '../sets.js';
 
@@ -28,6 +28,7 @@ const FILTER_HINTS = [
   ['instance=1', 'calls in an instance; also task=, req='],
 ];
 const FILTER_CONDITION = /^(status|edge|component|instance|task|req|dur|self|bytes)(!=|<=|>=|=|<|>)(.+)$/u;
+const FILTER_WORDS = /"[^"]*("?)|[^\s]+/gu;
 const FILTER_COMPARE = {
   '=': (a, b) => a === b,
   '!=': (a, b) => a !== b,
@@ -57,8 +58,7 @@ export function filterNames(row, inner) {
 export function filterParse(text, classes) {
   const conditions = [];
   const rest = [...text];
-  const words = /"[^"]*("?)|[^\s]+/gu;
-  for (let found = words.exec(text); found; found = words.exec(text)) {
+  for (const found of text.matchAll(FILTER_WORDS)) {
     const word = found[0];
     const at = [...text.slice(0, found.index)].length;
     if (word.startsWith('"')) {
@@ -105,6 +105,39 @@ function filterCondition([, key, operator, value], at) {
   const numbers = values.map(Number);
   if (!values.every((each) => /^\d+$/.test(each))) throw new SetError(`${key} takes numbers`, at);
   return {ofCall: (calls, i) => numbers.includes(calls[key][i]) === wanted};
+}
+
+/** What is taken for calls with all of `text` in their names, as far as it can be said. */
+export function filterText(text) {
+  const parts = text.split(/["\p{Cs}]+/u).filter(Boolean);
+  return parts.map((part) => `"${part}"`).join(' ');
+}
+
+/** The filter that chooses `more` of what is chosen now.  A set in `more` takes the place of the one there is, of
+ * which it has to be a part; conditions stay. */
+export function filterWithin(ctx, more) {
+  const {table = []} = ctx.model.classes ?? {};
+  const q = ctx.state.q ?? '';
+  try {
+    filterParse(q, table);
+  } catch (error) {
+    if (!(error instanceof SetError)) throw error;
+    return more;
+  }
+  const said = new Set(more.match(FILTER_WORDS));
+  const words = (q.match(FILTER_WORDS) ?? []).filter((word) => !said.has(word));
+  if (!filterParse(more, table).set) return [...words, more].join(' ');
+  return [more, ...words.filter((word) => word[0] === '"' || FILTER_CONDITION.test(word))].join(' ');
+}
+
+/** Whether the filter has a set of functions, beside conditions. */
+export function filterHasSet(ctx) {
+  try {
+    return filterParse(ctx.state.q ?? '', ctx.model.classes?.table ?? []).set !== null;
+  } catch (error) {
+    if (!(error instanceof SetError)) throw error;
+    return false;
+  }
 }
 
 /** `from-to` in ns, null for none. */
@@ -255,7 +288,7 @@ class FilterBox {
     if (mask) for (let i = 0; i < mask.length; i += 1) chosen += mask[i];
     const all = calls ? `${count(calls.n)} ${calls.n === 1 ? 'call' : 'calls'}` : '';
     this.says.textContent = fault
-      ? `${cut(shown(fault.message), 240)} (at column ${fault.at + 1})`
+      ? `${shownCut(fault.message, 240)} (at column ${fault.at + 1})`
       : mask
         ? `${count(chosen)} of ${all}`
         : all;

@@ -1,10 +1,10 @@
 /** At first sight: what the component may do, what it did, what went wrong, what was slow. */
-import {bytes, count, cut, h, ns, percent, shown} from '../dom.js';
+import {bytes, count, cut, h, ns, percent, shown, shownCut} from '../dom.js';
 import {CANCELLED, DENIED, FAILED, siteTitle} from '../model.js';
 import {strongColourOf} from '../colours.js';
 import {SiteSet} from '../sets.js';
-import {filterNames} from './filter.js';
-import {setOf, siteParts, statusOf} from './details.js';
+import {filterHasSet, filterNames, filterText, filterWithin} from './filter.js';
+import {filterOfSite, setOf, siteParts, statusOf} from './details.js';
 
 const OVERVIEW_TOP = 10;
 /** Characters of what is said of losses; reasons are texts of a log. */
@@ -67,6 +67,12 @@ function overviewSlowest(calls, mask, most) {
   return found;
 }
 
+/** What the filter takes for all functions of an interface; "": of the world. */
+function overviewPattern(name) {
+  if (!name) return '#*';
+  return /^[a-z0-9:/._-]{1,4096}$/.test(name) ? name : filterText(name);
+}
+
 /** Rows `{name, covers, q, may, sites}` of classes, and of interfaces that are in none. */
 function overviewClasses(model) {
   const table = model.classes?.table ?? [];
@@ -107,7 +113,7 @@ function overviewClasses(model) {
       others.set(name, {
         name,
         covers: '',
-        q: `${name || '#*'} edge=import`,
+        q: `${overviewPattern(name)} edge=import`,
         sites: [],
         may: [],
         known: imports !== null,
@@ -173,7 +179,7 @@ class Overview {
     if (text.length <= OVERVIEW_SENTENCE) return h('p', {class: 'notice', role: 'note'}, text);
     return h(
       'details',
-      {class: 'notice', role: 'note'},
+      {class: 'notice'},
       h('summary', {}, cut(text, OVERVIEW_SENTENCE)),
       text,
     );
@@ -203,11 +209,7 @@ class Overview {
           'div',
           {class: 'big'},
           q && Number(value.replace(/,/g, ''))
-            ? h(
-                'a',
-                {href: this.ctx.link({view: 'table', q}), on: {click: (event) => this.go(event, q)}},
-                value,
-              )
+            ? this.filterLink(value, q)
             : value,
         ),
         h('div', {class: 'muted'}, what),
@@ -237,7 +239,9 @@ class Overview {
     this.ctx.go('table', {q});
   }
 
-  filterLink(text, q) {
+  /** To the calls of `q` among those that are chosen: counts here are of these. */
+  filterLink(text, more) {
+    const q = filterWithin(this.ctx, more);
     return h('a', {href: this.ctx.link({view: 'table', q}), on: {click: (event) => this.go(event, q)}}, text);
   }
 
@@ -293,13 +297,12 @@ class Overview {
     const most = Math.max(1, ...rows.map((row) => add(row, 'calls')));
     const cells = rows.map((row) => {
       const [calls, failed] = [add(row, 'calls'), add(row, 'failed')];
+      const q = calls ? this.within(row, sums) : null;
       const may = row.may.filter((each) => each.reachable).length;
-      const name = cut(shown(row.name || 'functions of the world'), 80);
+      const name = shownCut(row.name || 'functions of the world', 80);
       return [
         [
-          sums && row.sites.length
-            ? this.filterLink(name, row.q)
-            : name,
+          q ? this.filterLink(name, q) : name,
           row.covers ? h('div', {class: 'muted'}, row.covers) : null,
         ],
         ...(known
@@ -336,6 +339,16 @@ class Overview {
     );
   }
 
+  /** What chooses the calls of a row; null: no filter does.  Of two sets none is what both have, but a list of
+   * functions is. */
+  within(row, sums) {
+    if (!filterHasSet(this.ctx)) return row.q;
+    const {sites} = this.ctx.model.run;
+    const called = row.sites.filter((number) => sums.sites[number].calls).map((number) => sites[number]);
+    const names = [...new Set(called.map(setOf))];
+    return names.some((name) => name[0] === '"') ? null : `${names.join()} edge=${called[0].edge}`;
+  }
+
   /** Errors by function and name, what was not allowed first. */
   errors({all}, mask) {
     if (!all.failed) return null;
@@ -362,7 +375,7 @@ class Overview {
       .map((group) => [
         h('span', {class: `badge ${group.denied ? 'bad' : 'warn'}`}, group.denied ? 'not allowed' : 'failed'),
         this.name(group.site),
-        group.code ? h('code', {}, cut(shown(group.code), 24)) : h('span', {class: 'muted'}, 'no name'),
+        group.code ? h('code', {}, shownCut(group.code, 24)) : h('span', {class: 'muted'}, 'no name'),
         count(group.n),
         h('button', {class: 'plain', on: {click: () => this.ctx.choose(group.first)}}, 'first one'),
       ]);
@@ -452,7 +465,7 @@ class Overview {
   }
 
   filterSite(site) {
-    return this.name(site, (text) => this.filterLink(text, setOf(site)));
+    return this.name(site, (text) => this.filterLink(text, filterOfSite(this.ctx.model.run.sites, site)));
   }
 
   requests({all}, mask) {
@@ -465,14 +478,14 @@ class Overview {
     const failed = list.filter((each) => each.failed).length;
     const asked = order.some((each) => each.peer);
     const rows = order.map((each) => [
-      this.filterLink(cut(shown(each.name || '?'), 80), `req=${each.req}`),
+      this.filterLink(shownCut(each.name || '?', 80), `req=${each.req}`),
       each.error
-        ? h('span', {class: 'badge bad'}, cut(shown(each.error), 40))
+        ? h('span', {class: 'badge bad'}, shownCut(each.error, 40))
         : each.status === null
           ? ''
           : h('span', {class: `badge ${each.failed ? 'bad' : ''}`}, String(each.status)),
       each.dur === null || !timed ? '' : ns(each.dur),
-      ...(asked ? [each.peer ? cut(shown(each.peer), 40) : ''] : []),
+      ...(asked ? [each.peer ? shownCut(each.peer, 40) : ''] : []),
     ]);
     const note = `${count(list.length)}, ${failed ? count(failed) : 'none'} failed; those first, then what was slow.`;
     return this.card(
@@ -510,7 +523,7 @@ class Overview {
       .sort((a, b) => b.failed - a.failed || b.n - a.n)
       .slice(0, 40)
       .map((group) => [
-        h('span', {class: 'mono'}, cut(shown(group.peer || '?'), 60)),
+        h('span', {class: 'mono'}, shownCut(group.peer || '?', 60)),
         [...group.kinds].map(shown).join(', '),
         count(group.n),
         group.failed ? h('span', {class: 'bad'}, count(group.failed)) : '',

@@ -196,7 +196,7 @@ export class TimelineLayout {
     const groups = new Map();
     const owners = new Map();
     this.group = new Int32Array(n);
-    this.owner = new Int32Array(n);
+    this.owner = new Float64Array(n);
     const {by} = this.choice;
     for (let k = 0; k < n; k += 1) {
       const i = this.order[k];
@@ -210,7 +210,7 @@ export class TimelineLayout {
       }
       this.group[i] = at;
       const task = calls.task[i];
-      const whose = task ? calls.instance[i] * 1e12 + task : 0;
+      const whose = task ? `${calls.instance[i]}/${task}` : '';
       if (!owners.has(whose)) owners.set(whose, owners.size);
       this.owner[i] = task ? owners.get(whose) : -2 - calls.instance[i];
     }

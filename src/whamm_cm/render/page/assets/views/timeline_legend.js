@@ -1,6 +1,6 @@
 /** What the marks and colours of the timeline mean. */
 import {colourOf} from '../colours.js';
-import {count, cut, h, shown} from '../dom.js';
+import {count, h, shownCut} from '../dom.js';
 
 const TIMELINE_MARKS = [
   ['failed', 'failed or was denied'], ['open', 'never returned'], ['waits', 'its task waits'],
@@ -32,7 +32,7 @@ export class TimelineLegend {
     const left = keys.length - TIMELINE_COLOURS;
     this.colours.replaceChildren(...keys.slice(0, TIMELINE_COLOURS).map((key) => h('li', {},
       h('span', {class: 'swatch', style: {background: colourOf(key)}, 'aria-hidden': 'true'}),
-      h('span', {class: 'mono'}, cut(shown(key), 60)))));
+      h('span', {class: 'mono'}, shownCut(key, 60)))));
     if (left > 0) this.colours.append(h('li', {class: 'muted'}, `… ${count(left)} more`));
   }
 }

@@ -1,5 +1,5 @@
 /** Who talks to whom: callers, components, interfaces and peers, with what the filter chooses on the edges. */
-import {bytes, count, cut, h, ns, shown} from '../dom.js';
+import {bytes, count, h, ns, shown, shownCut} from '../dom.js';
 import {colourOf, strongColourOf, textOn} from '../colours.js';
 import {Plane} from './plane.js';
 import {Traffic} from './traffic.js';
@@ -99,7 +99,7 @@ class TopologyView {
 
   makeNode(node, at) {
     const high = node.of === undefined ? TOPOLOGY_HEIGHTS[node.kind] ?? 40 : node.h;
-    const fits = (text, letter) => cut(shown(text), Math.floor((node.w - 14) / letter));
+    const fits = (text, letter) => shownCut(text, Math.floor((node.w - 14) / letter));
     const text = (y, content, kind) => h('text', {x: node.x + node.w / 2, y: node.y + y, class: kind}, content);
     const round = TOPOLOGY_ROUND[node.kind] ?? high / 2;
     const box = h('rect', {x: node.x, y: node.y, width: node.w, height: node.h, rx: round});
@@ -234,7 +234,7 @@ class TopologyView {
     const at = Number(id.slice(1));
     if (id.startsWith('n')) return this.nodes[at].element.getAttribute('aria-label');
     const edge = this.model.edges[at];
-    const names = [edge.from, edge.to].map((each) => cut(shown(this.model.nodes[each].name), 60));
+    const names = [edge.from, edge.to].map((each) => shownCut(this.model.nodes[each].name, 60));
     const traffic = this.now.edges[at];
     const moved = traffic.bytes ? `, ${bytes(traffic.bytes)}` : '';
     if (!this.ctx.calls) return `${names.join(' → ')}\n${count(traffic.functions)} functions`;

@@ -1,5 +1,5 @@
 /** What the topology says in words: what is chosen, and all edges as a table. */
-import {bytes, count, cut, h, ns, shown} from '../dom.js';
+import {bytes, count, cut, h, ns, shown, shownCut} from '../dom.js';
 
 const TOPOLOGY_FUNCTIONS = 40;
 const TOPOLOGY_ROWS = 200;
@@ -14,7 +14,7 @@ function topologyLink(view, at, length = 60) {
   return h('a', {href: view.ctx.link({'topology.at': `n${at}`}), title: shown(name), on: {
     pointerenter: () => view.hover(`n${at}`), pointerleave: () => view.hover(null),
     focus: () => view.hover(`n${at}`), blur: () => view.hover(null),
-  }}, cut(shown(name), length));
+  }}, shownCut(name, length));
 }
 
 /** ` of app` behind an interface that a component implements. */
@@ -130,7 +130,7 @@ function topologyKind(node) {
 function topologyModules(node) {
   if (!node.modules) return null;
   const rows = node.modules.map(([name, size]) => h('tr', {},
-    h('td', {class: 'mono', title: shown(name)}, cut(shown(name), 40)),
+    h('td', {class: 'mono', title: shown(name)}, shownCut(name, 40)),
     h('td', {class: 'number'}, bytes(size))));
   return h('table', {class: 'modules'}, h('caption', {}, 'Core modules'), h('tbody', {}, rows));
 }
@@ -171,7 +171,7 @@ function topologyFunctions(view, edges) {
   const known = new Set(edges.flatMap((edge) => view.model.edges[edge].functions));
   const silent = [...known].filter((name) => !called.has(name));
   const rows = order.slice(0, TOPOLOGY_FUNCTIONS).map(([name, row]) => h('tr', {},
-    h('td', {class: 'mono', title: shown(name)}, cut(shown(func(name)), 44)), topologyCells(view, row)));
+    h('td', {class: 'mono', title: shown(name)}, shownCut(func(name), 44)), topologyCells(view, row)));
   return h('div', {},
     rows.length ? h('div', {class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Functions'},
       h('table', {class: 'functions'}, topologyHeads(view, 'function'), h('tbody', {}, rows))) : null,
@@ -197,7 +197,7 @@ function topologyCalled(view, edges) {
 
 function topologySilent(view, names) {
   const what = view.ctx.calls ? ' without calls' : '';
-  const rows = names.slice(0, 200).map((name) => h('li', {class: 'mono'}, cut(shown(name), 60)));
+  const rows = names.slice(0, 200).map((name) => h('li', {class: 'mono'}, shownCut(name, 60)));
   return h('details', {open: !view.ctx.calls},
     h('summary', {}, `${count(names.length)} function${names.length === 1 ? '' : 's'}${what}`),
     h('ul', {class: 'silent'}, rows));
