@@ -137,3 +137,13 @@ def test_what_cannot_be_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "--record runs a component itself" in capsys.readouterr().err
     assert main(["trace", "--secrets", "keep", str(path_of("c_command"))]) == 2
     assert "--secrets keep is for --record FILE" in capsys.readouterr().err
+
+
+def test_what_cannot_be_run_leaves_no_recording_and_an_earlier_one_as_it_was(tmp_path):
+    file = tmp_path / "run.wcr"
+    for app, more in (("p3_command", []), ("c_command", ["--invoke", "nothing()"])):
+        assert main(["trace", "--record", str(file), *more, str(path_of(app))]) != 0
+        assert not file.exists()
+    file.write_bytes(b"earlier")
+    assert main(["trace", "--record", str(file), str(path_of("p3_command"))]) != 0
+    assert file.read_bytes() == b"earlier"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from whamm_cm.cli import serve
 from whamm_cm.cli.common import progress, say
 from whamm_cm.errors import UsageError
+from whamm_cm.files import check_place
 from whamm_cm.render.safe import printable
 from whamm_cm.render.words import counted
 
@@ -71,12 +72,18 @@ def record(args: argparse.Namespace, path: str, data: bytes, host: HostOptions, 
             raise UsageError(f"{option} is for HTTP handlers; --http serves {path} as one")
     compiling = ExitStack()
     running = Running(host, args.invoke, args.stub_imports, args.cache, compiling.close)
-    try:
-        file = open(args.record, "wb")  # noqa: SIM115
-    except OSError as error:
-        raise UsageError(f"{args.record} cannot be written: {error.strerror or error}") from None
-    with file, compiling:
-        into = recorder(data, path, running, file, args.secrets)
+    check_place(args.record)
+
+    def opened() -> BinaryIO:
+        try:
+            return open(args.record, "wb")
+        except OSError as error:
+            raise UsageError(
+                f"{args.record} cannot be written: {error.strerror or error}"
+            ) from None
+
+    with compiling:
+        into = recorder(data, path, running, opened, args.secrets)
         compiling.enter_context(progress(args, f"compiling {path}"))
         if http:
             return _serve(args, path, data, running, into, compiling)

@@ -39,11 +39,13 @@ def recordable(data: bytes, name: str) -> Component:
     return found
 
 
-def recorder(data: bytes, name: str, running: Running, out: BinaryIO, keeping: Keeping) -> Recorder:
-    """Writes to ``out``; raises as :func:`recordable`."""
+def recorder(
+    data: bytes, name: str, running: Running, opened: Callable[[], BinaryIO], keeping: Keeping
+) -> Recorder:
+    """Writes into what ``opened`` opens, once it runs; raises as :func:`recordable`."""
     root = recordable(data, name)
     subject = Subject(name, data, running.host.args, running.invoke)
-    return Recorder(out, resolve(root).world, subject, keeping)
+    return Recorder(opened, resolve(root).world, subject, keeping)
 
 
 def run_recorded(data: bytes, running: Running, into: Recorder) -> Outcome:

@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from whamm_cm.agent.handles import handles_of
@@ -126,27 +126,42 @@ class Subject:
 
 
 class Recorder:
-    """Writes a recording while it comes; instances may be on threads of their own."""
+    """Writes a recording while it comes; instances may be on threads of their own.  ``opened``
+    is asked for the file when the first instance begins: what cannot be run leaves none, and an
+    earlier one as it was."""
 
-    def __init__(self, out: BinaryIO, world: World, subject: Subject, keeping: Keeping) -> None:
+    def __init__(
+        self, opened: Callable[[], BinaryIO], world: World, subject: Subject, keeping: Keeping
+    ) -> None:
         self.signatures: Mapping[str, Signature] = {
             **signatures("import", world.imports),
             **signatures("export", world.exports),
         }
         self.encoders, self.hiding = Encoders(), Hiding(keeping)
         self.records = 0
-        self._out, self._packer = out, zlib.compressobj(6, zlib.DEFLATED, 31)
+        self._opened, self._packer = opened, zlib.compressobj(6, zlib.DEFLATED, 31)
+        self._file: BinaryIO | None = None
+        self._head = subject.head(keeping)
         self._lock, self._instances = threading.Lock(), 0
         self._run, self._seq = secrets.token_hex(8), 0
         self._base = self._flushed = time.monotonic_ns()
-        self._write(subject.head(keeping))
-        start: Record = {"t_ns": 0, "wall_ns": time.time_ns(), "phase": "start"}
-        self._numbered(start)
+
+    @property
+    def _out(self) -> BinaryIO:
+        """The file, which begins by what is recorded."""
+        if self._file is None:
+            self._file = self._opened()
+            self._base = time.monotonic_ns()
+            self._write(self._head)
+            start: Record = {"t_ns": 0, "wall_ns": time.time_ns(), "phase": "start"}
+            self._numbered(start)
+        return self._file
 
     def instance(self) -> Watcher:
         """What is to be told of all that passes in one more instance."""
         with self._lock:
             self._instances += 1
+            self._out.flush()
             return Watcher(self, self._instances)
 
     def since(self) -> int:
@@ -166,9 +181,11 @@ class Recorder:
             if outcome.trap is not None:
                 end["trap"] = outcome.trap.message
         with self._lock:
+            self._out.flush()
             self._numbered(end)
             self._out.write(self._packer.flush())
             self._out.flush()
+            self._out.close()
 
     def _numbered(self, record: Record) -> None:
         self._write({"v": 2, "run": self._run, "seq": self._seq, **record})
