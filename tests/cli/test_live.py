@@ -10,6 +10,7 @@ import re
 import socket
 import sys
 import time
+import tracemalloc
 import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
@@ -178,6 +179,23 @@ def test_long_values_make_fewer_records() -> None:
             run.feed({**record, "call": at + 1, "args": {"x": f"{at:06}" + str(hash(at)) * 500}})
     sizes = [len(run.text()) for _ in range(6)]
     assert sizes[-1] <= sizes[0] and run.count == 8000
+
+
+def test_values_that_take_more_memory_than_text_make_fewer_records() -> None:
+    """And nobody has to look for that."""
+    run = LiveRun(RenderOptions(), heaviest=2 << 20)
+    first = small(1)[0]
+    tracemalloc.start()
+    for at in range(2000):
+        run.feed({**first, "call": at + 1, "args": {"x": [{"a": True} for _ in range(100)]}})
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 8 << 20
+    live = unpacked(run.text())["live"]
+    assert live["records"] == 2000 and 0 < live["shown"] == 2000 - live["first"] < 400
+    # One that is heavier by itself is shown.
+    run.feed({**first, "call": 3000, "args": {"x": ["x" * 1000] * 5000}})
+    assert unpacked(run.text())["live"]["shown"] == 1
 
 
 def test_there_is_an_end_to_pages(live: Live) -> None:

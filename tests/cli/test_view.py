@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from wasmtime import wat2wasm
 
 from tests.gate.making import component
 from whamm_cm.cli.main import main
@@ -125,3 +126,33 @@ def test_the_same_input_makes_the_same_page() -> None:
     assert main(["-q", "view", "app.wasm", "-o", "one.html"]) == 0
     assert main(["-q", "view", "app.wasm", "-o", "two.html"]) == 0
     assert Path("one.html").read_bytes() == Path("two.html").read_bytes()
+
+
+BROKEN = {
+    # a memory that the instance it is taken of has not
+    """(component (import "a" (func $f (param "x" string)))
+      (core module $m (memory (export "mem") 1)) (core instance $c (instantiate $m))
+      (alias core export $c "mem" (core memory $mem))
+      (core instance $i (export "mum" (memory $mem)))
+      (core func (canon lower (func $f) (memory (core memory $i "mum")))))""": (
+        b"\x03mum",
+        b"\x03mom",
+        0,
+    ),
+    # a function that the module has not
+    '(module (func (export "f")))': (b"\x01f\x00\x00", b"\x01f\x00\x09", 3),
+}
+
+
+@pytest.mark.parametrize("command", ["view", "inspect", "gate", "diff"])
+@pytest.mark.parametrize("text", BROKEN)
+def test_what_leads_nowhere_is_no_fault_of_ours(text: str, command: str, capsys) -> None:
+    """Names and numbers of what is not there, in files that no tool would write."""
+    old, new, status = BROKEN[text]
+    data = bytes(wat2wasm(text))
+    assert old in data
+    Path("broken.wasm").write_bytes(data.replace(old, new, 1))
+    found = main([command, *(["app.wasm"] * (command == "diff")), "broken.wasm"])
+    assert found != 4, capsys.readouterr().err
+    if command in ("view", "inspect"):
+        assert found == status

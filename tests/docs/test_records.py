@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import struct
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from fixtures.build import path_of
 from tests.agent import encode
 from tests.agent.agree import all_say
 from tests.agent.harness import NONCE
@@ -21,6 +23,7 @@ from whamm_cm.agent.table import SiteTable
 from whamm_cm.agent.variables import VariableSpec
 from whamm_cm.cli.main import main
 from whamm_cm.trace.decode import BLOCK, Receiver, Record
+from whamm_cm.trace.reader import RecordReader
 from whamm_cm.wit.types import ListT, Prim, TupleT
 
 COMMAND = str(ROOT / "fixtures" / "c_command" / "command.wasm")
@@ -112,6 +115,17 @@ def sampled() -> list[Record]:
     return receiver.receive(BLOCK.pack(BLOCK_MAGIC, FINAL, 1, 0, 0, 0, 0)).records
 
 
+def recorded(folder: Path) -> list[Record]:
+    """A recording of a command that is shown a secret, and of a call that traps."""
+    found = []
+    secret = ["--env", "GREETING=Geheimnis-17b"]
+    trapping = ["--invoke", "unreachable()"]
+    for words, name in ((secret, "c_command"), (trapping, "trap")):
+        main(["trace", "--record", str(folder / "run.wcr"), *words, str(path_of(name))])
+        found += [*RecordReader(gzip.decompress((folder / "run.wcr").read_bytes()).splitlines())]
+    return found
+
+
 def test_the_keys_are_those_of_the_page_in_its_order(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -126,6 +140,7 @@ def test_the_keys_are_those_of_the_page_in_its_order(
         hosted(tmp_path, capsys),
         old(),
         sampled(),
+        recorded(tmp_path),
     ):
         for record in records:
             assert list(record) == sorted(record, key=LISTED.index), record

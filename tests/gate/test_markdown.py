@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 from tests.gate.making import call, component, judge, said
 from whamm_cm.gate.model import Finding, Location, Report, Unjudged
 from whamm_cm.gate.outputs import markdown
-from whamm_cm.gate.outputs.acting import helped
+from whamm_cm.gate.outputs.acting import Helper
 
 HOSTILE = (
     "x\r\n</details>``` `` <b onclick=1>x</b> <script>alert(1)</script> ![i](https://evil.example/i)"
@@ -173,12 +173,33 @@ def test_a_waiver_that_is_proposed_works_when_a_reason_is_given(rule: str, tmp_p
     found = list(findings(before, rule))
     assert any("*" not in one.item for one in found)
     for one in found:
-        waiver = helped(before, before.components[0], one).waiver
+        waiver = Helper(before).of(before.components[0], one).waiver
         if "*" in one.item:  # a glob, which would mean others, too
             assert waiver == ""
             continue
         after = judge(data, text + waiver.replace('reason: ""', 'reason: "seen"'), logs)
         assert set(said(before)) - set(said(after)) == {(rule, one.item)}
+
+
+def test_a_waiver_that_is_proposed_means_its_finding_only() -> None:
+    """Not those of other versions, or of the functions of a name."""
+    data = component({
+        "acme:kv/store": ("get",), "acme:kv/store@1.2.0": ("get",), "acme:kv/store@1.9.9": ("get",),
+        "WASI:io/poll": ("aB", "poll"),
+    })  # fmt: skip
+    text = "imports: {default: deny}\n"
+    before = judge(data, text)
+    proposed = {}
+    for one in before.components[0].findings:
+        waiver = proposed[one.rule, one.item] = Helper(before).of(before.components[0], one).waiver
+        if waiver:
+            after = judge(data, text + waiver.replace('reason: ""', 'reason: "seen"'))
+            assert [each.item for each in after.all() if each.waived] == [one.item]
+    assert proposed["WCM010", "acme:kv/store"] == ""
+    assert '"acme:kv/store@=1.2.0"' in proposed["WCM010", "acme:kv/store@1.2.0"]
+    assert '"acme:kv/store@1.9.9"' in proposed["WCM010", "acme:kv/store@1.9.9"]
+    assert proposed["WCM017", "WASI:io/poll"] == ""
+    assert '"WASI:io/poll#aB"' in proposed["WCM017", "WASI:io/poll#aB"]
 
 
 def test_a_denial_is_not_got_round_by_allowing() -> None:
@@ -190,7 +211,7 @@ def test_a_profile_is_gone_on_from() -> None:
     report = judge(component(SOCKETS), "imports: {default: deny}")
     profile = replace(report, policy="profile wasi-0.2")
     found = next(findings(report, "WCM010"))
-    aid = helped(profile, report.components[0], found)
+    aid = Helper(profile).of(report.components[0], found)
     assert aid.target == "" and aid.allow.startswith("version: 1\nextends: [wasi-0.2]\nimports:")
     assert "begins with this" in markdown.render(profile)
 
@@ -198,7 +219,7 @@ def test_a_profile_is_gone_on_from() -> None:
 def test_the_way_leads_to_what_the_finding_is_about() -> None:
     report = judge(component(SOCKETS, calls="listen"), "imports: {default: deny}")
     aid = {
-        one.item: helped(report, report.components[0], one) for one in findings(report, "WCM010")
+        one.item: Helper(report).of(report.components[0], one) for one in findings(report, "WCM010")
     }
     way = aid["wasi:sockets/tcp@0.2.3"]
     assert way.to == "wasi:sockets/tcp@0.2.3#listen" and way.ways == 1
@@ -208,6 +229,6 @@ def test_the_way_leads_to_what_the_finding_is_about() -> None:
 
 def test_the_line_that_decides_is_quoted() -> None:
     report = judge(component(SOCKETS), "imports:\n  default: deny  # for now\n")
-    aid = helped(report, report.components[0], next(findings(report, "WCM010")))
+    aid = Helper(report).of(report.components[0], next(findings(report, "WCM010")))
     assert aid.quote == "  default: deny  # for now"
     assert "  default: deny  # for now" in markdown.render(report)

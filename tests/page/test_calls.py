@@ -349,6 +349,28 @@ def test_values_are_shown_as_they_are(open_page: Open) -> None:
         assert line in [each.strip() for each in lines], (line, lines)
 
 
+def test_the_mean_is_of_calls_that_returned(open_page: Open) -> None:
+    call = {"v": 2, "instance": 1, "edge": "import", "func": "f", "t_ns": 0}
+    records = [{**call, "call": number, "phase": "call"} for number in (1, 2, 3)]
+    records.insert(1, {**records[0], "phase": "return", "t_ns": 600, "dur_ns": 600})
+    page = ready(open_page(logs.page(records)))
+    row = page.locator(".card", has_text="Where the time went").locator("tbody td")
+    assert row.all_inner_texts()[-3:] == ["3", "600 ns", "600 ns"]
+
+
+def test_back_is_seen_in_the_box_of_the_filter(open_page: Open, small: str) -> None:
+    """Also where that has the focus."""
+    page = ready(open_page(small, "view=table"))
+    page.locator('.tabs a[data-view="flame"]').click()
+    box = page.get_by_role("combobox", name="Filter")
+    box.press_sequentially("%fs ")
+    assert box.input_value() == "%fs "
+    page.go_back()
+    page.wait_for_selector(".view-table")
+    assert box.input_value() == ""
+    assert says(page).endswith(" calls") and " of " not in says(page)
+
+
 def test_numbers_of_tasks_requests_and_instances_are_whole(open_page: Open) -> None:
     """Those of other logs are of 64 bits, too."""
     ids = {"instance": 2**33 + 1, "task": 2**40 + 2, "req": 2**41 + 3}
@@ -379,3 +401,20 @@ def test_it_is_called_as_its_log_is(open_page: Open) -> None:
         assert open_page(logs.page([call], logs=names)).title() == title
     named = logs.page([{**call, "component": "cart"}], logs=("a.jsonl",))
     assert open_page(named).title() == "cart"
+
+
+def test_an_address_that_changes_often_is_written_in_the_end(open_page: Open, small: str) -> None:
+    """Browsers throw, or do nothing, where it is changed a hundred times in some seconds."""
+    page = ready(open_page(small))
+    changes = page.evaluate(
+        "() => { const box = document.querySelector('.bar input'); let seen = new Set();"
+        " for (let at = 0; at < 300; at += 1) { box.value = `dur>${at}ms`;"
+        " box.dispatchEvent(new Event('input', {bubbles: true})); seen.add(location.hash); }"
+        " return seen.size; }"
+    )
+    assert 1 < changes < 60
+    expect = pytest.importorskip("playwright.sync_api").expect
+    expect(page).to_have_url(re.compile("dur%3E299ms"))
+    page.locator("nav.tabs a").last.click()
+    page.go_back()
+    expect(page).to_have_url(re.compile("dur%3E299ms"))

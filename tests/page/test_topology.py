@@ -127,9 +127,10 @@ def test_the_plane_is_moved(orders: Open) -> None:
     page = orders()
     world = page.locator(".stage > g")
     before = world.get_attribute("transform")
-    page.mouse.move(100, 500)
+    box = page.locator(".stage").bounding_box()
+    page.mouse.move(box["x"] + 30, box["y"] + 30)
     page.mouse.down()
-    page.mouse.move(160, 520, steps=4)
+    page.mouse.move(box["x"] + 90, box["y"] + 50, steps=4)
     page.mouse.up()
     moved = world.get_attribute("transform")
     assert moved != before and "topology.at" not in page.url

@@ -225,3 +225,14 @@ def test_colours_are_by_package():
 
 def test_steps_of_the_axis_are_round():
     assert [nice(each) for each in (0, 1, 3, 6, 9999)] == [1, 1, 5, 10, 10000]
+
+
+def test_a_timeline_says_how_many_asynchronous_calls_have_no_room():
+    log = Log(component="front")
+    send = "wasi:http/client#send"
+    log.enter("wasi:http/handler#handle", edge="export", task=1)
+    for at in range(25):
+        sent = log.enter(send, task=1, args={"request": at})
+        log.later("return", sent, pending=True, status=0x21)
+    said = texts(read(drawn("timeline", log)))
+    assert "15 more asynchronous calls not shown." in said

@@ -100,10 +100,7 @@ def boundaries(module: CoreModule) -> Boundaries:
     exports = []
     for export in module.exports:
         if export.kind == "func":
-            at = export.index - len(imported)
-            kind = module.functions[at] if at >= 0 else imported[export.index].type
-            assert isinstance(kind, int)
-            exports.append(_boundary(module, "", export.name, kind))
+            exports.append(_boundary(module, "", export.name, module.type_index(export.index)))
     return Boundaries(tuple(imports), tuple(exports), tuple(positions))
 
 

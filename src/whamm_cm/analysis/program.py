@@ -71,7 +71,10 @@ class Program:
                 return "its memory is not an export of a core instance"
             instance = self.definition(node.instance).node
             if isinstance(instance, n.CoreInlineExports):
-                item = dict(instance.exports)[node.name]
+                given = dict(instance.exports).get(node.name)
+                if given is None:
+                    return f"its core instance has no export {node.name!r}"
+                item = given
                 continue
             if isinstance(instance, n.CoreInstantiate):
                 return node.instance, node.name

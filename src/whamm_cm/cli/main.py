@@ -24,7 +24,7 @@ from whamm_cm.render.safe import lines
 #: One row per command: module under ``whamm_cm.cli`` with ``register`` and ``run``.
 COMMANDS = (
     "inspect", "view", "trace", "instrument", "info", "check", "report", "top", "gate", "policy",
-    "diff", "completion", "lsp",
+    "enforce", "diff", "completion", "lsp",
 )  # fmt: skip
 
 #: What a write fails with when there is no room.

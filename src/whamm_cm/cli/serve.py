@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from whamm_cm.front.woven import Woven
     from whamm_cm.run.options import HostOptions
     from whamm_cm.run.serving import Ended
-    from whamm_cm.run.single import Request
+    from whamm_cm.run.single import Answer, Request
     from whamm_cm.trace.records import Record
 
 _ADDRESS = ("127.0.0.1", 8080)
@@ -115,7 +115,7 @@ def trace_http(
 
     check(args, path, host)
     where = address(args)
-    request = _request(args)
+    request = wanted_request(args)
     script = scripts.checked(args, settings)
     finder = scripts.line_finder(args.lines, data, path, args.debug)
     plan = replace(settings.plan("host", script, mark_of(data)), brief=True)
@@ -171,18 +171,27 @@ def _serve(
 ) -> int:  # fmt: skip
     def started(host: str, port: int) -> None:
         recorder.begin()
-        shown = f"[{host}]" if ":" in host else host
-        say(args, f"serving {path} on http://{shown}:{port}/ (Ctrl-C ends it)")
+        say_where(args, path, host, port)
 
     count, _ = session.serve(*address, started)
     say(args, f"{counted(count, 'request')} served")
     return 0
 
 
+def say_where(args: argparse.Namespace, path: str, host: str, port: int) -> None:
+    shown = f"[{host}]" if ":" in host else host
+    say(args, f"serving {path} on http://{shown}:{port}/ (Ctrl-C ends it)")
+
+
 def _ask(args: argparse.Namespace, session: Session, request: Request) -> int:
     output = sys.stdout.buffer
     answer = session.ask(request, output.write)
     output.flush()
+    return conclude(args, answer)
+
+
+def conclude(args: argparse.Namespace, answer: Answer) -> int:
+    """The status that stands for what one request was answered."""
     if answer.ended is not None:
         return answer.ended.status
     if answer.error is not None or not answer.status:
@@ -235,7 +244,7 @@ def keys(args: argparse.Namespace) -> dict[str, bytes]:
     return {key: value.encode() for key, value in found.items()}
 
 
-def _request(args: argparse.Namespace) -> Request | None:
+def wanted_request(args: argparse.Namespace) -> Request | None:
     from whamm_cm.run.single import Request
 
     if args.request is None:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from whamm_cm.cli import live, outputs, scripts, serve, telemetry, weaving
+from whamm_cm.cli import live, outputs, record, scripts, serve, telemetry, weaving
 from whamm_cm.cli.common import INPUT, progress, read_input, say
 from whamm_cm.cli.recorder import Recorder
 from whamm_cm.errors import RunError, UsageError
@@ -71,6 +71,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     scripts.add_options(parser)
     _add_running(parser)
     serve.add_options(parser)
+    record.add_options(parser)
     weaving.add_options(parser, "1s")
     parser.add_argument(
         "words", nargs=argparse.REMAINDER, metavar="APP.wasm [ARG...]",
@@ -120,6 +121,7 @@ def run(args: argparse.Namespace) -> int:
         words = words[1:]
     if not words:
         raise UsageError("no component given (see `whamm-cm trace --help`)")
+    record.check(args, external and not _is_component(words[0]))
     outputs.settle(args)
     settings = _settings(args)
     if external and not _is_component(words[0]):
@@ -194,6 +196,9 @@ def _embedded(args: argparse.Namespace, words: Sequence[str], settings: Settings
     path = words[0]
     data = read_input(path)
     host = _host(args, words)
+    if args.record is not None:
+        http = args.http or _only_serves(args, data, path)
+        return record.record(args, path, data, host, http)
     if args.engine == "wizard":
         from whamm_cm.cli.wizard import trace_wizard
 

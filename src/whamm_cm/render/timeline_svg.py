@@ -49,13 +49,13 @@ def render(records: Iterable[Record], options: RenderOptions) -> Iterator[str]:
     scale = _Scale(first, max(last - first, 1), session.timed)
     shown, deeper = _drawn(found[:_MAX_LANES], scale)
     rows = [(_name(lane), marks) for lane, marks in shown]
-    late = _beside(session, scale)
+    late, beside = _beside(session, scale)
     rows += [("asynchronous calls, from call to result", late)] if late else []
     y, body = float(_TOP), list[str]()
     for number, (name, marks) in enumerate(rows, 1):
         body.append(_lane(number, name, marks, y, scale))
         y += _ROW + (max(mark.row for mark in marks) + 1) * _ROW + _GAP
-    notes = _notes(session, len(found) - len(shown), deeper)
+    notes = _notes(session, len(found) - len(shown), deeper, beside)
     notes_at = [(y + 12 + 16 * at, note) for at, note in enumerate(notes)]
     body += [svg.text(_LEFT, at, note, class_="dim sans") for at, note in notes_at]
     name = f"Timeline of {counted(len(session.calls), 'call')}"
@@ -133,18 +133,20 @@ def _merged(rows: Sequence[Sequence[Mark]], grain: float) -> list[Mark]:
     return found
 
 
-def _beside(session: Session, scale: _Scale) -> list[Mark]:
-    """Asynchronous calls that their callers did not wait for, packed into rows."""
+def _beside(session: Session, scale: _Scale) -> tuple[list[Mark], int]:
+    """Asynchronous calls that their callers did not wait for, packed into rows; and how many have
+    no room."""
     ends: list[float] = []
     found: list[Mark] = []
-    for piece in spans(session)[: _MAX_MARKS // 10]:
+    pieces = spans(session)
+    for piece in pieces[: _MAX_MARKS // 10]:
         start, end = scale.x(piece.start), scale.x(piece.end)
         row = next((at for at, until in enumerate(ends) if until <= start), len(ends))
         if row >= _MAX_DEPTH:
             continue
         ends[row : row + 1] = [max(end, start + 1)]
         found.append(Mark(start, end, row, piece, 1, int(piece.call.failed)))
-    return found
+    return found, len(pieces) - len(found)
 
 
 def _name(lane: Lane) -> str:
@@ -216,7 +218,7 @@ def nice(least: float) -> float:
     return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least)
 
 
-def _notes(session: Session, more_lanes: int, deeper: int) -> list[str]:
+def _notes(session: Session, more_lanes: int, deeper: int, beside: int) -> list[str]:
     """What the picture does not show."""
     found = []
     if not session.calls:
@@ -225,6 +227,8 @@ def _notes(session: Session, more_lanes: int, deeper: int) -> list[str]:
         found.append(f"{counted(more_lanes, 'more lane')} not shown.")
     if deeper:
         found.append(f"{counted(deeper, 'call')} deeper than {_MAX_DEPTH} calls not shown.")
+    if beside:
+        found.append(f"{counted(beside, 'more asynchronous call')} not shown.")
     if session.losses:
         found.append(session.losses.sentence(remedy=False))
     return found

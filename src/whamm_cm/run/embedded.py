@@ -12,6 +12,8 @@ from types import FrameType
 
 from whamm_cm.component.decode import MODULE_PREAMBLE
 from whamm_cm.run.guest import GuestRun, Job, Run
+from whamm_cm.run.host.bridge import Watch
+from whamm_cm.run.hosted import HostedRun
 from whamm_cm.run.module import ModuleRun
 from whamm_cm.run.options import Dir, HostOptions
 from whamm_cm.run.outcome import TIMEOUT_STATUS, Outcome
@@ -68,6 +70,11 @@ def run(job: Job) -> Outcome:
     which ends the run like SIGINT; after the ``timeout``, in seconds, the run is interrupted with
     status 124."""
     return _run(ModuleRun(job) if job.wasm[:8] == MODULE_PREAMBLE else GuestRun(job))
+
+
+def run_hosted(job: Job, watch: Callable[[], Watch]) -> Outcome:
+    """A component on the host in Python; ``watch`` makes who is told of all that passes."""
+    return _run(HostedRun(job, watch))
 
 
 def _run(guest: Run) -> Outcome:

@@ -154,14 +154,14 @@ class GuestRun(Run):
         component = compile_component(engine, job.wasm)
         # All that can be wrong with the request is found before any guest code runs.
         export = find_export(engine, component, None if job.invoke is None else job.invoke.name)
-        values = _arguments(export, job.invoke)
+        values = arguments(export, job.invoke)
         store = self._store(engine)
         store.set_wasi_http()
         if job.on_start is not None:
             job.on_start()
         try:
             instance = link(engine, component, store, self.gate, stub_imports=job.stub_imports)
-            func = _function(instance, store, export)
+            func = function(instance, store, export)
             result = self._enter(store, func, export.type, values)
         except ExitTrap as exit_:
             return Outcome(exit_.code)
@@ -173,12 +173,12 @@ class GuestRun(Run):
                 TRAP_STATUS, trap=parse_trap(str(error)), salvaged=self.salvaged,
                 reported=self.reported,
             )  # fmt: skip
-        return _success(export, job.invoke, result)
+        return success(export, job.invoke, result)
 
     def _enter(self, store: Store, func: Func, t: FuncT, values: Sequence[Any]) -> Any:
         array = lower_all(values, [param for _, param in t.params])
         out = (ffi.wasmtime_component_val_t * (t.result is not None))()
-        call = self._call_async if t.is_async else _call_sync
+        call = self._call_async if t.is_async else call_sync
         try:
             error = call(store, func, array, out)
             if error:
@@ -204,13 +204,13 @@ class GuestRun(Run):
         return error
 
 
-def _call_sync(store: Store, func: Func, array: Any, out: Any) -> Any:
+def call_sync(store: Store, func: Func, array: Any, out: Any) -> Any:
     return ffi.wasmtime_component_func_call(
         byref(func._func), store._context(), array, len(array), out, len(out)
     )
 
 
-def _arguments(export: Export, invoke: Invocation | None) -> list[Any]:
+def arguments(export: Export, invoke: Invocation | None) -> list[Any]:
     obstacle = unpassable(export.type)
     if obstacle is not None:
         raise RunError(
@@ -219,7 +219,7 @@ def _arguments(export: Export, invoke: Invocation | None) -> list[Any]:
     return [] if invoke is None else parse_arguments(invoke, export.type.params)
 
 
-def _function(instance: Instance, store: Store, export: Export) -> Func:
+def function(instance: Instance, store: Store, export: Export) -> Func:
     parent = None
     if export.interface is not None:
         parent = instance.get_export_index(store, export.interface)
@@ -230,7 +230,7 @@ def _function(instance: Instance, store: Store, export: Export) -> Func:
     return func
 
 
-def _success(export: Export, invoke: Invocation | None, result: Any) -> Outcome:
+def success(export: Export, invoke: Invocation | None, result: Any) -> Outcome:
     if invoke is None:
         return Outcome(0 if isinstance(result, dict) and "ok" in result else 1, value=result)
     t = export.type.result

@@ -19,7 +19,7 @@ from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import RunError
 from whamm_cm.run.engine import compile_component, reason, run_engine
 from whamm_cm.run.guest import Gate
-from whamm_cm.run.host.bridge import Exit, Handles, provide, running
+from whamm_cm.run.host.bridge import Exit, Handles, Watch, provide, running
 from whamm_cm.run.host.http import IncomingRequest, ResponseOutparam
 from whamm_cm.run.host.offers import HOST
 from whamm_cm.run.host.world import Settings, World
@@ -41,7 +41,7 @@ class Service:
     """What to serve and how.  ``reuse``: how many requests an instance is for.  ``emit`` and
     ``mark`` as of :class:`whamm_cm.run.guest.Job`.  ``begun`` is told of each request and of who
     asks, on the thread that runs the guest, before it does; what it returns is the ``traceparent``
-    of :class:`World`."""
+    of :class:`World`.  ``watch`` makes who is told of all that passes in an instance."""
 
     wasm: bytes
     settings: Settings
@@ -51,6 +51,7 @@ class Service:
     reuse: int = 1
     mark: int | None = None
     begun: Callable[[IncomingRequest, str], Callable[[], str] | None] = lambda request, peer: None
+    watch: Callable[[], Watch] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,8 @@ class Taken:
 
     def __init__(self, handler: Handler) -> None:
         self.world = World(handler.service.settings)
+        if handler.service.watch is not None:
+            self.world.watch = handler.service.watch()
         self.store = Store(handler.engine)
         self.store.set_epoch_deadline(1)
         _worlds[id(self.world)] = self.world
@@ -95,6 +98,9 @@ class Taken:
             handles = Handles(self.world, addressof(context.contents))
             images = _RESOURCE(request, handles) + _RESOURCE(out, handles)
             array = _Arguments.from_buffer_copy(images)
+            if self.world.watch is not None:
+                name = f"{handler.export}#handle"
+                self.world.watch.entered(name, (request, out), handles.numbers)
             try:
                 error = ffi.wasmtime_component_func_call(
                     byref(self._func._func), context, array, len(array), None, 0
@@ -103,6 +109,8 @@ class Taken:
                 free_all(array)
             if error:
                 raise WasmtimeError._from_ptr(error)
+            if self.world.watch is not None:
+                self.world.watch.returned(None, ())
 
     def _started(self, handler: Handler) -> Func:
         try:

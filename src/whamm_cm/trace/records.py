@@ -14,7 +14,7 @@ VERSIONS = (1, 2)
 
 PHASES = (
     *("call", "return", "exit", "started", "resumed", "report", "dropped", "print", "start", "end"),
-    *("lost", "handle", "request", "answer"),
+    *("lost", "handle", "request", "answer", "recording"),
 )
 #: Phases of records that a host makes who knows of requests.
 HOSTED = ("request", "answer")
@@ -22,7 +22,7 @@ HOSTED = ("request", "answer")
 MAX_NESTING = 200
 _INTS = (
     *("seq", "instance", "call", "task", "self", "status", "count", "dur_ns", "fid", "pc"),
-    *("wall_ns", "req", "sample"),
+    *("wall_ns", "req", "sample", "recording"),
 )
 _TEXTS = (
     *("edge", "component", "interface", "version", "func", "run", "source", "why"),
@@ -45,6 +45,7 @@ _NEEDED = {
     "lost": ("lost",),
     "request": ("req",),
     "answer": ("req",),
+    "recording": ("recording",),
 }
 _NEEDED_OF_VARIABLE = ("type", "instance")
 

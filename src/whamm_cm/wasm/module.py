@@ -262,9 +262,13 @@ class CoreModule:
 
     def func_type(self, index: int) -> FuncType:
         """The type of function ``index`` (imported ones come first)."""
+        return self.type_func(self.type_index(index))
+
+    def type_index(self, index: int) -> int:
+        """The *type* index of function ``index``."""
         found = self._at("func", index, self.functions)
         assert isinstance(found, int)
-        return self.type_func(found)
+        return found
 
     def tag_type(self, index: int) -> FuncType:
         """The type of tag ``index`` (imported ones come first)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date, timedelta
 from typing import TypeAlias
 
@@ -39,23 +40,37 @@ class Help:
     why: str
 
 
-def helped(report: Report, one: ComponentReport | None, found: Finding) -> Help:
-    """About ``found`` of ``one``, None for what is about the policy itself."""
-    subject = None if one is None else one.subject
-    to, way = way_to(found, subject)
-    ways = 0 if subject is None else sum(name in subject.ways for name in found.functions)
-    location = found.location
-    rule = RULES.get(found.rule)
-    return Help(
-        quote="" if location is None else location.text.strip("\ufeff"),
-        to=to,
-        way=way,
-        ways=ways,
-        allow=_whole(report, found),
-        target=_target(report, found),
-        waiver=_waiver(report, found),
-        why="" if rule is None else rule.help,
-    )
+class Helper:
+    """Help with the findings of ``report``."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._items: dict[tuple[str, str, str], set[str]] = {}
+        for each in report.all():
+            self._items.setdefault(_kin(each), set()).add(each.item)
+
+    def of(self, one: ComponentReport | None, found: Finding) -> Help:
+        """About ``found`` of ``one``, None for what is about the policy itself."""
+        subject = None if one is None else one.subject
+        to, way = way_to(found, subject)
+        ways = 0 if subject is None else sum(name in subject.ways for name in found.functions)
+        location = found.location
+        rule = RULES.get(found.rule)
+        return Help(
+            quote="" if location is None else location.text.strip("\ufeff"),
+            to=to,
+            way=way,
+            ways=ways,
+            allow=_whole(self._report, found),
+            target=_target(self._report, found),
+            waiver=_waiver(self._report, found, self._items[_kin(found)]),
+            why="" if rule is None else rule.help,
+        )
+
+
+def _kin(found: Finding) -> tuple[str, str, str]:
+    """Findings of which one waiver can mean several: of versions and functions of an interface."""
+    return found.rule, found.component, re.split("[@#]", found.item)[0].casefold()
 
 
 def extended(report: Report) -> str:
@@ -80,17 +95,21 @@ def _whole(report: Report, found: Finding) -> str:
     return extended(report) + found.allow
 
 
-def _waiver(report: Report, found: Finding) -> str:
+def _waiver(report: Report, found: Finding, items: set[str]) -> str:
     """It is tried before it is proposed: names come from the component, and may be globs, or
-    nothing that a waiver can say.  The reason is left to who accepts it: without one, it is
-    refused."""
+    nothing that a waiver can say, or mean others of ``items``, too.  The reason is left to who
+    accepts it: without one, it is refused."""
     day = report.today
     if day is None or found.waived is not None or found.rule not in RULES:
         return ""
-    entry = {"rule": found.rule, "item": found.item}
-    if found.component:
-        entry["component"] = found.component
-    if not _works(found, entry, day):
+    others = items - {found.item}
+    for item in dict.fromkeys((found.item, _exactly(found.item))):
+        entry = {"rule": found.rule, "item": item}
+        if found.component:
+            entry["component"] = found.component
+        if _works(found, entry, day) and not any(item_matches(item, each) for each in others):
+            break
+    else:
         return ""
     lines = [f"{key}: {json.dumps(value)}" for key, value in entry.items() if key != "rule"]
     lines += ['reason: ""  # say why', f"expires: {day + TERM}"]
@@ -106,6 +125,11 @@ def _works(found: Finding, entry: dict[str, str], day: date) -> bool:
     except UsageError:
         return False
     return item_matches(waiver.item, found.item) and not _wider(entry)
+
+
+def _exactly(item: str) -> str:
+    """A version alone stands for all that a host may link to it."""
+    return re.sub(r"@(?=[0-9][^@]*$)", "@=", item)
 
 
 def _wider(entry: dict[str, str]) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 
 from whamm_cm.gate.model import ComponentReport, Finding, Report, fails
 from whamm_cm.gate.outputs import json
-from whamm_cm.gate.outputs.acting import helped
+from whamm_cm.gate.outputs.acting import Helper
 from whamm_cm.gate.outputs.table import counts, state, summary
 from whamm_cm.render.page.bundle import page
 
@@ -37,12 +37,13 @@ def render(report: Report) -> str:
 
 
 def gate_model(report: Report) -> _Json:
+    helper = Helper(report)
     found = [
-        _finding(report, at, one, each)
+        _finding(report, helper, at, one, each)
         for at, one in enumerate(report.components)
         for each in one.findings
     ]
-    found += [_finding(report, -1, None, each) for each in report.findings]
+    found += [_finding(report, helper, -1, None, each) for each in report.findings]
     return {
         **json.head(report),
         "summary": summary(report),
@@ -69,12 +70,14 @@ def _component(one: ComponentReport) -> _Json:
     }
 
 
-def _finding(report: Report, at: int, one: ComponentReport | None, found: Finding) -> _Json:
+def _finding(
+    report: Report, helper: Helper, at: int, one: ComponentReport | None, found: Finding
+) -> _Json:
     subject = None if one is None else one.subject
     row = json.finding(found, subject)
     for name in ("fingerprint", "fingerprints", "functions"):
         del row[name]
-    aid = helped(report, one, found)
+    aid = helper.of(one, found)
     return {
         **row,
         "of": at,

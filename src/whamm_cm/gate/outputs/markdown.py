@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from html import escape
 
 from whamm_cm.gate.model import ComponentReport, Finding, Report, fails
-from whamm_cm.gate.outputs.acting import Help, helped
+from whamm_cm.gate.outputs.acting import Help, Helper
 from whamm_cm.gate.outputs.table import counts, state, summary
 from whamm_cm.render.safe import lines, printable
 
@@ -103,9 +103,10 @@ def _blocks(report: Report, rows: list[_Row], room: int) -> str:
     """What fits, and how many do not."""
     kept: list[str] = []
     room -= 200  # for what stands behind
+    helper = Helper(report)
     for number, (one, found) in enumerate(rows):
         opened = not number and fails(found, report.fail_on)
-        block = _text(_finding(found, helped(report, one, found), opened))
+        block = _text(_finding(found, helper.of(one, found), opened))
         room -= _size(block)
         if room < 0:
             left = len(rows) - number

@@ -30,6 +30,8 @@ MOST = 10_000
 #: Bytes of a text for a page; where it gets longer, fewer records are kept.
 _LONGEST = 4 << 20
 _FEWEST = 500
+#: Bytes, roughly, of the values that are kept: what they say may be much shorter than they are.
+HEAVIEST = 64 << 20
 #: Phases that say more of a call, which is another's when it is no longer known.
 _LATER = ("return", "resumed", "exit")
 #: What is told of a run again, and not only what is new.
@@ -37,12 +39,13 @@ _KEPT_PHASES = ("start", "declared")
 
 
 class LiveRun:
-    """Feed it records on one thread, ask for :meth:`text` on another.  Memory is bounded by
-    ``most`` records."""
+    """Feed it records on one thread, ask for :meth:`text` on another.  Memory is bounded: no more
+    than ``most`` records are kept, and no more than weigh ``heaviest`` bytes."""
 
-    def __init__(self, options: RenderOptions, most: int = MOST) -> None:
-        self._options, self._most = options, most
-        self._records: deque[Record] = deque()
+    def __init__(self, options: RenderOptions, most: int = MOST, heaviest: int = HEAVIEST) -> None:
+        self._options, self._most, self._heaviest = options, most, heaviest
+        self._records: deque[tuple[Record, int]] = deque()
+        self._weight = 0
         self._kept: list[Record] = []
         #: Calls whose first record has been forgotten, while more of them may come.
         self._gone: dict[tuple[int, int], None] = {}
@@ -65,9 +68,13 @@ class LiveRun:
             if phase in _KEPT_PHASES and len(self._kept) < _FEWEST:
                 self._kept.append(record)
                 return
-            self._records.append(record)
-            while len(self._records) > self._most:
-                self._forget(self._records.popleft())
+            weight = _weight(record)
+            self._records.append((record, weight))
+            self._weight += weight
+            while len(self._records) > (self._most if self._weight <= self._heaviest else 1):
+                first, weight = self._records.popleft()
+                self._weight -= weight
+                self._forget(first)
 
     def _forget(self, record: Record) -> None:
         key = record.get("instance", 0), record.get("call", 0)
@@ -83,7 +90,8 @@ class LiveRun:
         """What is kept, without what is left of calls that are not; how many calls went, and how
         many records came."""
         with self._lock:
-            records, gone = [*self._kept, *self._records], dict(self._gone)
+            records = [*self._kept, *(record for record, _ in self._records)]
+            gone = dict(self._gone)
             forgotten, count = self._forgotten, self.count
         return [one for one in records if not _is_of(one, gone)], forgotten, count
 
@@ -132,3 +140,21 @@ def _is_of(record: Record, gone: dict[tuple[int, int], None]) -> bool:
     if record["phase"] not in _LATER:
         return False
     return (record.get("instance", 0), record.get("call", 0)) in gone
+
+
+def _weight(value: object) -> int:
+    """Bytes that a value takes, roughly."""
+    total, left = 0, [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, dict):
+            total += 64 + 96 * len(each)
+            left += each.values()
+        elif isinstance(each, list):
+            total += 64 + 8 * len(each)
+            left += each
+        elif isinstance(each, str):
+            total += 64 + len(each)
+        else:
+            total += 16
+    return total

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from wasmtime import Engine, WasmtimeError
 from wasmtime import _ffi as ffi
@@ -51,9 +51,11 @@ class Exit(Exception):
 
 
 class Resource:
-    """What a guest holds a handle of.  Its class has the number of its resource type."""
+    """What a guest holds a handle of.  Its class has the number of its resource type, and that
+    type's name (``wasi:io/streams#input-stream``)."""
 
     KIND = 0
+    NAME = ""
 
     def dropped(self) -> None:
         """The guest has dropped its handle."""
@@ -85,8 +87,31 @@ class Interface:
         return provided
 
     def resource(self, label: str, kind: type[Resource]) -> None:
-        kind.KIND = next(_kinds)
+        numbered(kind, f"{self.name}#{label}")
         self.resources[label] = kind
+
+
+def numbered(kind: type[Resource], name: str) -> None:
+    """Make a class that of a resource type with this name."""
+    kind.KIND, kind.NAME = next(_kinds), name
+
+
+class Watch(Protocol):
+    """Is told of all calls between one instance and its host, in order.  ``name`` is that of the
+    import or export (``wasi:io/poll@0.2.0#poll``), ``numbers`` those of the resources in the
+    values, in their order: each has its own for as long as the instance lives.  A call that does
+    not return has trapped, or ended the guest.  What it raises ends the instance."""
+
+    def called(self, name: str, values: Sequence[Any], numbers: Sequence[int]) -> None: ...
+
+    def returned(self, answer: Any, numbers: Sequence[int]) -> None:
+        """The innermost call that has not returned yet, with its result, None for none."""
+
+    def entered(self, name: str, values: Sequence[Any], numbers: Sequence[int]) -> None:
+        """An export is called; it returns as the others do."""
+
+    def dropped(self, resource: Resource, number: int) -> None:
+        """The guest has dropped what it owned."""
 
 
 class Table:
@@ -118,23 +143,27 @@ class Table:
 
 
 class Handles:
-    """Of one call: :class:`whamm_cm.run.values.Handles`."""
+    """Of one call: :class:`whamm_cm.run.values.Handles`.  ``numbers``: of the resources that have
+    passed, in their order."""
 
-    __slots__ = ("context", "instance")
+    __slots__ = ("context", "instance", "numbers")
 
     def __init__(self, instance: Instance, context: int) -> None:
         self.instance, self.context = instance, context
+        self.numbers: list[int] = []
 
     def taken(self, resource: int, owned: bool) -> Resource:
         out = _Address()
         _check(calls.host_of_any(self.context, resource, out))
         number = calls.host_rep(out[0])
         calls.host_delete(out[0])
+        self.numbers.append(number)
         objects = self.instance.table.objects
         return objects.pop(number) if owned else objects[number]
 
     def given(self, value: Any) -> int:
         number, out = self.instance.table.add(value), _Address()
+        self.numbers.append(number)
         host = calls.host_new(True, number, value.KIND)
         error = calls.any_of_host(self.context, host, out)
         calls.host_delete(host)
@@ -153,6 +182,7 @@ class Instance:
     def __init__(self) -> None:
         self.table = Table()
         self.error: BaseException | None = None
+        self.watch: Watch | None = None
 
 
 class _Running(threading.local):
@@ -195,6 +225,10 @@ class _Entry:
         if params:
             images = ctypes.string_at(args, VALUE * len(params))
             values = [read(images, at, handles) for at, read in params]
+        watch = None if instance is None else instance.watch
+        if watch is not None:
+            watch.called(self.name, values, handles.numbers)
+            handles.numbers.clear()
         answer: Any
         if self.fails:
             try:
@@ -203,8 +237,11 @@ class _Entry:
                 answer = {"error": failure.payload}
         else:
             answer = self.function(instance, *values)
-        if self.answer is not None:
-            ctypes.memmove(results, self.answer(answer, handles), VALUE)
+        image = None if self.answer is None else self.answer(answer, handles)
+        if watch is not None:
+            watch.returned(answer, handles.numbers)
+        if image is not None:
+            ctypes.memmove(results, image, VALUE)
 
     def _params(self, raw: int) -> list[tuple[int, Reader]]:
         t = func_type(ctypes.cast(raw, ctypes.POINTER(ffi.wasmtime_component_func_type_t)))
@@ -233,8 +270,11 @@ def _call(
 
 
 def _drop(_: Any, context: Any, number: int) -> Any:
+    instance: Instance = _running.instance
     try:
-        _running.instance.table.drop(number)
+        if instance.watch is not None:
+            instance.watch.dropped(instance.table.objects[number], number)
+        instance.table.drop(number)
     except BaseException as error:
         return _raised(error, "the drop of a resource")
     return 0
@@ -267,7 +307,7 @@ def provide(
                 if isinstance(export.ty, FuncType) and label in interface.functions:
                     add_function(instance, label, f"{name}#{label}", interface.functions[label])
                 elif isinstance(export.ty, ResourceType) and label in interface.resources:
-                    _add_resource(instance, label, interface.resources[label])
+                    add_resource(instance, label, interface.resources[label])
 
 
 def add_function(instance: Any, label: str, name: str, function: Function) -> None:
@@ -283,7 +323,8 @@ def add_function(instance: Any, label: str, name: str, function: Function) -> No
     )
 
 
-def _add_resource(instance: Any, label: str, resource: type[Resource]) -> None:
+def add_resource(instance: Any, label: str, resource: type[Resource]) -> None:
+    """Define a resource type of an instance of a linker."""
     raw, kind = label.encode(), ResourceType.host(resource.KIND)
     _check(
         ffi.wasmtime_component_linker_instance_add_resource(

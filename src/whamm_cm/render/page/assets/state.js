@@ -29,16 +29,26 @@ function stateEncoded(text) {
   return encodeURIComponent(String(text).replace(/\p{Cs}/gu, '\ufffd'));
 }
 
+/** Browsers refuse to have their address changed more often than about 100 times in 30 seconds. */
+const STATE_BURST = 40;
+const STATE_EACH_MS = 400;
+
 /** Keeps the fragment; `changed(state)` is called after every change, also by Back and by hand. */
 export class State {
   constructor(changed) {
     this.changed = changed;
     this.now = stateParse(location.hash);
+    this.left = STATE_BURST;
+    this.asked = 0;
+    this.timer = 0;
     addEventListener('popstate', () => this.read());
     addEventListener('hashchange', () => this.read());
+    addEventListener('pagehide', () => this.timer && this.write(false, true));
   }
 
   read() {
+    clearTimeout(this.timer);
+    this.timer = 0;
     const next = stateParse(location.hash);
     if (stateText(next) === stateText(this.now)) return;
     this.now = next;
@@ -52,11 +62,29 @@ export class State {
       if (value === null || value === undefined || value === '') delete next[key];
       else next[key] = String(value);
     }
-    const text = stateText(next);
-    if (text === stateText(this.now)) return;
+    if (stateText(next) === stateText(this.now)) return;
+    if (push && this.timer) this.write(false, true);
     this.now = next;
-    history[push ? 'pushState' : 'replaceState'](null, '', `#${text}`);
+    this.write(push, push);
     this.changed(next);
+  }
+
+  /** Puts the state into the address: at once, or, where that was done very often lately, a little later. */
+  write(push, now) {
+    const ms = performance.now();
+    this.left = Math.min(STATE_BURST, this.left + (ms - this.asked) / STATE_EACH_MS);
+    this.asked = ms;
+    if (this.left < 1 && !now) {
+      this.timer ||= setTimeout(() => {
+        this.timer = 0;
+        this.write(false, false);
+      }, STATE_EACH_MS);
+      return;
+    }
+    clearTimeout(this.timer);
+    this.timer = 0;
+    this.left -= 1;
+    history[push ? 'pushState' : 'replaceState'](null, '', `#${stateText(this.now)}`);
   }
 
   /** The fragment of the state with these changes, for links. */

@@ -269,6 +269,9 @@ function componentEnds(what, rows) {
 export const componentView = {
   id: 'component', title: 'Component', order: 80,
   has: (model) => Boolean(model.component),
-  keys: [['↑ ↓ ← →', 'in tree and treemap: another part'], ['Enter, Backspace', 'in the treemap: into it, out of it']],
+  keys: [
+    ['↑ ↓ ← →', 'in tree and treemap: another part'],
+    ['Enter, Backspace', 'in the treemap: into it, out of it'],
+  ],
   create: (ctx) => new ComponentView(ctx),
 };

@@ -3,7 +3,7 @@ import {bytes, count, h, ns, shown, shownCut} from '../dom.js';
 import {colourOf, strongColourOf, textOn} from '../colours.js';
 import {Plane} from './plane.js';
 import {Traffic} from './traffic.js';
-import {topologyPanel, topologyTable} from './topology-texts.js';
+import {topologyPanel, topologyTable} from './topology_texts.js';
 
 const TOPOLOGY_THIN = 1.2;
 const TOPOLOGY_THICK = 8;
@@ -62,6 +62,7 @@ class TopologyView {
       this.toolbar(),
       h('div', {class: 'middle'}, h('div', {class: 'frame'}, this.stage, this.tip), this.panel),
       this.table);
+    this.element.style.setProperty('--content', `${Math.round(this.model.height) + 80}px`);
     this.plane = new Plane(this.stage, this.world, this.model.width, this.model.height);
     this.stage.addEventListener('click', () => this.choose(null));
     this.stage.addEventListener('pointerleave', () => this.hover(null));

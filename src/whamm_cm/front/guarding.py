@@ -1,0 +1,201 @@
+"""A component held to a policy: what its host gives is asked for through probes that judge."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import date
+from typing import TypeAlias
+
+from whamm_cm._version import __version__
+from whamm_cm.analysis.program import Program
+from whamm_cm.analysis.site import Site
+from whamm_cm.analysis.sites import find_sites
+from whamm_cm.component.decode import decode
+from whamm_cm.component.encode import Piece
+from whamm_cm.dataclass import dataclass
+from whamm_cm.errors import UsageError, WeaveError
+from whamm_cm.front.settings import Settings
+from whamm_cm.front.woven import Woven, is_module, weave
+from whamm_cm.gate.baseline import Baseline
+from whamm_cm.gate.context import Decision
+from whamm_cm.gate.engine import Engine
+from whamm_cm.gate.guard import Function, Guard, Mode
+from whamm_cm.gate.model import Subject
+from whamm_cm.gate.policy import Policy
+from whamm_cm.gate.subject import analyse
+from whamm_cm.wasm.leb import name_bytes, unsigned
+from whamm_cm.weave.plan import SinkName
+
+#: The custom section that says which policy a component is held to.
+SECTION = "whamm-cm:guard"
+
+#: What stands in a rule for itself alone.
+_PLAIN = re.compile(r"[A-Za-z0-9:/@.#+_-]+")
+
+_Key: TypeAlias = "tuple[str, str | None, str]"
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """``woven``: the component with its guard; ``guard``: what holds it."""
+
+    woven: Woven
+    guard: Guard
+    policy: Policy
+
+    @property
+    def pieces(self) -> list[Piece]:
+        """The bytes of the component, with the section that says what it is held to."""
+        facts = {
+            "version": __version__,
+            "mode": self.guard.mode,
+            "policy": [
+                {"file": os.path.basename(file), "sha256": sha} for file, sha in self.policy.sources
+            ],
+            "script": hashlib.sha256(self.guard.text.encode()).hexdigest(),
+        }
+        content = name_bytes(SECTION) + json.dumps(facts, separators=(",", ":")).encode()
+        return [*self.woven.inner.pieces, b"\0" + unsigned(len(content)) + content]
+
+
+def guarded(
+    data: bytes, name: str, policy: Policy, mode: Mode, sink: SinkName = "stderr"
+) -> Guarded:
+    """``data`` with a guard woven in, which holds it to ``policy``.
+
+    Raises DecodeError for what is no component, WeaveError for one that cannot be held to it, or
+    where there is nothing to hold.
+    """
+    guard = guard_of(data, name, policy, mode)
+    if guard.empty:
+        raise WeaveError(
+            f"{name} calls nothing that the policy denies; there is nothing to enforce"
+        )
+    settings = Settings(scripts=[("guard", guard.text)], sink=sink, lines="json")
+    woven = weave(data, settings, name)
+    added = woven.report
+    gaps = [f"{title}: {why}" for title, why in added.skipped]
+    gaps += [f"{rule}: {why}" for rule, why, _ in added.unmatched]
+    gaps += [f"{rule}: {why}" for _, rule, why in added.idle]
+    if gaps:
+        raise WeaveError(f"{name} cannot be guarded: {gaps[0]}")
+    return Guarded(woven, guard, policy)
+
+
+def guard_of(data: bytes, name: str, policy: Policy, mode: Mode) -> Guard:
+    """The script that holds ``data`` to ``policy``.
+
+    Raises DecodeError for what is no component, WeaveError for one that cannot be held to it.
+    """
+    if is_module(data):
+        raise WeaveError(f"{name} is a core module; enforce holds components to a policy")
+    _refuse_parts(policy)
+    subject = analyse(data, name).subject
+    _refuse_strangers(subject, name)
+    judged = _decisions(subject, policy)
+    guard = Guard(mode)
+    for function, sites in _functions(find_sites(Program.of(decode(data, name)))):
+        found = _of(judged, function, name) if judged is not None else []
+        denied = next((one for one in found if one.verdict == "deny"), None)
+        if denied is None:
+            continue
+        _check(function, sites, name)
+        guard.deny(function, _why(policy, denied))
+    return guard
+
+
+def _refuse_parts(policy: Policy) -> None:
+    """What a policy says that no guard holds is refused, never left out in silence."""
+    for section, about in (("network", policy.permissions.network),
+                           ("storage", policy.permissions.storage),
+                           ("environment", policy.permissions.environment)):  # fmt: skip
+        if about is not None:
+            raise UsageError(f"{about.location}: enforce does not hold permissions.{section}")
+    if policy.budgets:
+        raise UsageError(f"{policy.budgets[0].location}: enforce does not hold budgets")
+
+
+def _refuse_strangers(subject: Subject, name: str) -> None:
+    """What is not in the file cannot be guarded: it would be given functions as they are."""
+    if subject.fault:
+        raise WeaveError(f"{name} cannot be guarded: {subject.fault}")
+    for row in subject.imports:
+        if row.kind in ("component", "module") or row.hands:
+            raise WeaveError(
+                f"{name} cannot be guarded: it imports code, {row.item}, which would call the host"
+                " past the guard; compose it first"
+            )
+
+
+def _decisions(subject: Subject, policy: Policy) -> dict[_Key, list[Decision]] | None:
+    """What the policy says of each function, by every name it has; None where it says nothing."""
+    if policy.imports is None:
+        return None
+    found: dict[_Key, list[Decision]] = {}
+    engine = Engine(replace(policy, judge="declared"), date.today(), Baseline())
+    context = engine.context("", "", subject=subject)
+    for row, decisions in context.decisions:
+        for one in decisions:
+            if one.function is None:
+                continue
+            func = one.function.name
+            keys = [
+                (row.interface, row.version, func),
+                (row.interface or row.name, row.version, func),
+            ]
+            keys += [(interface, version, func) for interface, version in row.readings]
+            for key in dict.fromkeys([*keys, (row.name, None, func)]):
+                found.setdefault(key, []).append(one)
+    return found
+
+
+def _of(judged: Mapping[_Key, list[Decision]], function: Function, name: str) -> list[Decision]:
+    found = [one for key in function.names for one in judged.get(key, ())]
+    if not found:
+        raise WeaveError(
+            f"{name} cannot be guarded: no import of it is known to give {function.title}"
+        )
+    return found
+
+
+def _functions(sites: Iterable[Site]) -> Iterator[tuple[Function, list[Site]]]:
+    """What the component calls of its host; a resource that is dropped is no call to deny."""
+    groups: dict[_Key, list[Site]] = {}
+    for site in sites:
+        if site.edge == "import" and site.kind == "lower":
+            for group in site.standing.roots:
+                shown = group[0]
+                groups.setdefault((shown.interface, shown.version, shown.func), []).append(site)
+    for first, found in groups.items():
+        names: dict[_Key, None] = {first: None}
+        for site in found:
+            for group in site.standing.roots:
+                if first == tuple(group[0]):
+                    names |= {(one.interface, one.version, one.func): None for one in group}
+        one, realloc = found[0], all(site.realloc for site in found)
+        yield Function(tuple(names), one.params, one.result, realloc), found
+
+
+def _check(function: Function, sites: Iterable[Site], name: str) -> None:
+    if not _PLAIN.fullmatch(function.title):
+        raise WeaveError(f"{name} cannot be guarded: no rule means the name {function.title!r}")
+    for site in sites:
+        if site.reason:
+            raise WeaveError(f"{name} cannot be guarded: {site.title}: {site.reason}")
+        if len(site.standing.roots) > 1:
+            raise WeaveError(
+                f"{name} cannot be guarded: {site.title} stands for several functions of the host,"
+                f" and {function.title} is denied"
+            )
+
+
+def _why(policy: Policy, decision: Decision) -> str:
+    line = decision.line
+    at = line.location if line is not None else policy.imports.location if policy.imports else None
+    place = f"{os.path.basename(at.file)}:{at.line}" if at is not None else "policy"
+    return place if line is None else f"{place}: {line.text}"

@@ -1,0 +1,180 @@
+"""A policy as a script that holds a component to it: one probe for each function it may not call.
+
+The script is text, to be read and printed; what the guard does is what stands there.  A denied call
+never reaches the host: it is answered with an error of the function's own type where its WIT has
+one that fits, and ends the program with a trap where it has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import field
+from typing import Literal, TypeAlias
+
+from whamm_cm.dataclass import dataclass
+from whamm_cm.wit.types import (
+    EnumT,
+    FutureT,
+    OptionT,
+    Own,
+    Prim,
+    ResultT,
+    StreamT,
+    ValType,
+    VariantT,
+    children,
+    strip,
+)
+
+Mode: TypeAlias = Literal["deny", "warn"]
+Answer: TypeAlias = tuple[str, str]
+
+#: Cases that say best that something is denied, the first that a type has counts.
+_CASES = (
+    "access-denied", "access", "not-permitted", "permission-denied", "HTTP-request-denied",
+    "denied", "forbidden", "unauthorized", "closed", "not-supported", "unsupported",
+)  # fmt: skip
+#: Cases that carry a text, for want of such a one.
+_TEXTS = ("other", "io", "upstream", "internal-error")
+_SAID = "denied by policy"
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function that the component calls and its host provides.
+
+    ``names``: what it goes by at the root, (interface, version, function), the one to show first.
+    ``realloc``: whether an answer may have a text in it.
+    """
+
+    names: tuple[tuple[str, str | None, str], ...]
+    params: tuple[tuple[str, ValType], ...]
+    result: ValType | None
+    realloc: bool
+
+    @property
+    def pattern(self) -> str:
+        """The item of a rule that means this function, and no other version of it."""
+        interface, version, func = self.names[0]
+        exact = f"@={version}" if interface and version else ""
+        return f"{interface}{exact}#{func}"
+
+    @property
+    def title(self) -> str:
+        interface, version, func = self.names[0]
+        return f"{interface}{f'@{version}' if version else ''}#{func}"
+
+    @property
+    def answer(self) -> Answer:
+        """The statement that answers with an error, and the error in words; or the one that traps,
+        and nothing."""
+        found = None if self._keeps else _error(self.result, self.realloc)
+        return found or (f'abort("enforce: {self.title} is denied");', "")
+
+    @property
+    def _keeps(self) -> bool:
+        """Whether it is given what only the called one could drop."""
+        stack = [t for _, t in self.params]
+        while stack:
+            node = strip(stack.pop())
+            if isinstance(node, Own | StreamT | FutureT):
+                return True
+            stack.extend(children(node))
+        return False
+
+
+def _error(result: ValType | None, realloc: bool) -> Answer | None:
+    whole = None if result is None else strip(result)
+    if not isinstance(whole, ResultT):
+        return None
+    if whole.err is None:
+        return "return err;", "error"
+    error = strip(whole.err)
+    if _is_text(error):
+        return (f'return err("{_SAID}");', "error") if realloc else None
+    cases: Sequence[tuple[str, ValType | None]] = ()
+    if isinstance(error, EnumT):
+        cases = [(label, None) for label in error.labels]
+    elif isinstance(error, VariantT):
+        cases = error.cases
+    plain = [label for label, payload in cases if payload is None]
+    best = next((case for case in _CASES if case in plain), "")
+    if best:
+        return f'fail("{best}");', best
+    return _text_case(cases, realloc)
+
+
+def _text_case(cases: Iterable[tuple[str, ValType | None]], realloc: bool) -> Answer | None:
+    for label, payload in cases:
+        kind = None if payload is None else strip(payload)
+        word = label.replace("-", "_")
+        if label in _TEXTS and _is_text(kind) and realloc:
+            return f'return err({word}("{_SAID}"));', label
+        if label in _TEXTS and isinstance(kind, OptionT):
+            return f"return err({word}(none));", label
+    return None
+
+
+def literal(text: str) -> str:
+    """``text`` as a string of the language, whatever is in it."""
+    return (
+        '"'
+        + "".join(
+            chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\x{byte:02x}"
+            for byte in text.encode()
+        )
+        + '"'
+    )
+
+
+def _escaped(text: str) -> str:
+    """Within the text of a ``print``."""
+    return literal(text)[1:-1].replace("{", "{{").replace("}", "}}")
+
+
+def _is_text(t: ValType | None) -> bool:
+    return isinstance(t, Prim) and t.name == "string"
+
+
+@dataclass(slots=True)
+class Guard:
+    """What is woven: ``text`` is the script, ``denied`` the functions that are denied altogether,
+    with the error they answer with, "" for a trap."""
+
+    mode: Mode
+    denied: list[tuple[str, str]] = field(default_factory=list)
+    _parts: list[str] = field(default_factory=list)
+
+    @property
+    def empty(self) -> bool:
+        return not self._parts
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self._parts)
+
+    def deny(self, function: Function, why: str) -> None:
+        """``why``: what of the policy denies it."""
+        statement, error = function.answer
+        self.denied.append((function.title, error))
+        body = [self.say(function, why)]
+        if self.mode == "deny":
+            body.append(statement)
+        self._probe(function, body)
+
+    def outcome(self, error: str) -> str:
+        """What becomes of a call that is denied, in words."""
+        if self.mode == "warn":
+            return "is told of"
+        return f"answers {error}" if error else "traps"
+
+    def say(self, function: Function, why: str, value: str = "") -> str:
+        """The line about it; ``value``: an expression of the script that tells it from others."""
+        verb = "denied" if self.mode == "deny" else "would deny"
+        text = _escaped(f"enforce: {verb} {function.title}") + (" {}" if value else "")
+        return f'print("{text} ({_escaped(why)})"{f", {value}" if value else ""});'
+
+    def _probe(self, function: Function, body: Sequence[str]) -> None:
+        mode = "alt" if self.mode == "deny" else "before"
+        lines = [f"wit:import:{function.pattern}:{mode} {{", *(f"    {one}" for one in body), "}"]
+        self._parts.append("\n".join(lines))
