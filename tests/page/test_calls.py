@@ -349,6 +349,28 @@ def test_values_are_shown_as_they_are(open_page: Open) -> None:
         assert line in [each.strip() for each in lines], (line, lines)
 
 
+def test_the_mean_is_of_calls_that_returned(open_page: Open) -> None:
+    call = {"v": 2, "instance": 1, "edge": "import", "func": "f", "t_ns": 0}
+    records = [{**call, "call": number, "phase": "call"} for number in (1, 2, 3)]
+    records.insert(1, {**records[0], "phase": "return", "t_ns": 600, "dur_ns": 600})
+    page = ready(open_page(logs.page(records)))
+    row = page.locator(".card", has_text="Where the time went").locator("tbody td")
+    assert row.all_inner_texts()[-3:] == ["3", "600 ns", "600 ns"]
+
+
+def test_back_is_seen_in_the_box_of_the_filter(open_page: Open, small: str) -> None:
+    """Also where that has the focus."""
+    page = ready(open_page(small, "view=table"))
+    page.locator('.tabs a[data-view="flame"]').click()
+    box = page.get_by_role("combobox", name="Filter")
+    box.press_sequentially("%fs ")
+    assert box.input_value() == "%fs "
+    page.go_back()
+    page.wait_for_selector(".view-table")
+    assert box.input_value() == ""
+    assert says(page).endswith(" calls") and " of " not in says(page)
+
+
 def test_numbers_of_tasks_requests_and_instances_are_whole(open_page: Open) -> None:
     """Those of other logs are of 64 bits, too."""
     ids = {"instance": 2**33 + 1, "task": 2**40 + 2, "req": 2**41 + 3}

@@ -213,6 +213,7 @@ class FilterBox {
     this.ctx = ctx;
     this.at = -1;
     this.offers = [];
+    this.known = '';
     this.input = h('input', {
       type: 'search',
       id: 'filter',
@@ -255,8 +256,11 @@ class FilterBox {
   }
 
   show(state) {
-    if (document.activeElement !== this.input && this.input.value !== (state.q ?? ''))
-      this.input.value = state.q ?? '';
+    // What is being written stays, but for a filter that comes from elsewhere, as by Back.
+    const {q = ''} = state;
+    const writing = document.activeElement === this.input && q === this.known;
+    if (!writing && this.input.value.trim() !== q) this.input.value = q;
+    this.known = q;
     const range = filterRange(state.t);
     this.range.hidden = !range;
     if (range) {

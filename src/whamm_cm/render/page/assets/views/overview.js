@@ -21,6 +21,7 @@ function overviewSums(calls, mask) {
     open: 0,
     self: 0,
     wall: 0,
+    returned: 0,
     bytes: 0,
     slowest: -1,
     longest: -1,
@@ -37,7 +38,10 @@ function overviewSums(calls, mask) {
     sum.open += open;
     sum.bytes += calls.bytes[i];
     if (calls.self[i] > 0) sum.self += calls.self[i];
-    if (calls.result[i] >= 0) sum.wall += calls.result[i];
+    if (calls.result[i] >= 0) {
+      sum.wall += calls.result[i];
+      sum.returned += 1;
+    }
     if (calls.result[i] > sum.longest) [sum.longest, sum.slowest] = [calls.result[i], i];
     all.calls += 1;
     all.failed += failed;
@@ -438,7 +442,7 @@ class Overview {
         [percent(sum[key], whole), overviewBar(sum[key] / whole, '--good')],
         ...(timed ? [ns(sum.self)] : []),
         count(sum.calls),
-        ...(timed ? [ns(sum.wall / sum.calls), sum.longest < 0 ? '' : ns(sum.longest)] : []),
+        ...(timed ? [sum.longest < 0 ? '' : ns(sum.wall / sum.returned), sum.longest < 0 ? '' : ns(sum.longest)] : []),
       ]);
     const heads = [
       'Function',
