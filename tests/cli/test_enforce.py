@@ -14,7 +14,7 @@ from fixtures.listener import greeter
 from fixtures.running import Ended, run_command
 from whamm_cm.analysis.stamp import _custom_sections
 from whamm_cm.cli.main import main
-from whamm_cm.errors import WeaveError
+from whamm_cm.errors import UsageError, WeaveError
 from whamm_cm.front.guarding import SECTION, guard_of, guarded
 from whamm_cm.front.verdict import policy_of
 from whamm_cm.gate.policy import Policy
@@ -182,9 +182,9 @@ def test_no_name_leads_past(wasm: bytes, policy: Make) -> None:
     assert (value, calls) == (None, 0) and "unreachable" in trap
 
 
-def asked(wasm: bytes) -> tuple[int | None, str, int]:
-    """What ``ask()`` returns where every function of the host gives 77; and how often one was
-    called."""
+def asked(wasm: bytes, again: int = 0) -> tuple[int | None, str, int]:
+    """What ``ask()`` returns where every function of the host gives 77, after it was called
+    ``again`` times; and how often one was called."""
     import wasmtime
     from wasmtime import component as wc
 
@@ -205,6 +205,8 @@ def asked(wasm: bytes) -> tuple[int | None, str, int]:
     func = linker.instantiate(store, component).get_func(store, "ask")
     assert func is not None
     try:
+        for _ in range(again):
+            func(store)
         return func(store), "", len(calls)
     except wasmtime.WasmtimeError as error:
         return None, str(error), len(calls)
@@ -249,6 +251,76 @@ def test_a_policy_cannot_write_into_the_script(text: str, tmp_path: Path) -> Non
     path.write_text(text.replace("\\\\n", "\n").replace("\\n", "\n", 1), "utf-8")
     component = guarded(ATTACKS["as it is"], "app.wasm", policy_of(path), "deny", "none")
     assert asked(b"".join(component.pieces))[2] == 0
+
+
+# --- budgets -------------------------------------------------------------------------------------
+
+BUDGET = 'budgets: { "wasi:random/random#get-random-u64": { max_calls_per_invocation: 2 } }'
+#: ``ask()`` asks twice, and ``more()`` three times.
+TWICE = """(component
+  (import "wasi:random/random@0.2.0" (instance $random
+    (export "get-random-u64" (func (result u64)))))
+  (core func $f (canon lower (func $random "get-random-u64")))
+  (core module $m (import "" "f" (func $f (result i64)))
+    (func (export "ask") (result i64) (drop (call $f)) (call $f))
+    (func (export "more") (result i64) (drop (call $f)) (drop (call $f)) (call $f)))
+  (core instance $m (instantiate $m (with "" (instance (export "f" (func $f))))))
+  (func $ask (result u64) (canon lift (core func $m "ask")))
+  (func $more (result u64) (canon lift (core func $m "more")))
+  {rest})"""
+
+
+def test_a_budget_is_that_of_each_call(policy: Make) -> None:
+    twice, more = (wat2wasm(TWICE.replace("{rest}", f'(export "ask" (func ${name}))'))
+                   for name in ("ask", "more"))  # fmt: skip
+    rules = policy(BUDGET)
+    found = b"".join(guarded(twice, "app.wasm", rules, "deny", "none").pieces)
+    assert asked(found) == (77, "", 2)
+    assert asked(found, again=3) == (77, "", 8)
+    value, trap, calls = asked(b"".join(guarded(more, "app.wasm", rules, "deny", "none").pieces))
+    assert (value, calls) == (None, 2) and "unreachable" in trap
+
+
+def test_c_sees_that_a_budget_is_spent(policy: Make, tmp_path: Path) -> None:
+    rules = policy(
+        'budgets: { "wasi:filesystem/types#*.open-at": { max_calls_per_invocation: 1 } }'
+    )
+    (tmp_path / "data").mkdir()
+    after = held(path_of("c_command").read_bytes(), rules, directory=tmp_path / "data")
+    assert after.stdout.count(b"open failed with code 0") == 2
+    why = "policy.yaml:2: max_calls_per_invocation: 1"
+    assert said(after) == [f"enforce: denied {OPEN} ({why})"] * 2
+
+
+def test_nobody_inside_begins_a_budget_anew(policy: Make) -> None:
+    inside = """(component $inner
+        (import "f" (func $f (result u64)))
+        (core func $g (canon lower (func $f)))
+        (core module $n (import "" "g" (func $g (result i64)))
+          (func (export "ask") (result i64) (drop (call $g)) (call $g)))
+        (core instance $n (instantiate $n (with "" (instance (export "g" (func $g))))))
+        (func (export "ask") (result u64) (canon lift (core func $n "ask"))))
+      (instance $i (instantiate $inner (with "f" (func $ask))))
+      (export "ask" (func $i "ask"))"""
+    wasm = wat2wasm(TWICE.replace("{rest}", inside))
+    assert asked(wasm) == (77, "", 4)
+    with pytest.raises(WeaveError, match="which would begin a budget anew"):
+        guarded(wasm, "app.wasm", policy(BUDGET), "deny")
+    with pytest.raises(WeaveError, match="a component inside calls it"):
+        guarded(ATTACKS["inside, by a harmless name"], "app.wasm", policy(BUDGET), "deny")
+
+
+def test_what_is_not_held_is_refused(policy: Make) -> None:
+    wasm = path_of("c_command").read_bytes()
+    for text, why in (
+        ('permissions: { storage: { allow: [{ uri: "fs:///data/**", access: [read] }] } }',
+         "does not hold permissions.storage"),
+        ("permissions: { environment: { allow: [{ key: A }] } }",
+         "does not hold permissions.environment"),
+        ('budgets: { "wasi:random/*": { p99_ms: 5 } }', "does not hold p99_ms"),
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match=why):
+            guarded(wasm, "app.wasm", policy(text), "deny")
 
 
 # --- the command ---------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from whamm_cm.analysis.site import Site
 from whamm_cm.analysis.sites import find_sites
 from whamm_cm.component.decode import decode
 from whamm_cm.component.encode import Piece
+from whamm_cm.component.ir import Component
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import UsageError, WeaveError
 from whamm_cm.front.settings import Settings
@@ -100,7 +101,9 @@ def guard_of(data: bytes, name: str, policy: Policy, mode: Mode) -> Guard:
     _refuse_strangers(subject, name)
     judged = _decisions(subject, policy)
     guard = Guard(mode)
-    called = dict(_functions(find_sites(Program.of(decode(data, name)))))
+    root = decode(data, name)
+    sites = find_sites(Program.of(root))
+    called = dict(_functions(sites))
     for function in called:
         found = _of(judged, function, name) if judged is not None else []
         denied = next((one for one in found if one.verdict == "deny"), None)
@@ -109,9 +112,53 @@ def guard_of(data: bytes, name: str, policy: Policy, mode: Mode) -> Guard:
     if policy.permissions.network is not None:
         add_network(guard, policy.permissions.network, called)
         _refuse_passing(called, name)
+    if policy.budgets:
+        _refuse_reentry(sites, root, name)
+        _add_budgets(guard, policy, called, root, name)
     for function in guard.functions:
         _check(function, called[function], name)
     return guard
+
+
+def _refuse_reentry(sites: Sequence[Site], root: Component, name: str) -> None:
+    """Each call of what the root lifts begins a budget anew: nobody inside may make one."""
+    lifted = {site.definition.item for site in sites if site.component is root}
+    for site in sites:
+        if site.component is not root and not lifted.isdisjoint(site.standing.lifts):
+            raise WeaveError(
+                f"{name} cannot be guarded: {site.title}: a component inside calls a function of"
+                " the one around it, which would begin a budget anew"
+            )
+
+
+def _add_budgets(
+    guard: Guard,
+    policy: Policy,
+    called: Mapping[Function, Sequence[Site]],
+    root: Component,
+    name: str,
+) -> None:
+    """One number for all functions that a budget is about, as the gate counts."""
+    for number, budget in enumerate(policy.budgets):
+        found = [
+            one
+            for one in called
+            if any(budget.line.denies(*key) for key in one.names) and budget.max_calls is not None
+        ]
+        inside = next((s for one in found for s in called[one] if s.component is not root), None)
+        if inside is not None:
+            raise WeaveError(
+                f"{name} cannot be guarded: {inside.title}: a component inside calls it, and the"
+                " calls of its own exports would begin a budget anew"
+            )
+        if found:
+            guard.needs(f"task var calls{number}: u64;")
+        place = f"{os.path.basename(budget.location.file)}:{budget.location.line}"
+        for one in found:
+            guard.ask(
+                one, f"calls{number} <= {budget.max_calls}",
+                f"{place}: max_calls_per_invocation: {budget.max_calls}", setup=f"calls{number}++;",
+            )  # fmt: skip
 
 
 def _refuse_passing(called: Mapping[Function, Sequence[Site]], name: str) -> None:
@@ -138,8 +185,9 @@ def _refuse_parts(policy: Policy) -> None:
                            ("environment", policy.permissions.environment)):  # fmt: skip
         if about is not None:
             raise UsageError(f"{about.location}: enforce does not hold permissions.{section}")
-    if policy.budgets:
-        raise UsageError(f"{policy.budgets[0].location}: enforce does not hold budgets")
+    for budget in policy.budgets:
+        if budget.p99_ms is not None:
+            raise UsageError(f"{budget.location}: enforce does not hold p99_ms, which is measured")
 
 
 def _refuse_strangers(subject: Subject, name: str) -> None:

@@ -176,7 +176,8 @@ class Guard:
         statements before it."""
         if any(title == function.title for title, _ in self.denied):
             return
-        self.asked.append((function.title, function.answer[1]))
+        if (function.title, function.answer[1]) not in self.asked:
+            self.asked.append((function.title, function.answer[1]))
         refusal = "\n        ".join(self._refusal(function, why, value))
         body = self._before.setdefault(function, [])
         body += [setup] if setup else []

@@ -20,6 +20,7 @@ _MOST_PORTS = 60
 
 _COMMON = """\
 // permissions.network
+var looked: bool;
 var named: map<(u64, u64), u64>;
 var refused: map<(u64, u64), u64>;
 var allowing: map<handle, u64>;
@@ -45,14 +46,17 @@ fn address_bits(high: u64, low: u64) -> u64 {
     var l: u64 = v4 == 0 ? low : (v4 & 0xFFFFFFFF) | 0xFFFF00000000;
     if (v4 == 0 && is_tunnel(high, low)) { return 0; }
     var bits: u64 = v4 == 0 ? allowed_v6(h, l) : allowed_v4(v4 & 0xFFFFFFFF);
-    if ((h, l) in named) { bits = bits | named[(h, l)]; }
-    bits = bits & ~(v4 == 0 ? denied_v6(h, l) : denied_v4(v4 & 0xFFFFFFFF));
-    return bits & ~refused[(h, l)];
+    if (looked) {
+        if ((h, l) in named) { bits = bits | named[(h, l)]; }
+        bits = bits & ~refused[(h, l)];
+    }
+    return bits & ~(v4 == 0 ? denied_v6(h, l) : denied_v4(v4 & 0xFFFFFFFF));
 }
 fn learn(high: u64, low: u64, allow: u64, deny: u64) {
     var v4: u64 = v4_of(high, low);
     var h: u64 = v4 == 0 ? high : 0;
     var l: u64 = v4 == 0 ? low : (v4 & 0xFFFFFFFF) | 0xFFFF00000000;
+    looked = true;
     named[(h, l)] = (h, l) in named ? named[(h, l)] & allow : allow;
     refused[(h, l)] = refused[(h, l)] | deny;
 }
