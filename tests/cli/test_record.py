@@ -117,6 +117,8 @@ def test_a_server(tmp_path: Path) -> None:
         (("-e", "trace=%net"), "leave out -e"),
         (("-c",), "leave out -c"),
         (("--engine", "wasmtime"), "leave out --engine"),
+        (("--live",), "leave out --live"),
+        (("-m", "chaos", "--shrink"), "leave out -m"),
     ],
 )
 def test_what_does_not_go_together(

@@ -19,13 +19,15 @@ PAGE = ROOT / "docs" / "monitors.md"
 SHOWN = 12
 _OUTPUT = re.compile(r"<!-- output of ([\w-]+)(?: as (\w+))? -->\n(?:```text\n(.*?)```\n)?", re.S)
 #: What printing monitors print stands before what they report.
-_PRINTS = ("files", "sockets", "http")
+_PRINTS = ("files", "sockets", "http", "chaos")
 
 
 def output(folder: Path, name: str, form: str) -> str:
     options, words = ["-m", name], ()
     if name == "cache-sim":
         options += ["--lib", f"cache={path_of('cache_sim')}"]
+    if name == "chaos":
+        options += ["-D", "rate=0.2"]
     parts = [run(folder, "strace", *options)] if name in _PRINTS else []
     if name == "sockets":
         options.append("--inherit-network")

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 _OTHERS = {
     "expr": "-e", "script": "-s", "monitor": "-m", "count": "--count", "engine": "--engine",
     "output": "-o", "format": "-f", "summary": "-c", "both": "-C", "html": "--html",
-    "otlp": "--otlp", "component": "--component", "compat": "--compat",
+    "live": "--live", "live_at": "--live-at", "otlp": "--otlp", "component": "--component",
+    "compat": "--compat",
 }  # fmt: skip
 
 

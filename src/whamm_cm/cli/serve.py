@@ -97,11 +97,11 @@ def _seconds(text: str) -> float:
     return nanoseconds / 1e9
 
 
-def given(args: argparse.Namespace) -> str | None:
-    """An option for serving that was given, as one writes it."""
+def given(args: argparse.Namespace, but: str = "") -> str | None:
+    """An option for serving that was given, as one writes it; ``but`` that one."""
     names = {"header": "-H", "data": "-d"}
     for name, default in OPTIONS.items():
-        if getattr(args, name) != default:
+        if name != but and getattr(args, name) != default:
             return names.get(name, "--" + name.replace("_", "-"))
     return None
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from whamm_cm.cli import live, outputs, record, scripts, serve, telemetry, weaving
+from whamm_cm.cli import live, outputs, record, scripts, serve, shrink, telemetry, weaving
 from whamm_cm.cli.common import INPUT, progress, read_input, say
 from whamm_cm.cli.recorder import Recorder
 from whamm_cm.errors import RunError, UsageError
@@ -69,6 +69,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     live.add_options(parser)
     scripts.add_options(parser)
+    shrink.add_options(parser)
     _add_running(parser)
     serve.add_options(parser)
     record.add_options(parser)
@@ -123,6 +124,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("no component given (see `whamm-cm trace --help`)")
     record.check(args, external and not _is_component(words[0]))
     outputs.settle(args)
+    shrink.check(args, external and not _is_component(words[0]))
     settings = _settings(args)
     if external and not _is_component(words[0]):
         from whamm_cm.cli.external import trace_command
@@ -130,6 +132,8 @@ def run(args: argparse.Namespace) -> int:
         return trace_command(args, words, settings)
     if args.component is not None:
         raise UsageError("--component is for a command behind --; name the component itself here")
+    if args.shrink:
+        return shrink.trace_shrink(args, words[0], _host(args, words), settings)
     return _itself(args, words, settings)
 
 
