@@ -210,3 +210,17 @@ def test_compact_json():
 
 def test_handle_refs_print_as_themselves():
     assert str(HandleRef("bucket", 1, 2, "x")) == "bucket#1"
+
+
+@pytest.mark.parametrize("name", ["strace", "summary", "jsonl", "chrome", "html"])
+def test_logs_of_any_depth_are_read_in_time_that_goes_by_their_length(name):
+    def deep(count):
+        log = Log()
+        item = "a:b/c#f"
+        calls = [log.enter(item, edge="inner") for _ in range(count)]
+        for call in reversed(calls):
+            log.leave(item, call)
+        return log
+
+    options = RenderOptions(names=True)
+    assert growth(lambda n: len("".join(RENDERERS[name].render(deep(n), options))), 400) < 2.9

@@ -279,10 +279,11 @@ def test_a_call_without_times_stands_between_those_that_have_some():
         ("[resource-rep]x", 3000, None),
     ]
     [lane] = lanes(session)
+    # From the first call on.
     assert [(piece.start, piece.end) for piece in lane.slices] == [
-        (1000, 4000),
-        (2000, 3000),
-        (3000, 3000),
+        (0, 3000),
+        (1000, 2000),
+        (2000, 2000),
     ]
 
 

@@ -418,10 +418,12 @@ class Tracker:
         site = call.site
         if site.enters:
             frames = self._frames.get(call.instance)
-            if frames and call in frames:
+            if frames and frames[-1] is call:  # as calls mostly return, however deep they are
+                frames.pop()
+            elif frames and call in frames:
                 frames[:] = [frame for frame in frames if not _within(frame, call)]
-                if not frames:
-                    del self._frames[call.instance]
+            if frames is not None and not frames:
+                del self._frames[call.instance]
         if site.leaves:
             leaving = self._leaving.get(site.target)
             if leaving is not None:
@@ -531,11 +533,10 @@ def track(records: Iterable[Record]) -> Iterable[LiveCall]:
 
 
 def _within(frame: LiveCall | None, outer: LiveCall) -> bool:
-    while frame is not None:
-        if frame is outer:
-            return True
+    """Whoever calls has a lower number than what he calls."""
+    while frame is not None and frame.index > outer.index:
         frame = frame.parent
-    return False
+    return frame is outer
 
 
 def _duration(call: LiveCall, record: Record) -> int | None:

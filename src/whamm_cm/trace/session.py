@@ -176,10 +176,15 @@ def _asked(calls: list[Call], pairs: Iterable[tuple[int, int]]) -> list[Call]:
     for caller, callee in pairs:
         above.setdefault(callee, caller)
     found = list(calls)
+    ends: dict[int, int] = {}  # where the way up from a call ends, so that no way is gone twice
     for index, call in enumerate(calls):
         at, steps = index, 0
         while at in above and steps < len(calls) and (at == index or not found[at].req):
             at, steps = above[at], steps + 1
+            if at in ends and not found[at].req:
+                at = ends[at]
+                break
+        ends[index] = at
         if at != index and found[at].req != call.req and (call.parent is not None or not call.req):
             found[index] = replace(call, req=found[at].req)
     return found
