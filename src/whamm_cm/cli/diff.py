@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     with progress(args, "comparing"):
         old, new = component(args.old), component(args.new)
         changes = old.diff(new)
-        if args.html:
+        if args.html is not None:
             from whamm_cm.render.page.diff import diff_page
 
             pages = diff_page((old.data, old.name), (new.data, new.name), changes)

@@ -420,7 +420,7 @@ def formats(args: argparse.Namespace, reports: bool) -> list[tuple[str | None, s
     """(path, format) of each output the options ask for; ``reports``: scripts report something."""
     if args.html == "-":
         raise UsageError("--html writes a file; name one")
-    page = [(args.html, "html")] if args.html else []
+    page = [] if args.html is None else [(args.html, "html")]
     return [*_formats(args, reports), *page, *live.wanted(args)]
 
 

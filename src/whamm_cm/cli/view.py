@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     if args.open and args.output == "-":
         raise UsageError("--open opens a file; leave out `-o -`")
     guest = component(args.app)
-    output = args.output or _beside(args.app)
+    output = _beside(args.app) if args.output is None else args.output
     keep_inputs([output], [args.app])
     with progress(args, "looking at it"):
         pieces = [each.encode() for each in component_page(guest.data, guest.name)]
