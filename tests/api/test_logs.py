@@ -42,7 +42,10 @@ def test_every_format_is_what_report_writes(run: whamm_cm.Run, name: str, tmp_pa
         assert (tmp_path / "out").read_bytes() == run.text(name).encode()
     told = str(tmp_path / "told")
     assert main(("report", "-f", name, "-o", told, str(tmp_path / "run.jsonl"))) == 0
-    assert Path(told).read_bytes() == (tmp_path / "out").read_bytes()
+    written = Path(told).read_bytes()
+    if name == "html":  # which has the name of the log at its top
+        written = written.replace(b"run.jsonl", b"a run")
+    assert written == (tmp_path / "out").read_bytes()
 
 
 def test_a_format_there_is_none_of(run: whamm_cm.Run, tmp_path: Path) -> None:

@@ -131,6 +131,7 @@ def test_a_finger_on_the_treemap(shown: Callable[..., Any]) -> None:
 def test_ways_lead_to_functions(shown: Callable[..., Any]) -> None:
     page = shown(COMMAND, "component.tab=ways&component.find=get-random-u64")
     page.get_by_text("can be reached: by which way?").click()
+    page.locator(".way li").first.wait_for()
     steps = page.locator(".way li").all_inner_texts()
     assert steps[0].split() == ["exported", "wasi:cli/run@0.2.0#run"]
     assert steps[-1].split() == ["import", "wasi:random/random@0.2.0#get-random-u64"]

@@ -48,6 +48,7 @@ def test_what_it_can_do_more_comes_first_with_its_way(compared: Callable[..., An
     more = page.locator(".more .changes > li")
     assert [text.split("\n")[1] for text in more.all_inner_texts()] == [f"{POLL}#other", TCP]
     more.nth(1).locator("summary").first.click()
+    more.nth(1).locator(".way li").first.wait_for()
     steps = more.nth(1).locator(".way li").all_inner_texts()
     assert steps[0].split() == ["exported", "run"]
     assert steps[-1].split() == ["import", f"{TCP}#bind"]

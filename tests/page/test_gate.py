@@ -111,6 +111,7 @@ def test_what_allows_it_is_copied(open_page) -> None:
 def test_imports_of_what_was_judged(open_page) -> None:
     page = open_page(render(report()))
     page.locator(".component summary").click()
+    page.locator(".component tr").first.wait_for()
     rows = page.locator(".component tr").all_inner_texts()
     assert "bind\tyes" in rows and "get\tno" in rows
 

@@ -32,15 +32,27 @@ class Speedscope:
         page.goto(_HOME)
         page.set_input_files("#file", {"name": name, "mimeType": "", "buffer": data})
         page.locator("canvas").first.wait_for(state="attached")
-        with page.expect_download() as saved:
-            page.keyboard.press("Control+s")
-        found: dict[str, Any] = json.loads(saved.value.path().read_bytes())
+        found: dict[str, Any] = json.loads(_saved(page).path().read_bytes())
         page.close()
         assert not wrongs, wrongs
         return found
 
     def close(self) -> None:
         self._context.close()
+
+
+def _saved(page: Any) -> Any:
+    """What it saves by the key for that, to which it may not listen yet."""
+    from playwright.sync_api import TimeoutError
+
+    for _ in range(60):
+        try:
+            with page.expect_download(timeout=2000) as saved:
+                page.keyboard.press("Control+s")
+            return saved.value
+        except TimeoutError:
+            continue
+    raise AssertionError("speedscope saves nothing")
 
 
 #: Who calls whom, from the outermost on.

@@ -117,7 +117,7 @@ class Reported:
 def stacks(reported: Reported) -> Counter[tuple[int, ...]]:
     """The call tree of ``flame``: instructions by stack."""
     nodes = {}
-    for row in reported.entries("flame", "stacks"):
+    for row in reported.entries("flame", "instructions"):
         caller, *_, fid, weight = row["value"].strip("()").split(", ")
         nodes[row["key"]] = caller, int(fid), int(weight)
     found = Counter[tuple[int, ...]]()
