@@ -483,10 +483,15 @@ globalThis.begin = ({run, piece}) => {
   view.show(ctx.state);
   return {...view.rects.view};
 };
-globalThis.more = (piece, drop) => {
+globalThis.more = (piece) => {
   ctx.model.run.span += 1000;
   ctx.calls.append(piece);
-  if (drop) ctx.calls.drop(drop);
+  view.show(ctx.state);
+  return {...view.rects.view};
+};
+globalThis.anew = (piece) => {
+  ctx.model.run.span = 2500;
+  ctx.calls.restart(ctx.model.run, piece);
   view.show(ctx.state);
   return {...view.rects.view};
 };
@@ -509,15 +514,15 @@ def test_what_goes_on_is_followed_where_the_end_is_in_view(open_page: Open) -> N
     run |= {"losses": {}, "flows": []}
     begun = page.evaluate("(a) => begin(a)", {"run": run, "piece": flat(0, 100, 0)})
     assert begun == {"from": 0, "to": 1000}
-    more = "([piece, drop]) => more(piece, drop)"
-    assert page.evaluate(more, [flat(100, 100, 1000), 0]) == {"from": 0, "to": 2000}
+    more = "(piece) => more(piece)"
+    assert page.evaluate(more, flat(100, 100, 1000)) == {"from": 0, "to": 2000}
     page.evaluate("view.rects.setView(500, 700)")
-    assert page.evaluate(more, [flat(200, 100, 2000), 0]) == {"from": 500, "to": 700}
+    assert page.evaluate(more, flat(200, 100, 2000)) == {"from": 500, "to": 700}
     page.evaluate("view.rects.setView(2900, 3000)")
-    assert page.evaluate(more, [flat(300, 100, 3000), 0]) == {"from": 3900, "to": 4000}
+    assert page.evaluate(more, flat(300, 100, 3000)) == {"from": 3900, "to": 4000}
     # What the page has forgotten is not in the picture.
     page.evaluate("view.rects.setView(0, 4000)")
-    assert page.evaluate(more, [flat(400, 100, 4000), 250]) == {"from": 2500, "to": 5000}
+    assert page.evaluate("(piece) => anew(piece)", flat(0, 250, 0)) == {"from": 0, "to": 2500}
 
 
 def test_before_the_first_call_there_is_nothing_to_break(open_page: Open) -> None:
@@ -538,7 +543,7 @@ def test_before_the_first_call_there_is_nothing_to_break(open_page: Open) -> Non
     for key in ("w", "ArrowRight", "v", "n", "f", "Enter", "Escape"):
         page.keyboard.press(key)
     frame(page)
-    page.evaluate("([piece, drop]) => more(piece, drop)", [flat(0, 100, 0), 0])
+    page.evaluate("(piece) => more(piece)", flat(0, 100, 0))
     assert page.locator(".facts").inner_text().startswith("100 calls in 1 group")
 
 

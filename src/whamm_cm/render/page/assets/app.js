@@ -72,7 +72,7 @@ class Context {
   }
 
   choose(i) {
-    this.set({call: i === null ? null : i + this.calls.dropped});
+    this.set({call: i});
   }
 
   /** Says it to whoever listens instead of looks. */

@@ -52,8 +52,6 @@ export class Calls {
   constructor(run) {
     this.run = run;
     this.n = 0;
-    /** How many calls in front of the first one are no longer here (a live page forgets). */
-    this.dropped = 0;
     this.room = 0;
     this.waits = new Map();
     this.version = 0;
@@ -83,23 +81,10 @@ export class Calls {
       start += columns.start[i];
       for (const name of Object.keys(COLUMNS)) this[name][at] = columns[name][i];
       this.start[at] = start;
-      const parent = columns.parent[i];
-      this.parent[at] = parent < this.dropped ? -1 : parent - this.dropped;
     }
-    for (const [index, waits] of chunk.waits) this.waits.set(index - this.dropped, waits);
+    for (const [index, waits] of chunk.waits) this.waits.set(index, waits);
     this.pieces.push({first: chunk.first, n: chunk.n, values: chunk.values});
     this.n += chunk.n;
-    this.version += 1;
-  }
-
-  /** Forgets the first `count` calls. */
-  drop(count) {
-    for (const name of Object.keys(COLUMNS)) this[name].copyWithin(0, count, this.n);
-    this.n -= count;
-    this.dropped += count;
-    for (let i = 0; i < this.n; i += 1) this.parent[i] = this.parent[i] < count ? -1 : this.parent[i] - count;
-    this.waits = new Map([...this.waits].filter(([i]) => i >= count).map(([i, w]) => [i - count, w]));
-    this.pieces = this.pieces.filter((piece) => piece.first + piece.n > this.dropped);
     this.version += 1;
   }
 
@@ -154,8 +139,7 @@ export class Calls {
 
   /** `{args, result, data, self, about}` of call `i`, as far as there are. */
   async values(i) {
-    const index = i + this.dropped;
-    const piece = this.pieces.find((each) => index >= each.first && index < each.first + each.n);
+    const piece = this.pieces.find((each) => i >= each.first && i < each.first + each.n);
     if (!piece) return {};
     let read = this.cache.get(piece);
     if (!read) {
@@ -165,7 +149,7 @@ export class Calls {
       this.cache.set(piece, read);
       if (this.cache.size > VALUES_KEPT) this.cache.delete(this.cache.keys().next().value);
     }
-    return (await read)[index - piece.first] ?? {};
+    return (await read)[i - piece.first] ?? {};
   }
 }
 

@@ -310,7 +310,7 @@ function detailsFacts(ctx, i, site) {
   const request = (ctx.model.run.requests ?? []).find((each) => calls.req[i] && each.req === calls.req[i]);
   const waits = calls.waits.get(i) ?? [];
   return [
-    ['Call', `${count(i + calls.dropped + 1)} of ${count(calls.n + calls.dropped)}`],
+    ['Call', `${count(i + 1)} of ${count(calls.n)}`],
     ['Began', timed ? `${ns(calls.start[i])} after the first` : `with record ${time(calls.start[i])}`],
     [
       'Took',
@@ -383,7 +383,7 @@ export function detailsDrawer(ctx) {
       ctx.choose(null);
   });
   const show = (state) => {
-    const i = /^\d+$/.test(state.call ?? '') && ctx.calls ? Number(state.call) - ctx.calls.dropped : -1;
+    const i = /^\d+$/.test(state.call ?? '') && ctx.calls ? Number(state.call) : -1;
     const there = i >= 0 && i < ctx.calls.n;
     const theme = document.documentElement.dataset.theme;
     const key = there ? [state.call, state.view, ctx.progress, theme].join(' ') : '';

@@ -153,7 +153,7 @@ export function filterSelect(ctx) {
   return (state) => {
     const {calls} = ctx;
     if (!calls || (!state.q && !state.t)) return null;
-    const now = JSON.stringify([state.q, state.t, calls.n, calls.version, calls.dropped]);
+    const now = JSON.stringify([state.q, state.t, calls.n, calls.version]);
     if (now === key) return mask;
     key = now;
     mask = filterMask(calls, classes, state);

@@ -361,7 +361,7 @@ class Overview {
     const groups = new Map();
     for (let i = 0; i < calls.n; i += 1) {
       if (!(calls.flags[i] & FAILED) || (mask && !mask[i])) continue;
-      const code = named.get(i + calls.dropped) ?? '';
+      const code = named.get(i) ?? '';
       const key = `${calls.site[i]} ${code}`;
       const group = groups.get(key) ?? {
         site: calls.siteOf(i),
@@ -501,7 +501,7 @@ class Overview {
 
   peers({all}, mask) {
     const list = (this.ctx.model.run.exchanges ?? []).filter(
-      (each) => !mask || mask[each.call - this.ctx.calls.dropped] || all.reqs.has(each.req),
+      (each) => !mask || mask[each.call] || all.reqs.has(each.req),
     );
     if (!list.length) return null;
     const groups = new Map();

@@ -163,7 +163,6 @@ class TableView {
     const key = JSON.stringify([
       calls.n,
       calls.version,
-      calls.dropped,
       state.q,
       state.t,
       progress < 1 ? '' : [sort, down],
@@ -211,13 +210,12 @@ class TableView {
 
   /** To the call that is chosen, where it is not in sight. */
   follow(state) {
-    const {dropped} = this.ctx.calls;
     if (state.call === this.followed) return;
     if (!/^\d+$/.test(state.call ?? '')) {
       this.followed = state.call;
       return;
     }
-    const i = Number(state.call) - dropped;
+    const i = Number(state.call);
     const row = this.order ? this.order.indexOf(i) : i;
     if (row < 0 || row >= this.n) return;
     this.followed = state.call;
@@ -310,7 +308,7 @@ class TableView {
     const {calls, state} = this.ctx;
     const i = this.call(at);
     const {element, cells} = row;
-    const chosen = String(i + calls.dropped) === state.call;
+    const chosen = String(i) === state.call;
     element.setAttribute('aria-selected', String(chosen));
     element.classList.toggle('cursor', at === this.cursor);
     element.setAttribute('aria-rowindex', String(at + 2));
@@ -330,7 +328,7 @@ class TableView {
     const site = calls.siteOf(i);
     const {timed} = calls.run;
     const [status, kind] = statusOf(calls, i);
-    cells.at.textContent = count(i + calls.dropped + 1);
+    cells.at.textContent = count(i + 1);
     cells.start.textContent = timed ? ns(calls.start[i]) : count(Math.round(calls.start[i] / 1000));
     row.dot.style.background = strongColourOf(site.interface || site.func);
     cells.function.style.paddingLeft = `${this.order ? 0 : Math.min(12, calls.depth[i]) * 12}px`;

@@ -271,7 +271,7 @@ class TimelineView {
   }
 
   _focus(call) {
-    const i = /^\d+$/.test(call ?? '') ? Number(call) - this.ctx.calls.dropped : -1;
+    const i = /^\d+$/.test(call ?? '') ? Number(call) : -1;
     if (i === this.chosen) return;
     const before = this.chosen;
     this.chosen = i;

@@ -361,18 +361,13 @@ export class TimelineLayout {
   /** As `RectsCanvas.setData` wants it. */
   data() {
     const {row, x0, x1, colour, flag, rowTop, height} = this;
-    return {row, x0, x1, colour, flag, rowTop, rowHeight: TIMELINE_ROW, height, min: this._min(), max: this._max()};
-  }
-
-  /** Where it begins: a live page has forgotten what was before. */
-  _min() {
-    return this.calls.dropped && this.n ? this.x0[this.order[0]] : 0;
+    return {row, x0, x1, colour, flag, rowTop, rowHeight: TIMELINE_ROW, height, min: 0, max: this._max()};
   }
 
   _max() {
     let max = this.run.span;
     for (let id = 0; id < this.size; id += 1) if (this.x1[id] > max) max = this.x1[id];
-    return Math.max(this._min() + 1, max);
+    return Math.max(1, max);
   }
 
   kind(id) {
@@ -385,19 +380,12 @@ export class TimelineLayout {
     const kind = this.kind(id);
     if (kind === TIMELINE_CALL) return id;
     if (kind === TIMELINE_SPAN) return this.spans[id - this.bases[1]];
-    const asked = this.asked(id).call ?? -1;
-    return asked >= this.calls.dropped ? asked - this.calls.dropped : -1;
+    return this.asked(id).call ?? -1;
   }
 
   /** The request or exchange of a rectangle. */
   asked(id) {
     return id >= this.bases[3] ? this.exchanges[id - this.bases[3]] : this.requests[id - this.bases[2]];
-  }
-
-  /** The span of an asynchronous call, or -1. */
-  spanOf(i) {
-    if (!this.spanAt) this.spanAt = new Map([...this.spans].map((call, at) => [call, this.bases[1] + at]));
-    return this.spanAt.get(i) ?? -1;
   }
 
   /** For where the whole text has no room. */

@@ -9,10 +9,8 @@ export class TimelineLinks {
     const pairs = [];
     const {calls} = layout;
     const became = new Set();
-    for (const [one, two] of layout.run.flows ?? []) {
-      const from = one - calls.dropped;
-      const to = two - calls.dropped;
-      if (from < 0 || to < 0 || from >= layout.n || to >= layout.n) continue;
+    for (const [from, to] of layout.run.flows ?? []) {
+      if (from >= layout.n || to >= layout.n) continue;
       became.add(to);
       pairs.push(from, to);
     }

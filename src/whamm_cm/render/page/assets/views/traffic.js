@@ -16,7 +16,7 @@ function trafficCallees(calls) {
   const {run} = calls;
   const found = new Uint8Array(calls.n);
   for (const [, to] of run.flows) {
-    if (to >= calls.dropped) found[to - calls.dropped] = 1;
+    found[to] = 1;
   }
   for (let i = 0; i < calls.n; i += 1) {
     const site = run.sites[calls.site[i]];
@@ -103,7 +103,7 @@ export class Traffic {
   exchanges(edges, calls, mask) {
     for (const [at, each] of calls.run.exchanges.entries()) {
       const edge = this.topology.peers[at] ?? -1;
-      const call = each.call - calls.dropped;
+      const call = each.call;
       if (edge < 0 || (mask && !mask[call])) continue;
       edges[edge].calls += 1;
       edges[edge].errors += each.failed ? 1 : 0;
