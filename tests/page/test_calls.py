@@ -323,6 +323,7 @@ VALUES: dict[str, Any] = {
     "all-cut": {"~cut": 50, "~list": [1, 2]},
     "secret": {"~redacted": 12},
     "bad": {"~bad": "0xffff0000"},
+    "torn": {"~b64": "YWJ*"},
     "variant": {"dir": {"entry": "x"}},
 }
 
@@ -342,7 +343,7 @@ def test_values_are_shown_as_they_are(open_page: Open) -> None:
         *("greatest 18446744073709551615", "least -9223372036854775808", "fine 9007199254740991"),
         *("1 18446744073709551614", "real 1e+300", "nothing none", "yes true", "list list of 2"),
         *('cut "kept"… of 900', "all-cut list of 50, cut", "secret <redacted 12>", 'entry "x"'),
-        *("bad <bad 0xffff0000>", "float 12345678901234567000"),
+        *('torn <damaged bytes: "YWJ*">', "bad <bad 0xffff0000>", "float 12345678901234567000"),
         *("sum 0.30000000000000004", "tiny 1.2345678901234566e-300", "less -0.1234567890123456"),
         r'text "say \"18446744073709551615\", \\ or 12345678901234567890"',
     ):

@@ -27,12 +27,12 @@ function detailsQuoted(text, length) {
   return `"${shownCut(cut(text, length).replace(/["\\]/g, '\\$&'), length)}"`;
 }
 
-/** The bytes of base64, as far as it is some. */
+/** The bytes of base64; null for what is none: a log is written by anybody. */
 function detailsBytes(text) {
   try {
     return Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
   } catch {
-    return new Uint8Array(0);
+    return null;
   }
 }
 
@@ -52,6 +52,7 @@ function detailsMarked(value) {
   if (typeof value['~str'] === 'string') return `${detailsQuoted(value['~str'], 80)}… of ${value['~cut']}`;
   if (typeof value['~b64'] === 'string') {
     const data = detailsBytes(value['~b64']);
+    if (!data) return `<damaged bytes: ${detailsQuoted(value['~b64'], 40)}>`;
     const whole = '~cut' in value ? `… of ${value['~cut']}` : '';
     return `${detailsByteText(data, 60)}${whole}`;
   }
@@ -125,8 +126,8 @@ export function valueTree(name, value, open = false) {
   const label = h('span', {class: 'key'}, shownCut(name, 80));
   const [kind, inside] = detailsInside(value);
   const long = typeof value === 'string' && value.length > DETAILS_TEXT;
-  const data =
-    value !== null && typeof value === 'object' && typeof value['~b64'] === 'string' ? value['~b64'] : '';
+  const encoded = value !== null && typeof value === 'object' ? value['~b64'] : '';
+  const data = typeof encoded === 'string' && detailsBytes(encoded) ? encoded : '';
   if (!inside.length && !long && !data) {
     const text =
       typeof value === 'string' ? detailsQuoted(value, DETAILS_TEXT) : valueText(value, DETAILS_TEXT);
