@@ -39,6 +39,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--until", type=_number, metavar="N", help="stop before call N, and say where that is"
     )
     parser.add_argument(
+        "--compose", metavar="OUT",
+        help="do not run it: write a component of the application and all that answers it, which"
+        " imports nothing, to OUT",
+    )  # fmt: skip
+    parser.add_argument(
         "--no-cache", dest="cache", action="store_false",
         help="compile anew (default: keep compiled code)",
     )  # fmt: skip
@@ -62,6 +67,10 @@ def run(args: argparse.Namespace) -> int:
     if not path:
         raise UsageError(f"{args.recording} does not say which file was recorded; name APP.wasm")
     data = read_input(path)
+    if args.compose is not None:
+        from whamm_cm.cli.compose import compose
+
+        return compose(args, recording, data, path)
     with progress(args, f"compiling {path}"):
         found = replay(recording, data, path, until=args.until, cache=args.cache)
     return _conclude(args, path, found)
