@@ -138,7 +138,9 @@ class Data:
         for at, content in sorted(region.writes, key=lambda write: write[0]):
             if isinstance(content, bytes):
                 if content in _NANS:
-                    continue  # which one it is nobody can rely on
+                    flush()
+                    found += (Op.NAN, at, len(content), 0)
+                    continue
                 if not run or begins + len(run) != at:
                     flush()
                     begins = at

@@ -33,9 +33,9 @@ ANSWER_CELLS = 8
 class Op(enum.IntEnum):
     """What follows: SAME, STARS (offset, length, address of what is expected; a star in it stands
     for any byte), INTO (offset of a pointer; what follows up to END is there), OWN (offset of a
-    handle, number, kind)."""
+    handle, number, kind), NAN (offset of a float, its bytes, 0): which one nobody can rely on."""
 
-    END, SAME, STARS, INTO, OWN = range(5)
+    END, SAME, STARS, INTO, OWN, NAN = range(6)
 
 
 class Label(enum.IntEnum):

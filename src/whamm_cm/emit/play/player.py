@@ -43,6 +43,7 @@ class Player:
             Op.SAME: self._write_same(),
             Op.STARS: self._write_stars(),
             Op.OWN: self._write_owned(),
+            Op.NAN: self._write_nan(),
         }
         self._check = self._write_check()
         self._patch = self._write_patch()
@@ -173,6 +174,23 @@ class Player:
         f.call_indirect(self.module.type_index(("i32",), ("i32",)), self._table)
         f.get(2)
         f.op("i32.eq")
+        return f.index
+
+    def _write_nan(self) -> int:
+        """(address, unused, bytes): whether what is there is not a number."""
+        f = self.func("not a number", ("i32",) * 3, ("i32",))
+        f.get(2)
+        f.i32(4)
+        f.op("i32.eq")
+        with f.if_("i32"):
+            for kind in ("f32", "f64"):
+                f.get(0)
+                f.memory_op(f"{kind}.load")
+                f.get(0)
+                f.memory_op(f"{kind}.load")
+                f.op(f"{kind}.ne")
+                if kind == "f32":
+                    f.else_()
         return f.index
 
     def _step(self, f: Func, size: int) -> None:
