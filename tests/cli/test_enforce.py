@@ -313,8 +313,6 @@ def test_nobody_inside_begins_a_budget_anew(policy: Make) -> None:
 def test_what_is_not_held_is_refused(policy: Make) -> None:
     wasm = path_of("c_command").read_bytes()
     for text, why in (
-        ('permissions: { storage: { allow: [{ uri: "fs:///data/**", access: [read] }] } }',
-         "does not hold permissions.storage"),
         ("permissions: { environment: { allow: [{ key: A }] } }",
          "does not hold permissions.environment"),
         ('budgets: { "wasi:random/*": { p99_ms: 5 } }', "does not hold p99_ms"),

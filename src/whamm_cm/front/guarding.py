@@ -27,6 +27,7 @@ from whamm_cm.gate.context import Decision
 from whamm_cm.gate.engine import Engine
 from whamm_cm.gate.guard import Function, Guard, Mode
 from whamm_cm.gate.guard_network import add_network
+from whamm_cm.gate.guard_storage import add_storage
 from whamm_cm.gate.model import Subject
 from whamm_cm.gate.policy import Policy
 from whamm_cm.gate.subject import analyse
@@ -112,6 +113,8 @@ def guard_of(data: bytes, name: str, policy: Policy, mode: Mode) -> Guard:
     if policy.permissions.network is not None:
         add_network(guard, policy.permissions.network, called)
         _refuse_passing(called, name)
+    if policy.permissions.storage is not None:
+        add_storage(guard, policy.permissions.storage, called)
     if policy.budgets:
         _refuse_reentry(sites, root, name)
         _add_budgets(guard, policy, called, root, name)
@@ -181,10 +184,9 @@ def _refuse_passing(called: Mapping[Function, Sequence[Site]], name: str) -> Non
 
 def _refuse_parts(policy: Policy) -> None:
     """What a policy says that no guard holds is refused, never left out in silence."""
-    for section, about in (("storage", policy.permissions.storage),
-                           ("environment", policy.permissions.environment)):  # fmt: skip
-        if about is not None:
-            raise UsageError(f"{about.location}: enforce does not hold permissions.{section}")
+    about = policy.permissions.environment
+    if about is not None:
+        raise UsageError(f"{about.location}: enforce does not hold permissions.environment")
     for budget in policy.budgets:
         if budget.p99_ms is not None:
             raise UsageError(f"{budget.location}: enforce does not hold p99_ms, which is measured")
