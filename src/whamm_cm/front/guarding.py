@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from whamm_cm._version import __version__
 from whamm_cm.analysis.program import Program
@@ -26,15 +25,17 @@ from whamm_cm.gate.baseline import Baseline
 from whamm_cm.gate.context import Decision
 from whamm_cm.gate.engine import Engine
 from whamm_cm.gate.guard import Function, Guard, Mode
+from whamm_cm.gate.guard_claim import body_of, facts_text, section
 from whamm_cm.gate.guard_network import add_network
+from whamm_cm.gate.guard_trust import sealed
+from whamm_cm.gate.marks import stamp
 from whamm_cm.gate.model import Subject
 from whamm_cm.gate.policy import Policy
 from whamm_cm.gate.subject import analyse
-from whamm_cm.wasm.leb import name_bytes, unsigned
 from whamm_cm.weave.plan import SinkName
 
-#: The custom section that says which policy a component is held to.
-SECTION = "whamm-cm:guard"
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 #: What stands in a rule for itself alone.
 _PLAIN = re.compile(r"[A-Za-z0-9:/@.#+_-]+")
@@ -44,25 +45,45 @@ _Key: TypeAlias = "tuple[str, str | None, str]"
 
 @dataclass(frozen=True, slots=True)
 class Guarded:
-    """``woven``: the component with its guard; ``guard``: what holds it."""
+    """``woven``: the component with its guard; ``guard``: what holds it; ``clean``: whether the
+    original had nothing woven in."""
 
     woven: Woven
     guard: Guard
     policy: Policy
+    clean: bool
 
     @property
     def pieces(self) -> list[Piece]:
         """The bytes of the component, with the section that says what it is held to."""
-        facts = {
+        return self.signed(None)
+
+    def signed(self, key: Ed25519PrivateKey | None) -> list[Piece]:
+        """The same, signed where there is a key."""
+        facts = facts_text(self._facts())
+        whole = [*self.woven.inner.pieces]
+        pair = None if key is None else sealed(key, body_of(b"".join(whole)), facts)
+        return [*whole, section(facts, pair)]
+
+    def _facts(self) -> Mapping[str, object]:
+        permissions = self.policy.permissions
+        about = {
+            "imports": self.policy.imports is not None,
+            "budgets": bool(self.policy.budgets),
+            "network": permissions.network is not None,
+            "storage": permissions.storage is not None,
+            "environment": permissions.environment is not None,
+            "clean": self.clean,
+        }
+        return {
             "version": __version__,
             "mode": self.guard.mode,
             "policy": [
                 {"file": os.path.basename(file), "sha256": sha} for file, sha in self.policy.sources
             ],
             "script": hashlib.sha256(self.guard.text.encode()).hexdigest(),
+            "holds": [part for part, holds in about.items() if holds],
         }
-        content = name_bytes(SECTION) + json.dumps(facts, separators=(",", ":")).encode()
-        return [*self.woven.inner.pieces, b"\0" + unsigned(len(content)) + content]
 
 
 def guarded(
@@ -86,7 +107,7 @@ def guarded(
     gaps += [f"{rule}: {why}" for _, rule, why in added.idle]
     if gaps:
         raise WeaveError(f"{name} cannot be guarded: {gaps[0]}")
-    return Guarded(woven, guard, policy)
+    return Guarded(woven, guard, policy, stamp(decode(data, name)) is None)
 
 
 def guard_of(data: bytes, name: str, policy: Policy, mode: Mode) -> Guard:
@@ -181,10 +202,10 @@ def _refuse_passing(called: Mapping[Function, Sequence[Site]], name: str) -> Non
 
 def _refuse_parts(policy: Policy) -> None:
     """What a policy says that no guard holds is refused, never left out in silence."""
-    for section, about in (("storage", policy.permissions.storage),
-                           ("environment", policy.permissions.environment)):  # fmt: skip
+    for part, about in (("storage", policy.permissions.storage),
+                        ("environment", policy.permissions.environment)):  # fmt: skip
         if about is not None:
-            raise UsageError(f"{about.location}: enforce does not hold permissions.{section}")
+            raise UsageError(f"{about.location}: enforce does not hold permissions.{part}")
     for budget in policy.budgets:
         if budget.p99_ms is not None:
             raise UsageError(f"{budget.location}: enforce does not hold p99_ms, which is measured")
@@ -194,6 +215,8 @@ def _refuse_strangers(subject: Subject, name: str) -> None:
     """What is not in the file cannot be guarded: it would be given functions as they are."""
     if subject.fault:
         raise WeaveError(f"{name} cannot be guarded: {subject.fault}")
+    if subject.guard is not None and subject.guard.count:
+        raise WeaveError(f"{name} is held to a policy already; guard the original")
     for row in subject.imports:
         if row.kind in ("component", "module") or row.hands:
             raise WeaveError(
