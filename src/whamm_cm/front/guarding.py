@@ -11,6 +11,7 @@ from datetime import date
 from typing import TYPE_CHECKING, TypeAlias
 
 from whamm_cm._version import __version__
+from whamm_cm.abi.owned import owned
 from whamm_cm.analysis.program import Program
 from whamm_cm.analysis.site import Site
 from whamm_cm.analysis.sites import find_sites
@@ -271,7 +272,14 @@ def _functions(sites: Iterable[Site]) -> Iterator[tuple[Function, list[Site]]]:
                 if first == tuple(group[0]):
                     names |= {(one.interface, one.version, one.func): None for one in group}
         one, realloc = found[0], all(site.realloc for site in found)
-        yield Function(tuple(names), one.params, one.result, realloc), found
+        drops = all(map(_drops, found))
+        yield Function(tuple(names), one.params, one.result, realloc, drops), found
+
+
+def _drops(site: Site) -> bool:
+    """Whether all that is given away with a call can be dropped."""
+    given = owned(t for _, t in site.params)
+    return given is not None and len(given) == len(site.owned)
 
 
 def _check(function: Function, sites: Iterable[Site], name: str) -> None:
