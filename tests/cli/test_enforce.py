@@ -15,8 +15,9 @@ from fixtures.running import Ended, run_command
 from whamm_cm.analysis.stamp import _custom_sections
 from whamm_cm.cli.main import main
 from whamm_cm.errors import UsageError, WeaveError
-from whamm_cm.front.guarding import SECTION, guard_of, guarded
+from whamm_cm.front.guarding import guard_of, guarded
 from whamm_cm.front.verdict import policy_of
+from whamm_cm.gate.guard_claim import SECTION
 from whamm_cm.gate.policy import Policy
 
 Make = Callable[[str], Policy]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from whamm_cm._version import __version__
+from whamm_cm.abi.owned import owned
 from whamm_cm.analysis.program import Program
 from whamm_cm.analysis.site import Site
 from whamm_cm.analysis.sites import find_sites
@@ -26,16 +26,18 @@ from whamm_cm.gate.baseline import Baseline
 from whamm_cm.gate.context import Decision
 from whamm_cm.gate.engine import Engine
 from whamm_cm.gate.guard import Function, Guard, Mode
+from whamm_cm.gate.guard_claim import body_of, facts_text, section
 from whamm_cm.gate.guard_network import add_network
 from whamm_cm.gate.guard_storage import add_storage
+from whamm_cm.gate.guard_trust import sealed
+from whamm_cm.gate.marks import stamp
 from whamm_cm.gate.model import Subject
 from whamm_cm.gate.policy import Policy
 from whamm_cm.gate.subject import analyse
-from whamm_cm.wasm.leb import name_bytes, unsigned
 from whamm_cm.weave.plan import SinkName
 
-#: The custom section that says which policy a component is held to.
-SECTION = "whamm-cm:guard"
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 #: What stands in a rule for itself alone.
 _PLAIN = re.compile(r"[A-Za-z0-9:/@.#+_-]+")
@@ -45,25 +47,45 @@ _Key: TypeAlias = "tuple[str, str | None, str]"
 
 @dataclass(frozen=True, slots=True)
 class Guarded:
-    """``woven``: the component with its guard; ``guard``: what holds it."""
+    """``woven``: the component with its guard; ``guard``: what holds it; ``clean``: whether the
+    original had nothing woven in."""
 
     woven: Woven
     guard: Guard
     policy: Policy
+    clean: bool
 
     @property
     def pieces(self) -> list[Piece]:
         """The bytes of the component, with the section that says what it is held to."""
-        facts = {
+        return self.signed(None)
+
+    def signed(self, key: Ed25519PrivateKey | None) -> list[Piece]:
+        """The same, signed where there is a key."""
+        facts = facts_text(self._facts())
+        whole = [*self.woven.inner.pieces]
+        pair = None if key is None else sealed(key, body_of(b"".join(whole)), facts)
+        return [*whole, section(facts, pair)]
+
+    def _facts(self) -> Mapping[str, object]:
+        permissions = self.policy.permissions
+        about = {
+            "imports": self.policy.imports is not None,
+            "budgets": bool(self.policy.budgets),
+            "network": permissions.network is not None,
+            "storage": permissions.storage is not None,
+            "environment": permissions.environment is not None,
+            "clean": self.clean,
+        }
+        return {
             "version": __version__,
             "mode": self.guard.mode,
             "policy": [
                 {"file": os.path.basename(file), "sha256": sha} for file, sha in self.policy.sources
             ],
             "script": hashlib.sha256(self.guard.text.encode()).hexdigest(),
+            "holds": [part for part, holds in about.items() if holds],
         }
-        content = name_bytes(SECTION) + json.dumps(facts, separators=(",", ":")).encode()
-        return [*self.woven.inner.pieces, b"\0" + unsigned(len(content)) + content]
 
 
 def guarded(
@@ -87,7 +109,7 @@ def guarded(
     gaps += [f"{rule}: {why}" for _, rule, why in added.idle]
     if gaps:
         raise WeaveError(f"{name} cannot be guarded: {gaps[0]}")
-    return Guarded(woven, guard, policy)
+    return Guarded(woven, guard, policy, stamp(decode(data, name)) is None)
 
 
 def guard_of(data: bytes, name: str, policy: Policy, mode: Mode) -> Guard:
@@ -196,6 +218,8 @@ def _refuse_strangers(subject: Subject, name: str) -> None:
     """What is not in the file cannot be guarded: it would be given functions as they are."""
     if subject.fault:
         raise WeaveError(f"{name} cannot be guarded: {subject.fault}")
+    if subject.guard is not None and subject.guard.count:
+        raise WeaveError(f"{name} is held to a policy already; guard the original")
     for row in subject.imports:
         if row.kind in ("component", "module") or row.hands:
             raise WeaveError(
@@ -250,7 +274,14 @@ def _functions(sites: Iterable[Site]) -> Iterator[tuple[Function, list[Site]]]:
                 if first == tuple(group[0]):
                     names |= {(one.interface, one.version, one.func): None for one in group}
         one, realloc = found[0], all(site.realloc for site in found)
-        yield Function(tuple(names), one.params, one.result, realloc), found
+        drops = all(map(_drops, found))
+        yield Function(tuple(names), one.params, one.result, realloc, drops), found
+
+
+def _drops(site: Site) -> bool:
+    """Whether all that is given away with a call can be dropped."""
+    given = owned(t for _, t in site.params)
+    return given is not None and len(given) == len(site.owned)
 
 
 def _check(function: Function, sites: Iterable[Site], name: str) -> None:
