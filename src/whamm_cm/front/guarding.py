@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, TypeAlias
 from whamm_cm._version import __version__
 from whamm_cm.abi.owned import owned
 from whamm_cm.analysis.program import Program
+from whamm_cm.analysis.reach.elaborate import elaborate
 from whamm_cm.analysis.site import Site
 from whamm_cm.analysis.sites import find_sites
+from whamm_cm.component import nodes as n
 from whamm_cm.component.decode import decode
 from whamm_cm.component.encode import Piece
-from whamm_cm.component.ir import Component
+from whamm_cm.component.ir import Component, walk
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import UsageError, WeaveError
 from whamm_cm.front.settings import Settings
@@ -125,6 +127,7 @@ def guard_of(data: bytes, name: str, policy: Policy, mode: Mode) -> Guard:
     judged = _decisions(subject, policy)
     guard = Guard(mode)
     root = decode(data, name)
+    _refuse_start(root, name)
     sites = find_sites(Program.of(root))
     called = dict(_functions(sites))
     for function in called:
@@ -134,7 +137,7 @@ def guard_of(data: bytes, name: str, policy: Policy, mode: Mode) -> Guard:
             guard.deny(function, _why(policy, denied))
     if policy.permissions.network is not None:
         add_network(guard, policy.permissions.network, called)
-        _refuse_passing(called, name)
+        _refuse_passing(called, root, name)
     if policy.permissions.storage is not None:
         add_storage(guard, policy.permissions.storage, called)
     if policy.budgets:
@@ -143,6 +146,16 @@ def guard_of(data: bytes, name: str, policy: Policy, mode: Mode) -> Guard:
     for function in guard.functions:
         _check(function, called[function], name)
     return guard
+
+
+def _refuse_start(root: Component, name: str) -> None:
+    """A component calls a function as it starts without lowering it, so that no probe sees it."""
+    for component in walk(root):
+        if any(isinstance(one.node, n.Start) for one in component.definitions):
+            raise WeaveError(
+                f"{name} cannot be guarded: {component.path or 'the component'} has a function that"
+                " is called as it starts, which no probe sees"
+            )
 
 
 def _refuse_reentry(sites: Sequence[Site], root: Component, name: str) -> None:
@@ -186,9 +199,9 @@ def _add_budgets(
             )  # fmt: skip
 
 
-def _refuse_passing(called: Mapping[Function, Sequence[Site]], name: str) -> None:
-    """A request is known where it was made: each component inside has a script's variables for
-    itself."""
+def _refuse_passing(called: Mapping[Function, Sequence[Site]], root: Component, name: str) -> None:
+    """A request is known where it was made: each instance of a component inside has a script's
+    variables for itself."""
     makers = ("outgoing-request.", "handle")
     places = {
         site.component: site.place
@@ -197,10 +210,12 @@ def _refuse_passing(called: Mapping[Function, Sequence[Site]], name: str) -> Non
         and function.names[0][2].startswith(makers)
         for site in sites
     }
-    if len(places) > 1:
+    made = [one.component for one in elaborate(root, cores=False).places]
+    if len(places) > 1 or any(made.count(one) > 1 for one in places):
         inside = ", ".join(sorted(place or "the component itself" for place in places.values()))
         raise WeaveError(
-            f"{name} cannot be guarded: requests are made and sent in several components, {inside}"
+            f"{name} cannot be guarded: requests are made and sent in several components or"
+            f" instances of one, {inside}"
         )
 
 
@@ -254,7 +269,8 @@ def _of(judged: Mapping[_Key, list[Decision]], function: Function, name: str) ->
     found = [one for key in function.names for one in judged.get(key, ())]
     if not found:
         raise WeaveError(
-            f"{name} cannot be guarded: no import of it is known to give {function.title}"
+            f"{name} cannot be guarded: what it calls as {function.title} is of its host or of its"
+            " own, as the instance has it"
         )
     return found
 

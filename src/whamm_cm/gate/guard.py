@@ -132,6 +132,7 @@ class Guard:
     denied: list[tuple[str, str]] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
     _shared: list[str] = field(default_factory=list)
+    _ahead: dict[Function, list[str]] = field(default_factory=dict)
     _before: dict[Function, list[str]] = field(default_factory=dict)
     _after: dict[Function, list[str]] = field(default_factory=dict)
 
@@ -142,12 +143,13 @@ class Guard:
     @property
     def functions(self) -> list[Function]:
         """All that have a probe."""
-        return [*dict.fromkeys((*self._before, *self._after))]
+        return [*dict.fromkeys((*self._ahead, *self._before, *self._after))]
 
     @property
     def text(self) -> str:
         first = "alt" if self.mode == "deny" else "before"
-        probes = [_probe(one, first, body) for one, body in self._before.items()]
+        probes = [_probe(one, "before", body) for one, body in self._ahead.items()]
+        probes += [_probe(one, first, body) for one, body in self._before.items()]
         probes += [_probe(one, "after", body) for one, body in self._after.items()]
         return "\n".join([*self._shared, *probes])
 
@@ -169,6 +171,11 @@ class Guard:
         body = self._before.setdefault(function, [])
         body += [setup] if setup else []
         body.append(f"if (!({condition})) {{\n        {refusal}\n    }}")
+
+    def look(self, function: Function, statement: str) -> None:
+        """Do something ahead of what is asked, while entries of handles that go with the call are
+        still there."""
+        self._ahead.setdefault(function, []).append(statement)
 
     def keep(self, function: Function, statement: str) -> None:
         """Do something behind calls that went through."""
