@@ -187,6 +187,14 @@ def record_type(fields: Sequence[tuple[str, n.ValRef]]) -> Definition:
     return type_def(n.RecordDef(tuple(fields)), *tokens)
 
 
+def option_type(inner: n.ValRef) -> Definition:
+    return type_def(n.OptionDef(inner), b"\x6b", *val_tokens(inner))
+
+
+def primitive_type(name: str) -> Definition:
+    return type_def(n.PrimDef(name), *val_tokens(name))
+
+
 def enum_type(labels: tuple[str, ...]) -> Definition:
     body = b"\x6d" + unsigned(len(labels)) + b"".join(map(name_bytes, labels))
     return type_def(n.EnumDef(labels), body)
