@@ -15,8 +15,9 @@ from fixtures.running import Ended, run_command
 from whamm_cm.analysis.stamp import _custom_sections
 from whamm_cm.cli.main import main
 from whamm_cm.errors import UsageError, WeaveError
-from whamm_cm.front.guarding import SECTION, guard_of, guarded
+from whamm_cm.front.guarding import guard_of, guarded
 from whamm_cm.front.verdict import policy_of
+from whamm_cm.gate.guard_claim import SECTION
 from whamm_cm.gate.policy import Policy
 
 Make = Callable[[str], Policy]
@@ -116,16 +117,15 @@ def test_a_closed_list_denies_what_is_not_on_it(policy: Make) -> None:
 #: ``ask()`` returns what the host's ``get-random-u64`` gives, by whatever name it is imported.
 ASKING = """(component
   (import "{name}" (instance $random (export "get-random-u64" (func (result u64)))))
-  {between}
-  (core func $f (canon lower (func ${of} "get-random-u64")))
+  (core func $f (canon lower (func $random "get-random-u64")))
   (core module $m (import "" "f" (func $f (result i64)))
     (func (export "ask") (result i64) (call $f)))
   (core instance $m (instantiate $m (with "" (instance (export "f" (func $f))))))
   (func (export "ask") (result u64) (canon lift (core func $m "ask"))))"""
 
 
-def asking(name: str, between: str = "", of: str = "random") -> bytes:
-    return wat2wasm(ASKING.format(name=name, between=between, of=of))
+def asking(name: str) -> bytes:
+    return wat2wasm(ASKING.format(name=name))
 
 
 INNER = """(component
@@ -140,46 +140,6 @@ INNER = """(component
     (func (export "ask") (result u64) (canon lift (core func $m "ask"))))
   (instance $i (instantiate $inner (with "harmless" (func $random "get-random-u64"))))
   (export "ask" (func $i "ask")))"""
-PASSED = """(component
-  (import "wasi:random/random@0.2.0" (instance $random
-    (export "get-random-u64" (func (result u64)))))
-  (instance $relabelled (export "now" (func $random "get-random-u64")))
-  (component $inner
-    (import "wasi:clocks/monotonic-clock@0.2.0" (instance $c (export "now" (func (result u64)))))
-    (core func $f (canon lower (func $c "now")))
-    (core module $m (import "" "f" (func $f (result i64)))
-      (func (export "ask") (result i64) (call $f)))
-    (core instance $m (instantiate $m (with "" (instance (export "f" (func $f))))))
-    (func (export "ask") (result u64) (canon lift (core func $m "ask"))))
-  (instance $i (instantiate $inner
-    (with "wasi:clocks/monotonic-clock@0.2.0" (instance $relabelled))))
-  (export "ask" (func $i "ask")))"""
-
-RANDOM = 'imports: { deny: ["wasi:random/random"] }'
-ATTACKS = {
-    "as it is": asking("wasi:random/random@0.2.0"),
-    "newer": asking("wasi:random/random@0.2.99"),
-    "of the next track": asking("wasi:random/random@0.3.0"),
-    "with build metadata": asking("wasi:random/random@0.2.0+evil"),
-    "a candidate": asking("wasi:random/random@0.3.0-rc-2026-01-06"),
-    "without a version": asking("wasi:random/random"),
-    "through an instance of its own": asking(
-        "wasi:random/random@0.2.0",
-        '(instance $mine (export "get-random-u64" (func $random "get-random-u64")))', "mine",
-    ),
-    "inside, by a harmless name": wat2wasm(INNER),
-    "inside, as another interface": wat2wasm(PASSED),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("wasm", ATTACKS.values(), ids=ATTACKS)
-def test_no_name_leads_past(wasm: bytes, policy: Make) -> None:
-    found = guarded(wasm, "app.wasm", policy(RANDOM), "deny", "none")
-    component = b"".join(found.pieces)
-    assert [title.rpartition("#")[2] for title, _ in found.guard.denied] == ["get-random-u64"]
-    assert asked(wasm) == (77, "", 1)
-    value, trap, calls = asked(component)
-    assert (value, calls) == (None, 0) and "unreachable" in trap
 
 
 def asked(wasm: bytes, again: int = 0) -> tuple[int | None, str, int]:
@@ -212,36 +172,6 @@ def asked(wasm: bytes, again: int = 0) -> tuple[int | None, str, int]:
         return None, str(error), len(calls)
 
 
-REFUSED = {
-    "code from outside": (
-        '(component (import "plugin" (component (import "f" (func)))))', "it imports code, plugin"),
-    "a module from outside": (
-        '(component (import "plugin" (core module)))', "it imports code, plugin"),
-    "a core module": ("(module)", "is a core module"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("text", "why"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_held_is_refused(text: str, why: str, policy: Make) -> None:
-    with pytest.raises(WeaveError, match=why):
-        guarded(wat2wasm(text), "app.wasm", policy(RANDOM), "deny")
-
-
-def test_several_things_at_one_place_are_refused(policy: Make) -> None:
-    inner = INNER.partition("(component $inner")[2].partition("  (instance $i")[0]
-    wasm = wat2wasm(f"""(component
-      (import "wasi:random/random@0.2.0" (instance $random
-        (export "get-random-u64" (func (result u64)))))
-      (import "wasi:clocks/monotonic-clock@0.2.0" (instance $clock
-        (export "now" (func (result u64)))))
-      (component $inner{inner}
-      (instance $a (instantiate $inner (with "harmless" (func $random "get-random-u64"))))
-      (instance $b (instantiate $inner (with "harmless" (func $clock "now"))))
-      (export "a" (func $a "ask")) (export "b" (func $b "ask")))""")
-    with pytest.raises(WeaveError, match="stands for several functions of the host"):
-        guarded(wasm, "app.wasm", policy(RANDOM), "deny")
-
-
 @pytest.mark.parametrize("text", (
     'version: 1\\nimports: { deny: [{ item: "wasi:random/*", reason: "{} \\" ); exit(0); //" }] }',
     'version: 1\\nimports: { deny: ["wasi:random/{random,insecure}"] }',
@@ -249,7 +179,9 @@ def test_several_things_at_one_place_are_refused(policy: Make) -> None:
 def test_a_policy_cannot_write_into_the_script(text: str, tmp_path: Path) -> None:
     path = tmp_path / 'a{}"\\n.yaml'
     path.write_text(text.replace("\\\\n", "\n").replace("\\n", "\n", 1), "utf-8")
-    component = guarded(ATTACKS["as it is"], "app.wasm", policy_of(path), "deny", "none")
+    component = guarded(
+        asking("wasi:random/random@0.2.0"), "app.wasm", policy_of(path), "deny", "none"
+    )
     assert asked(b"".join(component.pieces))[2] == 0
 
 
@@ -307,14 +239,12 @@ def test_nobody_inside_begins_a_budget_anew(policy: Make) -> None:
     with pytest.raises(WeaveError, match="which would begin a budget anew"):
         guarded(wasm, "app.wasm", policy(BUDGET), "deny")
     with pytest.raises(WeaveError, match="a component inside calls it"):
-        guarded(ATTACKS["inside, by a harmless name"], "app.wasm", policy(BUDGET), "deny")
+        guarded(wat2wasm(INNER), "app.wasm", policy(BUDGET), "deny")
 
 
 def test_what_is_not_held_is_refused(policy: Make) -> None:
     wasm = path_of("c_command").read_bytes()
     for text, why in (
-        ('permissions: { storage: { allow: [{ uri: "fs:///data/**", access: [read] }] } }',
-         "does not hold permissions.storage"),
         ('budgets: { "wasi:random/*": { p99_ms: 5 } }', "does not hold p99_ms"),
     ):  # fmt: skip
         with pytest.raises(UsageError, match=why):

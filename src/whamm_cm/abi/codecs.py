@@ -188,7 +188,8 @@ class Spans:
         return core_int(flat[at], 8 * self.ptr), core_int(flat[at + 1], 8 * self.ptr)
 
     def write_pair(self, heap: Heap, off: int, pair: tuple[int, int]) -> None:
-        heap.write(off, b"".join(word.to_bytes(self.ptr, "little") for word in pair))
+        for at, word in zip((off, off + self.ptr), pair, strict=True):
+            heap.write(at, word.to_bytes(self.ptr, "little"))
 
 
 class StringCodec(Spans):

@@ -31,6 +31,15 @@ Encoding = Literal["utf8", "utf16", "latin1+utf16"]
 Selector: TypeAlias = Callable[[str, str, str | None, str], bool]
 
 
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """``item`` is the type of the resource, or an instance that exports it as ``name``."""
+
+    resource: Resource
+    item: Item
+    name: str = ""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Site:
     """One canonical definition a probe can stand at.
@@ -40,8 +49,9 @@ class Site:
     its other names.
     ``reason`` is non-empty when no wrapper can be put here, and says why.  ``resources``: those
     that the component defines itself.  ``is_async``: by its canonical options; ``may_wait``: by the
-    type of the function.  ``elements``: of a read or write of a stream or future,
-    what it copies as a list, if that has values.
+    type of the function.  ``owned``: of a lower, how the types are had of the own handles that it
+    is given, if all are.  ``elements``: of a read or write of a stream or future, what it copies as
+    a list, if that has values.
     """
 
     component: Component
@@ -67,6 +77,7 @@ class Site:
     reason: str = ""
     resources: frozenset[Resource] = frozenset()
     elements: ListT | None = None
+    owned: tuple[Owned, ...] = ()
     standing: Standing = Standing("builtin", ())
 
     @property

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, cast
 
 from whamm_cm.abi.flatten import CoreSig, core_signature, task_return_signature
 from whamm_cm.abi.layout import layouts
+from whamm_cm.abi.owned import owned
 from whamm_cm.agent.layout import Edge, SiteKind
 from whamm_cm.agent.sites import SiteSpec
 from whamm_cm.analysis.program import Program
 from whamm_cm.analysis.reach.standing import standings
-from whamm_cm.analysis.site import Encoding, Kind, Site
+from whamm_cm.analysis.site import Encoding, Kind, Owned, Site
 from whamm_cm.component import nodes as n
 from whamm_cm.component.canons import BY_OP, COPIES
 from whamm_cm.component.ir import Component
 from whamm_cm.wasm.types import MemoryType
 from whamm_cm.wit.canons import CanonInfo
+from whamm_cm.wit.model import InstanceItem, TypeItem
 from whamm_cm.wit.resolve import Resolved, resolve
 from whamm_cm.wit.types import (
     Borrow,
@@ -71,6 +74,8 @@ def find_sites(program: Program, resolved: Resolved | None = None) -> list[Site]
             standing=standing,
         )
         site = _complete(base, info, program)
+        if site.kind == "lower" and (given := owned(t for _, t in site.params)):
+            site = replace(site, owned=_types_of(given, site, resolved))
         reason = site.reason or program.extendable.reason(component)
         sites.append(replace(site, reason=reason) if reason != site.reason else site)
     return sites
@@ -83,6 +88,25 @@ def _own_resources(resolved: Resolved) -> dict[Component, frozenset[Resource]]:
         if info.op in ("resource.new", "resource.rep") and info.resource is not None:
             found.setdefault(info.component, set()).add(info.resource)
     return {component: frozenset(resources) for component, resources in found.items()}
+
+
+def _types_of(given: Sequence[Resource], site: Site, resolved: Resolved) -> tuple[Owned, ...]:
+    """How the types of resources are had before the definition of ``site``, if all are."""
+    found: dict[Resource, Owned] = {}
+    for definition in site.component.definitions:
+        if definition is site.definition or len(found) == len(given):
+            break
+        for item in definition.items:
+            entity = resolved.entities.get(item)
+            if isinstance(entity, TypeItem) and entity.type in given:
+                assert isinstance(entity.type, Resource)
+                found.setdefault(entity.type, Owned(entity.type, item))
+            if isinstance(entity, InstanceItem):
+                for name, inner in entity.exports.items():
+                    if isinstance(inner, TypeItem) and inner.type in given:
+                        assert isinstance(inner.type, Resource)
+                        found.setdefault(inner.type, Owned(inner.type, item, name))
+    return tuple(found.values()) if len(found) == len(given) else ()
 
 
 def _kind(info: CanonInfo) -> Kind:

@@ -37,16 +37,24 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--sink", choices=("stderr", "logging", "host", "none"), default="stderr",
         help="where lines about what was denied go, as of instrument (default: stderr)",
     )  # fmt: skip
+    parser.add_argument(
+        "--key", metavar="FILE",
+        help="sign what is written, for gate --trust: a private key in PEM (ed25519)",
+    )  # fmt: skip
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     from whamm_cm.front.guarding import guard_of, guarded
     from whamm_cm.front.verdict import policy_of
+    from whamm_cm.gate.guard_trust import signer
 
     if (args.output is None) != args.print_script:
         raise UsageError("name a file to write with -o, or see the script with --print-script")
+    if args.key is not None and args.output is None:
+        raise UsageError("--key signs a component; name a file to write with -o")
     policy = policy_of(args.policy)
+    key = None if args.key is None else signer(args.key)
     if args.print_script:
         guard = guard_of(read_input(args.app), display(args.app), policy, args.mode)
         print(guard.text)
@@ -57,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     data = read_input(args.app)
     with progress(args, f"weaving {display(args.app)}"):
         found = guarded(data, display(args.app), policy, args.mode, args.sink)
-    write_output(args.output, found.pieces)
+    write_output(args.output, found.signed(key))
     for title, how in found.guard.answered:
         say(args, f"{title}: {how}")
     for title, error in found.guard.denied:

@@ -83,13 +83,15 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run(args: argparse.Namespace) -> int:
     from whamm_cm.front.verdict import policy_of
     from whamm_cm.gate.engine import Engine
+    from whamm_cm.gate.guard_trust import trusted
     from whamm_cm.gate.model import Report, Unjudged
 
     outputs = _outputs(args.format)
     if args.jobs < 0:
         raise UsageError(f"-j {args.jobs}: expected a number of processes")
     policy = policy_of(args.policy)
-    engine = Engine(policy, day(args.today), _known(args))
+    keys = tuple(map(trusted, args.trust))
+    engine = Engine(policy, day(args.today), _known(args), keys)
     gate_seal.seal(args, policy)  # what is wrong with it is said before the work
     given = gate_inputs.sources(args)
     keep_inputs((args.write_baseline, *(path for _, path in outputs)), given.paths)

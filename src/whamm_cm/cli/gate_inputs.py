@@ -1,4 +1,4 @@
-"""Inputs of ``whamm-cm gate`` beyond files: images, and what a manifest deploys them as."""
+"""Inputs of ``whamm-cm gate`` beyond files: images, manifests, and keys."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--trust", action="append", default=[], metavar="PUB.pem",
+        help="a public key whose guards are believed (whamm-cm enforce --key); may be repeated",
+    )  # fmt: skip
     parser.add_argument(
         "--manifest", action="append", default=[], metavar="FILE",
         help="a wasmCloud manifest that deploys the components; may be repeated",

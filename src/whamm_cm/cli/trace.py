@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from whamm_cm.run.options import HostOptions
     from whamm_cm.run.outcome import Outcome
 
-#: What strace's ``-e`` takes; no script is without braces.
-_WORD = re.compile(r"[\w%!]+(=[^{}]*)?")
 _USAGE = """\
 whamm-cm trace [options] APP.wasm [guest arguments]
        whamm-cm trace [options] -- COMMAND ... APP.wasm ..."""
@@ -39,17 +36,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         " COMMAND instead, with a woven copy in the place of APP.wasm.",
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "-e", "--expr", action="append", default=[], metavar="trace=SET|SCRIPT",
-        help="trace=SET says what to log: a list of classes (%%net), patterns (wasi:io/*,"
-        " wasi:io/*#*.drop), and either behind ! to take it out (default: all; with scripts:"
-        " nothing). Anything else is a script to weave; repeatable",
-    )  # fmt: skip
-    parser.add_argument("--count", metavar="SET", help="what to count only; a SET as of -e")
-    parser.add_argument(
-        "--no-time", dest="time", action="store_false",
-        help="read no clock: no times, and less cost per call",
-    )  # fmt: skip
+    weaving.add_choice(parser)
     parser.add_argument(
         "--compat", choices=("whamm",),
         help="print what scripts print and report on standard output, as whamm does",
@@ -59,14 +46,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="with --: the component to weave. If no argument of COMMAND is that file, it is woven"
         " where it lies while COMMAND runs, and put back",
     )  # fmt: skip
-    parser.add_argument(
-        "--lines", action="store_true",
-        help="show source lines in what scripts report, from the DWARF in APP.wasm (slow)",
-    )  # fmt: skip
     outputs.add_options(parser, "stderr", "the start", scripts=True)
-    parser.add_argument(
-        "--html", metavar="FILE", help="also make a page of the run, to be opened by a browser"
-    )
     live.add_options(parser)
     scripts.add_options(parser)
     shrink.add_options(parser)
@@ -125,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
     record.check(args, external and not _is_component(words[0]))
     outputs.settle(args)
     shrink.check(args, external and not _is_component(words[0]))
-    settings = _settings(args)
+    settings = weaving.asked(args)
     if external and not _is_component(words[0]):
         from whamm_cm.cli.external import trace_command
 
@@ -146,31 +126,6 @@ def _is_component(path: str) -> bool:
             return file.read(4) == b"\0asm"
     except OSError:
         return False
-
-
-def _trace_set(args: argparse.Namespace, scripted: bool) -> str | None:
-    """The SET of the last ``-e trace=``; else the default, or nothing beside ``--count`` and
-    scripts, unless a summary of calls is asked for."""
-    from whamm_cm.wit.classes import DEFAULT
-
-    calls = args.summary or args.both or not scripted
-    chosen = DEFAULT if calls and args.count is None else None
-    for text in args.expr:
-        if text.startswith("trace="):
-            chosen = text.partition("=")[2]
-        elif _WORD.fullmatch(text):
-            raise UsageError(
-                f"-e {text}: expected -e trace=SET, such as -e trace=%net, or a script"
-            )
-    return chosen
-
-
-def _settings(args: argparse.Namespace) -> Settings:
-    texts = [t for t in args.expr if not t.startswith("trace=") and not _WORD.fullmatch(t)]
-    scripted = bool(texts or args.script or args.monitor)
-    if args.compat is not None and not scripted:
-        raise UsageError("--compat is for scripts; add one with -s or -e")
-    return weaving.settings(args, _trace_set(args, scripted), args.count, texts)
 
 
 def _host(args: argparse.Namespace, words: Sequence[str]) -> HostOptions:

@@ -31,6 +31,8 @@ def _limit(text: str) -> int:
     return value
 
 
+#: What strace's ``-e`` takes; no script is without braces.
+_WORD = re.compile(r"[\w%!]+(=[^{}]*)?")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m)")
 _UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9}
 
@@ -54,6 +56,28 @@ def _sample(text: str) -> int:
     if not 1 <= int(many) <= 1_000_000_000:
         raise argparse.ArgumentTypeError(f"{text!r}: from 1/1 to 1/1000000000")
     return int(many)
+
+
+def add_choice(parser: argparse.ArgumentParser) -> None:
+    """What to log of a run, beside the display options."""
+    parser.add_argument(
+        "-e", "--expr", action="append", default=[], metavar="trace=SET|SCRIPT",
+        help="trace=SET says what to log: a list of classes (%%net), patterns (wasi:io/*,"
+        " wasi:io/*#*.drop), and either behind ! to take it out (default: all; with scripts:"
+        " nothing). Anything else is a script to weave; repeatable",
+    )  # fmt: skip
+    parser.add_argument("--count", metavar="SET", help="what to count only; a SET as of -e")
+    parser.add_argument(
+        "--no-time", dest="time", action="store_false",
+        help="read no clock: no times, and less cost per call",
+    )  # fmt: skip
+    parser.add_argument(
+        "--lines", action="store_true",
+        help="show source lines in what scripts report, from the DWARF in APP.wasm (slow)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--html", metavar="FILE", help="also make a page of the run, to be opened by a browser"
+    )
 
 
 def add_options(parser: argparse.ArgumentParser, interval: str) -> None:
@@ -133,6 +157,32 @@ def settings(
         sample=args.sample,
         engine="wizard" if args.engine == "wizard" else None,
     )
+
+
+def _trace_set(args: argparse.Namespace, scripted: bool) -> str | None:
+    """The SET of the last ``-e trace=``; else the default, or nothing beside ``--count`` and
+    scripts, unless a summary of calls is asked for."""
+    from whamm_cm.wit.classes import DEFAULT
+
+    calls = args.summary or args.both or not scripted
+    chosen = DEFAULT if calls and args.count is None else None
+    for text in args.expr:
+        if text.startswith("trace="):
+            chosen = text.partition("=")[2]
+        elif _WORD.fullmatch(text):
+            raise UsageError(
+                f"-e {text}: expected -e trace=SET, such as -e trace=%net, or a script"
+            )
+    return chosen
+
+
+def asked(args: argparse.Namespace) -> Settings:
+    """What the options of ``trace`` ask for.  Raises UsageError."""
+    texts = [t for t in args.expr if not t.startswith("trace=") and not _WORD.fullmatch(t)]
+    scripted = bool(texts or args.script or args.monitor)
+    if args.compat is not None and not scripted:
+        raise UsageError("--compat is for scripts; add one with -s or -e")
+    return settings(args, _trace_set(args, scripted), args.count, texts)
 
 
 def weave(args: argparse.Namespace, data: bytes, path: str, plan: Plan) -> Woven:

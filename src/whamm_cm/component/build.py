@@ -9,11 +9,13 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from whamm_cm.component import nodes as n
+from whamm_cm.component.canons import BY_OP
 from whamm_cm.component.ir import Component, Definition, SectionId
 from whamm_cm.component.items import SORT_BYTES, Item, Ref, Sort, Token
 from whamm_cm.component.types import PRIMITIVES
 from whamm_cm.wasm.leb import name_bytes, unsigned
 from whamm_cm.wasm.module import CoreModule
+from whamm_cm.wasm.types import MemoryType
 
 _PRIMITIVES = {name: code for code, name in PRIMITIVES.items()}
 _ENCODINGS = {"utf8": b"\x00", "utf16": b"\x01", "latin1+utf16": b"\x02"}
@@ -137,9 +139,21 @@ def context(core_type: str, threads: bool) -> tuple[Definition, ...]:
     return (*slot, index) if threads else tuple(slot)
 
 
+def resource_op(op: str, resource: Item) -> Definition:
+    """``op``: resource.new, resource.drop or resource.rep."""
+    code = bytes((BY_OP[op].opcode,))
+    node = n.Canon(op, type=resource)
+    return Definition(SectionId.CANON, node, (Item(Sort.CORE_FUNC),), (code, Ref(resource)))
+
+
 def resource_drop(resource: Item) -> Definition:
-    node = n.Canon("resource.drop", type=resource)
-    return Definition(SectionId.CANON, node, (Item(Sort.CORE_FUNC),), (b"\x03", Ref(resource)))
+    return resource_op("resource.drop", resource)
+
+
+def resource_type(destructor: Item) -> Definition:
+    """A new resource of this component, represented by an ``i32``."""
+    node = n.ResourceDef("i32", destructor)
+    return type_def(node, b"\x3f\x7f\x01", Ref(destructor))
 
 
 def val_tokens(ref: n.ValRef) -> tuple[Token, ...]:
@@ -152,8 +166,29 @@ def type_def(node: n.Node, *tokens: Token) -> Definition:
     return Definition(SectionId.TYPE, node, (Item(Sort.TYPE),), tokens)
 
 
-def list_type(element: n.ValRef) -> Definition:
-    return type_def(n.ListDef(element), b"\x70", *val_tokens(element))
+def list_type(element: n.ValRef, length: int | None = None) -> Definition:
+    if length is None:
+        return type_def(n.ListDef(element), b"\x70", *val_tokens(element))
+    return type_def(n.ListDef(element, length), b"\x67", *val_tokens(element), unsigned(length))
+
+
+def map_type(key: n.ValRef, value: n.ValRef) -> Definition:
+    return type_def(n.MapDef(key, value), b"\x63", *val_tokens(key), *val_tokens(value))
+
+
+def option_type(inner: n.ValRef) -> Definition:
+    return type_def(n.OptionDef(inner), b"\x6b", *val_tokens(inner))
+
+
+def prim_type(name: str) -> Definition:
+    return type_def(n.PrimDef(name), *val_tokens(name))
+
+
+def end_type(element: n.ValRef | None, future: bool) -> Definition:
+    """A ``stream``, or a ``future``, of elements that may be of no type."""
+    node = n.FutureDef(element) if future else n.StreamDef(element)
+    tokens = (b"\0",) if element is None else (b"\x01", *val_tokens(element))
+    return type_def(node, b"\x65" if future else b"\x66", *tokens)
 
 
 def tuple_type(types: Sequence[n.ValRef]) -> Definition:
@@ -187,17 +222,16 @@ def record_type(fields: Sequence[tuple[str, n.ValRef]]) -> Definition:
     return type_def(n.RecordDef(tuple(fields)), *tokens)
 
 
-def option_type(inner: n.ValRef) -> Definition:
-    return type_def(n.OptionDef(inner), b"\x6b", *val_tokens(inner))
-
-
-def primitive_type(name: str) -> Definition:
-    return type_def(n.PrimDef(name), *val_tokens(name))
+def _labels(labels: tuple[str, ...]) -> bytes:
+    return unsigned(len(labels)) + b"".join(map(name_bytes, labels))
 
 
 def enum_type(labels: tuple[str, ...]) -> Definition:
-    body = b"\x6d" + unsigned(len(labels)) + b"".join(map(name_bytes, labels))
-    return type_def(n.EnumDef(labels), body)
+    return type_def(n.EnumDef(labels), b"\x6d" + _labels(labels))
+
+
+def flags_type(labels: tuple[str, ...]) -> Definition:
+    return type_def(n.FlagsDef(labels), b"\x6e" + _labels(labels))
 
 
 def own_type(resource: Item) -> Definition:
@@ -208,12 +242,14 @@ def borrow_type(resource: Item) -> Definition:
     return type_def(n.BorrowDef(resource), b"\x68", Ref(resource))
 
 
-def func_type(params: Sequence[tuple[str, n.ValRef]], result: n.ValRef | None) -> Definition:
-    tokens: list[Token] = [b"\x40" + unsigned(len(params))]
+def func_type(
+    params: Sequence[tuple[str, n.ValRef]], result: n.ValRef | None, is_async: bool = False
+) -> Definition:
+    tokens: list[Token] = [(b"\x43" if is_async else b"\x40") + unsigned(len(params))]
     for name, ref in params:
         tokens += (name_bytes(name), *val_tokens(ref))
     tokens += (b"\x01\0",) if result is None else (b"\0", *val_tokens(result))
-    return type_def(n.FuncDef(tuple(params), result, False), *tokens)
+    return type_def(n.FuncDef(tuple(params), result, is_async), *tokens)
 
 
 def instance_type_with(node: n.InstanceTypeDef, extra: Sequence[tuple[Token, ...]]) -> Definition:
@@ -224,6 +260,15 @@ def instance_type_with(node: n.InstanceTypeDef, extra: Sequence[tuple[Token, ...
     for declaration in extra:
         tokens += declaration
     return type_def(node, *tokens)
+
+
+def memory_module_type(name: str) -> Definition:
+    """The type of core modules that export a memory, whatever its size, and need nothing."""
+    memory = MemoryType(1)
+    decl = n.Decl(n.CoreExportDecl(name, n.CoreExtern("memory", limits=memory)), ())
+    tokens = (b"\x50\x01\x03" + name_bytes(name) + b"\x02" + memory.encode(),)
+    node = n.CoreModuleTypeDef((decl,))
+    return Definition(SectionId.CORE_TYPE, node, (Item(Sort.CORE_TYPE),), tokens)
 
 
 def import_(name: str, kind: str, type_: Item | None) -> Definition:

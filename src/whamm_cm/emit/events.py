@@ -19,6 +19,7 @@ from whamm_cm.abi.layout import layouts
 from whamm_cm.analysis.site import Encoding
 from whamm_cm.emit import constants
 from whamm_cm.emit.copies import is_over
+from whamm_cm.emit.given import drop_all
 from whamm_cm.emit.intervene import Interventions, check_alt
 from whamm_cm.emit.model import EventMode, EventProbe
 from whamm_cm.emit.paths import Part, has_trace, mentions, normal_probes, traces
@@ -337,8 +338,20 @@ class Events:
     def _leave_alt(self, what: str, answer: Callable[[], None]) -> None:
         if self.mode != "alt" or self._answered is None:
             raise WeaveError(f"{what} belongs into an alt probe")
+        self._drop_given()
         answer()
         self.f.br(self._answered)
+
+    def _drop_given(self) -> None:
+        """Before the answer, which may lie where the parameters did; the callee has dropped what it
+        was given if it was called."""
+        if not self.body.drops:
+            return
+        assert self._called is not None, "an alt probe answers"
+        self.f.get(self._called)
+        self.f.op("i32.eqz")
+        with self.f.if_():
+            drop_all(self.f, self.values, self.w, self.bindings, self.body.drops)
 
     def _trace(self) -> None:
         """Write the call record now; in ``after`` both, if the parameters are still to be had."""

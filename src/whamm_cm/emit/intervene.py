@@ -5,11 +5,11 @@ the caller's (an import) or the callee's (an export).  A string written over one
 keeps stays changed for the caller.
 
 An answer given without a call to an import owns what the guest's ``realloc`` gave for it, as any
-result does.  An export's arguments in memory and the area its answer lies in stay allocated: only
-the callee would have known what becomes of them.  An asynchronous import that is answered has
-returned at once, so there is no subtask; for an export that is, the probe calls its ``task.return``
-and its task is over.  ``delay`` keeps the thread busy, for a blocking call may not be had
-everywhere; a clock is.
+result does, and what the import was given for good is dropped (``given.py``).  An export's
+arguments in memory and the area its answer lies in stay allocated: only the callee would have known
+what becomes of them.  An asynchronous import that is answered has returned at once, so there is no
+subtask; for an export that is, the probe calls its ``task.return`` and its task is over.  ``delay``
+keeps the thread busy, for a blocking call may not be had everywhere; a clock is.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from whamm_cm.abi.layout import Layouts
 from whamm_cm.abi.layout import children as parts_of
 from whamm_cm.abi.values import Options
 from whamm_cm.emit import constants
+from whamm_cm.emit.given import can_drop
 from whamm_cm.emit.memory import Guest
 from whamm_cm.emit.model import EventMode, Wrapper
 from whamm_cm.emit.paths import acts, answers, mentions
@@ -63,10 +64,10 @@ def check_alt(w: Wrapper, body: Sequence[tree.Stmt]) -> None:
             " with its result, memory and string encoding; call proceed() first"
         )
     types = [t for _, t in w.params]
-    if _any(types, (Own, StreamT, FutureT)):
+    if _any(types, (Own, StreamT, FutureT)) and not can_drop(w):
         raise WeaveError(
             "an alt probe cannot answer for a function that is given own handles, streams or "
-            "futures: nobody would drop them; call proceed() first"
+            "futures that it cannot drop; call proceed() first"
         )
     borrowed = _any(types, (Borrow,), w.resources)
     if w.kind == "lift" and borrowed:
@@ -445,6 +446,11 @@ def hands_over(wrapper: Wrapper) -> bool:
     return wrapper.answer is not None and any(
         p.mode == "alt" and answers(p.body) for p in wrapper.probes
     )
+
+
+def may_drop(wrapper: Wrapper) -> bool:
+    """Whether an answer of its probes may have something to drop, which can be had."""
+    return bool(wrapper.drops) and any(p.mode == "alt" and answers(p.body) for p in wrapper.probes)
 
 
 def may_allocate(wrapper: Wrapper) -> bool:

@@ -155,6 +155,8 @@ class Wrapper:
     one, and the module gets it as ``probe.r<k>``.  ``resources``: the types this component defines
     itself: its functions get them borrowed as representations, which nobody has to drop.
 
+    ``drops``: resources whose handles can be dropped for the caller, by ``probe.d<k>.<i>``.
+
     ``known``: a function of WASI preview 1, whose values are where that says.
 
     ``role``: where the module knows tasks; ``due_at``: where in the agent's table the function is
@@ -189,6 +191,7 @@ class Wrapper:
     later: tuple[EventProbe, ...] = ()
     elements: ListT | None = None
     known: Function | None = None
+    drops: tuple[Resource, ...] = ()
     request: Request = ""
 
 

@@ -2,8 +2,9 @@
 
 Imports: ``agent`` (its memory, functions and table), ``probe.m<i>`` the guest memories, ``emit`` of
 ``probe`` or of what the module is to be linked with, ``probe.now``, ``probe.f<k>`` the wrapped
-functions, ``probe.r<k>`` their guests' ``realloc`` and ``probe.t<k>`` their ``task.return`` where a
-script may need it, ``script`` the script unit.  Exports: ``w<k>``, with the type of ``f<k>``.
+functions, ``probe.r<k>`` their guests' ``realloc``, ``probe.t<k>`` their ``task.return`` and
+``probe.d<k>.<i>`` the ``resource.drop`` of what they are given, where a script may need it,
+``script`` the script unit.  Exports: ``w<k>``, with the type of ``f<k>``.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def build_probe(
     probe = Probe(wrappers, memories, options, sink)
     funcs = [probe.module.func(w.signature.params, w.signature.results) for w in wrappers]
     for k, (wrapper, func) in enumerate(zip(wrappers, funcs, strict=True)):
-        body = _body(wrapper)(probe, func, wrapper, probe.reallocs.get(k), probe.answers.get(k))
+        body = _body(wrapper)(
+            probe, func, wrapper, probe.reallocs.get(k), probe.answers.get(k), probe.drops.get(k)
+        )
         body.write(probe.targets[k], _run_events, _run_over)
         probe.module.export_func(f"w{k}", func.index)
         if wrapper.due_at:

@@ -10,7 +10,7 @@ from whamm_cm.agent.layout import CHUNK, DEPTH, LIMIT, OUT_PTR, POS, SCRATCH, ST
 from whamm_cm.analysis.site import Encoding
 from whamm_cm.emit.context import AGENT_FUNCS, THREAD_FUNCS, Context
 from whamm_cm.emit.flats import Flats
-from whamm_cm.emit.intervene import hands_over, may_allocate, uses_clock
+from whamm_cm.emit.intervene import hands_over, may_allocate, may_drop, uses_clock
 from whamm_cm.emit.memory import PUT_GET, Agent, Guest
 from whamm_cm.emit.model import ProbeOptions, Wrapper
 from whamm_cm.emit.paths import has_trace, traces
@@ -73,6 +73,14 @@ class Probe:
             k: self.module.import_func("probe", f"t{k}", w.answer.params)
             for k, w in enumerate(wrappers)
             if w.answer is not None and hands_over(w)
+        }
+        self.drops = {
+            k: {
+                resource: self.module.import_func("probe", f"d{k}.{i}", ("i32",))
+                for i, resource in enumerate(w.drops)
+            }
+            for k, w in enumerate(wrappers)
+            if may_drop(w)
         }
         self.script: ScriptImports | None = None
         if options.script is not None or any(w.probes for w in wrappers):

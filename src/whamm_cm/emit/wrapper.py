@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from whamm_cm.abi.layout import layouts
 from whamm_cm.agent.layout import (
@@ -35,7 +35,7 @@ from whamm_cm.emit.tails import Step, Tails, Values, is_string
 from whamm_cm.emit.tasks import Tasks
 from whamm_cm.errors import WeaveError
 from whamm_cm.wasm.asm import Func
-from whamm_cm.wit.types import ValType
+from whamm_cm.wit.types import Resource, ValType
 
 #: How much sooner records leave where a handle is dropped.
 _DROPS = 16
@@ -54,14 +54,14 @@ def _check(w: Wrapper) -> None:
 
 class Body:
     """One wrapper under construction.  ``realloc`` is the guest's, and ``answer`` the export's
-    ``task.return``, where a probe may need them."""
+    ``task.return``, ``drops`` what drops handles for it, where a probe may need them."""
 
     def __init__(
         self, probe: Probe, f: Func, wrapper: Wrapper, realloc: int | None,
-        answer: int | None = None,
+        answer: int | None = None, drops: Mapping[Resource, int] | None = None,
     ) -> None:  # fmt: skip
         self.probe, self.f, self.w = probe, f, wrapper
-        self.realloc, self.answer = realloc, answer
+        self.realloc, self.answer, self.drops = realloc, answer, drops or {}
         self.agent, self.options = probe.agent, probe.options
         # The clock is a call out of the instance, too.
         self.timed = probe.now is not None and wrapper.may_flush

@@ -109,16 +109,18 @@ class Guest:
         baseline: str | os.PathLike[str] | None = None,
         fail_on: Severity | None = "error",
         today: date | None = None,
+        trust: Iterable[str | os.PathLike[str]] = (),
     ) -> Verdict:
         """Judge it by a policy: a file, the name of a profile, or none for the rules' defaults.
 
         ``observed``: a run, for what was used; what was not is believed of one that is ``vouched``.
         ``baseline``: findings known before; ``fail_on`` None: findings never fail; ``today``:
-        waivers expire by it.  Nothing is run.  Raises UsageError for a wrong policy or baseline.
+        waivers expire by it; ``trust``: public keys (PEM) whose guards are believed.  Nothing is
+        run.  Raises UsageError for a wrong policy, baseline or key.
         """
         from whamm_cm.front.verdict import judge
 
-        return judge(self.data, self.name, policy, observed, baseline, fail_on, today)
+        return judge(self.data, self.name, policy, observed, baseline, fail_on, today, trust)
 
     def matches(self, *scripts: str | os.PathLike[str]) -> Listing:
         """Where the probes of scripts would be, and why they would not elsewhere.  A match rule

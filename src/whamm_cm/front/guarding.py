@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from whamm_cm._version import __version__
+from whamm_cm.abi.owned import owned
 from whamm_cm.analysis.program import Program
+from whamm_cm.analysis.reach.elaborate import elaborate
 from whamm_cm.analysis.site import Site
 from whamm_cm.analysis.sites import find_sites
+from whamm_cm.component import nodes as n
+from whamm_cm.component.decode import decode
 from whamm_cm.component.encode import Piece
-from whamm_cm.component.ir import Component
+from whamm_cm.component.ir import Component, walk
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import UsageError, WeaveError
 from whamm_cm.front.answering import Prepared, prepared
@@ -26,16 +29,19 @@ from whamm_cm.gate.baseline import Baseline
 from whamm_cm.gate.context import Decision
 from whamm_cm.gate.engine import Engine
 from whamm_cm.gate.guard import Function, Guard, Mode
+from whamm_cm.gate.guard_claim import body_of, facts_text, section
 from whamm_cm.gate.guard_environment import add_environment
 from whamm_cm.gate.guard_network import add_network
+from whamm_cm.gate.guard_storage import add_storage
+from whamm_cm.gate.guard_trust import sealed
+from whamm_cm.gate.marks import stamp
 from whamm_cm.gate.model import Subject
 from whamm_cm.gate.policy import Policy
 from whamm_cm.gate.subject import analyse
-from whamm_cm.wasm.leb import name_bytes, unsigned
 from whamm_cm.weave.plan import SinkName
 
-#: The custom section that says which policy a component is held to.
-SECTION = "whamm-cm:guard"
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 #: What stands in a rule for itself alone.
 _PLAIN = re.compile(r"[A-Za-z0-9:/@.#+_-]+")
@@ -45,25 +51,45 @@ _Key: TypeAlias = "tuple[str, str | None, str]"
 
 @dataclass(frozen=True, slots=True)
 class Guarded:
-    """``woven``: the component with its guard; ``guard``: what holds it."""
+    """``woven``: the component with its guard; ``guard``: what holds it; ``clean``: whether the
+    original had nothing woven in."""
 
     woven: Woven
     guard: Guard
     policy: Policy
+    clean: bool
 
     @property
     def pieces(self) -> list[Piece]:
         """The bytes of the component, with the section that says what it is held to."""
-        facts = {
+        return self.signed(None)
+
+    def signed(self, key: Ed25519PrivateKey | None) -> list[Piece]:
+        """The same, signed where there is a key."""
+        facts = facts_text(self._facts())
+        whole = [*self.woven.inner.pieces]
+        pair = None if key is None else sealed(key, body_of(b"".join(whole)), facts)
+        return [*whole, section(facts, pair)]
+
+    def _facts(self) -> Mapping[str, object]:
+        permissions = self.policy.permissions
+        about = {
+            "imports": self.policy.imports is not None,
+            "budgets": bool(self.policy.budgets),
+            "network": permissions.network is not None,
+            "storage": permissions.storage is not None,
+            "environment": permissions.environment is not None,
+            "clean": self.clean,
+        }
+        return {
             "version": __version__,
             "mode": self.guard.mode,
             "policy": [
                 {"file": os.path.basename(file), "sha256": sha} for file, sha in self.policy.sources
             ],
             "script": hashlib.sha256(self.guard.text.encode()).hexdigest(),
+            "holds": [part for part, holds in about.items() if holds],
         }
-        content = name_bytes(SECTION) + json.dumps(facts, separators=(",", ":")).encode()
-        return [*self.woven.inner.pieces, b"\0" + unsigned(len(content)) + content]
 
 
 def guarded(
@@ -89,7 +115,7 @@ def guarded(
     gaps += [f"{rule}: {why}" for _, rule, why in added.idle]
     if gaps:
         raise WeaveError(f"{name} cannot be guarded: {gaps[0]}")
-    return Guarded(woven, guard, policy)
+    return Guarded(woven, guard, policy, stamp(decode(data, name)) is None)
 
 
 def guard_of(data: bytes, name: str, policy: Policy, mode: Mode) -> Guard:
@@ -113,6 +139,7 @@ def _guard(inside: Prepared, name: str, policy: Policy, mode: Mode) -> Guard:
     judged = _decisions(subject, policy)
     guard = Guard(mode, answered=[*inside.answered])
     root = inside.main
+    _refuse_start(inside.root, name)
     sites = find_sites(Program.of(inside.root))
     called = dict(_functions(sites))
     for function in called:
@@ -122,7 +149,9 @@ def _guard(inside: Prepared, name: str, policy: Policy, mode: Mode) -> Guard:
             guard.deny(function, _why(policy, denied))
     if policy.permissions.network is not None:
         add_network(guard, policy.permissions.network, called)
-        _refuse_passing(called, name)
+        _refuse_passing(called, inside.root, name)
+    if policy.permissions.storage is not None:
+        add_storage(guard, policy.permissions.storage, called)
     if policy.permissions.environment is not None:
         add_environment(guard, policy.permissions.environment, called)
     if policy.budgets:
@@ -131,6 +160,16 @@ def _guard(inside: Prepared, name: str, policy: Policy, mode: Mode) -> Guard:
     for function in guard.functions:
         _check(function, called[function], name)
     return guard
+
+
+def _refuse_start(root: Component, name: str) -> None:
+    """A component calls a function as it starts without lowering it, so that no probe sees it."""
+    for component in walk(root):
+        if any(isinstance(one.node, n.Start) for one in component.definitions):
+            raise WeaveError(
+                f"{name} cannot be guarded: {component.path or 'the component'} has a function that"
+                " is called as it starts, which no probe sees"
+            )
 
 
 def _refuse_reentry(sites: Sequence[Site], root: Component, name: str) -> None:
@@ -174,9 +213,9 @@ def _add_budgets(
             )  # fmt: skip
 
 
-def _refuse_passing(called: Mapping[Function, Sequence[Site]], name: str) -> None:
-    """A request is known where it was made: each component inside has a script's variables for
-    itself."""
+def _refuse_passing(called: Mapping[Function, Sequence[Site]], root: Component, name: str) -> None:
+    """A request is known where it was made: each instance of a component inside has a script's
+    variables for itself."""
     makers = ("outgoing-request.", "handle")
     places = {
         site.component: site.place
@@ -185,18 +224,17 @@ def _refuse_passing(called: Mapping[Function, Sequence[Site]], name: str) -> Non
         and function.names[0][2].startswith(makers)
         for site in sites
     }
-    if len(places) > 1:
+    made = [one.component for one in elaborate(root, cores=False).places]
+    if len(places) > 1 or any(made.count(one) > 1 for one in places):
         inside = ", ".join(sorted(place or "the component itself" for place in places.values()))
         raise WeaveError(
-            f"{name} cannot be guarded: requests are made and sent in several components, {inside}"
+            f"{name} cannot be guarded: requests are made and sent in several components or"
+            f" instances of one, {inside}"
         )
 
 
 def _refuse_parts(policy: Policy) -> None:
     """What a policy says that no guard holds is refused, never left out in silence."""
-    about = policy.permissions.storage
-    if about is not None:
-        raise UsageError(f"{about.location}: enforce does not hold permissions.storage")
     for budget in policy.budgets:
         if budget.p99_ms is not None:
             raise UsageError(f"{budget.location}: enforce does not hold p99_ms, which is measured")
@@ -206,6 +244,8 @@ def _refuse_strangers(subject: Subject, name: str) -> None:
     """What is not in the file cannot be guarded: it would be given functions as they are."""
     if subject.fault:
         raise WeaveError(f"{name} cannot be guarded: {subject.fault}")
+    if subject.guard is not None and subject.guard.count:
+        raise WeaveError(f"{name} is held to a policy already; guard the original")
     for row in subject.imports:
         if row.kind in ("component", "module") or row.hands:
             raise WeaveError(
@@ -240,7 +280,8 @@ def _of(judged: Mapping[_Key, list[Decision]], function: Function, name: str) ->
     found = [one for key in function.names for one in judged.get(key, ())]
     if not found:
         raise WeaveError(
-            f"{name} cannot be guarded: no import of it is known to give {function.title}"
+            f"{name} cannot be guarded: what it calls as {function.title} is of its host or of its"
+            " own, as the instance has it"
         )
     return found
 
@@ -260,7 +301,14 @@ def _functions(sites: Iterable[Site]) -> Iterator[tuple[Function, list[Site]]]:
                 if first == tuple(group[0]):
                     names |= {(one.interface, one.version, one.func): None for one in group}
         one, realloc = found[0], all(site.realloc for site in found)
-        yield Function(tuple(names), one.params, one.result, realloc), found
+        drops = all(map(_drops, found))
+        yield Function(tuple(names), one.params, one.result, realloc, drops), found
+
+
+def _drops(site: Site) -> bool:
+    """Whether all that is given away with a call can be dropped."""
+    given = owned(t for _, t in site.params)
+    return given is not None and len(given) == len(site.owned)
 
 
 def _check(function: Function, sites: Iterable[Site], name: str) -> None:

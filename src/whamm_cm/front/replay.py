@@ -19,20 +19,21 @@ from wasmtime.component import ComponentInstanceType, FuncType, Linker, Resource
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import RunError, WhammError
 from whamm_cm.front.recording import recordable
+from whamm_cm.front.replay_probes import Probed, Probes
 from whamm_cm.run.exports import find_export
 from whamm_cm.run.host.bridge import (
     Exit,
     Failure,
     Fault,
-    Instance,
     Resource,
     add_function,
     add_resource,
     numbered,
 )
-from whamm_cm.run.hosted import Hosted, hosted
+from whamm_cm.run.hosted import Hosted, Started, hosted
 from whamm_cm.run.outcome import Trap, parse_trap
 from whamm_cm.trace.hiding import Hiding
+from whamm_cm.trace.leaving import Leaving
 from whamm_cm.trace.passing import Decoders, Encoders
 from whamm_cm.trace.recorded import Call, Lived, Recording
 from whamm_cm.trace.recording import Signature, signatures
@@ -72,13 +73,16 @@ class Halt:
 class Replay:
     """``calls``: how many were replayed; ``same``: the component is the recorded one; ``halt``
     None: all of the recording was.  ``masked``: the first call that was answered with stars in the
-    place of a secret, 0 for none.  ``trap``: why the guest trapped, as it did then."""
+    place of a secret, 0 for none.  ``trap``: why the guest trapped, as it did then.  ``left``: how
+    a script ended it, "" for not at all, and ``status`` with what status, if it did."""
 
     calls: int
     same: bool
     halt: Halt | None
     masked: int
     trap: str | None
+    left: str = ""
+    status: int | None = None
 
 
 class _Stop(WhammError):
@@ -101,20 +105,30 @@ _classes: list[type[_Handed]] = []
 
 
 def replay(
-    recording: Recording, data: bytes, name: str, *, until: int | None = None, cache: bool = True
+    recording: Recording,
+    data: bytes,
+    name: str,
+    *,
+    until: int | None = None,
+    cache: bool = True,
+    probes: Probes | None = None,
 ) -> Replay:
-    """Run ``data`` as it was recorded; ``until``: the number of the call to stop before.  Raises
-    InputError and RunError for what cannot be run, or has no such exports."""
+    """Run ``data`` as it was recorded; ``until``: the number of the call to stop before;
+    ``probes``: those of the woven copy of ``data`` that runs then.  Raises InputError and RunError
+    for what cannot be run, or has no such exports, and what ``probes`` raise."""
     same = hashlib.sha256(data).hexdigest() == recording.sha256
-    player = _Player(recording, data, name, until, cache)
+    player = _Player(recording, data, name, until, cache, probes)
     return player.run(same)
 
 
 class _Player:
     def __init__(
-        self, recording: Recording, data: bytes, name: str, until: int | None, cache: bool
-    ) -> None:
+        self, recording: Recording, data: bytes, name: str, until: int | None, cache: bool,
+        probes: Probes | None,
+    ) -> None:  # fmt: skip
+        data = data if probes is None else probes.found.bytes
         world = resolve(recordable(data, name)).world
+        self.probes = probes
         self.recording, self.until, self.calls, self.masked = recording, until, 0, 0
         self.halt: Halt | None = None
         self.encoders = Encoders(lambda value, numbers: value.number)
@@ -130,7 +144,8 @@ class _Player:
             if isinstance(item, TypeItem) and isinstance(item.type, Type)
         }
         self._kinds: dict[int, type[_Handed]] = {}
-        self._guest: Hosted = hosted(data, cache, self._define)
+        memories = None if probes is None else probes.memories
+        self._guest: Hosted = hosted(data, cache, self._define, memories=memories)
 
     def kind(self, resource: Type) -> type[_Handed]:
         found = self._kinds.get(id(resource))
@@ -145,6 +160,9 @@ class _Player:
 
     def _define(self, linker: Linker, imports: dict[str, Any]) -> None:
         defined: set[int] = set()
+        if self.probes is not None:
+            self.probes.define(linker, imports)
+            imports = {name: t for name, t in imports.items() if not self.probes.ours(name)}
         with linker.root() as root:
             for name, wanted in imports.items():
                 if isinstance(wanted, FuncType):
@@ -168,14 +186,17 @@ class _Player:
 
     def run(self, same: bool) -> Replay:
         trap = None
+        if self.probes is not None:
+            self.probes.begin()
         for life in self.recording.lives:
             trap = self._live(life) or trap
-            if self.halt is not None:
+            if self.halt is not None or (self.probes is not None and self.probes.leaving.said):
                 break
         else:
             if self.recording.end is None:
                 self.halt = Halt("cut", self.calls + 1, "", "")
-        return Replay(self.calls, same, self.halt, self.masked, trap)
+        leaving = Leaving() if self.probes is None else self.probes.leaving
+        return Replay(self.calls, same, self.halt, self.masked, trap, leaving.said, leaving.status)
 
     def _live(self, life: Lived) -> str | None:
         """One instance, to its end; why it trapped, if it did."""
@@ -186,7 +207,7 @@ class _Player:
                 playing.enter(call)
                 signature = self._exported(call.record)
                 if started is None:
-                    started = self._guest.start(playing)
+                    started = self._start(playing)
                 values = playing.values(signature, call.record)
                 export = find_export(
                     self._guest.engine, self._guest.component, self._named(signature)
@@ -202,6 +223,13 @@ class _Player:
             playing.table.close()
         return None
 
+    def _start(self, playing: Playing) -> Started:
+        try:
+            return self._guest.start(playing)
+        finally:
+            if self.probes is not None:
+                self.probes.made(playing)
+
     def _exported(self, record: Record) -> Signature:
         key = "export", record.get("interface", ""), record["func"]
         for signature in self.exports.values():
@@ -213,7 +241,7 @@ class _Player:
         return next(name for name, one in self.exports.items() if one is signature)
 
 
-class Playing(Instance):
+class Playing(Probed):
     """An instance that lives through what is recorded of one."""
 
     def __init__(self, player: _Player, life: Lived) -> None:
@@ -289,8 +317,12 @@ class Playing(Instance):
 
     def trapped(self, error: WasmtimeError) -> str | None:
         """The guest has trapped, or was ended by what it called."""
-        halt = self.player.halt
+        halt, probes = self.player.halt, self.player.probes
         trap = parse_trap(str(error))
+        if probes is not None:
+            probes.died(self, halt is not None)
+            if probes.leaving.said:
+                return None
         if halt is not None:
             self.player.halt = Halt(halt.why, halt.number, halt.expected, halt.actual, trap)
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from whamm_cm.errors import UsageError, unreadable
 from whamm_cm.files import write
 from whamm_cm.gate.baseline import MAX_BYTES, Baseline, read_baseline
 from whamm_cm.gate.engine import Engine, names
+from whamm_cm.gate.guard_trust import trusted
 from whamm_cm.gate.model import Finding, Report, Seal, Severity
 from whamm_cm.gate.outputs.registry import renderer
 from whamm_cm.gate.policy import Policy
@@ -54,13 +56,15 @@ def judge(
     baseline: str | os.PathLike[str] | None,
     fail_on: Severity | None,
     today: date | None,
+    trust: Iterable[str | os.PathLike[str]] = (),
 ) -> Verdict:
     """As :meth:`whamm_cm.front.app.Component.gate` says."""
     from whamm_cm.gate.evidence import gather
     from whamm_cm.gate.subject import analyse  # slow to import, and not for policies alone
 
     rules = policy if isinstance(policy, Policy) else policy_of(policy)
-    engine = Engine(rules, today or date.today(), baseline_of(baseline))
+    keys = tuple(trusted(os.fspath(one)) for one in trust)
+    engine = Engine(rules, today or date.today(), baseline_of(baseline), keys)
     evidence = None
     if observed is not None:
         evidence = gather(observed.records, rules.budgets, observed.vouched)

@@ -21,7 +21,15 @@ from pathlib import Path
 from typing import Any
 
 from whamm_cm._version import __version__
-from whamm_cm.gate.model import ExportRow, FunctionRow, ImportRow, NestedRow, Provider, Subject
+from whamm_cm.gate.model import (
+    Claim,
+    ExportRow,
+    FunctionRow,
+    ImportRow,
+    NestedRow,
+    Provider,
+    Subject,
+)
 from whamm_cm.trace.tables import user_cache
 
 
@@ -145,6 +153,9 @@ _KEY_SIZE = 32
 
 #: Rooms whose code says what an analysis is.
 _ROOMS = ("wasm", "component", "wit", "analysis", "demangle", "weave")
+_FILES = (
+    "subject.py", "model.py", "capabilities.py", "readings.py", "marks.py", "guard_claim.py",
+)  # fmt: skip
 
 
 def _tool_key() -> str:
@@ -156,7 +167,7 @@ def _tool_key() -> str:
         for path in sorted(p for room in _ROOMS for p in (root / room).rglob("*.py")):
             state = path.stat()
             stamp.update(f"{path.name} {state.st_size} {state.st_mtime_ns}\n".encode())
-        for name in ("subject.py", "model.py", "capabilities.py", "readings.py", "marks.py"):
+        for name in _FILES:
             state = (root / "gate" / name).stat()
             stamp.update(f"{name} {state.st_size} {state.st_mtime_ns}\n".encode())
     return f"{__version__}-{stamp.hexdigest()[:12]}"
@@ -186,6 +197,7 @@ def _subject(raw: dict[str, Any]) -> Subject:
             name: tuple((_text(kind), _text(step)) for kind, step in way)
             for name, way in raw["ways"].items()
         },
+        guard=None if raw["guard"] is None else Claim(**raw["guard"]),
     )
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from whamm_cm.dataclass import dataclass
+from whamm_cm.gate.guard_trust import Standing
 from whamm_cm.gate.model import FunctionRow, ImportRow, Location, Severity, Subject
 from whamm_cm.gate.patterns import Line
 from whamm_cm.gate.policy import Imports, Policy
@@ -46,7 +47,8 @@ class Decision:
 class Context:
     """``path``: the input as the user named it.  ``evidence``: None without logs.  ``manifest`` and
     ``oci``: what their rules need, None where there is none.  ``readers``: (item, message) where
-    another reader reads something else."""
+    another reader reads something else.  ``guard``: what is thought of the guard that it says
+    it has, None where it says nothing of one."""
 
     path: str
     name: str
@@ -58,6 +60,12 @@ class Context:
     manifest: Any = None
     oci: Any = None
     readers: tuple[tuple[str, str], ...] = ()
+    guard: Standing | None = None
+
+    def holds(self, part: str) -> bool:
+        """Whether a guard that is believed holds a section of the policy: ``imports``, ``budgets``
+        or one of ``permissions``; ``clean``: whether there is nothing woven in but that guard."""
+        return self.guard is not None and part in self.guard.parts
 
     def parameter(self, rule: str, name: str) -> int | None:
         return self.parameters.get(rule, {}).get(name)

@@ -9,7 +9,8 @@ from datetime import date, timedelta
 from whamm_cm.dataclass import dataclass
 from whamm_cm.gate.baseline import Baseline
 from whamm_cm.gate.context import Context, Hit, Rule
-from whamm_cm.gate.model import SEVERITIES, ComponentReport, Finding, Severity, Waiver
+from whamm_cm.gate.guard_trust import Trusted, standing
+from whamm_cm.gate.model import SEVERITIES, ComponentReport, Finding, Severity, Subject, Waiver
 from whamm_cm.gate.patterns import glob, item_matches
 from whamm_cm.gate.policy import Policy
 from whamm_cm.gate.rules import RULES
@@ -22,18 +23,23 @@ SOON = timedelta(days=14)
 class Engine:
     """Judges one component after the other by one policy.
 
-    ``today`` decides which waivers have expired.
+    ``today`` decides which waivers have expired; ``keys``: whose guards are believed.
     """
 
     policy: Policy
     today: date
     known: Baseline = Baseline()
+    keys: tuple[Trusted, ...] = ()
     _used: set[int] = field(default_factory=set)
 
-    def context(self, path: str, name: str, **facts: object) -> Context:
+    def context(self, path: str, name: str, subject: Subject, **facts: object) -> Context:
         """A context with this policy; ``facts`` are further fields of it."""
         numbers = {rule: dict(one.parameters) for rule, one in self.policy.rules.items()}
-        return Context(path=path, name=name, policy=self.policy, parameters=numbers, **facts)  # type: ignore[arg-type]
+        guard = standing(subject.guard, self.policy, self.keys)
+        return Context(
+            path=path, name=name, subject=subject, policy=self.policy, parameters=numbers,
+            guard=guard, **facts,  # type: ignore[arg-type]
+        )  # fmt: skip
 
     def judge(self, context: Context) -> ComponentReport:
         found = [
@@ -44,7 +50,8 @@ class Engine:
         ]
         ordered = tuple(sorted(dict.fromkeys(found), key=order))
         image = "" if context.oci is None else str(context.oci.digest)
-        return ComponentReport(context.path, context.name, context.subject, ordered, image)
+        guard = context.guard.said if context.guard and context.guard.believed else ""
+        return ComponentReport(context.path, context.name, context.subject, ordered, image, guard)
 
     def closing(self) -> tuple[Finding, ...]:
         """About the waivers themselves, when all components were judged."""

@@ -14,15 +14,11 @@ from typing import Literal, TypeAlias
 from whamm_cm.dataclass import dataclass
 from whamm_cm.wit.types import (
     EnumT,
-    FutureT,
     OptionT,
-    Own,
     Prim,
     ResultT,
-    StreamT,
     ValType,
     VariantT,
-    children,
     strip,
 )
 
@@ -44,13 +40,15 @@ class Function:
     """A function that the component calls and its host provides.
 
     ``names``: what it goes by at the root, (interface, version, function), the one to show first.
-    ``realloc``: whether an answer may have a text in it.
+    ``realloc``: whether an answer may have a text in it; ``drops``: whether all that it is given
+    for good can be dropped in its place.
     """
 
     names: tuple[tuple[str, str | None, str], ...]
     params: tuple[tuple[str, ValType], ...]
     result: ValType | None
     realloc: bool
+    drops: bool = True
 
     @property
     def pattern(self) -> str:
@@ -68,19 +66,8 @@ class Function:
     def answer(self) -> Answer:
         """The statement that answers with an error, and the error in words; or the one that traps,
         and nothing."""
-        found = None if self._keeps else _error(self.result, self.realloc)
+        found = _error(self.result, self.realloc) if self.drops else None
         return found or (f'abort("enforce: {self.title} is denied");', "")
-
-    @property
-    def _keeps(self) -> bool:
-        """Whether it is given what only the called one could drop."""
-        stack = [t for _, t in self.params]
-        while stack:
-            node = strip(stack.pop())
-            if isinstance(node, Own | StreamT | FutureT):
-                return True
-            stack.extend(children(node))
-        return False
 
 
 def _error(result: ValType | None, realloc: bool) -> Answer | None:
@@ -147,6 +134,7 @@ class Guard:
     asked: list[tuple[str, str]] = field(default_factory=list)
     answered: list[tuple[str, str]] = field(default_factory=list)
     _shared: list[str] = field(default_factory=list)
+    _ahead: dict[Function, list[str]] = field(default_factory=dict)
     _before: dict[Function, list[str]] = field(default_factory=dict)
     _after: dict[Function, list[str]] = field(default_factory=dict)
 
@@ -157,12 +145,13 @@ class Guard:
     @property
     def functions(self) -> list[Function]:
         """All that have a probe."""
-        return [*dict.fromkeys((*self._before, *self._after))]
+        return [*dict.fromkeys((*self._ahead, *self._before, *self._after))]
 
     @property
     def text(self) -> str:
         first = "alt" if self.mode == "deny" else "before"
-        probes = [_probe(one, first, body) for one, body in self._before.items()]
+        probes = [_probe(one, "before", body) for one, body in self._ahead.items()]
+        probes += [_probe(one, first, body) for one, body in self._before.items()]
         probes += [_probe(one, "after", body) for one, body in self._after.items()]
         return "\n".join([*self._shared, *probes])
 
@@ -186,6 +175,11 @@ class Guard:
         body = self._before.setdefault(function, [])
         body += [setup] if setup else []
         body.append(f"if (!({condition})) {{\n        {refusal}\n    }}")
+
+    def look(self, function: Function, statement: str) -> None:
+        """Do something ahead of what is asked, while entries of handles that go with the call are
+        still there."""
+        self._ahead.setdefault(function, []).append(statement)
 
     def keep(self, function: Function, statement: str) -> None:
         """Do something behind calls that went through."""

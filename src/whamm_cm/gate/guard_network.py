@@ -180,7 +180,7 @@ _ASKED = {
     "outgoing-request.set-authority": (
         "(arg1 is some && may_ask(arg1.some))", "arg1"),
     "outgoing-datagram-stream.send": ("sends", "len(arg1)"),
-    "handle": ("may_send(handle(arg0))", "arg0"),
+    "handle": ("may_go", "arg0"),
 }  # fmt: skip
 _SENDS = f"""\
 var sends: bool = len(arg1) <= 1024;
@@ -205,13 +205,17 @@ _KEPT = {
         " port_of[self] = port_in(arg1.some); }"
     ),
     "outgoing-request.set-scheme": (
-        "if (result is ok) { http[self] = arg1 is some && arg1.some is HTTP; }"
+        "if (result is ok) { usual_port[self] = arg1 is some && !(arg1.some is HTTPS)"
+        " ? (arg1.some is HTTP ? 80 : 0) : 443; }"
     ),
+    "outgoing-request.new": "usual_port[handle(result)] = 443;",
 }
 _REQUESTS = """\
-var bits_of: map<u32, u64>;
-var port_of: map<u32, u32>;
-var http: map<u32, bool>;
+var bits_of: map<handle, u64>;
+var port_of: map<handle, u32>;
+// Where no port is said: what the scheme means, 0 where that is not known.
+var usual_port: map<handle, u32>;
+var may_go: bool;
 fn host_of(authority: str) -> str {
     if (!authority.matches("^[A-Za-z0-9_.-]+(:[0-9]{1,5})?$")) { return ""; }
     return authority.split(":", 0);
@@ -226,18 +230,9 @@ fn may_ask(authority: str) -> bool {
     var wanted: u64 = port == 0 ? bit_of(80) | bit_of(443) : bit_of(port);
     return (host_bits(plain(host_of(authority))) & wanted) != 0;
 }
-fn forget(request: u32) {
-    delete(bits_of[request]);
-    delete(port_of[request]);
-    delete(http[request]);
-}
-// A request that goes out is gone, and its number may come again.
 fn may_send(request: u32) -> bool {
-    var port: u32 = port_of[request];
-    if (port == 0) { port = http[request] ? 80 : 443; }
-    var found: bool = (bits_of[request] & bit_of(port)) != 0;
-    forget(request);
-    return found;
+    var port: u32 = port_of[request] == 0 ? usual_port[request] : port_of[request];
+    return request in usual_port && port != 0 && (bits_of[request] & bit_of(port)) != 0;
 }
 """
 #: Functions of an interface that take an address and are not judged: it is the program's own.
@@ -264,8 +259,8 @@ def add_network(guard: Guard, section: Section[NetworkLine], called: Iterable[Fu
             guard.ask(one, condition, why, value, setup)
         if func in _KEPT:
             guard.keep(one, _KEPT[func])
-        if func == "outgoing-request.new":
-            guard.keep(one, "forget(handle(result));")
+        if func == "handle" and interface != "wasi:http/incoming-handler":
+            guard.look(one, "may_go = may_send(handle(arg0));")
 
 
 _JUDGED = ("wasi:sockets/", "wasi:http/", "wasi:tls/")

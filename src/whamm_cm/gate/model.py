@@ -184,13 +184,29 @@ class NestedRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """What a component says of its guard, true or not.  ``count``: sections that say so in the
+    root, ``inside``: in components inside.  Of the last one: ``last``: whether nothing follows it;
+    ``body``: the sha256 of what is before it; ``facts``: its JSON; ``key`` and ``signature``:
+    ed25519 in hex, "" where it is not signed."""
+
+    count: int
+    inside: int
+    last: bool = False
+    body: str = ""
+    facts: str = ""
+    key: str = ""
+    signature: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """What is judged.  ``stamp``: what a weave noted about itself, None for an original.
     ``marks``: (path of a component inside, "" for the root; what of a weave is there).
     ``producers``: (field, tool, version).  ``fault``: why reachability is unknown; then everything
-    counts as reachable.  ``alone``: it is a core module and no component.  ``ways``: by function of
-    the root (``interface#function``), a shortest path from an export to it, as steps of (kind,
-    name)."""
+    counts as reachable.  ``guard``: what it says of one, None for nothing.  ``alone``: it is a core
+    module and no component.  ``ways``: by function of the root (``interface#function``), a shortest
+    path from an export to it, as steps of (kind, name)."""
 
     sha256: str
     size: int
@@ -204,6 +220,7 @@ class Subject:
     marks: tuple[tuple[str, str], ...] = ()
     alone: bool = False
     ways: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    guard: Claim | None = None
 
     @property
     def language(self) -> str:
@@ -220,13 +237,15 @@ class Subject:
 @dataclass(frozen=True, slots=True)
 class ComponentReport:
     """One input.  ``path`` as the user gave it, ``name`` what fingerprints know it by; ``image`` is
-    the digest of the manifest it came with, "" for what is no image."""
+    the digest of the manifest it came with, "" for what is no image.  ``guard``: what holds it to
+    the policy and who says so, "" where that is not known."""
 
     path: str
     name: str
     subject: Subject
     findings: tuple[Finding, ...]
     image: str = ""
+    guard: str = ""
 
     @property
     def digests(self) -> tuple[tuple[str, str], ...]:

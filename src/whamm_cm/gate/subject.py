@@ -17,6 +17,7 @@ from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import DecodeError
 from whamm_cm.gate import model
 from whamm_cm.gate.capabilities import ComponentUse, ImportUse, Observed, capabilities
+from whamm_cm.gate.guard_claim import claim_of
 from whamm_cm.gate.marks import marks, stamp
 from whamm_cm.gate.model import ExportRow, FunctionRow, ImportRow, NestedRow, Subject
 from whamm_cm.gate.readings import Readings, readings
@@ -94,6 +95,7 @@ def analyse(data: bytes, what: str, observed: Observed | None = None) -> Analysi
         fault=fault,
         alone=alone,
         ways=ways,
+        guard=None if alone else claim_of(data, root),
     )
     return Analysis(subject, strangers)
 

@@ -23,6 +23,7 @@ from whamm_cm.run.host.bridge import Exit, Handles, Instance, Watch, provide, ru
 from whamm_cm.run.host.offers import HOST
 from whamm_cm.run.host.world import Settings, World
 from whamm_cm.run.linking import imports_of, missing_import, stub
+from whamm_cm.run.memories import Memories
 from whamm_cm.run.outcome import TRAP_STATUS, Outcome, parse_trap
 from whamm_cm.run.values import free_all, reader, writer
 
@@ -83,10 +84,14 @@ def full_name(export: Export) -> str:
     return export.name if export.interface is None else f"{export.interface}#{export.name}"
 
 
-def hosted(wasm: bytes, cache: bool, define: Provide, stub_imports: bool = False) -> Hosted:
-    """Compile and link; what ``define`` leaves open is stubbed, if that is wanted.  Raises
-    RunError for what the engine refuses and what is missing."""
-    engine = run_engine(cache=cache, tasks=False)
+def hosted(
+    wasm: bytes, cache: bool, define: Provide, stub_imports: bool = False,
+    memories: Memories | None = None,
+) -> Hosted:  # fmt: skip
+    """Compile and link; what ``define`` leaves open is stubbed, if that is wanted.  ``memories``:
+    who makes those of instances.  Raises RunError for what the engine refuses and what is
+    missing."""
+    engine = run_engine(cache=cache, memories=memories, tasks=False)
     component = compile_component(engine, wasm)
     imports = imports_of(engine, component)
 

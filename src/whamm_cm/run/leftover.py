@@ -60,7 +60,7 @@ def ask(memories: Memories) -> bool:
     return bool(found)
 
 
-def all_said(memories: Memories) -> bool:
+def all_said(memories: Memories | Kept) -> bool:
     """Whether the only agent there is reported right before the guest came to its end."""
     found = list(memories.marked(0))
     return len(found) == 1 and found[0].read(STATE + ASK, 4) == _U32.pack(SAID)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,11 @@ from whamm_cm.errors import RunError
 from whamm_cm.run.host.bridge import add_function
 
 SINK = "whamm:cm/sink"
+#: Of ``Plan.own_clocks``: what is in them, and what answers it.
+CLOCKS: dict[str, tuple[str, Callable[[], int]]] = {
+    "whamm:cm/clock": ("now", time.monotonic_ns),
+    "whamm:cm/wall-clock": ("wall", time.time_ns),
+}
 
 _MISSING = re.compile(r"^component imports [^`]* `([^`]*)`")
 _EXPORT = re.compile(r"instance export `([^`]*)`")
@@ -61,6 +67,15 @@ def add_sink(linker: Linker, imports: dict[str, Any], emit: Callable[[str], int]
     for name in filter(is_sink, imports if emit is not None else ()):
         with linker.root() as root, root.add_instance(name) as instance:
             add_function(instance, "emit", name, lambda _, block: emit(block))  # type: ignore[misc]
+
+
+def add_clocks(linker: Linker, imports: dict[str, Any], begun_ns: int) -> None:
+    """Clocks for probes, where they have some of their own; ``now`` counts from ``begun_ns``."""
+    for name in CLOCKS.keys() & imports.keys():
+        label, read = CLOCKS[name]
+        since = begun_ns if label == "now" else 0
+        with linker.root() as root, root.add_instance(name) as instance:
+            add_function(instance, label, name, lambda _, read=read, since=since: read() - since)
 
 
 def missing_import(error: WasmtimeError) -> Missing | None:

@@ -27,6 +27,7 @@ from whamm_cm.wasm.moved import Moved
 from whamm_cm.weave.agents import free_mark
 from whamm_cm.weave.boundary import Weaver, forward
 from whamm_cm.weave.enclose import Outer, enclose
+from whamm_cm.weave.interface import Interface
 from whamm_cm.weave.last_words import LastWords
 from whamm_cm.weave.near import NearSink
 from whamm_cm.weave.orders import Orders, may_last
@@ -43,11 +44,14 @@ from whamm_cm.weave.sinks import (
     stderr_wiring,
 )
 from whamm_cm.weave.supply import (
+    OWN_CLOCK,
+    OWN_WALL,
     SINK_INTERFACE,
     Names,
     clock,
     host_emit,
     import_names,
+    own_clock,
     pass_on,
     threaded,
 )
@@ -187,9 +191,7 @@ class _Weave:
         if sink in _SINKS:
             wiring = _SINKS[sink](self.root, self._sink_options(table, timed))
         if self.scripting is not None and self.scripting.wall:
-            from whamm_cm.weave.wall import walled
-
-            wiring, self.wall = walled(self.root, wiring)
+            wiring, self.wall = self._wall(wiring)
             self.added.count(self.wall.definitions)
         tree = _Tree(
             program, needs, chosen, self.plan, self.added, block, several, names, clocked,
@@ -204,6 +206,17 @@ class _Weave:
             if flushes:
                 woven = _appended(woven, report_export(flushes))
         return woven if self.scripting is None else self.scripting.unit.finished(woven)
+
+    def _clock(self) -> tuple[Interface, Item]:
+        return own_clock(OWN_CLOCK, "now") if self.plan.own_clocks else clock(self.root)
+
+    def _wall(self, wiring: SinkWiring | None) -> tuple[SinkWiring | None, Wall]:
+        from whamm_cm.weave.wall import Wall, walled
+
+        if not self.plan.own_clocks:
+            return walled(self.root, wiring)
+        interface, function = own_clock(OWN_WALL, "wall")
+        return wiring, Wall(function, (interface,), ())
 
     def _last_words(self, program: Program, chosen: dict[Component, list[Chosen]]) -> LastWords:
         """None where a host reads what is left, or where nothing leaves."""
@@ -233,7 +246,7 @@ class _Weave:
         apart = self.plan.mark is not None or self.plan.sink in CONTEXTS
         if chosen.keys() != {self.root} or apart:
             return False
-        imports = [*wiring.imports, *([clock(self.root)[0]] if timed else ())]
+        imports = [*wiring.imports, *([self._clock()[0]] if timed else ())]
         imports += () if self.wall is None else self.wall.imports
         replaced = [each.replaces.item for each in imports if each.replaces is not None]
         return forward(program, self.root, replaced) is not None
@@ -249,7 +262,7 @@ class _Weave:
             supply.near, supply.imports = NearSink(wiring), wiring.imports
             supply.sampling = ways(sampling, wiring.args)
         if timed:
-            imported, supply.now = clock(self.root)
+            imported, supply.now = self._clock()
             supply.imports += (imported,)
         if self.wall is not None:
             supply.wall = self.wall.function
@@ -263,7 +276,7 @@ class _Weave:
             outer.use(interface)
         extra, now = [], None
         if timed:
-            imported, now = clock(self.root)
+            imported, now = self._clock()
             outer.use(imported)
             extra.append((tree.names.now, now))
         if self.wall is not None:

@@ -9,19 +9,20 @@ imports and exports stay what they were.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import field, replace
 from typing import Protocol
 
 from whamm_cm.abi.flatten import CoreSig
 from whamm_cm.analysis.program import Program
+from whamm_cm.analysis.site import Owned
 from whamm_cm.component import build
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, Definition
 from whamm_cm.component.items import Item, Sort
 from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.context import CONTEXT
-from whamm_cm.emit.intervene import hands_over, may_allocate
+from whamm_cm.emit.intervene import hands_over, may_allocate, may_drop
 from whamm_cm.emit.model import ProbeOptions, Wrapper
 from whamm_cm.emit.modules import build_probe
 from whamm_cm.emit.probe import PROBE
@@ -297,7 +298,8 @@ class Weaver:
             return self._bring(needs)
         if definition in self.done:
             return True
-        if not self._bring(list(definition.refs())):
+        types = [one.item for one in choice.site.owned] if choice.probes else []
+        if not self._bring([*definition.refs(), *types]):
             return False
         self._put(definition, choice)
         return True
@@ -360,6 +362,8 @@ class Weaver:
             realloc = outputs[k][0].site.realloc
             if may_allocate(wrapper) and realloc is not None:
                 bag.append((f"r{k}", self.mapping.get(realloc, realloc)))
+            if may_drop(wrapper):
+                bag += self._drops(k, outputs[k][0].site.owned)
             answer = _answer(outputs[k][0])
             if hands_over(wrapper) and answer is not None:
                 bag.append((f"t{k}", self.mapping.get(answer, answer)))
@@ -378,6 +382,18 @@ class Weaver:
             self._wrapped(choice, callee, alias.item)
         self.added.wrappers += len(wrappers)
         self.added.probe_modules += 1
+
+    def _drops(self, k: int, given: Iterable[Owned]) -> Iterator[tuple[str, Item]]:
+        """What drops the handles that a wrapper may be given for good."""
+        for i, one in enumerate(given):
+            item = one.item
+            if one.name:
+                alias = build.alias_export(item, one.name, Sort.TYPE)
+                self.out.append(alias)
+                item = alias.item
+            drop = build.resource_drop(item)
+            self.out.append(drop)
+            yield f"d{k}.{i}", drop.item
 
     def _late_slots(self, members: Iterable[Chosen]) -> dict[int, int]:
         """Where in the table the late wrappers of a module belong, by their number in it."""
@@ -568,6 +584,7 @@ def _wrappers(choice: Chosen, memories: dict[Item, int], due_at: int) -> list[tu
         probes=choice.probes,
         realloc=site.realloc is not None,
         resources=site.resources,
+        drops=tuple(one.resource for one in site.owned),
         role=choice.role,
         due_at=due_at,
         export=choice.export,

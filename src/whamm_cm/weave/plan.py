@@ -94,7 +94,8 @@ class Plan:
     it is early in a run, and a live log has more patience.  ``sample``: records are made of one
     request, a call of an export of the root, in so many; what that begins to draw from is
     ``sample_start``, None for what differs from instance to instance.  ``engine``: what is made is
-    a monitor module for it.
+    a monitor module for it.  ``own_clocks``: probes read clocks of an interface of our own, for who
+    runs it answers for those of WASI in the guest's place.
     """
 
     trace: Selector = nothing
@@ -121,6 +122,7 @@ class Plan:
     sample: int = 1
     sample_start: int | None = None
     engine: EngineName | None = None
+    own_clocks: bool = False
 
     @property
     def samples(self) -> bool:

@@ -23,6 +23,8 @@ from whamm_cm.wit.names import InterfaceName
 
 SINK_INTERFACE = "whamm:cm/sink"
 CLOCK = "wasi:clocks/monotonic-clock"
+#: Of ``Plan.own_clocks``: ``now`` and ``wall``, in nanoseconds as scripts want them.
+OWN_CLOCK, OWN_WALL = "whamm:cm/clock", "whamm:cm/wall-clock"
 #: ``emit`` of a sink component takes ``list<tuple<u64, u64, u64, u64>>`` (see ``outlet.Block``).
 CHUNK: tuple[n.ValRef, ...] = ("u64",) * 4
 
@@ -217,6 +219,15 @@ def clock(component: Component) -> tuple[Interface, Item]:
     version = wasi_version(component, "clocks", "cli", "io")
     imported = interface_import(component, definition, f"{CLOCK}@{version}", editor)
     return imported.with_alias("now", Sort.FUNC)
+
+
+def own_clock(interface: str, label: str) -> tuple[Interface, Item]:
+    """Import an interface of our own with ``label: func() -> u64``, and that function."""
+    editor = InstanceTypeEditor()
+    editor.export_func(label, [], U64)
+    type_def = editor.to_definition()
+    imported = build.import_(interface, "instance", type_def.item)
+    return Interface(imported.item, None, (type_def, imported)).with_alias(label, Sort.FUNC)
 
 
 def host_emit() -> tuple[list[Definition], Item]:

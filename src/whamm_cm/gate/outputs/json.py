@@ -5,7 +5,8 @@ Keys are sorted.  They are added, never renamed, while ``schema`` is ``whamm-cm/
     {"schema", "tool": {"name", "version"}, "policy": file or null, "fail_on", "verdict",
      "counts": {"error", "warning", "note", "waived", "baseline"},
      "components": [{"path", "name", "sha256", "image": digest or null, "size", "modules",
-         "language", "producers", "instrumented": bool,
+         "language", "producers", "instrumented": bool, "guard": what holds it to
+         the policy or null,
          "imports": [{"name", "kind", "interface", "version", "functions":
              [{"name", "raw", "declared": true, "reachable": bool, "observed": calls or null}]}],
          "exports": [{"name", "kind", "interface", "version", "functions": [name]}],
@@ -87,6 +88,7 @@ def component(one: ComponentReport) -> _Json:
             for field, name, version in subject.producers
         ],
         "instrumented": subject.stamp is not None,
+        "guard": one.guard or None,
         "imports": [_import(row, _function) for row in subject.imports],
         "exports": [
             {

@@ -24,6 +24,8 @@ def component(one: ComponentReport) -> Iterator[str]:
     yield f"{printable(one.path)}  sha256:{subject.sha256}  {', '.join(parts)}"
     if one.image:
         yield f"  image {one.image}"
+    if one.guard:
+        yield f"  {printable(one.guard)}"
     yield f"  {_count(declared, 'imported function')}, {reachable} reachable{seen}"
     for finding in one.findings:
         yield from _finding(finding)

@@ -18,6 +18,21 @@ def _whole(decisions: tuple[Decision, ...], verdict: Verdict) -> bool:
     return bool(decisions) and all(one.verdict == verdict for one in decisions)
 
 
+def _left(context: Context) -> Iterator[tuple[ImportRow, tuple[Decision, ...]]]:
+    """What is decided of each import, without the calls that a guard denies: it denies functions
+    only."""
+    held = context.holds("imports")
+    for row, decisions in context.decisions:
+        yield (
+            row,
+            tuple(
+                one
+                for one in decisions
+                if not (held and one.verdict == "deny" and one.function is not None)
+            ),
+        )
+
+
 def _because(row: ImportRow, decision: Decision, default: str) -> str:
     line = decision.line
     if line is None:
@@ -41,7 +56,7 @@ def _parts_of(decisions: Iterable[Decision]) -> tuple[str, ...]:
 
 def _denied(context: Context) -> Iterator[Hit]:
     imports = context.policy.imports
-    for row, decisions in context.decisions:
+    for row, decisions in _left(context):
         if imports is not None and _whole(decisions, "deny"):
             first = next((one for one in decisions if one.line is not None), decisions[0])
             parts = _parts_of(decisions)
@@ -57,7 +72,7 @@ def _denied(context: Context) -> Iterator[Hit]:
 
 def _function_denied(context: Context) -> Iterator[Hit]:
     imports = context.policy.imports
-    for row, decisions in context.decisions:
+    for row, decisions in _left(context):
         if imports is None or _whole(decisions, "deny"):
             continue
         # The line that allows its neighbours is the one to extend.

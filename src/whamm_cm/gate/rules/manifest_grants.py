@@ -155,7 +155,7 @@ def _tag(_: Context, placement: Placement) -> Iterator[Hit]:
 
 @of_component
 def _instrumented(context: Context, placement: Placement) -> Iterator[Hit]:
-    if context.subject.stamp is not None:
+    if context.subject.stamp is not None and not context.holds("clean"):
         image = placement.item.image
         text = f"{placement.item.name} ({image}) is an instrumented component"
         yield Hit(placement.item.name, text, image.location)

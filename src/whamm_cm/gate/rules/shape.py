@@ -1,4 +1,4 @@
-"""WCM030, WCM031, WCM040, WCM041: exports, size, and what was done to the file."""
+"""WCM030, WCM031, WCM040–WCM042: exports, size, and what was done to the file."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _woven(context: Context) -> Iterator[Hit]:
     subject = context.subject
     setting = context.policy.rules.get("WCM120")
     said_already = context.manifest and not (setting and setting.level == "off")
-    if subject.stamp is None or said_already:
+    if subject.stamp is None or said_already or context.holds("clean"):
         return
     if subject.stamp:
         said = dict(subject.stamp)
@@ -65,6 +65,11 @@ def _woven(context: Context) -> Iterator[Hit]:
         signs = dict.fromkeys(f"{sign} in {path or 'the root'}" for path, sign in subject.marks)
         shown = ", ".join(list(signs)[:3]) + (" …" if len(signs) > 3 else "")
         yield Hit("instrumentation", f"carries what a weave adds: {shown}")
+
+
+def _guard(context: Context) -> Iterator[Hit]:
+    if context.guard is not None and not context.guard.believed:
+        yield Hit("guard", f"{context.guard.said}; it is judged as if it had none")
 
 
 RULES = (
@@ -82,4 +87,10 @@ RULES = (
          "An instrumented component records what it does, which is meant for a test environment."
          " Signatures and provenance are those of the original.",
          "Deploy the original.", _woven),
+    Rule("WCM042", "guard-not-believed", "warning",
+         "The component says that it is held to a policy, and is not believed.",
+         "What `whamm-cm enforce` wove in holds a component to a policy wherever it runs. Anybody"
+         " can write that it is there; whoever signed it knows.",
+         "Guard the original by this policy, sign it (enforce --key), and trust that key (gate"
+         " --trust).", _guard),
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from whamm_cm.gate.context import Context, Hit, Rule
@@ -15,7 +15,7 @@ from whamm_cm.gate.written import budget_set, host_allowed, key_allowed, path_al
 
 
 def _calls(context: Context) -> Iterator[Hit]:
-    if context.evidence is None:
+    if context.evidence is None or context.holds("budgets"):
         return
     for budget, spent in zip(context.policy.budgets, context.evidence.spending, strict=True):
         most = budget.max_calls
@@ -39,8 +39,14 @@ def _latency(context: Context) -> Iterator[Hit]:
             yield Hit(budget.line.text, text, budget.location, allow=allow)
 
 
+def _open(context: Context, part: str) -> Any:
+    """A section of the permissions that logs decide about: what a guard holds, it holds in every
+    run."""
+    return None if context.holds(part) else getattr(context.policy.permissions, part)
+
+
 def _network(context: Context) -> Iterator[Hit]:
-    section = context.policy.permissions.network
+    section = _open(context, "network")
     if section is None or context.evidence is None:
         return
     for endpoint in context.evidence.uses.endpoints:
@@ -82,7 +88,7 @@ def _said(endpoint: Endpoint, what: str) -> str:
 
 
 def _storage(context: Context) -> Iterator[Hit]:
-    section = context.policy.permissions.storage
+    section = _open(context, "storage")
     if section is None or context.evidence is None:
         return
     for use in context.evidence.uses.files:
@@ -108,7 +114,7 @@ def _file(section: Section[StorageLine], use: FileUse) -> tuple[str, Location, s
 
 
 def _environment(context: Context) -> Iterator[Hit]:
-    section = context.policy.permissions.environment
+    section = _open(context, "environment")
     if section is None or context.evidence is None:
         return
     for key, how in context.evidence.uses.keys:
@@ -123,14 +129,8 @@ def _environment(context: Context) -> Iterator[Hit]:
 def _unclear(context: Context) -> Iterator[Hit]:
     if context.evidence is None:
         return
-    permissions = context.policy.permissions
-    sections: Mapping[str, Section[Any] | None] = {
-        "network": permissions.network,
-        "storage": permissions.storage,
-        "environment": permissions.environment,
-    }
     for one in context.evidence.uses.unclear:
-        section = sections[one.about]
+        section = _open(context, one.about)
         if section is not None:
             text = f"a call of {one.how} cannot be judged: {one.why}"
             yield Hit(f"{one.about}:{one.how}", text, section.location)
@@ -151,13 +151,13 @@ def _not_checked(context: Context) -> Iterator[Hit]:
         return
     if context.policy.judged == "observed" and evidence is not None:
         yield Hit("judge", why, context.policy.location)
-    permissions = context.policy.permissions
     for name in ("network", "storage", "environment"):
-        section = getattr(permissions, name)
+        section = _open(context, name)
         if section is not None:
             yield Hit(f"permissions.{name}", why, section.location)
     for budget in context.policy.budgets:
-        yield Hit(budget.line.text, why, budget.location)
+        if not (context.holds("budgets") and budget.p99_ms is None):
+            yield Hit(budget.line.text, why, budget.location)
 
 
 def _incomplete(context: Context) -> Iterator[Hit]:

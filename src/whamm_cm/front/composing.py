@@ -1,0 +1,85 @@
+"""A recording and its application as one component that needs no host."""
+
+from __future__ import annotations
+
+import hashlib
+
+from whamm_cm.component.encode import encode
+from whamm_cm.dataclass import dataclass
+from whamm_cm.errors import InternalError, RunError
+from whamm_cm.front.recording import recordable
+from whamm_cm.run.engine import validate_component
+from whamm_cm.trace.playing import Layout, written
+from whamm_cm.trace.recorded import Lived, Recording
+from whamm_cm.trace.recording import Signature, signatures
+from whamm_cm.weave.provider.compose import Export, Life, compose, handed
+from whamm_cm.weave.provider.wanted import Wanted
+from whamm_cm.weave.verify import skeleton
+from whamm_cm.wit.model import FuncItem, InstanceItem, World
+from whamm_cm.wit.resolve import resolve
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """``calls``: how many it makes and answers; ``left``: instances that are not in it, because
+    nothing can be done behind one that traps; ``same``: of the build that was recorded."""
+
+    data: bytes
+    calls: int
+    left: int
+    same: bool
+
+
+def composed(recording: Recording, data: bytes, name: str) -> Composed:
+    """Raises InputError and RunError for what cannot be composed."""
+    app = recordable(data, name)
+    world = resolve(app).world
+    wanted = Wanted.of(world)
+    called = _called(recording, world)
+    exports = [_export(world, one) for one in called]
+    lives = _in_turn(recording.lives)
+    numbers = {function: number for number, function in enumerate(wanted.functions)}
+    layout = Layout(recording, signatures("import", world.imports), numbers, wanted.kinds)
+    by_driver = {resource: k for k, resource in enumerate(handed(exports, wanted))}
+    laid = [layout.life(life, called, by_driver) for life in lives]
+    parts = [Life(one.provider, one.driver) for one in laid]
+    made = compose(app, wanted, exports, parts, written(lives))
+    problem = validate_component(skeleton(made))
+    if problem is not None:
+        raise InternalError(f"the composed component is not valid: {problem}")
+    same = hashlib.sha256(data).hexdigest() == recording.sha256
+    return Composed(encode(made), layout.calls, len(recording.lives) - len(lives), same)
+
+
+def _in_turn(lives: list[Lived]) -> list[Lived]:
+    """Those that return one after the other, and behind them one that does not."""
+    returning = [life for life in lives if all(call.answer for call in life.entered)]
+    return [*returning, *[life for life in lives if life not in returning][:1]]
+
+
+def _called(recording: Recording, world: World) -> dict[str, Signature]:
+    """The exports that were called, by name."""
+    known = signatures("export", world.exports)
+    found: dict[str, Signature] = {}
+    for life in recording.lives:
+        for call in life.entered:
+            key = "export", call.record.get("interface", ""), call.record["func"]
+            name = next((name for name, one in known.items() if one.key == key), None)
+            if name is None:
+                raise RunError(
+                    f"the component has no export {key[1]}#{key[2]}, which was called then"
+                )
+            found[name] = known[name]
+    return found
+
+
+def _export(world: World, name: str) -> Export:
+    for extern in world.exports:
+        entity = extern.entity
+        if isinstance(entity, FuncItem) and extern.name.name == name:
+            return Export(extern, "", entity.type)
+        if isinstance(entity, InstanceItem):
+            for label, item in entity.exports.items():
+                if isinstance(item, FuncItem) and f"{extern.name.name}#{label}" == name:
+                    return Export(extern, label, item.type)
+    raise AssertionError(f"{name} is an export")

@@ -1,0 +1,1 @@
+"""A component of an application and what a recording answers it, which imports nothing."""
