@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from tests.corpus_handlers import REQUESTS, ask, case_of
+from tests.corpus_handlers import ask, case_of
 from tests.corpus_readers import components
 from tests.hosts import rig, tools
 from whamm_cm.analysis.demands import world
