@@ -235,18 +235,18 @@ class _Rebuilt(Playing):
     def _new(self, signature: Signature, values: tuple[Any, ...], record: Record) -> Any:
         number = self.player.calls
         http = signature.interface == "wasi:http/types" and signature.func.startswith(_SAYING)
-        if http:
-            self._found.new.append(New(number, call_text(record), "taken"))
-            good = fallback(signature.type.result, self._number, good=True)
-            return self.decoded(signature, good)
-        if self._rebuilding.on_miss == "live":
+        on_miss = "taken" if http else self._rebuilding.on_miss
+        if on_miss == "live":
             return self._of_host(signature, values, record)
-        if self._rebuilding.on_miss == "fail":
+        if on_miss == "fail":
             near = self._matching.near(record)
             then = "nothing like it" if near is None else call_text(near)
             self._halt("new", then, call_text(record))
-        self._found.new.append(New(number, call_text(record), "default"))
-        return self.decoded(signature, fallback(signature.type.result, self._number))
+        result = fallback(signature.type.result, self._number, good=http)
+        shown = "" if signature.type.result is None else f" = {compact(result)}"
+        how: How = "taken" if http else "default"
+        self._found.new.append(New(number, f"{call_text(record)}{shown}", how))
+        return self.decoded(signature, result)
 
     def _of_host(self, signature: Signature, values: tuple[Any, ...], record: Record) -> Any:
         if self._live is None:
