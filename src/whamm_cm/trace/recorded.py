@@ -24,10 +24,12 @@ class Call:
 
 @dataclass(slots=True)
 class Lived:
-    """One instance, in order: the calls of its exports, and those it made."""
+    """One instance, in order: the calls of its exports, and those it made.  ``stopped``: so many
+    seconds after its last record it was stopped from the outside, None: it was not."""
 
     entered: list[Call] = field(default_factory=list)
     made: list[Call] = field(default_factory=list)
+    stopped: float | None = None
 
 
 @dataclass(slots=True)
@@ -73,11 +75,16 @@ def _told(head: Record, records: Iterator[Record]) -> Recording:
     lives: dict[int, Lived] = {}
     found = Recording(head, [], None, [])
     open_: dict[tuple[int, int], Call] = {}
+    times: dict[int, int] = {}
     for record in records:
-        if record["phase"] == "end":
+        if record["phase"] == "end" and "instance" not in record:
             found.end = record
+        elif record["phase"] == "end" and record.get("stopped") and record["instance"] in lives:
+            last = times[record["instance"]]
+            lives[record["instance"]].stopped = max(0, record["t_ns"] - last) / 1e9
         if record["phase"] not in ("call", "return"):
             continue
+        times[record["instance"]] = record["t_ns"]
         key = record["instance"], record["call"]
         if record["phase"] == "return":
             if key in open_:
