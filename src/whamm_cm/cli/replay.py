@@ -155,6 +155,8 @@ def _conclude(args: argparse.Namespace, found: Replay) -> int:
     if halt is None:
         if found.trap is not None:
             say(args, f"the guest trapped, as it did then: {printable(found.trap)}")
+        if found.stopped:
+            say(args, "the guest was stopped, as it was then")
         say(args, f"{counted(found.calls, 'call')} replayed, all as recorded")
         return 0
     rebuilt.say_halt(halt)
