@@ -21,6 +21,7 @@ from whamm_cm.emit.tasks import LATE
 from whamm_cm.emit.texts import Texts
 from whamm_cm.wasm.asm import Func, Module
 from whamm_cm.wasm.types import MemoryType
+from whamm_cm.wit.types import Resource
 
 if TYPE_CHECKING:
     from whamm_cm.emit.gathered import Gathered
@@ -74,14 +75,7 @@ class Probe:
             for k, w in enumerate(wrappers)
             if w.answer is not None and hands_over(w)
         }
-        self.drops = {
-            k: {
-                resource: self.module.import_func("probe", f"d{k}.{i}", ("i32",))
-                for i, resource in enumerate(w.drops)
-            }
-            for k, w in enumerate(wrappers)
-            if may_drop(w)
-        }
+        self.drops = {k: self._import_drops(k, w) for k, w in enumerate(wrappers) if may_drop(w)}
         self.script: ScriptImports | None = None
         if options.script is not None or any(w.probes for w in wrappers):
             from whamm_cm.emit.script_env import ScriptImports
@@ -161,6 +155,12 @@ class Probe:
     def _import_realloc(self, k: int, wrapper: Wrapper) -> int:
         address = "i64" if wrapper.ptr == 8 else "i32"
         return self.module.import_func("probe", f"r{k}", (address,) * 4, (address,))
+
+    def _import_drops(self, k: int, wrapper: Wrapper) -> dict[Resource, int]:
+        return {
+            resource: self.module.import_func("probe", f"d{k}.{i}", ("i32",))
+            for i, resource in enumerate(wrapper.drops)
+        }
 
     @property
     def now(self) -> int | None:
