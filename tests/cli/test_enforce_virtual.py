@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from wasmtime import wat2wasm
 
+import tests.gate.attacks_shape as shape
 from fixtures.build import path_of
 from tests.cli.asking_host import MEMORY, MOST, Host, passing
 from tests.cli.test_enforce import held, policy, said  # noqa: F401 (a fixture)
 from tests.cli.test_enforce_environment import CONFIG, ENVIRONMENT, LATER
+from tests.gate.attacking import Plain, reach
 from whamm_cm.cli.main import main
 from whamm_cm.errors import WeaveError
 from whamm_cm.front.guarding import guarded
@@ -351,6 +353,25 @@ def test_warn_answers_nothing(policy: Make) -> None:  # noqa: F811
     host = Host(b"".join(found.pieces), {"wasi:random/random@0.2.0": {
         "get-random-u64": lambda: 77, "get-random-bytes": lambda _: b""}})  # fmt: skip
     assert host.call("get-random-u64") == 77
+
+
+SHAPES = {
+    name: row if isinstance(row, str) else row[0]
+    for name, row in {**shape.NAMES, **shape.PARTS, **shape.CORE, **shape.FORGED}.items()
+    if name not in ("as a destructor", "in a destructor")
+}
+
+
+@pytest.mark.parametrize("text", SHAPES.values(), ids=SHAPES)
+def test_no_way_leads_to_the_host(text: str, policy: Make) -> None:  # noqa: F811
+    """By whatever name and through whatever parts it is asked for, the number is the policy's."""
+    component, plain = wat2wasm(text), Plain()
+    reach(component, plain.offers())
+    assert plain.calls
+    host = Plain()
+    rules = policy("virtual: { random: { seed: 1 } }")
+    found = reach(b"".join(guarded(component, "a", rules, "deny", "none").pieces), host.offers())
+    assert (host.calls, found.value, found.trap) == ([], splitmix(1)(), "")
 
 
 REFUSED = {
