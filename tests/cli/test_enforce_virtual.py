@@ -11,6 +11,7 @@ from wasmtime import wat2wasm
 
 import tests.gate.attacks_shape as shape
 from fixtures.build import path_of
+from fixtures.running import run_command
 from tests.cli.asking_host import MEMORY, MOST, Host, passing
 from tests.cli.test_enforce import held, policy, said  # noqa: F401 (a fixture)
 from tests.cli.test_enforce_environment import CONFIG, ENVIRONMENT, LATER
@@ -306,6 +307,55 @@ def test_a_wait_that_goes_on_moves_no_clock(policy: Make) -> None:  # noqa: F811
         host.call("begin", ns)
     host.time += 1000
     assert host.call("now") == 10**9 + 9_000 + 199
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+def test_there_are_no_files(policy: Make, tmp_path: Path) -> None:  # noqa: F811
+    wasm, rules = path_of("c_command").read_bytes(), policy("virtual: { files: {} }")
+    component = b"".join(guarded(wasm, "app.wasm", rules, "deny", "none").pieces)
+    names = {row.item for row in analyse(component, "a").subject.imports}
+    assert "wasi:filesystem/types@0.2.0" in names
+    assert "wasi:filesystem/preopens@0.2.0" not in names
+    (tmp_path / "data").mkdir()
+    before = run_command(wasm, directory=tmp_path / "data")
+    after = run_command(component, directory=tmp_path / "data")
+    assert b"directory: /data" in before.stdout
+    assert b"directory: none" in after.stdout and after.status == 0
+
+
+@pytest.mark.parametrize("declared", (
+    '(export "descriptor" (type $d (sub resource)))',
+    '(alias outer 1 $descriptor (type $o)) (export "descriptor" (type $d (eq $o)))',
+), ids=("its own", "that of another import"))  # fmt: skip
+def test_the_type_of_files_stays_where_it_is(declared: str, policy: Make) -> None:  # noqa: F811
+    types = """(import "wasi:filesystem/types@0.3.0" (instance $types
+        (export "descriptor" (type $d (sub resource)))))
+      (alias export $types "descriptor" (type $descriptor))"""
+    wasm = wat2wasm(f"""(component {types if "outer" in declared else ""}
+      (import "wasi:filesystem/preopens@0.3.0" (instance $preopens {declared}
+        (export "get-directories" (func (result (list (tuple (own $d) string)))))))
+      {MEMORY}
+      (core func $f (canon lower (func $preopens "get-directories")
+        (memory $m) (realloc (func $r))))
+      (core module $c (import "" "f" (func $f (param i32))) (import "" "m" (memory 1))
+        (func (export "ask") (result i32)
+          (i32.store (i32.const 20) (i32.const 7)) (call $f (i32.const 16))
+          (i32.load (i32.const 20))))
+      (core instance $c (instantiate $c (with "" (instance
+        (export "f" (func $f)) (export "m" (memory $m))))))
+      (func (export "ask") (result u32) (canon lift (core func $c "ask"))))""")
+    component = guarded(wasm, "a", policy("virtual: { files: {} }"), "deny", "none")
+    offers = {"": {"descriptor": 1, "get-directories": lambda *_: pytest.fail("was asked")}}
+    made = b"".join(component.pieces)
+    if "outer" in declared:
+        assert [row.item for row in analyse(made, "a").subject.imports] == [
+            "wasi:filesystem/types@0.3.0"
+        ]
+        del offers[""]["get-directories"]
+    found = reach(made, offers)
+    assert (found.value, found.trap) == (0, "")
 
 
 # --- with other parts of a policy ----------------------------------------------------------------

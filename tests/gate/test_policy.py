@@ -46,6 +46,7 @@ virtual:
   config: {url: "http://x"}
   clocks: {start: "2026-01-01T00:00:00+01:00", step_ms: 0.5}
   random: {seed: 7}
+  files: {}
 rules: {WCM020: error, WCM041: off, WCM040: {severity: warning, max_bytes: 8_000_000}}
 budgets: {"wasi:http/outgoing-handler#handle": {max_calls_per_invocation: 3, p99_ms: 2.5}}
 waivers:
@@ -97,6 +98,7 @@ WRONG = [
     ("virtual: {clocks: {start: 5}}", "p.yaml:2:27: start must be a time such as 2026-01-01T00:00"),
     ("virtual: {clocks: {start: 1969-12-31}}", "p.yaml:2:27: start must be a time from 1970"),
     ("virtual: {random: {seed: x}}", "p.yaml:2:26: seed must be a whole number of at least 0"),
+    ("virtual: {files: {a: b}}", "p.yaml:2:18: virtual.files is {}, no files at all"),
     ("virtual: {randm: {}}", 'p.yaml:2:11: unknown key "randm"; did you mean "random"?'),
     ("judge: claimed", "p.yaml:2:8: judge must be one of declared, reachable, observed"),
     ("match: {sha256: abc}", "p.yaml:2:17: sha256 must be 64 hexadecimal digits"),

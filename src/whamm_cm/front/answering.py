@@ -74,6 +74,7 @@ def _wishes(policy: Policy) -> Wishes:
         step=0 if clocks is None else clocks.step,
         seed=given.random,
         keys=None if section is None else _keys(section),
+        no_files=given.files is not None,
     )
 
 

@@ -31,7 +31,7 @@ class Clocks:
 
 @dataclass(frozen=True, slots=True)
 class Virtual:
-    """None: left to the host.  ``location``: where each part stands."""
+    """None: left to the host.  ``files``: those that there are, so far always none."""
 
     environment: Mapping[str, str] | None = None
     arguments: tuple[str, ...] | None = None
@@ -39,6 +39,7 @@ class Virtual:
     config: Mapping[str, str] | None = None
     clocks: Clocks | None = None
     random: int | None = None
+    files: tuple[str, ...] | None = None
     location: Location = Location("", 1, 1)
 
     def over(self, base: Virtual) -> Virtual:
@@ -133,6 +134,12 @@ def _random(node: Node) -> int:
     return entries["seed"].integer("seed")
 
 
+def _files(node: Node) -> tuple[str, ...]:
+    if node.mapping("virtual.files"):
+        raise node.fail("virtual.files is {}, no files at all; there are no others yet")
+    return ()
+
+
 _PARTS = {
     "environment": _environment,
     "arguments": _arguments,
@@ -140,4 +147,5 @@ _PARTS = {
     "config": _config,
     "clocks": _clocks,
     "random": _random,
+    "files": _files,
 }
