@@ -61,6 +61,8 @@ def answered(component: Component, wishes: Wishes) -> Answered:
 
     Raises WeaveError for an import that cannot be answered, DecodeError for what is malformed.
     """
+    if wishes == Wishes():
+        return Answered(component, component, ())
     world = resolve(component).world
     entities = {extern.name.name: extern.entity for extern in world.imports}
     places = [
