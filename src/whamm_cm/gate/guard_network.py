@@ -8,7 +8,8 @@ address is (high, low) of IPv6, or ``v4`` where it stands for an IPv4 address, i
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from typing import TypeAlias
 
 from whamm_cm.errors import UsageError
 from whamm_cm.gate.guard import Function, Guard, literal
@@ -46,19 +47,6 @@ fn by_name(high: u64, low: u64, bits: u64) -> u64 {
     var found: u64 = (high, low) in named ? bits | named[(high, low)] : bits;
     return found & ~refused[(high, low)];
 }
-fn v4_bits(v4: u64) -> u64 {
-    var bits: u64 = allowed_v4(v4);
-    if (looked) { bits = by_name(0, v4 | 0xFFFF00000000, bits); }
-    return bits & ~denied_v4(v4);
-}
-fn v6_bits(high: u64, low: u64) -> u64 {
-    var v4: u64 = v4_of(high, low);
-    if (v4 != 0) { return v4_bits(v4 & 0xFFFFFFFF); }
-    if (is_tunnel(high, low)) { return 0; }
-    var bits: u64 = allowed_v6(high, low);
-    if (looked) { bits = by_name(high, low, bits); }
-    return bits & ~denied_v6(high, low);
-}
 fn learn(high: u64, low: u64, allow: u64, deny: u64) {
     var v4: u64 = v4_of(high, low);
     var h: u64 = v4 == 0 ? high : 0;
@@ -67,10 +55,8 @@ fn learn(high: u64, low: u64, allow: u64, deny: u64) {
     named[(h, l)] = (h, l) in named ? named[(h, l)] & allow : allow;
     refused[(h, l)] = refused[(h, l)] | deny;
 }
-fn may_v4(v4: u64, port: u32) -> bool { return (v4_bits(v4) & bit_of(port)) != 0; }
-fn may_v6(high: u64, low: u64, port: u32) -> bool {
-    return (v6_bits(high, low) & bit_of(port)) != 0;
-}
+"""
+_HOSTS = """\
 // A host as it is written: "" for what readers could take for different ones.
 fn plain(host: str) -> str {
     var found: str = host.lower();
@@ -117,18 +103,56 @@ def functions(section: Section[NetworkLine]) -> str:
     def of(line: NetworkLine) -> int:
         return sum(bits[port] for port in dict.fromkeys(line.ports)) if line.ports else every
 
-    for word, given, start in (
-        ("allowed", section.allow, 0 if section.allow is not None else every),
-        ("denied", section.deny, 0),
-    ):
-        parts += _tests(word, [(line, of(line)) for line in given or ()], start)
-    return "\n".join(parts) + "\n" + _COMMON
+    allowed, denied = (
+        _tests([(line, of(line)) for line in given or ()])
+        for given in (section.allow, section.deny)
+    )
+    start = 0 if section.allow is not None else every
+    for word, tests, first in (("allowed", allowed, start), ("denied", denied, 0)):
+        parts.append(_function(f"{word}_name(name: str)", tests[0], first))
+    bit = "".join(f"    if (port == {port}) {{ bit = {bit}; }}\n" for port, bit in bits.items())
+    for number, (name, params, args, key, before) in enumerate(_KINDS, 1):
+        judged = _judged(allowed[number], denied[number], start, key)
+        parts.append(f"fn {name}_bits({params}) -> u64 {{\n{before}{judged}    return bits;\n}}")
+        parts.append(
+            f"fn may_{name}({params}, port: u32) -> bool {{\n    var bit: u64 = 1;\n{bit}"
+            f"    return ({name}_bits({args}) & bit) != 0;\n}}"
+        )
+    return _COMMON + "\n".join(parts) + "\n" + _HOSTS
 
 
-def _tests(word: str, lines: Sequence[tuple[NetworkLine, int]], start: int) -> Iterable[str]:
-    names: list[tuple[str, int]] = []
-    v4: list[tuple[str, int]] = []
-    v6: list[tuple[str, int]] = []
+#: The two kinds of addresses: name, parameters, arguments, key in the maps, what comes first.
+_KINDS = (
+    ("v4", "v4: u64", "v4", "0, v4 | 0xFFFF00000000", ""),
+    ("v6", "high: u64, low: u64", "high, low", "high, low", """\
+    var v4: u64 = v4_of(high, low);
+    if (v4 != 0) { return v4_bits(v4 & 0xFFFFFFFF); }
+    if (is_tunnel(high, low)) { return 0; }
+"""),
+)  # fmt: skip
+
+
+def _judged(
+    allowed: Iterable[tuple[str, int]], denied: Iterable[tuple[str, int]], start: int, key: str
+) -> str:
+    """Statements that leave ``bits``: in one function, for a call of another costs as much as they
+    do."""
+    return (
+        f"    var bits: u64 = {start};\n"
+        + "".join(f"    if ({test}) {{ bits = bits | {bit}; }}\n" for test, bit in allowed)
+        + f"    if (looked) {{ bits = by_name({key}, bits); }}\n"
+        + "".join(f"    if ({test}) {{ bits = bits & ~{bit}; }}\n" for test, bit in denied)
+    )
+
+
+_Tests: TypeAlias = "list[tuple[str, int]]"
+
+
+def _tests(lines: Iterable[tuple[NetworkLine, int]]) -> tuple[_Tests, _Tests, _Tests]:
+    """What has to hold for a line to be about a name, an IPv4 and an IPv6 address, and its bits."""
+    names: _Tests = []
+    v4: _Tests = []
+    v6: _Tests = []
     for line, bits in lines:
         if line.name == "*":
             for one in (names, v4, v6):
@@ -145,9 +169,7 @@ def _tests(word: str, lines: Sequence[tuple[NetworkLine, int]], start: int) -> I
             parts = [f"({word} & {m:#x}) == {b:#x}" for word, m, b in (
                 ("high", mask >> 64, base >> 64), ("low", mask & _LOW, base & _LOW))]  # fmt: skip
             v6.append((" && ".join(parts), bits))
-    yield _function(f"{word}_name(name: str)", names, start)
-    yield _function(f"{word}_v4(v4: u64)", v4, start)
-    yield _function(f"{word}_v6(high: u64, low: u64)", v6, start)
+    return names, v4, v6
 
 
 _LOW = (1 << 64) - 1
