@@ -20,6 +20,10 @@ from whamm_cm.wit.model import FuncItem, InstanceItem, World
 from whamm_cm.wit.resolve import resolve
 
 
+#: Engines take 1000 core modules, and each instance has two of ours beside the application's.
+MOST_INSTANCES = 400
+
+
 @dataclass(frozen=True, slots=True)
 class Composed:
     """``calls``: how many it makes and answers; ``left``: instances that are not in it, because
@@ -39,6 +43,11 @@ def composed(recording: Recording, data: bytes, name: str) -> Composed:
     called = _called(recording, world)
     exports = [_export(world, one) for one in called]
     lives = _in_turn(recording.lives)
+    if len(lives) > MOST_INSTANCES:
+        raise RunError(
+            f"the recording has {len(lives)} instances, and a component takes {MOST_INSTANCES} of"
+            " them: record fewer, or with a larger --reuse"
+        )
     numbers = {function: number for number, function in enumerate(wanted.functions)}
     layout = Layout(recording, signatures("import", world.imports), numbers, wanted.kinds)
     by_driver = {resource: k for k, resource in enumerate(handed(exports, wanted))}
