@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import pytest
@@ -12,23 +14,40 @@ from wasmtime.component import Component, Linker
 
 from fixtures.build import path_of
 from tests.cli.test_http import serving
-from tests.cli.test_record import Record, command, recorded, run
+from tests.cli.test_record import Record, recorded, run
 from tests.cli.test_replay import DATA, rewrite
 from tests.run.host.rig import post
+from whamm_cm.cli.main import main
 from whamm_cm.component.decode import decode
 from whamm_cm.errors import RunError
 from whamm_cm.run.wasmtime import find_wasmtime
 from whamm_cm.wit.resolve import resolve
 
 
+@pytest.fixture(scope="module")
+def c_command(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the recording of one."""
+    folder = tmp_path_factory.mktemp("recorded")
+    ran = run(folder, "c_command", *DATA, "c_command.wasm")
+    (folder / "stdout").write_text(ran.stdout)
+    return folder
+
+
+@pytest.fixture
+def folder(c_command: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(c_command, tmp_path / "copy"))
+
+
 def composed(folder: Path) -> str:
     """Composes the recording there; what was said."""
-    made = command(folder, "replay", "run.wcr", "--compose", "out.wasm")
-    assert made.returncode == 0, made.stderr
-    world = resolve(decode((folder / "out.wasm").read_bytes(), "out.wasm")).world
+    out, said = folder / "out.wasm", io.StringIO()
+    app = next(folder.glob("*.wasm"))
+    with redirect_stderr(said):
+        assert main(["replay", str(folder / "run.wcr"), str(app), "--compose", str(out)]) == 0
+    world = resolve(decode(out.read_bytes(), "out.wasm")).world
     assert not world.imports
     assert [extern.name.name for extern in world.exports] == ["wasi:cli/run@0.2.0", "replay"]
-    return made.stderr
+    return said.getvalue()
 
 
 def played(folder: Path) -> str:
@@ -55,21 +74,24 @@ def differs(folder: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("c_command", (*DATA, "c_command.wasm")),
         ("http_echo", ("--request", "/", "-d", "0123456789" * 3000, "http_echo.wasm")),
         ("strings", ("--invoke", 'list(["grüße", "🙂"])', "strings.wasm")),
     ],
 )
 def test_the_same_without_a_host(name: str, words: tuple[str, ...], tmp_path: Path) -> None:
-    ran = run(tmp_path, name, *words, status=None)
+    run(tmp_path, name, *words, status=None)
     calls = sum(record["phase"] == "call" for record in recorded(tmp_path / "run.wcr"))
     said = composed(tmp_path)
-    assert said == f"whamm-cm: {calls} call{'s' * (calls != 1)} composed into out.wasm\n"
-    assert played(tmp_path) == (ran.stdout if name == "c_command" else "")
+    assert f"whamm-cm: {calls} call{'s' * (calls != 1)} composed into " in said
+    assert played(tmp_path) == ""
 
 
-def test_what_the_wrong_call_is_called(tmp_path: Path) -> None:
-    run(tmp_path, "c_command", *DATA, "c_command.wasm")
+def test_what_a_command_wrote(folder: Path) -> None:
+    composed(folder)
+    assert played(folder) == (folder / "stdout").read_text()
+
+
+def test_what_the_wrong_call_is_called(folder: Path) -> None:
 
     def change(records: list[Record]) -> list[Record]:
         for record in records:
@@ -78,12 +100,12 @@ def test_what_the_wrong_call_is_called(tmp_path: Path) -> None:
                 break
         return records
 
-    before = recorded(tmp_path / "run.wcr")
+    before = recorded(folder / "run.wcr")
     call = next(r["call"] for r in before if r.get("func") == "descriptor.open-at")
-    rewrite(tmp_path / "run.wcr", change)
-    composed(tmp_path)
+    rewrite(folder / "run.wcr", change)
+    composed(folder)
     place = "wasi:filesystem/types@0.2.0#[method]descriptor.open-at"
-    names = differs(tmp_path)
+    names = differs(folder)
     why = names.index("other arguments than were recorded")
     assert names[0] == f"recorded was: {place}"
     assert "".join(digit[-1] for digit in names[1:why]) == str(call)
@@ -91,8 +113,7 @@ def test_what_the_wrong_call_is_called(tmp_path: Path) -> None:
     assert "run" in names[why + 3 :]
 
 
-def test_another_answer_leads_elsewhere(tmp_path: Path) -> None:
-    run(tmp_path, "c_command", *DATA, "c_command.wasm")
+def test_another_answer_leads_elsewhere(folder: Path) -> None:
 
     def change(records: list[Record]) -> list[Record]:
         for record in records:
@@ -100,9 +121,9 @@ def test_another_answer_leads_elsewhere(tmp_path: Path) -> None:
                 record["result"].append("fail")
         return records
 
-    rewrite(tmp_path / "run.wcr", change)
-    composed(tmp_path)
-    assert "another call than was recorded" in differs(tmp_path)
+    rewrite(folder / "run.wcr", change)
+    composed(folder)
+    assert "another call than was recorded" in differs(folder)
 
 
 @pytest.mark.parametrize(
@@ -112,8 +133,7 @@ def test_another_answer_leads_elsewhere(tmp_path: Path) -> None:
         (None, "it returned, which it did not when it was recorded"),
     ],
 )
-def test_another_result(result: object, said: str, tmp_path: Path) -> None:
-    run(tmp_path, "c_command", "c_command.wasm")
+def test_another_result(result: object, said: str, folder: Path) -> None:
 
     def change(records: list[Record]) -> list[Record]:
         if result is None:
@@ -121,29 +141,27 @@ def test_another_result(result: object, said: str, tmp_path: Path) -> None:
         records[-2]["result"] = result
         return records
 
-    rewrite(tmp_path / "run.wcr", change)
-    composed(tmp_path)
-    first, *_, why, play = [name for name in differs(tmp_path) if "<" not in name]
+    rewrite(folder / "run.wcr", change)
+    composed(folder)
+    first, *_, why, play = [name for name in differs(folder) if "<" not in name]
     assert (first, why, play) == ("recorded was: wasi:cli/run@0.2.0#run", said, "play")
 
 
-def test_fewer_calls(tmp_path: Path) -> None:
-    run(tmp_path, "c_command", "c_command.wasm")
+def test_fewer_calls(folder: Path) -> None:
 
     def change(records: list[Record]) -> list[Record]:
         pair = [{**r, "seq": r["seq"] + 2, "call": r["call"] + 1} for r in records[-4:-2]]
         return [*records[:-2], *pair, *records[-2:]]
 
-    rewrite(tmp_path / "run.wcr", change)
-    composed(tmp_path)
-    assert "fewer calls were made in it than were recorded" in differs(tmp_path)
+    rewrite(folder / "run.wcr", change)
+    composed(folder)
+    assert "fewer calls were made in it than were recorded" in differs(folder)
 
 
-def test_a_recording_that_is_cut_off(tmp_path: Path) -> None:
-    run(tmp_path, "c_command", *DATA, "c_command.wasm")
-    rewrite(tmp_path / "run.wcr", lambda records: records[:20])
-    assert "the recording is cut off: where it ends, the component traps" in composed(tmp_path)
-    first, *_ = differs(tmp_path)
+def test_a_recording_that_is_cut_off(folder: Path) -> None:
+    rewrite(folder / "run.wcr", lambda records: records[:20])
+    assert "the recording is cut off: where it ends, the component traps" in composed(folder)
+    first, *_ = differs(folder)
     assert first == "the recording is cut off here"
 
 
@@ -176,24 +194,24 @@ def test_secrets_are_stars(tmp_path: Path) -> None:
     assert played(tmp_path).startswith("greeting: *************\n")
 
 
-def test_nothing_is_stopped(tmp_path: Path) -> None:
-    run(tmp_path, "c_command", "c_command.wasm")
-    made = command(tmp_path, "replay", "run.wcr", "--compose", "out.wasm", "--until", "3")
-    assert (made.returncode, (tmp_path / "out.wasm").exists()) == (2, False)
-    assert "leave out --until" in made.stderr
+def test_nothing_is_stopped(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--compose", str(folder / "out.wasm"), "--until", "3")
+    assert main(["replay", str(folder / "run.wcr"), str(folder / "c_command.wasm"), *words]) == 2
+    assert not (folder / "out.wasm").exists()
+    assert "leave out --until" in capsys.readouterr().err
 
 
 @pytest.mark.oracle
-def test_on_the_command(tmp_path: Path) -> None:
+def test_on_the_command(folder: Path) -> None:
     try:
         path = find_wasmtime((), "it").path
     except RunError as error:
         pytest.skip(str(error))
-    ran = run(tmp_path, "c_command", *DATA, "c_command.wasm")
-    composed(tmp_path)
-    for words, wanted in (((), ""), (("--invoke", "replay()"), ran.stdout)):
+    composed(folder)
+    text = (folder / "stdout").read_text()
+    for words, wanted in (((), ""), (("--invoke", "replay()"), text)):
         again = subprocess.run(
-            [path, "run", *words, "out.wasm"], cwd=tmp_path, capture_output=True, text=True,
+            [path, "run", *words, "out.wasm"], cwd=folder, capture_output=True, text=True,
             timeout=300,
         )  # fmt: skip
         assert again.returncode == 0, again.stderr

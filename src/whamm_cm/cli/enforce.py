@@ -66,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
     with progress(args, f"weaving {display(args.app)}"):
         found = guarded(data, display(args.app), policy, args.mode, args.sink)
     write_output(args.output, found.signed(key))
+    for title, how in found.guard.answered:
+        say(args, f"{title}: {how}")
     for title, error in found.guard.denied:
         say(args, f"{title}: {found.guard.outcome(error)}")
     for title, error in found.guard.asked:

@@ -21,6 +21,7 @@ from whamm_cm.emit.tasks import LATE
 from whamm_cm.emit.texts import Texts
 from whamm_cm.wasm.asm import Func, Module
 from whamm_cm.wasm.types import MemoryType
+from whamm_cm.wit.types import Resource
 
 if TYPE_CHECKING:
     from whamm_cm.emit.gathered import Gathered
@@ -33,6 +34,7 @@ _AGENT_FUNCS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "room": ((), ("i32",)),
     "take": (("i32",), ("i32",)),
     "sent": (("i32",), ()),
+    "more": (("i32", "i32"), ("i32",)),
     "report": (("i32", "i32"), ()),
     "secret": (("i32",), ("i32",)),
     **AGENT_FUNCS,
@@ -74,14 +76,7 @@ class Probe:
             for k, w in enumerate(wrappers)
             if w.answer is not None and hands_over(w)
         }
-        self.drops = {
-            k: {
-                resource: self.module.import_func("probe", f"d{k}.{i}", ("i32",))
-                for i, resource in enumerate(w.drops)
-            }
-            for k, w in enumerate(wrappers)
-            if may_drop(w)
-        }
+        self.drops = {k: self._import_drops(k, w) for k, w in enumerate(wrappers) if may_drop(w)}
         self.script: ScriptImports | None = None
         if options.script is not None or any(w.probes for w in wrappers):
             from whamm_cm.emit.script_env import ScriptImports
@@ -99,8 +94,8 @@ class Probe:
     def _nothing_made(self) -> None:
         """Helpers are made when they are first asked for."""
         self._flats: dict[int, Flats] = {}
-        self._spans: dict[Guest, Spans] = {}
-        self._tails: dict[tuple[Guest, Encoding], Tails] = {}
+        self._spans: dict[tuple[Guest, bool], Spans] = {}
+        self._tails: dict[tuple[Guest, Encoding, bool], Tails] = {}
         self._texts: dict[tuple[Guest, Encoding], Texts] = {}
         self._whole: dict[tuple[Guest | None, Encoding, int], WitTexts] = {}
         self._gathered: dict[Guest, Gathered] = {}
@@ -162,6 +157,12 @@ class Probe:
         address = "i64" if wrapper.ptr == 8 else "i32"
         return self.module.import_func("probe", f"r{k}", (address,) * 4, (address,))
 
+    def _import_drops(self, k: int, wrapper: Wrapper) -> dict[Resource, int]:
+        return {
+            resource: self.module.import_func("probe", f"d{k}.{i}", ("i32",))
+            for i, resource in enumerate(wrapper.drops)
+        }
+
     @property
     def now(self) -> int | None:
         """The clock, in a timed module."""
@@ -203,18 +204,20 @@ class Probe:
             self._flats[ptr] = Flats(self.module, self.agent, layouts(ptr))
         return self._flats[ptr]
 
-    def tails(self, guest: Guest, encoding: Encoding) -> Tails:
-        key = (guest, encoding)
+    def tails(self, guest: Guest, encoding: Encoding, whole: bool = False) -> Tails:
+        """``whole``: of records that grow with their values."""
+        key = (guest, encoding, whole)
         if key not in self._tails:
-            if guest not in self._spans:
+            if (guest, whole) not in self._spans:
                 secret = self.imports.get("secret")
-                self._spans[guest] = Spans(self.module, self.agent, guest, secret)
+                more = self.imports["more"] if whole else None
+                self._spans[guest, whole] = Spans(self.module, self.agent, guest, secret, more)
             caps = (self.options.max_string, self.options.max_list)
             self._tails[key] = Tails(
                 self.module,
                 self.agent,
                 guest,
-                self._spans[guest],
+                self._spans[guest, whole],
                 layouts(guest.width),
                 encoding,
                 caps,
@@ -355,7 +358,7 @@ def _needed(wrappers: Sequence[Wrapper], options: ProbeOptions, put_get: bool) -
     """The agent functions a module imports."""
     names = []
     if any(map(records, wrappers)):
-        names.append("room")
+        names += ["room", "more"] if options.whole else ["room"]
     if options.emit:
         names += ["take", "sent"]
         if options.count_n:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import hashlib
 
 from whamm_cm.component.encode import encode
+from whamm_cm.component.ir import Component
 from whamm_cm.dataclass import dataclass
-from whamm_cm.errors import InternalError, RunError
+from whamm_cm.errors import InputError, InternalError, RunError
 from whamm_cm.front.recording import recordable
-from whamm_cm.run.engine import validate_component
+from whamm_cm.run.engine import is_lack, validate_component, validate_module
 from whamm_cm.trace.playing import Layout, written
 from whamm_cm.trace.recorded import Lived, Recording
 from whamm_cm.trace.recording import Signature, signatures
 from whamm_cm.weave.provider.compose import Export, Life, compose, handed
 from whamm_cm.weave.provider.wanted import Wanted
-from whamm_cm.weave.verify import skeleton
+from whamm_cm.weave.verify import own_modules, skeleton
 from whamm_cm.wit.model import FuncItem, InstanceItem, World
 from whamm_cm.wit.resolve import resolve
+
+#: Engines take 1000 core modules, and each instance has two of ours beside the application's.
+MOST_INSTANCES = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +42,34 @@ def composed(recording: Recording, data: bytes, name: str) -> Composed:
     called = _called(recording, world)
     exports = [_export(world, one) for one in called]
     lives = _in_turn(recording.lives)
+    if len(lives) > MOST_INSTANCES:
+        raise RunError(
+            f"the recording has {len(lives)} instances, and a component takes {MOST_INSTANCES} of"
+            " them: record fewer, or with a larger --reuse"
+        )
     numbers = {function: number for number, function in enumerate(wanted.functions)}
     layout = Layout(recording, signatures("import", world.imports), numbers, wanted.kinds)
     by_driver = {resource: k for k, resource in enumerate(handed(exports, wanted))}
     laid = [layout.life(life, called, by_driver) for life in lives]
     parts = [Life(one.provider, one.driver) for one in laid]
     made = compose(app, wanted, exports, parts, written(lives))
-    problem = validate_component(skeleton(made))
-    if problem is not None:
-        raise InternalError(f"the composed component is not valid: {problem}")
+    _check(made, app, name)
     same = hashlib.sha256(data).hexdigest() == recording.sha256
     return Composed(encode(made), layout.calls, len(recording.lives) - len(lives), same)
+
+
+def _check(made: Component, app: Component, name: str) -> None:
+    """Raises InputError where it is the application that is refused."""
+    fault = next(filter(None, map(validate_module, own_modules(made))), None)
+    fault = fault or validate_component(skeleton(made))
+    if fault is None:
+        return
+    original = validate_component(skeleton(app))
+    if original is not None:
+        raise InputError(f"{name} is not valid on this wasmtime: {original}")
+    if is_lack(fault):
+        raise RunError(f"{name} cannot be a part of another component: {fault}")
+    raise InternalError(f"what was composed of {name} is not valid: {fault}; please report this")
 
 
 def _in_turn(lives: list[Lived]) -> list[Lived]:

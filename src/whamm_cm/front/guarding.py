@@ -22,6 +22,7 @@ from whamm_cm.component.encode import Piece
 from whamm_cm.component.ir import Component, walk
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import UsageError, WeaveError
+from whamm_cm.front.answering import Prepared, prepared
 from whamm_cm.front.settings import Settings
 from whamm_cm.front.woven import Woven, is_module, weave
 from whamm_cm.gate.baseline import Baseline
@@ -29,6 +30,7 @@ from whamm_cm.gate.context import Decision
 from whamm_cm.gate.engine import Engine
 from whamm_cm.gate.guard import Function, Guard, Mode
 from whamm_cm.gate.guard_claim import body_of, facts_text, section
+from whamm_cm.gate.guard_environment import add_environment
 from whamm_cm.gate.guard_network import add_network
 from whamm_cm.gate.guard_storage import add_storage
 from whamm_cm.gate.guard_trust import sealed
@@ -98,13 +100,15 @@ def guarded(
     Raises DecodeError for what is no component, WeaveError for one that cannot be held to it, or
     where there is nothing to hold.
     """
-    guard = guard_of(data, name, policy, mode)
-    if guard.empty:
+    _check_component(data, name)
+    inside = prepared(data, name, policy, mode)
+    guard = _guard(inside, name, policy, mode)
+    if guard.empty and not guard.answered:
         raise WeaveError(
-            f"{name} calls nothing that the policy denies; there is nothing to enforce"
+            f"{name} calls nothing that the policy denies or answers; there is nothing to enforce"
         )
     settings = Settings(scripts=[("guard", guard.text)], sink=sink, lines="json")
-    woven = weave(data, settings, name)
+    woven = weave(inside.data, Settings(sink="none") if guard.empty else settings, name)
     added = woven.report
     gaps = [f"{title}: {why}" for title, why in added.skipped]
     gaps += [f"{rule}: {why}" for rule, why, _ in added.unmatched]
@@ -119,16 +123,24 @@ def guard_of(data: bytes, name: str, policy: Policy, mode: Mode) -> Guard:
 
     Raises DecodeError for what is no component, WeaveError for one that cannot be held to it.
     """
+    _check_component(data, name)
+    return _guard(prepared(data, name, policy, mode), name, policy, mode)
+
+
+def _check_component(data: bytes, name: str) -> None:
     if is_module(data):
         raise WeaveError(f"{name} is a core module; enforce holds components to a policy")
+
+
+def _guard(inside: Prepared, name: str, policy: Policy, mode: Mode) -> Guard:
     _refuse_parts(policy)
-    subject = analyse(data, name).subject
+    subject = analyse(inside.data, name).subject
     _refuse_strangers(subject, name)
     judged = _decisions(subject, policy)
-    guard = Guard(mode)
-    root = decode(data, name)
-    _refuse_start(root, name)
-    sites = find_sites(Program.of(root))
+    guard = Guard(mode, answered=[*inside.answered])
+    root = inside.main
+    _refuse_start(inside.root, name)
+    sites = find_sites(Program.of(inside.root))
     called = dict(_functions(sites))
     for function in called:
         found = _of(judged, function, name) if judged is not None else []
@@ -137,9 +149,11 @@ def guard_of(data: bytes, name: str, policy: Policy, mode: Mode) -> Guard:
             guard.deny(function, _why(policy, denied))
     if policy.permissions.network is not None:
         add_network(guard, policy.permissions.network, called)
-        _refuse_passing(called, root, name)
+        _refuse_passing(called, inside.root, name)
     if policy.permissions.storage is not None:
         add_storage(guard, policy.permissions.storage, called)
+    if policy.permissions.environment is not None:
+        add_environment(guard, policy.permissions.environment, called)
     if policy.budgets:
         _refuse_reentry(sites, root, name)
         _add_budgets(guard, policy, called, root, name)
@@ -221,9 +235,6 @@ def _refuse_passing(called: Mapping[Function, Sequence[Site]], root: Component, 
 
 def _refuse_parts(policy: Policy) -> None:
     """What a policy says that no guard holds is refused, never left out in silence."""
-    about = policy.permissions.environment
-    if about is not None:
-        raise UsageError(f"{about.location}: enforce does not hold permissions.environment")
     for budget in policy.budgets:
         if budget.p99_ms is not None:
             raise UsageError(f"{budget.location}: enforce does not hold p99_ms, which is measured")

@@ -153,11 +153,13 @@ def _is_text(t: ValType | None) -> bool:
 @dataclass(slots=True)
 class Guard:
     """What is woven: ``text`` is the script, ``denied`` the functions that are denied altogether,
-    with the error they answer with, "" for a trap; ``asked`` those of which some calls are."""
+    with the error they answer with, "" for a trap; ``asked`` those of which some calls are;
+    ``answered`` those whose answers the policy gives or shortens, with what it does."""
 
     mode: Mode
     denied: list[tuple[str, str]] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
+    answered: list[tuple[str, str]] = field(default_factory=list)
     _shared: list[str] = field(default_factory=list)
     _ahead: dict[Function, list[str]] = field(default_factory=dict)
     _before: dict[Function, list[str]] = field(default_factory=dict)
@@ -165,7 +167,7 @@ class Guard:
 
     @property
     def empty(self) -> bool:
-        return not self._before
+        return not self.functions
 
     @property
     def functions(self) -> list[Function]:
@@ -183,18 +185,20 @@ class Guard:
     def deny(self, function: Function, why: str) -> None:
         """Deny every call.  ``why``: what of the policy denies it."""
         self.denied.append((function.title, function.answer[1]))
-        self._before[function] = self._refusal(function, why)
+        self._before[function] = self._refusal(function, why, "", function.answer[0])
 
     def ask(
-        self, function: Function, condition: str, why: str, value: str = "", setup: str = ""
-    ) -> None:
+        self, function: Function, condition: str, why: str, value: str = "", setup: str = "",
+        answer: Answer | None = None,
+    ) -> None:  # fmt: skip
         """Deny calls for which ``condition`` does not hold, unless all are denied; ``setup``:
-        statements before it."""
+        statements before it; ``answer``: as of :class:`Function`, where there is a better one."""
         if any(title == function.title for title, _ in self.denied):
             return
-        if (function.title, function.answer[1]) not in self.asked:
-            self.asked.append((function.title, function.answer[1]))
-        refusal = "\n        ".join(self._refusal(function, why, value))
+        statement, error = answer or function.answer
+        if (function.title, error) not in self.asked:
+            self.asked.append((function.title, error))
+        refusal = "\n        ".join(self._refusal(function, why, value, statement))
         body = self._before.setdefault(function, [])
         body += [setup] if setup else []
         body.append(f"if (!({condition})) {{\n        {refusal}\n    }}")
@@ -212,9 +216,9 @@ class Guard:
         """Variables and functions of the script."""
         self._shared.append(text.strip())
 
-    def _refusal(self, function: Function, why: str, value: str = "") -> list[str]:
+    def _refusal(self, function: Function, why: str, value: str, answer: str) -> list[str]:
         said = self.say(function, why, value)
-        return [said, function.answer[0]] if self.mode == "deny" else [said]
+        return [said, answer] if self.mode == "deny" else [said]
 
     def outcome(self, error: str) -> str:
         """What becomes of a call that is denied, in words."""
@@ -222,9 +226,12 @@ class Guard:
             return "is told of"
         return f"answers {error}" if error else "traps"
 
-    def say(self, function: Function, why: str, value: str = "") -> str:
+    def say(
+        self, function: Function, why: str, value: str = "",
+        verbs: tuple[str, str] = ("denied", "would deny"),
+    ) -> str:  # fmt: skip
         """The line about it; ``value``: an expression of the script that tells it from others."""
-        verb = "denied" if self.mode == "deny" else "would deny"
+        verb = verbs[self.mode == "warn"]
         text = _escaped(f"enforce: {verb} {function.title}") + (" {}" if value else "")
         return f'print("{text} ({_escaped(why)})"{f", {value}" if value else ""});'
 

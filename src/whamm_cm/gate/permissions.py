@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from whamm_cm.dataclass import dataclass
-from whamm_cm.errors import cut
+from whamm_cm.errors import UsageError, cut
 from whamm_cm.gate.hosts import Address, Host, embedded, parse_authority, parse_host
 from whamm_cm.gate.model import Location
 from whamm_cm.gate.yamldoc import Node
@@ -99,8 +99,11 @@ def folded(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class KeyLine:
+    """``replace``: what ``enforce`` shows instead of the value, None for nothing."""
+
     key: str
     location: Location
+    replace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,12 @@ def read_permissions(node: Node) -> Permissions:
         key: _section(section, f"permissions.{key}", _LINES[key])
         for key, section in entries.items()
     }
+    about = found.get("environment")
+    for line in () if about is None else about.allow or ():
+        if line.replace is not None:
+            raise UsageError(
+                f"{line.location}: an allowed key is shown as it is; replace belongs to deny"
+            )
     return Permissions(**found)
 
 
@@ -241,14 +250,19 @@ def normal_path(base: str, path: str) -> str:
 
 
 def _key_line(node: Node, what: str) -> KeyLine:
-    entries = node.mapping(f"an entry of {what}", ("key",))
+    entries = node.mapping(f"an entry of {what}", ("key", "replace"))
     if "key" not in entries:
         raise node.fail(f'an entry of {what}: "key" is missing')
     key = entries["key"].string("key")
     fault = key_fault(key)
     if fault is not None:
         raise entries["key"].fail(fault)
-    return KeyLine(key, entries["key"].location)
+    instead = entries.get("replace")
+    if instead is None:
+        return KeyLine(key, entries["key"].location)
+    if not isinstance(instead.value, str):
+        raise instead.fail(f"replace must be text, not {instead.kind}; quote it")
+    return KeyLine(key, entries["key"].location, instead.value)
 
 
 def key_fault(key: str) -> str | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from whamm_cm.abi import regions
@@ -56,10 +58,11 @@ class Layout:
             self._lay_made(provider, call)
         driver = Data(handed.__getitem__)
         exports = _ByName(called)
-        for number, call in enumerate(life.entered):
-            following = life.entered[number + 1 : number + 2]
-            until = following[0].record["call"] if following else float("inf")
-            made = sum(one.record["call"] < until for one in life.made)
+        places = [call.record["call"] for call in life.made]
+        for call, following in zip_longest(life.entered, life.entered[1:]):
+            made = len(places)
+            if following is not None:
+                made = bisect_left(places, following.record["call"])
             self._lay_called(driver, exports, call, made)
         last = self.calls + len(life.made) + len(life.entered) + 1
         self.calls = last - 1

@@ -136,6 +136,9 @@ class Func:
     def memory_size(self, memory: int) -> None:
         self.code += b"\x3f" + unsigned(memory)
 
+    def memory_grow(self, memory: int) -> None:
+        self.code += b"\x40" + unsigned(memory)
+
     def memory_copy(self, target: int, source: int) -> None:
         self.code += b"\xfc\x0a" + unsigned(target) + unsigned(source)
 

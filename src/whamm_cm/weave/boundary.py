@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import field, replace
 from typing import Protocol
 
-from whamm_cm.abi.flatten import CoreSig
 from whamm_cm.analysis.program import Program
 from whamm_cm.analysis.site import Owned
 from whamm_cm.component import build
@@ -37,6 +36,7 @@ from whamm_cm.weave.near import ENV, NearSink
 from whamm_cm.weave.outlet import BLOCK_ENCODING, Supply
 from whamm_cm.weave.plan import Added, Chosen
 from whamm_cm.weave.report_export import own_flush
+from whamm_cm.weave.wrappers import wrappers_of
 
 #: Definitions that may be brought forward: they only name things (the order of imports is free), or
 #: make what is the same wherever it is made (a resource type, once its destructor exists).
@@ -347,7 +347,7 @@ class Weaver:
         outputs: list[tuple[Chosen, Item]] = []
         for choice in members:
             due = self.due_at.get(choice.site.definition, 0)
-            for wrapper, callee in _wrappers(choice, indices, due):
+            for wrapper, callee in wrappers_of(choice, indices, due):
                 wrappers.append(wrapper)
                 callees.append(callee)
                 outputs.append((choice, callee))
@@ -556,60 +556,3 @@ def _lift_needs(choice: Chosen) -> tuple[Item | None, ...]:
 
 def _answer(choice: Chosen) -> Item | None:
     return None if choice.answer is None else choice.answer.definition.item
-
-
-def _wrappers(choice: Chosen, memories: dict[Item, int], due_at: int) -> list[tuple[Wrapper, Item]]:
-    """The wrappers of one site with the core functions they wrap."""
-    site = choice.site
-    node = site.definition.node
-    assert isinstance(node, n.Canon)
-    wrapper = Wrapper(
-        site=choice.number,
-        kind=site.kind,
-        action=choice.action,
-        signature=site.signature,
-        params=site.params,
-        result=site.result,
-        is_async=site.is_async,
-        callback=site.callback is not None,
-        memory=None if site.memory is None else memories[site.memory],
-        ptr=site.ptr,
-        encoding=site.encoding,
-        slot=choice.slot,
-        redact=choice.redact,
-        flush_before=choice.flush_before,
-        may_flush=site.leave,
-        flush_outside=choice.flush_outside,
-        relayed=choice.relayed,
-        probes=choice.probes,
-        realloc=site.realloc is not None,
-        resources=site.resources,
-        drops=tuple(one.resource for one in site.owned),
-        role=choice.role,
-        due_at=due_at,
-        export=choice.export,
-        answer=None if choice.answer is None else choice.answer.signature,
-        later=choice.later,
-        elements=site.elements,
-        request=choice.request,
-    )
-    if site.kind != "lift":
-        return [(wrapper, site.definition.item)]
-    assert node.func is not None
-    result = [(wrapper, node.func)]
-    if site.callback is not None:
-        result.append((_callback(choice), site.callback))
-    return result
-
-
-def _callback(choice: Chosen) -> Wrapper:
-    """A callback records what it is told is over, and the end of its task."""
-    return Wrapper(
-        site=choice.number,
-        kind="callback",
-        action="none",
-        signature=CoreSig(("i32", "i32", "i32"), ("i32",), False, False),
-        relayed=choice.relayed,
-        probes=choice.ending,
-        role="callback" if choice.role else "",
-    )

@@ -1,0 +1,1 @@
+"""Code that answers in a host's place, of its own memory."""

@@ -1,0 +1,1 @@
+"""Imports that are answered by a component beside the one that imports them."""

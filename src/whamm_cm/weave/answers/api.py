@@ -1,0 +1,248 @@
+"""A component some of whose imports are answered: in a new root, beside the component that answers.
+
+Nobody inside can tell: each import is given as an instance with the same functions and types, some
+of them the host's as before, some of the component beside.  What the host is asked for no longer is
+not imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import field, replace
+
+from whamm_cm.abi.faults import AbiError
+from whamm_cm.component import build
+from whamm_cm.component import nodes as n
+from whamm_cm.component.ir import Component, Definition
+from whamm_cm.component.items import Item, Sort
+from whamm_cm.dataclass import dataclass
+from whamm_cm.emit.answers.model import Filtered, Reply, Wait
+from whamm_cm.errors import WeaveError
+from whamm_cm.weave.answers.provider import Provider
+from whamm_cm.weave.answers.wishes import Wishes
+from whamm_cm.weave.enclose import Outer, enclose
+from whamm_cm.weave.interface import Interface
+from whamm_cm.wit.model import (
+    AnyType,
+    FuncItem,
+    InstanceItem,
+    TypeItem,
+    interface_id,
+    split_version,
+)
+from whamm_cm.wit.resolve import resolve
+from whamm_cm.wit.types import (
+    Borrow,
+    FuncT,
+    Named,
+    Own,
+    RecordT,
+    Resource,
+    ValType,
+    VariantT,
+    children,
+    strip,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """``root``: the component, ``main``: the one that was given, which is in it; ``functions``:
+    (interface, version, function) of what the host is not asked for as it is, and whether it gives
+    a part of the answer."""
+
+    root: Component
+    main: Component
+    functions: tuple[tuple[str, str | None, str, bool], ...]
+
+
+def answered(component: Component, wishes: Wishes) -> Answered:
+    """``component`` itself, if it imports nothing that is wished for.
+
+    Raises WeaveError for an import that cannot be answered, DecodeError for what is malformed.
+    """
+    world = resolve(component).world
+    entities = {extern.name.name: extern.entity for extern in world.imports}
+    found = [
+        place
+        for definition in component.definitions
+        if isinstance(definition.node, n.Import)
+        and isinstance(entity := entities[definition.node.name.name], InstanceItem)
+        and (place := _place(definition, definition.node, entity, wishes)).replies
+    ]
+    if not found:
+        return Answered(component, component, ())
+    root = _Around(component, found, wishes.step).run()
+    main = [d.node for d in root.definitions if isinstance(d.node, Component)][-1]
+    named = tuple(
+        (one.interface, one.version, func, isinstance(reply, Filtered))
+        for one in found
+        for func, reply in one.replies.items()
+    )
+    return Answered(root, main, named)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """An import, with what is answered of it."""
+
+    definition: Definition
+    interface: str
+    version: str | None
+    entity: InstanceItem
+    replies: dict[str, Reply]
+
+    @property
+    def hosts(self) -> Iterator[str]:
+        """Functions of the host that are asked for those that are answered."""
+        for reply in self.replies.values():
+            if isinstance(reply, Filtered | Wait):
+                yield reply.host
+            if isinstance(reply, Wait):
+                yield reply.now
+
+    @property
+    def stays(self) -> bool:
+        """Whether the host has to have the interface."""
+        return any(self.hosts) or any(
+            not _is_value(entity) and name not in self.replies
+            for name, entity in self.entity.exports.items()
+        )
+
+
+def _is_value(entity: object) -> bool:
+    """Whether it is a type that can be written down, and no resource."""
+    return isinstance(entity, TypeItem) and not isinstance(entity.type, Resource)
+
+
+def _place(definition: Definition, node: n.Import, entity: InstanceItem, wishes: Wishes) -> _Place:
+    interface, version = split_version(interface_id(node.name))
+    functions = {k: e.type for k, e in entity.exports.items() if isinstance(e, FuncItem)}
+    replies = {}
+    for name, type_ in functions.items():
+        reply = wishes.reply(interface, name, type_, frozenset(functions))
+        if reply is not None:
+            replies[name] = reply
+    return _Place(definition, interface, version, entity, replies)
+
+
+@dataclass(slots=True)
+class _Around:
+    """Puts the new root together; names within it are numbers, as imports may share theirs."""
+
+    component: Component
+    places: list[_Place]
+    step: int
+    replies: list[tuple[str, FuncT, Reply]] = field(default_factory=list)
+    types: list[tuple[str, ValType]] = field(default_factory=list)
+    hosts: dict[str, FuncT] = field(default_factory=dict)
+    taken: dict[str, Resource | ValType] = field(default_factory=dict)
+    args: list[tuple[str, Item]] = field(default_factory=list)
+
+    def run(self) -> Component:
+        outer = Outer.around(self.component)
+        kept: dict[int, Definition] = {}
+        aliases: list[Definition] = []
+        for number, place in enumerate(self.places):
+            if place.stays:
+                kept[number] = replace(place.definition, items=(Item(Sort.INSTANCE),))
+                aliases += self._ask(number, place, kept[number].item)
+        made: list[list[tuple[str, str, Sort]]] = [
+            list(self._given(number, place)) for number, place in enumerate(self.places)
+        ]
+        try:
+            provider = Provider(self.replies, self.types, self.hosts, self.taken, self.step)
+            nested = build.nested_component(provider.component())
+        except AbiError as error:
+            raise WeaveError(f"an answer is no value of its function's result: {error}") from error
+        instance = build.instantiate(nested.item, self.args)
+        outer.add(*kept.values(), *aliases, nested, instance)
+        for number, place in enumerate(self.places):
+            host = kept[number].item if number in kept else None
+            definitions = _instance(place, made[number], instance.item, host)
+            outer.use(Interface(place.definition.item, place.definition, definitions))
+        return enclose(outer, self.component)
+
+    def _ask(self, number: int, place: _Place, host: Item) -> Iterator[Definition]:
+        """What the component that answers imports of the host's ``place``."""
+        for name in dict.fromkeys(place.hosts):
+            entity = place.entity.exports[name]
+            assert isinstance(entity, FuncItem), "hosts are functions of the import"
+            key = f"host{number}-{name}"
+            self.hosts[key] = entity.type
+            yield (alias := build.alias_export(host, name, Sort.FUNC))
+            self.args.append((key, alias.item))
+            for of in _named(entity.type):
+                yield from self._take(place, host, of)
+
+    def _take(self, place: _Place, host: Item, of: Resource | ValType) -> Iterator[Definition]:
+        """The host's name for a type."""
+        if of in self.taken.values():
+            return
+        for name, entity in place.entity.exports.items():
+            if isinstance(entity, TypeItem) and _bare(entity.type) is of:
+                key = f"type{len(self.taken)}"
+                self.taken[key] = of
+                yield (alias := build.alias_export(host, name, Sort.TYPE))
+                self.args.append((key, alias.item))
+                return
+        raise WeaveError(f"{place.interface} has a type that it does not name")
+
+    def _given(self, number: int, place: _Place) -> Iterator[tuple[str, str, Sort]]:
+        """What of an import the component that answers has: (name, its name there, sort)."""
+        for name, entity in place.entity.exports.items():
+            if name in place.replies:
+                assert isinstance(entity, FuncItem), "what is answered are functions"
+                key = f"func{len(self.replies)}"
+                reply = _asking(place.replies[name], number)
+                self.replies.append((key, entity.type, reply))
+                yield name, key, Sort.FUNC
+            elif not place.stays:
+                assert isinstance(entity, TypeItem), "else the import stays"
+                key = f"given{len(self.types)}"
+                self.types.append((key, entity.type))  # type: ignore[arg-type]
+                yield name, key, Sort.TYPE
+
+
+def _named(t: FuncT) -> Iterator[Resource | ValType]:
+    """Resources, records and variants in a function's type."""
+    stack = [one for one in (t.result, *(param for _, param in t.params)) if one is not None]
+    while stack:
+        node = strip(stack.pop())
+        if isinstance(node, Own | Borrow):
+            yield node.resource
+        elif isinstance(node, RecordT | VariantT):
+            yield node
+        stack += children(node)
+
+
+def _bare(of: AnyType) -> object:
+    return strip(of) if isinstance(of, Named) else of
+
+
+def _asking(reply: Reply, number: int) -> Reply:
+    """The same, with the names that its host functions have in the component that answers."""
+    if isinstance(reply, Filtered):
+        return replace(reply, host=f"host{number}-{reply.host}")
+    if isinstance(reply, Wait):
+        return replace(reply, host=f"host{number}-{reply.host}", now=f"host{number}-{reply.now}")
+    return reply
+
+
+def _instance(
+    place: _Place, given: list[tuple[str, str, Sort]], answers: Item, host: Item | None
+) -> tuple[Definition, ...]:
+    """What the import was, put together: the last has its item."""
+    aliases = {name: build.alias_export(answers, key, sort) for name, key, sort in given}
+    for name, entity in place.entity.exports.items():
+        if name not in aliases:
+            assert host is not None, "the import stays where not all is given"
+            aliases[name] = build.alias_export(host, name, _sort(entity))
+    bag = build.inline_exports([(name, alias.item) for name, alias in aliases.items()])
+    return (*aliases.values(), replace(bag, items=place.definition.items))
+
+
+def _sort(entity: object) -> Sort:
+    if isinstance(entity, FuncItem):
+        return Sort.FUNC
+    return Sort.TYPE if isinstance(entity, TypeItem) else Sort.INSTANCE
