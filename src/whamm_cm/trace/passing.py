@@ -14,14 +14,15 @@ from typing import Any, TypeAlias
 from whamm_cm.trace.floats import shortest32
 from whamm_cm.wit.types import (
     Borrow,
+    FutureT,
     ListT,
     MapT,
     OptionT,
     Own,
     Prim,
     RecordT,
-    Resource,
     ResultT,
+    StreamT,
     TupleT,
     ValType,
     VariantT,
@@ -30,8 +31,8 @@ from whamm_cm.wit.types import (
 
 #: Of a value, with the numbers of the resources in it, the JSON.
 Encode: TypeAlias = Callable[[Any, Iterator[int]], Any]
-#: Of JSON the value, with what makes a resource of a type and a number.
-Decode: TypeAlias = Callable[[Any, Callable[[Resource, int], Any]], Any]
+#: Of JSON the value, with what makes a resource, stream or future of its type and a number.
+Decode: TypeAlias = Callable[[Any, Callable[[Any, int], Any]], Any]
 
 
 class Encoders:
@@ -140,16 +141,16 @@ class Decoders:
                 return self._choice(t)
             case OptionT():
                 return self._option(t)
-            case Own():
-                resource = t.resource
-                return lambda value, make: make(resource, value)
+            case Own() | StreamT() | FutureT():
+                what = t.resource if isinstance(t, Own) else t
+                return lambda value, make: make(what, value)
             case _:
                 return lambda value, make: value
 
     def _tuples(self, types: tuple[ValType, ...], many: bool) -> Decode:
         parts = [self.of(one) for one in types]
 
-        def one(value: Any, make: Callable[[Resource, int], Any]) -> Any:
+        def one(value: Any, make: Callable[[Any, int], Any]) -> Any:
             return [of(part, make) for of, part in zip(parts, value, strict=True)]
 
         return (lambda value, make: [one(v, make) for v in value]) if many else one
@@ -157,7 +158,7 @@ class Decoders:
     def _choice(self, t: VariantT | ResultT) -> Decode:
         cases = {name: self.of(payload) for name, payload in _cases(t)}
 
-        def choice(value: Any, make: Callable[[Resource, int], Any]) -> Any:
+        def choice(value: Any, make: Callable[[Any, int], Any]) -> Any:
             ((name, payload),) = value.items()
             return {name: cases[name](payload, make)}
 
@@ -166,7 +167,7 @@ class Decoders:
     def _option(self, t: OptionT) -> Decode:
         some, nested = self.of(t.inner), isinstance(strip(t.inner), OptionT)
 
-        def option(value: Any, make: Callable[[Resource, int], Any]) -> Any:
+        def option(value: Any, make: Callable[[Any, int], Any]) -> Any:
             if value is None:
                 return None
             return {"some": some(value["some"], make)} if nested else some(value, make)

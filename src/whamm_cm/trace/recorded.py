@@ -24,10 +24,13 @@ class Call:
 
 @dataclass(slots=True)
 class Lived:
-    """One instance, in order: the calls of its exports, and those it made."""
+    """One instance, in order: the calls of its exports, and those it made.  ``others``: the records
+    of built-ins, by which the contents of streams and futures are known; ``seq`` says where in the
+    run they stand."""
 
     entered: list[Call] = field(default_factory=list)
     made: list[Call] = field(default_factory=list)
+    others: list[Record] = field(default_factory=list)
 
 
 @dataclass(slots=True)
