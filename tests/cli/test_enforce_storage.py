@@ -8,7 +8,10 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from wasmtime import wat2wasm
 
+from fixtures.build import path_of
+from fixtures.running import run_command
 from tests.cli.files_guest import (
     CREATE,
     DIRECTORY,
@@ -20,6 +23,7 @@ from tests.cli.files_guest import (
     Files,
     files_guest,
 )
+from tests.cli.test_enforce import held, said
 from whamm_cm.errors import UsageError
 from whamm_cm.front.guarding import guarded
 from whamm_cm.front.verdict import policy_of
@@ -427,3 +431,60 @@ def test_a_name_that_the_answer_overwrites(tmp_path: Path, tree: Path) -> None:
     assert guest.call("overlaid", guest.roots["/data"], ord("r"), READ) == ord("a")
     assert guest("open-at", ord("a"), 0, "x", CREATE, WRITE) == "access"
     assert list((tree / "r").iterdir()) == []
+
+
+# --- guests --------------------------------------------------------------------------------------
+
+NOTES = """allow: [{ uri: "fs:///data", access: [read] },
+  { uri: "fs:///data/*.txt", access: [read, write] }]"""
+TYPES = "wasi:filesystem/types@0.2.0"
+
+
+def test_c_sees_the_error_of_the_interface(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    rules = policy(tmp_path, NOTES)
+    after = held(path_of("c_command").read_bytes(), rules, directory=tmp_path / "data")
+    assert b"file: note.txt, 5 bytes: hello" in after.stdout
+    assert b"open failed with code 0\n" in after.stdout  # access
+    assert b"unlink failed with code 0\n" in after.stdout
+    assert (after.status, after.trap) == (1, "")
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["note.txt"]
+    why = "policy.yaml:4: permissions.storage"
+    assert said(after) == [
+        f"enforce: denied {TYPES}#descriptor.open-at scratch.tmp ({why})",
+        f"enforce: denied {TYPES}#descriptor.unlink-file-at scratch.tmp ({why})",
+    ]
+
+
+def test_warn_tells_and_lets_through(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    wasm, rules = path_of("c_command").read_bytes(), policy(tmp_path, "allow: []")
+    before = run_command(wasm, directory=tmp_path / "data")
+    after = held(wasm, rules, mode="warn", directory=tmp_path / "data")
+    assert (before.status, before.stdout) == (after.status, after.stdout)
+    lines = said(after)
+    assert len(lines) == 9
+    assert lines[0].startswith(f"enforce: would deny {TYPES}#descriptor.open-at note.txt ")
+
+
+def test_python_sees_its_own_exception(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    wasm = path_of("py_command").read_bytes()
+    after = held(wasm, policy(tmp_path, NOTES), directory=tmp_path / "data")
+    assert b"PermissionError: [Errno 2] Permission denied: '/data/folder'" in after.stderr
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["note.txt"]
+
+
+def test_what_is_not_known_is_refused(tmp_path: Path) -> None:
+    rules = policy(tmp_path, NOTES)
+    with pytest.raises(UsageError, match="for files of WASI 0.2, and the component calls"):
+        guarded(files_guest(version="0.3.0"), "files", rules, "deny")
+    text = """(component
+      (import "wasi:filesystem/types@0.2.9" (instance $fs
+        (export "descriptor" (type $d (sub resource)))
+        (export "[method]descriptor.swallow" (func (param "self" (borrow $d))))))
+      (core func $f (canon lower (func $fs "[method]descriptor.swallow")))
+      (core module $m (import "" "f" (func $f (param i32))))
+      (core instance (instantiate $m (with "" (instance (export "f" (func $f)))))))"""
+    with pytest.raises(UsageError, match="0.2.9#descriptor.swallow does to files is not known"):
+        guarded(wat2wasm(text), "files", rules, "deny")

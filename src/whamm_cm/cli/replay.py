@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from whamm_cm.cli import outputs, scripts, weaving
-from whamm_cm.cli.common import INPUT, progress, read_input, say, tell
+from whamm_cm.cli import outputs, rebuilt, scripts, shrink, weaving
+from whamm_cm.cli.common import INPUT, progress, read_input, say
 from whamm_cm.errors import RunError, UsageError
 from whamm_cm.render.safe import printable
 from whamm_cm.render.words import counted
 
 if TYPE_CHECKING:
-    from whamm_cm.front.replay import Halt, Replay
+    from whamm_cm.front.replay import Replay
     from whamm_cm.front.replay_probes import Probes
-    from whamm_cm.run.outcome import Trap
     from whamm_cm.trace.recorded import Recording
-
-#: It went another way than was recorded.
-_DIVERGED = 1
-#: As `trace` has it, of a guest that a script has aborted.
-_ABORTED = 134
-#: Characters of a value that are shown.
-_MOST = 2000
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -56,9 +47,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--no-cache", dest="cache", action="store_false",
         help="compile anew (default: keep compiled code)",
     )  # fmt: skip
+    rebuilt.add_options(parser)
     weaving.add_choice(parser)
     outputs.add_options(parser, "stderr", "the start", scripts=True)
     scripts.add_options(parser)
+    shrink.add_options(parser)
     weaving.add_options(parser, "1s")
     parser.set_defaults(run=run, engine=None, live=False, live_at=None)
 
@@ -73,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
     from whamm_cm.trace.recorded import read_recording
 
     outputs.settle(args)
+    rebuilt.check(args)
+    shrink.check_replay(args)
     recording = read_recording(args.recording)
     for warning in recording.warnings:
         say(args, warning)
@@ -86,21 +81,27 @@ def run(args: argparse.Namespace) -> int:
         if _probed(args):
             raise UsageError("--compose runs nothing; leave out the options that ask for probes")
         return compose(args, recording, data, path)
+    if args.shrink:
+        return shrink.replay_shrink(args, recording, data, path, weaving.asked(args))
     if not _probed(args):
         with progress(args, f"compiling {path}"):
-            found = _replay(args, recording, data, path, None)
-        return _conclude(args, path, found)
+            conclude = _replay(args, recording, data, path, None)
+        return conclude()
     with _probes(args, path, data, len(recording.lives) > 1) as probes:
-        found = _replay(args, recording, data, path, probes)
-    return _conclude(args, path, found)
+        conclude = _replay(args, recording, data, path, probes)
+    return conclude()
 
 
 def _replay(
     args: argparse.Namespace, recording: Recording, data: bytes, path: str, probes: Probes | None
-) -> Replay:
+) -> Callable[[], int]:
+    """Says what came of it, and returns the status."""
+    if rebuilt.wanted(args, recording, data):
+        return rebuilt.replay(args, recording, data, path, probes)
     from whamm_cm.front.replay import replay
 
-    return replay(recording, data, path, until=args.until, cache=args.cache, probes=probes)
+    found = replay(recording, data, path, until=args.until, cache=args.cache, probes=probes)
+    return lambda: _conclude(args, found)
 
 
 #: Options that ask for probes: by these a replay is that of a woven copy.
@@ -145,53 +146,15 @@ def _probes(args: argparse.Namespace, path: str, data: bytes, tags: bool) -> Ite
         scripts.say_notes(args, finder)
 
 
-def _conclude(args: argparse.Namespace, path: str, found: Replay) -> int:
-    if not found.same:
-        say(args, f"{path} is another build than was recorded")
-    if found.masked:
-        say(
-            args,
-            f"call {found.masked} was answered with stars in the place of a secret; from there on"
-            " the guest may go another way (trace --record --secrets keep records secrets)",
-        )
+def _conclude(args: argparse.Namespace, found: Replay) -> int:
+    rebuilt.say_masked(args, found.masked)
     halt = found.halt
     if found.left:
-        say(args, f"{printable(found.left)}, after {counted(found.calls, 'call')}")
-        return _ABORTED if found.status is None else found.status
+        return rebuilt.say_left(args, found)
     if halt is None:
         if found.trap is not None:
             say(args, f"the guest trapped, as it did then: {printable(found.trap)}")
         say(args, f"{counted(found.calls, 'call')} replayed, all as recorded")
         return 0
-    if halt.why == "until":
-        tell(f"stopped before call {halt.number}: {_cut(halt.actual)}")
-    else:
-        _tell(halt)
-    if halt.trap is not None:
-        _frames(halt.trap)
-    return _DIVERGED if halt.diverged else 0
-
-
-def _tell(halt: Halt) -> None:
-    if halt.why == "cut":
-        tell(f"the recording is cut off: it has no call {halt.number}; all before are as recorded")
-        return
-    what = {
-        "call": "another call than was recorded",
-        "result": "another result than was recorded",
-        "fewer": "fewer calls than were recorded",
-        "end": "another end than was recorded",
-    }[halt.why]
-    tell(f"call {halt.number}: {what}")
-    print(f"    recorded: {_cut(halt.expected)}", file=sys.stderr)
-    print(f"    now:      {_cut(halt.actual)}", file=sys.stderr)
-
-
-def _cut(text: str) -> str:
-    text = printable(text)
-    return text if len(text) <= _MOST else f"{text[:_MOST]}… ({len(text)} characters)"
-
-
-def _frames(trap: Trap) -> None:
-    for frame in trap.frames:
-        print(f"    at {printable(str(frame))}", file=sys.stderr)
+    rebuilt.say_halt(halt)
+    return 1 if halt.diverged else 0

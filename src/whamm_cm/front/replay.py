@@ -11,7 +11,7 @@ import json
 import os
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NoReturn, TypeAlias
 
 from wasmtime import WasmtimeError
 from wasmtime.component import ComponentInstanceType, FuncType, Linker, ResourceType
@@ -43,10 +43,10 @@ from whamm_cm.wit.resolve import resolve
 from whamm_cm.wit.types import Resource as Type
 from whamm_cm.wit.types import ResultT, strip
 
-_OUTPUTS = {"wasi:cli/stdout": 1, "wasi:cli/stderr": 2}
+OUTPUTS = {"wasi:cli/stdout": 1, "wasi:cli/stderr": 2}
 _WRITES = ("output-stream.write", "output-stream.blocking-write-and-flush")
 
-Why: TypeAlias = Literal["call", "result", "fewer", "until", "cut", "end"]
+Why: TypeAlias = Literal["call", "result", "fewer", "until", "cut", "end", "new"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ class Halt:
 
     ``why``: it made another ``call`` than was recorded, returned another ``result``, made
     ``fewer`` calls, came to another ``end``; it came to the call to stop at (``until``); or the
-    recording is ``cut`` off there.  ``number``: of the call.  ``expected`` and ``actual`` are
-    texts, "" for none; ``trap`` has the frames."""
+    recording is ``cut`` off there; of another build: a call is ``new``.  ``number``: of the call.
+    ``expected`` and ``actual`` are texts, "" for none; ``trap`` has the frames."""
 
     why: Why
     number: int
@@ -89,19 +89,23 @@ class _Stop(WhammError):
     """Ends the guest: the player has its reasons."""
 
 
-class _Handed(Resource):
-    """A resource of the recording; ``number``: the one it has there."""
+class Handed(Resource):
+    """A resource of the recording; ``number``: the one it has there.  Below 0: one that it does not
+    have, which is that of the host in ``live``, or nothing."""
 
     def __init__(self, number: int, playing: Playing) -> None:
         self.number, self.playing = number, playing
+        self.live: Resource | None = None
 
     def dropped(self) -> None:
         self.playing.dropped(self.number)
+        if self.live is not None:
+            self.live.dropped()
 
 
 # Classes for the resource types of a component, by their order in it: engines know them by number,
 # of which there are only so many.
-_classes: list[type[_Handed]] = []
+_classes: list[type[Handed]] = []
 
 
 def replay(
@@ -117,11 +121,13 @@ def replay(
     ``probes``: those of the woven copy of ``data`` that runs then.  Raises InputError and RunError
     for what cannot be run, or has no such exports, and what ``probes`` raise."""
     same = hashlib.sha256(data).hexdigest() == recording.sha256
-    player = _Player(recording, data, name, until, cache, probes)
+    player = Player(recording, data, name, until, cache, probes)
     return player.run(same)
 
 
-class _Player:
+class Player:
+    """Runs what was recorded; the parameters are those of :func:`replay`."""
+
     def __init__(
         self, recording: Recording, data: bytes, name: str, until: int | None, cache: bool,
         probes: Probes | None,
@@ -143,16 +149,16 @@ class _Player:
             for label, item in extern.entity.exports.items()
             if isinstance(item, TypeItem) and isinstance(item.type, Type)
         }
-        self._kinds: dict[int, type[_Handed]] = {}
+        self._kinds: dict[int, type[Handed]] = {}
         memories = None if probes is None else probes.memories
         self._guest: Hosted = hosted(data, cache, self._define, memories=memories)
 
-    def kind(self, resource: Type) -> type[_Handed]:
+    def kind(self, resource: Type) -> type[Handed]:
         found = self._kinds.get(id(resource))
         if found is None:
             position = len(self._kinds)
             if position == len(_classes):
-                made = type("Handed", (_Handed,), {})
+                made = type("Handed", (Handed,), {})
                 numbered(made, f"#{position}")
                 _classes.append(made)
             found = self._kinds[id(resource)] = _classes[position]
@@ -184,6 +190,9 @@ class _Player:
         signature = self.imports[name]
         return lambda playing, *values: playing.answer(signature, values)
 
+    def playing(self, life: Lived) -> Playing:
+        return Playing(self, life)
+
     def run(self, same: bool) -> Replay:
         trap = None
         if self.probes is not None:
@@ -200,8 +209,7 @@ class _Player:
 
     def _live(self, life: Lived) -> str | None:
         """One instance, to its end; why it trapped, if it did."""
-        playing = Playing(self, life)
-        started = None
+        playing, started = self.playing(life), None
         try:
             for call in life.entered:
                 playing.enter(call)
@@ -219,8 +227,7 @@ class _Player:
         except WasmtimeError as error:
             return playing.trapped(error)
         finally:
-            playing.over = True
-            playing.table.close()
+            playing.close()
         return None
 
     def _start(self, playing: Playing) -> Started:
@@ -244,7 +251,7 @@ class _Player:
 class Playing(Probed):
     """An instance that lives through what is recorded of one."""
 
-    def __init__(self, player: _Player, life: Lived) -> None:
+    def __init__(self, player: Player, life: Lived) -> None:
         super().__init__()
         self.player, self.over = player, False
         self._left = deque(life.made)
@@ -252,10 +259,15 @@ class Playing(Probed):
         self._entered = deque(life.entered)
         self._now = life.entered[0]
 
+    def close(self) -> None:
+        """The instance is gone."""
+        self.over = True
+        self.table.close()
+
     def enter(self, call: Call) -> None:
         """An export is about to be called."""
         self._now = self._entered.popleft()
-        self._count(call, _shown(call.record))
+        self._count(call, call_text(call.record))
 
     def values(self, signature: Signature, record: Record) -> list[Any]:
         args = signature.args(record)
@@ -265,30 +277,43 @@ class Playing(Probed):
         params = zip(signature.params, args, strict=True)
         return [of(t)(value, self._made) for (_, t), value in params]
 
-    def _made(self, resource: Type, number: int) -> _Handed:
+    def _made(self, resource: Type, number: int) -> Handed:
         return self.player.kind(resource)(number, self)
 
     def answer(self, signature: Signature, values: tuple[Any, ...]) -> Any:
         """What an import is answered; raises what ends the guest."""
+        args, record = self.asked(signature, values)
+        return self.given(signature, self._next(record), args, values)
+
+    def asked(self, signature: Signature, values: tuple[Any, ...]) -> tuple[list[Any], Record]:
+        """The arguments of a call, and what a record of it is."""
         hiding, encode = self.player.hiding, self.player.encoders.of
         args = [
             encode(t)(value, iter(()))
             for (_, t), value in zip(signature.params, values, strict=True)
         ]
         hidden = hiding.args(signature.place, signature.rule, signature.params, args)
-        record = signature.head("call") | signature.called(hidden)
-        call = self._next(record)
+        return args, signature.head("call") | signature.called(hidden)
+
+    def given(
+        self, signature: Signature, call: Call, args: list[Any], values: tuple[Any, ...]
+    ) -> Any:
+        """What a recorded call was answered; raises what ends the guest."""
         if call.answer is None:
             self._ends(signature, args)
-        answer = call.answer or {}
+        answer, hiding = call.answer or {}, self.player.hiding
         if answer.get("masked"):
             self.player.masked = self.player.masked or self.player.calls
             hiding.result(
                 signature.place, signature.rule, args, signature.type.result, answer["result"]
             )
         self._written(signature, call, values)
+        return self.decoded(signature, answer.get("result"))
+
+    def decoded(self, signature: Signature, result: Any) -> Any:
+        """A result of a record, as a host function returns it; raises Failure for an error."""
         t = signature.type.result
-        found = self.player.decoders.of(t)(answer.get("result"), self._made)
+        found = self.player.decoders.of(t)(result, self._made)
         if t is None or not isinstance(strip(t), ResultT):
             return found
         if "error" in found:
@@ -310,10 +335,10 @@ class Playing(Probed):
         assert call.answer is not None
         wanted = call.answer.get("result")
         if value != wanted:
-            self._halt("result", _json(wanted), _json(value))
+            self._halt("result", compact(wanted), compact(value))
         ahead = self._left[0].record if self._left else None
         if ahead and (not self._entered or ahead["call"] < self._entered[0].record["call"]):
-            self._halt("fewer", _shown(ahead), f"{_place(call.record)} returned")
+            self._halt("fewer", call_text(ahead), f"{place_of(call.record)} returned")
 
     def trapped(self, error: WasmtimeError) -> str | None:
         """The guest has trapped, or was ended by what it called."""
@@ -344,7 +369,7 @@ class Playing(Probed):
 
     def _next(self, record: Record, drop: bool = False) -> Call:
         """What was recorded in the place of a call."""
-        shown = f"the drop of {record['self']}" if drop else _shown(record)
+        shown = f"the drop of {record['self']}" if drop else call_text(record)
         self._count(None, shown)
         if not self._left:
             why: Why = "cut" if self.player.recording.end is None else "call"
@@ -358,11 +383,11 @@ class Playing(Probed):
                 told.get(key) == record.get(key) for key in ("interface", "func", "self", "args")
             )
         if not fits:
-            self._halt("call", _shown(told), shown)
+            self._halt("call", call_text(told), shown)
         self._left.popleft()
         return call
 
-    def _halt(self, why: Why, expected: str, actual: str) -> None:
+    def _halt(self, why: Why, expected: str, actual: str) -> NoReturn:
         self.player.halt = Halt(why, self.player.calls, expected, actual)
         raise _Stop(why)
 
@@ -373,7 +398,7 @@ class Playing(Probed):
         raise Fault("it did not return when it was recorded")
 
     def _written(self, signature: Signature, call: Call, values: tuple[Any, ...]) -> None:
-        fd = _OUTPUTS.get(signature.interface)
+        fd = OUTPUTS.get(signature.interface)
         if fd is not None and call.answer is not None:
             self._outputs[call.answer["result"]] = fd
         elif signature.func in _WRITES and values[0].number in self._outputs:
@@ -382,18 +407,18 @@ class Playing(Probed):
                 left = left[os.write(self._outputs[values[0].number], left) :]
 
 
-def _place(record: Record) -> str:
+def place_of(record: Record) -> str:
     interface = record.get("interface", "")
     return f"{interface}#{record['func']}" if interface else str(record["func"])
 
 
-def _shown(record: Record) -> str:
+def call_text(record: Record) -> str:
     """A call as text, with its values."""
     given = {"self": record["self"]} if "self" in record else {}
     every = {**given, **record.get("args", {})}
-    parts = [f"{name}={_json(value)}" for name, value in every.items()]
-    return f"{_place(record)}({', '.join(parts)})"
+    parts = [f"{name}={compact(value)}" for name, value in every.items()]
+    return f"{place_of(record)}({', '.join(parts)})"
 
 
-def _json(value: Any) -> str:
+def compact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

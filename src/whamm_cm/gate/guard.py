@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 from whamm_cm.dataclass import dataclass
 from whamm_cm.wit.types import (
     EnumT,
+    ListT,
     OptionT,
     Prim,
     ResultT,
@@ -33,6 +34,17 @@ _CASES = (
 #: Cases that carry a text, for want of such a one.
 _TEXTS = ("other", "io", "upstream", "internal-error")
 _SAID = "denied by policy"
+#: What programs and their shims ask for as they begin, and cannot be refused: they end at an error.
+#: A list with nothing in it, an option without a value and a file of no known type are answers.
+_BEGINNINGS = frozenset((
+    ("wasi:cli/environment", "get-environment"), ("wasi:cli/environment", "get-arguments"),
+    ("wasi:cli/environment", "initial-cwd"), ("wasi:cli/environment", "get-initial-cwd"),
+    ("wasi:cli/terminal-stdin", "get-terminal-stdin"),
+    ("wasi:cli/terminal-stdout", "get-terminal-stdout"),
+    ("wasi:cli/terminal-stderr", "get-terminal-stderr"),
+    ("wasi:filesystem/preopens", "get-directories"),
+    ("wasi:filesystem/types", "descriptor.get-type"),
+))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +78,23 @@ class Function:
     def answer(self) -> Answer:
         """The statement that answers with an error, and the error in words; or the one that traps,
         and nothing."""
-        found = _error(self.result, self.realloc) if self.drops else None
+        interface, _, func = self.names[0]
+        found = _nothing(self.result) if (interface, func) in _BEGINNINGS else None
+        if not found and self.drops:
+            found = _error(self.result, self.realloc)
         return found or (f'abort("enforce: {self.title} is denied");', "")
+
+
+def _nothing(result: ValType | None) -> Answer | None:
+    """What says that there is nothing, where the type has such a value."""
+    whole = None if result is None else strip(result)
+    if isinstance(whole, ListT):
+        return "return [];", "nothing"
+    if isinstance(whole, OptionT):
+        return "return none;", "nothing"
+    ok = strip(whole.ok) if isinstance(whole, ResultT) and whole.ok is not None else None
+    labels = ok.labels if isinstance(ok, EnumT) else ()
+    return ("return ok(unknown);", "unknown") if "unknown" in labels else None
 
 
 def _error(result: ValType | None, realloc: bool) -> Answer | None:

@@ -114,7 +114,7 @@ fn may_move(from: u32, to: u32) -> bool {
 }
 fn may_point(directory: u32, target: str, path: str) -> bool {
     return known[directory] >> 2 == 3 && may_in(directory, path, 2)
-        && !is_odd(target) && target != "" && !target.matches("(^|/)[.][.](/|$)");
+        && !is_odd(target) && !target.matches("(^|/)[.][.](/|$)");
 }
 """
 _PART = r"([^./][^/]*|[.][^./][^/]*|[.][.][^/]+)"

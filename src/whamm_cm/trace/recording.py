@@ -48,7 +48,7 @@ class Signature:
         function = isinstance(extern.entity, FuncItem)
         interface, version = ("", None) if function else split_version(interface_id(extern.name))
         self.edge, self.interface, self.version = edge, interface, version
-        self.func, self.type = func_label(label), item.type
+        self.func, self.type, self.label = func_label(label), item.type, label
         self.place = str(FuncName(interface, version, self.func))
         self.rule = rule_for([FuncName(interface, version, self.func)])
         self.params = item.type.params
