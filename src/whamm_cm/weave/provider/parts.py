@@ -225,15 +225,6 @@ def driver_component(
         type_ = into.add(build.func_type(MAKES, owned))
         func = into.add(build.import_(f"make{kind}", "func", type_))
         makers.append((f"make{kind}", into.add(build.canon_lower(func))))
-    func = into.add(build.import_("made", "func", into.add(build.func_type((), "u32"))))
-    made = into.add(build.canon_lower(func))
-    provided = [("made", made)]
-    if wanted.ends:
-        type_ = into.add(build.func_type((), None, True))
-        for name in ("pump", "settle"):
-            func = into.add(build.import_(name, "func", type_))
-            lower = build.canon_lower(func, is_async=name == "pump")
-            provided.append((name, into.add(lower)))
     called, lowered = [], []
     for number, (name, type_of) in enumerate(exports):
         func = into.add(build.import_(f"e{number}", "func", types.func(type_of)))
@@ -244,12 +235,25 @@ def driver_component(
         driver(called, len(own), bool(wanted.ends)),
         [
             *memory.args, ("types", into.bag(makers)), ("exports", into.bag(lowered)),
-            ("provider", into.bag(provided)),
+            ("provider", into.bag(_provided(into, wanted))),
         ],
     )  # fmt: skip
     type_ = into.add(build.func_type((), None, wanted.is_async))
     into.lift("play", into.core(code, "play"), type_)
     return into.component(), count
+
+
+def _provided(into: Assembly, wanted: Wanted) -> list[tuple[str, Item]]:
+    """What a driver asks of the provider, lowered; ``pump`` goes on beside it."""
+    func = into.add(build.import_("made", "func", into.add(build.func_type((), "u32"))))
+    found = [("made", into.add(build.canon_lower(func)))]
+    if wanted.ends:
+        type_ = into.add(build.func_type((), None, True))
+        for name in ("pump", "settle"):
+            func = into.add(build.import_(name, "func", type_))
+            lower = build.canon_lower(func, is_async=name == "pump")
+            found.append((name, into.add(lower)))
+    return found
 
 
 def main_component(lives: int, text: bytes, is_async: bool) -> Component:
