@@ -7,9 +7,11 @@ import shutil
 import subprocess
 from base64 import b64encode
 from collections.abc import Callable
+from itertools import count, zip_longest
 from pathlib import Path
 
 import pytest
+import wasmtime
 
 from fixtures.build import path_of
 from tests.cli.test_record import Record, command
@@ -44,24 +46,34 @@ def played(
     folder: Path, *words: str, change: Callable[[Record], None] = lambda record: None
 ) -> tuple[str, subprocess.CompletedProcess[str]]:
     """What a run wrote, and its replay as a component."""
-    try:
-        wasmtime = find_wasmtime(("0.3.0",), "it").path
-    except RunError as error:
-        pytest.skip(str(error))
     app = Path(shutil.copy(path_of("p3_command"), folder / "app.wasm"))
     (folder / "data").mkdir()
     (folder / "data" / "note.txt").write_text("a note")
     where = ("-q", "-o", "log.jsonl", "--dir", "data::/")
     ran = command(folder, "trace", *where, "app.wasm", *words)
     assert ran.returncode == 0, ran.stderr
-    made = composed(recording(folder / "log.jsonl", change), app.read_bytes(), "app.wasm")
-    (folder / "out.wasm").write_bytes(made.data)
-    options = ("-S", "p3=y,cli=y", "-W", "component-model-async=y", "--invoke", "replay()")
-    again = subprocess.run(
-        [wasmtime, "run", *options, "out.wasm"], cwd=folder, capture_output=True, text=True,
+    record = recording(folder / "log.jsonl", change)
+    return ran.stdout, run_composed(folder, record, app.read_bytes())
+
+
+def run_composed(folder: Path, record: Recording, app: bytes) -> subprocess.CompletedProcess[str]:
+    try:
+        command = find_wasmtime(("0.3.0",), "it").path
+    except RunError as error:
+        pytest.skip(str(error))
+    (folder / "out.wasm").write_bytes(composed(record, app, "app.wasm").data)
+    options = (
+        "-S",
+        "p3=y,cli=y",
+        "-W",
+        "component-model-async=y,component-model-more-async-builtins=y",
+        "--invoke",
+        "replay()",
+    )
+    return subprocess.run(
+        [command, "run", *options, "out.wasm"], cwd=folder, capture_output=True, text=True,
         timeout=300,
     )  # fmt: skip
-    return ran.stdout, again
 
 
 @pytest.mark.parametrize("word", ["", "!stdin", "!dirs", "!open"])
@@ -92,3 +104,70 @@ def test_other_contents(length: int, said: str, tmp_path: Path) -> None:
     assert again.returncode != 0
     assert said in again.stderr
     assert "recorded was: the contents of a stream or future" in again.stderr
+
+
+#: Reads a stream of the host into 8 bytes, and hands on what came each time.
+READER = """(component
+  (import "host" (instance $host
+    (export "get" (func (result (stream u8))))
+    (export "put" (func (param "part" (list u8))))))
+  (core module $libc (memory (export "memory") 1))
+  (core instance $libc (instantiate $libc))
+  (type $stream (stream u8))
+  (core func $get (canon lower (func $host "get")))
+  (core func $put (canon lower (func $host "put") (memory (core memory $libc "memory"))))
+  (core func $read (canon stream.read $stream (memory (core memory $libc "memory"))))
+  (core func $drop (canon stream.drop-readable $stream))
+  (core module $main
+    (import "" "get" (func $get (result i32)))
+    (import "" "put" (func $put (param i32 i32)))
+    (import "" "read" (func $read (param i32 i32 i32) (result i32)))
+    (import "" "drop" (func $drop (param i32)))
+    (func (export "run") (local $stream i32) (local $came i32)
+      (local.set $stream (call $get))
+      (loop $again
+        (local.set $came (call $read (local.get $stream) (i32.const 16) (i32.const 8)))
+        (if (i32.shr_u (local.get $came) (i32.const 4))
+          (then (call $put (i32.const 16) (i32.shr_u (local.get $came) (i32.const 4)))))
+        (br_if $again (i32.eqz (i32.and (local.get $came) (i32.const 15)))))
+      (call $drop (local.get $stream))))
+  (core instance $main (instantiate $main (with "" (instance
+    (export "get" (func $get)) (export "put" (func $put))
+    (export "read" (func $read)) (export "drop" (func $drop))))))
+  (func (export "run") async (canon lift (core func $main "run"))))"""
+
+
+def read_by_pieces(pieces: list[bytes], put: list[bytes]) -> Recording:
+    """A stream that gave ``pieces``, and what was handed on of it."""
+    life, numbers = Lived(), count(1)
+
+    def call(edge: str, func: str, args: Record, result: Record) -> Call:
+        head: Record = {"instance": 1, "call": next(numbers), "edge": edge, "func": func}
+        if edge == "import":
+            head["interface"] = "host"
+        begins = {**head, "phase": "call", "seq": next(numbers), **({"args": args} if args else {})}
+        return Call(begins, {**head, "phase": "return", "seq": next(numbers), **result})
+
+    def packed(raw: bytes) -> Record:
+        return {"~b64": b64encode(raw).decode()}
+
+    life.entered.append(call("export", "run", {}, {}))
+    life.made.append(call("import", "get", {}, {"result": 7}))
+    for piece, part in zip_longest([*pieces, b""], put):
+        status = len(piece) << 4 | (not piece)
+        result: Record = {"result": status, "data": packed(piece)}
+        read = call("builtin", "stream.read", {"stream": 7, "ptr": 16, "count": 8}, result)
+        life.others += [read.record, read.answer or {}]
+        if part is not None:
+            life.made.append(call("import", "put", {"part": packed(part)}, {}))
+    return Recording({"phase": "recording", "secrets": "keep"}, [life], {"phase": "end"}, [])
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_stream_gives_its_pieces(same: bool, tmp_path: Path) -> None:
+    pieces = [b"abc", b"defghijk", b"l"]
+    put = pieces if same else [b"abc", b"defghijk", b"m"]
+    app = bytes(wasmtime.wat2wasm(READER))
+    again = run_composed(tmp_path, read_by_pieces(pieces, put), app)
+    assert (again.returncode == 0) == same, again.stderr
+    assert ("other arguments than were recorded" in again.stderr) != same
