@@ -21,6 +21,7 @@ from whamm_cm.front.replay import (
     Handed,
     Player,
     Playing,
+    Stop,
     call_text,
     compact,
     place_of,
@@ -292,6 +293,8 @@ class _Rebuilt(Playing):
                 return None
         if halt is not None:
             self.player.halt = Halt(halt.why, halt.number, halt.expected, halt.actual, trap)
+            return None
+        if isinstance(self.error, Stop) or self.late:
             return None
         if self.error is not None and not isinstance(self.error, Exit):
             raise self.error

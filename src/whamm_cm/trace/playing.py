@@ -81,7 +81,8 @@ class Layout:
             self._lay_called(driver, exports, call, made)
         last = self.calls + len(life.made) + len(life.entered) + 1
         self.calls = last - 1
-        cut = self._recording.end is None and life is self._recording.lives[-1]
+        last_one = life is self._recording.lives[-1]
+        cut = life.stopped is not None or (self._recording.end is None and last_one)
         ends = Label.CUT if cut else Label.NO_MORE
         return Laid(provider.module(last, ends), driver.module(last, ends))
 
