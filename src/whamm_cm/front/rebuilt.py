@@ -106,14 +106,17 @@ def replay_rebuilt(
     cache: bool = True,
     probes: Probes | None = None,
     write: Callable[[int, bytes], None] | None = None,
+    timeout: float | None = None,
 ) -> Rebuilt:
     """Run ``data`` on what was recorded of another build.  ``settings``: of the host that is asked
     ``live``; ``write`` gets what goes to standard output (1) and error (2), by default they do.
-    The others, and what is raised, as of :func:`whamm_cm.front.replay.replay`."""
+    ``timeout``: seconds after which it is stopped.  The others, and what is raised, as of
+    :func:`whamm_cm.front.replay.replay`."""
     found = Rebuilt(hashlib.sha256(data).hexdigest() == recording.sha256)
     player = _Rebuilding(recording, data, name, until, cache, probes)
     player.found, player.on_miss = found, on_miss
     player.settings, player.write = settings or Settings(), write or _write
+    player.timeout = timeout
     ran = player.run(found.same)
     found.calls, found.halt, found.masked = ran.calls, ran.halt, ran.masked
     found.left, found.status = ran.left, ran.status
@@ -299,6 +302,11 @@ class _Rebuilt(Playing):
             if self._status:
                 self._found.failures.append(f"it ended with status {self._status}")
             self._ended(self._now, self._exited)
+            return None
+        if self.player.late:
+            late = f"it had not ended after {self.player.timeout:g} s"
+            self._found.failures.append(late)
+            self._ended(self._now, late)
             return None
         self._found.failures.append(f"it trapped: {trap.message}")
         self._ended(self._now, "it trapped")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal, NoReturn, TypeAlias
@@ -135,6 +136,9 @@ class Player:
         data = data if probes is None else probes.found.bytes
         world = resolve(recordable(data, name)).world
         self.probes = probes
+        #: Seconds that all of it may take, and whether it took longer.
+        self.timeout: float | None = None
+        self.late = False
         self.recording, self.until, self.calls, self.masked = recording, until, 0, 0
         self.halt: Halt | None = None
         self.encoders = Encoders(lambda value, numbers: value.number)
@@ -194,6 +198,23 @@ class Player:
         return Playing(self, life)
 
     def run(self, same: bool) -> Replay:
+        timer = None
+        if self.timeout is not None:
+            timer = threading.Timer(self.timeout, self._interrupt)
+            timer.daemon = True
+            timer.start()
+        try:
+            return self._run(same)
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _interrupt(self) -> None:
+        """Guest code traps as soon as it runs; it is all there is to wait for."""
+        self.late = True
+        self._guest.engine.increment_epoch()
+
+    def _run(self, same: bool) -> Replay:
         trap = None
         if self.probes is not None:
             self.probes.begin()
