@@ -139,6 +139,8 @@ def _conclude(args: argparse.Namespace, path: str, found: Rebuilt) -> int:
         _differs(one)
     if found.trap is not None:
         say(args, f"the guest trapped: {printable(found.trap)}")
+    if found.stopped:
+        say(args, "the guest was stopped, as it was then")
     return 0 if found.good else 1
 
 

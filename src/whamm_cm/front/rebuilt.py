@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import field
 from typing import Any, Literal, TypeAlias
@@ -17,10 +18,12 @@ from wasmtime import WasmtimeError
 from whamm_cm.dataclass import dataclass
 from whamm_cm.front.replay import (
     OUTPUTS,
+    PATIENCE,
     Halt,
     Handed,
     Player,
     Playing,
+    Stop,
     call_text,
     compact,
     place_of,
@@ -31,7 +34,7 @@ from whamm_cm.run.host.bridge import Exit, Resource
 from whamm_cm.run.host.world import Settings
 from whamm_cm.run.outcome import parse_trap
 from whamm_cm.trace.fallback import fallback
-from whamm_cm.trace.matching import BESIDE, WRITES, Matching, Written, contents, waits
+from whamm_cm.trace.matching import BESIDE, WRITES, Matching, Written, contents, unpacked, waits
 from whamm_cm.trace.recorded import Call, Lived, Recording
 from whamm_cm.trace.recording import Signature
 from whamm_cm.trace.records import Record
@@ -71,9 +74,9 @@ class Differs:
 class Rebuilt:
     """``calls`` were made, ``moved`` of them in another order of their resource; ``unused``: texts
     of recorded calls that were not made.  ``halt``: why it ended early: a ``call`` that is new, or
-    the one to stop at.  ``masked``, ``left`` and ``status`` as of a replay.  ``failures``: about
-    programs that ended otherwise than well, and requests that were answered so, in sentences;
-    ``said``: all that was written to streams."""
+    the one to stop at.  ``masked``, ``left``, ``status`` and ``stopped`` as of a replay.
+    ``failures``: about programs that ended otherwise than well, and requests that were answered so,
+    in sentences; ``said``: all that was written to streams."""
 
     same: bool
     calls: int = 0
@@ -86,6 +89,7 @@ class Rebuilt:
     trap: str | None = None
     left: str = ""
     status: int | None = None
+    stopped: int = 0
     failures: list[str] = field(default_factory=list)
     said: bytearray = field(default_factory=bytearray)
 
@@ -120,7 +124,7 @@ def replay_rebuilt(
     ran = player.run(found.same)
     found.calls, found.halt, found.masked = ran.calls, ran.halt, ran.masked
     found.left, found.status = ran.left, ran.status
-    found.trap = ran.trap
+    found.trap, found.stopped = ran.trap, ran.stopped
     return found
 
 
@@ -153,6 +157,12 @@ class _Rebuilt(Playing):
         self._exited, self._status = "", 0
         self._responses = Responses()
         self._cut = player.recording.end is None
+
+    @property
+    def late(self) -> bool:
+        if self._stopped is None or self._now.answer is not None:
+            return False
+        return time.monotonic() - self._moved > max(self._stopped, PATIENCE)
 
     # what the guest calls
 
@@ -214,9 +224,19 @@ class _Rebuilt(Playing):
         if fd is not None and isinstance(result, int):
             self._fds[result] = fd
         number = result.get("ok") if isinstance(result, dict) else result
+        if call.answer is not None and "moved" in call.answer:  # by a splice
+            self._spliced(call, unpacked(call.answer["moved"]))
         stream = self._matching.streams.get(number) if isinstance(number, int) else None
         if stream is not None and not stream.of:
             stream.of = place_of(call.record)
+
+    def _spliced(self, call: Call, moved: bytes) -> None:
+        number = call.record["self"]
+        stream = self._matching.stream(number)
+        if stream is not None:
+            stream.now += moved
+        if number in self._fds:
+            self._rebuilding.write(self._fds[number], moved)
 
     def _waited(self, signature: Signature, values: tuple[Any, ...]) -> Any:
         """Of waiting that was not recorded so: it is over."""
@@ -296,6 +316,9 @@ class _Rebuilt(Playing):
         if halt is not None:
             self.player.halt = Halt(halt.why, halt.number, halt.expected, halt.actual, trap)
             return None
+        if isinstance(self.error, Stop) or (not self.player.overdue and self.late):
+            self.player.stopped += 1
+            return None
         if self.error is not None and not isinstance(self.error, Exit):
             raise self.error
         if self._exited:
@@ -303,7 +326,7 @@ class _Rebuilt(Playing):
                 self._found.failures.append(f"it ended with status {self._status}")
             self._ended(self._now, self._exited)
             return None
-        if self.player.late:
+        if self.player.overdue:
             late = f"it had not ended after {self.player.timeout:g} s"
             self._found.failures.append(late)
             self._ended(self._now, late)
