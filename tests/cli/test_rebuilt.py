@@ -186,6 +186,19 @@ def test_a_build_that_does_not_end(capfd: pytest.CaptureFixture[str]) -> None:
     assert "without any fault, too: it had not ended after 0.2 s" in capfd.readouterr().err
 
 
+def test_what_was_stopped_is_so_again(capfd: pytest.CaptureFixture[str]) -> None:
+    """It had not returned when it was stopped, and the new build does not, either."""
+    for name, body in (("app", ""), ("loops", "(loop (br 0))")):
+        Path(f"{name}.wasm").write_bytes(bytes(wat2wasm(GOES.format(body))))
+    assert main(["trace", "-q", "--record", "run.wcr", "--invoke", "go()", "app.wasm"]) == 0
+    head, start, call, returned, end = recorded(Path("run.wcr"))
+    assert returned["phase"] == "return"
+    stopped = {**returned, "phase": "end", "stopped": True}
+    write([head, start, call, stopped, end])
+    assert main(["replay", "run.wcr", "loops.wasm"]) == 0
+    assert "the guest was stopped, as it was then" in capfd.readouterr().err
+
+
 def test_until(capfd: pytest.CaptureFixture[str]) -> None:
     take("c_command", *WORDS)
     assert main(["replay", "--relaxed", "--until", "7", "run.wcr"]) == 0
