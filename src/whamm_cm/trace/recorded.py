@@ -31,11 +31,13 @@ class Call:
 class Lived:
     """One instance, in order: the calls of its exports, and those it made.  ``others``: the records
     of built-ins, by which the contents of streams and futures are known; ``seq`` says where in the
-    run they stand."""
+    run they stand.  ``stopped``: so many seconds after its last record it was stopped from the
+    outside, None: it was not."""
 
     entered: list[Call] = field(default_factory=list)
     made: list[Call] = field(default_factory=list)
     others: list[Record] = field(default_factory=list)
+    stopped: float | None = None
 
 
 @dataclass(slots=True)
@@ -89,22 +91,28 @@ def read_recording(path: str, weave: Weave | None = None) -> Recording:
 
 def _told(head: Record, records: Iterator[Record]) -> Recording:
     lives: dict[tuple[str, int], Lived] = {}
+    times: dict[tuple[str, int], int] = {}
     ends: dict[str, Record] = {}
     last, phase, found = "", "", Recording(head, [], None, [])
     open_: dict[tuple[str, int, int], Call] = {}
     for record in records:
-        phase = record["phase"]
+        phase, run = record["phase"], record.get("run", "")
         if phase == "lost":
             found.warnings.append(
                 f"{record.get('lost')} records of it are lost; only what was before can be used"
             )
             break
         if phase == "end":
-            ends[record.get("run", "")] = record
+            stopped = lives.get((run, record["instance"])) if record.get("stopped") else None
+            if stopped is not None:
+                stopped.stopped = max(0, record["t_ns"] - times[run, record["instance"]]) / 1e9
+            elif not record.get("stopped"):
+                ends[run] = record
         if phase not in ("call", "return", "exit", "handle"):
             continue
-        last = record.get("run", "")
-        life = lives.setdefault((last, record["instance"]), Lived())
+        last, key = run, (run, record["instance"])
+        times[key] = record["t_ns"]
+        life = lives.setdefault(key, Lived())
         if record.get("edge") not in ("export", "import"):
             life.others.append(record)
         elif phase in ("call", "return"):
