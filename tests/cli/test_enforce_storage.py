@@ -27,6 +27,7 @@ from tests.cli.test_enforce import held, said
 from whamm_cm.errors import UsageError
 from whamm_cm.front.guarding import guarded
 from whamm_cm.front.verdict import policy_of
+from whamm_cm.gate.guard_storage import _ASCII, _PART, _SIMPLE
 from whamm_cm.gate.path_patterns import RARE, Reach, patterns
 from whamm_cm.gate.permissions import Access, Section, StorageLine, folded, normal_path
 from whamm_cm.gate.policy import Policy
@@ -431,6 +432,27 @@ def test_a_name_that_the_answer_overwrites(tmp_path: Path, tree: Path) -> None:
     assert guest.call("overlaid", guest.roots["/data"], ord("r"), READ) == ord("a")
     assert guest("open-at", ord("a"), 0, "x", CREATE, WRITE) == "access"
     assert list((tree / "r").iterdir()) == []
+
+
+def test_directories_of_no_name(guests: Mapping[str, bytes], tree: Path) -> None:
+    """What a host calls its directories so that nobody can tell is nothing to go by."""
+    for name in ("/data/pub/..", "pub\\..", "../data/pub"):
+        guest = Files(guests[RULES], {name: tree})
+        run(guest, [(A, "stat-at", name, 0, "pub/a.txt"), (A, "read-directory", name)])
+    for name in ("data", "/data/./", "/data/"):
+        run(Files(guests[RULES], {name: tree}), [("ok", "stat-at", name, 0, "pub/a.txt")])
+
+
+def test_paths_that_need_no_second_look() -> None:
+    """All short texts of what matters: the quick pattern is for those whose parts are names."""
+    quick = {of: table_of(f"^{of}(/{of})*$") for of in (_SIMPLE, _ASCII, _PART)}
+    for size in range(5):
+        for letters in product("./a\\\0[]-é\x01", repeat=size):
+            text = "".join(letters)
+            names = not {"", ".", ".."} & set(text.split("/"))
+            one_system = names and not {"\\", "\0"} & set(text)
+            found = [quick[of].matches(text) for of in (_PART, _SIMPLE, _ASCII)]
+            assert found == [names, one_system, one_system and text.isascii()], text
 
 
 # --- guests --------------------------------------------------------------------------------------
