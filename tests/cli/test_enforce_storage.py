@@ -434,6 +434,34 @@ def test_a_name_that_the_answer_overwrites(tmp_path: Path, tree: Path) -> None:
     assert list((tree / "r").iterdir()) == []
 
 
+def test_names_of_directories_that_the_program_overwrites(tmp_path: Path, tree: Path) -> None:
+    """The host asks the program where each name is to be: all at one place, the last one counts."""
+    guard = guarded(files_guest(overlaid=True), "files", policy(tmp_path, RULES), "deny", "none")
+    guest = files(b"".join(guard.woven.inner.pieces), tree)
+    assert guest("stat-at", guest.roots["/data"], 0, "secret/key.txt") == "access"
+    assert guest("symlink-at", guest.roots["/data"], "secret", "pub/l") == "access"
+    assert guest("stat-at", guest.roots["/data"], 0, "pub/a.txt") == 0
+    assert guest("open-at", guest.roots["/free"], 0, "a", CREATE, WRITE) != "access"
+
+
+@pytest.mark.parametrize("encoding", ("", "utf16", "latin1+utf16"))
+def test_names_of_directories_come_to_the_program(encoding: str, tmp_path: Path) -> None:
+    """As the host gave them, whatever they are encoded in."""
+    option = f"string-encoding={encoding}" if encoding else ""
+    wasm = files_guest(option)
+    guard = guarded(wasm, "files", policy(tmp_path, RULES), "deny", "none")
+    names = ("/data", "/dätä/日本", "", "/é")
+    for component in (wasm, b"".join(guard.woven.inner.pieces)):
+        guest = Files(component, dict.fromkeys(names, tmp_path))
+        for index, name in enumerate(names):
+            length = guest.call("name-length", index)
+            wide = encoding == "utf16" or bool(length >> 31)
+            size = (length & 0x7FFFFFFF) << wide
+            raw = bytes(guest.call("name-byte", index, at) for at in range(size))
+            codec = "utf-16-le" if wide else "latin-1" if encoding else "utf-8"
+            assert raw.decode(codec) == name
+
+
 def test_directories_of_no_name(guests: Mapping[str, bytes], tree: Path) -> None:
     """What a host calls its directories so that nobody can tell is nothing to go by."""
     for name in ("/data/pub/..", "pub\\..", "../data/pub"):
