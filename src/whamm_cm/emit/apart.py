@@ -27,55 +27,27 @@ def build_listed(encoding: Encoding) -> bytes:
     guest = module.import_memory(GUEST, MEMORY, MemoryType(0))
     heap = module.import_global(LIST, HEAP, "i32")
     f = module.func(("i32",))
-    base, count, to, size, text, at = (Local(f.local("i32")) for _ in range(6))
-
-    def load(address: Local, offset: int) -> None:
-        f.get(address)
-        f.memory_op("i32.load", offset, own)
-
-    def allocate(align: int, amount: Local) -> None:
-        put(f, 0, 0, align, amount)
-        f.call(realloc)
-
+    base, count, to, size = (Local(f.local("i32")) for _ in range(4))
     put(f, RESULT)
     f.call(listing)
     for offset, local in ((0, base), (4, count)):
         put(f, RESULT)
         f.memory_op("i32.load", offset, own)
         f.set(local)
-    put(f, count, _ITEM, "i32.mul")
-    f.set(size)
-    allocate(4, size)
+    put(f, 0, 0, 4, count, _ITEM, "i32.mul")
+    f.call(realloc)
     f.set(to)
-    f.get(Local(0))
-    f.get(to)
-    f.memory_op("i32.store", 0, guest)
-    f.get(Local(0))
-    f.get(count)
-    f.memory_op("i32.store", 4, guest)
-    f.get(to)
-    f.set(at)
+    for offset, local in ((0, to), (4, count)):
+        put(f, Local(0), local)
+        f.memory_op("i32.store", offset, guest)
     with f.block() as done, f.loop() as again:
         put(f, count, "i32.eqz")
         f.br_if(done)
-        load(base, 8)
+        put(f, base)
+        f.memory_op("i32.load", 8, own)
         f.set(size)
-        if encoding != "utf8":
-            _in_bytes(f, size, encoding)
-        allocate(1 if encoding == "utf8" else 2, size)
-        f.set(text)
-        f.get(text)
-        load(base, 4)
-        f.get(size)
-        f.memory_copy(guest, own)
-        for offset, value in ((0, None), (4, text), (8, None)):
-            f.get(at)
-            if value is None:
-                load(base, offset)
-            else:
-                f.get(value)
-            f.memory_op("i32.store", offset, guest)
-        for local, change in ((base, _ITEM), (at, _ITEM), (count, -1)):
+        _copy_item(f, (own, base), (guest, to), size, realloc, encoding)
+        for local, change in ((base, _ITEM), (to, _ITEM), (count, -1)):
             put(f, local, change, "i32.add")
             f.set(local)
         f.br(again)
@@ -85,10 +57,34 @@ def build_listed(encoding: Encoding) -> bytes:
     return module.encode()
 
 
-def _in_bytes(f: Func, size: int, encoding: Encoding) -> None:
+def _copy_item(
+    f: Func, source: tuple[int, Local], target: tuple[int, Local], size: Local, realloc: int,
+    encoding: Encoding,
+) -> None:  # fmt: skip
+    """A handle and its name, from one memory and address to another; ``size``: of the name."""
+    text = Local(f.local("i32"))
+    (own, base), (guest, to) = source, target
+    if encoding != "utf8":
+        _in_bytes(f, size, encoding)
+    put(f, 0, 0, 1 if encoding == "utf8" else 2, size)
+    f.call(realloc)
+    f.tee(text)
+    put(f, base)
+    f.memory_op("i32.load", 4, own)
+    put(f, size)
+    f.memory_copy(guest, own)
+    for offset in (0, 8):
+        put(f, to, base)
+        f.memory_op("i32.load", offset, own)
+        f.memory_op("i32.store", offset, guest)
+    put(f, to, text)
+    f.memory_op("i32.store", 4, guest)
+
+
+def _in_bytes(f: Func, size: Local, encoding: Encoding) -> None:
     """A length in code units; of latin1+utf16, one of two bytes has the highest bit."""
     if encoding == "utf16":
-        put(f, Local(size), 1, "i32.shl")
+        put(f, size, 1, "i32.shl")
     else:
-        put(f, Local(size), 1, "i32.shl", Local(size), Local(size), 0, "i32.lt_s", "select")
+        put(f, size, 1, "i32.shl", size, size, 0, "i32.lt_s", "select")
     f.set(size)
