@@ -38,6 +38,7 @@ from whamm_cm.gate.marks import stamp
 from whamm_cm.gate.model import Subject
 from whamm_cm.gate.policy import Policy
 from whamm_cm.gate.subject import analyse
+from whamm_cm.weave.apart import listed_apart
 from whamm_cm.weave.plan import SinkName
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def guarded(
     where there is nothing to hold.
     """
     _check_component(data, name)
-    inside = prepared(data, name, policy, mode)
+    inside = _prepared(data, name, policy, mode)
     guard = _guard(inside, name, policy, mode)
     if guard.empty and not guard.answered:
         raise WeaveError(
@@ -125,7 +126,19 @@ def guard_of(data: bytes, name: str, policy: Policy, mode: Mode) -> Guard:
     Raises DecodeError for what is no component, WeaveError for one that cannot be held to it.
     """
     _check_component(data, name)
-    return _guard(prepared(data, name, policy, mode), name, policy, mode)
+    return _guard(_prepared(data, name, policy, mode), name, policy, mode)
+
+
+def _prepared(data: bytes, name: str, policy: Policy, mode: Mode) -> Prepared:
+    """Where names of directories decide, they come to where the program cannot write."""
+    inside = prepared(data, name, policy, mode)
+    if policy.permissions.storage is None:
+        return inside
+    try:
+        apart = listed_apart(inside.root)
+    except WeaveError as error:
+        raise WeaveError(f"{name} cannot be guarded: {error}") from error
+    return inside if apart is None else inside.changed(apart, name)
 
 
 def _check_component(data: bytes, name: str) -> None:
