@@ -217,12 +217,12 @@ def _add_budgets(
 def _refuse_passing(called: Mapping[Function, Sequence[Site]], root: Component, name: str) -> None:
     """A request is known where it was made: each instance of a component inside has a script's
     variables for itself."""
-    makers = ("outgoing-request.", "handle")
+    makers = ("outgoing-request.", "request.", "handle", "send")
+    interfaces = ("wasi:http/types", "wasi:http/outgoing-handler", "wasi:http/client")
     places = {
         site.component: site.place
         for function, sites in called.items()
-        if function.names[0][0] in ("wasi:http/types", "wasi:http/outgoing-handler")
-        and function.names[0][2].startswith(makers)
+        if function.names[0][0] in interfaces and function.names[0][2].startswith(makers)
         for site in sites
     }
     made = [one.component for one in elaborate(root, cores=False).places]
