@@ -52,7 +52,7 @@ def test_areas_do_not_overlap() -> None:
 
 def test_exports_and_no_imports() -> None:
     agent = Agent()
-    names = "memory room take sent asked said report secret put8 put16 put32 put64 get32 get64"
+    names = "memory room more take sent asked said report secret put8 put16 put32 put64 get32 get64"
     names += " task_new task_end due done slot_new thread_new thread spawned"
     assert {name for name in names.split() if name in agent.exports} == set(names.split())
     assert len(list(agent.exports)) == len(names.split())
@@ -83,6 +83,40 @@ def test_a_large_buffer_leaves_in_blocks_of_whole_records() -> None:
         agent.exports["sent"](agent.store, 1)
     assert payload == b"".join(records)
     assert finals == [0] * (len(finals) - 1) + [1] and len(finals) == 7
+
+
+def test_a_long_record_leaves_in_pieces_and_grows_the_memory() -> None:
+    agent, rng = Agent(), random.Random(5)
+    short, size = encode.record(1, 0, b"short"), 300_000
+    assert agent.append(short)
+    start = agent.get(layout.POS)
+    end = agent.more(start + 100, size)
+    assert end >= start + 100 + size and end % layout.PAGE == 0
+    long = struct.pack("<IIQ", size, 2 << 8, 7) + rng.randbytes(size - 16)
+    agent.write(start, long)
+    agent.set(layout.POS, start + size)
+    whole, first = b"", True
+    while block := agent.take(final=True):
+        records = block[layout.BLOCK_HEADER :]
+        agent.sent(1)
+        if first:
+            assert (records, block[4]) == (short, 0)
+            first = False
+            continue
+        own, word, all_, before = struct.unpack_from("<IIII", records)
+        assert own == len(records) <= layout.MAX_RECORD and word == layout.Phase.PIECE
+        assert (all_, before) == (size, len(whole))
+        whole += records[16:]
+        assert bool(block[4] & layout.FINAL) == (len(whole) == size)
+    assert whole == long and agent.get(layout.POS) == layout.BUFFER
+    assert agent.append(short) and agent.take() == encode.block(short, instance=1)
+
+
+def test_more_than_there_is_for_a_record_is_refused() -> None:
+    agent = Agent()
+    at = agent.get(layout.POS)
+    assert agent.more(at, (64 << 20) + 1) == layout.BUFFER + layout.BUFFER_SIZE
+    assert agent.more(layout.SCRATCH + 8, 1 << 20) == layout.SCRATCH + layout.MAX_RECORD
 
 
 def test_nothing_to_take_and_nothing_while_emitting() -> None:

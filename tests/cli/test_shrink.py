@@ -13,6 +13,7 @@ from wasmtime import wat2wasm
 from fixtures.build import path_of
 from whamm_cm.cli.main import main
 from whamm_cm.errors import RunError
+from whamm_cm.front.attempts import programs
 from whamm_cm.front.run import Run
 from whamm_cm.front.settings import Settings
 from whamm_cm.front.shrinking import Shrinking, smallest
@@ -183,7 +184,8 @@ class Moody(Tracing):
 def test_a_program_that_is_not_the_same_each_time_is_refused() -> None:
     tracing = Moody((), {}, (), False, None, b"", True, False, False, 1.0, None, True)
     with pytest.raises(RunError, match="first it ended with status 5, then it ended well"):
-        Shrinking(b"", Settings(monitor="chaos"), tracing, "moody.wasm").run()
+        once = programs(b"", tracing, "moody.wasm", b"")
+        Shrinking(Settings(monitor="chaos"), once, "moody.wasm").run()
 
 
 @pytest.mark.parametrize(
@@ -195,8 +197,9 @@ def test_a_program_that_is_not_the_same_each_time_is_refused() -> None:
         ([*FAULTS, "-c"], "-c shows one run, --shrink makes many"),
         ([*FAULTS, "-o", "a.txt"], "-o shows one run, --shrink makes many"),
         ([*FAULTS, "-e", "trace=%net"], "-e trace= shows one run"),
-        ([*FAULTS, "--http"], "--http is for HTTP handlers, which --shrink does not run"),
-        ([*FAULTS, "--request", "/"], "--request is for HTTP handlers, which --shrink does not"),
+        ([*FAULTS, "--http"], "add --request 'METHOD /PATH'"),
+        ([*FAULTS, "--request", "/"], "--request is for HTTP handlers; --http serves"),
+        ([*FAULTS, "--http", "--reuse", "2"], "--reuse is for many requests"),
         ([*FAULTS, "--engine", "wasmtime"], "--shrink runs the guest on the embedded engine"),
         ([*FAULTS, "--", "wasmtime"], "--shrink runs the guest on the embedded engine"),
     ],
@@ -205,4 +208,69 @@ def test_what_does_not_go_together(
     words: list[str], said: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["trace", *words, str(path_of("command"))]) == 2
+    assert said in capfd.readouterr().err
+
+
+# replays and requests
+
+
+def test_a_replay_fails_of_the_same_faults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """And nothing that the program worked on is there any more."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    guest = ["--dir", "data::/data", str(path_of("c_command"))]
+    chaos = ["-m", "chaos", "-D", "seed=2", "-D", "rate=0.5", "--shrink"]
+    assert main(["trace", *chaos, *guest]) == 1
+    ran = capfd.readouterr().out
+    assert main(["trace", "-q", "--record", "run.wcr", *guest]) == 0
+    (tmp_path / "data" / "note.txt").unlink()
+    (tmp_path / "data").rmdir()
+    capfd.readouterr()
+    assert main(["replay", *chaos, "run.wcr"]) == 1
+    assert capfd.readouterr().out == ran
+    assert "it ended with status 1, with 7 faults and with 1 of them" in ran
+    assert main(["replay", "-q", "-m", "chaos", "-D", "only=2", "run.wcr"]) == 1
+    assert "open failed with code" in capfd.readouterr().out
+
+
+def test_a_request_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As it is asked, and as it was recorded."""
+    monkeypatch.chdir(tmp_path)
+    request = ["--request", "POST /x", "-d", "hello", str(path_of("http_echo"))]
+    chaos = ["-m", "chaos", "-D", "rate=0.7", "-D", "what=short,dropped", "--shrink"]
+    assert main(["trace", *chaos, *request]) == 0
+    assert capfd.readouterr().out.startswith("it ended well with 2 faults")
+    assert main(["trace", *chaos, "--expect", "hello", *request]) == 1
+    asked = capfd.readouterr().out
+    assert asked.startswith("it did not write 'hello', with 2 faults and with 1 of them")
+    assert main(["trace", "-q", "--record", "run.wcr", *request]) == 0
+    capfd.readouterr()
+    assert main(["replay", *chaos, "--expect", "hello", "run.wcr"]) == 1
+    assert capfd.readouterr().out == asked
+
+
+def test_a_request_that_fails_without_faults(capfd: pytest.CaptureFixture[str]) -> None:
+    request = ["--request", "POST /", "-d", "!", str(path_of("http_echo"))]
+    assert main(["trace", *FAULTS, *request]) == 2
+    assert "http_echo" in (err := capfd.readouterr().err)
+    assert "fails without any fault, too: it trapped: wasm trap: " in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--shrink"], "add -m chaos"),
+        (["-m", "chaos", "--shrink", "--until", "3"], "--until is of one replay"),
+        (["-m", "chaos", "--shrink", "--on-miss", "live"], "another host each time"),
+        (["-m", "chaos", "--shrink", "-c"], "-c shows one run"),
+    ],
+)
+def test_what_does_not_go_together_in_a_replay(
+    words: list[str], said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["replay", *words, "run.wcr"]) == 2
     assert said in capfd.readouterr().err

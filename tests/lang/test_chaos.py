@@ -165,6 +165,7 @@ def test_no_rule_names_what_is_not_there() -> None:
     known = {site.func for app in apps for site in load(path_of(app)).sites()}
     known |= {"descriptor.get-type", "incoming-body.stream", "output-stream.flush"}
     known |= {"input-stream.skip", "input-stream.blocking-skip"}
+    known |= {"output-stream.splice", "output-stream.blocking-splice"}
     kv = {"open", "increment", "get-many", "set-many", "delete-many"}
     kv |= {f"bucket.{name}" for name in ("get", "set", "delete", "exists", "list-keys")}
     rules = re.findall(r"^\?wit:import:(\S+?)(?:@0\.2)?#(\S+?):(?:alt|before|after)",

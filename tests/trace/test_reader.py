@@ -132,8 +132,18 @@ def test_a_format_nobody_knows_is_counted_and_never_ends_the_log(version):
 
 
 def test_damaged_gzip():
+    packed = gzip.compress("\n".join(LINES).encode())
     with pytest.raises(InputError, match="damaged gzip"):
-        read(gzip.compress("\n".join(LINES).encode())[:-12])
+        read(packed[:40])
+    with pytest.raises(InputError, match="damaged gzip"):
+        read(packed[:40] + b"\xff" * 40 + packed[80:])
+
+
+def test_gzip_that_is_cut_off_is_read_as_far_as_it_goes():
+    records, reader = read(gzip.compress("\n".join(LINES).encode())[:-8])
+    assert 0 < len(records) <= len(LOG.records)
+    assert records == LOG.records[: len(records)]
+    assert "damaged gzip data: it is cut off there" in reader.warnings()[0]
 
 
 def test_bytes_that_are_no_utf8_do_no_harm():

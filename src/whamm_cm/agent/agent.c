@@ -35,11 +35,13 @@ enum {
     START = 131072,
     MAX_RECORD = 16384,
     MAX_BUFFER = 1 << 20,
+    MAX_LONG = 64 << 20,
     MAX_PAYLOAD = 48 << 10,
     HIGH = 32 << 10,
     EARLY = 8,
     MAGIC = 0x324D4357,
     PHASE_REPORT = 2,
+    PHASE_PIECE = 12,
     REPORT_SIZE = 24,
     MIN_RECORD = 16,
     PUSH = 1,
@@ -105,10 +107,28 @@ EXPORT(room) int32_t room(void) {
     return 0;
 }
 
+/* Whether the buffer may hold a record of more than MAX_RECORD bytes; how many bytes have left of
+ * one that is the first. */
+static uint32_t longs, gone;
+
+/* Room for `need` bytes at `p` of the record that is being written, where values are recorded whole:
+ * the end of what there is, which may be less. */
+EXPORT(more) uint32_t more(uint32_t p, uint32_t need) {
+    uint32_t end = __builtin_wasm_memory_size(0) * PAGE;
+    if (p < S.start) return SCRATCH + MAX_RECORD;
+    if (need > end - p && need <= MAX_LONG) {
+        uint32_t pages = (need - (end - p) + PAGE - 1) / PAGE;
+        if (__builtin_wasm_memory_grow(0, pages) != (uint32_t)-1) end += pages * PAGE;
+        S.limit = end - MAX_RECORD;
+    }
+    if (p - S.pos + need > MAX_RECORD) longs = 1;
+    return end;
+}
+
 /* Bytes of whole records to send now: all of them when they fit a block. */
 static uint32_t whole_records(void) {
     uint32_t all = S.pos - S.start, taken = 0;
-    if (all <= MAX_PAYLOAD) return all;
+    if (all <= MAX_PAYLOAD && !longs) return all;
     while (taken < all) {
         uint32_t size = load32(S.start + taken);
         if (size < MIN_RECORD || size > MAX_RECORD || taken + size > MAX_PAYLOAD) break;
@@ -145,21 +165,42 @@ static int has_news(int32_t flags) {
     return owing && (flags & (PUSH | GOES_ON)) == PUSH;
 }
 
+/* Puts the next piece of the first record, which is a long one, into the out area; its size, 0 where
+ * the record is broken.  `*left` is what the buffer is rid of: nothing before the last piece. */
+static uint32_t piece(uint32_t *left) {
+    uint32_t all = load32(S.start), size = all - gone;
+    *left = 0;
+    if (!longs || all < MIN_RECORD || all > S.pos - S.start) return 0;
+    if (size > MAX_RECORD - MIN_RECORD) size = MAX_RECORD - MIN_RECORD;
+    store32(OUT + HEADER_SIZE, MIN_RECORD + size);
+    store32(OUT + HEADER_SIZE + 4, PHASE_PIECE);
+    store32(OUT + HEADER_SIZE + 8, all);
+    store32(OUT + HEADER_SIZE + 12, gone);
+    __builtin_memcpy((void *)(OUT + HEADER_SIZE + MIN_RECORD), (void *)(S.start + gone), size);
+    gone += size;
+    if (gone == all) {
+        *left = all;
+        gone = 0;
+    }
+    return MIN_RECORD + size;
+}
+
 /* Moves a block into the out area, where it stays while records are added during the emit. */
 EXPORT(take) int32_t take(int32_t flags) {
     if (S.in_emit || !has_news(flags)) return 0;
-    uint32_t taken = whole_records();
-    if (!taken && S.pos != S.start) { /* only a broken record can block the queue: give it up */
+    uint32_t taken = whole_records(), left = taken;
+    __builtin_memcpy((void *)(OUT + HEADER_SIZE), (void *)S.start, taken);
+    if (!taken && S.pos != S.start && !(taken = piece(&left))) { /* broken: give it up */
         S.pos = S.start;
         S.dropped++;
     }
-    uint32_t rest = S.pos - S.start - taken;
+    uint32_t rest = S.pos - S.start - left;
     if (taken) flags = hastened(flags);
     uint32_t final = (flags & PUSH) && !rest;
     write_header(final ? FINAL_BLOCK | (flags & GOES_ON ? GOING_BLOCK : 0) : 0, taken);
     owing = !final || (flags & GOES_ON);
-    __builtin_memcpy((void *)(OUT + HEADER_SIZE), (void *)S.start, taken);
-    if (rest) __builtin_memmove((void *)S.start, (void *)(S.start + taken), rest);
+    if (rest && left) __builtin_memmove((void *)S.start, (void *)(S.start + left), rest);
+    if (!rest) longs = 0;
     S.pos = S.start + rest;
     S.dropped = 0;
     S.in_emit = 1;

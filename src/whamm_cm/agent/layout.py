@@ -183,6 +183,9 @@ class Phase(IntEnum):
     """The task of an export has waited, and goes on: the duration is that of the wait."""
     HANDLE = 11
     """An end of a stream or future was made or dropped; ``call`` is 0."""
+    PIECE = 12
+    """A part of a record of more than ``MAX_RECORD`` bytes: ``call`` is the size of the whole, and
+    shifted by 32 how many bytes of it have come before; the site is 0, the body the bytes."""
 
 
 FRAMED: Final = (

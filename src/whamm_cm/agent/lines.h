@@ -188,7 +188,7 @@ static int lasted(uint32_t phase) { return of_call(phase) && phase != CALL; }
 static void put_json(const Record *record, uint32_t instance, int with_values) {
     static const char *const phases[] = {"call",  "return", "report",  "lost",    "return", "print",
                                          "start", "return", "exit", "started", "resumed",
-                                         "handle", "end"};
+                                         "handle", "", "end"};
     int timed = record->flags & TIMED, phase = (int)record->phase;
     uint32_t flags = record->flags | (with_values ? 0 : BIG);
     put_text("{\"v\":2,\"run\":\"");

@@ -386,6 +386,10 @@ static const Node *texts_of(const uint8_t *p, uint32_t size, uint32_t *at) {
 
 static void mask_record(uint8_t *p, uint32_t size) {
     uint32_t at;
+    if ((load32(p + 4) & 15) == PART) { /* of a value without a limit: all of it may be text */
+        if (!learning) scrub(p + RECORD_HEADER, size - RECORD_HEADER);
+        return;
+    }
     const Node *node = texts_of(p, size, &at);
     if (!node) return;
     in.broken = 0;

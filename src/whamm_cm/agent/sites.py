@@ -213,6 +213,8 @@ class SiteTableBuilder:
         self._variables: dict[int, _Row | Counted] = {}  # by site
         #: Records are made of one request in so many; 0 of all.
         self.sample = 0
+        #: What is said of a recording, a JSON object; "" where it is none.
+        self.recorded = ""
 
     def __len__(self) -> int:
         """How many sites there are, which is the index of the next one."""
@@ -295,10 +297,12 @@ class SiteTableBuilder:
             _pack_site(site, self._site_nodes[i], infos.get(i, 0), strings, strings_at)
             for i, site in enumerate(self._sites)
         )
+        recorded_at, recorded = strings.span(self.recorded)
         total = (strings_at + len(strings.data) + 15) & ~15
         header = HEADER.pack(
             TABLE_MAGIC, TABLE_VERSION, len(self._sites), sites_at, len(self._nodes), types_at,
             strings_at, total, len(columns.names), columns.names_at, self.sample,
+            strings_at + recorded_at, recorded,
         )  # fmt: skip
         padding = bytes(total - strings_at - len(strings.data))
         return b"".join((header, sites, types, entries, *variables, strings.data, padding))

@@ -6,6 +6,7 @@ import json
 import struct
 import zlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from whamm_cm.agent.counted import CountedCells, cells_of, fault_of, pcs_of, wide
 from whamm_cm.agent.layout import (
@@ -29,7 +30,7 @@ from whamm_cm.agent.variables import Cells, Variable, read_words, variable_fault
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError
 
-HEADER = struct.Struct("<11I20x")
+HEADER = struct.Struct("<13I12x")
 NODE = struct.Struct("<8I")
 SITE = struct.Struct("<24I")
 ENTRY = struct.Struct("<4I")
@@ -109,17 +110,19 @@ _WITH_FIELDS = (NodeKind.RECORD, NodeKind.TUPLE, NodeKind.FLAGS, *_VARIANTS)
 @dataclass(frozen=True, slots=True)
 class SiteTable:
     """A checked table: every index is in range and every part lies inside its whole.  ``sample``:
-    records are made of one request in so many, 0 of all."""
+    records are made of one request in so many, 0 of all.  ``recorded``: what is said of a
+    recording, None where it is none."""
 
     nodes: tuple[Node, ...]
     sites: tuple[Site, ...]
     sample: int = 0
+    recorded: dict[str, Any] | None = None
 
     @classmethod
     def parse(cls, data: bytes) -> SiteTable:
         """Raises SiteTableError for anything a builder would not have written."""
         reader = _Reader(data)
-        return cls(tuple(reader.nodes), tuple(reader.sites()), reader.sample)
+        return cls(tuple(reader.nodes), tuple(reader.sites()), reader.sample, reader.recorded())
 
 
 class _Reader:
@@ -128,14 +131,14 @@ class _Reader:
     def __init__(self, data: bytes) -> None:
         if len(data) < TABLE_HEADER:
             raise SiteTableError(f"a site table has at least {TABLE_HEADER} bytes, not {len(data)}")
-        magic, version, n_sites, sites, n_types, types, _, total, n_names, names, sample = (
+        magic, version, n_sites, sites, n_types, types, _, total, n_names, names, sample, *said = (
             HEADER.unpack_from(data)
         )
         if magic != TABLE_MAGIC or version != TABLE_VERSION:
             raise SiteTableError(f"not a site table of version {TABLE_VERSION}")
         if total > len(data):
             raise SiteTableError(f"the site table wants {total} bytes, there are {len(data)}")
-        self._data, self.sample = data[:total], sample
+        self._data, self.sample, self._recorded = data[:total], sample, said
         self._entries_left = total // ENTRY_SIZE
         rows = self._rows(SPAN, SPAN.size, names, n_names)
         self._names = [self._text(*row) for row in rows]
@@ -145,6 +148,16 @@ class _Reader:
             node = self._node(words)
             self._check(node)
             self.nodes.append(node)
+
+    def recorded(self) -> dict[str, Any] | None:
+        text = self._text(*self._recorded)
+        try:
+            found = json.loads(text) if text else None
+        except (ValueError, RecursionError):
+            found = ()
+        if found is not None and not isinstance(found, dict):
+            raise SiteTableError("what is said of a recording is no object")
+        return found
 
     def sites(self) -> list[Site]:
         return [self._site(words) for words in self._sites]

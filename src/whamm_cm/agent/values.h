@@ -29,7 +29,7 @@ enum {
 
 /* END is no record of a block: it is what the sink says of one that is FINAL. */
 enum Phase { CALL, RETURN, REPORT, LOST, PENDING, PRINT, START, CANCELLED, EXIT, STARTED, RESUMED,
-             HANDLE, END };
+             HANDLE, PART, END };
 enum Kind {
     BOOL, S8, U8, S16, U16, S32, U32, S64, U64, F32, F64, CHAR, STRING, LIST, FIXED_LIST, MAP,
     RECORD, TUPLE, VARIANT, ENUM, FLAGS, OPTION, RESULT, OWN, BORROW, STREAM, FUTURE, ERROR_CONTEXT,

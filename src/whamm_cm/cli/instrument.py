@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from whamm_cm.cli import scripts, weaving
+from whamm_cm.cli import recording, scripts, weaving
 from whamm_cm.cli.common import INPUT, display, open_input, progress, say, write_output
 from whamm_cm.errors import UsageError
 
@@ -37,7 +37,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "instrument",
         help="weave probes into a component and write it",
         description="Write a copy of APP.wasm with probes woven in, which any host can run. One of"
-        " --trace, --count and a script (-s, -e, -m) is needed.",
+        " --trace, --count, --record and a script (-s, -e, -m) is needed.",
         allow_abbrev=False,
     )
     parser.add_argument("app", metavar="APP.wasm", help=f"the component: {INPUT}")
@@ -55,6 +55,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         " either behind ! to take it out; '*' for all",
     )  # fmt: skip
     parser.add_argument("--count", metavar="SET", help="what to count only; a SET as of --trace")
+    recording.add_options(parser)
     _add_way_out(parser)
     parser.add_argument(
         "--engine", choices=("wizard",),
@@ -102,11 +103,12 @@ def _nonce(text: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     settings = weaving.settings(args, args.trace, args.count, args.expr)
+    recording.check(args, settings)
     script = scripts.checked(args, settings)
-    if not settings.asks:
+    if not (settings.asks or args.record):
         raise UsageError(
             "nothing to weave: name functions with --trace or --count, '*' for all, or a script"
-            " with -s or -e"
+            " with -s or -e; or --record all"
         )
     if args.output == "-" and args.json:
         raise UsageError("--json and the component cannot both go to standard output")
@@ -122,7 +124,9 @@ def run(args: argparse.Namespace) -> int:
             f"{display(args.app)} uses no WASI, so nothing leaves it (--sink none): what is"
             " reported is in the exports get_NAME; or give --sink host or --sink stderr",
         )
-    woven = weaving.weave(args, data, args.app, settings.plan(sink, script))
+    plan = settings.plan(sink, script)
+    woven = weaving.weave(args, data, args.app, recording.planned(args, settings, data, plan))
+    recording.check_woven(args, woven)
     added, size = woven.report, woven.size
     pushed = _write(args, replace(woven, image=image))
     keep_table(woven.nonce, woven.inner.packed)

@@ -39,9 +39,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="match calls so, too, where APP.wasm is what was recorded",
     )  # fmt: skip
     group.add_argument(
-        "--on-miss", choices=("fail", "default", "live"), default="fail",
+        "--on-miss", choices=("fail", "default", "live"),
         help="what a call comes to that the recording does not have: the end (default), an error"
-        " of its type or what is least of it, or the real host",
+        " of its type or what is least of it (with -m chaos the default), or the real host",
     )  # fmt: skip
     group.add_argument(
         "--dir", action="append", default=[], metavar="HOST[::GUEST]",
@@ -63,9 +63,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def check(args: argparse.Namespace) -> None:
     """Raises UsageError for what does not go together."""
+    _chaos(args)
     for name, (option, default) in _HOST.items():
         if args.on_miss != "live" and getattr(args, name) != default:
             raise UsageError(f"{option} is of the host that --on-miss live asks; add that")
+
+
+def _chaos(args: argparse.Namespace) -> None:
+    """Faults lead a guest to where it has not been."""
+    from whamm_cm.front.shrinking import MONITOR
+
+    args.relaxed |= MONITOR in args.monitor
+    args.on_miss = args.on_miss or ("default" if MONITOR in args.monitor else "fail")
 
 
 def wanted(args: argparse.Namespace, recording: Recording, data: bytes) -> bool:

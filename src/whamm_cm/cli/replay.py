@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from whamm_cm.cli import outputs, rebuilt, scripts, weaving
+from whamm_cm.cli import logs, outputs, rebuilt, scripts, shrink, weaving
 from whamm_cm.cli.common import INPUT, progress, read_input, say
 from whamm_cm.errors import RunError, UsageError
 from whamm_cm.render.safe import printable
@@ -38,6 +38,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--until", type=_number, metavar="N", help="stop before call N, and say where that is"
     )
+    logs.add_options(parser)
     parser.add_argument(
         "--compose", metavar="OUT",
         help="do not run it: write a component of the application and all that answers it, which"
@@ -51,6 +52,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     weaving.add_choice(parser)
     outputs.add_options(parser, "stderr", "the start", scripts=True)
     scripts.add_options(parser)
+    shrink.add_options(parser)
     weaving.add_options(parser, "1s")
     parser.set_defaults(run=run, engine=None, live=False, live_at=None)
 
@@ -66,7 +68,8 @@ def run(args: argparse.Namespace) -> int:
 
     outputs.settle(args)
     rebuilt.check(args)
-    recording = read_recording(args.recording)
+    shrink.check_replay(args)
+    recording = read_recording(args.recording, logs.weave_of(args))
     for warning in recording.warnings:
         say(args, warning)
     path = args.app or recording.file
@@ -79,6 +82,8 @@ def run(args: argparse.Namespace) -> int:
         if _probed(args):
             raise UsageError("--compose runs nothing; leave out the options that ask for probes")
         return compose(args, recording, data, path)
+    if args.shrink:
+        return shrink.replay_shrink(args, recording, data, path, weaving.asked(args))
     if not _probed(args):
         with progress(args, f"compiling {path}"):
             conclude = _replay(args, recording, data, path, None)
@@ -150,6 +155,8 @@ def _conclude(args: argparse.Namespace, found: Replay) -> int:
     if halt is None:
         if found.trap is not None:
             say(args, f"the guest trapped, as it did then: {printable(found.trap)}")
+        if found.stopped:
+            say(args, "the guest was stopped, as it was then")
         say(args, f"{counted(found.calls, 'call')} replayed, all as recorded")
         return 0
     rebuilt.say_halt(halt)

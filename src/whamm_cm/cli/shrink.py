@@ -1,4 +1,4 @@
-"""``whamm-cm trace -m chaos --shrink``: the fewest faults with which a program fails."""
+"""``-m chaos --shrink`` of ``trace`` and ``replay``: the fewest faults that still fail."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whamm_cm.cli import serve
-from whamm_cm.cli.common import progress, read_input, say
+from whamm_cm.cli.common import progress, say
 from whamm_cm.errors import UsageError
 from whamm_cm.render.safe import lines
 from whamm_cm.render.words import counted
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from whamm_cm.front.settings import Settings
-    from whamm_cm.front.shrinking import Attempt, Found
+    from whamm_cm.front.shrinking import Attempt, Found, Once
     from whamm_cm.run.options import HostOptions
+    from whamm_cm.trace.recorded import Recording
 
 #: Seconds a run may take where nobody says.
 _LIMIT = 60.0
@@ -44,49 +45,107 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def check(args: argparse.Namespace, external: bool) -> None:
-    """Raises UsageError for options that do not go with these."""
-    if not args.shrink:
-        if args.expect is not None:
-            raise UsageError("--expect is for --shrink; add that, and -m chaos")
+    """Raises UsageError for options of ``trace`` that do not go with these."""
+    if not _wanted(args):
         return
-    from whamm_cm.front.shrinking import MONITOR
-
     if external or args.engine not in (None, "embedded"):
         raise UsageError(
             "--shrink runs the guest on the embedded engine; leave out -- and --engine"
         )
+    for name in ("addr", "reuse", "propagate"):
+        if getattr(args, name) != serve.OPTIONS[name]:
+            raise UsageError(f"--{name} is for many requests, --shrink asks one again and again")
+    _showing(args)
+
+
+def check_replay(args: argparse.Namespace) -> None:
+    """Raises UsageError for options of ``replay`` that do not go with these."""
+    if not _wanted(args):
+        return
+    for option, given in (("--until", args.until), ("--compose", args.compose)):
+        if given is not None:
+            raise UsageError(f"{option} is of one replay, --shrink makes many; choose one")
+    if args.on_miss == "live":
+        raise UsageError("--on-miss live is another host each time; --shrink needs the same one")
+    _showing(args)
+
+
+def _wanted(args: argparse.Namespace) -> bool:
+    if not args.shrink:
+        if args.expect is not None:
+            raise UsageError("--expect is for --shrink; add that, and -m chaos")
+        return False
+    from whamm_cm.front.shrinking import MONITOR
+
     if MONITOR not in args.monitor:
         raise UsageError(f"--shrink finds faults of the monitor {MONITOR}; add -m {MONITOR}")
+    return True
+
+
+def _showing(args: argparse.Namespace) -> None:
     for name, (option, default) in _SHOWING.items():
         if getattr(args, name) != default:
             raise UsageError(f"{option} shows one run, --shrink makes many; leave one of them out")
     if any(text.startswith("trace=") for text in args.expr):
         raise UsageError("-e trace= shows one run, --shrink makes many; leave one of them out")
-    serving = "--http" if args.http else serve.given(args, but="timeout")
-    if serving is not None:
-        raise UsageError(f"{serving} is for HTTP handlers, which --shrink does not run")
 
 
-def trace_shrink(args: argparse.Namespace, path: str, host: HostOptions, settings: Settings) -> int:
-    """0 where nothing fails, 1 where something does."""
-    from whamm_cm.front.shrinking import Shrinking
+def trace_shrink(
+    args: argparse.Namespace, path: str, data: bytes, host: HostOptions, settings: Settings,
+    http: bool,
+) -> int:  # fmt: skip
+    """0 where nothing fails, 1 where something does.  ``http``: it is an HTTP handler."""
+    from whamm_cm.front.attempts import programs, requests
     from whamm_cm.front.tracing import Tracing
 
-    data = read_input(path)
+    expected, limit = (args.expect or "").encode(), args.timeout or _LIMIT
+    if http:
+        from whamm_cm.front.serving import Serving
+
+        serve.check(args, path, host)
+        request = serve.wanted_request(args)
+        if request is None:
+            raise UsageError(
+                f"{path} is an HTTP handler, which --shrink asks the same again and again: add"
+                " --request 'METHOD /PATH'"
+            )
+        serving = Serving(
+            host, args.allow_host, serve.config(args), serve.keys(args), 1, limit,
+            args.stub_imports, False,
+        )  # fmt: skip
+        return _shrink(args, path, settings, requests(data, serving, request, path, expected))
+    option = serve.given(args, but="timeout")
+    if option is not None:
+        raise UsageError(f"{option} is for HTTP handlers; --http serves {path} as one")
     tracing = Tracing(
         host.args[1:], dict(host.env), host.dirs, host.inherit_network, args.invoke, b"", True,
-        args.stub_imports, False, args.timeout or _LIMIT, None, True,
+        args.stub_imports, False, limit, None, True,
     )  # fmt: skip
-    asked = replace(settings, trace=None, count=None, flush="each")
+    return _shrink(args, path, settings, programs(data, tracing, path, expected))
+
+
+def replay_shrink(
+    args: argparse.Namespace, recording: Recording, data: bytes, path: str, settings: Settings
+) -> int:
+    """The same of a replay."""
+    from whamm_cm.front.attempts import replays
+
     expected = (args.expect or "").encode()
+    once = replays(data, recording, path, expected, args.on_miss)
+    return _shrink(args, path, settings, once)
+
+
+def _shrink(args: argparse.Namespace, path: str, settings: Settings, once: Once) -> int:
+    from whamm_cm.front.shrinking import Shrinking
 
     def told(number: int, only: Sequence[str] | None, made: Attempt) -> None:
         if args.verbose:
             which = "by chance" if only is None else counted(len(made.faults), "fault")
             say(args, f"run {number}, {which}: {made.failure or 'it ended well'}")
 
+    asked = replace(settings, trace=None, count=None, flush="each")
     with progress(args, f"running {path}"):
-        found = Shrinking(data, asked, tracing, path, expected, told).run()
+        found = Shrinking(asked, once, path, told).run()
     sys.stdout.write(_text(found))
     return 1 if found.failure else 0
 

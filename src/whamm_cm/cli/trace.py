@@ -113,7 +113,9 @@ def run(args: argparse.Namespace) -> int:
     if args.component is not None:
         raise UsageError("--component is for a command behind --; name the component itself here")
     if args.shrink:
-        return shrink.trace_shrink(args, words[0], _host(args, words), settings)
+        data = read_input(words[0])
+        http = args.http or _only_serves(args, data, words[0])
+        return shrink.trace_shrink(args, words[0], data, _host(args, words), settings, http)
     return _itself(args, words, settings)
 
 

@@ -214,7 +214,8 @@ class ProbeOptions:
     made of calls of tasks; ``threads``: whether tasks may have several; ``lasting``: whether they
     may go on after their answer without the host.  ``sampling``: None where records are made of
     all requests.  ``alone``: nothing is asynchronous, and the unit is told of calls of exports, for
-    scripts ask for tasks.
+    scripts ask for tasks.  ``whole``: what is recorded of values that hold no secrets has no limit
+    but what a record of them may grow to.
     """
 
     timed: bool = False
@@ -241,3 +242,4 @@ class ProbeOptions:
     lasting: bool = False
     sampling: Sampling | None = None
     alone: bool = False
+    whole: bool = False

@@ -34,6 +34,7 @@ _AGENT_FUNCS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "room": ((), ("i32",)),
     "take": (("i32",), ("i32",)),
     "sent": (("i32",), ()),
+    "more": (("i32", "i32"), ("i32",)),
     "report": (("i32", "i32"), ()),
     "secret": (("i32",), ("i32",)),
     **AGENT_FUNCS,
@@ -93,8 +94,8 @@ class Probe:
     def _nothing_made(self) -> None:
         """Helpers are made when they are first asked for."""
         self._flats: dict[int, Flats] = {}
-        self._spans: dict[Guest, Spans] = {}
-        self._tails: dict[tuple[Guest, Encoding], Tails] = {}
+        self._spans: dict[tuple[Guest, bool], Spans] = {}
+        self._tails: dict[tuple[Guest, Encoding, bool], Tails] = {}
         self._texts: dict[tuple[Guest, Encoding], Texts] = {}
         self._whole: dict[tuple[Guest | None, Encoding, int], WitTexts] = {}
         self._gathered: dict[Guest, Gathered] = {}
@@ -203,18 +204,20 @@ class Probe:
             self._flats[ptr] = Flats(self.module, self.agent, layouts(ptr))
         return self._flats[ptr]
 
-    def tails(self, guest: Guest, encoding: Encoding) -> Tails:
-        key = (guest, encoding)
+    def tails(self, guest: Guest, encoding: Encoding, whole: bool = False) -> Tails:
+        """``whole``: of records that grow with their values."""
+        key = (guest, encoding, whole)
         if key not in self._tails:
-            if guest not in self._spans:
+            if (guest, whole) not in self._spans:
                 secret = self.imports.get("secret")
-                self._spans[guest] = Spans(self.module, self.agent, guest, secret)
+                more = self.imports["more"] if whole else None
+                self._spans[guest, whole] = Spans(self.module, self.agent, guest, secret, more)
             caps = (self.options.max_string, self.options.max_list)
             self._tails[key] = Tails(
                 self.module,
                 self.agent,
                 guest,
-                self._spans[guest],
+                self._spans[guest, whole],
                 layouts(guest.width),
                 encoding,
                 caps,
@@ -355,7 +358,7 @@ def _needed(wrappers: Sequence[Wrapper], options: ProbeOptions, put_get: bool) -
     """The agent functions a module imports."""
     names = []
     if any(map(records, wrappers)):
-        names.append("room")
+        names += ["room", "more"] if options.whole else ["room"]
     if options.emit:
         names += ["take", "sent"]
         if options.count_n:

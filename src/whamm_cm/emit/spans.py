@@ -96,10 +96,14 @@ def take_tag(f: Func, guest: Guest) -> None:
 class Spans:
     """The helpers for one guest memory, made when first asked for."""
 
-    def __init__(self, module: Module, agent: Agent, guest: Guest, secret: int | None) -> None:
-        """``secret`` is the agent's function of that name, where redaction may ask for it."""
+    def __init__(
+        self, module: Module, agent: Agent, guest: Guest, secret: int | None,
+        more: int | None = None,
+    ) -> None:  # fmt: skip
+        """``secret`` is the agent's function of that name, where redaction may ask for it, ``more``
+        likewise, where records grow with their values."""
         self._module, self._agent, self._guest = module, agent, guest
-        self._secret_import = secret
+        self._secret_import, self._more = secret, more
         self._made: dict[Hashable, int] = {}
 
     def _func(self) -> Func:
@@ -128,12 +132,30 @@ class Spans:
 
     def _full(self, f: Func, done: Label) -> None:
         """Leave the record as it is when not even ``kept`` fits."""
+        self._grow(f, None)
         f.get(_END)
         f.get(_P)
         f.op("i32.sub")
         f.i32(4)
         f.op("i32.lt_u")
         f.br_if(done)
+
+    def _grow(self, f: Func, size: int | None) -> None:
+        """Where records grow: by ``kept``, with ``size`` by that and all elements, whose bounds
+        have been checked."""
+        if self._more is None:
+            return
+        f.get(_P)
+        if size is None:
+            f.i32(4)
+        else:
+            f.get(_LEN)
+            self._guest.narrow(f)
+            _multiply(f, "i32", size)
+            f.i32(4)
+            f.op("i32.add")
+        f.call(self._more)
+        f.set(_END)
 
     def _append(self, f: Func, p: int, kept: int) -> None:
         self._agent.at(f, p, 0)
@@ -149,6 +171,7 @@ class Spans:
         with f.if_():
             self._append(f, _P, BAD_POINTER)
             f.else_()
+            self._grow(f, size)
             kept = self._kept(f, size, cap)
             self._agent.at(f, _P, 0)
             f.get(kept)

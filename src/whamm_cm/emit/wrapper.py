@@ -414,7 +414,9 @@ class Body:
         return self._with_tails(image, self._tails(self.guest), mode, params)
 
     def _tails(self, guest: Guest) -> Tails:
-        return self.probe.tails(guest, self.w.encoding)
+        # Of what the sink is to find secrets in, it has to see a record at once.
+        whole = self.options.whole and self.w.redact is None
+        return self.probe.tails(guest, self.w.encoding, whole)
 
     def _with_tails(self, image: Values, tails: Tails, mode: Mode, params: bool) -> Values:
         types, offsets = image.types, image.offsets

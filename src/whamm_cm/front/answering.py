@@ -11,6 +11,7 @@ from whamm_cm.errors import InternalError, UsageError, WeaveError
 from whamm_cm.gate.guard import Mode
 from whamm_cm.gate.permissions import KeyLine, Section
 from whamm_cm.gate.policy import Policy
+from whamm_cm.gate.virtual import Virtual
 from whamm_cm.weave.answers.api import answered
 from whamm_cm.weave.answers.wishes import Wishes
 
@@ -62,8 +63,19 @@ def _check(root: Component, name: str) -> None:
 
 
 def _wishes(policy: Policy) -> Wishes:
-    section = policy.permissions.environment
-    return Wishes(keys=None if section is None else _keys(section))
+    section, given = policy.permissions.environment, policy.virtual or Virtual()
+    clocks = given.clocks
+    return Wishes(
+        environment=given.environment,
+        arguments=given.arguments,
+        directory=given.directory,
+        config=given.config,
+        start=None if clocks is None else clocks.start,
+        step=0 if clocks is None else clocks.step,
+        seed=given.random,
+        keys=None if section is None else _keys(section),
+        no_files=given.files is not None,
+    )
 
 
 def _keys(section: Section[KeyLine]) -> Keys:

@@ -19,7 +19,6 @@ from whamm_cm.weave.verify import own_modules, skeleton
 from whamm_cm.wit.model import FuncItem, InstanceItem, World
 from whamm_cm.wit.resolve import resolve
 
-
 #: Engines take 1000 core modules, and each instance has two of ours beside the application's.
 MOST_INSTANCES = 400
 

@@ -80,6 +80,7 @@ class Guarded:
             "network": permissions.network is not None,
             "storage": permissions.storage is not None,
             "environment": permissions.environment is not None,
+            "virtual": bool(self.guard.answered),
             "clean": self.clean,
         }
         return {

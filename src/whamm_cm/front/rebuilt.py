@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import field
 from typing import Any, Literal, TypeAlias
 
@@ -21,6 +21,7 @@ from whamm_cm.front.replay import (
     Handed,
     Player,
     Playing,
+    Stop,
     call_text,
     compact,
     place_of,
@@ -71,7 +72,9 @@ class Differs:
 class Rebuilt:
     """``calls`` were made, ``moved`` of them in another order of their resource; ``unused``: texts
     of recorded calls that were not made.  ``halt``: why it ended early: a ``call`` that is new, or
-    the one to stop at.  ``masked``, ``left`` and ``status`` as of a replay."""
+    the one to stop at.  ``masked``, ``left`` and ``status`` as of a replay.  ``failures``: about
+    programs that ended otherwise than well, and requests that were answered so, in sentences;
+    ``said``: all that was written to streams."""
 
     same: bool
     calls: int = 0
@@ -84,6 +87,8 @@ class Rebuilt:
     trap: str | None = None
     left: str = ""
     status: int | None = None
+    failures: list[str] = field(default_factory=list)
+    said: bytearray = field(default_factory=bytearray)
 
     @property
     def good(self) -> bool:
@@ -143,7 +148,8 @@ class _Rebuilt(Playing):
         self._fds: dict[int, int] = {}
         self._last = 0
         self._live: Live | None = None
-        self._exited = ""
+        self._exited, self._status = "", 0
+        self._responses = Responses()
         self._cut = player.recording.end is None
 
     # what the guest calls
@@ -154,9 +160,10 @@ class _Rebuilt(Playing):
         if signature.has_self and values[0].live is not None:
             return self._of_host(signature, values, record)
         if signature.interface == "wasi:cli/exit":
-            self._exited = call_text(record)
+            self._exited, self._status = call_text(record), _status(args[0])
             self._matching.take(record)
             raise Exit(0)
+        self._responses.feed(signature.interface, record)
         stream = self._stream(signature, record)
         if stream is not None:
             return self._put(signature, record, stream, values)
@@ -164,6 +171,9 @@ class _Rebuilt(Playing):
         if found is not None and (found.call.answer is not None or not self._cut):
             self._found.moved += found.moved
             return self.given(signature, found.call, args, values)
+        read = self._matching.read(record)
+        if read is not None:
+            return self.decoded(signature, read)
         if waits(signature.interface, signature.func):
             return self._waited(signature, values)
         if signature.interface in OUTPUTS:
@@ -226,18 +236,18 @@ class _Rebuilt(Playing):
     def _new(self, signature: Signature, values: tuple[Any, ...], record: Record) -> Any:
         number = self.player.calls
         http = signature.interface == "wasi:http/types" and signature.func.startswith(_SAYING)
-        if http:
-            self._found.new.append(New(number, call_text(record), "taken"))
-            good = fallback(signature.type.result, self._number, good=True)
-            return self.decoded(signature, good)
-        if self._rebuilding.on_miss == "live":
+        on_miss = "taken" if http else self._rebuilding.on_miss
+        if on_miss == "live":
             return self._of_host(signature, values, record)
-        if self._rebuilding.on_miss == "fail":
+        if on_miss == "fail":
             near = self._matching.near(record)
             then = "nothing like it" if near is None else call_text(near)
             self._halt("new", then, call_text(record))
-        self._found.new.append(New(number, call_text(record), "default"))
-        return self.decoded(signature, fallback(signature.type.result, self._number))
+        result = fallback(signature.type.result, self._number, good=http)
+        shown = "" if signature.type.result is None else f" = {compact(result)}"
+        how: How = "taken" if http else "default"
+        self._found.new.append(New(number, f"{call_text(record)}{shown}", how))
+        return self.decoded(signature, result)
 
     def _of_host(self, signature: Signature, values: tuple[Any, ...], record: Record) -> Any:
         if self._live is None:
@@ -270,6 +280,8 @@ class _Rebuilt(Playing):
         t = signature.type.result
         value = self.player.encoders.of(t)(answer, iter(()))
         value = self.player.hiding.result(signature.place, signature.rule, [], t, value)
+        if signature.interface == "wasi:cli/run" and "error" in value:
+            self._found.failures.append("it ended with status 1")
         self._ended(call, f"it returned {compact(value)}" if t is not None else "it returned")
 
     def trapped(self, error: WasmtimeError) -> str | None:
@@ -282,16 +294,23 @@ class _Rebuilt(Playing):
         if halt is not None:
             self.player.halt = Halt(halt.why, halt.number, halt.expected, halt.actual, trap)
             return None
+        if isinstance(self.error, Stop) or self.late:
+            return None
         if self.error is not None and not isinstance(self.error, Exit):
             raise self.error
         if self._exited:
+            if self._status:
+                self._found.failures.append(f"it ended with status {self._status}")
             self._ended(self._now, self._exited)
             return None
+        self._found.failures.append(f"it trapped: {trap.message}")
         self._ended(self._now, "it trapped")
         return trap.message
 
     def _ended(self, call: Call, now: str) -> None:
         """The export has come to an end: what was recorded of that."""
+        if call.record.get("interface") == "wasi:http/incoming-handler":
+            self._found.failures.extend(self._responses.failures())
         if self._cut:
             return
         if call.answer is not None:
@@ -313,6 +332,7 @@ class _Rebuilt(Playing):
             return
         self._found.unused.extend(call_text(record) for record in self._matching.unused())
         for number, stream in self._matching.streams.items():
+            self._found.said += stream.now + b"\n"
             if stream.then != stream.now and not self._cut:
                 self._found.differs.append(self._text_differs(number, stream))
 
@@ -326,6 +346,38 @@ class _Rebuilt(Playing):
         return Differs(what, _near(then, at), _near(now, at), at)
 
 
+class Responses:
+    """What requests are answered, as the guest says it."""
+
+    def __init__(self) -> None:
+        self._statuses: dict[int, int] = {}
+        self._given: list[Any] = []
+
+    def feed(self, interface: str, record: Record) -> None:
+        if interface == "wasi:http/types" and record["func"] == "outgoing-response.set-status-code":
+            self._statuses[record["self"]] = next(iter(record["args"].values()))
+        elif interface == "wasi:http/types" and record["func"] == "response-outparam.set":
+            self._given.append(record["args"]["response"])
+
+    def failures(self) -> Iterator[str]:
+        """Of the request that is over."""
+        given, self._given = self._given, []
+        if not given:
+            yield "it did not answer"
+        for response in given:
+            if "error" in response:
+                yield f"it answered with the error {compact(response['error'])}"
+            elif self._statuses.get(response["ok"], 200) >= _FAILED:
+                yield f"it answered with status {self._statuses[response['ok']]}"
+
+
+def _status(given: Any) -> int:
+    """Of ``exit``, or ``exit-with-code``."""
+    return int("error" in given) if isinstance(given, dict) else int(given)
+
+
+#: The first status of a response that says that the server failed.
+_FAILED = 500
 #: Bytes shown before the first that differs, and from there.
 _BEFORE, _BEHIND = 20, 60
 

@@ -6,9 +6,11 @@ what it called then; what it wrote to its standard streams is written again.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal, NoReturn, TypeAlias
@@ -20,6 +22,7 @@ from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import RunError, WhammError
 from whamm_cm.front.recording import recordable
 from whamm_cm.front.replay_probes import Probed, Probes
+from whamm_cm.run.embedded import beside
 from whamm_cm.run.exports import find_export
 from whamm_cm.run.host.bridge import (
     Exit,
@@ -45,6 +48,9 @@ from whamm_cm.wit.types import ResultT, strip
 
 OUTPUTS = {"wasi:cli/stdout": 1, "wasi:cli/stderr": 2}
 _WRITES = ("output-stream.write", "output-stream.blocking-write-and-flush")
+_ZEROES = ("output-stream.write-zeroes", "output-stream.blocking-write-zeroes-and-flush")
+#: Seconds, at least, that a guest may compute before it is stopped where it was stopped then.
+_PATIENCE = 1.0
 
 Why: TypeAlias = Literal["call", "result", "fewer", "until", "cut", "end", "new"]
 
@@ -73,8 +79,9 @@ class Halt:
 class Replay:
     """``calls``: how many were replayed; ``same``: the component is the recorded one; ``halt``
     None: all of the recording was.  ``masked``: the first call that was answered with stars in the
-    place of a secret, 0 for none.  ``trap``: why the guest trapped, as it did then.  ``left``: how
-    a script ended it, "" for not at all, and ``status`` with what status, if it did."""
+    place of a secret, 0 for none.  ``trap``: why the guest trapped, as it did then; ``stopped``: so
+    many instances were stopped where they were then.  ``left``: how a script ended it, "" for not
+    at all, and ``status`` with what status, if it did."""
 
     calls: int
     same: bool
@@ -83,9 +90,10 @@ class Replay:
     trap: str | None
     left: str = ""
     status: int | None = None
+    stopped: int = 0
 
 
-class _Stop(WhammError):
+class Stop(WhammError):
     """Ends the guest: the player has its reasons."""
 
 
@@ -137,6 +145,8 @@ class Player:
         self.probes = probes
         self.recording, self.until, self.calls, self.masked = recording, until, 0, 0
         self.halt: Halt | None = None
+        self.stopped = 0
+        self._now: Playing | None = None
         self.encoders = Encoders(lambda value, numbers: value.number)
         self.decoders = Decoders()
         self.hiding = Hiding(recording.head.get("secrets", "keep"))
@@ -194,6 +204,16 @@ class Player:
         return Playing(self, life)
 
     def run(self, same: bool) -> Replay:
+        """On a thread beside this one.  Raises KeyboardInterrupt."""
+        engine = self._guest.engine
+        return beside(lambda: self._run(same), engine.increment_epoch, self._late)
+
+    def _late(self) -> bool:
+        """Whether the guest computes on where it was stopped when it was recorded."""
+        now = self._now
+        return now is not None and now.late
+
+    def _run(self, same: bool) -> Replay:
         trap = None
         if self.probes is not None:
             self.probes.begin()
@@ -205,11 +225,15 @@ class Player:
             if self.recording.end is None:
                 self.halt = Halt("cut", self.calls + 1, "", "")
         leaving = Leaving() if self.probes is None else self.probes.leaving
-        return Replay(self.calls, same, self.halt, self.masked, trap, leaving.said, leaving.status)
+        return Replay(
+            self.calls, same, self.halt, self.masked, trap, leaving.said, leaving.status,
+            self.stopped,
+        )  # fmt: skip
 
     def _live(self, life: Lived) -> str | None:
         """One instance, to its end; why it trapped, if it did."""
         playing, started = self.playing(life), None
+        self._now = playing
         try:
             for call in life.entered:
                 playing.enter(call)
@@ -222,7 +246,7 @@ class Player:
                 )
                 answer = started.call(export, values)
                 playing.left(signature, call, answer)
-        except _Stop:
+        except Stop:
             return None
         except WasmtimeError as error:
             return playing.trapped(error)
@@ -258,6 +282,14 @@ class Playing(Probed):
         self._outputs: dict[int, int] = {}
         self._entered = deque(life.entered)
         self._now = life.entered[0]
+        self._stopped, self._moved = life.stopped, time.monotonic()
+
+    @property
+    def late(self) -> bool:
+        """Whether it is stopped from the outside, as it was then, after all that was recorded."""
+        if self._stopped is None or self._left or self._now.answer is not None:
+            return False
+        return time.monotonic() - self._moved > max(self._stopped, _PATIENCE)
 
     def close(self) -> None:
         """The instance is gone."""
@@ -353,6 +385,9 @@ class Playing(Probed):
             return None
         if isinstance(self.error, Exit):
             return None
+        if isinstance(self.error, Stop) or self.late:
+            self.player.stopped += 1
+            return None
         if self.error is not None:
             raise self.error
         if self._now.answer is not None:
@@ -366,12 +401,15 @@ class Playing(Probed):
             player.calls += 1
             self._halt("until", "", actual)
         player.calls += 1
+        self._moved = time.monotonic()
 
     def _next(self, record: Record, drop: bool = False) -> Call:
         """What was recorded in the place of a call."""
         shown = f"the drop of {record['self']}" if drop else call_text(record)
         self._count(None, shown)
         if not self._left:
+            if self._stopped is not None:
+                raise Stop("as it was stopped then")
             why: Why = "cut" if self.player.recording.end is None else "call"
             self._halt(why, "no more calls", shown)
         call = self._left[0]
@@ -389,22 +427,34 @@ class Playing(Probed):
 
     def _halt(self, why: Why, expected: str, actual: str) -> NoReturn:
         self.player.halt = Halt(why, self.player.calls, expected, actual)
-        raise _Stop(why)
+        raise Stop(why)
 
     def _ends(self, signature: Signature, args: list[Any]) -> None:
         """In a call that did not return then."""
         if signature.interface == "wasi:cli/exit":
             raise Exit(0)
+        if self._stopped is not None:
+            raise Stop("as it was stopped then")
         raise Fault("it did not return when it was recorded")
 
     def _written(self, signature: Signature, call: Call, values: tuple[Any, ...]) -> None:
         fd = OUTPUTS.get(signature.interface)
         if fd is not None and call.answer is not None:
             self._outputs[call.answer["result"]] = fd
-        elif signature.func in _WRITES and values[0].number in self._outputs:
+        elif signature.has_self and values[0].number in self._outputs and call.answer is not None:
+            self._passed_on(self._outputs[values[0].number], signature.func, values, call.answer)
+
+    def _passed_on(self, fd: int, func: str, values: tuple[Any, ...], answer: Record) -> None:
+        if func in _WRITES:
             left = memoryview(values[1])
-            while left:
-                left = left[os.write(self._outputs[values[0].number], left) :]
+        elif func in _ZEROES and "ok" in answer["result"]:
+            left = memoryview(bytes(values[1]))
+        elif "moved" in answer:  # by a splice
+            left = memoryview(base64.b64decode(answer["moved"]["~b64"]))
+        else:
+            return
+        while left:
+            left = left[os.write(fd, left) :]
 
 
 def place_of(record: Record) -> str:

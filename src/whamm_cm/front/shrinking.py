@@ -1,29 +1,23 @@
-"""The fewest faults of ``-m chaos`` with which a program fails: delta debugging over runs of it.
-
-Every run begins the same: its directories are fresh copies, its standard input the same bytes.
-"""
+"""The fewest faults of ``-m chaos`` with which a program fails: delta debugging over runs of it."""
 
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from typing import TypeAlias
 
 from whamm_cm.dataclass import dataclass
-from whamm_cm.errors import InputError, RunError, UsageError
-from whamm_cm.front.run import Run
+from whamm_cm.errors import RunError, UsageError
 from whamm_cm.front.settings import Settings
-from whamm_cm.front.tracing import Tracing
-from whamm_cm.run.options import Dir, parse_dir
+from whamm_cm.trace.records import Record
 
 MONITOR = "chaos"
 #: What it prints of a fault, and the parameter with which it makes chosen ones.
 _FAULT = re.compile(r"fault (.+): (\S+: \S+)", re.S)
 _CHOICE = "only"
+#: One run.
+Once: TypeAlias = "Callable[[Settings], tuple[str, Sequence[Record]]]"
 #: The number of no fault, for chances are counted from 1 on.
 _NONE = "0"
 
@@ -82,17 +76,16 @@ def smallest(items: Sequence[str], fails: Callable[[Sequence[str]], Sequence[str
 
 @dataclass(frozen=True, slots=True)
 class Shrinking:
-    """What is run: ``data`` with ``settings``, the monitor among them, as ``tracing`` says.
+    """``settings``, with the monitor among them, are what ``once`` weaves, runs and tells of: why
+    it failed, "" where it ended well, and the records.  ``name`` is for messages.
 
-    ``expected``: a run also fails that does not write it to standard output or error.  ``tell`` is
-    called with each run's number, the numbers it was to have (None: by chance), and what came.
+    ``tell`` is called with each run's number, the numbers it was to have (None: by chance), and
+    what came.
     """
 
-    data: bytes
     settings: Settings
-    tracing: Tracing
+    once: Once
     name: str
-    expected: bytes = b""
     tell: Callable[[int, Sequence[str] | None, Attempt], None] | None = None
 
     def run(self) -> Found:
@@ -135,23 +128,10 @@ class Shrinking:
 
     def _attempt(self, only: Sequence[str] | None) -> Attempt:
         settings = self.settings if only is None else choosing(self.settings, only)
-        with fresh(self.tracing.dirs) as dirs:
-            found = replace(self.tracing, dirs=dirs).run(self.data, settings, self.name)
-        prints = (r["text"] for r in found.records if r["phase"] == "print")
+        failure, records = self.once(settings)
+        prints = (record["text"] for record in records if record["phase"] == "print")
         faults = {m[1]: m[2] for m in map(_FAULT.fullmatch, prints) if m is not None}
-        return Attempt(self._failure(found), faults)
-
-    def _failure(self, found: Run) -> str:
-        if found.interrupted:
-            return f"it had not ended after {self.tracing.timeout:g} s"
-        if found.trap is not None:
-            return f"it trapped: {found.trap.message}"
-        if found.status:
-            return f"it ended with status {found.status}"
-        said = (found.stdout or b"") + b"\n" + (found.stderr or b"")
-        if self.expected not in said:
-            return f"it did not write {self.expected.decode(errors='replace')!r}"
-        return ""
+        return Attempt(failure, faults)
 
 
 def choosing(settings: Settings, only: Sequence[str]) -> Settings:
@@ -161,19 +141,3 @@ def choosing(settings: Settings, only: Sequence[str]) -> Settings:
     if any(name == _CHOICE for name, _ in pairs):
         raise UsageError(f"-D {_CHOICE} chooses faults, which --shrink does itself; leave it out")
     return replace(settings, define=[*pairs, (_CHOICE, ",".join(only))])
-
-
-@contextmanager
-def fresh(dirs: Sequence[str | Dir]) -> Iterator[Sequence[Dir]]:
-    """Copies of directories, gone after the block.  Raises InputError for what cannot be copied."""
-    with tempfile.TemporaryDirectory(prefix="whamm-cm-", ignore_cleanup_errors=True) as folder:
-        copies = []
-        for number, given in enumerate(dirs):
-            one = given if isinstance(given, Dir) else parse_dir(given)
-            copy = Path(folder) / str(number)
-            try:
-                shutil.copytree(one.host, copy, symlinks=True)
-            except (OSError, shutil.Error) as error:
-                raise InputError(f"--dir {one.host} cannot be copied for a run: {error}") from error
-            copies.append(replace(one, host=str(copy)))
-        yield copies

@@ -31,6 +31,7 @@ from whamm_cm.gate.policy import (
     Policy,
     Setting,
 )
+from whamm_cm.gate.virtual import read_virtual
 from whamm_cm.gate.yamldoc import Node, load, read, unknown
 from whamm_cm.wit.glob import compile_glob
 from whamm_cm.wit.semver import PatternError
@@ -229,6 +230,9 @@ class _Reader:
     def permissions(self, policy: Policy, node: Node, _: Location) -> Policy:
         return replace(policy, permissions=read_permissions(node))
 
+    def virtual(self, policy: Policy, node: Node, at: Location) -> Policy:
+        return replace(policy, virtual=read_virtual(node, at))
+
     def rules_(self, policy: Policy, node: Node, _: Location) -> Policy:
         found: dict[str, Setting] = {}
         for rule, setting in node.mapping("rules").items():
@@ -315,6 +319,7 @@ _SECTIONS: dict[str, _Section] = {
     "imports": _Reader.imports,
     "exports": _Reader.exports,
     "permissions": _Reader.permissions,
+    "virtual": _Reader.virtual,
     "rules": _Reader.rules_,
     "budgets": _Reader.budgets,
     "waivers": _Reader.waivers,
@@ -393,6 +398,9 @@ def _over(base: Policy, own: Policy) -> Policy:
     exports = Exports(
         base.exports.require + own.exports.require, base.exports.forbid + own.exports.forbid
     )
+    virtual = own.virtual or base.virtual
+    if own.virtual and base.virtual:
+        virtual = own.virtual.over(base.virtual)
     rules = {**base.rules}
     for rule, setting in own.rules.items():
         rules[rule] = setting.over(rules[rule]) if rule in rules else setting
@@ -405,6 +413,7 @@ def _over(base: Policy, own: Policy) -> Policy:
         exports=exports,
         hosts=base.hosts + own.hosts,
         permissions=merged(base.permissions, own.permissions),
+        virtual=virtual,
         rules=rules,
         budgets=base.budgets + own.budgets,
         waivers=base.waivers + own.waivers,

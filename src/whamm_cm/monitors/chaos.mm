@@ -21,6 +21,8 @@ const latency = what.contains("latency");
 
 // Streams of files, connections and bodies, and whether they were dropped; never the standard ones.
 var streams: map<handle, bool>;
+// Streams that were last told to wait: not twice in a row, for who asks again must get on.
+var stalled: map<handle, bool>;
 
 // SplitMix64, of the seed and the number of the chance.
 fn mixed(number: u64) -> u64 {
@@ -79,6 +81,9 @@ wasm:begin / !on.matches("^((fs|net|http|kv)(,|$))+$") / {
 ?wit:import:wasi:sockets/tcp@0.2#tcp-socket.start-bind|tcp-socket.start-listen:alt / net && errors / {
     if (due(component, func, "access-denied")) { fail("access-denied"); }
 }
+?wit:import:wasi:sockets/udp@0.2#udp-socket.start-bind:alt / net && errors / {
+    if (due(component, func, "access-denied")) { fail("access-denied"); }
+}
 ?wit:import:wasi:sockets/{tcp,udp}-create-socket@0.2#*:alt / net && errors / {
     if (due(component, func, "new-socket-limit")) { fail("new-socket-limit"); }
 }
@@ -87,6 +92,16 @@ wasm:begin / !on.matches("^((fs|net|http|kv)(,|$))+$") / {
 }
 ?wit:import:wasi:sockets/udp@0.2#{incoming-datagram-stream.receive,outgoing-datagram-stream.send}:alt / net && errors / {
     if (due(component, func, "remote-unreachable")) { fail("remote-unreachable"); }
+}
+?wit:import:wasi:sockets/udp@0.2#incoming-datagram-stream.receive:before / net && short && max_results > 1 / {
+    if (due(component, func, "short")) { max_results = 1; }
+}
+?wit:import:wasi:sockets/udp@0.2#outgoing-datagram-stream.check-send:alt / net && short / {
+    if (stalled[self]) { stalled[self] = false; }
+    elif (due(component, func, "short")) {
+        stalled[self] = true;
+        return ok(0);
+    }
 }
 ?wit:import:wasi:sockets/*@0.2#tcp-socket.start-connect|resolve-addresses:before / net && latency / {
     if (due(component, func, "latency")) { delay(ms); }
@@ -120,13 +135,25 @@ wasm:begin / !on.matches("^((fs|net|http|kv)(,|$))+$") / {
 }
 
 // --- streams of all of them: what was dropped stays so
-?wit:import:wasi:io/streams@0.2#input-stream.{read,blocking-read}:before / short && self in streams && len > 1 / {
+?wit:import:wasi:io/streams@0.2#input-stream.{read,blocking-read,skip,blocking-skip}|output-stream.{splice,blocking-splice}:before / short && self in streams && len > 1 / {
     if (!streams[self] && due(component, func, "short")) { len = 1; }
 }
-?wit:import:wasi:io/streams@0.2#input-stream.{read,blocking-read,skip,blocking-skip}|output-stream.{check-write,write,blocking-write-and-flush,flush,blocking-flush}:alt / dropped && self in streams / {
+?wit:import:wasi:io/streams@0.2#input-stream.{read,blocking-read,skip,blocking-skip}|output-stream.{write,blocking-write-and-flush,flush,blocking-flush}:alt / dropped && self in streams / {
     if (streams[self]) { fail("closed"); }
     if (due(component, func, "dropped")) {
         streams[self] = true;
         fail("closed");
+    }
+}
+?wit:import:wasi:io/streams@0.2#output-stream.check-write:alt / (dropped || short) && self in streams / {
+    if (streams[self]) { fail("closed"); }
+    if (dropped && due(component, func, "dropped")) {
+        streams[self] = true;
+        fail("closed");
+    }
+    if (stalled[self]) { stalled[self] = false; }
+    elif (short && due(component, func, "short")) {
+        stalled[self] = true;
+        return ok(0);
     }
 }

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
+from typing import TypeVar
 
 from whamm_cm.component.decode import MODULE_PREAMBLE
 from whamm_cm.run.guest import GuestRun, Job, Run
@@ -18,6 +19,8 @@ from whamm_cm.run.module import ModuleRun
 from whamm_cm.run.options import Dir, HostOptions
 from whamm_cm.run.outcome import TIMEOUT_STATUS, Outcome
 from whamm_cm.run.wave import Invocation, parse_invocation
+
+T = TypeVar("T")
 
 _POLL = 0.1  # seconds between looks at the signals; a guest's end wakes us at once
 _ANSWER = 0.1  # seconds an interrupted guest has to say what it has counted
@@ -133,6 +136,35 @@ def _await(worker: _Worker, caught: list[int], timeout: float | None) -> Outcome
         status, trap=trap, interrupted=True, abandoned=not worker.ended.is_set(),
         salvaged=worker.guest.salvaged, reported=worker.guest.reported,
     )  # fmt: skip
+
+
+def beside(work: Callable[[], T], interrupt: Callable[[], None], late: Callable[[], bool]) -> T:
+    """What ``work`` returns or raises, which is done on a thread of its own; ``interrupt`` is
+    called as soon as it is ``late``.  Raises KeyboardInterrupt when a signal comes; work that
+    cannot be interrupted is left behind."""
+    done: list[T] = []
+    errors: list[BaseException] = []
+    ended = threading.Event()
+
+    def run() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            ended.set()
+
+    with noted_signals() as caught:
+        threading.Thread(target=run, name="whamm-cm guest", daemon=True).start()
+        while not ended.wait(_POLL):
+            if caught or late():
+                interrupt()
+            if caught:
+                ended.wait(_GRACE)
+                raise KeyboardInterrupt
+    if errors:
+        raise errors[0]
+    return done[0]
 
 
 def _wait(worker: _Worker, caught: list[int], known: int, until: float | None) -> int | None:

@@ -101,7 +101,7 @@ def hosted(
         return linker
 
     linker = make()
-    stub(linker, engine, component, make, stub_imports)
+    stub(linker, engine, component, make, stub_imports, told=True)
     return Hosted(engine, component, linker)
 
 
@@ -116,8 +116,7 @@ class HostedRun(Run):
     def interrupt(self) -> None:
         super().interrupt()
         if self._world is not None:
-            self._world.stopped.set()
-            self._world.ring()
+            self._world.stop()
 
     def _run(self) -> Outcome:
         job = self.job

@@ -20,7 +20,7 @@ from wasmtime.component import ComponentInstanceType as InstanceType
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import RunError
-from whamm_cm.run.host.bridge import add_function
+from whamm_cm.run.host.bridge import Fault, add_function
 
 SINK = "whamm:cm/sink"
 #: Of ``Plan.own_clocks``: what is in them, and what answers it.
@@ -125,15 +125,17 @@ def stub(
     component: Component,
     make: Callable[[], Linker],
     stub_imports: bool,
+    told: bool = False,
 ) -> None:
-    """Define stubs for what is missing in ``linker``, one that ``make`` has made.
+    """Define stubs for what is missing in ``linker``, one that ``make`` has made; ``told``: as
+    functions of the host in Python, so that who watches is told of calls.
 
     Raises RunError where something is missing and no stubs are wanted, or none will do.
     """
     missing = find_missing(engine, component, make)
     if missing and (not stub_imports or any(not _can_stub(m) for m in missing)):
         raise RunError(_complaint(missing))
-    stubs = _Stubs(engine, imports_of(engine, component))
+    stubs = _Stubs(engine, imports_of(engine, component), told)
     for item in missing:
         stubs.define(linker, item.name)
 
@@ -201,8 +203,8 @@ def _listed(names: list[str]) -> str:
 class _Stubs:
     """Definitions for imports nobody has: functions that trap and resource types of their own."""
 
-    def __init__(self, engine: Engine, imports: dict[str, Any]) -> None:
-        self.engine, self.imports = engine, imports
+    def __init__(self, engine: Engine, imports: dict[str, Any], told: bool = False) -> None:
+        self.engine, self.imports, self.told = engine, imports, told
         self.next_resource = _FIRST_STUB_RESOURCE
 
     def define(self, linker: Linker, name: str) -> None:
@@ -217,8 +219,10 @@ class _Stubs:
                 self._item(root, name, item, name, name)
 
     def _item(self, parent: LinkerInstance, label: str, item: Any, full: str, name: str) -> None:
-        if isinstance(item, FuncType):
-            parent.add_func(label, _trapping(full))
+        if isinstance(item, FuncType) and self.told:
+            add_function(parent, label, full, _trapping(full, Fault))
+        elif isinstance(item, FuncType):
+            parent.add_func(label, _trapping(full, WasmtimeError))
         elif isinstance(item, ResourceType) and not self._seen_before(item, name):
             self.next_resource += 1
             parent.add_resource(label, ResourceType.host(self.next_resource), _no_destructor)
@@ -236,9 +240,9 @@ class _Stubs:
         return False
 
 
-def _trapping(full: str) -> Callable[..., None]:
+def _trapping(full: str, fault: type[Exception]) -> Callable[..., None]:
     def stub(*_: object) -> None:
-        raise WasmtimeError(f"the stub of the unknown import {full} was called")
+        raise fault(f"the stub of the unknown import {full} was called")
 
     return stub
 

@@ -185,7 +185,8 @@ class Handler:
         self.imports = imports_of(self.engine, self.component)
         self.export = self._export()
         self.linker = self._new_linker()
-        stub(self.linker, self.engine, self.component, self._new_linker, service.stub_imports)
+        stub(self.linker, self.engine, self.component, self._new_linker, service.stub_imports,
+             told=service.watch is not None)  # fmt: skip
         self._idle: list[Taken] = []
         self._busy: set[Taken] = set()
         self._lock = threading.Lock()
@@ -242,7 +243,7 @@ class Handler:
             instance = self._idle.pop() if self._idle else Taken(self)
             instance.began = time.monotonic()
             if self._closed:
-                instance.world.stopped.set()
+                instance.world.stop()
                 instance.store.set_epoch_deadline(0)
             self._busy.add(instance)
         return instance
@@ -294,7 +295,6 @@ class Handler:
     def _stop(self, some: Sequence[Taken]) -> None:
         """Under the lock: one that has returned by now must not be stopped in its next request."""
         for one in some:
-            one.world.stopped.set()
-            one.world.ring()
+            one.world.stop()
         if some:
             self.engine.increment_epoch()

@@ -24,7 +24,6 @@ from whamm_cm.agent.layout import (
     FRAMED,
     GOES_ON,
     LASTED,
-    NONE,
     RECORD_HEADER,
     Phase,
     RecordFlag,
@@ -34,6 +33,7 @@ from whamm_cm.agent.table import Site, SiteTable
 from whamm_cm.agent.variables import Variable
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError
+from whamm_cm.trace.cells import place, placed
 from whamm_cm.trace.leaves import Leaf, count_leaves, leaf_of
 from whamm_cm.trace.quick import Body, Head, Quick, lean_bodies, quick_call, quick_return
 from whamm_cm.trace.secrets import Masker
@@ -116,12 +116,16 @@ class Decoder:
 
     def __init__(self, table: SiteTable, lean: bool = False) -> None:
         self._table, self._lean = table, lean
-        self._encodings = {name: Readers(table, name) for name in ENCODINGS}
+        stars = table.recorded is not None
+        self._encodings = {name: Readers(table, name, stars) for name in ENCODINGS}
         self._sites: list[_SiteReader | None] = [None] * len(table.sites)
         self._rows: dict[int, tuple[Record, str, Callable[[bytes], Any]]] = {}
         #: By the word that says site, flags and phase.
         self._quick: dict[int, Quick | None] = {}
         self._leaves: dict[int, Leaf] = {}
+        #: The first record of a recording.
+        said = table.recorded
+        self.head = None if said is None else {"v": VERSION, "phase": "recording", **said}
         #: What the start of a run says of sampling.
         self.sampled: Record = {"sample": table.sample} if table.sample else {}
 
@@ -169,9 +173,12 @@ class Decoder:
         return count, bad
 
     def _quickly(self, word: int) -> Quick | None:
-        """How such records are read quickly, None for those that are rare or odd."""
+        """How such records are read quickly, None for those that are rare or odd, and those of
+        recordings, of which each may have been masked."""
         phase, flags, number = word & 15, word >> 4 & 15, word >> 8
-        if phase not in _QUICK or flags & ~(_TIMED | _TASK) or number >= len(self._sites):
+        if self.head is not None or phase not in _QUICK or flags & ~(_TIMED | _TASK):
+            return None
+        if number >= len(self._sites):
             return None
         site, spec = self._site(number), self._table.sites[number]
         if site.phase is not None:
@@ -200,6 +207,11 @@ class Decoder:
         size, word, call = _HEAD.unpack_from(data, at)
         if size < RECORD_HEADER or at + size > len(data):
             raise ValueFault(f" says it has {size} bytes")
+        if word & 15 == Phase.PIECE:
+            whole = head.pieced(data[at + RECORD_HEADER : at + size], call)
+            if whole:
+                self._next(whole, 0, head, into)
+            return int(at + size)
         record: Record = {"v": VERSION, "run": head.run, "seq": head.seq}
         try:
             tail = Tail(data, at + RECORD_HEADER, at + size)
@@ -257,7 +269,7 @@ class Decoder:
             return None
         if call >= site.variable.size:
             raise ValueFault(f"there is no cell {call}")
-        return [_placed(record, place(site.variable, call))]
+        return [placed(record, place(site.variable, call))]
 
     def _counted(self, head: Record, counted: CountedCells, first: int, tail: Tail) -> list[Record]:
         """A record for each cell of the counters in the body."""
@@ -306,6 +318,8 @@ class Decoder:
         elif phase not in _BARE and not flags & _NO_IMAGE:
             given = phase == Phase.CALL or (phase == Phase.HANDLE and site.drops)
             (site.call if given else site.result)(record, tail)
+            if tail.masked and phase == Phase.RETURN and self.head is not None:
+                record["masked"] = True
         if flags & RecordFlag.RAW and phase == Phase.PRINT:
             record["raw"] = True
         if flags & RecordFlag.BAD:
@@ -353,28 +367,6 @@ def _script_site(site: Site, readers: Readers) -> _SiteReader:
     if variable is not None and variable.type.startswith("map<"):
         read = of_map(read)
     return _SiteReader(names, _nothing, read, phase, variable, site.counted)
-
-
-def place(variable: Variable, cell: int) -> Record:
-    """The keys that say where a cell is, none for a script global."""
-    cells, found = variable.cells, Record()
-    if cells is None:
-        return found
-    if cells.fids[cell] != NONE:
-        found["fid"] = cells.fids[cell]
-    if name := cells.fname(cell):
-        found["fname"] = name
-    if cells.pcs[cell] != NONE:
-        found["pc"] = cells.pcs[cell]
-    return found
-
-
-def _placed(record: Record, where: Record) -> Record:
-    """The record of a cell; where it is stands before ``type``."""
-    keys = list(record)
-    at = keys.index("type")
-    before = {key: record[key] for key in keys[:at]}
-    return {**before, **where, **{key: record[key] for key in keys[at:]}}
 
 
 def _u64(tail: Tail) -> int:

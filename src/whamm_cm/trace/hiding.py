@@ -72,7 +72,7 @@ class Hiding:
         return self._hidden(t, value, mode)
 
     def _hidden(self, t: ValType, value: Any, mode: Mode) -> Any:
-        return self._scrubbed(value if mode == "none" else self._at(t, value, mode))
+        return self.scrubbed(value if mode == "none" else self._at(t, value, mode))
 
     def _at(self, t: ValType, value: Any, mode: Mode) -> Any:
         t = strip(t)
@@ -123,18 +123,18 @@ class Hiding:
         self.hidden += bool(secret)
         return b"*" * len(secret)
 
-    def _scrubbed(self, value: Any) -> Any:
-        """With the secrets that are known masked wherever they are."""
+    def scrubbed(self, value: Any) -> Any:
+        """JSON with the secrets that are known masked wherever they are."""
         if not self._secrets.slots:
             return value
         if isinstance(value, str):
             return self._clean(value.encode()).decode("utf-8", "replace")
         if isinstance(value, list):
-            return [self._scrubbed(one) for one in value]
+            return [self.scrubbed(one) for one in value]
         if isinstance(value, dict):
             if value.keys() == {"~b64"}:
                 return _packed(self._clean(base64.b64decode(value["~b64"])))
-            return {name: self._scrubbed(one) for name, one in value.items()}
+            return {name: self.scrubbed(one) for name, one in value.items()}
         return value
 
     def _clean(self, text: bytes) -> bytes:

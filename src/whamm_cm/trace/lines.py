@@ -115,7 +115,11 @@ class LineDecoder:
         self, nonce: str, run_name: str, line: int, data: bytes, at: int, into: list[Record]
     ) -> int:
         """Takes the payload at ``at``; returns where it ends."""
+        known = nonce in self.nonces
         run = self._run(nonce, run_name)
+        decoder = self._decoders.get(nonce)
+        if not known and decoder is not None and decoder.head is not None:
+            into.append(decoder.head)
         if line < run.next_line:  # the log has it twice
             return _end_of(data, at)
         if line > run.next_line:

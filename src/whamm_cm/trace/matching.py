@@ -15,6 +15,7 @@ from dataclasses import field
 from typing import Any
 
 from whamm_cm.dataclass import dataclass
+from whamm_cm.trace.readings import Readings
 from whamm_cm.trace.recorded import Call
 from whamm_cm.trace.records import Record
 
@@ -78,6 +79,7 @@ class Matching:
         self._failing: set[int] = set()
         self.ready: set[int] = set()
         self._read_streams()
+        self._readings = Readings(self._calls, self._take)
         for number, call in enumerate(self._calls):
             if self._is_written(call.record):
                 self._used[number] = True
@@ -88,15 +90,24 @@ class Matching:
     def take(self, record: Record) -> Found | None:
         """The recorded call that is this one; it is there once."""
         left = self._at.get(_key(record))
-        if not left:
+        if not left or self._readings.left(record):
             return None
         last = self._last.get(record.get("self", 0), -1)
         number = next((number for number in left if number > last), left[0])
-        left.remove(number)
-        self._used[number] = True
+        self._take(number)
+        self._readings.used(number)
         if "self" in record:
             self._last[record["self"]] = max(last, number)
         return Found(self._calls[number], "self" in record and number < last)
+
+    def read(self, record: Record) -> Any:
+        """The result of reading what was read in other pieces, None where that is not known."""
+        return self._readings.result(record)
+
+    def _take(self, number: int) -> None:
+        if not self._used[number]:
+            self._used[number] = True
+            self._at[_key(self._calls[number].record)].remove(number)
 
     def stream(self, number: int) -> Written | None:
         """What went into an output stream, None where writes to it failed: those are matched call

@@ -20,7 +20,6 @@ from whamm_cm.wit.types import (
     Own,
     Prim,
     RecordT,
-    Resource,
     ResultT,
     TupleT,
     ValType,
@@ -28,150 +27,113 @@ from whamm_cm.wit.types import (
     strip,
 )
 
-#: Of a value, with the numbers of the resources in it, the JSON.
-Encode: TypeAlias = Callable[[Any, Iterator[int]], Any]
-#: Of JSON the value, with what makes a resource of a type and a number.
-Decode: TypeAlias = Callable[[Any, Callable[[Resource, int], Any]], Any]
+#: Of a value, and what there is beside it, the other form of it.
+Code: TypeAlias = Callable[[Any, Any], Any]
 
 
-class Encoders:
-    """Those of one component, each type's made once: types share their parts.  ``number`` says
-    that of a resource, by default the next."""
+class _Codecs:
+    """Those of one component, each type's made once: types share their parts.  ``more`` is what
+    they are given beside the value, for the resources in it."""
 
-    def __init__(self, number: Encode = lambda value, numbers: next(numbers)) -> None:
-        self._number = number
-        self._made: dict[int, Encode] = {}
+    def __init__(self) -> None:
+        self._made: dict[int, Code] = {}
 
-    def of(self, t: ValType | None) -> Encode:
+    def of(self, t: ValType | None) -> Code:
         if t is None:
-            return lambda value, numbers: None
+            return lambda value, more: None
         t = strip(t)
         found = self._made.get(id(t))
         if found is None:
-            found = self._made[id(t)] = self._make(t)
+            found = self._made[id(t)] = self._single(t) or self._composite(t)
         return found
 
-    def _make(self, t: ValType) -> Encode:
+    def _single(self, t: ValType) -> Code | None:
+        """Of what differs between the two ways."""
+        raise NotImplementedError
+
+    def _composite(self, t: ValType) -> Code:
+        match t:
+            case ListT():
+                item = self.of(t.element)
+                return lambda value, more: [item(one, more) for one in value]
+            case MapT():
+                return self._tuples((t.key, t.value), True)
+            case TupleT():
+                return self._tuples(t.types, False)
+            case RecordT():
+                fields = [(name, self.of(field)) for name, field in t.fields]
+                return lambda value, more: {n: of(value[n], more) for n, of in fields}
+            case VariantT() | ResultT():
+                return self._choice(t)
+            case OptionT():
+                return self._option(t)
+            case _:
+                return lambda value, more: value
+
+    def _tuples(self, types: tuple[ValType, ...], many: bool) -> Code:
+        parts = [self.of(one) for one in types]
+
+        def one(value: Any, more: Any) -> Any:
+            return [of(part, more) for of, part in zip(parts, value, strict=True)]
+
+        return (lambda value, more: [one(v, more) for v in value]) if many else one
+
+    def _choice(self, t: VariantT | ResultT) -> Code:
+        cases = {name: self.of(payload) for name, payload in _cases(t)}
+
+        def choice(value: Any, more: Any) -> Any:
+            ((name, payload),) = value.items()
+            return {name: cases[name](payload, more)}
+
+        return choice
+
+    def _option(self, t: OptionT) -> Code:
+        some, nested = self.of(t.inner), isinstance(strip(t.inner), OptionT)
+
+        def option(value: Any, more: Any) -> Any:
+            if value is None:
+                return None
+            return {"some": some(value["some"], more)} if nested else some(value, more)
+
+        return option
+
+
+class Encoders(_Codecs):
+    """Of a value, with the numbers of the resources in it, the JSON.  ``number`` says that of a
+    resource, by default the next."""
+
+    def __init__(
+        self, number: Callable[[Any, Iterator[int]], Any] = lambda value, numbers: next(numbers)
+    ) -> None:
+        super().__init__()
+        self._number = number
+
+    def _single(self, t: ValType) -> Code | None:
         match t:
             case Prim("f32" | "f64"):
                 single = t.name == "f32"
                 return lambda value, numbers: _number(value, single)
             case ListT(Prim("u8")):
                 return lambda value, numbers: {"~b64": base64.b64encode(value).decode()}
-            case ListT():
-                item = self.of(t.element)
-                return lambda value, numbers: [item(one, numbers) for one in value]
-            case MapT():
-                return self._tuples((t.key, t.value), True)
-            case TupleT():
-                return self._tuples(t.types, False)
-            case RecordT():
-                fields = [(name, self.of(field)) for name, field in t.fields]
-                return lambda value, numbers: {n: of(value[n], numbers) for n, of in fields}
-            case VariantT() | ResultT():
-                return self._choice(t)
-            case OptionT():
-                return self._option(t)
             case Own() | Borrow():
                 return self._number
-            case _:
-                return lambda value, numbers: value
-
-    def _tuples(self, types: tuple[ValType, ...], many: bool) -> Encode:
-        parts = [self.of(one) for one in types]
-
-        def one(value: Any, numbers: Iterator[int]) -> Any:
-            return [of(part, numbers) for of, part in zip(parts, value, strict=True)]
-
-        return (lambda value, numbers: [one(v, numbers) for v in value]) if many else one
-
-    def _choice(self, t: VariantT | ResultT) -> Encode:
-        cases = {name: self.of(payload) for name, payload in _cases(t)}
-
-        def choice(value: Any, numbers: Iterator[int]) -> Any:
-            ((name, payload),) = value.items()
-            return {name: cases[name](payload, numbers)}
-
-        return choice
-
-    def _option(self, t: OptionT) -> Encode:
-        some, nested = self.of(t.inner), isinstance(strip(t.inner), OptionT)
-
-        def option(value: Any, numbers: Iterator[int]) -> Any:
-            if value is None:
-                return None
-            return {"some": some(value["some"], numbers)} if nested else some(value, numbers)
-
-        return option
+        return None
 
 
-class Decoders:
-    """The same the other way round.  Decoding raises what Python does for JSON of other types."""
+class Decoders(_Codecs):
+    """Of JSON the value, with what makes a resource of a type and a number.  Decoding raises what
+    Python does for JSON of other types."""
 
-    def __init__(self) -> None:
-        self._made: dict[int, Decode] = {}
-
-    def of(self, t: ValType | None) -> Decode:
-        if t is None:
-            return lambda value, make: None
-        t = strip(t)
-        found = self._made.get(id(t))
-        if found is None:
-            found = self._made[id(t)] = self._make(t)
-        return found
-
-    def _make(self, t: ValType) -> Decode:
+    def _single(self, t: ValType) -> Code | None:
         match t:
             case Prim("f32" | "f64"):
                 return lambda value, make: float(value)
             case ListT(Prim("u8")):
                 return lambda value, make: base64.b64decode(value["~b64"])
-            case ListT():
-                item = self.of(t.element)
-                return lambda value, make: [item(one, make) for one in value]
-            case MapT():
-                return self._tuples((t.key, t.value), True)
-            case TupleT():
-                return self._tuples(t.types, False)
-            case RecordT():
-                fields = [(name, self.of(field)) for name, field in t.fields]
-                return lambda value, make: {n: of(value[n], make) for n, of in fields}
-            case VariantT() | ResultT():
-                return self._choice(t)
-            case OptionT():
-                return self._option(t)
             case Own():
                 resource = t.resource
                 return lambda value, make: make(resource, value)
-            case _:
-                return lambda value, make: value
-
-    def _tuples(self, types: tuple[ValType, ...], many: bool) -> Decode:
-        parts = [self.of(one) for one in types]
-
-        def one(value: Any, make: Callable[[Resource, int], Any]) -> Any:
-            return [of(part, make) for of, part in zip(parts, value, strict=True)]
-
-        return (lambda value, make: [one(v, make) for v in value]) if many else one
-
-    def _choice(self, t: VariantT | ResultT) -> Decode:
-        cases = {name: self.of(payload) for name, payload in _cases(t)}
-
-        def choice(value: Any, make: Callable[[Resource, int], Any]) -> Any:
-            ((name, payload),) = value.items()
-            return {name: cases[name](payload, make)}
-
-        return choice
-
-    def _option(self, t: OptionT) -> Decode:
-        some, nested = self.of(t.inner), isinstance(strip(t.inner), OptionT)
-
-        def option(value: Any, make: Callable[[Resource, int], Any]) -> Any:
-            if value is None:
-                return None
-            return {"some": some(value["some"], make)} if nested else some(value, make)
-
-        return option
+        return None
 
 
 def _cases(t: VariantT | ResultT) -> tuple[tuple[str, ValType | None], ...]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import field
 from typing import Any, TypeAlias
 
-from whamm_cm.agent.layout import RECORD_HEADER, NodeKind
+from whamm_cm.agent.layout import RECORD_HEADER, NodeKind, Phase
 from whamm_cm.dataclass import dataclass
 from whamm_cm.trace.failures import STATUS_RETURNED, answers
 from whamm_cm.trace.values import Reader, Readers, Tail, ValueFault
@@ -23,6 +24,25 @@ class Head:
     run: str
     instance: int = 0
     seq: int = 0
+    #: Records that come in pieces, by instance, as far as they have come.
+    parts: dict[int, bytearray] = field(default_factory=dict)
+
+    def pieced(self, piece: bytes, place: int) -> bytes:
+        """Takes a piece of a long record; the last makes the record, b"" until then."""
+        size, before = place & 0xFFFFFFFF, place >> 32
+        parts = self.parts.setdefault(self.instance, bytearray())
+        if before == 0:
+            parts.clear()
+        if before != len(parts) or before + len(piece) > size:
+            del self.parts[self.instance]
+            raise ValueFault(": pieces of a long record are missing")
+        parts += piece
+        if len(parts) < size:
+            return b""
+        whole = bytes(self.parts.pop(self.instance))
+        if len(whole) < RECORD_HEADER or whole[4] & 15 == Phase.PIECE:
+            raise ValueFault(": a long record is none")
+        return whole
 
 
 Record: TypeAlias = dict[str, Any]

@@ -134,7 +134,7 @@ class RecordReader(Iterable[Record]):
     def batches(self) -> Iterator[Batch]:
         """The same as they came, which is cheaper."""
         unwrapper = Unwrapper()
-        for raw in _unpacked(self._lines, self.name):
+        for raw in self._readable():
             self._line += 1
             text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
             for line in unwrapper.feed(text):
@@ -149,6 +149,15 @@ class RecordReader(Iterable[Record]):
         for name, source in self._sources.items():
             yield from self._finished(name, source)
         self._nothing_found()
+
+    def _readable(self) -> Iterator[str | bytes]:
+        """The lines, of gzip that is cut off as far as they go."""
+        try:
+            yield from _unpacked(self._lines, self.name)
+        except _Torn as error:
+            if not self.records:
+                raise
+            self._damaged(error.fault, self._line + 1)
 
     def warnings(self) -> list[str]:
         """Sentences for the user about what could not be read."""
@@ -359,6 +368,15 @@ def open_log(path: Path, weave: Weave | None = None, label: str = "") -> Iterato
         raise unreadable(str(path), error) from error
 
 
+class _Torn(InputError):
+    """The gzip data end in the middle."""
+
+    fault = "damaged gzip data: it is cut off there"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name}: {self.fault}")
+
+
 def _unpacked(lines: Iterable[str] | Iterable[bytes], name: str) -> Iterator[str | bytes]:
     if not isinstance(lines, io.IOBase):
         yield from lines
@@ -377,7 +395,9 @@ def _unpacked(lines: Iterable[str] | Iterable[bytes], name: str) -> Iterator[str
                     "which no log of records has"
                 )
             yield line
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except EOFError as error:
+        raise _Torn(name) from error
+    except (zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"{name}: damaged gzip data: {error}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{name}: not UTF-8 text: {error.reason}") from error

@@ -6,12 +6,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import field
 from pathlib import Path
+from typing import Any
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError
-from whamm_cm.trace.reader import RecordReader, open_log
+from whamm_cm.trace.reader import RecordReader, Weave, open_log
 from whamm_cm.trace.recording import VERSION
 from whamm_cm.trace.records import Record
+from whamm_cm.trace.tables import table_for
+
+#: What has become of a value that is not whole.
+_CUT = ("~cut", "~bad", "~redacted", "~deep")
 
 
 @dataclass(slots=True)
@@ -24,10 +29,15 @@ class Call:
 
 @dataclass(slots=True)
 class Lived:
-    """One instance, in order: the calls of its exports, and those it made."""
+    """One instance, in order: the calls of its exports, and those it made.  ``others``: the records
+    of built-ins, by which the contents of streams and futures are known; ``seq`` says where in the
+    run they stand.  ``stopped``: so many seconds after its last record it was stopped from the
+    outside, None: it was not."""
 
     entered: list[Call] = field(default_factory=list)
     made: list[Call] = field(default_factory=list)
+    others: list[Record] = field(default_factory=list)
+    stopped: float | None = None
 
 
 @dataclass(slots=True)
@@ -54,14 +64,24 @@ class Recording:
         return str(app.get(key, "")) if isinstance(app, dict) else ""
 
 
-def read_recording(path: str) -> Recording:
-    """Raises InputError for what cannot be read, or is no recording."""
+def read_recording(path: str, weave: Weave | None = None) -> Recording:
+    """What ``trace --record`` wrote, or the log of what ``instrument --record`` made; ``weave``:
+    what is known of that.  Raises InputError for what cannot be read, or is no recording."""
+    weave = weave or Weave(find=table_for)
     with ExitStack() as stack:
-        reader: RecordReader = stack.enter_context(open_log(Path(path)))
+        reader: RecordReader = stack.enter_context(open_log(Path(path), weave))
         records = iter(reader)
         head = next(records, None)
+        if head is None and reader.unknown:
+            raise InputError(
+                f"{path} cannot be read: the woven component that wrote it is not known on this"
+                " machine; name it with --woven FILE"
+            )
         if head is None or head["phase"] != "recording":
-            raise InputError(f"{path} is no recording: make one with `whamm-cm trace --record`")
+            raise InputError(
+                f"{path} is no recording: make one with `whamm-cm trace --record`, or on another"
+                " host by a component from `whamm-cm instrument --record`"
+            )
         if head["recording"] != VERSION:
             raise InputError(f"{path} was recorded by a newer whamm-cm: use that one")
         found = _told(head, records)
@@ -70,21 +90,61 @@ def read_recording(path: str) -> Recording:
 
 
 def _told(head: Record, records: Iterator[Record]) -> Recording:
-    lives: dict[int, Lived] = {}
-    found = Recording(head, [], None, [])
-    open_: dict[tuple[int, int], Call] = {}
+    lives: dict[tuple[str, int], Lived] = {}
+    times: dict[tuple[str, int], int] = {}
+    ends: dict[str, Record] = {}
+    last, phase, found = "", "", Recording(head, [], None, [])
+    open_: dict[tuple[str, int, int], Call] = {}
     for record in records:
-        if record["phase"] == "end":
-            found.end = record
-        if record["phase"] not in ("call", "return"):
+        phase, run = record["phase"], record.get("run", "")
+        if phase == "lost":
+            found.warnings.append(
+                f"{record.get('lost')} records of it are lost; only what was before can be used"
+            )
+            break
+        if phase == "end":
+            stopped = lives.get((run, record["instance"])) if record.get("stopped") else None
+            if stopped is not None:
+                stopped.stopped = max(0, record["t_ns"] - times[run, record["instance"]]) / 1e9
+            elif not record.get("stopped"):
+                ends[run] = record
+        if phase not in ("call", "return", "exit", "handle"):
             continue
-        key = record["instance"], record["call"]
-        if record["phase"] == "return":
-            if key in open_:
-                open_.pop(key).answer = record
-            continue
-        life = lives.setdefault(record["instance"], Lived())
-        call = open_[key] = Call(record)
-        (life.entered if record.get("edge") == "export" else life.made).append(call)
+        last, key = run, (run, record["instance"])
+        times[key] = record["t_ns"]
+        life = lives.setdefault(key, Lived())
+        if record.get("edge") not in ("export", "import"):
+            life.others.append(record)
+        elif phase in ("call", "return"):
+            _check(record)
+            _paired(life, record, open_)
+    found.end = ends.get(last) if phase != "lost" else None
     found.lives.extend(lives.values())
     return found
+
+
+def _paired(life: Lived, record: Record, open_: dict[tuple[str, int, int], Call]) -> None:
+    """Takes a call, or what it returned."""
+    key = record.get("run", ""), record["instance"], record["call"]
+    if record["phase"] == "call":
+        call = open_[key] = Call(record)
+        (life.entered if record["edge"] == "export" else life.made).append(call)
+    elif key in open_ and "pending" not in record:
+        open_.pop(key).answer = record
+
+
+def _check(record: Record) -> None:
+    """Raises InputError for values that are not whole."""
+    values = [record.get("args"), record.get("result")]
+    if "big" in record or "bad" in record or any(map(_is_cut, values)):
+        raise InputError(
+            f"call {record['call']} of the recording ({record['func']}) has a value that is not"
+            " whole, which cannot be replayed: of what may hold secrets, 16 KiB are recorded"
+            " (--secrets keep records all)"
+        )
+
+
+def _is_cut(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(key in value for key in _CUT) or any(map(_is_cut, value.values()))
+    return isinstance(value, list) and any(map(_is_cut, value))

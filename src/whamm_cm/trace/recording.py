@@ -6,6 +6,7 @@ A resource goes by the number that it has in its instance for as long as that li
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import secrets
@@ -144,7 +145,8 @@ class Recorder:
         self._head = subject.head(keeping)
         self._lock, self._instances = threading.Lock(), 0
         self._run, self._seq = secrets.token_hex(8), 0
-        self._base = self._flushed = time.monotonic_ns()
+        self._base, self._fresh = time.monotonic_ns(), False
+        self._over = threading.Event()
 
     @property
     def _out(self) -> BinaryIO:
@@ -152,6 +154,7 @@ class Recorder:
         if self._file is None:
             self._file = self._opened()
             self._base = time.monotonic_ns()
+            threading.Thread(target=self._flushes, name="recording", daemon=True).start()
             self._write(self._head)
             start: Record = {"t_ns": 0, "wall_ns": time.time_ns(), "phase": "start"}
             self._numbered(start)
@@ -170,6 +173,8 @@ class Recorder:
 
     def put(self, record: Record) -> None:
         with self._lock:
+            if self._over.is_set():  # a guest that was left behind
+                return
             self.records += 1
             self._numbered(record)
 
@@ -183,6 +188,7 @@ class Recorder:
         with self._lock:
             self._out.flush()
             self._numbered(end)
+            self._over.set()
             self._out.write(self._packer.flush())
             self._out.flush()
             self._out.close()
@@ -194,11 +200,16 @@ class Recorder:
     def _write(self, record: Record) -> None:
         text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
         self._out.write(self._packer.compress(text.encode() + b"\n"))
-        now = time.monotonic_ns()
-        if now - self._flushed > _PERIOD * 1e9:
-            self._flushed = now
-            self._out.write(self._packer.flush(zlib.Z_SYNC_FLUSH))
-            self._out.flush()
+        self._fresh = True
+
+    def _flushes(self) -> None:
+        """Puts what is fresh into the file, also while the guest waits or computes."""
+        while not self._over.wait(_PERIOD):
+            with self._lock:
+                if self._fresh and not self._over.is_set():
+                    self._fresh = False
+                    self._out.write(self._packer.flush(zlib.Z_SYNC_FLUSH))
+                    self._out.flush()
 
 
 class Watcher:
@@ -207,6 +218,7 @@ class Watcher:
     def __init__(self, recorder: Recorder, number: int) -> None:
         self._recorder, self._number, self._calls = recorder, number, 0
         self._open: list[tuple[Signature, int, int, list[Any]]] = []
+        self._moved: bytes | None = None
 
     def called(self, name: str, values: Sequence[Any], numbers: Sequence[int]) -> None:
         recorder = self._recorder
@@ -236,11 +248,23 @@ class Watcher:
         value = recorder.encoders.of(t)(answer, iter(numbers))
         value = recorder.hiding.result(signature.place, signature.rule, args, t, value)
         found: Record = {} if t is None else {"result": value}
+        if self._moved is not None:
+            moved = {"~b64": base64.b64encode(self._moved).decode()}
+            found["moved"], self._moved = recorder.hiding.scrubbed(moved), None
         if recorder.hiding.hidden != before:
             found["masked"] = True
         self._open.pop()
         now = recorder.since()
         self._put(signature, "return", call, now, found, now - began)
+
+    def stopped(self) -> None:
+        self._recorder.put(
+            {"t_ns": self._recorder.since(), "instance": self._number, "phase": "end",
+             "stopped": True}
+        )  # fmt: skip
+
+    def moved(self, data: bytes) -> None:
+        self._moved = data
 
     def dropped(self, resource: Resource, number: int) -> None:
         interface, _, name = resource.NAME.partition("#")

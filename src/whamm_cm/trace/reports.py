@@ -10,7 +10,7 @@ from whamm_cm.agent.counted import CountedCells
 from whamm_cm.agent.layout import SiteKind
 from whamm_cm.agent.table import Site, SiteTable
 from whamm_cm.dataclass import dataclass
-from whamm_cm.trace.decode import place
+from whamm_cm.trace.cells import place
 from whamm_cm.trace.merge import merged, pairs
 from whamm_cm.trace.records import Record
 from whamm_cm.trace.types import initial as initial

@@ -28,12 +28,13 @@ _KEPT = struct.Struct("<I").unpack_from
 
 
 class Tail:
-    """The part of a record behind the image; ``pos`` moves as values take from it."""
+    """The part of a record behind the image; ``pos`` moves as values take from it.  ``masked``:
+    stars have been read in the place of a secret."""
 
-    __slots__ = ("data", "end", "pos")
+    __slots__ = ("data", "end", "masked", "pos")
 
     def __init__(self, data: bytes, pos: int, end: int) -> None:
-        self.data, self.pos, self.end = data, pos, end
+        self.data, self.pos, self.end, self.masked = data, pos, end, False
 
     def kept(self) -> int:
         """The next length; 0 from where the record was cut."""
@@ -76,9 +77,11 @@ def heights(table: SiteTable) -> tuple[int, ...]:
 
 
 class Readers:
-    """Compiled readers of one table for one string encoding, made when first asked for."""
+    """Compiled readers of one table for one string encoding, made when first asked for.  ``stars``:
+    of a secret they make as many stars, which a guest can be given."""
 
-    def __init__(self, table: SiteTable, encoding: str) -> None:
+    def __init__(self, table: SiteTable, encoding: str, stars: bool = False) -> None:
+        self.stars = stars
         self._nodes, self._heights = table.nodes, heights(table)
         self._text = _TEXTS[encoding]
         self._made: dict[tuple[int, int], Reader] = {}
@@ -196,20 +199,22 @@ def _marked(tail: Tail, kept: int, address: int, total: int) -> dict[str, Any]:
     """A value whose bytes are not shown."""
     if kept == BAD_POINTER:
         return {"~bad": hex(address)}
+    tail.masked = True
     if kept == SECRET:
         tail.take(tail.kept())
     return {"~redacted": total}
 
 
 def _string(readers: Readers, node: Node, depth: int) -> Reader:
-    pair, text = _pair(node), readers.text(node.size * 4)
+    pair, text, stars = _pair(node), readers.text(node.size * 4), readers.stars
 
     def read(tail: Tail, at: int) -> Any:
         address, word = pair(tail.data, at)
         units, width, decode = text(word)
         kept, size = tail.kept(), units * width
         if kept >= SECRET:
-            return _marked(tail, kept, address, units)
+            found = _marked(tail, kept, address, units)
+            return "*" * units if stars and tail.masked else found
         if kept > size:
             raise ValueFault(f"{kept} bytes are kept of a string of {size}")
         start, whole = tail.take(kept), kept == size
@@ -223,7 +228,7 @@ def _string(readers: Readers, node: Node, depth: int) -> Reader:
 def _elements(readers: Readers, node: Node, depth: int) -> Reader:
     element = readers.node(node.a)
     if node.kind is NodeKind.LIST and element.kind is NodeKind.U8:
-        return _bytes(node)
+        return _bytes(node, readers.stars)
     pair, size, item = _pair(node), element.size, readers.get(node.a, depth + 1)
 
     def read(tail: Tail, at: int) -> Any:
@@ -240,14 +245,16 @@ def _elements(readers: Readers, node: Node, depth: int) -> Reader:
     return read
 
 
-def _bytes(node: Node) -> Reader:
+def _bytes(node: Node, stars: bool) -> Reader:
     pair = _pair(node)
 
     def read(tail: Tail, at: int) -> Any:
         address, total = pair(tail.data, at)
         kept = tail.kept()
         if kept >= SECRET:
-            return _marked(tail, kept, address, total)
+            found = _marked(tail, kept, address, total)
+            hidden = base64.b64encode(b"*" * total).decode() if stars and tail.masked else None
+            return found if hidden is None else {"~b64": hidden}
         if kept > total:
             raise ValueFault(f"{kept} bytes are kept of {total}")
         start = tail.take(kept)

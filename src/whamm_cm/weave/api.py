@@ -440,6 +440,7 @@ class _Tree:
             chunked=self.block == "chunks",
             push_empty=self.several and any(_pushes(c) for c in chosen),
             max_string=self.plan.max_string,
+            whole=bool(self.plan.recorded),
             max_list=self.plan.max_list,
             interval_ns=self._interval(),
             count_base=min(counts, default=0),

@@ -138,6 +138,7 @@ class Orders:
     def choose(self, program: Program, sites: Sequence[Site]) -> dict[Component, list[Chosen]]:
         """Orders by component, flush-only ones included."""
         wanted = self._wanted(sites)
+        self.builder.recorded = self.plan.recorded
         self.secret = secret_elements(sites)
         for key in self.scripting.components if self.scripting is not None else ():
             wanted.setdefault(key, {})

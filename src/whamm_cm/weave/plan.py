@@ -95,7 +95,8 @@ class Plan:
     request, a call of an export of the root, in so many; what that begins to draw from is
     ``sample_start``, None for what differs from instance to instance.  ``engine``: what is made is
     a monitor module for it.  ``own_clocks``: probes read clocks of an interface of our own, for who
-    runs it answers for those of WASI in the guest's place.
+    runs it answers for those of WASI in the guest's place.  ``recorded``: what it makes is a
+    recording: values have no limits, and the site table says this of it, a JSON object.
     """
 
     trace: Selector = nothing
@@ -123,6 +124,7 @@ class Plan:
     sample_start: int | None = None
     engine: EngineName | None = None
     own_clocks: bool = False
+    recorded: str = ""
 
     @property
     def samples(self) -> bool:

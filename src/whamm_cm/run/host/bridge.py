@@ -113,6 +113,12 @@ class Watch(Protocol):
     def dropped(self, resource: Resource, number: int) -> None:
         """The guest has dropped what it owned."""
 
+    def moved(self, data: bytes) -> None:
+        """The call that has not returned yet moves this from one resource to another."""
+
+    def stopped(self) -> None:
+        """The guest is to end where it is: from the outside, on any thread."""
+
 
 class Table:
     """The objects one instance has handles of."""

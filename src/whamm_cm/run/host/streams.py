@@ -191,16 +191,19 @@ def _subscribe_output(world: World, stream: OutputStream) -> Pollable:
 @STREAMS.func("[method]output-stream.splice")
 def _splice(world: World, stream: OutputStream, source: InputStream, size: int) -> int:
     data = source.read(min(size, stream.check_write()))
-    if data:
-        stream.write(data)
-    return len(data)
+    return _moved(world, stream, data)
 
 
 @STREAMS.func("[method]output-stream.blocking-splice")
 def _blocking_splice(world: World, stream: OutputStream, source: InputStream, size: int) -> int:
-    data = _blocking_read(world, source, min(size, _room(world, stream)))
+    return _moved(world, stream, _blocking_read(world, source, min(size, _room(world, stream))))
+
+
+def _moved(world: World, stream: OutputStream, data: bytes) -> int:
     if data:
         stream.write(data)
+        if world.watch is not None:
+            world.watch.moved(data)
     return len(data)
 
 

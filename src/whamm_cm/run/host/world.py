@@ -61,6 +61,13 @@ class World(Instance):
                 with suppress(BlockingIOError):  # full: it rings anyway
                     os.write(self._bell[1], b"!")
 
+    def stop(self) -> None:
+        """Have the guest end; from any thread."""
+        if self.watch is not None:
+            self.watch.stopped()
+        self.stopped.set()
+        self.ring()
+
     def wait(self, pollables: Sequence[Pollable]) -> list[int]:
         """The positions of those that are ready, when at least one is."""
         bell = -1

@@ -7,7 +7,7 @@ not imported.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import field, replace
 
 from whamm_cm.abi.faults import AbiError
@@ -61,18 +61,27 @@ def answered(component: Component, wishes: Wishes) -> Answered:
 
     Raises WeaveError for an import that cannot be answered, DecodeError for what is malformed.
     """
+    if wishes == Wishes():
+        return Answered(component, component, ())
     world = resolve(component).world
     entities = {extern.name.name: extern.entity for extern in world.imports}
-    found = [
-        place
+    places = [
+        _place(definition, definition.node, entity, wishes)
         for definition in component.definitions
         if isinstance(definition.node, n.Import)
         and isinstance(entity := entities[definition.node.name.name], InstanceItem)
-        and (place := _place(definition, definition.node, entity, wishes)).replies
     ]
+    found = [place for place in places if place.replies]
     if not found:
         return Answered(component, component, ())
-    root = _Around(component, found, wishes.step).run()
+    elsewhere = {
+        resource: (place.definition.item, name)
+        for place in places
+        if not place.replies
+        for name, entity in place.entity.exports.items()
+        if (resource := _resource(entity)) is not None
+    }
+    root = _Around(component, found, elsewhere, wishes.step).run()
     main = [d.node for d in root.definitions if isinstance(d.node, Component)][-1]
     named = tuple(
         (one.interface, one.version, func, isinstance(reply, Filtered))
@@ -92,6 +101,11 @@ class _Place:
     entity: InstanceItem
     replies: dict[str, Reply]
 
+    def type_of(self, func: str) -> FuncT:
+        entity = self.entity.exports[func]
+        assert isinstance(entity, FuncItem), "what is answered and asked are functions"
+        return entity.type
+
     @property
     def hosts(self) -> Iterator[str]:
         """Functions of the host that are asked for those that are answered."""
@@ -101,11 +115,11 @@ class _Place:
             if isinstance(reply, Wait):
                 yield reply.now
 
-    @property
-    def stays(self) -> bool:
-        """Whether the host has to have the interface."""
+    def stays(self, elsewhere: Container[object]) -> bool:
+        """Whether the host has to have the interface; ``elsewhere``: resources that other imports
+        have."""
         return any(self.hosts) or any(
-            not _is_value(entity) and name not in self.replies
+            not (name in self.replies or _is_value(entity) or _resource(entity) in elsewhere)
             for name, entity in self.entity.exports.items()
         )
 
@@ -113,6 +127,12 @@ class _Place:
 def _is_value(entity: object) -> bool:
     """Whether it is a type that can be written down, and no resource."""
     return isinstance(entity, TypeItem) and not isinstance(entity.type, Resource)
+
+
+def _resource(entity: object) -> Resource | None:
+    if isinstance(entity, TypeItem) and isinstance(entity.type, Resource):
+        return entity.type
+    return None
 
 
 def _place(definition: Definition, node: n.Import, entity: InstanceItem, wishes: Wishes) -> _Place:
@@ -132,6 +152,7 @@ class _Around:
 
     component: Component
     places: list[_Place]
+    elsewhere: dict[Resource, tuple[Item, str]]
     step: int
     replies: list[tuple[str, FuncT, Reply]] = field(default_factory=list)
     types: list[tuple[str, ValType]] = field(default_factory=list)
@@ -144,11 +165,16 @@ class _Around:
         kept: dict[int, Definition] = {}
         aliases: list[Definition] = []
         for number, place in enumerate(self.places):
-            if place.stays:
+            if place.stays(self.elsewhere):
                 kept[number] = replace(place.definition, items=(Item(Sort.INSTANCE),))
                 aliases += self._ask(number, place, kept[number].item)
+        for number, place in enumerate(self.places):
+            host = kept[number].item if number in kept else None
+            for name in place.replies:
+                aliases += self._resources(place, host, place.type_of(name))
         made: list[list[tuple[str, str, Sort]]] = [
-            list(self._given(number, place)) for number, place in enumerate(self.places)
+            list(self._given(number, place, number in kept))
+            for number, place in enumerate(self.places)
         ]
         try:
             provider = Provider(self.replies, self.types, self.hosts, self.taken, self.step)
@@ -159,49 +185,75 @@ class _Around:
         outer.add(*kept.values(), *aliases, nested, instance)
         for number, place in enumerate(self.places):
             host = kept[number].item if number in kept else None
-            definitions = _instance(place, made[number], instance.item, host)
+            definitions = self._instance(place, made[number], instance.item, host)
             outer.use(Interface(place.definition.item, place.definition, definitions))
         return enclose(outer, self.component)
 
     def _ask(self, number: int, place: _Place, host: Item) -> Iterator[Definition]:
         """What the component that answers imports of the host's ``place``."""
         for name in dict.fromkeys(place.hosts):
-            entity = place.entity.exports[name]
-            assert isinstance(entity, FuncItem), "hosts are functions of the import"
-            key = f"host{number}-{name}"
-            self.hosts[key] = entity.type
+            type_, key = place.type_of(name), f"host{number}-{name}"
+            self.hosts[key] = type_
             yield (alias := build.alias_export(host, name, Sort.FUNC))
             self.args.append((key, alias.item))
-            for of in _named(entity.type):
+            for of in _named(type_):
                 yield from self._take(place, host, of)
 
-    def _take(self, place: _Place, host: Item, of: Resource | ValType) -> Iterator[Definition]:
+    def _resources(self, place: _Place, host: Item | None, type_: FuncT) -> Iterator[Definition]:
+        """What the component that answers imports for a function's own type."""
+        for of in _named(type_):
+            if isinstance(of, Resource):
+                yield from self._take(place, host, of)
+
+    def _take(
+        self, place: _Place, host: Item | None, of: Resource | ValType
+    ) -> Iterator[Definition]:
         """The host's name for a type."""
         if of in self.taken.values():
             return
+        key = f"type{len(self.taken)}"
+        self.taken[key] = of
+        if isinstance(of, Resource) and of in self.elsewhere:
+            yield (alias := build.alias_export(*self.elsewhere[of], Sort.TYPE))
+            self.args.append((key, alias.item))
+            return
         for name, entity in place.entity.exports.items():
-            if isinstance(entity, TypeItem) and _bare(entity.type) is of:
-                key = f"type{len(self.taken)}"
-                self.taken[key] = of
+            if host is not None and isinstance(entity, TypeItem) and _bare(entity.type) is of:
                 yield (alias := build.alias_export(host, name, Sort.TYPE))
                 self.args.append((key, alias.item))
                 return
         raise WeaveError(f"{place.interface} has a type that it does not name")
 
-    def _given(self, number: int, place: _Place) -> Iterator[tuple[str, str, Sort]]:
+    def _given(self, number: int, place: _Place, kept: bool) -> Iterator[tuple[str, str, Sort]]:
         """What of an import the component that answers has: (name, its name there, sort)."""
         for name, entity in place.entity.exports.items():
             if name in place.replies:
-                assert isinstance(entity, FuncItem), "what is answered are functions"
                 key = f"func{len(self.replies)}"
                 reply = _asking(place.replies[name], number)
-                self.replies.append((key, entity.type, reply))
+                self.replies.append((key, place.type_of(name), reply))
                 yield name, key, Sort.FUNC
-            elif not place.stays:
+            elif not kept and _resource(entity) is None:
                 assert isinstance(entity, TypeItem), "else the import stays"
                 key = f"given{len(self.types)}"
                 self.types.append((key, entity.type))  # type: ignore[arg-type]
                 yield name, key, Sort.TYPE
+
+    def _instance(
+        self, place: _Place, given: list[tuple[str, str, Sort]], answers: Item, host: Item | None
+    ) -> tuple[Definition, ...]:
+        """What the import was, put together: the last has its item."""
+        aliases = {name: build.alias_export(answers, key, sort) for name, key, sort in given}
+        for name, entity in place.entity.exports.items():
+            if name in aliases:
+                continue
+            resource = _resource(entity)
+            if host is not None:
+                aliases[name] = build.alias_export(host, name, _sort(entity))
+            else:
+                assert resource is not None, "the import stays where not all is given"
+                aliases[name] = build.alias_export(*self.elsewhere[resource], Sort.TYPE)
+        bag = build.inline_exports([(name, alias.item) for name, alias in aliases.items()])
+        return (*aliases.values(), replace(bag, items=place.definition.items))
 
 
 def _named(t: FuncT) -> Iterator[Resource | ValType]:
@@ -227,19 +279,6 @@ def _asking(reply: Reply, number: int) -> Reply:
     if isinstance(reply, Wait):
         return replace(reply, host=f"host{number}-{reply.host}", now=f"host{number}-{reply.now}")
     return reply
-
-
-def _instance(
-    place: _Place, given: list[tuple[str, str, Sort]], answers: Item, host: Item | None
-) -> tuple[Definition, ...]:
-    """What the import was, put together: the last has its item."""
-    aliases = {name: build.alias_export(answers, key, sort) for name, key, sort in given}
-    for name, entity in place.entity.exports.items():
-        if name not in aliases:
-            assert host is not None, "the import stays where not all is given"
-            aliases[name] = build.alias_export(host, name, _sort(entity))
-    bag = build.inline_exports([(name, alias.item) for name, alias in aliases.items()])
-    return (*aliases.values(), replace(bag, items=place.definition.items))
 
 
 def _sort(entity: object) -> Sort:
