@@ -29,6 +29,7 @@ from whamm_cm.gate.baseline import Baseline
 from whamm_cm.gate.context import Decision
 from whamm_cm.gate.engine import Engine
 from whamm_cm.gate.guard import Function, Guard, Mode
+from whamm_cm.gate.guard_budgets import add_budget
 from whamm_cm.gate.guard_claim import body_of, facts_text, section
 from whamm_cm.gate.guard_environment import add_environment
 from whamm_cm.gate.guard_network import add_network
@@ -206,11 +207,7 @@ def _add_budgets(
 ) -> None:
     """One number for all functions that a budget is about, as the gate counts."""
     for number, budget in enumerate(policy.budgets):
-        found = [
-            one
-            for one in called
-            if any(budget.line.denies(*key) for key in one.names) and budget.max_calls is not None
-        ]
+        found = [one for one in called if any(budget.line.denies(*key) for key in one.names)]
         inside = next((s for one in found for s in called[one] if s.component is not root), None)
         if inside is not None:
             raise WeaveError(
@@ -218,13 +215,7 @@ def _add_budgets(
                 " calls of its own exports would begin a budget anew"
             )
         if found:
-            guard.needs(f"task var calls{number}: u64;")
-        place = f"{os.path.basename(budget.location.file)}:{budget.location.line}"
-        for one in found:
-            guard.ask(
-                one, f"calls{number} <= {budget.max_calls}",
-                f"{place}: max_calls_per_invocation: {budget.max_calls}", setup=f"calls{number}++;",
-            )  # fmt: skip
+            add_budget(guard, number, budget, found)
 
 
 def _refuse_passing(called: Mapping[Function, Sequence[Site]], root: Component, name: str) -> None:
