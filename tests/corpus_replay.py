@@ -222,13 +222,12 @@ def verdict(trial: Trial, wasmtime: Path | None, reference: bool, composes: bool
         again = trial.replay()
     except subprocess.TimeoutExpired as late:
         return Row("LATE", more=[*faults, f"{late.cmd[3]}: not done in {_LONG:g} s"])
-    calls = sum(
-        len(life.entered + life.made) for life in read_recording(str(trial.recording)).lives
-    )
+    lives = read_recording(str(trial.recording)).lives
+    calls = sum(len(life.entered) + len(life.made) for life in lives)
     same = again.status == 0 and (ran is None or (ran.out, ran.err) == (again.out, again.err))
     if not same:
         faults += [f"recorded {ran}", f"replayed {again}", again.said.strip()]
-    trapped = "the guest trapped" in again.said or (ran is not None and ran.status != 0)
+    trapped = any(call.answer is None for life in lives for call in life.entered)
     composed = ""
     if composes and wasmtime:
         composed = _composed(trial, ran, trapped, wasmtime, faults)

@@ -358,6 +358,41 @@ def test_the_type_of_files_stays_where_it_is(declared: str, policy: Make) -> Non
     assert (found.value, found.trap) == (0, "")
 
 
+def test_parts_whose_types_lead_in_a_circle(policy: Make) -> None:  # noqa: F811
+    """The files' import speaks of a clock's record, the directories' of the files' resource."""
+    wasm = wat2wasm(f"""(component
+      (import "wasi:clocks/wall-clock@0.2.0" (instance $wall {DATETIME}
+        (export "datetime" (type $e (eq $d))) (export "now" (func (result $e)))))
+      (alias export $wall "datetime" (type $datetime))
+      (import "wasi:filesystem/types@0.2.0" (instance $types
+        (alias outer 1 $datetime (type $o)) (export "datetime" (type $t (eq $o)))
+        (export "descriptor" (type $d (sub resource)))
+        (export "[method]descriptor.changed" (func (param "self" (borrow $d)) (result $t)))))
+      (alias export $types "descriptor" (type $descriptor))
+      (import "wasi:filesystem/preopens@0.2.0" (instance $preopens
+        (alias outer 1 $descriptor (type $o)) (export "descriptor" (type $d (eq $o)))
+        (export "get-directories" (func (result (list (tuple (own $d) string)))))))
+      {MEMORY}
+      (core func $dirs (canon lower (func $preopens "get-directories")
+        (memory $m) (realloc (func $r))))
+      (core func $now (canon lower (func $wall "now") (memory $m)))
+      (core module $c (import "" "d" (func $d (param i32))) (import "" "n" (func $n (param i32)))
+        (import "" "m" (memory 1))
+        (func (export "ask") (result i64) (call $n (i32.const 32)) (call $d (i32.const 16))
+          (i64.add (i64.load (i32.const 32)) (i64.load32_u (i32.const 20)))))
+      (core instance $c (instantiate $c (with "" (instance
+        (export "d" (func $dirs)) (export "n" (func $now)) (export "m" (memory $m))))))
+      (func (export "ask") (result u64) (canon lift (core func $c "ask"))))""")
+    rules = policy("virtual: { clocks: { start: 2026-01-01 }, files: {} }")
+    made = b"".join(guarded(wasm, "a", rules, "deny", "none").pieces)
+    assert [row.item for row in analyse(made, "a").subject.imports] == [
+        "wasi:filesystem/types@0.2.0"
+    ]
+    offers = {"": {"descriptor": 1, "[method]descriptor.changed": lambda *_: None}}
+    found = reach(made, offers)
+    assert (found.value, found.trap) == (START, "")
+
+
 # --- with other parts of a policy ----------------------------------------------------------------
 
 

@@ -6,24 +6,30 @@ import gzip
 import json
 import struct
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from wasmtime import wat2wasm
 
 from fixtures.build import path_of
 from tests.agent import encode
 from tests.agent.agree import all_say
 from tests.agent.harness import NONCE
 from tests.agent.sample import site
+from tests.cli.test_record_ends import SPLICE
 from tests.docs.test_facts import ROOT, code, rows
 from whamm_cm.agent.layout import BLOCK_MAGIC, FINAL, Edge, RecordFlag, SiteKind
 from whamm_cm.agent.sites import SiteSpec, SiteTableBuilder
 from whamm_cm.agent.table import SiteTable
 from whamm_cm.agent.variables import VariableSpec
 from whamm_cm.cli.main import main
+from whamm_cm.component.decode import decode
 from whamm_cm.trace.decode import BLOCK, Receiver, Record
 from whamm_cm.trace.reader import RecordReader
+from whamm_cm.trace.recording import Recorder, Subject
+from whamm_cm.wit.resolve import resolve
 from whamm_cm.wit.types import ListT, Prim, TupleT
 
 COMMAND = str(ROOT / "fixtures" / "c_command" / "command.wasm")
@@ -126,6 +132,21 @@ def recorded(folder: Path) -> list[Record]:
     return found
 
 
+def stopped() -> list[Record]:
+    """A recording of what a splice moved, in an instance that was stopped."""
+    file = BytesIO()
+    file.close = lambda: None  # type: ignore[method-assign]
+    world = resolve(decode(wat2wasm(SPLICE), "splice.wasm")).world
+    into = Recorder(lambda: file, world, Subject("splice.wasm", b"", (), None), "keep")
+    watcher = into.instance()
+    watcher.called("wasi:cli/stdin@0.2.0#get-stdin", [], [])
+    watcher.moved(b"x")
+    watcher.returned(None, [5])
+    watcher.stopped()
+    into.finish(None)
+    return [*RecordReader(gzip.decompress(file.getvalue()).splitlines())]
+
+
 def test_the_keys_are_those_of_the_page_in_its_order(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -141,6 +162,7 @@ def test_the_keys_are_those_of_the_page_in_its_order(
         old(),
         sampled(),
         recorded(tmp_path),
+        stopped(),
     ):
         for record in records:
             assert list(record) == sorted(record, key=LISTED.index), record

@@ -26,6 +26,13 @@ class Prepared:
     main: Component
     answered: tuple[tuple[str, str], ...] = ()
 
+    def changed(self, root: Component, name: str) -> Prepared:
+        """With another root, in which ``main`` is where it was."""
+        made = encode(root)
+        _check(root, name)
+        found = decode(made, name)
+        return Prepared(made, found, _main(found) if self.answered else found, self.answered)
+
 
 def prepared(data: bytes, name: str, policy: Policy, mode: Mode) -> Prepared:
     """``data`` itself where nothing is answered, or only told of.
@@ -44,13 +51,16 @@ def prepared(data: bytes, name: str, policy: Policy, mode: Mode) -> Prepared:
     made = encode(found.root)
     _check(found.root, name)
     root = decode(made, name)
-    main = [d.node for d in root.definitions if isinstance(d.node, Component)][-1]
     titles = tuple(
         (f"{interface}{f'@{version}' if version else ''}#{func}",
          "shows what is allowed" if partly else "is answered by the policy")
         for interface, version, func, partly in found.functions
     )  # fmt: skip
-    return Prepared(made, root, main, titles)
+    return Prepared(made, root, _main(root), titles)
+
+
+def _main(root: Component) -> Component:
+    return [d.node for d in root.definitions if isinstance(d.node, Component)][-1]
 
 
 def _check(root: Component, name: str) -> None:

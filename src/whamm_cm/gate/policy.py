@@ -84,10 +84,13 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
+    """``max_ms``: how long after an invocation began it may still call."""
+
     line: Line
     max_calls: int | None
     p99_ms: float | None
     location: Location
+    max_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -258,17 +258,18 @@ class _Reader:
         for item, limits in node.mapping("budgets").items():
             at = node.keys[item]
             line = patterns.parsed(item, at)
-            known = ("max_calls_per_invocation", "p99_ms")
+            known = ("max_calls_per_invocation", "p99_ms", "max_ms_per_invocation")
             entries = limits.mapping(f"the budget of {cut(item)}", known)
             if not entries:
                 raise limits.fail(f"the budget of {cut(item)} needs one of {', '.join(known)}")
-            calls, p99 = (entries.get(key) for key in known)
+            calls, p99, most = (entries.get(key) for key in known)
             found.append(
                 Budget(
                     line,
                     None if calls is None else calls.integer(known[0]),
                     None if p99 is None else p99.number(known[1]),
                     at,
+                    None if most is None else most.number(known[2]),
                 )
             )
         return replace(policy, budgets=tuple(found))

@@ -38,6 +38,7 @@ class Lived:
     made: list[Call] = field(default_factory=list)
     others: list[Record] = field(default_factory=list)
     stopped: float | None = None
+    last_ns: int = 0
 
 
 @dataclass(slots=True)
@@ -91,28 +92,22 @@ def read_recording(path: str, weave: Weave | None = None) -> Recording:
 
 def _told(head: Record, records: Iterator[Record]) -> Recording:
     lives: dict[tuple[str, int], Lived] = {}
-    times: dict[tuple[str, int], int] = {}
     ends: dict[str, Record] = {}
     last, phase, found = "", "", Recording(head, [], None, [])
     open_: dict[tuple[str, int, int], Call] = {}
     for record in records:
-        phase, run = record["phase"], record.get("run", "")
+        phase = record["phase"]
         if phase == "lost":
             found.warnings.append(
                 f"{record.get('lost')} records of it are lost; only what was before can be used"
             )
             break
         if phase == "end":
-            stopped = lives.get((run, record["instance"])) if record.get("stopped") else None
-            if stopped is not None:
-                stopped.stopped = max(0, record["t_ns"] - times[run, record["instance"]]) / 1e9
-            elif not record.get("stopped"):
-                ends[run] = record
+            _end(record, lives, ends)
         if phase not in ("call", "return", "exit", "handle"):
             continue
-        last, key = run, (run, record["instance"])
-        times[key] = record.get("t_ns", 0)  # logs of other hosts may have none
-        life = lives.setdefault(key, Lived())
+        last = record.get("run", "")
+        life = lives.setdefault((last, record["instance"]), Lived())
         if record.get("edge") not in ("export", "import"):
             life.others.append(record)
         elif phase in ("call", "return"):
@@ -123,9 +118,19 @@ def _told(head: Record, records: Iterator[Record]) -> Recording:
     return found
 
 
+def _end(record: Record, lives: dict[tuple[str, int], Lived], ends: dict[str, Record]) -> None:
+    """Of a run, or of an instance that was stopped."""
+    run = record.get("run", "")
+    if not record.get("stopped"):
+        ends[run] = record
+    elif life := lives.get((run, record["instance"])):
+        life.stopped = max(0, record["t_ns"] - life.last_ns) / 1e9
+
+
 def _paired(life: Lived, record: Record, open_: dict[tuple[str, int, int], Call]) -> None:
     """Takes a call, or what it returned."""
     key = record.get("run", ""), record["instance"], record["call"]
+    life.last_ns = record.get("t_ns", life.last_ns)
     if record["phase"] == "call":
         call = open_[key] = Call(record)
         (life.entered if record["edge"] == "export" else life.made).append(call)

@@ -248,11 +248,11 @@ class Watcher:
         value = recorder.encoders.of(t)(answer, iter(numbers))
         value = recorder.hiding.result(signature.place, signature.rule, args, t, value)
         found: Record = {} if t is None else {"result": value}
+        if recorder.hiding.hidden != before:
+            found["masked"] = True
         if self._moved is not None:
             moved = {"~b64": base64.b64encode(self._moved).decode()}
             found["moved"], self._moved = recorder.hiding.scrubbed(moved), None
-        if recorder.hiding.hidden != before:
-            found["masked"] = True
         self._open.pop()
         now = recorder.since()
         self._put(signature, "return", call, now, found, now - began)

@@ -22,6 +22,7 @@ from whamm_cm.weave.answers.provider import Provider
 from whamm_cm.weave.answers.wishes import Wishes
 from whamm_cm.weave.enclose import Outer, enclose
 from whamm_cm.weave.interface import Interface
+from whamm_cm.weave.provider.types import Types
 from whamm_cm.wit.model import (
     AnyType,
     FuncItem,
@@ -155,7 +156,6 @@ class _Around:
     elsewhere: dict[Resource, tuple[Item, str]]
     step: int
     replies: list[tuple[str, FuncT, Reply]] = field(default_factory=list)
-    types: list[tuple[str, ValType]] = field(default_factory=list)
     hosts: dict[str, FuncT] = field(default_factory=dict)
     taken: dict[str, Resource | ValType] = field(default_factory=dict)
     args: list[tuple[str, Item]] = field(default_factory=list)
@@ -172,12 +172,9 @@ class _Around:
             host = kept[number].item if number in kept else None
             for name in place.replies:
                 aliases += self._resources(place, host, place.type_of(name))
-        made: list[list[tuple[str, str, Sort]]] = [
-            list(self._given(number, place, number in kept))
-            for number, place in enumerate(self.places)
-        ]
+        made = [list(self._given(number, place)) for number, place in enumerate(self.places)]
         try:
-            provider = Provider(self.replies, self.types, self.hosts, self.taken, self.step)
+            provider = Provider(self.replies, self.hosts, self.taken, self.step)
             nested = build.nested_component(provider.component())
         except AbiError as error:
             raise WeaveError(f"an answer is no value of its function's result: {error}") from error
@@ -185,8 +182,17 @@ class _Around:
         outer.add(*kept.values(), *aliases, nested, instance)
         for number, place in enumerate(self.places):
             host = kept[number].item if number in kept else None
-            definitions = self._instance(place, made[number], instance.item, host)
-            outer.use(Interface(place.definition.item, place.definition, definitions))
+            rest = self._rest(place, host)
+            outer.add(*rest.definitions)
+            # Imports speak of types of others: those may not come from what imports of them itself.
+            outer.definitions[:] = [
+                one.substitute({place.definition.item: rest.instance})
+                if isinstance(one.node, n.AliasExport)
+                else one
+                for one in outer.definitions
+            ]
+            whole = _whole(place, made[number], instance.item, rest)
+            outer.use(Interface(place.definition.item, place.definition, whole))
         return enclose(outer, self.component)
 
     def _ask(self, number: int, place: _Place, host: Item) -> Iterator[Definition]:
@@ -224,36 +230,52 @@ class _Around:
                 return
         raise WeaveError(f"{place.interface} has a type that it does not name")
 
-    def _given(self, number: int, place: _Place, kept: bool) -> Iterator[tuple[str, str, Sort]]:
-        """What of an import the component that answers has: (name, its name there, sort)."""
+    def _given(self, number: int, place: _Place) -> Iterator[tuple[str, str]]:
+        """Functions of an import that the component that answers has: (name, its name there)."""
+        for name, reply in place.replies.items():
+            key = f"func{len(self.replies)}"
+            self.replies.append((key, place.type_of(name), _asking(reply, number)))
+            yield name, key
+
+    def _rest(self, place: _Place, host: Item | None) -> _Rest:
+        """What else is in an import: of its ``host``, of another import, or written down."""
+        out: list[Definition] = []
+        types = Types(out, lambda _, item: item, {})
+        items = {}
         for name, entity in place.entity.exports.items():
             if name in place.replies:
-                key = f"func{len(self.replies)}"
-                reply = _asking(place.replies[name], number)
-                self.replies.append((key, place.type_of(name), reply))
-                yield name, key, Sort.FUNC
-            elif not kept and _resource(entity) is None:
-                assert isinstance(entity, TypeItem), "else the import stays"
-                key = f"given{len(self.types)}"
-                self.types.append((key, entity.type))  # type: ignore[arg-type]
-                yield name, key, Sort.TYPE
-
-    def _instance(
-        self, place: _Place, given: list[tuple[str, str, Sort]], answers: Item, host: Item | None
-    ) -> tuple[Definition, ...]:
-        """What the import was, put together: the last has its item."""
-        aliases = {name: build.alias_export(answers, key, sort) for name, key, sort in given}
-        for name, entity in place.entity.exports.items():
-            if name in aliases:
                 continue
             resource = _resource(entity)
             if host is not None:
-                aliases[name] = build.alias_export(host, name, _sort(entity))
+                out.append(build.alias_export(host, name, _sort(entity)))
+            elif resource is not None:
+                out.append(build.alias_export(*self.elsewhere[resource], Sort.TYPE))
             else:
-                assert resource is not None, "the import stays where not all is given"
-                aliases[name] = build.alias_export(*self.elsewhere[resource], Sort.TYPE)
-        bag = build.inline_exports([(name, alias.item) for name, alias in aliases.items()])
-        return (*aliases.values(), replace(bag, items=place.definition.items))
+                assert isinstance(entity, TypeItem), "else the import stays"
+                items[name] = types.item(entity.type)  # type: ignore[arg-type]
+                continue
+            items[name] = out[-1].item
+        bag = build.inline_exports([*items.items()])
+        return _Rest((*out, bag), bag.item, items)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """``instance``: that with ``items`` and nothing else."""
+
+    definitions: tuple[Definition, ...]
+    instance: Item
+    items: dict[str, Item]
+
+
+def _whole(
+    place: _Place, given: list[tuple[str, str]], answers: Item, rest: _Rest
+) -> tuple[Definition, ...]:
+    """What the import was, put together: the last has its item."""
+    aliases = {name: build.alias_export(answers, key, Sort.FUNC) for name, key in given}
+    items = rest.items | {name: alias.item for name, alias in aliases.items()}
+    bag = build.inline_exports([*items.items()])
+    return (*aliases.values(), replace(bag, items=place.definition.items))
 
 
 def _named(t: FuncT) -> Iterator[Resource | ValType]:

@@ -1,5 +1,5 @@
-"""Handlers with a guard or with faults in them, asked by many at once: nobody is lost, each denial
-is the right one, and each is in the log."""
+"""Handlers with a guard, with faults in them or that record themselves, asked by many at once:
+nobody is lost, each denial is the right one, and all is in the log."""
 
 from __future__ import annotations
 
@@ -139,3 +139,19 @@ def test_faults_under_load(host: Start, tmp_path: Path, capsys: pytest.CaptureFi
         assert instances < ALL and len(lines) > 6
     else:
         assert set(lines.values()) == {ALL}
+
+
+@pytest.mark.parametrize("host", HOSTS.values(), ids=HOSTS)
+def test_recordings_under_load(
+    host: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app, echo = tmp_path / "app.wasm", str(build.path_of("http_echo"))
+    assert main(["instrument", "--record", "-o", str(app), echo]) == 0
+    with host(tmp_path, app) as (server, program):
+        program.expect("erving HTTP|listening for HTTP requests")
+        answers = each(ALL, lambda n: server.post(tag(n)) == (200, tag(n)), AT_ONCE)
+        program.stop()
+    assert answers == [True] * ALL
+    capsys.readouterr()
+    assert main(["replay", "--woven", str(app), str(program.log), echo]) == 0
+    assert f"{16 * ALL} calls replayed, all as recorded" in capsys.readouterr().err
