@@ -83,6 +83,34 @@ def test_the_same_without_a_host(word: str, tmp_path: Path) -> None:
     assert again.stdout.strip('"\n').replace("\\n", "\n") == wrote
 
 
+def test_what_recorded_itself(tmp_path: Path) -> None:
+    """On the real host, by `instrument --record`."""
+    try:
+        host = find_wasmtime(("0.3.0",), "it").path
+    except RunError as error:
+        pytest.skip(str(error))
+    shutil.copy(path_of("p3_command"), tmp_path / "app.wasm")
+    options = (host, "run", "-S", "p3=y,cli=y", "-W", "component-model-async=y")
+
+    def ran(*words: str) -> subprocess.CompletedProcess[str]:
+        found = subprocess.run(
+            words, cwd=tmp_path, capture_output=True, text=True, timeout=300,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert found.returncode == 0, found.stderr
+        return found
+
+    made = command(tmp_path, "instrument", "--record", "-o", "app-rec.wasm", "app.wasm")
+    assert made.returncode == 0, made.stderr
+    recorded = ran(*options, "--dir", ".::/", "app-rec.wasm", "!dirs")
+    assert recorded.stdout == "app-rec.wasm\n/\n"
+    (tmp_path / "run.log").write_text(recorded.stderr)
+    made = command(tmp_path, "replay", "run.log", "app.wasm", "--compose", "out.wasm")
+    assert made.returncode == 0, made.stderr
+    again = ran(*options, "--invoke", "replay()", "out.wasm")
+    assert again.stdout == '"app-rec.wasm\\n/\\n"\n'
+
+
 @pytest.mark.parametrize(
     ("length", "said"),
     [
