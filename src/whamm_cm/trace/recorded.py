@@ -111,7 +111,7 @@ def _told(head: Record, records: Iterator[Record]) -> Recording:
         if phase not in ("call", "return", "exit", "handle"):
             continue
         last, key = run, (run, record["instance"])
-        times[key] = record["t_ns"]
+        times[key] = record.get("t_ns", times.get(key, 0))
         life = lives.setdefault(key, Lived())
         if record.get("edge") not in ("export", "import"):
             life.others.append(record)
