@@ -179,7 +179,7 @@ def test_a_rule_and_a_format_of_the_gate(newcomer: Newcomer) -> None:
         '        yield Hit("size", f"{context.subject.size} bytes are an odd number")\n\n\n'
     ))  # fmt: skip
     newcomer.row("gate/rules/shape.py", '    Rule("WCM030",', (
-        '    Rule("WCM042", "odd-size", "warning", "The file has an odd number of bytes.",\n'
+        '    Rule("WCM049", "odd-size", "warning", "The file has an odd number of bytes.",\n'
         '         "Even numbers look better.", "Add a byte.", _odd),'
     ))  # fmt: skip
     newcomer.file("gate/outputs/terse.py", (
@@ -196,7 +196,7 @@ def test_a_rule_and_a_format_of_the_gate(newcomer: Newcomer) -> None:
     args = ("gate", "--policy", "p.yaml", str(copy))
     assert copy.stat().st_size % 2
     assert "odd number" in newcomer.run(*args)
-    assert "WCM042" in newcomer.run(*args[:1], "-f", "terse", *args[1:])
+    assert "WCM049" in newcomer.run(*args[:1], "-f", "terse", *args[1:])
     rules = {"gate/rules/shape.py"}
     formats, newcomer.touched = newcomer.touched - rules, rules
     newcomer.told("A gate rule.")
