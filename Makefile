@@ -116,6 +116,7 @@ format: $(VENV)/.test
 
 bench: $(VENV)/.test $(VENV)/.hosts
 	@$(PY) -m bench.boundary
+	@$(PY) -m bench.guard
 	@$(PY) -m bench.tasks
 	@$(PY) -m bench.reader
 	@$(PY) -m bench.weave

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import wasmtime
 
-from bench import boundary, gate, opcodes, reader, tasks, weave
+from bench import boundary, gate, guard, opcodes, reader, tasks, weave
 from fixtures.build import path_of
 from whamm_cm.agent.table import SiteTable
 from whamm_cm.component.decode import decode
@@ -28,6 +28,13 @@ def test_boundary_prints_every_variant(capsys: pytest.CaptureFixture[str]) -> No
         part = text.split(row)[1].split("\n\n")[0]
         for variant in boundary.variants():
             assert f"\n{variant.name}" in part
+
+
+def test_guard_prints_every_variant(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each of them calls the host as often as the caller does: what is denied would fail."""
+    assert guard.main(["--rounds", "1", "--calls", "10"]) == 0
+    rows = capsys.readouterr().out.splitlines()[1:]
+    assert [row[:20].strip() for row in rows] == [name for name, _, _ in guard.ROWS]
 
 
 def test_another_checkout_is_measured_beside(capsys: pytest.CaptureFixture[str]) -> None:

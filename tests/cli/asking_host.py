@@ -8,15 +8,19 @@ import wasmtime
 from wasmtime import component as wc
 from wasmtime import wat2wasm
 
-#: A core module with memory and a ``realloc`` that never frees.
-MEMORY = """(core module $mem (memory (export "m") 4) (global $at (mut i32) (i32.const 1024))
+#: A core module with memory and a ``realloc`` that begins anew where two megabytes are full.
+MEMORY = """(core module $mem (memory (export "m") 64) (global $at (mut i32) (i32.const 1024))
     (func (export "r") (param i32 i32 i32 i32) (result i32) (local $p i32)
+      (if (i32.gt_u (global.get $at) (i32.const 0x200000))
+        (then (global.set $at (i32.const 1024))))
       (local.set $p (i32.and (i32.add (global.get $at) (i32.const 7)) (i32.const -8)))
       (global.set $at (i32.add (local.get $p) (local.get 3)))
       (local.get $p)))
   (core instance $mem (instantiate $mem))
   (alias core export $mem "m" (core memory $m)) (alias core export $mem "r" (core func $r))"""
 
+#: Bytes that no memory of a component on :class:`Host` gets more of.
+MOST = 5 << 20
 Asked = Mapping[str, Mapping[str, Callable[..., object]]]
 
 
@@ -81,6 +85,7 @@ class Host:
                     for func, answer in gives[name].items():
                         instance.add_func(func, self._told(func, answer))
         self.store = wasmtime.Store(self.engine)
+        self.store.set_limits(memory_size=MOST)
         self.instance = linker.instantiate(self.store, component)
 
     def _told(self, name: str, answer: Callable[..., object]) -> Callable[..., object]:

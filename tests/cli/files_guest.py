@@ -144,13 +144,15 @@ def _lift(method: str, encoding: str) -> str:
 
 
 @cache
-def files_guest(encoding: str = "", version: str = "0.2.0") -> bytes:
-    """``encoding``: of its texts, as an option of ``canon``."""
+def files_guest(encoding: str = "", version: str = "0.2.0", overlaid: bool = False) -> bytes:
+    """``encoding``: of its texts, as an option of ``canon``; ``overlaid``: all of them are put to
+    one place, where the last one is seen as all."""
+    overlay = "(if (i32.eq (local.get 2) (i32.const 1)) (then (return (i32.const 2048))))"
     cores = [_core(method) for method in _METHODS]
     options = f"(memory $memory) (realloc $realloc) {encoding}"
     lowers = [f'(core func ${m} (canon lower (func $fs "[method]descriptor.{m}") {options}))'
               for m in _METHODS]  # fmt: skip
-    return wat2wasm(f"""(component
+    made = wat2wasm(f"""(component
   (import "wasi:io/streams@{version}" (instance $io
     (export "input-stream" (type (sub resource))) (export "output-stream" (type (sub resource)))))
   (alias export $io "input-stream" (type $input-stream))
@@ -166,8 +168,10 @@ def files_guest(encoding: str = "", version: str = "0.2.0") -> bytes:
     (export "get-directories" (func (result (list (tuple (own $descriptor) string)))))))
   (core module $mem (memory (export "memory") 4) (global $next (mut i32) (i32.const 4096))
     (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+      {overlay if overlaid else ""}
       (if (i32.gt_u (global.get $next) (i32.const 131072))
         (then (global.set $next (i32.const 4096))))
+      (memory.copy (global.get $next) (local.get 0) (local.get 1))
       (global.get $next)
       (global.set $next (i32.and (i32.const -8)
         (i32.add (global.get $next) (i32.add (local.get 3) (i32.const 7)))))))
@@ -184,6 +188,13 @@ def files_guest(encoding: str = "", version: str = "0.2.0") -> bytes:
     (func (export "preopen") (param i32) (result i32)
       (call $directories (i32.const 16))
       (i32.load (i32.add (i32.load (i32.const 16)) (i32.mul (local.get 0) (i32.const 12)))))
+    (func (export "name-length") (param i32) (result i32)
+      (call $directories (i32.const 16))
+      (i32.load offset=8
+        (i32.add (i32.load (i32.const 16)) (i32.mul (local.get 0) (i32.const 12)))))
+    (func (export "name-byte") (param i32 i32) (result i32)
+      (i32.load8_u (i32.add (local.get 1) (i32.load offset=4
+        (i32.add (i32.load (i32.const 16)) (i32.mul (local.get 0) (i32.const 12)))))))
     (func (export "drop") (param i32) (call $drop (local.get 0)))
     ;; Opens where the name and the answer share memory: the number becomes the name.
     (func (export "overlaid") (param i32 i32 i32) (result i32)
@@ -197,9 +208,14 @@ def files_guest(encoding: str = "", version: str = "0.2.0") -> bytes:
   {" ".join(_lift(m, encoding) for m in _METHODS)}
   (func (export "preopen") (param "index" u32) (result u32)
     (canon lift (core func $m "preopen")))
+  (func (export "name-length") (param "index" u32) (result u32)
+    (canon lift (core func $m "name-length")))
+  (func (export "name-byte") (param "index" u32) (param "at" u32) (result u32)
+    (canon lift (core func $m "name-byte")))
   (func (export "overlaid") (param "self" u32) (param "name" u32) (param "flags" u32) (result u32)
     (canon lift (core func $m "overlaid")))
   (func (export "drop") (param "self" u32) (canon lift (core func $m "drop"))))""")
+    return bytes(made)
 
 
 @cache

@@ -242,8 +242,12 @@ def test_http_asks_where_it_may(
 
 def test_what_is_not_known_is_refused(tmp_path: Path) -> None:
     rules = allowing(tmp_path, "{ host: a.example }")
-    with pytest.raises(UsageError, match="sockets and HTTP of WASI 0.2, and the component calls"):
-        guarded(path_of("p3_command").read_bytes(), "p3", rules, "deny")
+    text = """(component
+      (import "wasi:http/handler@{}" (instance $h (export "handle" (func))))
+      (core func $f (canon lower (func $h "handle"))))"""
+    for version in ("0.3.0", "0.3.0-rc-2026-01-06", "0.2.0-rc-2023-10-18", "0.4.0"):
+        with pytest.raises(UsageError, match="of WASI 0.2 and 0.3, and the component calls"):
+            guarded(bytes(wat2wasm(text.format(version))), "p3", rules, "deny")
     many = allowing(tmp_path, f"{{ host: a.example, ports: {list(range(1, 70))} }}")
     with pytest.raises(UsageError, match="69 ports; enforce knows 60 at most"):
         guarded(path_of("c_command").read_bytes(), "app", many, "deny")

@@ -85,6 +85,7 @@ def test_what_the_guard_denies_is_no_finding_and_all_else_is(desk: Desk) -> None
     assert one.guard.startswith("guarded by this policy (whamm-cm 0.")
     assert one.guard.endswith(f", signed by release.pub.pem, ed25519:{name})")
     assert f"  {one.guard}\n" in found.text("table")
+    assert "\n- `app.wasm` is guarded by this policy (" in found.text("markdown")
     assert json.loads(found.text("json"))["components"][0]["guard"] == one.guard
 
 

@@ -27,6 +27,7 @@ from tests.cli.test_enforce import held, said
 from whamm_cm.errors import UsageError
 from whamm_cm.front.guarding import guarded
 from whamm_cm.front.verdict import policy_of
+from whamm_cm.gate.guard_storage import _ASCII, _PART, _SIMPLE
 from whamm_cm.gate.path_patterns import RARE, Reach, patterns
 from whamm_cm.gate.permissions import Access, Section, StorageLine, folded, normal_path
 from whamm_cm.gate.policy import Policy
@@ -431,6 +432,55 @@ def test_a_name_that_the_answer_overwrites(tmp_path: Path, tree: Path) -> None:
     assert guest.call("overlaid", guest.roots["/data"], ord("r"), READ) == ord("a")
     assert guest("open-at", ord("a"), 0, "x", CREATE, WRITE) == "access"
     assert list((tree / "r").iterdir()) == []
+
+
+def test_names_of_directories_that_the_program_overwrites(tmp_path: Path, tree: Path) -> None:
+    """The host asks the program where each name is to be: all at one place, the last one counts."""
+    guard = guarded(files_guest(overlaid=True), "files", policy(tmp_path, RULES), "deny", "none")
+    guest = files(b"".join(guard.woven.inner.pieces), tree)
+    assert guest("stat-at", guest.roots["/data"], 0, "secret/key.txt") == "access"
+    assert guest("symlink-at", guest.roots["/data"], "secret", "pub/l") == "access"
+    assert guest("stat-at", guest.roots["/data"], 0, "pub/a.txt") == 0
+    assert guest("open-at", guest.roots["/free"], 0, "a", CREATE, WRITE) != "access"
+
+
+@pytest.mark.parametrize("encoding", ("", "utf16", "latin1+utf16"))
+def test_names_of_directories_come_to_the_program(encoding: str, tmp_path: Path) -> None:
+    """As the host gave them, whatever they are encoded in."""
+    option = f"string-encoding={encoding}" if encoding else ""
+    wasm = files_guest(option)
+    guard = guarded(wasm, "files", policy(tmp_path, RULES), "deny", "none")
+    names = ("/data", "/dätä/日本", "", "/é")
+    for component in (wasm, b"".join(guard.woven.inner.pieces)):
+        guest = Files(component, dict.fromkeys(names, tmp_path))
+        for index, name in enumerate(names):
+            length = guest.call("name-length", index)
+            wide = encoding == "utf16" or bool(length >> 31)
+            size = (length & 0x7FFFFFFF) << wide
+            raw = bytes(guest.call("name-byte", index, at) for at in range(size))
+            codec = "utf-16-le" if wide else "latin-1" if encoding else "utf-8"
+            assert raw.decode(codec) == name
+
+
+def test_directories_of_no_name(guests: Mapping[str, bytes], tree: Path) -> None:
+    """What a host calls its directories so that nobody can tell is nothing to go by."""
+    for name in ("/data/pub/..", "pub\\..", "../data/pub"):
+        guest = Files(guests[RULES], {name: tree})
+        run(guest, [(A, "stat-at", name, 0, "pub/a.txt"), (A, "read-directory", name)])
+    for name in ("data", "/data/./", "/data/"):
+        run(Files(guests[RULES], {name: tree}), [("ok", "stat-at", name, 0, "pub/a.txt")])
+
+
+def test_paths_that_need_no_second_look() -> None:
+    """All short texts of what matters: the quick pattern is for those whose parts are names."""
+    quick = {of: table_of(f"^{of}(/{of})*$") for of in (_SIMPLE, _ASCII, _PART)}
+    for size in range(5):
+        for letters in product("./a\\\0[]-é\x01", repeat=size):
+            text = "".join(letters)
+            names = not {"", ".", ".."} & set(text.split("/"))
+            one_system = names and not {"\\", "\0"} & set(text)
+            found = [quick[of].matches(text) for of in (_PART, _SIMPLE, _ASCII)]
+            assert found == [names, one_system, one_system and text.isascii()], text
 
 
 # --- guests --------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from wasmtime import wat2wasm
 
 from fixtures.build import build
 from tests.cli.test_record import Record, recorded
@@ -164,6 +165,38 @@ def test_another_response(capfd: pytest.CaptureFixture[str]) -> None:
     assert (
         "is another, from byte 0 on\n    recorded: Hello (5 bytes)\n    now:      hello (5 b" in err
     )
+
+
+#: ``go()`` returns at once, or never.
+GOES = """(component (core module $m (func (export "go") {}))
+  (core instance $m (instantiate $m)) (func (export "go") (canon lift (core func $m "go"))))"""
+
+
+def test_a_build_that_does_not_end(capfd: pytest.CaptureFixture[str]) -> None:
+    for name, body in (("app", ""), ("loops", "(loop (br 0))")):
+        Path(f"{name}.wasm").write_bytes(bytes(wat2wasm(GOES.format(body))))
+    assert main(["trace", "-q", "--record", "run.wcr", "--invoke", "go()", "app.wasm"]) == 0
+    assert main(["replay", "run.wcr", "loops.wasm", "--timeout", "200ms"]) == 1
+    err = capfd.readouterr().err
+    assert "recorded: it returned\n    now:      it had not ended after 0.2 s" in err
+    assert main(["replay", "run.wcr", "--timeout", "200ms"]) == 2
+    assert "--timeout is for another build" in capfd.readouterr().err
+    shrink = ("-m", "chaos", "--shrink", "--timeout", "200ms")
+    assert main(["replay", *shrink, "run.wcr", "loops.wasm"]) == 2
+    assert "without any fault, too: it had not ended after 0.2 s" in capfd.readouterr().err
+
+
+def test_what_was_stopped_is_so_again(capfd: pytest.CaptureFixture[str]) -> None:
+    """It had not returned when it was stopped, and the new build does not, either."""
+    for name, body in (("app", ""), ("loops", "(loop (br 0))")):
+        Path(f"{name}.wasm").write_bytes(bytes(wat2wasm(GOES.format(body))))
+    assert main(["trace", "-q", "--record", "run.wcr", "--invoke", "go()", "app.wasm"]) == 0
+    head, start, call, returned, end = recorded(Path("run.wcr"))
+    assert returned["phase"] == "return"
+    stopped = {**returned, "phase": "end", "stopped": True}
+    write([head, start, call, stopped, end])
+    assert main(["replay", "run.wcr", "loops.wasm"]) == 0
+    assert "the guest was stopped, as it was then" in capfd.readouterr().err
 
 
 def test_until(capfd: pytest.CaptureFixture[str]) -> None:

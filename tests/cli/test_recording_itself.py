@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.build import path_of
-from tests.cli.test_record import command
+from tests.cli.test_record import command, recorded
 from whamm_cm.errors import RunError
 from whamm_cm.run.wasmtime import find_wasmtime
 
@@ -95,7 +96,7 @@ def test_a_log_that_is_none(tmp_path: Path) -> None:
     command(tmp_path, "instrument", "--trace", "*", "-o", "traced.wasm", "c_command.wasm")
     ran(tmp_path, *DATA, "traced.wasm")
     again = command(tmp_path, "replay", "log")
-    assert again.returncode == 2 and "is no recording" in again.stderr
+    assert again.returncode == 3 and "is no recording" in again.stderr
 
 
 @pytest.mark.parametrize(
@@ -113,3 +114,48 @@ def test_what_does_not_go_together(options: tuple[str, ...], said: str, tmp_path
     made = command(tmp_path, "instrument", *options, "-o", "w.wasm", "c.wasm")
     assert (made.returncode, (tmp_path / "w.wasm").exists()) == (2, False)
     assert said in made.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "calls"),
+    [
+        ("c_command", ("--engine", "wasmtime", *DATA, "c_command.wasm"), 40),
+        ("random_sum", ("--engine", "wasmtime", "--invoke", "sum(100000)", "random_sum.wasm"), 2),
+        ("trap", ("--engine", "wasmtime", "--invoke", "unreachable()", "trap.wasm"), 1),
+    ],
+)
+def test_on_wasmtime(name: str, words: tuple[str, ...], calls: int, tmp_path: Path) -> None:
+    """``trace --record`` there makes the same recordings."""
+    first = recorded_there(tmp_path, name, *words)
+    again = command(tmp_path, "replay", "run.wcr")
+    assert again.returncode == 0, again.stderr
+    assert "replayed, all as recorded" in again.stderr
+    assert ("the guest trapped, as it did then" in again.stderr) == (first.returncode == 134)
+    assert sum(r["phase"] == "call" for r in recorded(tmp_path / "run.wcr")) >= calls
+
+
+def test_what_is_asynchronous(tmp_path: Path) -> None:
+    """What docs/records.md says of streams, futures and tasks, of a command for WASI 0.3."""
+    assert recorded_there(tmp_path, "p3_command", "p3_command.wasm", "x").returncode == 0
+    head, start, *rest, end = recorded(tmp_path / "run.wcr")
+    assert (head["argv"], start["phase"]) == (["p3_command.wasm", "x"], "start")
+    assert (end["phase"], end["status"]) == ("end", 0)
+    run = [r["phase"] for r in rest if r.get("func") == "run"]
+    assert run == ["call", "return", "exit"]
+    given = next(r for r in rest if r.get("func") == "write-via-stream")
+    assert given["handles"] == {"args.data": "gone:stream"}
+    wrote = [r for r in rest if r.get("func") == "stream.write" and "data" in r]
+    assert base64.b64decode(wrote[0]["data"]["~b64"]).startswith(b"p3_command.wasm")
+    assert {r["task"] for r in rest if "call" in r} == {1}
+    again = command(tmp_path, "replay", "run.wcr")
+    assert again.returncode == 3 and "only what is made for 0.2" in again.stderr
+
+
+def recorded_there(folder: Path, name: str, *words: str) -> subprocess.CompletedProcess[str]:
+    try:
+        find_wasmtime(("0.3.0",), "it")
+    except RunError as error:
+        pytest.skip(str(error))
+    shutil.copy(path_of(name), folder / f"{name}.wasm")
+    (folder / "data").mkdir()
+    return command(folder, "trace", "--record", "run.wcr", *words)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from wasmtime import wat2wasm
 
 from fixtures.build import path_of
+from tests.run.host.rig import echo
 from whamm_cm.cli.main import main
 from whamm_cm.errors import RunError
 from whamm_cm.front.attempts import programs
@@ -253,11 +254,17 @@ def test_a_request_that_fails(
     assert capfd.readouterr().out == asked
 
 
-def test_a_request_that_fails_without_faults(capfd: pytest.CaptureFixture[str]) -> None:
-    request = ["--request", "POST /", "-d", "!", str(path_of("http_echo"))]
+@pytest.mark.parametrize(
+    ("body", "said"), [("!", "it trapped: wasm trap: "), ("~", "it had not answered after 0.3 s")]
+)
+def test_a_request_that_fails_without_faults(
+    body: str, said: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    app = tmp_path / "echo.wasm"
+    app.write_bytes(echo())
+    request = ["--request", "POST /", "-d", body, "--timeout", "300ms", str(app)]
     assert main(["trace", *FAULTS, *request]) == 2
-    assert "http_echo" in (err := capfd.readouterr().err)
-    assert "fails without any fault, too: it trapped: wasm trap: " in err
+    assert f"fails without any fault, too: {said}" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -32,12 +32,16 @@ def test_parameters_are_named() -> None:
 
 
 def test_the_examples_are_sound(tmp_path: Path) -> None:
-    table, example = (b for b in blocks(DOCS / "policy.md") if b.language == "yaml")
+    table, example, answers = (b for b in blocks(DOCS / "policy.md") if b.language == "yaml")
     assert len(read_cases("\n".join(table.lines).encode(), "t.yaml")) == 2
     text = "\n".join(example.lines).removeprefix("version: 1\n")
     (tmp_path / "base.yaml").write_text("version: 1\n")
     found = policy(text, str(tmp_path / "p.yaml"))
     assert found.imports is not None and len(found.waivers) == 1
+    given = policy("\n".join(answers.lines).removeprefix("version: 1\n")).virtual
+    assert given is not None
+    parts = [code(row[0])[0] for row in rows("policy.md", "part")]
+    assert [part for part in parts if getattr(given, part) is not None] == parts
     keys = [code(row[0])[0] for row in rows("policy.md", "key")]
     used = [line.partition(":")[0] for line in example.lines if line[0] not in " #"]
     assert set(used) | {"host"} == set(keys)

@@ -63,6 +63,15 @@ def test_what_is_too_much(text: str, why: str, tmp_path: Path) -> None:
     assert len(after.calls) <= shape.LIMIT
 
 
+@rows({**shape.NAMES, **shape.PARTS})
+def test_what_the_policy_answers(text: str, why: str, tmp_path: Path) -> None:
+    """It is not refused, either: the host is not asked for it at all."""
+    host = Plain()
+    answered = guard(wat2wasm(text), policy("virtual: { random: { seed: 7 } }", tmp_path))
+    found = reach(answered, host.offers())
+    assert (host.calls, found.trap) == ([], "") and found.value != 77
+
+
 # --- the network ---------------------------------------------------------------------------------
 
 

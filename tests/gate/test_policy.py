@@ -38,7 +38,15 @@ permissions:
     allow: [{host: api.stripe.com}, {host: "*.acme.example", ports: [443]}, {cidr: 10.0.0.0/8}]
     deny: [{host: evil.example}]
   storage: {allow: [{uri: "fs:///data/**", access: [read, write]}]}
-  environment: {allow: [{key: LOG_LEVEL}]}
+  environment: {allow: [{key: LOG_LEVEL}], deny: [{key: TOKEN, replace: ""}]}
+virtual:
+  environment: {LOG_LEVEL: debug, EMPTY: ""}
+  arguments: [app, --quick]
+  directory: /data
+  config: {url: "http://x"}
+  clocks: {start: "2026-01-01T00:00:00+01:00", step_ms: 0.5}
+  random: {seed: 7}
+  files: {}
 rules: {WCM020: error, WCM041: off, WCM040: {severity: warning, max_bytes: 8_000_000}}
 budgets: {"wasi:http/outgoing-handler#handle": {max_calls_per_invocation: 3, p99_ms: 2.5}}
 waivers:
@@ -54,6 +62,10 @@ def test_everything_a_policy_can_say() -> None:
     assert str(found.imports.location) == "p.yaml:8:3"
     assert found.rules["WCM040"].parameters == {"max_bytes": 8_000_000}
     assert found.rules["WCM041"].level == "off"
+    assert found.virtual is not None and found.virtual.clocks is not None
+    assert found.virtual.environment == {"LOG_LEVEL": "debug", "EMPTY": ""}
+    assert (found.virtual.clocks.start, found.virtual.clocks.step) == (1767222000 * 10**9, 500_000)
+    assert (found.virtual.arguments, found.virtual.random) == (("app", "--quick"), 7)
     assert found.budgets[0].p99_ms == 2.5 and found.budgets[0].max_calls == 3
     assert found.waivers[0].expires == date(2027, 3, 1) and found.waivers[0].owner == "sre"
 
@@ -77,6 +89,17 @@ WRONG = [
     ("extends: [wasmcloud]", "p.yaml:2:11: there is no profile 'wasmcloud', but wasi-0.2, "),
     ("extends: [nosuch.yaml]", "p.yaml:2:11: nosuch.yaml: there is no such file"),
     ("extends: wasi-0.2", 'p.yaml:2:10: extends must be a list, not "wasi-0.2"'),
+    ("virtual: {environment: {A: 1}}", 'p.yaml:2:28: the value of A must be text, not "1"; quote'),
+    ("virtual: {environment: {A=B: x}}", "p.yaml:2:25: 'A=B' has \"=\" in it"),
+    ("virtual: {config: [a]}", "p.yaml:2:19: virtual.config must be a mapping, not a list"),
+    ("virtual: {arguments: [1]}", "p.yaml:2:23: an argument, the first is the program's name, mus"),
+    ("virtual: {directory: data}", "p.yaml:2:22: virtual.directory is a path from the root on"),
+    ("virtual: {clocks: {step_ms: 1}}", 'p.yaml:2:19: virtual.clocks needs "start"'),
+    ("virtual: {clocks: {start: 5}}", "p.yaml:2:27: start must be a time such as 2026-01-01T00:00"),
+    ("virtual: {clocks: {start: 1969-12-31}}", "p.yaml:2:27: start must be a time from 1970"),
+    ("virtual: {random: {seed: x}}", "p.yaml:2:26: seed must be a whole number of at least 0"),
+    ("virtual: {files: {a: b}}", "p.yaml:2:18: virtual.files is {}, no files at all"),
+    ("virtual: {randm: {}}", 'p.yaml:2:11: unknown key "randm"; did you mean "random"?'),
     ("judge: claimed", "p.yaml:2:8: judge must be one of declared, reachable, observed"),
     ("match: {sha256: abc}", "p.yaml:2:17: sha256 must be 64 hexadecimal digits"),
     ("waivers: [{rule: WCM010, reason: x}]", 'p.yaml:2:11: a waiver needs "expires"'),
@@ -402,3 +425,15 @@ def test_releases_of_wasmcloud_differ() -> None:
             rules = {rule for rule, _ in said(judge(data, f"extends: [wasmcloud-{release}]"))}
             assert bool(rules & {"WCM012", "WCM013"}) is (release not in releases), (name, release)
             assert "WCM016" not in rules
+
+
+def test_virtual_answers_are_those_of_the_last_that_says_them(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text(
+        "version: 1\nvirtual: { environment: { A: a, B: b }, random: { seed: 1 } }\n"
+    )
+    (tmp_path / "own.yaml").write_text(
+        "version: 1\nextends: [base.yaml]\nvirtual: { environment: { C: c }, arguments: [] }\n"
+    )
+    found = read_policy(str(tmp_path / "own.yaml"), PARAMETERS).virtual
+    assert found is not None
+    assert (found.environment, found.arguments, found.random) == ({"C": "c"}, (), 1)

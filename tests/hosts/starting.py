@@ -32,14 +32,16 @@ def wash_dev(
     *,
     trace: Sequence[str] = (),
     dev: str = "",
+    workload: str = "",
     env: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[Server, Program]]:
-    """``wash dev`` in a project of its own; with ``trace``, ``app`` is woven in place.  ``dev``:
-    what else its configuration says of that."""
+    """``wash dev`` in a project of its own; with ``trace``, ``app`` is woven in place.  ``dev``
+    and ``workload``: what else its configuration says of those."""
     (wash,) = need("wash")
     (folder / ".wash").mkdir(exist_ok=True)
     (folder / ".wash" / "config.yaml").write_text(
         f'build: {{command: "true", component_path: {app}}}\ndev: {{address: "127.0.0.1:0"{dev}}}\n'
+        + (f"workload: {{{workload}}}\n" if workload else "")
     )
     command: tuple[str, ...] = (wash, "dev", "--non-interactive")
     if trace:

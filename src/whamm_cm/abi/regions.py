@@ -16,7 +16,7 @@ from whamm_cm.abi.flatten import MAX_FLAT_PARAMS, flatten, flatten_types
 from whamm_cm.abi.layout import layouts
 from whamm_cm.abi.values import lower_flat, store
 from whamm_cm.dataclass import dataclass
-from whamm_cm.wit.types import Resource, TupleT, ValType
+from whamm_cm.wit.types import FutureT, Resource, StreamT, TupleT, ValType
 
 #: Bytes from one core value to the next in a row of cells.
 CELL = 8
@@ -34,12 +34,17 @@ class Region:
     writes: list[tuple[int, Content]] = field(default_factory=list)
 
 
+#: What there are handles of that change their owner.
+Handled: TypeAlias = Resource | StreamT | FutureT
+
+
 class Owned(int):
-    """A resource that changes its owner, by its number: what the value of an ``own`` is here."""
+    """A resource, stream or future that changes its owner, by its number: what the value of an
+    ``own`` is here."""
 
-    resource: Resource
+    resource: Handled
 
-    def __new__(cls, number: int, resource: Resource) -> Owned:
+    def __new__(cls, number: int, resource: Handled) -> Owned:
         found = super().__new__(cls, number)
         found.resource = resource
         return found

@@ -64,6 +64,10 @@ def trace_later(
         )  # fmt: skip
         return words(wasmtime, wanted, path)
 
+    if args.record is not None:
+        from whamm_cm.cli.record_later import record_on
+
+        return record_on(args, settings, path, data, (path, *host.args[1:]), command)
     return trace_on(args, settings, path, data, command)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from whamm_cm.cli.common import say, tell
+from whamm_cm.cli.serve import seconds
 from whamm_cm.errors import UsageError
 from whamm_cm.render.safe import printable
 from whamm_cm.render.words import counted
@@ -42,6 +43,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--on-miss", choices=("fail", "default", "live"),
         help="what a call comes to that the recording does not have: the end (default), an error"
         " of its type or what is least of it (with -m chaos the default), or the real host",
+    )  # fmt: skip
+    group.add_argument(
+        "--timeout", type=seconds, metavar="TIME",
+        help="stop a guest that has not ended after so long, such as 30s; with --shrink of each"
+        " replay (default there: 60s)",
     )  # fmt: skip
     group.add_argument(
         "--dir", action="append", default=[], metavar="HOST[::GUEST]",
@@ -79,7 +85,13 @@ def _chaos(args: argparse.Namespace) -> None:
 
 def wanted(args: argparse.Namespace, recording: Recording, data: bytes) -> bool:
     same = hashlib.sha256(data).hexdigest() == recording.sha256
-    if same and not args.relaxed and args.on_miss != "fail":
+    exact = same and not args.relaxed
+    if exact and args.timeout is not None:
+        raise UsageError(
+            "--timeout is for another build: what was recorded ends as it did; --relaxed matches"
+            " its calls so, too"
+        )
+    if exact and args.on_miss != "fail":
         raise UsageError(
             f"--on-miss {args.on_miss} is for another build, and this is what was recorded;"
             " --relaxed matches its calls so, too"
@@ -95,7 +107,7 @@ def replay(
 
     found = replay_rebuilt(
         recording, data, path, on_miss=args.on_miss, settings=_settings(args, recording),
-        until=args.until, cache=args.cache, probes=probes,
+        until=args.until, cache=args.cache, probes=probes, timeout=args.timeout,
     )  # fmt: skip
     return lambda: _conclude(args, path, found)
 
@@ -127,6 +139,8 @@ def _conclude(args: argparse.Namespace, path: str, found: Rebuilt) -> int:
         _differs(one)
     if found.trap is not None:
         say(args, f"the guest trapped: {printable(found.trap)}")
+    if found.stopped:
+        say(args, "the guest was stopped, as it was then")
     return 0 if found.good else 1
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 #: Options of the log and of probes, which a run that is recorded has none of.
 _OTHERS = {
-    "expr": "-e", "script": "-s", "monitor": "-m", "count": "--count", "engine": "--engine",
+    "expr": "-e", "script": "-s", "monitor": "-m", "count": "--count",
     "output": "-o", "format": "-f", "summary": "-c", "both": "-C", "html": "--html",
     "live": "--live", "live_at": "--live-at", "otlp": "--otlp", "component": "--component",
     "compat": "--compat",
@@ -31,7 +31,7 @@ _OTHERS = {
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("recording (instead of the log; WASI 0.2)")
+    group = parser.add_argument_group("recording (instead of the log)")
     group.add_argument(
         "--record", metavar="FILE",
         help="run APP.wasm as it is, and write all that passes between it and the host to FILE,"
@@ -52,6 +52,8 @@ def check(args: argparse.Namespace, external: bool) -> None:
         return
     if external:
         raise UsageError("--record runs a component itself; leave out -- and COMMAND")
+    if args.engine == "wizard":
+        raise UsageError("--record is for components, and --engine wizard for core modules")
     for name, option in _OTHERS.items():
         if getattr(args, name):
             raise UsageError(

@@ -79,7 +79,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         " carries on the trace of the request they are for",
     )  # fmt: skip
     group.add_argument(
-        "--timeout", type=_seconds, metavar="TIME",
+        "--timeout", type=seconds, metavar="TIME",
         help="stop a guest that has not answered for so long, such as 30s",
     )  # fmt: skip
 
@@ -90,7 +90,8 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """A time of the command line that is not 0."""
     nanoseconds = weaving.duration(text)
     if not nanoseconds:
         raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 30s")

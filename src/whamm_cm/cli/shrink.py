@@ -131,7 +131,8 @@ def replay_shrink(
     from whamm_cm.front.attempts import replays
 
     expected = (args.expect or "").encode()
-    once = replays(data, recording, path, expected, args.on_miss)
+    limit = args.timeout or _LIMIT
+    once = replays(data, recording, path, expected, args.on_miss, limit)
     return _shrink(args, path, settings, once)
 
 

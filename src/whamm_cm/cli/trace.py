@@ -156,20 +156,19 @@ def _itself(args: argparse.Namespace, words: Sequence[str], settings: Settings) 
     path = words[0]
     data = read_input(path)
     host = _host(args, words)
-    if args.record is not None:
-        http = args.http or _only_serves(args, data, path)
-        return record.record(args, path, data, host, http)
+    elsewhere = args.engine == "wasmtime" or (args.engine is None and b"@0.3." in data)
     if args.engine == "wizard":
         from whamm_cm.cli.wizard import trace_wizard
 
         return trace_wizard(args, path, data, host, settings)
-    # Most have no such name anywhere, and need no closer look.
-    if args.engine == "wasmtime" or (args.engine is None and b"@0.3." in data):
+    if elsewhere:  # most have no such name anywhere, and need no closer look
         from whamm_cm.cli.later import trace_later
 
         status = trace_later(args, path, data, host, settings)
         if status is not None:
             return status
+    if args.record is not None:
+        return record.record(args, path, data, host, args.http or _only_serves(args, data, path))
     if args.http or _only_serves(args, data, path):
         return serve.trace_http(args, path, data, host, settings)
     option = serve.given(args)

@@ -94,8 +94,9 @@ def alias_export(instance: Item, name: str, sort: Sort) -> Definition:
 
 
 def canon_lower(
-    func: Item, memory: Item | None = None, encoding: str = "utf8", realloc: Item | None = None
-) -> Definition:
+    func: Item, memory: Item | None = None, encoding: str = "utf8", realloc: Item | None = None,
+    is_async: bool = False,
+) -> Definition:  # fmt: skip
     options: list[tuple[Token, ...]] = []
     if encoding != "utf8":
         options.append((_ENCODINGS[encoding],))
@@ -103,8 +104,11 @@ def canon_lower(
         options.append((b"\x03", Ref(memory)))
     if realloc is not None:
         options.append((b"\x04", Ref(realloc)))
+    if is_async:
+        options.append((b"\x06",))
     tokens = (b"\x01\x00", Ref(func), unsigned(len(options)), *chain.from_iterable(options))
-    node = n.Canon("lower", func, None, n.CanonOptions(encoding, memory, realloc))
+    known = n.CanonOptions(encoding, memory, realloc, is_async=is_async)
+    node = n.Canon("lower", func, None, known)
     return Definition(SectionId.CANON, node, (Item(Sort.CORE_FUNC),), tokens)
 
 
@@ -118,6 +122,30 @@ def canon_lift(
     tokens = (b"\0\0", Ref(func), unsigned(len(options) // 2), *options, Ref(type_))
     node = n.Canon("lift", func, type_, n.CanonOptions(memory=memory, realloc=realloc))
     return Definition(SectionId.CANON, node, (Item(Sort.FUNC),), tokens)
+
+
+def canon_task(func: Item, type_: Item, callback: Item) -> Definition:
+    """The lift of an async function without strings and lists, with a callback."""
+    tokens = (b"\0\0", Ref(func), b"\x02\x06\x07", Ref(callback), Ref(type_))
+    node = n.Canon("lift", func, type_, n.CanonOptions(callback=callback, is_async=True))
+    return Definition(SectionId.CANON, node, (Item(Sort.FUNC),), tokens)
+
+
+def builtin(op: str) -> Definition:
+    """A canonical built-in: ``task.return`` of no result, or one without immediates."""
+    tail = b"\x01\0\0" if op == "task.return" else b""
+    code = bytes((BY_OP[op].opcode,)) + tail
+    return Definition(SectionId.CANON, n.Canon(op), (Item(Sort.CORE_FUNC),), (code,))
+
+
+def end_op(op: str, type_: Item, memory: Item, realloc: Item) -> Definition:
+    """Of a stream or future: ``new``, ``drop-…``, or a ``read`` or ``write`` that does not wait."""
+    tokens: tuple[Token, ...] = (bytes((BY_OP[op].opcode,)), Ref(type_))
+    if op.endswith((".read", ".write")):
+        tokens += (b"\x03\x06\x03", Ref(memory), b"\x04", Ref(realloc))
+    options = n.CanonOptions(memory=memory, realloc=realloc, is_async=True)
+    node = n.Canon(op, type=type_, options=options)
+    return Definition(SectionId.CANON, node, (Item(Sort.CORE_FUNC),), tokens)
 
 
 def context(core_type: str, threads: bool) -> tuple[Definition, ...]:

@@ -11,6 +11,7 @@ from whamm_cm.errors import InternalError, UsageError, WeaveError
 from whamm_cm.gate.guard import Mode
 from whamm_cm.gate.permissions import KeyLine, Section
 from whamm_cm.gate.policy import Policy
+from whamm_cm.gate.virtual import Virtual
 from whamm_cm.weave.answers.api import answered
 from whamm_cm.weave.answers.wishes import Wishes
 
@@ -24,6 +25,13 @@ class Prepared:
     root: Component
     main: Component
     answered: tuple[tuple[str, str], ...] = ()
+
+    def changed(self, root: Component, name: str) -> Prepared:
+        """With another root, in which ``main`` is where it was."""
+        made = encode(root)
+        _check(root, name)
+        found = decode(made, name)
+        return Prepared(made, found, _main(found) if self.answered else found, self.answered)
 
 
 def prepared(data: bytes, name: str, policy: Policy, mode: Mode) -> Prepared:
@@ -43,13 +51,16 @@ def prepared(data: bytes, name: str, policy: Policy, mode: Mode) -> Prepared:
     made = encode(found.root)
     _check(found.root, name)
     root = decode(made, name)
-    main = [d.node for d in root.definitions if isinstance(d.node, Component)][-1]
     titles = tuple(
         (f"{interface}{f'@{version}' if version else ''}#{func}",
          "shows what is allowed" if partly else "is answered by the policy")
         for interface, version, func, partly in found.functions
     )  # fmt: skip
-    return Prepared(made, root, main, titles)
+    return Prepared(made, root, _main(root), titles)
+
+
+def _main(root: Component) -> Component:
+    return [d.node for d in root.definitions if isinstance(d.node, Component)][-1]
 
 
 def _check(root: Component, name: str) -> None:
@@ -62,8 +73,19 @@ def _check(root: Component, name: str) -> None:
 
 
 def _wishes(policy: Policy) -> Wishes:
-    section = policy.permissions.environment
-    return Wishes(keys=None if section is None else _keys(section))
+    section, given = policy.permissions.environment, policy.virtual or Virtual()
+    clocks = given.clocks
+    return Wishes(
+        environment=given.environment,
+        arguments=given.arguments,
+        directory=given.directory,
+        config=given.config,
+        start=None if clocks is None else clocks.start,
+        step=0 if clocks is None else clocks.step,
+        seed=given.random,
+        keys=None if section is None else _keys(section),
+        no_files=given.files is not None,
+    )
 
 
 def _keys(section: Section[KeyLine]) -> Keys:

@@ -68,10 +68,12 @@ def requests(data: bytes, serving: Serving, request: Request, name: str, expecte
     return once
 
 
-def replays(data: bytes, recording: Recording, name: str, expected: bytes, on_miss: OnMiss) -> Once:
+def replays(
+    data: bytes, recording: Recording, name: str, expected: bytes, on_miss: OnMiss, timeout: float
+) -> Once:
     """What was recorded, on top of which come the faults.  It fails that traps, ends with another
-    status than 0, answers a request as :func:`requests` says, or does not write what is
-    ``expected``."""
+    status than 0 or not within ``timeout`` seconds, answers a request as :func:`requests` says, or
+    does not write what is ``expected``."""
     from whamm_cm.front.rebuilt import replay_rebuilt
     from whamm_cm.front.replay_probes import Probes, replay_plan
 
@@ -80,7 +82,7 @@ def replays(data: bytes, recording: Recording, name: str, expected: bytes, on_mi
         found = woven(data, replay_plan(settings, script_plan(settings), data), name)
         ran = replay_rebuilt(
             recording, data, name, on_miss=on_miss, cache=False,
-            probes=Probes(found, records.extend), write=lambda fd, text: None,
+            probes=Probes(found, records.extend), write=lambda fd, text: None, timeout=timeout,
         )  # fmt: skip
         if ran.failures:
             return ran.failures[0], records

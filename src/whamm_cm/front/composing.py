@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import chain, count
 
+from whamm_cm.abi.regions import Handled
+from whamm_cm.component.decode import check_component, decode
 from whamm_cm.component.encode import encode
 from whamm_cm.component.ir import Component
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import InputError, InternalError, RunError
-from whamm_cm.front.recording import recordable
 from whamm_cm.run.engine import is_lack, validate_component, validate_module
-from whamm_cm.trace.playing import Layout, written
+from whamm_cm.trace.playing import Layout
 from whamm_cm.trace.recorded import Lived, Recording
 from whamm_cm.trace.recording import Signature, signatures
 from whamm_cm.weave.provider.compose import Export, Life, compose, handed
@@ -19,6 +21,8 @@ from whamm_cm.weave.verify import own_modules, skeleton
 from whamm_cm.wit.model import FuncItem, InstanceItem, World
 from whamm_cm.wit.resolve import resolve
 
+#: Bytes of what a guest wrote that a composed component tells.
+_MOST_TEXT = 1 << 24
 #: Engines take 1000 core modules, and each instance has two of ours beside the application's.
 MOST_INSTANCES = 400
 
@@ -36,7 +40,8 @@ class Composed:
 
 def composed(recording: Recording, data: bytes, name: str) -> Composed:
     """Raises InputError and RunError for what cannot be composed."""
-    app = recordable(data, name)
+    check_component(data, name)
+    app = decode(data, name)
     world = resolve(app).world
     wanted = Wanted.of(world)
     called = _called(recording, world)
@@ -48,14 +53,21 @@ def composed(recording: Recording, data: bytes, name: str) -> Composed:
             " them: record fewer, or with a larger --reuse"
         )
     numbers = {function: number for number, function in enumerate(wanted.functions)}
-    layout = Layout(recording, signatures("import", world.imports), numbers, wanted.kinds)
-    by_driver = {resource: k for k, resource in enumerate(handed(exports, wanted))}
+    kinds = dict[Handled, int](chain(wanted.kinds.items(), wanted.ends.items()))
+    imports = signatures("import", world.imports)
+    layout = Layout(recording, imports, numbers, kinds, len(wanted.kinds))
+    by_driver = dict[Handled, int](zip(handed(exports, wanted), count(), strict=False))
     laid = [layout.life(life, called, by_driver) for life in lives]
     parts = [Life(one.provider, one.driver) for one in laid]
-    made = compose(app, wanted, exports, parts, written(lives))
+    made = compose(app, wanted, exports, parts, _text(layout.text))
     _check(made, app, name)
     same = hashlib.sha256(data).hexdigest() == recording.sha256
     return Composed(encode(made), layout.calls, len(recording.lives) - len(lives), same)
+
+
+def _text(written: bytearray) -> bytes:
+    """As much of it as is worth to be told, in UTF-8."""
+    return bytes(written[:_MOST_TEXT]).decode("utf-8", "replace").encode()
 
 
 def _check(made: Component, app: Component, name: str) -> None:

@@ -29,6 +29,7 @@ from whamm_cm.gate.baseline import Baseline
 from whamm_cm.gate.context import Decision
 from whamm_cm.gate.engine import Engine
 from whamm_cm.gate.guard import Function, Guard, Mode
+from whamm_cm.gate.guard_budgets import add_budget
 from whamm_cm.gate.guard_claim import body_of, facts_text, section
 from whamm_cm.gate.guard_environment import add_environment
 from whamm_cm.gate.guard_network import add_network
@@ -38,6 +39,7 @@ from whamm_cm.gate.marks import stamp
 from whamm_cm.gate.model import Subject
 from whamm_cm.gate.policy import Policy
 from whamm_cm.gate.subject import analyse
+from whamm_cm.weave.apart import listed_apart
 from whamm_cm.weave.plan import SinkName
 
 if TYPE_CHECKING:
@@ -79,6 +81,7 @@ class Guarded:
             "network": permissions.network is not None,
             "storage": permissions.storage is not None,
             "environment": permissions.environment is not None,
+            "virtual": bool(self.guard.answered),
             "clean": self.clean,
         }
         return {
@@ -101,7 +104,7 @@ def guarded(
     where there is nothing to hold.
     """
     _check_component(data, name)
-    inside = prepared(data, name, policy, mode)
+    inside = _prepared(data, name, policy, mode)
     guard = _guard(inside, name, policy, mode)
     if guard.empty and not guard.answered:
         raise WeaveError(
@@ -124,7 +127,19 @@ def guard_of(data: bytes, name: str, policy: Policy, mode: Mode) -> Guard:
     Raises DecodeError for what is no component, WeaveError for one that cannot be held to it.
     """
     _check_component(data, name)
-    return _guard(prepared(data, name, policy, mode), name, policy, mode)
+    return _guard(_prepared(data, name, policy, mode), name, policy, mode)
+
+
+def _prepared(data: bytes, name: str, policy: Policy, mode: Mode) -> Prepared:
+    """Where names of directories decide, they come to where the program cannot write."""
+    inside = prepared(data, name, policy, mode)
+    if policy.permissions.storage is None:
+        return inside
+    try:
+        apart = listed_apart(inside.root)
+    except WeaveError as error:
+        raise WeaveError(f"{name} cannot be guarded: {error}") from error
+    return inside if apart is None else inside.changed(apart, name)
 
 
 def _check_component(data: bytes, name: str) -> None:
@@ -192,11 +207,7 @@ def _add_budgets(
 ) -> None:
     """One number for all functions that a budget is about, as the gate counts."""
     for number, budget in enumerate(policy.budgets):
-        found = [
-            one
-            for one in called
-            if any(budget.line.denies(*key) for key in one.names) and budget.max_calls is not None
-        ]
+        found = [one for one in called if any(budget.line.denies(*key) for key in one.names)]
         inside = next((s for one in found for s in called[one] if s.component is not root), None)
         if inside is not None:
             raise WeaveError(
@@ -204,24 +215,18 @@ def _add_budgets(
                 " calls of its own exports would begin a budget anew"
             )
         if found:
-            guard.needs(f"task var calls{number}: u64;")
-        place = f"{os.path.basename(budget.location.file)}:{budget.location.line}"
-        for one in found:
-            guard.ask(
-                one, f"calls{number} <= {budget.max_calls}",
-                f"{place}: max_calls_per_invocation: {budget.max_calls}", setup=f"calls{number}++;",
-            )  # fmt: skip
+            add_budget(guard, number, budget, found)
 
 
 def _refuse_passing(called: Mapping[Function, Sequence[Site]], root: Component, name: str) -> None:
     """A request is known where it was made: each instance of a component inside has a script's
     variables for itself."""
-    makers = ("outgoing-request.", "handle")
+    makers = ("outgoing-request.", "request.", "handle", "send")
+    interfaces = ("wasi:http/types", "wasi:http/outgoing-handler", "wasi:http/client")
     places = {
         site.component: site.place
         for function, sites in called.items()
-        if function.names[0][0] in ("wasi:http/types", "wasi:http/outgoing-handler")
-        and function.names[0][2].startswith(makers)
+        if function.names[0][0] in interfaces and function.names[0][2].startswith(makers)
         for site in sites
     }
     made = [one.component for one in elaborate(root, cores=False).places]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import field
 from typing import Any, Literal, TypeAlias
@@ -17,6 +18,7 @@ from wasmtime import WasmtimeError
 from whamm_cm.dataclass import dataclass
 from whamm_cm.front.replay import (
     OUTPUTS,
+    PATIENCE,
     Halt,
     Handed,
     Player,
@@ -32,7 +34,7 @@ from whamm_cm.run.host.bridge import Exit, Resource
 from whamm_cm.run.host.world import Settings
 from whamm_cm.run.outcome import parse_trap
 from whamm_cm.trace.fallback import fallback
-from whamm_cm.trace.matching import BESIDE, WRITES, Matching, Written, contents, waits
+from whamm_cm.trace.matching import BESIDE, WRITES, Matching, Written, contents, unpacked, waits
 from whamm_cm.trace.recorded import Call, Lived, Recording
 from whamm_cm.trace.recording import Signature
 from whamm_cm.trace.records import Record
@@ -72,9 +74,9 @@ class Differs:
 class Rebuilt:
     """``calls`` were made, ``moved`` of them in another order of their resource; ``unused``: texts
     of recorded calls that were not made.  ``halt``: why it ended early: a ``call`` that is new, or
-    the one to stop at.  ``masked``, ``left`` and ``status`` as of a replay.  ``failures``: about
-    programs that ended otherwise than well, and requests that were answered so, in sentences;
-    ``said``: all that was written to streams."""
+    the one to stop at.  ``masked``, ``left``, ``status`` and ``stopped`` as of a replay.
+    ``failures``: about programs that ended otherwise than well, and requests that were answered so,
+    in sentences; ``said``: all that was written to streams."""
 
     same: bool
     calls: int = 0
@@ -87,6 +89,7 @@ class Rebuilt:
     trap: str | None = None
     left: str = ""
     status: int | None = None
+    stopped: int = 0
     failures: list[str] = field(default_factory=list)
     said: bytearray = field(default_factory=bytearray)
 
@@ -107,18 +110,21 @@ def replay_rebuilt(
     cache: bool = True,
     probes: Probes | None = None,
     write: Callable[[int, bytes], None] | None = None,
+    timeout: float | None = None,
 ) -> Rebuilt:
     """Run ``data`` on what was recorded of another build.  ``settings``: of the host that is asked
     ``live``; ``write`` gets what goes to standard output (1) and error (2), by default they do.
-    The others, and what is raised, as of :func:`whamm_cm.front.replay.replay`."""
+    ``timeout``: seconds after which it is stopped.  The others, and what is raised, as of
+    :func:`whamm_cm.front.replay.replay`."""
     found = Rebuilt(hashlib.sha256(data).hexdigest() == recording.sha256)
     player = _Rebuilding(recording, data, name, until, cache, probes)
     player.found, player.on_miss = found, on_miss
     player.settings, player.write = settings or Settings(), write or _write
+    player.timeout = timeout
     ran = player.run(found.same)
     found.calls, found.halt, found.masked = ran.calls, ran.halt, ran.masked
     found.left, found.status = ran.left, ran.status
-    found.trap = ran.trap
+    found.trap, found.stopped = ran.trap, ran.stopped
     return found
 
 
@@ -151,6 +157,12 @@ class _Rebuilt(Playing):
         self._exited, self._status = "", 0
         self._responses = Responses()
         self._cut = player.recording.end is None
+
+    @property
+    def late(self) -> bool:
+        if self._stopped is None or self._now.answer is not None:
+            return False
+        return time.monotonic() - self._moved > max(self._stopped, PATIENCE)
 
     # what the guest calls
 
@@ -212,9 +224,19 @@ class _Rebuilt(Playing):
         if fd is not None and isinstance(result, int):
             self._fds[result] = fd
         number = result.get("ok") if isinstance(result, dict) else result
+        if call.answer is not None and "moved" in call.answer:  # by a splice
+            self._spliced(call, unpacked(call.answer["moved"]))
         stream = self._matching.streams.get(number) if isinstance(number, int) else None
         if stream is not None and not stream.of:
             stream.of = place_of(call.record)
+
+    def _spliced(self, call: Call, moved: bytes) -> None:
+        number = call.record["self"]
+        stream = self._matching.stream(number)
+        if stream is not None:
+            stream.now += moved
+        if number in self._fds:
+            self._rebuilding.write(self._fds[number], moved)
 
     def _waited(self, signature: Signature, values: tuple[Any, ...]) -> Any:
         """Of waiting that was not recorded so: it is over."""
@@ -294,7 +316,8 @@ class _Rebuilt(Playing):
         if halt is not None:
             self.player.halt = Halt(halt.why, halt.number, halt.expected, halt.actual, trap)
             return None
-        if isinstance(self.error, Stop) or self.late:
+        if isinstance(self.error, Stop) or (not self.player.overdue and self.late):
+            self.player.stopped += 1
             return None
         if self.error is not None and not isinstance(self.error, Exit):
             raise self.error
@@ -302,6 +325,11 @@ class _Rebuilt(Playing):
             if self._status:
                 self._found.failures.append(f"it ended with status {self._status}")
             self._ended(self._now, self._exited)
+            return None
+        if self.player.overdue:
+            late = f"it had not ended after {self.player.timeout:g} s"
+            self._found.failures.append(late)
+            self._ended(self._now, late)
             return None
         self._found.failures.append(f"it trapped: {trap.message}")
         self._ended(self._now, "it trapped")

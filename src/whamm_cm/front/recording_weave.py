@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import replace
 
+from whamm_cm.analysis.demands import world as demanded
 from whamm_cm.component.decode import check_component, decode
 from whamm_cm.errors import RunError
 from whamm_cm.front.settings import Settings
@@ -29,8 +30,11 @@ def recording_plan(
     Raises InputError for what is no component, RunError for one that no recording can be made of.
     """
     check_component(data, name)
-    for signature in signatures("export", resolve(decode(data, name)).world.exports).values():
-        if signature.handles[1]:
+    root = decode(data, name)
+    # What handlers of 0.3 return is of the host.
+    later = bool(demanded(root).versions)
+    for signature in signatures("export", resolve(root).world.exports).values():
+        if signature.handles[1] and not later:
             raise RunError(f"{signature.place} returns a resource, which cannot be recorded")
     said = {
         "recording": VERSION,

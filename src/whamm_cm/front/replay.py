@@ -50,7 +50,7 @@ OUTPUTS = {"wasi:cli/stdout": 1, "wasi:cli/stderr": 2}
 _WRITES = ("output-stream.write", "output-stream.blocking-write-and-flush")
 _ZEROES = ("output-stream.write-zeroes", "output-stream.blocking-write-zeroes-and-flush")
 #: Seconds, at least, that a guest may compute before it is stopped where it was stopped then.
-_PATIENCE = 1.0
+PATIENCE = 1.0
 
 Why: TypeAlias = Literal["call", "result", "fewer", "until", "cut", "end", "new"]
 
@@ -143,6 +143,9 @@ class Player:
         data = data if probes is None else probes.found.bytes
         world = resolve(recordable(data, name)).world
         self.probes = probes
+        #: Seconds that all of it may take, and whether it took longer.
+        self.timeout: float | None = None
+        self.overdue, self._began = False, 0.0
         self.recording, self.until, self.calls, self.masked = recording, until, 0, 0
         self.halt: Halt | None = None
         self.stopped = 0
@@ -206,12 +209,15 @@ class Player:
     def run(self, same: bool) -> Replay:
         """On a thread beside this one.  Raises KeyboardInterrupt."""
         engine = self._guest.engine
+        self._began = time.monotonic()
         return beside(lambda: self._run(same), engine.increment_epoch, self._late)
 
     def _late(self) -> bool:
-        """Whether the guest computes on where it was stopped when it was recorded."""
-        now = self._now
-        return now is not None and now.late
+        """Whether the guest computes on where it was stopped when it was recorded, or for too
+        long."""
+        if self.timeout is not None and time.monotonic() - self._began > self.timeout:
+            self.overdue = True
+        return self.overdue or (self._now is not None and self._now.late)
 
     def _run(self, same: bool) -> Replay:
         trap = None
@@ -289,7 +295,7 @@ class Playing(Probed):
         """Whether it is stopped from the outside, as it was then, after all that was recorded."""
         if self._stopped is None or self._left or self._now.answer is not None:
             return False
-        return time.monotonic() - self._moved > max(self._stopped, _PATIENCE)
+        return time.monotonic() - self._moved > max(self._stopped, PATIENCE)
 
     def close(self) -> None:
         """The instance is gone."""

@@ -15,11 +15,13 @@ from whamm_cm.trace.reader import Record
 
 @dataclass(slots=True)
 class Spending:
-    """Of one budget.  ``most``: the calls of the invocation that made most; ``times``: ns."""
+    """Of one budget.  ``most``: the calls of the invocation that made most; ``times``: ns;
+    ``latest_ns``: the longest time from the begin of an invocation to a call."""
 
     calls: dict[int, int] = field(default_factory=dict)
     times: list[int] = field(default_factory=list)
     counted: int = 0
+    latest_ns: int = 0
 
     @property
     def most(self) -> int:
@@ -87,16 +89,30 @@ def _spend(found: Evidence, budgets: tuple[Budget, ...], call: LiveCall, opening
         if opening or call.opened is None:
             invocation = _invocation(call)
             spent.calls[invocation] = spent.calls.get(invocation, 0) + 1
+            spent.latest_ns = max(spent.latest_ns, _since(call))
         if not opening and call.outcome is Outcome.RETURNED and call.dur_ns is not None:
             spent.times.append(call.dur_ns)
 
 
-def _invocation(call: LiveCall) -> int:
-    """The outermost call; -1 for what nobody was seen to call."""
+def _outermost(call: LiveCall) -> LiveCall | None:
     top = call.parent
     while top is not None and top.parent is not None:
         top = top.parent
+    return top
+
+
+def _invocation(call: LiveCall) -> int:
+    """The outermost call; -1 for what nobody was seen to call."""
+    top = _outermost(call)
     return -1 if top is None else top.index
+
+
+def _since(call: LiveCall) -> int:
+    """Nanoseconds since its invocation began, 0 where the log does not say."""
+    top = _outermost(call)
+    if top is None or top.start_ns is None or call.start_ns is None:
+        return 0
+    return call.start_ns - top.start_ns
 
 
 def _report(found: Evidence, budgets: tuple[Budget, ...], record: Record) -> None:

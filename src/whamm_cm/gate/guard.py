@@ -213,8 +213,10 @@ class Guard:
         self._after.setdefault(function, []).append(statement)
 
     def needs(self, text: str) -> None:
-        """Variables and functions of the script."""
-        self._shared.append(text.strip())
+        """Variables, functions and further probes of the script, once however often they are asked
+        for."""
+        if text.strip() not in self._shared:
+            self._shared.append(text.strip())
 
     def _refusal(self, function: Function, why: str, value: str, answer: str) -> list[str]:
         said = self.say(function, why, value)

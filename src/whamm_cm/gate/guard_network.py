@@ -8,7 +8,8 @@ address is (high, low) of IPv6, or ``v4`` where it stands for an IPv4 address, i
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from typing import TypeAlias
 
 from whamm_cm.errors import UsageError
 from whamm_cm.gate.guard import Function, Guard, literal
@@ -21,6 +22,8 @@ _MOST_PORTS = 60
 _COMMON = """\
 // permissions.network
 var looked: bool;
+var by_that: u64;
+var not_by_that: u64;
 var named: map<(u64, u64), u64>;
 var refused: map<(u64, u64), u64>;
 var allowing: map<handle, u64>;
@@ -40,17 +43,9 @@ fn is_tunnel(high: u64, low: u64) -> bool {
     return (high >> 32) == 0x20010000 || (high >> 16) == 0x0064FF9B0001
         || ((low >> 32) & 0xFCFFFFFF) == 0x00005EFE;
 }
-fn address_bits(high: u64, low: u64) -> u64 {
-    var v4: u64 = v4_of(high, low);
-    var h: u64 = v4 == 0 ? high : 0;
-    var l: u64 = v4 == 0 ? low : (v4 & 0xFFFFFFFF) | 0xFFFF00000000;
-    if (v4 == 0 && is_tunnel(high, low)) { return 0; }
-    var bits: u64 = v4 == 0 ? allowed_v6(h, l) : allowed_v4(v4 & 0xFFFFFFFF);
-    if (looked) {
-        if ((h, l) in named) { bits = bits | named[(h, l)]; }
-        bits = bits & ~refused[(h, l)];
-    }
-    return bits & ~(v4 == 0 ? denied_v6(h, l) : denied_v4(v4 & 0xFFFFFFFF));
+fn by_name(high: u64, low: u64, bits: u64) -> u64 {
+    var found: u64 = (high, low) in named ? bits | named[(high, low)] : bits;
+    return found & ~refused[(high, low)];
 }
 fn learn(high: u64, low: u64, allow: u64, deny: u64) {
     var v4: u64 = v4_of(high, low);
@@ -60,9 +55,8 @@ fn learn(high: u64, low: u64, allow: u64, deny: u64) {
     named[(h, l)] = (h, l) in named ? named[(h, l)] & allow : allow;
     refused[(h, l)] = refused[(h, l)] | deny;
 }
-fn may(high: u64, low: u64, port: u32) -> bool {
-    return (address_bits(high, low) & bit_of(port)) != 0;
-}
+"""
+_HOSTS = """\
 // A host as it is written: "" for what readers could take for different ones.
 fn plain(host: str) -> str {
     var found: str = host.lower();
@@ -86,7 +80,7 @@ fn host_bits(host: str) -> u64 {
     if (host == "") { return 0; }
     if (is_number(host)) {
         var v4: u64 = number(host);
-        return v4 == 0 ? 0 : address_bits(0, (v4 & 0xFFFFFFFF) | 0xFFFF00000000);
+        return v4 == 0 ? 0 : v4_bits(v4 & 0xFFFFFFFF);
     }
     return allowed_name(host) & ~denied_name(host);
 }
@@ -109,18 +103,56 @@ def functions(section: Section[NetworkLine]) -> str:
     def of(line: NetworkLine) -> int:
         return sum(bits[port] for port in dict.fromkeys(line.ports)) if line.ports else every
 
-    for word, given, start in (
-        ("allowed", section.allow, 0 if section.allow is not None else every),
-        ("denied", section.deny, 0),
-    ):
-        parts += _tests(word, [(line, of(line)) for line in given or ()], start)
-    return "\n".join(parts) + "\n" + _COMMON
+    allowed, denied = (
+        _tests([(line, of(line)) for line in given or ()])
+        for given in (section.allow, section.deny)
+    )
+    start = 0 if section.allow is not None else every
+    for word, tests, first in (("allowed", allowed, start), ("denied", denied, 0)):
+        parts.append(_function(f"{word}_name(name: str)", tests[0], first))
+    bit = "".join(f"    if (port == {port}) {{ bit = {bit}; }}\n" for port, bit in bits.items())
+    for number, (name, params, args, key, before) in enumerate(_KINDS, 1):
+        judged = _judged(allowed[number], denied[number], start, key)
+        parts.append(f"fn {name}_bits({params}) -> u64 {{\n{before}{judged}    return bits;\n}}")
+        parts.append(
+            f"fn may_{name}({params}, port: u32) -> bool {{\n    var bit: u64 = 1;\n{bit}"
+            f"    return ({name}_bits({args}) & bit) != 0;\n}}"
+        )
+    return _COMMON + "\n".join(parts) + "\n" + _HOSTS
 
 
-def _tests(word: str, lines: Sequence[tuple[NetworkLine, int]], start: int) -> Iterable[str]:
-    names: list[tuple[str, int]] = []
-    v4: list[tuple[str, int]] = []
-    v6: list[tuple[str, int]] = []
+#: The two kinds of addresses: name, parameters, arguments, key in the maps, what comes first.
+_KINDS = (
+    ("v4", "v4: u64", "v4", "0, v4 | 0xFFFF00000000", ""),
+    ("v6", "high: u64, low: u64", "high, low", "high, low", """\
+    var v4: u64 = v4_of(high, low);
+    if (v4 != 0) { return v4_bits(v4 & 0xFFFFFFFF); }
+    if (is_tunnel(high, low)) { return 0; }
+"""),
+)  # fmt: skip
+
+
+def _judged(
+    allowed: Iterable[tuple[str, int]], denied: Iterable[tuple[str, int]], start: int, key: str
+) -> str:
+    """Statements that leave ``bits``: in one function, for a call of another costs as much as they
+    do."""
+    return (
+        f"    var bits: u64 = {start};\n"
+        + "".join(f"    if ({test}) {{ bits = bits | {bit}; }}\n" for test, bit in allowed)
+        + f"    if (looked) {{ bits = by_name({key}, bits); }}\n"
+        + "".join(f"    if ({test}) {{ bits = bits & ~{bit}; }}\n" for test, bit in denied)
+    )
+
+
+_Tests: TypeAlias = "list[tuple[str, int]]"
+
+
+def _tests(lines: Iterable[tuple[NetworkLine, int]]) -> tuple[_Tests, _Tests, _Tests]:
+    """What has to hold for a line to be about a name, an IPv4 and an IPv6 address, and its bits."""
+    names: _Tests = []
+    v4: _Tests = []
+    v6: _Tests = []
     for line, bits in lines:
         if line.name == "*":
             for one in (names, v4, v6):
@@ -137,9 +169,7 @@ def _tests(word: str, lines: Sequence[tuple[NetworkLine, int]], start: int) -> I
             parts = [f"({word} & {m:#x}) == {b:#x}" for word, m, b in (
                 ("high", mask >> 64, base >> 64), ("low", mask & _LOW, base & _LOW))]  # fmt: skip
             v6.append((" && ".join(parts), bits))
-    yield _function(f"{word}_name(name: str)", names, start)
-    yield _function(f"{word}_v4(v4: u64)", v4, start)
-    yield _function(f"{word}_v6(high: u64, low: u64)", v6, start)
+    return names, v4, v6
 
 
 _LOW = (1 << 64) - 1
@@ -150,9 +180,9 @@ def _function(head: str, tests: Iterable[tuple[str, int]], start: int) -> str:
     return f"fn {head} -> u64 {{\n    var bits: u64 = {start};\n{body}    return bits;\n}}"
 
 
-def _halves(at: str, inner: str = "") -> tuple[str, str]:
-    """High and low of an address that is at a path; ``inner``: what leads to its numbers."""
-    six, four = f"{at}.ipv6{inner}", f"{at}.ipv4{inner}"
+def _halves(at: str) -> tuple[str, str]:
+    """High and low of an address that is at a path."""
+    six, four = f"{at}.ipv6", f"{at}.ipv4"
     high = f"({at} is ipv6 ? {_joined(six, range(4), 16)} : (0 as u64))"
     v4 = f"{_joined(four, range(4), 8)} | 0xFFFF00000000"
     return high, f"({at} is ipv6 ? {_joined(six, range(4, 8), 16)} : ({v4}))"
@@ -167,35 +197,64 @@ def _joined(at: str, places: Iterable[int], width: int) -> str:
 
 
 def _may(at: str) -> str:
-    high, low = _halves(at, ".address")
-    port = f"({at} is ipv6 ? {at}.ipv6.port as u32 : {at}.ipv4.port as u32)"
-    return f"may({high}, {low}, {port})"
+    six, four = f"{at}.ipv6.address", f"{at}.ipv4.address"
+    high, low = _joined(six, range(4), 16), _joined(six, range(4, 8), 16)
+    v4 = f"may_v4({_joined(four, range(4), 8)}, {at}.ipv4.port as u32)"
+    return f"({at} is ipv6 ? may_v6({high}, {low}, {at}.ipv6.port as u32) : {v4})"
 
 
-#: Functions that are judged, of interfaces of 0.2: what has to hold, what the line shows.
+_AUTHORITY = ("(arg1 is some && may_ask(arg1.some))", "arg1")
+#: Where a request goes is its authority's to say: no path that is a whole URI, no other host.
+_WITHOUT = {
+    "set-path-with-query": ('(!(arg1 is some) || arg1.some.matches("^($|[/?*])"))', "arg1"),
+    "fields.set": ('arg1.lower() != "host"', "arg1"),
+    "fields.append": ('arg1.lower() != "host"', "arg1"),
+    "fields.from-list": ("hostless", "len(arg0)"),
+}
+#: Functions that are judged, by release: what has to hold, what the line shows.
 _ASKED = {
-    "tcp-socket.start-connect": (_may("arg2"), "arg2"),
-    "udp-socket.stream": (f"(!(arg1 is some) || {_may('arg1.some')})", "arg1"),
-    "resolve-addresses": ("host_bits(plain(arg1)) != 0", "arg1"),
-    "outgoing-request.set-authority": (
-        "(arg1 is some && may_ask(arg1.some))", "arg1"),
-    "outgoing-datagram-stream.send": ("sends", "len(arg1)"),
-    "handle": ("may_go", "arg0"),
-}  # fmt: skip
+    "0.2": {
+        "tcp-socket.start-connect": (_may("arg2"), "arg2"),
+        "udp-socket.stream": (f"(!(arg1 is some) || {_may('arg1.some')})", "arg1"),
+        "resolve-addresses": ("host_bits(asked) != 0", "arg1"),
+        "outgoing-request.set-authority": _AUTHORITY,
+        "outgoing-datagram-stream.send": ("sends", "len(arg1)"),
+        "handle": ("may_go", "arg0"),
+    },
+    "0.3": {
+        "tcp-socket.connect": (_may("arg1"), "arg1"),
+        "udp-socket.connect": (_may("arg1"), "arg1"),
+        "udp-socket.send": (f"(!(arg2 is some) || {_may('arg2.some')})", "arg2"),
+        "resolve-addresses": ("(host_bits(asked) != 0 && denied_name(asked) == 0)", "arg0"),
+        "request.set-authority": _AUTHORITY,
+        "send": ("may_go", "arg0"),
+    },
+}
 _SENDS = f"""\
 var sends: bool = len(arg1) <= 1024;
     if (sends) {{ for one in arg1 {{
         if (one.remote_address is some && !{_may("one.remote_address.some")}) {{ sends = false; }}
     }} }}"""
-#: What is kept of a call that was let through.
+_HOSTLESS = """\
+var hostless: bool = len(arg0) <= 1024;
+    if (hostless) { for one in arg0 { if (one.0.lower() == "host") { hostless = false; } } }"""
+# A name as it was when it was judged: the answer may be written over it.
+_ASKS_FOR = """\
+var asked: str = plain({});
+    not_by_that = denied_name(asked);
+    by_that = is_number(asked) || asked == "" ? (0 as u64) : allowed_name(asked) | not_by_that;"""
+_SETUP = {
+    "outgoing-datagram-stream.send": _SENDS,
+    "fields.from-list": _HOSTLESS,
+    "resolve-addresses": _ASKS_FOR,
+}
+#: What is kept of a call that was let through, of functions by their names in 0.2.
 _KEPT = {
     "resolve-addresses": (
-        'if (result is ok) {{ var host: str = plain(arg1); if (host != "" && !is_number(host)) {{'
-        " allowing[handle(result.ok)] = allowed_name(host) & ~denied_name(host);"
-        " refusing[handle(result.ok)] = denied_name(host); }} }}"
-    )
-    .replace("{{", "{")
-    .replace("}}", "}"),
+        "if (result is ok && by_that != 0) {"
+        " allowing[handle(result.ok)] = by_that & ~not_by_that;"
+        " refusing[handle(result.ok)] = not_by_that; }"
+    ),
     "resolve-address-stream.resolve-next-address": (
         "if (self in allowing && result is ok && result.ok is some)"
         f" {{ learn({', '.join(_halves('result.ok.some'))}, allowing[self], refusing[self]); }}"
@@ -209,6 +268,13 @@ _KEPT = {
         " ? (arg1.some is HTTP ? 80 : 0) : 443; }"
     ),
     "outgoing-request.new": "usual_port[handle(result)] = 443;",
+}
+#: And in 0.3, where an address that was looked up counts as no name: the list of them lies in the
+#: memory of the program before it is known that it does.
+_KEPT_LATER = {
+    "request.set-authority": _KEPT["outgoing-request.set-authority"],
+    "request.set-scheme": _KEPT["outgoing-request.set-scheme"],
+    "request.new": "usual_port[handle(result.0)] = 443;",
 }
 _REQUESTS = """\
 var bits_of: map<handle, u64>;
@@ -236,7 +302,7 @@ fn may_send(request: u32) -> bool {
 }
 """
 #: Functions of an interface that take an address and are not judged: it is the program's own.
-_OWN = ("tcp-socket.start-bind", "udp-socket.start-bind")
+_OWN = ("tcp-socket.start-bind", "udp-socket.start-bind", "tcp-socket.bind", "udp-socket.bind")
 
 
 def add_network(guard: Guard, section: Section[NetworkLine], called: Iterable[Function]) -> None:
@@ -251,15 +317,22 @@ def add_network(guard: Guard, section: Section[NetworkLine], called: Iterable[Fu
     if not found:
         return
     guard.needs(functions(section) + _REQUESTS)
+    sends = any(one.names[0][2] in ("handle", "send") for one in found)
     for one in found:
-        interface, _, func = one.names[0]
-        if func in _ASKED and interface != "wasi:http/incoming-handler":
-            condition, value = _ASKED[func]
-            setup = _SENDS if func == "outgoing-datagram-stream.send" else ""
-            guard.ask(one, condition, why, value, setup)
-        if func in _KEPT:
-            guard.keep(one, _KEPT[func])
-        if func == "handle" and interface != "wasi:http/incoming-handler":
+        interface, version, func = one.names[0]
+        if interface == "wasi:http/incoming-handler":
+            continue
+        track = "0.3" if (version or "").startswith("0.3.") else "0.2"
+        asked = _ASKED[track].get(func)
+        if asked is None and sends:
+            asked = _WITHOUT.get(func.removeprefix("outgoing-request.").removeprefix("request."))
+        if asked is not None:
+            setup = _SETUP.get(func, "").replace("{}", asked[1])
+            guard.ask(one, asked[0], why, asked[1], setup)
+        kept = (_KEPT if track == "0.2" else _KEPT_LATER).get(func)
+        if kept is not None:
+            guard.keep(one, kept)
+        if func in ("handle", "send"):
             guard.look(one, "may_go = may_send(handle(arg0));")
 
 
@@ -268,13 +341,17 @@ _JUDGED = ("wasi:sockets/", "wasi:http/", "wasi:tls/")
 
 def _check_known(one: Function, section: Section[NetworkLine]) -> None:
     interface, version, func = one.names[0]
-    strange = interface in ("wasi:http/client", "wasi:http/handler") or "tls/" in interface
-    if strange or version is None or not version.startswith("0.2."):
+    strange = interface == "wasi:http/handler" or "tls/" in interface
+    known = version is not None and (
+        version.startswith("0.2.") or (version.startswith("0.3.") and "-" not in version)
+    )
+    if strange or not known:
         raise UsageError(
-            f"{section.location}: enforce holds permissions.network for sockets and HTTP of WASI"
-            f" 0.2, and the component calls {one.title}"
+            f"{section.location}: enforce holds permissions.network for sockets and outgoing"
+            f" requests of WASI 0.2 and 0.3, and the component calls {one.title}"
         )
-    if func not in _ASKED and func not in _OWN and any(map(_is_address, _parts(one))):
+    track = "0.3" if (version or "").startswith("0.3.") else "0.2"
+    if func not in _ASKED[track] and func not in _OWN and any(map(_is_address, _parts(one))):
         raise UsageError(f"{section.location}: what {one.title} does with an address is not known")
 
 

@@ -32,6 +32,8 @@ fn name_of(directory: u32) -> str {
 // What hosts take for different things, or for none.
 fn is_odd(path: str) -> bool { return path.len() > 4096 || path.matches("ODD"); }
 fn is_plain(path: str) -> bool { return path.matches("^PART(/PART)*$"); }
+// What is neither, as most paths are: seen at one go.
+fn is_simple(path: str) -> bool { return path.matches("SIMPLE"); }
 // Without empty parts and ".": "/" for a path with ".." in it, or with too much.
 fn spelled(path: str) -> str {
     if (is_plain(path)) { return path; }
@@ -57,8 +59,9 @@ fn stays(path: str) -> bool {
 }
 // "" for a name that cannot be told.
 fn joined(base: str, path: str) -> str {
-    if (base == "" || is_odd(path)) { return ""; }
-    var rest: str = spelled(path);
+    var simple: bool = is_simple(path);
+    if (base == "" || (!simple && is_odd(path))) { return ""; }
+    var rest: str = simple ? path : spelled(path);
     if (rest == "/" || base.len() + rest.len() > 4096) { return ""; }
     if (rest == "") { return base; }
     return base == "/" ? "/" + rest : base + "/" + rest;
@@ -118,6 +121,9 @@ fn may_point(directory: u32, target: str, path: str) -> bool {
 }
 """
 _PART = r"([^./][^/]*|[.][^./][^/]*|[.][.][^/]+)"
+_SIMPLE = _PART.replace("/]", r"/\0\\]")
+#: Of ASCII alone, where a line denies.
+_ASCII = _PART.replace("[^/]", "[\1-.0-\\[\\]-\x7f]").replace("[^./]", "[\1-\\-0-\\[\\]-\x7f]")
 
 #: What has to hold for functions that are not of one path of one descriptor, and what the line
 #: shows.
@@ -154,11 +160,14 @@ _JUDGED = ("wasi:filesystem/types", "wasi:filesystem/preopens")
 def functions(section: Section[StorageLine]) -> str:
     """The part that is the same at all functions, with the lines of the policy in it."""
     odd = r"^/|[\0\\]" + (f"|{'|'.join(RARE)}" if section.deny else "")
+    simple = _ASCII if section.deny else _SIMPLE
     parts = [
         _function("rights_of", section, "at", "at"),
         _function("all_below", section, "whole", "below"),
         _function("some_below", section, "below", "whole"),
-        _COMMON.replace("PART", _PART).replace('"ODD"', pattern(odd)),
+        _COMMON.replace("PART", _PART)
+        .replace('"ODD"', pattern(odd))
+        .replace('"SIMPLE"', pattern(f"^{simple}(/{simple})*$")),
         _MOVING,
     ]
     return "\n".join(parts)

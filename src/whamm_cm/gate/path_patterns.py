@@ -48,7 +48,7 @@ def patterns(lines: Iterable[StorageLine], reach: Reach, deny: bool) -> list[str
 
 def _joined(parts: Sequence[tuple[StorageLine, str]]) -> Iterator[str]:
     """As few patterns as there can be without one that is large."""
-    whole = f"^({'|'.join(dict.fromkeys(part for _, part in parts))})$" if parts else ""
+    whole = f"^({'|'.join(dict.fromkeys(_ended(part) for _, part in parts))})" if parts else ""
     try:
         size = len(table_of(whole).text) if whole else 0
     except BadPattern as error:
@@ -65,12 +65,19 @@ def _joined(parts: Sequence[tuple[StorageLine, str]]) -> Iterator[str]:
         yield whole
 
 
+def _ended(part: str) -> str:
+    """To its end, but where anything may follow: there it is over at once."""
+    if part.endswith(_REST):
+        return f"{part.removesuffix(_REST)}(/|$)"
+    return part.removesuffix(".*") if part.endswith(".*") else f"{part}$"
+
+
 def _reaches(text: str, reach: Reach, deny: bool) -> str | None:
     if reach == "at":
         return _whole(text, deny)
     if reach == "whole":
         return _whole(text, deny) if _ends_open(text) else None
-    return f"/|{_above(_split(text), deny)}"
+    return f"(/|{_above(_split(text), deny)})"
 
 
 def _ends_open(text: str) -> bool:

@@ -10,6 +10,7 @@ from whamm_cm.dataclass import dataclass
 from whamm_cm.gate.model import Location, Severity, Waiver
 from whamm_cm.gate.patterns import Line
 from whamm_cm.gate.permissions import Permissions
+from whamm_cm.gate.virtual import Virtual
 
 Level: TypeAlias = Severity | Literal["off"]
 Default: TypeAlias = Literal["deny", "allow"]
@@ -83,10 +84,13 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
+    """``max_ms``: how long after an invocation began it may still call."""
+
     line: Line
     max_calls: int | None
     p99_ms: float | None
     location: Location
+    max_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,7 @@ class Policy:
     exports: Exports = Exports()
     hosts: tuple[HostProfile, ...] = ()
     permissions: Permissions = Permissions()
+    virtual: Virtual | None = None
     rules: Mapping[str, Setting] = field(default_factory=dict)
     budgets: tuple[Budget, ...] = ()
     waivers: tuple[Waiver, ...] = ()

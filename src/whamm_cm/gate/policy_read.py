@@ -31,6 +31,7 @@ from whamm_cm.gate.policy import (
     Policy,
     Setting,
 )
+from whamm_cm.gate.virtual import read_virtual
 from whamm_cm.gate.yamldoc import Node, load, read, unknown
 from whamm_cm.wit.glob import compile_glob
 from whamm_cm.wit.semver import PatternError
@@ -229,6 +230,9 @@ class _Reader:
     def permissions(self, policy: Policy, node: Node, _: Location) -> Policy:
         return replace(policy, permissions=read_permissions(node))
 
+    def virtual(self, policy: Policy, node: Node, at: Location) -> Policy:
+        return replace(policy, virtual=read_virtual(node, at))
+
     def rules_(self, policy: Policy, node: Node, _: Location) -> Policy:
         found: dict[str, Setting] = {}
         for rule, setting in node.mapping("rules").items():
@@ -254,17 +258,18 @@ class _Reader:
         for item, limits in node.mapping("budgets").items():
             at = node.keys[item]
             line = patterns.parsed(item, at)
-            known = ("max_calls_per_invocation", "p99_ms")
+            known = ("max_calls_per_invocation", "p99_ms", "max_ms_per_invocation")
             entries = limits.mapping(f"the budget of {cut(item)}", known)
             if not entries:
                 raise limits.fail(f"the budget of {cut(item)} needs one of {', '.join(known)}")
-            calls, p99 = (entries.get(key) for key in known)
+            calls, p99, most = (entries.get(key) for key in known)
             found.append(
                 Budget(
                     line,
                     None if calls is None else calls.integer(known[0]),
                     None if p99 is None else p99.number(known[1]),
                     at,
+                    None if most is None else most.number(known[2]),
                 )
             )
         return replace(policy, budgets=tuple(found))
@@ -314,6 +319,7 @@ _SECTIONS: dict[str, _Section] = {
     "imports": _Reader.imports,
     "exports": _Reader.exports,
     "permissions": _Reader.permissions,
+    "virtual": _Reader.virtual,
     "rules": _Reader.rules_,
     "budgets": _Reader.budgets,
     "waivers": _Reader.waivers,
@@ -392,6 +398,9 @@ def _over(base: Policy, own: Policy) -> Policy:
     exports = Exports(
         base.exports.require + own.exports.require, base.exports.forbid + own.exports.forbid
     )
+    virtual = own.virtual or base.virtual
+    if own.virtual and base.virtual:
+        virtual = own.virtual.over(base.virtual)
     rules = {**base.rules}
     for rule, setting in own.rules.items():
         rules[rule] = setting.over(rules[rule]) if rule in rules else setting
@@ -404,6 +413,7 @@ def _over(base: Policy, own: Policy) -> Policy:
         exports=exports,
         hosts=base.hosts + own.hosts,
         permissions=merged(base.permissions, own.permissions),
+        virtual=virtual,
         rules=rules,
         budgets=base.budgets + own.budgets,
         waivers=base.waivers + own.waivers,

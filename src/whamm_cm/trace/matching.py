@@ -52,10 +52,14 @@ class Written:
     now: bytearray = field(default_factory=bytearray)
 
 
+def unpacked(value: Record) -> bytes:
+    return base64.b64decode(value["~b64"])
+
+
 def contents(func: str, args: Record) -> bytes:
     """What one of :data:`WRITES` writes."""
     value = args[WRITES[func]]
-    return base64.b64decode(value["~b64"]) if isinstance(value, dict) else bytes(int(value))
+    return unpacked(value) if isinstance(value, dict) else bytes(int(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +145,10 @@ class Matching:
         for call in self._calls:
             record = call.record
             func = record["func"]
+            if call.answer is not None and "moved" in call.answer:
+                spliced = self.stream(record["self"])
+                if spliced is not None:
+                    spliced.then += unpacked(call.answer["moved"])
             if record.get("interface") != _STREAMS or func not in WRITES and func not in BESIDE:
                 continue
             result = {} if call.answer is None else call.answer.get("result", {})

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from whamm_cm.trace.floats import shortest32
 from whamm_cm.wit.types import (
     Borrow,
+    FutureT,
     ListT,
     MapT,
     OptionT,
@@ -21,6 +22,7 @@ from whamm_cm.wit.types import (
     Prim,
     RecordT,
     ResultT,
+    StreamT,
     TupleT,
     ValType,
     VariantT,
@@ -130,9 +132,9 @@ class Decoders(_Codecs):
                 return lambda value, make: float(value)
             case ListT(Prim("u8")):
                 return lambda value, make: base64.b64decode(value["~b64"])
-            case Own():
-                resource = t.resource
-                return lambda value, make: make(resource, value)
+            case Own() | StreamT() | FutureT():
+                what = t.resource if isinstance(t, Own) else t
+                return lambda value, make: make(what, value)
         return None
 
 

@@ -20,8 +20,8 @@ from whamm_cm.trace.tables import table_for
 _CUT = ("~cut", "~bad", "~redacted", "~deep")
 
 #: Of calls and returns: what nobody asks for, and what is the same in many.
-_UNASKED = frozenset(("v", "run", "t_ns", "dur_ns", "phase", "instance", "edge", "handles"))
-_NAMES = ("interface", "version", "func")
+_UNASKED = frozenset(("v", "run", "t_ns", "dur_ns", "instance", "edge", "handles"))
+_NAMES = ("phase", "interface", "version", "func")
 
 
 @dataclass(slots=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 from whamm_cm.abi.layout import align_to
-from whamm_cm.abi.regions import Owned, Region
+from whamm_cm.abi.regions import Handled, Owned, Region
 from whamm_cm.emit.play.base import memory_of
+from whamm_cm.emit.play.ends import BUFFER, END_SIZE
 from whamm_cm.emit.play.layout import (
     ANSWER_CELLS,
     BEGIN,
@@ -26,16 +27,19 @@ from whamm_cm.wit.types import Resource
 MOST = 1 << 29
 #: Address, kind of resource, number.
 Handle: TypeAlias = tuple[int, int, int]
+#: Two words, see :mod:`whamm_cm.emit.play.ends`.
+Piece: TypeAlias = tuple[int, int]
 _NANS = (b"\0\0\xc0\x7f", b"\0\0\0\0\0\0\xf8\x7f")
 
 
 class Data:
     """``kind``: the number of a resource type.  What is there already is not written twice."""
 
-    def __init__(self, kind: Callable[[Resource], int]) -> None:
+    def __init__(self, kind: Callable[[Handled], int]) -> None:
         self._kind, self._raw = kind, bytearray(BEGIN)
         self._known: dict[tuple[int, bytes], int] = {}
         self._entries: list[tuple[int, ...]] = []
+        self._ends: list[tuple[int, int]] = []
 
     def made(self, function: int, number: int, args: Region, stars: bool, answer: int) -> None:
         """A call that the guest made; ``answer``: of :meth:`answer`, or a label."""
@@ -57,23 +61,46 @@ class Data:
         struct.pack_into("<II", self._raw, where, len(handles), listed)
         return where
 
+    def given(self, elements: Region, count: int) -> Piece:
+        """A piece of what is written to the guest."""
+        return self.answer(Region(8, 8, [(0, elements)])), count
+
+    def taken(self, elements: Region, count: int, stars: bool) -> Piece:
+        """A piece of what the guest has to write."""
+        return self.script(elements, stars), count
+
+    def end(self, step: int, pieces: Sequence[Piece], drops: bool, number: int, room: int) -> int:
+        """A stream or future, which is the number of what passes it; ``room``: bytes of the largest
+        piece that is taken."""
+        listed = self._words(part for piece in pieces for part in piece)
+        where = self._room(END_SIZE, 4)
+        words = (0, step, listed, len(pieces), 0, 0, drops, number, 0, 0)
+        struct.pack_into("<10I", self._raw, where, *words)
+        self._ends.append((where, room))
+        return where
+
     def script(self, row: Region, stars: bool) -> int:
         return self._words(self._compared(row, Op.STARS if stars else Op.SAME))
 
-    def module(self, last: int, ends: Label) -> bytes:
+    def module(self, last: int, how: Label) -> bytes:
         """A core module that exports the memory.  ``last``: the number of the call behind all that
-        are recorded; ``ends``: what is said of it.  Raises RunError where it is too much."""
+        are recorded; ``how``: what is said of it.  Raises RunError where it is too much."""
         size = MADE_SIZE if not self._entries or len(self._entries[0]) == 4 else CALLED_SIZE
         table = self._room(size * len(self._entries), 8)
         for number, entry in enumerate(self._entries):
             struct.pack_into(f"<{len(entry)}I", self._raw, table + number * size, *entry)
+        ends = self._words(where for where, _ in self._ends)
         heap = align_to(len(self._raw), 16)
+        for where, room in self._ends:
+            struct.pack_into("<I", self._raw, where + BUFFER, heap)
+            heap = align_to(heap + room, 16)
         if heap > MOST:
             raise RunError(
                 f"the recording is too large for a component: {heap >> 20} MiB of values, and"
                 f" engines take {MOST >> 20}; `whamm-cm replay` without --compose plays it"
             )
-        struct.pack_into("<5I", self._raw, COUNT, len(self._entries), table, heap, last, ends)
+        known = (len(self._entries), table, heap, last, how, ends, len(self._ends))
+        struct.pack_into("<7I", self._raw, COUNT, *known)
         module = Module()
         module.export_memory("memory", module.memory(memory_of(heap)))
         module.data(0, 0, bytes(self._raw))
@@ -148,7 +175,10 @@ class Data:
                 continue
             flush()
             if isinstance(content, Owned):
-                found += (Op.OWN, at, int(content), self._kind(content.resource))
+                if isinstance(content.resource, Resource):
+                    found += (Op.OWN, at, int(content), self._kind(content.resource))
+                else:
+                    found += (Op.TAKE, at, int(content), 0)
             elif content.size:
                 found += (Op.INTO, at, *self._compared(content, op))
         flush()

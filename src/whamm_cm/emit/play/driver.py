@@ -1,7 +1,7 @@
 """The core module that calls an application as it was called, and compares what it returns.
 
 Imports: ``data.memory``, ``base``, ``exports.e<j>`` as they are lowered, ``types.make<k>`` for each
-kind of resource, ``provider.made``.  Exports ``play``.
+kind of resource, ``provider.made``, perhaps ``provider.pump`` and ``settle``.  Exports ``play``.
 """
 
 from __future__ import annotations
@@ -35,16 +35,21 @@ class Called:
 
 
 class _Driver:
-    def __init__(self, exports: Sequence[Called], kinds: int) -> None:
+    def __init__(self, exports: Sequence[Called], kinds: int, pumped: bool) -> None:
         module = Module()
         self.player = Player(module)
         made = module.import_func("provider", "made", (), ("i32",))
+        self.pump = self.settle = None
+        if pumped:
+            self.pump = module.import_func("provider", "pump", (), ("i32",))
+            self.settle = module.import_func("provider", "settle")
         makers = [module.import_func("types", f"make{k}", ("i32",), ("i32",)) for k in range(kinds)]
         called = [
             module.import_func("exports", f"e{j}", one.lowered.params, one.lowered.results)
             for j, one in enumerate(exports)
         ]
-        self.player.begin([f"recorded was: {one.name}" for one in exports], makers)
+        self.player.begin([f"recorded was: {one.name}" for one in exports], kinds)
+        self.player.handles(makers)
         self.functions = module.table(len(exports))
         callers = [
             self._write_call(target, one) for target, one in zip(called, exports, strict=True)
@@ -82,6 +87,9 @@ class _Driver:
         f = self.player.func("play")
         self.player.module.export_func("play", f.index)
         entry, left, args = f.local("i32"), f.local("i32"), f.local("i32")
+        if self.pump is not None:
+            f.call(self.pump)
+            f.op("drop")
         f.i32(0)
         f.memory_op("i32.load", TABLE)
         f.set(entry)
@@ -111,6 +119,8 @@ class _Driver:
             f.op("i32.sub")
             f.set(left)
             f.br(again)
+        if self.settle is not None:
+            f.call(self.settle)
 
     def _write_compare(self, f: Func, entry: int, made: int) -> None:
         self._load(f, entry, 12)
@@ -141,8 +151,9 @@ class _Driver:
         self.player.fail(f, reason)
 
 
-def driver(exports: Sequence[Called], kinds: int) -> bytes:
-    return _Driver(exports, kinds).bytes
+def driver(exports: Sequence[Called], kinds: int, pumped: bool) -> bytes:
+    """``pumped``: the provider has streams and futures."""
+    return _Driver(exports, kinds, pumped).bytes
 
 
 def main(lives: int, text: bytes) -> bytes:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import enum
 
-COUNT, TABLE, HEAP, LAST, ENDS = 4, 8, 12, 16, 20
+COUNT, TABLE, HEAP, LAST, ENDS, ENDS_AT, HOW_MANY_ENDS = range(4, 32, 4)
 CELLS = 64
 MOST_CELLS = 16
 #: Data begins here.
@@ -33,9 +33,10 @@ ANSWER_CELLS = 8
 class Op(enum.IntEnum):
     """What follows: SAME, STARS (offset, length, address of what is expected; a star in it stands
     for any byte), INTO (offset of a pointer; what follows up to END is there), OWN (offset of a
-    handle, number, kind), NAN (offset of a float, its bytes, 0): which one nobody can rely on."""
+    handle, number, kind), NAN (offset of a float, its bytes, 0): which one nobody can rely on, TAKE
+    (offset of a stream or future, the end that it is, 0)."""
 
-    END, SAME, STARS, INTO, OWN, NAN = range(6)
+    END, SAME, STARS, INTO, OWN, NAN, TAKE = range(7)
 
 
 class Label(enum.IntEnum):

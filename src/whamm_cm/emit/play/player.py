@@ -7,7 +7,7 @@ number of the call.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from whamm_cm.emit.play.layout import LABELS, Op
 from whamm_cm.wasm.asm import Func, Module
@@ -28,25 +28,34 @@ class Player:
         self._free = module.import_func("base", "free")
         self._realloc = module.import_func("base", "realloc", ("i32",) * 4, ("i32",))
 
-    def begin(self, labels: Sequence[str], makers: Sequence[int], reps: Sequence[int] = ()) -> None:
-        """``labels``: names of functions that only trap; ``makers``: functions that make a handle,
-        by kind; ``reps``: functions that say its number."""
+    def begin(
+        self, labels: Sequence[str], makers: int, reps: int = 0,
+        taker: Callable[[], int] | None = None,
+    ) -> None:  # fmt: skip
+        """``labels``: names of functions that only trap; ``makers``: how many functions make a
+        handle, ``reps``: how many say its number; ``taker``: writes what takes an end."""
         module = self.module
         self._names = NameSection()
         self._labels = [*LABELS.values(), *labels]
         self._makers = _DIGITS + len(self._labels)
-        self._reps = self._makers + len(makers)
-        self._table = module.table(self._reps + len(reps))
+        self._reps = self._makers + makers
+        self._table = module.table(self._reps + reps)
         self._reasons: dict[str, int] = {}
-        self._write_names([*makers, *reps])
+        self._write_names()
         self._compare = {
             Op.SAME: self._write_same(),
             Op.STARS: self._write_stars(),
             Op.OWN: self._write_owned(),
             Op.NAN: self._write_nan(),
         }
+        if taker is not None:
+            self._compare[Op.TAKE] = taker()
         self._check = self._write_check()
         self._patch = self._write_patch()
+
+    def handles(self, makers: Sequence[int], reps: Sequence[int] = ()) -> None:
+        """What makes handles, by kind, and says their numbers."""
+        self.module.elements(self._makers, [*makers, *reps], self._table)
 
     def func(self, name: str, params: Sequence[str] = (), results: Sequence[str] = ()) -> Func:
         found = self.module.func(params, results)
@@ -99,7 +108,7 @@ class Player:
         f.op("i32.rem_u")
         f.call_indirect(self.module.type_index(("i32", "i32"), ()), self._table)
 
-    def _write_names(self, others: Sequence[int]) -> None:
+    def _write_names(self) -> None:
         listed = []
         for digit in range(_DIGITS):
             f = self.func(f"the number of the call has the digit {digit}", ("i32", "i32"))
@@ -115,7 +124,7 @@ class Player:
             f = self.func(label)
             f.op("unreachable")
             listed.append(f.index)
-        self.module.elements(0, [*listed, *others], self._table)
+        self.module.elements(0, listed, self._table)
 
     def _write_same(self) -> int:
         """(address, address of what is expected, bytes): whether they are the same."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from whamm_cm.abi.flatten import CoreSig
+from whamm_cm.emit.play.ends import WRITTEN, EndKind, Ends
 from whamm_cm.emit.play.layout import (
     ANSWER_CELLS,
     BEGIN,
@@ -28,22 +29,32 @@ from whamm_cm.wasm.asm import Func, Module
 DROP = "the drop of a resource"
 
 
-def provider(functions: Sequence[tuple[str, CoreSig]], kinds: int) -> bytes:
+def provider(
+    functions: Sequence[tuple[str, CoreSig]], kinds: int, ends: Sequence[EndKind] = ()
+) -> bytes:
     """Names of functions and what they are lifted from; the drop of a resource has the number
     behind the last."""
-    return _Provider(functions, kinds).bytes
+    return _Provider(functions, kinds, ends).bytes
 
 
 class _Provider:
-    def __init__(self, functions: Sequence[tuple[str, CoreSig]], kinds: int) -> None:
+    def __init__(
+        self, functions: Sequence[tuple[str, CoreSig]], kinds: int, ends_of: Sequence[EndKind]
+    ) -> None:
         module = Module()
         self.player = Player(module)
         shared = module.import_table("base", "table", 1)
         handle = (("i32",), ("i32",))
         makers = [module.import_func("types", f"new{k}", *handle) for k in range(kinds)]
         reps = [module.import_func("types", f"rep{k}", *handle) for k in range(kinds)]
-        labels = [f"recorded was: {name}" for name, _ in functions]
-        self.player.begin([*labels, f"recorded was: {DROP}"], makers, reps)
+        ends = Ends(self.player, ends_of) if ends_of else None
+        self.ends = ends
+        labels = [f"recorded was: {name}" for name in (*dict(functions), DROP, WRITTEN)]
+        taker = None if ends is None else ends.taker
+        self.player.begin(labels, kinds + len(ends_of), kinds, taker)
+        self.player.handles(makers if ends is None else [*makers, *ends.makers()], reps)
+        if ends is not None:
+            ends.write(len(functions) + 1)
         self.made = module.global_("i32", 0)
         self.next = self._write_next()
         for number, (name, signature) in enumerate(functions):
@@ -113,6 +124,9 @@ class _Provider:
             f.memory_op("i32.load", 4)
             f.get(answer)
             self.player.fail(f, "all up to this call as recorded")
+        if self.ends is not None:
+            self.player.free(f)
+            self.ends.begun(f)
         f.get(answer)
         self.player.patch(f)
         f.get(answer)

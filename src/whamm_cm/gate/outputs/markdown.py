@@ -80,6 +80,10 @@ def _head(report: Report) -> Iterator[str]:
         yield "|---|--:|--:|--:|--:|--:|---|"
         yield from map(_component, report.components[:_MOST])
         yield from _more(len(report.components) - _MOST)
+        held = [one for one in report.components[:_MOST] if one.guard]
+        if held:
+            yield ""
+            yield from (f"- {_code(one.path)} is {_prose(one.guard)}" for one in held)
 
 
 def _more(count: int) -> Iterator[str]:

@@ -39,6 +39,28 @@ def _latency(context: Context) -> Iterator[Hit]:
             yield Hit(budget.line.text, text, budget.location, allow=allow)
 
 
+def _late(context: Context) -> Iterator[Hit]:
+    """Calls behind the end of the time that an invocation has."""
+    if context.evidence is None or context.holds("budgets"):
+        return
+    for budget, spent in zip(context.policy.budgets, context.evidence.spending, strict=True):
+        most = budget.max_ms
+        if most is not None and spent.latest_ns > most * 1e6:
+            text = (
+                f"a call {spent.latest_ns / 1e6:.3f} ms after its invocation began;"
+                f" at most {most:g} ms are allowed"
+            )
+            allow = budget_set(
+                budget.line.text, "max_ms_per_invocation", math.ceil(spent.latest_ns / 1e6)
+            )
+            yield Hit(budget.line.text, text, budget.location, allow=allow)
+
+
+def _slow(context: Context) -> Iterator[Hit]:
+    yield from _latency(context)
+    yield from _late(context)
+
+
 def _open(context: Context, part: str) -> Any:
     """A section of the permissions that logs decide about: what a guard holds, it holds in every
     run."""
@@ -181,9 +203,9 @@ RULES = (
          "One invocation made more calls than its budget has.",
          "Calls per invocation are what a remote store or service has to bear for each request.",
          "Batch or cache the calls, or raise max_calls_per_invocation.", _calls),
-    Rule("WCM051", "too-slow", "error", "The 99th percentile of the call times is over budget.",
+    Rule("WCM051", "too-slow", "error", "Calls take longer than their budget has, or come later.",
          "Times are those of the logs: of the host and machine they were taken on.",
-         "Find out what is slow with `whamm-cm report -c`, or raise p99_ms.", _latency),
+         "Find out what is slow with `whamm-cm report -c`, or raise the budget.", _slow),
     Rule("WCM060", "network-denied", "error", "The component talked to a host it must not.",
          "Names are compared in one spelling: lower case, ASCII form, numbers as addresses, IPv6"
          " forms of IPv4 as IPv4. An address counts as the names whose lookup gave it.",

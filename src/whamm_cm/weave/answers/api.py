@@ -7,7 +7,7 @@ not imported.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import field, replace
 
 from whamm_cm.abi.faults import AbiError
@@ -22,6 +22,7 @@ from whamm_cm.weave.answers.provider import Provider
 from whamm_cm.weave.answers.wishes import Wishes
 from whamm_cm.weave.enclose import Outer, enclose
 from whamm_cm.weave.interface import Interface
+from whamm_cm.weave.provider.types import Types
 from whamm_cm.wit.model import (
     AnyType,
     FuncItem,
@@ -61,18 +62,27 @@ def answered(component: Component, wishes: Wishes) -> Answered:
 
     Raises WeaveError for an import that cannot be answered, DecodeError for what is malformed.
     """
+    if wishes == Wishes():
+        return Answered(component, component, ())
     world = resolve(component).world
     entities = {extern.name.name: extern.entity for extern in world.imports}
-    found = [
-        place
+    places = [
+        _place(definition, definition.node, entity, wishes)
         for definition in component.definitions
         if isinstance(definition.node, n.Import)
         and isinstance(entity := entities[definition.node.name.name], InstanceItem)
-        and (place := _place(definition, definition.node, entity, wishes)).replies
     ]
+    found = [place for place in places if place.replies]
     if not found:
         return Answered(component, component, ())
-    root = _Around(component, found, wishes.step).run()
+    elsewhere = {
+        resource: (place.definition.item, name)
+        for place in places
+        if not place.replies
+        for name, entity in place.entity.exports.items()
+        if (resource := _resource(entity)) is not None
+    }
+    root = _Around(component, found, elsewhere, wishes.step).run()
     main = [d.node for d in root.definitions if isinstance(d.node, Component)][-1]
     named = tuple(
         (one.interface, one.version, func, isinstance(reply, Filtered))
@@ -92,6 +102,11 @@ class _Place:
     entity: InstanceItem
     replies: dict[str, Reply]
 
+    def type_of(self, func: str) -> FuncT:
+        entity = self.entity.exports[func]
+        assert isinstance(entity, FuncItem), "what is answered and asked are functions"
+        return entity.type
+
     @property
     def hosts(self) -> Iterator[str]:
         """Functions of the host that are asked for those that are answered."""
@@ -101,11 +116,11 @@ class _Place:
             if isinstance(reply, Wait):
                 yield reply.now
 
-    @property
-    def stays(self) -> bool:
-        """Whether the host has to have the interface."""
+    def stays(self, elsewhere: Container[object]) -> bool:
+        """Whether the host has to have the interface; ``elsewhere``: resources that other imports
+        have."""
         return any(self.hosts) or any(
-            not _is_value(entity) and name not in self.replies
+            not (name in self.replies or _is_value(entity) or _resource(entity) in elsewhere)
             for name, entity in self.entity.exports.items()
         )
 
@@ -113,6 +128,12 @@ class _Place:
 def _is_value(entity: object) -> bool:
     """Whether it is a type that can be written down, and no resource."""
     return isinstance(entity, TypeItem) and not isinstance(entity.type, Resource)
+
+
+def _resource(entity: object) -> Resource | None:
+    if isinstance(entity, TypeItem) and isinstance(entity.type, Resource):
+        return entity.type
+    return None
 
 
 def _place(definition: Definition, node: n.Import, entity: InstanceItem, wishes: Wishes) -> _Place:
@@ -132,9 +153,9 @@ class _Around:
 
     component: Component
     places: list[_Place]
+    elsewhere: dict[Resource, tuple[Item, str]]
     step: int
     replies: list[tuple[str, FuncT, Reply]] = field(default_factory=list)
-    types: list[tuple[str, ValType]] = field(default_factory=list)
     hosts: dict[str, FuncT] = field(default_factory=dict)
     taken: dict[str, Resource | ValType] = field(default_factory=dict)
     args: list[tuple[str, Item]] = field(default_factory=list)
@@ -144,14 +165,16 @@ class _Around:
         kept: dict[int, Definition] = {}
         aliases: list[Definition] = []
         for number, place in enumerate(self.places):
-            if place.stays:
+            if place.stays(self.elsewhere):
                 kept[number] = replace(place.definition, items=(Item(Sort.INSTANCE),))
                 aliases += self._ask(number, place, kept[number].item)
-        made: list[list[tuple[str, str, Sort]]] = [
-            list(self._given(number, place)) for number, place in enumerate(self.places)
-        ]
+        for number, place in enumerate(self.places):
+            host = kept[number].item if number in kept else None
+            for name in place.replies:
+                aliases += self._resources(place, host, place.type_of(name))
+        made = [list(self._given(number, place)) for number, place in enumerate(self.places)]
         try:
-            provider = Provider(self.replies, self.types, self.hosts, self.taken, self.step)
+            provider = Provider(self.replies, self.hosts, self.taken, self.step)
             nested = build.nested_component(provider.component())
         except AbiError as error:
             raise WeaveError(f"an answer is no value of its function's result: {error}") from error
@@ -159,49 +182,100 @@ class _Around:
         outer.add(*kept.values(), *aliases, nested, instance)
         for number, place in enumerate(self.places):
             host = kept[number].item if number in kept else None
-            definitions = _instance(place, made[number], instance.item, host)
-            outer.use(Interface(place.definition.item, place.definition, definitions))
+            rest = self._rest(place, host)
+            outer.add(*rest.definitions)
+            # Imports speak of types of others: those may not come from what imports of them itself.
+            outer.definitions[:] = [
+                one.substitute({place.definition.item: rest.instance})
+                if isinstance(one.node, n.AliasExport)
+                else one
+                for one in outer.definitions
+            ]
+            whole = _whole(place, made[number], instance.item, rest)
+            outer.use(Interface(place.definition.item, place.definition, whole))
         return enclose(outer, self.component)
 
     def _ask(self, number: int, place: _Place, host: Item) -> Iterator[Definition]:
         """What the component that answers imports of the host's ``place``."""
         for name in dict.fromkeys(place.hosts):
-            entity = place.entity.exports[name]
-            assert isinstance(entity, FuncItem), "hosts are functions of the import"
-            key = f"host{number}-{name}"
-            self.hosts[key] = entity.type
+            type_, key = place.type_of(name), f"host{number}-{name}"
+            self.hosts[key] = type_
             yield (alias := build.alias_export(host, name, Sort.FUNC))
             self.args.append((key, alias.item))
-            for of in _named(entity.type):
+            for of in _named(type_):
                 yield from self._take(place, host, of)
 
-    def _take(self, place: _Place, host: Item, of: Resource | ValType) -> Iterator[Definition]:
+    def _resources(self, place: _Place, host: Item | None, type_: FuncT) -> Iterator[Definition]:
+        """What the component that answers imports for a function's own type."""
+        for of in _named(type_):
+            if isinstance(of, Resource):
+                yield from self._take(place, host, of)
+
+    def _take(
+        self, place: _Place, host: Item | None, of: Resource | ValType
+    ) -> Iterator[Definition]:
         """The host's name for a type."""
         if of in self.taken.values():
             return
+        key = f"type{len(self.taken)}"
+        self.taken[key] = of
+        if isinstance(of, Resource) and of in self.elsewhere:
+            yield (alias := build.alias_export(*self.elsewhere[of], Sort.TYPE))
+            self.args.append((key, alias.item))
+            return
         for name, entity in place.entity.exports.items():
-            if isinstance(entity, TypeItem) and _bare(entity.type) is of:
-                key = f"type{len(self.taken)}"
-                self.taken[key] = of
+            if host is not None and isinstance(entity, TypeItem) and _bare(entity.type) is of:
                 yield (alias := build.alias_export(host, name, Sort.TYPE))
                 self.args.append((key, alias.item))
                 return
         raise WeaveError(f"{place.interface} has a type that it does not name")
 
-    def _given(self, number: int, place: _Place) -> Iterator[tuple[str, str, Sort]]:
-        """What of an import the component that answers has: (name, its name there, sort)."""
+    def _given(self, number: int, place: _Place) -> Iterator[tuple[str, str]]:
+        """Functions of an import that the component that answers has: (name, its name there)."""
+        for name, reply in place.replies.items():
+            key = f"func{len(self.replies)}"
+            self.replies.append((key, place.type_of(name), _asking(reply, number)))
+            yield name, key
+
+    def _rest(self, place: _Place, host: Item | None) -> _Rest:
+        """What else is in an import: of its ``host``, of another import, or written down."""
+        out: list[Definition] = []
+        types = Types(out, lambda _, item: item, {})
+        items = {}
         for name, entity in place.entity.exports.items():
             if name in place.replies:
-                assert isinstance(entity, FuncItem), "what is answered are functions"
-                key = f"func{len(self.replies)}"
-                reply = _asking(place.replies[name], number)
-                self.replies.append((key, entity.type, reply))
-                yield name, key, Sort.FUNC
-            elif not place.stays:
+                continue
+            resource = _resource(entity)
+            if host is not None:
+                out.append(build.alias_export(host, name, _sort(entity)))
+            elif resource is not None:
+                out.append(build.alias_export(*self.elsewhere[resource], Sort.TYPE))
+            else:
                 assert isinstance(entity, TypeItem), "else the import stays"
-                key = f"given{len(self.types)}"
-                self.types.append((key, entity.type))  # type: ignore[arg-type]
-                yield name, key, Sort.TYPE
+                items[name] = types.item(entity.type)  # type: ignore[arg-type]
+                continue
+            items[name] = out[-1].item
+        bag = build.inline_exports([*items.items()])
+        return _Rest((*out, bag), bag.item, items)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """``instance``: that with ``items`` and nothing else."""
+
+    definitions: tuple[Definition, ...]
+    instance: Item
+    items: dict[str, Item]
+
+
+def _whole(
+    place: _Place, given: list[tuple[str, str]], answers: Item, rest: _Rest
+) -> tuple[Definition, ...]:
+    """What the import was, put together: the last has its item."""
+    aliases = {name: build.alias_export(answers, key, Sort.FUNC) for name, key in given}
+    items = rest.items | {name: alias.item for name, alias in aliases.items()}
+    bag = build.inline_exports([*items.items()])
+    return (*aliases.values(), replace(bag, items=place.definition.items))
 
 
 def _named(t: FuncT) -> Iterator[Resource | ValType]:
@@ -227,19 +301,6 @@ def _asking(reply: Reply, number: int) -> Reply:
     if isinstance(reply, Wait):
         return replace(reply, host=f"host{number}-{reply.host}", now=f"host{number}-{reply.now}")
     return reply
-
-
-def _instance(
-    place: _Place, given: list[tuple[str, str, Sort]], answers: Item, host: Item | None
-) -> tuple[Definition, ...]:
-    """What the import was, put together: the last has its item."""
-    aliases = {name: build.alias_export(answers, key, sort) for name, key, sort in given}
-    for name, entity in place.entity.exports.items():
-        if name not in aliases:
-            assert host is not None, "the import stays where not all is given"
-            aliases[name] = build.alias_export(host, name, _sort(entity))
-    bag = build.inline_exports([(name, alias.item) for name, alias in aliases.items()])
-    return (*aliases.values(), replace(bag, items=place.definition.items))
 
 
 def _sort(entity: object) -> Sort:

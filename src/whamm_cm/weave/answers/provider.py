@@ -21,12 +21,11 @@ from whamm_cm.wit.types import FuncT, Resource, ValType
 class Provider:
     """What a component is made of that answers.
 
-    ``replies`` and ``types`` are exported by the names that are given to them; ``hosts`` and
-    ``taken`` imported.  ``step``: as of ``build_answers``.
+    ``replies`` are exported by the names that are given to them, ``hosts`` and ``taken`` imported.
+    ``step``: as of ``build_answers``.
     """
 
     replies: Sequence[tuple[str, FuncT, Reply]]
-    types: Sequence[tuple[str, ValType]]
     hosts: Mapping[str, FuncT]
     taken: Mapping[str, Resource | ValType]
     step: int
@@ -50,8 +49,6 @@ class Provider:
             definitions.append(taken)
             asked[name] = taken.item
         instance, memory, realloc = self._core(definitions, asked)
-        for name, t in self.types:
-            definitions.append(build.export_plain(name, types.item(t)))
         for name, func, _ in self.replies:
             core = build.alias_core_export(instance, name, Sort.CORE_FUNC)
             lift = build.canon_lift(core.item, types.func(func), memory, realloc)

@@ -25,6 +25,7 @@ from whamm_cm.wit.types import (
     Own,
     Prim,
     RecordT,
+    Resource,
     ResultT,
     TupleT,
     ValType,
@@ -42,7 +43,8 @@ class Wishes:
     """What is answered; None: what is left to the host.
 
     ``start``: wall time in nanoseconds since 1970; ``step``: those that pass with each reading.
-    ``keys``: which variables and settings of the host are shown.
+    ``keys``: which variables and settings of the host are shown.  ``no_files``: no directory is
+    preopened.
     """
 
     environment: Mapping[str, str] | None = None
@@ -53,6 +55,7 @@ class Wishes:
     step: int = 0
     seed: int | None = None
     keys: Keys | None = None
+    no_files: bool = False
 
     def reply(
         self, interface: str, func: str, type_: FuncT, all_of: frozenset[str]
@@ -76,18 +79,29 @@ class Wishes:
         return group.reply(self, func, all_of)
 
 
-_Shape: TypeAlias = "tuple[tuple[ValType, ...], ValType | None]"
+_Shape: TypeAlias = "tuple[tuple[ValType, ...], ValType]"
+#: In shapes: a handle of a resource that only the component knows.
+_HANDLE: Final = Own(Resource())
 
 
 def _fits(type_: FuncT, shape: _Shape) -> bool:
-    """``None`` as a result is a handle, of a resource that only the component knows."""
     params, result = shape
     have = [t for _, t in type_.params]
     if type_.result is None or type_.is_async or len(have) != len(params):
         return False
-    same = result is not None and same_type(type_.result, result)
-    handle = result is None and isinstance(strip(type_.result), Own)
-    return (same or handle) and all(map(same_type, have, params))
+    return same_type(_anonymous(type_.result), result) and all(map(same_type, have, params))
+
+
+def _anonymous(t: ValType) -> ValType:
+    """The same with the handle of shapes, as far as one of WASI may have it."""
+    match strip(t):
+        case Own():
+            return _HANDLE
+        case ListT(element, length):
+            return ListT(_anonymous(element), length)
+        case TupleT(types):
+            return TupleT(tuple(map(_anonymous, types)))
+    return t
 
 
 class _Group:
@@ -137,6 +151,14 @@ class _Config(_Group):
             return Fixed({"ok": [list(pair) for pair in wishes.config.items()]})
         found = {key: {"ok": value} for key, value in wishes.config.items()}
         return Looked(found, {"ok": None})
+
+
+class _Preopens(_Group):
+    def wanted(self, wishes: Wishes) -> bool:
+        return wishes.no_files
+
+    def reply(self, wishes: Wishes, func: str, all_of: frozenset[str]) -> Reply | None:
+        return Fixed([])
 
 
 class _Random(_Group):
@@ -225,6 +247,9 @@ _GROUPS: dict[str, _Group] = {
     }),
     "wasi:config/store": _Config(_SETTINGS),
     "wasi:config/runtime": _Config(_SETTINGS),
+    "wasi:filesystem/preopens": _Preopens({
+        "get-directories": ((), ListT(TupleT((_HANDLE, _STRING)))),
+    }),
     "wasi:random/random": _Random(_bytes("random"), 0),
     "wasi:random/insecure": _Random(_bytes("insecure-random"), 1),
     "wasi:random/insecure-seed": _Random(_SEEDS, 2),
@@ -236,7 +261,8 @@ _GROUPS: dict[str, _Group] = {
     }),
     "wasi:clocks/monotonic-clock": _Monotonic({
         "now": ((), _U64), "resolution": ((), _U64), "get-resolution": ((), _U64),
-        "subscribe-instant": ((_U64,), None), "subscribe-duration": ((_U64,), None),
+        "subscribe-instant": ((_U64,), _HANDLE),
+        "subscribe-duration": ((_U64,), _HANDLE),
     }),
     "wasi:clocks/timezone": _Zone(
         {"display": ((_DATETIME,), _DISPLAY), "utc-offset": ((_DATETIME,), Prim("s32"))},

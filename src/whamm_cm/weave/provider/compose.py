@@ -23,7 +23,7 @@ from whamm_cm.weave.provider.wanted import Part, Wanted, used
 from whamm_cm.wit.model import Extern, InstanceItem
 from whamm_cm.wit.types import FuncT, Resource, ValType
 
-RUN = "wasi:cli/run@0.2.0"
+RUN, LATER_RUN = "wasi:cli/run@0.2.0", "wasi:cli/run@0.3.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class _Root(Assembly):
             if isinstance(extern.entity, InstanceItem)
         }
         called = [(export.name, export.type) for export in exports]
-        component, self.types = driver_component(called, self.resources)
+        component, self.types = driver_component(called, self.resources, wanted)
         self.driver = self.add(build.nested_component(component))
 
     def _interface(
@@ -87,10 +87,13 @@ class _Root(Assembly):
 
     def run(self, lives: Sequence[Life], text: bytes) -> Component:
         played = [(f"play{number}", self._life(life)) for number, life in enumerate(lives)]
-        nested = self.add(build.nested_component(main_component(len(lives), text)))
+        nested = self.add(
+            build.nested_component(main_component(len(lives), text, self.wanted.is_async))
+        )
         main = self.add(build.instantiate(nested, played))
         run = self._alias(main, "run", Sort.FUNC)
-        self.export(RUN, self.add(build.inline_exports([("run", run)])))
+        name = LATER_RUN if self.wanted.is_async else RUN
+        self.export(name, self.add(build.inline_exports([("run", run)])))
         self.export("replay", self._alias(main, "replay", Sort.FUNC))
         return self.component()
 
@@ -109,7 +112,8 @@ class _Root(Assembly):
             own[resource] = self._alias(provider, f"r{kind}", Sort.TYPE)
             args.append((f"r{number}", own[resource]))
             args.append((f"make{number}", self._alias(provider, f"make{kind}", Sort.FUNC)))
-        args.append(("made", self._alias(provider, "made", Sort.FUNC)))
+        for name in ("made", "pump", "settle") if self.wanted.ends else ("made",):
+            args.append((name, self._alias(provider, name, Sort.FUNC)))
         args += [(f"t{number}", item) for number, item in enumerate(self._named(own))]
         instances: dict[str, Item] = {}
         for number, export in enumerate(self.exports):

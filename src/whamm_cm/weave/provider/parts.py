@@ -6,6 +6,7 @@ from collections import ChainMap
 from collections.abc import Mapping, Sequence
 
 from whamm_cm.abi.flatten import core_signature
+from whamm_cm.abi.layout import size
 from whamm_cm.component import build
 from whamm_cm.component import nodes as n
 from whamm_cm.component.ir import Component, Definition
@@ -13,10 +14,11 @@ from whamm_cm.component.items import Item, Sort
 from whamm_cm.dataclass import dataclass
 from whamm_cm.emit.play.base import base
 from whamm_cm.emit.play.driver import Called, driver, main
+from whamm_cm.emit.play.ends import EndKind
 from whamm_cm.emit.play.provider import provider
 from whamm_cm.weave.provider.types import NAMED, Types
 from whamm_cm.weave.provider.wanted import Part, Wanted, used
-from whamm_cm.wit.types import FuncT, Resource, ValType, strip
+from whamm_cm.wit.types import FuncT, FutureT, Resource, StreamT, ValType, strip
 
 MAKES = (("number", "u32"),)
 
@@ -108,7 +110,13 @@ def provider_component(wanted: Wanted) -> Provider:
         for op in ("new", "rep")
     ]
     functions = [(name, core_signature(t, "lift")) for name, t in wanted.functions.items()]
-    code = into.module(provider(functions, len(own)), [*memory.args, ("types", into.bag(ops))])
+    kinds = [EndKind(isinstance(t, FutureT), element_size(t)) for t in wanted.ends]
+    args = [*memory.args, ("types", into.bag(ops))]
+    if kinds:
+        args += _ends(into, wanted, types, memory)
+    code = into.module(provider(functions, len(own), kinds), args)
+    if kinds:
+        _tasks(into, code)
     for number, t in enumerate(wanted.functions.values()):
         into.lift(f"f{number}", into.core(code, f"f{number}"), types.func(t), memory)
     for part in wanted.parts:
@@ -116,12 +124,39 @@ def provider_component(wanted: Wanted) -> Provider:
             types.of(part.what)
     made = into.add(build.func_type((), "u32"))
     into.lift("made", into.core(code, "made"), made)
-    new = dict(ops)
-    for resource, kind in wanted.kinds.items():
+    for (resource, kind), (_, new) in zip(wanted.kinds.items(), ops[::2], strict=True):
         owned = into.add(build.own_type(resources[resource]))
-        type_ = into.add(build.func_type(MAKES, owned))
-        into.lift(f"make{kind}", new[f"new{kind}"], type_)
+        into.lift(f"make{kind}", new, into.add(build.func_type(MAKES, owned)))
     return Provider(into.component(), names)
+
+
+#: Core functions of each stream or future.
+_ENDS = ("new", "write", "read", "drop-writable", "drop-readable")
+_TASKS = {"set-new": "waitable-set.new", "join": "waitable.join", "return": "task.return"}
+
+
+def _ends(into: Assembly, wanted: Wanted, types: Types, memory: Memory) -> list[tuple[str, Item]]:
+    """What a provider of streams and futures needs beside."""
+    ops: list[tuple[str, Item]] = []
+    for k, t in enumerate(wanted.ends):
+        kind, item = "future" if isinstance(t, FutureT) else "stream", types.of(t)
+        assert isinstance(item, Item)
+        for op in _ENDS:
+            made = build.end_op(f"{kind}.{op}", item, memory.memory, memory.realloc)
+            ops.append((f"{op}{k}", into.add(made)))
+    tasks = [(name, into.add(build.builtin(op))) for name, op in _TASKS.items()]
+    return [("ends", into.bag(ops)), ("tasks", into.bag(tasks))]
+
+
+def _tasks(into: Assembly, code: Item) -> None:
+    type_ = into.add(build.func_type((), None, True))
+    for name, again in (("pump", "became"), ("settle", "settled")):
+        begin, callback = into.core(code, name), into.core(code, again)
+        into.export(name, into.add(build.canon_task(begin, type_, callback)))
+
+
+def element_size(t: StreamT | FutureT) -> int:
+    return 0 if t.element is None else size(t.element)
 
 
 def interface_component(
@@ -165,11 +200,11 @@ def interface_component(
 
 
 def driver_component(
-    exports: Sequence[tuple[str, FuncT]], resources: Sequence[Resource]
+    exports: Sequence[tuple[str, FuncT]], resources: Sequence[Resource], wanted: Wanted
 ) -> tuple[Component, int]:
     """Imports ``data`` as the provider does, ``r<k>`` and ``make<k>`` for ``resources``, ``made``,
     ``e<j>`` for each of ``exports`` (names and types), and types ``t0`` and so on, so many as the
-    answer says.  Exports ``play``."""
+    answer says; ``pump`` and ``settle``, if there are streams or futures.  Exports ``play``."""
     into = Assembly()
     memory = Memory.imported(into)
     own = {
@@ -190,8 +225,6 @@ def driver_component(
         type_ = into.add(build.func_type(MAKES, owned))
         func = into.add(build.import_(f"make{kind}", "func", type_))
         makers.append((f"make{kind}", into.add(build.canon_lower(func))))
-    func = into.add(build.import_("made", "func", into.add(build.func_type((), "u32"))))
-    made = into.add(build.canon_lower(func))
     called, lowered = [], []
     for number, (name, type_of) in enumerate(exports):
         func = into.add(build.import_(f"e{number}", "func", types.func(type_of)))
@@ -199,21 +232,35 @@ def driver_component(
         lowered.append((f"e{number}", into.add(lower)))
         called.append(Called(name, core_signature(type_of, "lower"), type_of.result))
     code = into.module(
-        driver(called, len(own)),
+        driver(called, len(own), bool(wanted.ends)),
         [
             *memory.args, ("types", into.bag(makers)), ("exports", into.bag(lowered)),
-            ("provider", into.bag([("made", made)])),
+            ("provider", into.bag(_provided(into, wanted))),
         ],
     )  # fmt: skip
-    into.lift("play", into.core(code, "play"), into.add(build.func_type((), None)))
+    type_ = into.add(build.func_type((), None, wanted.is_async))
+    into.lift("play", into.core(code, "play"), type_)
     return into.component(), count
 
 
-def main_component(lives: int, text: bytes) -> Component:
+def _provided(into: Assembly, wanted: Wanted) -> list[tuple[str, Item]]:
+    """What a driver asks of the provider, lowered; ``pump`` goes on beside it."""
+    func = into.add(build.import_("made", "func", into.add(build.func_type((), "u32"))))
+    found = [("made", into.add(build.canon_lower(func)))]
+    if wanted.ends:
+        type_ = into.add(build.func_type((), None, True))
+        for name in ("pump", "settle"):
+            func = into.add(build.import_(name, "func", type_))
+            lower = build.canon_lower(func, is_async=name == "pump")
+            found.append((name, into.add(lower)))
+    return found
+
+
+def main_component(lives: int, text: bytes, is_async: bool) -> Component:
     """Imports ``play0`` and so on, one for each instance.  Exports ``run`` as commands do, and
     ``replay``, which returns the text."""
     into = Assembly()
-    type_ = into.add(build.func_type((), None))
+    type_ = into.add(build.func_type((), None, is_async))
     lowered = []
     for number in range(lives):
         func = into.add(build.import_(f"play{number}", "func", type_))
@@ -221,8 +268,10 @@ def main_component(lives: int, text: bytes) -> Component:
     code = into.module(main(lives, text), [("lives", into.bag(lowered))])
     memory = into.core(code, "memory", Sort.CORE_MEMORY)
     result = into.add(build.result_type(None, None))
-    into.lift("run", into.core(code, "run"), into.add(build.func_type((), result)))
+    into.lift("run", into.core(code, "run"), into.add(build.func_type((), result, is_async)))
     replay = into.core(code, "replay")
-    lifted = into.add(build.canon_lift(replay, into.add(build.func_type((), "string")), memory))
+    lifted = into.add(
+        build.canon_lift(replay, into.add(build.func_type((), "string", is_async)), memory)
+    )
     into.export("replay", lifted)
     return into.component()

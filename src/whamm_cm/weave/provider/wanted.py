@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import RunError
-from whamm_cm.wit.model import Entity, Extern, FuncItem, InstanceItem, TypeItem, World
-from whamm_cm.wit.types import Borrow, FuncT, Own, Resource, ValType, children
+from whamm_cm.wit.model import Entity, Extern, FuncItem, InstanceItem, TypeItem, World, functions
+from whamm_cm.wit.types import Borrow, FuncT, FutureT, Own, Resource, StreamT, ValType, children
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +31,23 @@ class Wanted:
     functions: dict[str, FuncT]
     #: Of each kind of resource its number.
     kinds: dict[Resource, int]
+    #: Of each kind of stream and future: those of resources come first.
+    ends: dict[StreamT | FutureT, int]
+    #: Whether anything in the world is asynchronous: then all that plays has to be.
+    is_async: bool
 
     @classmethod
     def of(cls, world: World) -> Wanted:
         """Raises RunError for imports that no recording answers."""
         parts = tuple(part for extern in world.imports for part in _parts(extern))
-        functions = {part.name: part.what for part in parts if isinstance(part.what, FuncT)}
+        funcs = {part.name: part.what for part in parts if isinstance(part.what, FuncT)}
+        ends = [t for t in spoken(parts) if isinstance(t, StreamT | FutureT)]
         resources = dict.fromkeys(part.what for part in parts if isinstance(part.what, Resource))
         return cls(
-            world.imports, parts, functions,
+            world.imports, parts, funcs,
             {resource: number for number, resource in enumerate(resources)},
+            {end: number + len(resources) for number, end in enumerate(ends)},
+            bool(ends) or any(t.is_async for t in (*funcs.values(), *_exported(world))),
         )  # fmt: skip
 
     def number(self, part: Part) -> str:
@@ -50,27 +57,35 @@ class Wanted:
 
 def used(parts: Iterable[Part]) -> set[Resource]:
     """The resources that they speak of."""
-    found, seen = set[Resource](), set[ValType]()
+    listed = tuple(parts)
+    found = {part.what for part in listed if isinstance(part.what, Resource)}
+    return found | {t.resource for t in spoken(listed) if isinstance(t, Own | Borrow)}
+
+
+def spoken(parts: Iterable[Part]) -> dict[ValType, None]:
+    """All types of values in them, in some order that is always the same."""
+    found: dict[ValType, None] = {}
     stack: list[ValType] = []
     for part in parts:
-        if isinstance(part.what, Resource):
-            found.add(part.what)
-        elif isinstance(part.what, FuncT):
+        if isinstance(part.what, FuncT):
             stack += values(part.what)
-        else:
+        elif not isinstance(part.what, Resource):
             stack.append(part.what)
     while stack:
         t = stack.pop()
-        if t not in seen:
-            seen.add(t)
-            if isinstance(t, Own | Borrow):
-                found.add(t.resource)
+        if t not in found:
+            found[t] = None
             stack += children(t)
     return found
 
 
 def values(t: FuncT) -> list[ValType]:
     return [*(of for _, of in t.params), *(() if t.result is None else (t.result,))]
+
+
+def _exported(world: World) -> Iterator[FuncT]:
+    for extern in world.exports:
+        yield from (item.type for item in functions(extern.entity))
 
 
 def _parts(extern: Extern) -> Iterator[Part]:
