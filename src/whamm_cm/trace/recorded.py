@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import field
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 from whamm_cm.dataclass import dataclass
@@ -17,6 +18,10 @@ from whamm_cm.trace.tables import table_for
 
 #: What has become of a value that is not whole.
 _CUT = ("~cut", "~bad", "~redacted", "~deep")
+
+#: Of calls and returns: what nobody asks for, and what is the same in many.
+_UNASKED = frozenset(("v", "run", "t_ns", "dur_ns", "instance", "edge", "handles"))
+_NAMES = ("phase", "interface", "version", "func")
 
 
 @dataclass(slots=True)
@@ -127,15 +132,25 @@ def _end(record: Record, lives: dict[tuple[str, int], Lived], ends: dict[str, Re
         life.stopped = max(0, record["t_ns"] - life.last_ns) / 1e9
 
 
+def _kept(record: Record) -> Record:
+    """What a replay may ask for, in the memory of no more than that: texts that come in each record
+    are there once."""
+    found = {intern(key): value for key, value in record.items() if key not in _UNASKED}
+    for key in _NAMES:
+        if key in found:
+            found[key] = intern(found[key])
+    return found
+
+
 def _paired(life: Lived, record: Record, open_: dict[tuple[str, int, int], Call]) -> None:
     """Takes a call, or what it returned."""
     key = record.get("run", ""), record["instance"], record["call"]
     life.last_ns = record.get("t_ns", life.last_ns)
     if record["phase"] == "call":
-        call = open_[key] = Call(record)
+        call = open_[key] = Call(_kept(record))
         (life.entered if record["edge"] == "export" else life.made).append(call)
     elif key in open_ and "pending" not in record:
-        open_.pop(key).answer = record
+        open_.pop(key).answer = _kept(record)
 
 
 def _check(record: Record) -> None:
