@@ -116,7 +116,8 @@ def test_a_server(tmp_path: Path) -> None:
     [
         (("-e", "trace=%net"), "leave out -e"),
         (("-c",), "leave out -c"),
-        (("--engine", "wasmtime"), "leave out --engine"),
+        (("--engine", "wizard"), "--engine wizard for core modules"),
+        (("--engine", "wasmtime", "--secrets", "fail"), "--secrets fail is for the embedded"),
         (("--live",), "leave out --live"),
         (("-m", "chaos", "--shrink"), "leave out -m"),
     ],
@@ -133,7 +134,8 @@ def test_what_does_not_go_together(
 
 def test_what_cannot_be_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     into = tmp_path / "run.wcr"
-    assert main(["trace", "--record", str(into), str(path_of("p3_command"))]) == 2
+    there = ["--engine", "embedded", str(path_of("p3_command"))]
+    assert main(["trace", "--record", str(into), *there]) == 2
     assert "is made for WASI 0.3" in capsys.readouterr().err
     assert main(["trace", "--record", str(into), "--", "true"]) == 2
     assert "--record runs a component itself" in capsys.readouterr().err
@@ -143,9 +145,10 @@ def test_what_cannot_be_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_what_cannot_be_run_leaves_no_recording_and_an_earlier_one_as_it_was(tmp_path):
     file = tmp_path / "run.wcr"
-    for app, more in (("p3_command", []), ("c_command", ["--invoke", "nothing()"])):
+    there = ["--engine", "embedded"]
+    for app, more in (("p3_command", there), ("c_command", ["--invoke", "nothing()"])):
         assert main(["trace", "--record", str(file), *more, str(path_of(app))]) != 0
         assert not file.exists()
     file.write_bytes(b"earlier")
-    assert main(["trace", "--record", str(file), str(path_of("p3_command"))]) != 0
+    assert main(["trace", "--record", str(file), *there, str(path_of("p3_command"))]) != 0
     assert file.read_bytes() == b"earlier"

@@ -7,6 +7,7 @@ import argparse
 import gzip
 import json
 from collections.abc import Iterable
+from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING
 
 from whamm_cm.cli import weaving
@@ -47,13 +48,8 @@ def record_on(
     assert index is not None, "a word of wasmtime's command is the copy"
     decoder = LineDecoder(woven.nonce, woven.table)
     mark = f"{LINE_MARK}{woven.nonce} ".encode()
-    try:
-        file = gzip.open(args.record, "wt", encoding="utf-8")  # noqa: SIM115
-    except OSError as error:
-        reason = error.strerror or error
-        raise UsageError(f"{args.record} cannot be written: {reason}") from None
-    with file:
-        into = _Into(file, argv, args.invoke)
+    with ExitStack() as stack:
+        into = _Into(args.record, stack, argv, args.invoke)
         status = run_external(
             words, index, woven.bytes, lambda line: into.feed(decoder.feed(line).records), mark
         )
@@ -64,10 +60,14 @@ def record_on(
 
 
 class _Into:
-    """The file; the last ``end`` is held back until it is known how the command ended."""
+    """The file, made when the first record comes: what cannot be run leaves none, and an earlier
+    one as it was.  The last ``end`` is held back until it is known how the command ended."""
 
-    def __init__(self, file: IO[str], argv: tuple[str, ...], invoke: str | None) -> None:
-        self._file, self._argv, self._invoke = file, argv, invoke
+    def __init__(
+        self, place: str, stack: ExitStack, argv: tuple[str, ...], invoke: str | None
+    ) -> None:
+        self._place, self._stack, self._argv, self._invoke = place, stack, argv, invoke
+        self._file: IO[str] | None = None
         self._end: Record | None = None
         self._last: Record = {}
         self.records = 0
@@ -97,5 +97,12 @@ class _Into:
             self._write({**end, "status": status})
 
     def _write(self, record: Record) -> None:
+        if self._file is None:
+            try:
+                file = gzip.open(self._place, "wt", encoding="utf-8")  # noqa: SIM115
+            except OSError as error:
+                reason = error.strerror or error
+                raise UsageError(f"{self._place} cannot be written: {reason}") from None
+            self._file = self._stack.enter_context(file)
         self.records += record["phase"] in ("call", "return")
         self._file.write(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n")
