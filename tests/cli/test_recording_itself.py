@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -147,8 +149,48 @@ def test_what_is_asynchronous(tmp_path: Path) -> None:
     wrote = [r for r in rest if r.get("func") == "stream.write" and "data" in r]
     assert base64.b64decode(wrote[0]["data"]["~b64"]).startswith(b"p3_command.wasm")
     assert {r["task"] for r in rest if "call" in r} == {1}
+    shutil.rmtree(tmp_path / "data")
     again = command(tmp_path, "replay", "run.wcr")
-    assert again.returncode == 2 and "only what is made for 0.2" in again.stderr
+    assert (again.returncode, again.stdout) == (0, "p3_command.wasm\nx\n"), again.stderr
+    assert "7 calls replayed, all as recorded" in again.stderr
+    probed = command(tmp_path, "replay", "-c", "run.wcr")
+    assert probed.returncode == 2 and "is made for WASI 0.3" in probed.stderr
+    stopped = command(tmp_path, "replay", "--until", "4", "run.wcr")
+    assert stopped.returncode == 0
+    said = "stopped before call 4: wasi:cli/stdout@0.3.0#write-via-stream\n    at main!print "
+    assert said in stopped.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "said"),
+    [
+        (
+            lambda lines: [one.replace('"x"]', '"y"]') for one in lines], 1,
+            "call 10: another call than was recorded\n    recorded: the contents of a stream or"
+            " future\n    now:      something else was written than was recorded\n",
+        ),
+        (
+            lambda lines: [one.replace("get-environment", "get-arguments") for one in lines], 1,
+            "call 2: another call than was recorded\n    recorded: wasi:cli/environment@0.3.0"
+            "#get-arguments\n    now:      wasi:cli/environment@0.3.0#get-environment\n    at ",
+        ),
+        (
+            lambda lines: lines[:8], 1,
+            "the recording is cut off: it has no call 3; all before are as recorded\n",
+        ),
+    ],
+    ids=["written", "called", "cut"],
+)  # fmt: skip
+def test_where_the_asynchronous_differs(
+    change: Callable[[list[str]], list[str]], status: int, said: str, tmp_path: Path
+) -> None:
+    assert recorded_there(tmp_path, "p3_command", "p3_command.wasm", "x").returncode == 0
+    with gzip.open(tmp_path / "run.wcr", "rt") as file:
+        lines = change(list(file))
+    with gzip.open(tmp_path / "run.wcr", "wt") as file:
+        file.writelines(lines)
+    again = command(tmp_path, "replay", "run.wcr")
+    assert again.returncode == status and said in again.stderr, again.stderr
 
 
 def recorded_there(folder: Path, name: str, *words: str) -> subprocess.CompletedProcess[str]:

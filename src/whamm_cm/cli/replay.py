@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from whamm_cm.cli import logs, outputs, rebuilt, scripts, shrink, weaving
+from whamm_cm.cli import logs, outputs, rebuilt, replay_later, scripts, shrink, weaving
 from whamm_cm.cli.common import INPUT, progress, read_input, say
 from whamm_cm.errors import RunError, UsageError
 from whamm_cm.render.safe import printable
@@ -82,6 +82,8 @@ def run(args: argparse.Namespace) -> int:
         if _probed(args):
             raise UsageError("--compose runs nothing; leave out the options that ask for probes")
         return compose(args, recording, data, path)
+    if replay_later.wanted(data, path):
+        return replay_later.replay(args, recording, data, path, _probed(args))
     if args.shrink:
         return shrink.replay_shrink(args, recording, data, path, weaving.asked(args))
     if not _probed(args):

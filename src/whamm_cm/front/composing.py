@@ -30,12 +30,14 @@ MOST_INSTANCES = 400
 @dataclass(frozen=True, slots=True)
 class Composed:
     """``calls``: how many it makes and answers; ``left``: instances that are not in it, because
-    nothing can be done behind one that traps; ``same``: of the build that was recorded."""
+    nothing can be done behind one that traps; ``same``: of the build that was recorded; ``text``:
+    what the guest wrote."""
 
     data: bytes
     calls: int
     left: int
     same: bool
+    text: bytes
 
 
 def composed(recording: Recording, data: bytes, name: str) -> Composed:
@@ -62,7 +64,8 @@ def composed(recording: Recording, data: bytes, name: str) -> Composed:
     made = compose(app, wanted, exports, parts, _text(layout.text))
     _check(made, app, name)
     same = hashlib.sha256(data).hexdigest() == recording.sha256
-    return Composed(encode(made), layout.calls, len(recording.lives) - len(lives), same)
+    left = len(recording.lives) - len(lives)
+    return Composed(encode(made), layout.calls, left, same, bytes(layout.text))
 
 
 def _text(written: bytearray) -> bytes:

@@ -33,8 +33,8 @@ def recordable(data: bytes, name: str) -> Component:
     versions = demanded(found).versions
     if versions:
         raise RunError(
-            f"{name} is made for WASI {versions[0]}, and only what is made for 0.2 can be recorded"
-            " and replayed"
+            f"{name} is made for WASI {versions[0]}, which the embedded engine does not have: it is"
+            " recorded on wasmtime, and its replays take no probes"
         )
     return found
 

@@ -112,6 +112,7 @@ def _told(head: Record, records: Iterator[Record]) -> Recording:
         if phase not in ("call", "return", "exit", "handle"):
             continue
         last = record.get("run", "")
+        ends.pop(last, None)  # it was the end of what had come by then
         life = lives.setdefault((last, record["instance"]), Lived())
         if record.get("edge") not in ("export", "import"):
             life.others.append(record)

@@ -18,7 +18,9 @@ from whamm_cm.emit.play.layout import (
     CELLS,
     COUNT,
     FIRST_FUNCTION,
+    PLAYER,
     TABLE,
+    WAS,
 )
 from whamm_cm.emit.play.player import Player
 from whamm_cm.wasm.asm import Func, Module
@@ -48,7 +50,7 @@ class _Driver:
             module.import_func("exports", f"e{j}", one.lowered.params, one.lowered.results)
             for j, one in enumerate(exports)
         ]
-        self.player.begin([f"recorded was: {one.name}" for one in exports], kinds)
+        self.player.begin([f"{WAS}{one.name}" for one in exports], kinds)
         self.player.handles(makers)
         self.functions = module.table(len(exports))
         callers = [
@@ -56,7 +58,7 @@ class _Driver:
         ]
         module.elements(0, callers, self.functions)
         self._write_play(made)
-        self.bytes = self.player.encode("recording")
+        self.bytes = self.player.encode(PLAYER)
 
     def _write_call(self, target: int, export: Called) -> int:
         """(cells): an export called with them; what it returns is in the first of :data:`CELLS`."""

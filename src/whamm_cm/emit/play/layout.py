@@ -18,6 +18,15 @@ from __future__ import annotations
 
 import enum
 
+#: What the modules of players are called, and functions of theirs that are a story in a backtrace:
+#: what was recorded, the number of the call digit by digit, and what is of no interest.
+PLAYER = "recording"
+WAS = "recorded was: "
+DIGIT = "the number of the call has the digit "
+NEXT_CALL = "the next recorded call"
+#: The reason that says nothing beside the function that was called.
+ANOTHER = "another call than was recorded"
+
 COUNT, TABLE, HEAP, LAST, ENDS, ENDS_AT, HOW_MANY_ENDS = range(4, 32, 4)
 CELLS = 64
 MOST_CELLS = 16

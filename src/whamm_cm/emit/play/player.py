@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from whamm_cm.emit.play.layout import LABELS, Op
+from whamm_cm.emit.play.layout import DIGIT, LABELS, Op
 from whamm_cm.wasm.asm import Func, Module
 from whamm_cm.wasm.leb import name_bytes, unsigned
 from whamm_cm.wasm.names import FUNCTION, MODULE, NameSection
@@ -111,7 +111,7 @@ class Player:
     def _write_names(self) -> None:
         listed = []
         for digit in range(_DIGITS):
-            f = self.func(f"the number of the call has the digit {digit}", ("i32", "i32"))
+            f = self.func(f"{DIGIT}{digit}", ("i32", "i32"))
             f.get(0)
             f.op("i32.eqz")
             with f.if_():

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from whamm_cm.abi.flatten import CoreSig
 from whamm_cm.emit.play.ends import WRITTEN, EndKind, Ends
 from whamm_cm.emit.play.layout import (
+    ANOTHER,
     ANSWER_CELLS,
     BEGIN,
     CELLS,
@@ -20,7 +21,10 @@ from whamm_cm.emit.play.layout import (
     FIRST_FUNCTION,
     LAST,
     MADE_SIZE,
+    NEXT_CALL,
+    PLAYER,
     TABLE,
+    WAS,
 )
 from whamm_cm.emit.play.player import Player
 from whamm_cm.wasm.asm import Func, Module
@@ -49,7 +53,7 @@ class _Provider:
         reps = [module.import_func("types", f"rep{k}", *handle) for k in range(kinds)]
         ends = Ends(self.player, ends_of) if ends_of else None
         self.ends = ends
-        labels = [f"recorded was: {name}" for name in (*dict(functions), DROP, WRITTEN)]
+        labels = [f"{WAS}{name}" for name in (*dict(functions), DROP, WRITTEN)]
         taker = None if ends is None else ends.taker
         self.player.begin(labels, kinds + len(ends_of), kinds, taker)
         self.player.handles(makers if ends is None else [*makers, *ends.makers()], reps)
@@ -66,7 +70,7 @@ class _Provider:
         made = module.func((), ("i32",))
         made.global_get(self.made)
         module.export_func("made", made.index)
-        self.bytes = self.player.encode("recording")
+        self.bytes = self.player.encode(PLAYER)
 
     def _write_function(self, number: int, name: str, signature: CoreSig) -> None:
         f = self.player.func(name, signature.params, signature.results)
@@ -88,7 +92,7 @@ class _Provider:
 
     def _write_next(self) -> int:
         """(function): the answer to the next call, which has to be the recorded one."""
-        f = self.player.func("the next recorded call", ("i32",), ("i32",))
+        f = self.player.func(NEXT_CALL, ("i32",), ("i32",))
         entry, answer = f.local("i32"), f.local("i32")
         self.player.free(f)
         self._write_end(f)
@@ -102,7 +106,7 @@ class _Provider:
         f.get(0)
         f.op("i32.ne")
         with f.if_():
-            self._fail(f, entry, "another call than was recorded")
+            self._fail(f, entry, ANOTHER)
         f.get(entry)
         f.memory_op("i32.load", 8)
         f.i32(CELLS)
@@ -143,7 +147,7 @@ class _Provider:
             f.memory_op("i32.load", LAST)
             f.i32(0)
             f.memory_op("i32.load", ENDS)
-            self.player.fail(f, "another call than was recorded")
+            self.player.fail(f, ANOTHER)
 
     def _fail(self, f: Func, entry: int, reason: str) -> None:
         f.get(entry)
