@@ -88,7 +88,7 @@ def write_output(path: str | None, data: str | Iterable[bytes | memoryview]) -> 
 _NO_INPUTS = frozenset((
     "command", "run", "output", "write_baseline", "html", "format", "expr", "monitor", "invoke",
     "env", "count", "trace", "otlp", "nonce", "skip", "component", "why", "sort", "today",
-    "fail_on", "compat",
+    "fail_on", "compat", "record", "compose",
 ))  # fmt: skip
 
 
@@ -101,6 +101,8 @@ def check_outputs(args: argparse.Namespace) -> None:
     named = vars(args)
     outputs = [named.get("output"), named.get("write_baseline"), named.get("html")]
     formats = named.get("format")
+    for name in ("record", "compose"):  # of `instrument`, --record names nothing
+        outputs += [named[name]] if isinstance(named.get(name), str) else []
     outputs += [text.partition("=")[2] for text in formats] if isinstance(formats, list) else []
     inputs: list[str] = []
     for name, value in named.items():

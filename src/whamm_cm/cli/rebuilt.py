@@ -118,7 +118,8 @@ def _settings(args: argparse.Namespace, recording: Recording) -> Settings:
 
     dirs = [parse_dir(text) for text in args.dir]
     env = [pair for pair in map(parse_env, args.env) if pair is not None]
-    words = tuple(map(str, recording.head.get("argv", ())))
+    argv = recording.head.get("argv")
+    words = tuple(map(str, argv)) if isinstance(argv, list) else ()
     return Settings(HostOptions(words, env, dirs, args.inherit_network), args.allow_host)
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whamm_cm.cli import logs, outputs, rebuilt, replay_later, scripts, shrink, weaving
-from whamm_cm.cli.common import INPUT, progress, read_input, say
+from whamm_cm.cli.common import INPUT, keep_inputs, progress, read_input, say
 from whamm_cm.errors import RunError, UsageError
 from whamm_cm.render.safe import printable
 from whamm_cm.render.words import counted
@@ -75,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
     path = args.app or recording.file
     if not path:
         raise UsageError(f"{args.recording} does not say which file was recorded; name APP.wasm")
+    keep_inputs([args.compose, args.output, args.html], [path])
     data = read_input(path)
     if args.compose is not None:
         from whamm_cm.cli.compose import compose

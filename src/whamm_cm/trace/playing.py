@@ -26,6 +26,8 @@ from whamm_cm.wit.types import FutureT, ListT, Resource, ValType
 
 _OUTPUTS = ("get-stdout", "get-stderr")
 _WRITES = ("output-stream.write", "output-stream.blocking-write-and-flush")
+#: What decoding comes to where a value is not of its type.
+_ODD = (AbiError, TypeError, KeyError, ValueError, AttributeError)
 #: Of what there is a handle of and its number, the value that stands for it.
 Make: TypeAlias = Callable[[Any, int], Any]
 
@@ -90,6 +92,12 @@ class Layout:
         number = self.calls + call.record["call"]
         found = self._made.find(call.record)
         if found is None:
+            if not call.record["func"].endswith(".drop"):
+                raise InputError(
+                    f"the component imports no {call.record.get('interface', '')}#"
+                    f"{call.record['func']}, which was called then; compose the build that was"
+                    " recorded"
+                )
             row = regions.Region(8, 8, [(0, call.record["self"].to_bytes(4, "little"))])
             data.made(len(self._functions), number, row, False, data.answer(regions.Region(8, 8)))
             return
@@ -100,7 +108,7 @@ class Layout:
             args = self._args(signature, call.record, partial(make, False))
             row = regions.params(types, args)
             answer = self._answer(data, signature, call, partial(make, True))
-        except (AbiError, TypeError, KeyError, ValueError) as error:
+        except _ODD as error:
             raise _other(signature, error) from None
         stars = self._masked and signature.rule is not None
         data.made(self._functions[name], number, row, stars, answer)
@@ -159,7 +167,7 @@ class Layout:
                 value = self._decoders.of(t)(call.answer.get("result"), _owned)
                 stars = self._masked and signature.rule is not None
                 script = data.script(regions.result(t, value), stars)
-        except (AbiError, TypeError, KeyError, ValueError) as error:
+        except _ODD as error:
             raise _other(signature, error) from None
         data.called(exports.number(name), number, args, script, made)
 

@@ -130,7 +130,7 @@ def _end(record: Record, lives: dict[tuple[str, int], Lived], ends: dict[str, Re
     if not record.get("stopped"):
         ends[run] = record
     elif life := lives.get((run, record["instance"])):
-        life.stopped = max(0, record["t_ns"] - life.last_ns) / 1e9
+        life.stopped = max(0, record.get("t_ns", 0) - life.last_ns) / 1e9
 
 
 def _kept(record: Record) -> Record:
