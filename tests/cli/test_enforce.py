@@ -17,7 +17,9 @@ from whamm_cm.analysis.stamp import _custom_sections
 from whamm_cm.cli.main import main
 from whamm_cm.errors import UsageError, WeaveError
 from whamm_cm.front.guarding import guard_of, guarded
+from whamm_cm.front.settings import Settings
 from whamm_cm.front.verdict import policy_of
+from whamm_cm.front.woven import weave
 from whamm_cm.gate.guard_claim import SECTION
 from whamm_cm.gate.policy import Policy
 
@@ -146,6 +148,13 @@ def test_a_policy_by_a_name_that_is_no_text(tmp_path: Path) -> None:
     )
     assert said(run_command(out.read_bytes()))[0].endswith(
         '(a\\udcff{}".yaml:2: wasi:random/*)')  # fmt: skip
+
+
+@pytest.mark.parametrize("rules", ['imports: { deny: ["*"] }', "virtual: { random: { seed: 1 } }"])
+def test_what_is_woven_already_is_not_guarded(rules: str, policy: Make) -> None:
+    wasm = weave(asking("wasi:random/random@0.2.0"), Settings(trace="*", sink="none"), "a")
+    with pytest.raises(WeaveError, match="^a has already been instrumented .*; guard the original"):
+        guarded(b"".join(wasm.inner.pieces), "a", policy(rules), "deny")
 
 
 # --- attacks -------------------------------------------------------------------------------------
