@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from whamm_cm.analysis.stamp import _custom_sections
 from whamm_cm.cli.main import main
 from whamm_cm.errors import UsageError, WeaveError
 from whamm_cm.front.guarding import guard_of, guarded
+from whamm_cm.front.settings import Settings
 from whamm_cm.front.verdict import policy_of
+from whamm_cm.front.woven import weave
 from whamm_cm.gate.guard_claim import SECTION
 from whamm_cm.gate.policy import Policy
 
@@ -110,6 +113,48 @@ def test_a_closed_list_denies_what_is_not_on_it(policy: Make) -> None:
     assert denied["wasi:clocks/monotonic-clock@0.2.0#now"] == ""
     assert denied[OPEN] == "access"
     assert not any(title.startswith(("wasi:cli/", "wasi:io/")) for title in denied)
+
+
+EVERYTHING = """imports: { deny: ["wasi:sockets/udp"] }
+permissions:
+  network: { allow: [{ cidr: 127.0.0.0/8 }] }
+  storage: { allow: [{ uri: "fs:///data/**", access: [read, write] }] }
+  environment: { allow: [{ key: GREETING }], deny: [{ key: SECRET }] }
+virtual: { clocks: { start: 2026-01-01T00:00:00Z }, random: { seed: 7 } }"""
+
+
+def test_all_sections_of_a_policy_are_held_together(policy: Make, tmp_path: Path) -> None:
+    wasm = path_of("c_command").read_bytes()
+    (tmp_path / "data").mkdir()
+    with greeter() as address:
+        before = run_command(wasm, ("command", address), directory=tmp_path / "data")
+        rules = policy(EVERYTHING)
+        after = held(wasm, rules, address, directory=tmp_path / "data")
+        assert b"WELCOME" in before.stdout and b"WELCOME" in after.stdout
+        rules = policy(EVERYTHING.replace("127.0.0.0/8", "10.0.0.0/8").replace("/data/", "/else/"))
+        denied = held(wasm, rules, address, directory=tmp_path / "data")
+    assert (after.status, after.trap) == (before.status, before.trap)
+    assert b"file: note.txt" in after.stdout and b"file: note.txt" not in denied.stdout
+    assert b"WELCOME" not in denied.stdout and denied.trap == ""
+
+
+def test_a_policy_by_a_name_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b'a\xff{}".yaml')
+    path.write_text('version: 1\nimports: { deny: ["wasi:random/*"] }\n', "utf-8")
+    out = tmp_path / "out.wasm"
+    assert (
+        main(["enforce", "-q", "--policy", str(path), "-o", str(out), str(path_of("c_command"))])
+        == 0
+    )
+    assert said(run_command(out.read_bytes()))[0].endswith(
+        '(a\\udcff{}".yaml:2: wasi:random/*)')  # fmt: skip
+
+
+@pytest.mark.parametrize("rules", ['imports: { deny: ["*"] }', "virtual: { random: { seed: 1 } }"])
+def test_what_is_woven_already_is_not_guarded(rules: str, policy: Make) -> None:
+    wasm = weave(asking("wasi:random/random@0.2.0"), Settings(trace="*", sink="none"), "a")
+    with pytest.raises(WeaveError, match="^a has already been instrumented .*; guard the original"):
+        guarded(b"".join(wasm.inner.pieces), "a", policy(rules), "deny")
 
 
 # --- attacks -------------------------------------------------------------------------------------

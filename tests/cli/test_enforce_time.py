@@ -71,6 +71,17 @@ def test_each_call_of_an_export_has_its_own_time(tmp_path: Path) -> None:
     assert [found.ask(), found.ask(), found.calls] == ["77", "77", 4]
 
 
+def test_a_clock_that_begins_at_nothing(tmp_path: Path) -> None:
+    found = host(tmp_path, LIMIT, 0, MS, 5 * MS + 1)
+    assert (found.ask(), found.calls) == ("trap", 1)
+
+
+def test_a_time_beyond_all_clocks(tmp_path: Path) -> None:
+    long = LIMIT.replace("5", "9007199254740991")
+    found = host(tmp_path, long, 0, MS, (1 << 64) - 1)
+    assert (found.ask(), found.calls) == ("77", 2)
+
+
 def test_with_a_number_of_calls(tmp_path: Path) -> None:
     both = LIMIT.replace("{ ", "{ max_calls_per_invocation: 1, ")
     found = host(tmp_path, both, MS, 2 * MS, 3 * MS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,6 +33,11 @@ REFUSED = [
     ("a: 1\n---\nb: 2\n", "f.yaml:3:1: a second document; one is expected"),
     ("a: 2027-02-30\n", 'f.yaml:1:4: "2027-02-30" makes no sense: day'),
     ("a: \x07\n", "f.yaml:1:4: YAML does not allow the character U+0007"),
+    ('a: "x\\ud800"\n', "f.yaml:1:4: \\ud800 is half a character, which is no text"),
+    ('"\\udc00\\ud83d": 1', "f.yaml:1:1: \\udc00 is half a character, which is no text"),
+    ('b: 1\na: "x\\UFFFFFFFF"\n', "f.yaml:2:6: not YAML: Python int too large to convert"),
+    ('a: "\\U00110000"\n', "f.yaml:1:5: not YAML: chr() arg not in range"),
+    ("%YAML 1." + "9" * 5000 + "\n--- 1", "f.yaml:1:1: not YAML: Exceeds the limit"),
     ("[" * 70 + "]" * 70, "f.yaml:1:65: nested more than 64 deep"),
 ]
 
@@ -43,6 +50,10 @@ def test_what_is_wrong_is_said_with_its_place(text: str, sentence: str) -> None:
         load(text.encode(), "f.yaml")
     assert str(caught.value).startswith(sentence)
     assert "\n" not in str(caught.value)
+
+
+def test_characters_as_json_escapes_them() -> None:
+    assert load(json.dumps({"a": "x😀é"}).encode(), "f").value["a"].value == "x😀é"
 
 
 def test_bytes_that_are_no_text() -> None:

@@ -16,6 +16,7 @@ from whamm_cm.analysis.program import Program
 from whamm_cm.analysis.reach.elaborate import elaborate
 from whamm_cm.analysis.site import Site
 from whamm_cm.analysis.sites import find_sites
+from whamm_cm.analysis.stamp import stamp_of
 from whamm_cm.component import nodes as n
 from whamm_cm.component.decode import decode
 from whamm_cm.component.encode import Piece
@@ -154,6 +155,8 @@ def _guard(inside: Prepared, name: str, policy: Policy, mode: Mode) -> Guard:
     judged = _decisions(subject, policy)
     guard = Guard(mode, answered=[*inside.answered])
     root = inside.main
+    if stamp_of(inside.root) is not None:
+        raise WeaveError(f"{name} has already been instrumented by whamm-cm; guard the original")
     _refuse_start(inside.root, name)
     sites = find_sites(Program.of(inside.root))
     called = dict(_functions(sites))

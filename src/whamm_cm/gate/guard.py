@@ -142,8 +142,9 @@ def literal(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Within the text of a ``print``."""
-    return literal(text)[1:-1].replace("{", "{{").replace("}", "}}")
+    """Within the text of a ``print``; names of files may have bytes in them that are no text."""
+    shown = text.encode("utf-8", "backslashreplace").decode()
+    return literal(shown)[1:-1].replace("{", "{{").replace("}", "}}")
 
 
 def _is_text(t: ValType | None) -> bool:

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from whamm_cm.gate.guard import Function, Guard
 from whamm_cm.gate.policy import Budget
 
-#: The time at which an invocation began.  What runs outside of all has no such time.
+#: The time at which an invocation began, and one, for a clock may show 0.  What runs outside of all
+#: has no such time.
 _BEGAN = """\
 task var began: u64;
-wit:export:*:before { began = now(); }"""
+wit:export:*:before { began = now() + 1; }"""
 
 
 def add_budget(guard: Guard, number: int, budget: Budget, found: Iterable[Function]) -> None:
@@ -28,8 +29,8 @@ def add_budget(guard: Guard, number: int, budget: Budget, found: Iterable[Functi
                 f"{place}: max_calls_per_invocation: {budget.max_calls}", setup=f"calls{number}++;",
             )  # fmt: skip
         if budget.max_ms is not None:
-            most = int(budget.max_ms * 1_000_000)
+            most = min(int(budget.max_ms * 1_000_000), (1 << 64) - 1)
             guard.ask(
-                one, f"(began == 0 || now() - began <= {most})",
+                one, f"(began == 0 || now() + 1 - began <= {most})",
                 f"{place}: max_ms_per_invocation: {budget.max_ms:g}",
             )  # fmt: skip

@@ -87,7 +87,7 @@ fn may_open(directory: u32, path: str, wanted: u32) -> bool {
     opened = opened | known[directory] & 12;
     return (opened & wanted) == wanted;
 }
-fn learn(directory: u32, name: str) {
+fn listed(directory: u32, name: str) {
     var plain: str = joined("/", name.starts_with("/") ? name.slice(1, name.len() as i32) : name);
     delete(names[directory]);
     if (plain == "") { delete(known[directory]); return; }
@@ -147,7 +147,7 @@ _OPENED = (
     "if (result is ok) { known[handle(result.ok)] = opened; delete(names[handle(result.ok)]);"
     " for name in opening { names[handle(result.ok)][name] = true; } }"
 )
-_LISTED = "for one in result { learn(handle(one.0), one.1); }"
+_LISTED = "for one in result { listed(handle(one.0), one.1); }"
 #: Functions of these interfaces that are about no file.
 _OTHERS = (
     "directory-entry-stream.read-directory-entry",

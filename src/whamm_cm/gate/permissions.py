@@ -13,7 +13,7 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import UsageError, cut
-from whamm_cm.gate.hosts import Address, Host, embedded, parse_authority, parse_host
+from whamm_cm.gate.hosts import Address, Host, embedded, parse_authority, parse_host, plain
 from whamm_cm.gate.model import Location
 from whamm_cm.gate.yamldoc import Node
 from whamm_cm.wit.glob import Glob, compile_path
@@ -187,6 +187,14 @@ def _cidr(node: Node, text: str) -> Network:
     mapped = network.network_address
     if isinstance(mapped, ipaddress.IPv6Address) and mapped.ipv4_mapped and network.prefixlen >= 96:
         return ipaddress.ip_network(f"{mapped.ipv4_mapped}/{network.prefixlen - 96}")
+    if network.version == 4:
+        return network
+    first, last = plain(network[0]), plain(network[-1])
+    if isinstance(first, ipaddress.IPv4Address) and isinstance(last, ipaddress.IPv4Address):
+        meant = next(ipaddress.summarize_address_range(first, last))
+        raise node.fail(
+            f'addresses of {network} stand for IPv4 ones, and are judged as those; write "{meant}"'
+        )
     return network
 
 

@@ -149,6 +149,10 @@ def load_all(data: bytes, file: str, error: type[WhammError] = UsageError) -> li
         where = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
         words = ", ".join(part for part in (bad.context, bad.problem) if part)
         raise error(f"{file}:{where}: not YAML: {' '.join(words.split())}") from None
+    except (ValueError, OverflowError) as bad:  # numbers of escapes, and of versions of YAML
+        found = _BEYOND.search(text)
+        line, column = _at(text, found.start() if found else 0)
+        raise error(f"{file}:{line}:{column}: not YAML: {bad}") from None
 
 
 def _at(text: str, position: int) -> tuple[int, int]:
@@ -159,6 +163,10 @@ _FIRST = re.compile(r"[-+.0-9~nNyYtTfFoO<=]")
 _TAGS = yaml.SafeLoader("")
 
 
+#: JSON writes characters beyond 16 bits as two escapes, which YAML leaves apart.
+_HALVES = re.compile("[\ud800-\udfff]")
+#: An escape for a number that no character has.
+_BEYOND = re.compile(r"\\U(?!00(0[0-9A-Fa-f]|10))[0-9A-Fa-f]{8}")
 #: Where lines end for YAML.
 _LINE_ENDS = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 
@@ -215,10 +223,21 @@ class _Builder:
             raise self.error(f"{self.place(event)}: {fault}")
 
     def scalar(self, event: yaml.ScalarEvent) -> Node:
+        if _HALVES.search(event.value):
+            event.value = self.joined(event)
         value: Any = event.value
         if event.implicit[0] and (not event.value or _FIRST.match(event.value)):
             value = self.plain(event)
         return Node(value, self.place(event), {}, event.value)
+
+    def joined(self, event: yaml.ScalarEvent) -> str:
+        try:
+            return event.value.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+        except UnicodeDecodeError:
+            half = _HALVES.findall(event.value)[0]
+            raise self.error(
+                f"{self.place(event)}: \\u{ord(half):x} is half a character, which is no text"
+            ) from None
 
     def plain(self, event: yaml.ScalarEvent) -> Any:
         tag = _TAGS.resolve(yaml.ScalarNode, event.value, (True, False))  # type: ignore[no-untyped-call]
