@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +58,14 @@ def test_what_is_not_answered_is_left_to_the_host(policy: Make) -> None:  # noqa
     host = Host(component, {"wasi:cli/environment@0.2.0": gives})
     assert (host.call("get-arguments"), host.call("get-environment")) == ([], [("A", "b")])
     assert host.asked == ["get-environment"]
+
+
+def test_the_stamp_is_of_what_was_given(policy: Make) -> None:  # noqa: F811
+    """Not of the component with its answers, which nobody has."""
+    made = guarded(ENVIRONMENT, "a", policy("virtual: { arguments: [] }"), "deny", "none")
+    stamp = analyse(b"".join(made.pieces), "a").subject.stamp
+    assert stamp is not None
+    assert dict(stamp)["original-sha256"] == hashlib.sha256(ENVIRONMENT).hexdigest()
 
 
 def test_the_directory_is_that_of_the_policy(policy: Make) -> None:  # noqa: F811

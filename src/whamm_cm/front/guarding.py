@@ -24,8 +24,9 @@ from whamm_cm.component.ir import Component, walk
 from whamm_cm.dataclass import dataclass
 from whamm_cm.errors import UsageError, WeaveError
 from whamm_cm.front.answering import Prepared, prepared
+from whamm_cm.front.scripts import script_plan
 from whamm_cm.front.settings import Settings
-from whamm_cm.front.woven import Woven, is_module, weave
+from whamm_cm.front.woven import Woven, is_module, sink_for, woven
 from whamm_cm.gate.baseline import Baseline
 from whamm_cm.gate.context import Decision
 from whamm_cm.gate.engine import Engine
@@ -112,14 +113,17 @@ def guarded(
             f"{name} calls nothing that the policy denies or answers; there is nothing to enforce"
         )
     settings = Settings(scripts=[("guard", guard.text)], sink=sink, lines="json")
-    woven = weave(inside.data, Settings(sink="none") if guard.empty else settings, name)
-    added = woven.report
+    settings = Settings(sink="none") if guard.empty else settings
+    plan = settings.plan(sink_for(settings, inside.data), script_plan(settings))
+    plan = replace(plan, origin=hashlib.sha256(data).hexdigest())
+    made = woven(inside.data, plan, name)
+    added = made.report
     gaps = [f"{title}: {why}" for title, why in added.skipped]
     gaps += [f"{rule}: {why}" for rule, why, _ in added.unmatched]
     gaps += [f"{rule}: {why}" for _, rule, why in added.idle]
     if gaps:
         raise WeaveError(f"{name} cannot be guarded: {gaps[0]}")
-    return Guarded(woven, guard, policy, stamp(decode(data, name)) is None)
+    return Guarded(made, guard, policy, stamp(decode(data, name)) is None)
 
 
 def guard_of(data: bytes, name: str, policy: Policy, mode: Mode) -> Guard:

@@ -117,7 +117,7 @@ def weave(data: bytes, plan: Plan, what: str = "input") -> Woven:
         from whamm_cm.weave.unit import beating  # slow to import
 
         plan = beating(plan)
-    woven = _Weave(root, plan, what).run(hashlib.sha256(data).hexdigest())
+    woven = _Weave(root, plan, what).run(plan.origin or hashlib.sha256(data).hexdigest())
     faults = check(woven.component)
     if faults:
         raise InternalError(f"the woven component is unsound: {faults[0]}; please report this")

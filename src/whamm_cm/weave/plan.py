@@ -97,6 +97,7 @@ class Plan:
     a monitor module for it.  ``own_clocks``: probes read clocks of an interface of our own, for who
     runs it answers for those of WASI in the guest's place.  ``recorded``: what it makes is a
     recording: values have no limits, and the site table says this of it, a JSON object.
+    ``origin``: the SHA-256 of what the input was made of, "" where it is the original.
     """
 
     trace: Selector = nothing
@@ -125,6 +126,7 @@ class Plan:
     engine: EngineName | None = None
     own_clocks: bool = False
     recorded: str = ""
+    origin: str = ""
 
     @property
     def samples(self) -> bool:
