@@ -201,3 +201,11 @@ def recorded_there(folder: Path, name: str, *words: str) -> subprocess.Completed
     shutil.copy(path_of(name), folder / f"{name}.wasm")
     (folder / "data").mkdir()
     return command(folder, "trace", "--record", "run.wcr", *words)
+
+
+def test_a_password_among_the_words(tmp_path: Path) -> None:
+    words = ("--engine", "wasmtime", "c_command.wasm", "x://u:Geheimnis17@h/db")
+    recorded_there(tmp_path, "c_command", *words)
+    first, *rest = recorded(tmp_path / "run.wcr")
+    assert first["argv"] == ["c_command.wasm", "x://u:***********@h/db"]
+    assert rest and "Geheimnis17" not in str(rest)

@@ -34,6 +34,7 @@ def record_on(
     from whamm_cm.front.recording_weave import check_recording, recording_plan
     from whamm_cm.run.external import run_external
     from whamm_cm.trace.lines import LineDecoder
+    from whamm_cm.trace.secrets import Masker
 
     if args.secrets == "fail":
         raise UsageError(
@@ -49,7 +50,11 @@ def record_on(
     decoder = LineDecoder(woven.nonce, woven.table)
     mark = f"{LINE_MARK}{woven.nonce} ".encode()
     with ExitStack() as stack:
-        into = _Into(args.record, stack, argv, args.invoke)
+        invoke = args.invoke
+        if args.secrets == "mask":  # as in the guest's own records
+            hide = Masker(woven.table).text
+            argv, invoke = tuple(map(hide, argv)), None if invoke is None else hide(invoke)
+        into = _Into(args.record, stack, argv, invoke)
         status = run_external(
             words, index, woven.bytes, lambda line: into.feed(decoder.feed(line).records), mark
         )
