@@ -88,6 +88,19 @@ def test_secrets(keeping: str, tmp_path: Path) -> None:
         assert answer["result"] == [["GREETING", "*" * 13]]
 
 
+def test_secrets_that_are_known_before_the_guest_asks(tmp_path: Path) -> None:
+    words = ("c_command.wasm", "postgres://u:pw-12345678@h/db", "Geheimnis-17b")
+    run(tmp_path, "c_command", "--env", "GREETING=Geheimnis-17b", *words, status=1)
+    head, *rest = recorded(tmp_path / "run.wcr")
+    given = ["c_command.wasm", "postgres://u:***********@h/db", "*" * 13]
+    (asked,) = (r for r in rest if r.get("func") == "get-arguments" and r["phase"] == "return")
+    assert head["argv"] == asked["result"] == given
+    failing = ("--secrets", "fail", *words[:2])
+    ran = command(tmp_path, "trace", "--record", "other.wcr", *failing)
+    assert ran.returncode == 2 and "the words for the guest pass a secret" in ran.stderr
+    assert not (tmp_path / "other.wcr").exists()
+
+
 def test_traps_and_exits(tmp_path: Path) -> None:
     run(tmp_path, "c_command", "c_command.wasm", "fail", status=1)
     *_, call, end = recorded(tmp_path / "run.wcr")

@@ -84,6 +84,8 @@ def test_another_argument_is_named(tmp_path: Path) -> None:
     assert '"elsewhere.txt"' in expected and '"elsewhere.txt"' not in actual
     assert actual.startswith("    now:      wasi:filesystem/types#descriptor.open-at(self=2,")
     assert "    at command.core.wasm!" in again.stderr
+    again = command(tmp_path, "replay", "--until", "4000", "run.wcr")
+    assert again.returncode == 0 and "whamm-cm: call 4000 was not reached\n" in again.stderr
 
 
 def test_another_answer_leads_elsewhere(tmp_path: Path) -> None:

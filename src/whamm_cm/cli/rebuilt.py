@@ -191,6 +191,13 @@ def say_left(args: argparse.Namespace, found: Replay | Rebuilt) -> int:
     return _ABORTED if found.status is None else found.status
 
 
+def say_all(args: argparse.Namespace, calls: int) -> None:
+    """Nothing stopped a replay, and nothing was another."""
+    if args.until is not None:
+        say(args, f"call {args.until} was not reached")
+    say(args, f"{counted(calls, 'call')} replayed, all as recorded")
+
+
 def say_halt(halt: Halt) -> None:
     """Where a replay stopped, and why."""
     if halt.why == "until":

@@ -12,7 +12,6 @@ from whamm_cm.cli import logs, outputs, rebuilt, replay_later, scripts, shrink, 
 from whamm_cm.cli.common import INPUT, keep_inputs, progress, read_input, say
 from whamm_cm.errors import RunError, UsageError
 from whamm_cm.render.safe import printable
-from whamm_cm.render.words import counted
 
 if TYPE_CHECKING:
     from whamm_cm.front.replay import Replay
@@ -160,7 +159,7 @@ def _conclude(args: argparse.Namespace, found: Replay) -> int:
             say(args, f"the guest trapped, as it did then: {printable(found.trap)}")
         if found.stopped:
             say(args, "the guest was stopped, as it was then")
-        say(args, f"{counted(found.calls, 'call')} replayed, all as recorded")
+        rebuilt.say_all(args, found.calls)
         return 0
     rebuilt.say_halt(halt)
     return 1 if halt.diverged else 0

@@ -10,7 +10,6 @@ from whamm_cm.cli import rebuilt
 from whamm_cm.cli.common import progress, say
 from whamm_cm.errors import UsageError
 from whamm_cm.render.safe import printable
-from whamm_cm.render.words import counted
 
 if TYPE_CHECKING:
     from whamm_cm.trace.recorded import Recording
@@ -46,5 +45,5 @@ def replay(
         return 1 if found.halt.diverged else 0
     if found.trap is not None:
         say(args, f"it ended as it did then: {printable(found.trap)}")
-    say(args, f"{counted(found.calls, 'call')} replayed, all as recorded")
+    rebuilt.say_all(args, found.calls)
     return 0

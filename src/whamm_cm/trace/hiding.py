@@ -7,6 +7,7 @@ passes it on: so all that is compared in a replay has the same stars.
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias
 
 from whamm_cm.agent.layout import SECRET_NAMES
@@ -28,6 +29,11 @@ from whamm_cm.wit.types import (
 
 Keeping: TypeAlias = Literal["keep", "mask", "fail"]
 
+_FAILS = (
+    "which --secrets fail keeps out of the recording: --secrets mask writes stars in its place,"
+    " keep the secret itself"
+)
+
 
 class Hiding:
     """Of one recording, or one replay.  ``hidden``: so many secret values have been met in the
@@ -37,6 +43,20 @@ class Hiding:
         self.keeping, self.hidden = keeping, 0
         self._secrets = Secrets()
         self._place = ""
+
+    def foresee(self, words: Iterable[str], variables: Iterable[str]) -> None:
+        """Take note of what is secret in what a guest is given, before it asks: its variables, and
+        passwords in URLs among its words.  Raises RunError for such words where secrets are none
+        of the recording, which begins with them."""
+        if self.keeping == "keep":
+            return
+        for word in words:
+            text = bytearray(word.encode("utf-8", "surrogateescape"))
+            self._secrets.urls(text, 0, len(text))
+            if self.keeping == "fail" and self._secrets.slots:
+                raise RunError(f"the words for the guest pass a secret, {_FAILS}")
+        for value in variables:
+            self._secrets.learn(value.encode("utf-8", "surrogateescape"))
 
     def args(
         self, place: str, rule: Redact | None, params: tuple[tuple[str, ValType], ...],
@@ -113,10 +133,7 @@ class Hiding:
 
     def _stars(self, secret: bytes) -> bytes:
         if secret and self.keeping == "fail":
-            raise RunError(
-                f"{self._place} passes a secret, which --secrets fail keeps out of the recording:"
-                " --secrets mask writes stars in its place, keep the secret itself"
-            )
+            raise RunError(f"{self._place} passes a secret, {_FAILS}")
         # A replay meets the stars themselves, which are no secret.
         if secret.strip(b"*"):
             self._secrets.learn(secret)

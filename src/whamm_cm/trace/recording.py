@@ -113,6 +113,7 @@ class Subject:
     data: bytes
     args: Sequence[str]
     invoke: str | None
+    env: Sequence[tuple[str, str]] = ()
 
     def head(self, keeping: Keeping) -> Record:
         found: Record = {
@@ -142,7 +143,12 @@ class Recorder:
         self.records = 0
         self._opened, self._packer = opened, zlib.compressobj(6, zlib.DEFLATED, 31)
         self._file: BinaryIO | None = None
-        self._head = subject.head(keeping)
+        invoked = () if subject.invoke is None else (subject.invoke,)
+        self.hiding.foresee((*subject.args, *invoked), (value for _, value in subject.env))
+        self._head = {
+            key: self.hiding.scrubbed(value) if key in ("argv", "invoke") else value
+            for key, value in subject.head(keeping).items()
+        }
         self._lock, self._instances = threading.Lock(), 0
         self._run, self._seq = secrets.token_hex(8), 0
         self._base, self._fresh = time.monotonic_ns(), False
