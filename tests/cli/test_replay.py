@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,8 +87,6 @@ def test_another_argument_is_named(tmp_path: Path) -> None:
     assert '"elsewhere.txt"' in expected and '"elsewhere.txt"' not in actual
     assert actual.startswith("    now:      wasi:filesystem/types#descriptor.open-at(self=2,")
     assert "    at command.core.wasm!" in again.stderr
-    again = command(tmp_path, "replay", "--until", "4000", "run.wcr")
-    assert again.returncode == 0 and "whamm-cm: call 4000 was not reached\n" in again.stderr
 
 
 def test_another_answer_leads_elsewhere(tmp_path: Path) -> None:
@@ -162,6 +163,20 @@ def test_until(tmp_path: Path) -> None:
     name = "wasi:cli/environment#get-environment()"
     assert first == f"whamm-cm: stopped before call {number}: {name}"
     assert "    at command.core.wasm!" in again.stderr
+    again = command(tmp_path, "replay", "--until", "4000", "run.wcr")
+    assert again.returncode == 0 and "whamm-cm: call 4000 was not reached\n" in again.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("--relaxed",)], ids=["exact", "relaxed"])
+def test_output_that_nobody_takes(options: tuple[str, ...], tmp_path: Path) -> None:
+    """It was told as a difference of the guest."""
+    run(tmp_path, "c_command", *DATA, "c_command.wasm")
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = [sys.executable, "-m", "whamm_cm", "replay", *options, "run.wcr"]
+    again = subprocess.run(words, cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, timeout=300)
+    os.close(writer)
+    assert (again.returncode, again.stderr) == (141, b"")
 
 
 def test_another_build_of_the_same_calls(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ taken as it comes.  What is new is answered by rule.
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import field
@@ -119,7 +118,7 @@ def replay_rebuilt(
     found = Rebuilt(hashlib.sha256(data).hexdigest() == recording.sha256)
     player = _Rebuilding(recording, data, name, until, cache, probes)
     player.found, player.on_miss = found, on_miss
-    player.settings, player.write = settings or Settings(), write or _write
+    player.settings, player.write = settings or Settings(), write or player.write
     player.timeout = timeout
     ran = player.run(found.same)
     found.calls, found.halt, found.masked = ran.calls, ran.halt, ran.masked
@@ -128,17 +127,10 @@ def replay_rebuilt(
     return found
 
 
-def _write(fd: int, data: bytes) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[os.write(fd, left) :]
-
-
 class _Rebuilding(Player):
     found: Rebuilt
     on_miss: OnMiss
     settings: Settings
-    write: Callable[[int, bytes], None]
 
     def playing(self, life: Lived) -> Playing:
         return _Rebuilt(self, life)
@@ -214,7 +206,7 @@ class _Rebuilt(Playing):
         stream.now += data
         fd = self._fds.get(record["self"])
         if fd is not None:
-            self._rebuilding.write(fd, values[1] if isinstance(values[1], bytes) else data)
+            self._rebuilding.put(fd, values[1] if isinstance(values[1], bytes) else data)
         return None
 
     def _written(self, signature: Signature, call: Call, values: tuple[Any, ...]) -> None:
@@ -236,7 +228,7 @@ class _Rebuilt(Playing):
         if stream is not None:
             stream.now += moved
         if number in self._fds:
-            self._rebuilding.write(self._fds[number], moved)
+            self._rebuilding.put(self._fds[number], moved)
 
     def _waited(self, signature: Signature, values: tuple[Any, ...]) -> Any:
         """Of waiting that was not recorded so: it is over."""

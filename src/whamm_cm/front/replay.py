@@ -133,6 +133,13 @@ def replay(
     return player.run(same)
 
 
+def write(fd: int, data: bytes) -> None:
+    """All of it."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(fd, left) :]
+
+
 class Player:
     """Runs what was recorded; the parameters are those of :func:`replay`."""
 
@@ -149,6 +156,8 @@ class Player:
         self.recording, self.until, self.calls, self.masked = recording, until, 0, 0
         self.halt: Halt | None = None
         self.stopped = 0
+        self.write: Callable[[int, bytes], None] = write
+        self._unwritten: OSError | None = None
         self._now: Playing | None = None
         self.encoders = Encoders(lambda value, numbers: value.number)
         self.decoders = Decoders()
@@ -212,6 +221,14 @@ class Player:
         self._began = time.monotonic()
         return beside(lambda: self._run(same), engine.increment_epoch, self._late)
 
+    def put(self, fd: int, data: bytes) -> None:
+        """What the guest writes.  Raises Stop where nobody takes it; :meth:`run` raises why."""
+        try:
+            self.write(fd, data)
+        except OSError as error:
+            self._unwritten = error
+            raise Stop("nobody takes what it writes") from error
+
     def _late(self) -> bool:
         """Whether the guest computes on where it was stopped when it was recorded, or for too
         long."""
@@ -225,6 +242,8 @@ class Player:
             self.probes.begin()
         for life in self.recording.lives:
             trap = self._live(life) or trap
+            if self._unwritten is not None:
+                raise self._unwritten
             if self.halt is not None or (self.probes is not None and self.probes.leaving.said):
                 break
         else:
@@ -452,15 +471,11 @@ class Playing(Probed):
 
     def _passed_on(self, fd: int, func: str, values: tuple[Any, ...], answer: Record) -> None:
         if func in _WRITES:
-            left = memoryview(values[1])
+            self.player.put(fd, values[1])
         elif func in _ZEROES and "ok" in answer["result"]:
-            left = memoryview(bytes(values[1]))
+            self.player.put(fd, bytes(values[1]))
         elif "moved" in answer:  # by a splice
-            left = memoryview(base64.b64decode(answer["moved"]["~b64"]))
-        else:
-            return
-        while left:
-            left = left[os.write(fd, left) :]
+            self.player.put(fd, base64.b64decode(answer["moved"]["~b64"]))
 
 
 def place_of(record: Record) -> str:
