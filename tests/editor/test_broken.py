@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fixtures.build import path_of
@@ -42,6 +42,7 @@ def broken(draw: st.DrawFn) -> tuple[str, int]:
 
 @settings(max_examples=150)
 @given(broken(), st.booleans())
+@example(("fn\nwasm:func:entry { f(); }\n", 0), False)
 def test_no_script_is_too_broken(given: tuple[str, int], for_a_component: bool) -> None:
     text, at = given
     component = COMPONENT if for_a_component else None

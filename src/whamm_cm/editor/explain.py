@@ -247,9 +247,9 @@ def symbols(script: Script) -> list[Symbol]:
 
 def _symbol(script: Script, item: Item) -> Symbol | None:
     plain, at = script.scan.plain, item.start
-    declared = _DECLARED.match(plain, at)
+    declared = _DECLARED.match(plain, at, item.end)
     while declared and declared["word"]:
-        declared = _DECLARED.match(plain, declared.end())
+        declared = _DECLARED.match(plain, declared.end(), item.end)
     if declared:
         kind = {"fn": "function", "use": "library"}.get(declared["kind"], "variable")
         return Symbol(declared["name"], kind, item.start, item.end, declared.span("name"))
