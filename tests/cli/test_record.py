@@ -101,6 +101,14 @@ def test_secrets_that_are_known_before_the_guest_asks(tmp_path: Path) -> None:
     assert not (tmp_path / "other.wcr").exists()
 
 
+@pytest.mark.parametrize("words", [("c.wasm", "\udcff"), ("--env", "A=\udcff", "c.wasm")])
+def test_text_that_no_guest_can_have(words: tuple[str, ...], tmp_path: Path) -> None:
+    shutil.copy(path_of("c_command"), tmp_path / "c.wasm")
+    ran = command(tmp_path, "trace", "--record", "run.wcr", *words)
+    assert ran.returncode == 2 and "WASI cannot pass it to a guest" in ran.stderr
+    assert not (tmp_path / "run.wcr").exists()
+
+
 def test_traps_and_exits(tmp_path: Path) -> None:
     run(tmp_path, "c_command", "c_command.wasm", "fail", status=1)
     *_, call, end = recorded(tmp_path / "run.wcr")

@@ -44,6 +44,7 @@ def recorder(
 ) -> Recorder:
     """Writes into what ``opened`` opens, once it runs; raises as :func:`recordable`."""
     root = recordable(data, name)
+    running.host.check_text()
     subject = Subject(name, data, running.host.args, running.invoke, running.host.env)
     return Recorder(opened, resolve(root).world, subject, keeping)
 

@@ -239,9 +239,7 @@ def success(export: Export, invoke: Invocation | None, result: Any) -> Outcome:
 
 def wasi_config(host: HostOptions) -> WasiConfig:
     """Raises RunError for a directory that cannot be opened or text WASI cannot carry."""
-    for text in (*host.args, *(word for pair in host.env for word in pair)):
-        if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
-            raise RunError(f"{text!a} is not valid UTF-8 text: WASI cannot pass it to a guest")
+    host.check_text()
     config = WasiConfig()
     config.argv = list(host.args)
     config.env = list(host.env)

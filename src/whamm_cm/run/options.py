@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from whamm_cm.dataclass import dataclass
-from whamm_cm.errors import UsageError
+from whamm_cm.errors import RunError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,12 @@ class HostOptions:
     stdin_file: str | None = None
     stdout_file: str | None = None
     stderr_file: str | None = None
+
+    def check_text(self) -> None:
+        """Raises RunError for text that WASI cannot carry."""
+        for text in (*self.args, *(word for pair in self.env for word in pair)):
+            if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
+                raise RunError(f"{text!a} is not valid UTF-8 text: WASI cannot pass it to a guest")
 
 
 def parse_dir(text: str) -> Dir:

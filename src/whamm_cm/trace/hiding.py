@@ -51,12 +51,12 @@ class Hiding:
         if self.keeping == "keep":
             return
         for word in words:
-            text = bytearray(word.encode("utf-8", "surrogateescape"))
+            text = bytearray(word.encode())
             self._secrets.urls(text, 0, len(text))
             if self.keeping == "fail" and self._secrets.slots:
                 raise RunError(f"the words for the guest pass a secret, {_FAILS}")
         for value in variables:
-            self._secrets.learn(value.encode("utf-8", "surrogateescape"))
+            self._secrets.learn(value.encode())
 
     def args(
         self, place: str, rule: Redact | None, params: tuple[tuple[str, ValType], ...],
